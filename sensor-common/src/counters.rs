@@ -1,0 +1,60 @@
+//! Conservation: every frame and every payload-bearing packet is counted under exactly one name.
+
+/// Index into the per-CPU counter array.
+///
+/// `Frames = Tracked + the sum of the untracked reasons`;
+/// `Payload = Forwarded + Shed + Lost`. Both hold at all times on every CPU.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Counter {
+    /// Frames (wire packets) seen.
+    Frames = 0,
+    /// Bytes of those, link layer included.
+    FrameBytes = 1,
+    /// Frames counted in a flow.
+    Tracked = 2,
+    // Reasons why a frame is not tracked.
+    NotIp = 3,
+    OtherEthertype = 4,
+    Fragment = 5,
+    Tunnel = 6,
+    OtherProtocol = 7,
+    /// Shorter than its headers say.
+    Truncated = 8,
+    /// Header lengths that contradict each other.
+    Malformed = 9,
+    /// The flow table had no room for a new flow.
+    TableFull = 10,
+    // Payload-bearing tracked packets.
+    Payload = 11,
+    Forwarded = 12,
+    Shed = 13,
+    Lost = 14,
+    // Of no sum.
+    /// Records of tracked packets without payload (state changes, acks that matter).
+    HeaderRecords = 15,
+    /// Such records that found the ring full.
+    HeaderLost = 16,
+    /// Untracked frames forwarded whole, and those that found the ring full.
+    FrameRecords = 17,
+    FrameLost = 18,
+    /// Packets that userspace put together (fragments, inner packets) and ran through the program.
+    Injected = 19,
+    /// Flow entries made.
+    FlowsCreated = 20,
+}
+
+/// Number of counters.
+pub const COUNTERS: u32 = 21;
+
+/// The reasons why a frame is not tracked.
+pub const UNTRACKED: [Counter; 8] = [
+    Counter::NotIp,
+    Counter::OtherEthertype,
+    Counter::Fragment,
+    Counter::Tunnel,
+    Counter::OtherProtocol,
+    Counter::Truncated,
+    Counter::Malformed,
+    Counter::TableFull,
+];

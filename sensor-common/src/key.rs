@@ -1,0 +1,156 @@
+//! The key of a flow: one for both directions.
+
+/// IP protocol numbers that the sensor tracks as flows (IANA).
+pub const IPPROTO_ICMP: u8 = 1;
+pub const IPPROTO_TCP: u8 = 6;
+pub const IPPROTO_UDP: u8 = 17;
+pub const IPPROTO_ICMPV6: u8 = 58;
+
+/// Five-tuple with its ends in canonical order: the lower (address, port) is end `a`.
+///
+/// Addresses are in network byte order, IPv4 as `::ffff:a.b.c.d`; ports are in host byte order.
+/// For ICMP the "ports" are the message type and that of its counterpart, as Zeek has it: see
+/// [`icmp_ports`].
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct FlowKey {
+    pub a: [u8; 16],
+    pub b: [u8; 16],
+    pub a_port: u16,
+    pub b_port: u16,
+    pub proto: u8,
+    /// 1: an ICMP message that has no counterpart; the ends are source and destination, unsorted.
+    pub one_way: u8,
+    pub pad: [u8; 2],
+}
+
+/// Which end of a [`FlowKey`] sent a packet: 0 = `a`, 1 = `b`.
+pub type Dir = u8;
+
+impl FlowKey {
+    /// The key of a packet and which end sent it.
+    #[inline(always)]
+    pub fn new(
+        src: &[u8; 16],
+        dst: &[u8; 16],
+        sport: u16,
+        dport: u16,
+        proto: u8,
+        one_way: bool,
+    ) -> (Self, Dir) {
+        let swap = !one_way && greater(src, dst, sport, dport);
+        let (a, b, a_port, b_port) = if swap {
+            (dst, src, dport, sport)
+        } else {
+            (src, dst, sport, dport)
+        };
+        let key = FlowKey {
+            a: *a,
+            b: *b,
+            a_port,
+            b_port,
+            proto,
+            one_way: one_way as u8,
+            pad: [0; 2],
+        };
+        (key, swap as Dir)
+    }
+
+    /// A hash that is the same for both directions; chooses the ring.
+    #[inline(always)]
+    pub fn hash32(&self) -> u32 {
+        let w = |x: &[u8; 16], i: usize| u32::from_le_bytes([x[i], x[i + 1], x[i + 2], x[i + 3]]);
+        let mut h = ((self.a_port as u32) << 16 | self.b_port as u32) ^ (self.proto as u32);
+        let mut i = 0;
+        while i < 16 {
+            h = (h ^ w(&self.a, i)).wrapping_mul(0x9e37_79b1);
+            h = (h.rotate_left(15) ^ w(&self.b, i)).wrapping_mul(0x85eb_ca77);
+            i += 4;
+        }
+        h ^ (h >> 15)
+    }
+
+    /// Whether the addresses are IPv4.
+    #[inline(always)]
+    pub fn is_v4(&self) -> bool {
+        is_v4_mapped(&self.a)
+    }
+}
+
+/// Whether a 16-byte address is an IPv4 one, mapped.
+#[inline(always)]
+pub fn is_v4_mapped(a: &[u8; 16]) -> bool {
+    let lo = u64::from_le_bytes([a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]]);
+    let hi = u32::from_le_bytes([a[8], a[9], a[10], a[11]]);
+    lo == 0 && hi == 0xffff_0000
+}
+
+/// An IPv4 address in its mapped form.
+#[inline(always)]
+pub fn v4_mapped(a: [u8; 4]) -> [u8; 16] {
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a[0], a[1], a[2], a[3]]
+}
+
+#[inline(always)]
+fn greater(src: &[u8; 16], dst: &[u8; 16], sport: u16, dport: u16) -> bool {
+    let w = |x: &[u8; 16], i: usize| {
+        u64::from_be_bytes([
+            x[i],
+            x[i + 1],
+            x[i + 2],
+            x[i + 3],
+            x[i + 4],
+            x[i + 5],
+            x[i + 6],
+            x[i + 7],
+        ])
+    };
+    let (s, d) = (w(src, 0), w(dst, 0));
+    if s != d {
+        return s > d;
+    }
+    let (s, d) = (w(src, 8), w(dst, 8));
+    if s != d {
+        return s > d;
+    }
+    sport > dport
+}
+
+/// The port pair that stands for an ICMP message: its type and the counterpart's type, or, where
+/// there is no counterpart, its code (then the flow is one-way). `v6` tells ICMPv6 from ICMP.
+/// Source: Zeek, `ICMP4_counterpart` and `ICMP6_counterpart`.
+#[inline(always)]
+pub fn icmp_ports(v6: bool, typ: u8, code: u8) -> (u16, u16, bool) {
+    let other: u16 = if v6 {
+        match typ {
+            128 => 129, // echo
+            129 => 128,
+            133 => 134, // router solicitation, advertisement
+            134 => 133,
+            135 => 136, // neighbour solicitation, advertisement
+            136 => 135,
+            130 => 131, // multicast listener query, report
+            131 => 130,
+            139 => 140, // node information query, reply
+            140 => 139,
+            144 => 145, // home agent address discovery request, reply
+            145 => 144,
+            _ => return (typ as u16, code as u16, true),
+        }
+    } else {
+        match typ {
+            8 => 0, // echo
+            0 => 8,
+            13 => 14, // timestamp
+            14 => 13,
+            15 => 16, // information
+            16 => 15,
+            10 => 9, // router solicitation, advertisement
+            9 => 10,
+            17 => 18, // address mask
+            18 => 17,
+            _ => return (typ as u16, code as u16, true),
+        }
+    };
+    (typ as u16, other, false)
+}

@@ -1,0 +1,20 @@
+//! What crosses between the kernel and userspace, and the code that both sides share.
+//!
+//! `no_std`, no allocation: this crate is compiled into the BPF program and into the sensor. The
+//! module [`flow`] holds the one function that updates a flow's state from a packet's header
+//! fields; both datapaths call it and nothing else does that job.
+#![cfg_attr(not(test), no_std)]
+
+pub mod counters;
+pub mod flow;
+pub mod key;
+pub mod packet;
+pub mod policy;
+pub mod record;
+
+pub use counters::Counter;
+pub use flow::{DirState, FlowState};
+pub use key::FlowKey;
+pub use packet::Packet;
+pub use policy::Policy;
+pub use record::RecordHeader;

@@ -1,0 +1,41 @@
+//! The header fields of one packet, as a parser hands them to [`crate::flow::update`].
+
+use crate::key::FlowKey;
+
+/// TCP flag bits, as in the header's 14th byte (RFC 9293, 3.1).
+pub mod tcp_flags {
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const PSH: u8 = 0x08;
+    pub const ACK: u8 = 0x10;
+    pub const URG: u8 = 0x20;
+}
+
+/// What the flow state needs to know of a packet. All numbers in host byte order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packet {
+    pub key: FlowKey,
+    /// Arrival, nanoseconds (capture's clock or CLOCK_BOOTTIME, per datapath).
+    pub ts: u64,
+    /// IP bytes on the wire, headers included (IPv4 total length; IPv6 payload length + 40). For
+    /// an skb that stands for several wire packets: the sum.
+    pub ip_len: u32,
+    /// Transport payload bytes on the wire, by the IP and transport lengths.
+    pub payload_len: u32,
+    pub seq: u32,
+    pub ack: u32,
+    pub window: u16,
+    /// TCP flags, [`tcp_flags`].
+    pub flags: u8,
+    /// Sender: 0 = `key.a`, 1 = `key.b`.
+    pub dir: u8,
+    /// Wire packets that this one stands for: 1 but for segmentation offload.
+    pub segs: u32,
+    /// Offsets from the start of the frame, bytes.
+    pub l3: u16,
+    pub l4: u16,
+    pub data: u16,
+    pub pad: u16,
+}

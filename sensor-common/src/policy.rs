@@ -1,0 +1,35 @@
+//! What the kernel forwards: set once, from what somebody subscribed to.
+
+/// Every tracked packet goes to userspace, whole.
+pub const ALL_PACKETS: u32 = 1 << 0;
+/// Payload-bearing packets are forwarded while their direction is not shed.
+pub const PAYLOAD: u32 = 1 << 1;
+/// Frames that are not IP are forwarded too (`raw_packet`).
+pub const ALL_FRAMES: u32 = 1 << 2;
+
+/// Part of the BPF program's read-only data; the verifier removes what it switches off.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// [`ALL_PACKETS`] and the like.
+    pub bits: u32,
+    /// Longest part of a frame to forward, bytes from its start; 0 = all of it.
+    pub snaplen: u32,
+    /// Number of rings, 1 to [`MAX_RINGS`].
+    pub rings: u32,
+    pub pad: u32,
+}
+
+/// Most rings (workers) there can be.
+pub const MAX_RINGS: u32 = 8;
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            bits: PAYLOAD,
+            snaplen: 0,
+            rings: 1,
+            pad: 0,
+        }
+    }
+}
