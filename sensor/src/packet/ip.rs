@@ -1,0 +1,465 @@
+//! IP and transport headers to the fields that the flow state needs.
+//!
+//! The same meaning as the kernel program's parser: the IP length is believed, not the frame's; what
+//! contradicts itself is not tracked. Where it is Zeek that decides (which address a connection
+//! has, which name an oddity has), Zeek's behaviour is followed.
+
+use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_mapped};
+use sensor_common::{Counter, FlowKey, Packet};
+
+use super::weird::{Weird, Weirds};
+use super::{be16, be32, checksum};
+
+/// A packet in memory, from its link header or, reassembled, from its IP header.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub frame: &'a [u8],
+    /// Offset of the IP header.
+    pub l3: usize,
+    /// End of the bytes that belong to the packet, as far as captured.
+    pub end: usize,
+    /// Length of the frame on the wire.
+    pub wire_len: u32,
+    /// Nanoseconds.
+    pub ts: u64,
+    /// Check the IPv4 header's checksum.
+    pub checksums: bool,
+}
+
+/// What a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A packet of a flow: [`Ip::pkt`].
+    Flow,
+    /// A packet of a flow (key, direction and lengths are set) whose TCP header cannot be used: Zeek
+    /// makes the connection and counts nothing.
+    Fault(Weird),
+    /// A packet of another transport protocol. [`Ip::pkt`] has its key, ports 0, the whole IP
+    /// payload as payload.
+    Other,
+    /// A packet in a packet.
+    Tunnel,
+    /// A fragment, captured whole: [`Ip::fragment`].
+    Fragment,
+    /// Not to be used.
+    Drop(Counter, Option<Weird>),
+}
+
+/// What a fragment says of itself. Offsets in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fragment {
+    pub v6: bool,
+    pub id: u32,
+    /// The payload's protocol (IPv6: the fragment header's next header).
+    pub proto: u8,
+    /// Of the payload within the datagram.
+    pub offset: u16,
+    pub more: bool,
+    pub dont: bool,
+    /// Headers that each fragment has, the fragment header not included.
+    pub header_len: u16,
+    /// IPv6: where the next-header field that names the fragment header lies, from the IP header.
+    pub next_at: u16,
+    /// Where the fragment's payload lies, from the IP header.
+    pub data_at: u16,
+    /// Whole length with all headers.
+    pub total_len: u32,
+}
+
+/// What was found; the fields that [`Verdict`] names are valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ip {
+    pub pkt: Packet,
+    /// Sender and receiver, IPv4 mapped; valid if `has_addrs`. With a routing header the final
+    /// destination, with a home address option the home address (as Zeek has it).
+    pub src: [u8; 16],
+    pub dst: [u8; 16],
+    pub has_addrs: bool,
+    pub fragment: Fragment,
+    /// Oddities beside the verdict's own.
+    pub weirds: Weirds,
+}
+
+/// Protocol numbers (IANA) beside the tracked ones.
+mod proto {
+    pub const HOPOPTS: u8 = 0;
+    pub const IPV4: u8 = 4;
+    pub const IPV6: u8 = 41;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const GRE: u8 = 47;
+    pub const ESP: u8 = 50;
+    pub const AH: u8 = 51;
+    pub const NONE: u8 = 59;
+    pub const DSTOPTS: u8 = 60;
+    pub const MOBILITY: u8 = 135;
+}
+
+const fn truncated(w: Weird) -> Verdict {
+    Verdict::Drop(Counter::Truncated, Some(w))
+}
+
+const fn malformed(w: Weird) -> Verdict {
+    Verdict::Drop(Counter::Malformed, Some(w))
+}
+
+/// Parses from the IP header on.
+#[inline]
+pub fn parse(i: &Input<'_>, out: &mut Ip) -> Verdict {
+    out.has_addrs = false;
+    out.weirds = Weirds::default();
+    let end = i.end.min(i.frame.len());
+    let b = i.frame.get(i.l3..end).unwrap_or(&[]);
+    let Some(first) = b.first().filter(|_| b.len() >= 20) else {
+        return truncated(Weird::TruncatedIp);
+    };
+    out.pkt.ts = i.ts;
+    out.pkt.segs = 1;
+    out.pkt.pad = 0;
+    out.pkt.l3 = i.l3 as u16;
+    match first >> 4 {
+        4 => v4(i, b, out),
+        6 if b.len() >= 40 => v6(i, b, out),
+        6 => truncated(Weird::TruncatedIp),
+        _ => malformed(Weird::UnknownIpVersion),
+    }
+}
+
+#[inline(always)]
+fn v4(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
+    let Some(&h) = b.first_chunk::<20>() else {
+        return truncated(Weird::TruncatedIp);
+    };
+    let header = (h[0] & 15) as usize * 4;
+    let mut total = u16::from_be_bytes([h[2], h[3]]) as usize;
+    if total == 0 {
+        // Segmentation offload leaves the length out; what was captured stands for it.
+        out.weirds.push(Weird::IpHdrLenZero);
+        if i.checksums {
+            return Verdict::Drop(Counter::Malformed, None);
+        }
+        total = b.len();
+    }
+    if (i.wire_len as usize) < total + i.l3 {
+        return truncated(Weird::TruncatedIpLen);
+    }
+    if header > total {
+        return malformed(Weird::InvalidIpHeaderSize);
+    }
+    if header > b.len() {
+        return truncated(Weird::InternallyTruncatedHeader);
+    }
+    if header < 20 {
+        return malformed(Weird::Ipv4MinHeaderSize);
+    }
+    out.src = v4_mapped([h[12], h[13], h[14], h[15]]);
+    out.dst = v4_mapped([h[16], h[17], h[18], h[19]]);
+    out.has_addrs = true;
+    if i.checksums && !checksum::ipv4_header_ok(&b[..header]) {
+        return malformed(Weird::BadIpChecksum);
+    }
+    out.pkt.ip_len = total as u32;
+
+    // RFC 791: three flag bits, 13 bits of offset in units of eight bytes.
+    let frag = u16::from_be_bytes([h[6], h[7]]);
+    if frag & 0x3fff != 0 {
+        out.fragment = Fragment {
+            v6: false,
+            id: u16::from_be_bytes([h[4], h[5]]) as u32,
+            proto: h[9],
+            offset: (frag & 0x1fff) << 3,
+            more: frag & 0x2000 != 0,
+            dont: frag & 0x4000 != 0,
+            header_len: header as u16,
+            next_at: 0,
+            data_at: header as u16,
+            total_len: total as u32,
+        };
+        if let Some(v) = fragment(b, out) {
+            return v;
+        }
+    }
+    transport(h[9], header, total, b, i.l3, out)
+}
+
+/// What to do with a fragment; None: use it like a packet.
+#[cold]
+fn fragment(b: &[u8], out: &mut Ip) -> Option<Verdict> {
+    if b.len() >= out.fragment.total_len as usize {
+        return Some(Verdict::Fragment);
+    }
+    // What is missing will not come; but the first fragment's headers tell something.
+    out.weirds.push(Weird::IncompletelyCapturedFragment);
+    (out.fragment.offset != 0).then_some(Verdict::Drop(Counter::Fragment, None))
+}
+
+#[inline(always)]
+fn v6(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
+    let Some(h) = b.first_chunk::<40>() else {
+        return truncated(Weird::TruncatedIp);
+    };
+    let total = u16::from_be_bytes([h[4], h[5]]) as usize + 40;
+    out.src.copy_from_slice(&h[8..24]);
+    out.dst.copy_from_slice(&h[24..40]);
+    out.pkt.ip_len = total as u32;
+    let next = h[6];
+    if matches!(next, IPPROTO_TCP | IPPROTO_UDP | IPPROTO_ICMPV6) && i.wire_len as usize >= total + i.l3 {
+        out.has_addrs = true;
+        return transport(next, 40, total, b, i.l3, out);
+    }
+    extensions(i, b, next, total, out)
+}
+
+/// Walks the extension headers (RFC 8200, 4). Each is at least eight bytes, so the walk is bounded by
+/// the packet.
+fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) -> Verdict {
+    let mut next = first;
+    let mut next_at = 6;
+    let mut at = 40;
+    let (mut home, mut routed) = (false, false);
+    let mut incomplete = false;
+    let verdict = loop {
+        // The second byte of nearly all is a length, in units of eight bytes beyond the first.
+        let (Some(&after), Some(&n)) = (b.get(at), b.get(at + 1)) else {
+            break match next {
+                proto::HOPOPTS | proto::ROUTING | proto::DSTOPTS | proto::FRAGMENT | proto::AH => {
+                    truncated(Weird::InternallyTruncatedHeader)
+                }
+                _ => transport_or(next, at, total, b, i, out),
+            };
+        };
+        let len = match next {
+            proto::HOPOPTS | proto::ROUTING | proto::DSTOPTS | proto::MOBILITY => 8 + 8 * n as usize,
+            proto::AH => 8 + 4 * n as usize,
+            proto::FRAGMENT | proto::ESP => 8,
+            _ => break transport_or(next, at, total, b, i, out),
+        };
+        let Some(header) = b.get(at..at + len) else {
+            break truncated(Weird::InternallyTruncatedHeader);
+        };
+        if at + len > total {
+            break malformed(Weird::InvalidIpHeaderSize);
+        }
+        match next {
+            proto::ROUTING => routing(header, &mut routed, out),
+            proto::DSTOPTS => home_address(header, &mut home, out),
+            proto::FRAGMENT => {
+                let (Some(field), Some(id)) = (be16(header, 2), be32(header, 4)) else {
+                    break truncated(Weird::InternallyTruncatedHeader);
+                };
+                // Offset 0 and no more: an atomic fragment (RFC 6946), a packet like any other.
+                if field & 0xfff9 != 0 {
+                    out.fragment = Fragment {
+                        v6: true,
+                        id,
+                        proto: after,
+                        offset: field & 0xfff8,
+                        more: field & 1 != 0,
+                        dont: false,
+                        header_len: at as u16,
+                        next_at: next_at as u16,
+                        data_at: (at + 8) as u16,
+                        total_len: total as u32,
+                    };
+                    if (i.wire_len as usize) < total + i.l3 {
+                        break truncated(Weird::TruncatedIpLen);
+                    }
+                    out.has_addrs = true;
+                    match fragment(b, out) {
+                        Some(v) => return v,
+                        None => {
+                            // Zeek looks no further into the chain of a fragment.
+                            incomplete = true;
+                        }
+                    }
+                }
+            }
+            proto::ESP => break Verdict::Drop(Counter::OtherProtocol, None),
+            proto::MOBILITY => {
+                let piggyback = (after != proto::NONE).then_some(Weird::MobilityPiggyback);
+                break Verdict::Drop(Counter::OtherProtocol, piggyback);
+            }
+            _ => {}
+        }
+        next_at = at;
+        next = after;
+        at += len;
+        if incomplete {
+            break transport_or(next, at, total, b, i, out);
+        }
+    };
+    if (i.wire_len as usize) < total + i.l3 {
+        out.has_addrs = false;
+        return truncated(Weird::TruncatedIpLen);
+    }
+    // Zeek has no addresses to show for a header that it could not take in.
+    out.has_addrs = !matches!(
+        verdict,
+        Verdict::Drop(
+            _,
+            Some(Weird::InternallyTruncatedHeader | Weird::InvalidIpHeaderSize)
+        )
+    ) || at > 40;
+    verdict
+}
+
+fn transport_or(next: u8, at: usize, total: usize, b: &[u8], i: &Input<'_>, out: &mut Ip) -> Verdict {
+    if at > total {
+        return malformed(Weird::InvalidIpHeaderSize);
+    }
+    transport(next, at, total, b, i.l3, out)
+}
+
+/// A routing header: where the packet is to go in the end.
+fn routing(h: &[u8], routed: &mut bool, out: &mut Ip) {
+    if *routed {
+        out.weirds.push(Weird::MultipleRoutingHeaders);
+        return;
+    }
+    let &[_, len, typ, left, ..] = h else { return };
+    // The last 16 bytes of the known types are the last address.
+    let last: Option<[u8; 16]> = h.last_chunk::<16>().copied().filter(|_| h.len() >= 24);
+    match typ {
+        // RFC 2460, 4.4; deprecated by RFC 5095, hence odd in itself.
+        0 => {
+            if left > 0 && len >= 2 {
+                match last {
+                    Some(a) if len % 2 == 0 => {
+                        out.dst = a;
+                        *routed = true;
+                    }
+                    _ => out.weirds.push(Weird::OddRouting0Len),
+                }
+            }
+            out.weirds.push(Weird::Routing0Hdr);
+        }
+        // RFC 6275, 6.4: one address.
+        2 => {
+            if left > 0 {
+                match last {
+                    Some(a) if len == 2 => {
+                        out.dst = a;
+                        *routed = true;
+                    }
+                    _ => out.weirds.push(Weird::BadRouting2Len),
+                }
+            }
+        }
+        _ => out.weirds.push(Weird::UnknownRoutingType),
+    }
+}
+
+/// Destination options: the home address of a mobile node (RFC 6275, 6.3).
+fn home_address(h: &[u8], home: &mut bool, out: &mut Ip) {
+    const PAD1: u8 = 0;
+    const HOME_ADDRESS: u8 = 201;
+    let mut rest = h.get(2..).unwrap_or(&[]);
+    loop {
+        match *rest {
+            [] => return,
+            [PAD1, ref r @ ..] => rest = r,
+            [typ, len, ref r @ ..] if r.len() >= len as usize => {
+                let (value, r) = r.split_at(len as usize);
+                if typ == HOME_ADDRESS {
+                    match <[u8; 16]>::try_from(value) {
+                        Ok(_) if *home => out.weirds.push(Weird::MultipleHomeAddrOpts),
+                        Ok(a) => {
+                            out.src = a;
+                            *home = true;
+                        }
+                        Err(_) => out.weirds.push(Weird::BadHomeAddrLen),
+                    }
+                }
+                rest = r;
+            }
+            _ => {
+                out.weirds.push(Weird::BadIpv6DestOptLen);
+                return;
+            }
+        }
+    }
+}
+
+/// The transport header at `l4` (from the IP header); `total` is the IP length, `b` what was captured.
+#[inline(always)]
+fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut Ip) -> Verdict {
+    let payload = total.saturating_sub(l4);
+    let t = b.get(l4..total.min(b.len())).unwrap_or(&[]);
+    let least = match proto {
+        IPPROTO_TCP => 20,
+        IPPROTO_UDP | IPPROTO_ICMP | IPPROTO_ICMPV6 => 8,
+        _ => 0,
+    };
+    if payload < least {
+        return truncated(Weird::TruncatedHeader);
+    }
+    if t.len() < least {
+        return truncated(Weird::InternallyTruncatedHeader);
+    }
+    // A chain of extension headers that leaves 16-bit offsets behind leads nowhere.
+    if l3 + l4 + 60 > u16::MAX as usize {
+        return Verdict::Drop(Counter::Malformed, None);
+    }
+    out.pkt.l4 = (l3 + l4) as u16;
+    let (sport, dport, one_way, header, verdict);
+    (out.pkt.seq, out.pkt.ack, out.pkt.window, out.pkt.flags) = (0, 0, 0, 0);
+    match proto {
+        IPPROTO_TCP => {
+            let Some(h) = t.first_chunk::<20>() else {
+                return truncated(Weird::InternallyTruncatedHeader);
+            };
+            sport = u16::from_be_bytes([h[0], h[1]]);
+            dport = u16::from_be_bytes([h[2], h[3]]);
+            one_way = false;
+            out.pkt.seq = u32::from_be_bytes([h[4], h[5], h[6], h[7]]);
+            out.pkt.ack = u32::from_be_bytes([h[8], h[9], h[10], h[11]]);
+            out.pkt.flags = h[13];
+            out.pkt.window = u16::from_be_bytes([h[14], h[15]]);
+            let offset = (h[12] >> 4) as usize * 4;
+            (header, verdict) = if offset < 20 {
+                (20, Verdict::Fault(Weird::BadTcpHeaderLen))
+            } else if offset > t.len() {
+                (20, Verdict::Fault(Weird::TruncatedHeader))
+            } else {
+                (offset, Verdict::Flow)
+            };
+            out.pkt.payload_len = (payload - header) as u32;
+        }
+        IPPROTO_UDP => {
+            let Some(h) = t.first_chunk::<8>() else {
+                return truncated(Weird::InternallyTruncatedHeader);
+            };
+            sport = u16::from_be_bytes([h[0], h[1]]);
+            dport = u16::from_be_bytes([h[2], h[3]]);
+            one_way = false;
+            let len = u16::from_be_bytes([h[4], h[5]]) as usize;
+            header = 8;
+            verdict = Verdict::Flow;
+            // UDP's own length counts, as in Zeek, unless it is none.
+            out.pkt.payload_len = if len >= 8 { len - 8 } else { payload - 8 } as u32;
+        }
+        IPPROTO_ICMP | IPPROTO_ICMPV6 => {
+            let &[typ, code, ..] = t else {
+                return truncated(Weird::InternallyTruncatedHeader);
+            };
+            (sport, dport, one_way) = icmp_ports(proto == IPPROTO_ICMPV6, typ, code);
+            header = 8;
+            verdict = Verdict::Flow;
+            out.pkt.payload_len = (payload - 8) as u32;
+        }
+        proto::IPV4 | proto::IPV6 | proto::GRE => return Verdict::Tunnel,
+        proto::NONE => return Verdict::Drop(Counter::OtherProtocol, Some(Weird::Ipv6NoNext)),
+        _ => {
+            (sport, dport, one_way, header) = (0, 0, false, 0);
+            verdict = Verdict::Other;
+            out.pkt.payload_len = payload as u32;
+        }
+    }
+    out.pkt.data = (l3 + l4 + header) as u16;
+    (out.pkt.key, out.pkt.dir) = FlowKey::new(&out.src, &out.dst, sport, dport, proto, one_way);
+    verdict
+}
+
+#[cfg(test)]
+#[path = "ip_tests.rs"]
+mod tests;

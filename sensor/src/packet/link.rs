@@ -1,0 +1,540 @@
+//! From a frame's first byte to its IP header: link layers, tags and labels.
+//!
+//! Knows nothing of IP itself. Lengths are checked as Zeek checks them (a header must be followed by
+//! at least one byte), so that the same frames are odd under the same names.
+
+use sensor_common::Counter;
+
+use super::weird::{Weird, Weirds};
+use super::{be16, be32};
+
+/// A capture's link type (LINKTYPE_ numbers of tcpdump.org).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkType(pub u32);
+
+impl LinkType {
+    pub const NULL: LinkType = LinkType(0);
+    pub const ETHERNET: LinkType = LinkType(1);
+    pub const PPP: LinkType = LinkType(9);
+    pub const FDDI: LinkType = LinkType(10);
+    pub const PPP_HDLC: LinkType = LinkType(50);
+    pub const RAW: LinkType = LinkType(101);
+    pub const IEEE802_11: LinkType = LinkType(105);
+    pub const LOOP: LinkType = LinkType(108);
+    pub const LINUX_SLL: LinkType = LinkType(113);
+    pub const RADIOTAP: LinkType = LinkType(127);
+    pub const PPP_WITH_DIR: LinkType = LinkType(204);
+    pub const NFLOG: LinkType = LinkType(239);
+    pub const LINUX_SLL2: LinkType = LinkType(276);
+}
+
+/// EtherTypes (IEEE 802 numbers).
+pub mod ethertype {
+    pub const IPV4: u16 = 0x0800;
+    pub const ARP: u16 = 0x0806;
+    pub const RARP: u16 = 0x8035;
+    pub const VLAN: u16 = 0x8100;
+    pub const IPV6: u16 = 0x86dd;
+    pub const MPLS: u16 = 0x8847;
+    pub const PPPOE: u16 = 0x8864;
+    pub const QINQ: u16 = 0x88a8;
+    pub const PBB: u16 = 0x88e7;
+    pub const FABRIC_PATH: u16 = 0x8903;
+    pub const VNTAG: u16 = 0x8926;
+    pub const QINQ_OLD: u16 = 0x9100;
+}
+use ethertype as et;
+
+/// Where the IP header is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Offset of the IP header, bytes.
+    pub l3: u32,
+    /// End of what the link layers say belongs to it, at most the captured length.
+    pub end: u32,
+    /// Last EtherType seen; 0 where the link layers have none.
+    pub ethertype: u16,
+    /// Outer and innermost VLAN id.
+    pub vlan: Option<u16>,
+    pub inner_vlan: Option<u16>,
+    /// IEEE 802.11 aggregates: offset of the next subframe, for [`next_subframe`]; 0 = none.
+    pub more: u32,
+    /// Oddities that do not keep the packet from being read.
+    pub weirds: Weirds,
+}
+
+/// Why a frame does not lead to an IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotIp {
+    /// NotIp, OtherEthertype, Truncated or Malformed.
+    pub reason: Counter,
+    pub weird: Option<Weird>,
+    pub ethertype: u16,
+    pub vlan: Option<u16>,
+    pub inner_vlan: Option<u16>,
+}
+
+/// Finds the IP header of a frame.
+#[inline]
+pub fn parse(link: LinkType, data: &[u8]) -> Result<Link, NotIp> {
+    // Nearly all frames are this: Ethernet and IP.
+    if link == LinkType::ETHERNET
+        && data.len() > 16
+        && let Some(t @ (et::IPV4 | et::IPV6)) = be16(data, 12)
+    {
+        return Ok(Link {
+            l3: 14,
+            end: data.len() as u32,
+            ethertype: t,
+            ..Link::default()
+        });
+    }
+    let mut w = Walk {
+        data,
+        at: 0,
+        end: data.len(),
+        out: Link::default(),
+    };
+    match w.walk(link) {
+        Ok(()) => {
+            // Offsets in records have 16 bits; no real chain of link headers is as long.
+            if w.at > 0x7fff {
+                return Err(w.fail(Stop::new(Counter::Malformed, None)));
+            }
+            w.out.l3 = w.at as u32;
+            w.out.end = w.end as u32;
+            Ok(w.out)
+        }
+        Err(stop) => Err(w.fail(stop)),
+    }
+}
+
+/// The next packet of an IEEE 802.11 aggregate; `at` is [`Link::more`] of the one before.
+pub fn next_subframe(data: &[u8], at: u32) -> Result<Link, NotIp> {
+    let mut w = Walk {
+        data,
+        at: at as usize,
+        end: data.len(),
+        out: Link::default(),
+    };
+    match w.subframe() {
+        Ok(()) if w.at <= 0x7fff => {
+            w.out.l3 = w.at as u32;
+            w.out.end = w.end as u32;
+            Ok(w.out)
+        }
+        Ok(()) => Err(w.fail(Stop::new(Counter::Malformed, None))),
+        Err(stop) => Err(w.fail(stop)),
+    }
+}
+
+/// Why the walk ended without an IP header.
+struct Stop {
+    reason: Counter,
+    weird: Option<Weird>,
+}
+
+impl Stop {
+    fn new(reason: Counter, weird: Option<Weird>) -> Self {
+        Stop { reason, weird }
+    }
+}
+
+fn truncated<T>(w: Weird) -> Result<T, Stop> {
+    Err(Stop::new(Counter::Truncated, Some(w)))
+}
+
+fn malformed<T>(w: Weird) -> Result<T, Stop> {
+    Err(Stop::new(Counter::Malformed, Some(w)))
+}
+
+fn not_ip<T>() -> Result<T, Stop> {
+    Err(Stop::new(Counter::NotIp, None))
+}
+
+/// What an EtherType or a protocol number leads to.
+enum Next {
+    Ip,
+    EtherType(u16),
+    /// 802.3: the length field is no EtherType.
+    Length(u16),
+    Ethernet,
+    Ppp(u16),
+}
+
+/// Most layers in one frame; a stack this deep was made to be deep.
+const MAX_LAYERS: usize = 32;
+
+struct Walk<'a> {
+    data: &'a [u8],
+    at: usize,
+    end: usize,
+    out: Link,
+}
+
+impl Walk<'_> {
+    #[cold]
+    fn fail(&self, s: Stop) -> NotIp {
+        NotIp {
+            reason: s.reason,
+            weird: s.weird,
+            ethertype: self.out.ethertype,
+            vlan: self.out.vlan,
+            inner_vlan: self.out.inner_vlan,
+        }
+    }
+
+    /// What is left.
+    fn rest(&self) -> &[u8] {
+        self.data.get(self.at..self.end).unwrap_or(&[])
+    }
+
+    /// What is left, if it is longer than a header of `n` bytes.
+    fn beyond(&self, n: usize, w: Weird) -> Result<&[u8], Stop> {
+        let r = self.rest();
+        if n >= r.len() { truncated(w) } else { Ok(r) }
+    }
+
+    fn walk(&mut self, link: LinkType) -> Result<(), Stop> {
+        let mut next = self.root(link)?;
+        for _ in 0..MAX_LAYERS {
+            next = match next {
+                Next::Ip => return Ok(()),
+                Next::Ethernet => self.ethernet()?,
+                Next::EtherType(t) => self.ethertype(t)?,
+                Next::Length(n) => self.ieee802_3(n)?,
+                Next::Ppp(p) => self.ppp_protocol(p)?,
+            };
+        }
+        malformed(Weird::MaxDepthExceeded)
+    }
+
+    /// The link type's own header. What is unknown is taken for bare IP, as Zeek takes it.
+    fn root(&mut self, link: LinkType) -> Result<Next, Stop> {
+        match link {
+            LinkType::ETHERNET => Ok(Next::Ethernet),
+            LinkType::NULL => self.null(false),
+            LinkType::LOOP => self.null(true),
+            LinkType::LINUX_SLL => {
+                // 14 bytes of type, address; then the protocol.
+                let t = self.beyond(16, Weird::TruncatedSllHeader).map(|r| be16(r, 14))?;
+                self.at += 16;
+                Ok(Next::EtherType(t.unwrap_or(0)))
+            }
+            LinkType::LINUX_SLL2 => {
+                let t = self.beyond(20, Weird::TruncatedSll2Header).map(|r| be16(r, 0))?;
+                self.at += 20;
+                Ok(Next::EtherType(t.unwrap_or(0)))
+            }
+            LinkType::PPP => self.ppp(),
+            LinkType::PPP_WITH_DIR => {
+                // One byte of direction.
+                self.at += 1;
+                self.ppp()
+            }
+            LinkType::PPP_HDLC => {
+                let p = self
+                    .beyond(4, Weird::TruncatedPppSerialHeader)
+                    .map(|r| be16(r, 2))?;
+                self.at += 4;
+                Ok(Next::Ppp(p.unwrap_or(0)))
+            }
+            LinkType::NFLOG => self.nflog(),
+            LinkType::FDDI => {
+                // 13 bytes of FDDI, 8 of LLC and SNAP.
+                self.beyond(21, Weird::FddiFailed)?;
+                self.at += 21;
+                Ok(Next::Ip)
+            }
+            LinkType::RADIOTAP => {
+                let r = self.beyond(3, Weird::TruncatedRadiotapHeader)?;
+                let len = u16::from_le_bytes([r[2], r[3]]) as usize;
+                self.beyond(len, Weird::TruncatedRadiotapHeader)?;
+                self.at += len;
+                self.ieee802_11()
+            }
+            LinkType::IEEE802_11 => self.ieee802_11(),
+            _ => Ok(Next::Ip),
+        }
+    }
+
+    fn ethernet(&mut self) -> Result<Next, Stop> {
+        let mut r = self.beyond(16, Weird::TruncatedEthernetFrame)?;
+        let mut skip = 14;
+        if be16(r, 12) == Some(et::FABRIC_PATH) {
+            // Cisco FabricPath: 16 bytes before the frame proper.
+            r = self
+                .beyond(30, Weird::TruncatedLinkHeaderCfp)?
+                .get(16..)
+                .unwrap_or(&[]);
+            skip += 16;
+        }
+        let t = be16(r, 12).unwrap_or(0);
+        self.at += skip;
+        self.out.ethertype = t;
+        match t {
+            1536.. => Ok(Next::EtherType(t)),
+            0..=1500 => {
+                if self.rest().len() < 2 {
+                    return truncated(Weird::TruncatedEthernetFrame);
+                }
+                Ok(Next::Length(t))
+            }
+            _ => malformed(Weird::UndefinedEtherType),
+        }
+    }
+
+    fn ethertype(&mut self, t: u16) -> Result<Next, Stop> {
+        self.out.ethertype = t;
+        match t {
+            et::IPV4 | et::IPV6 => Ok(Next::Ip),
+            et::VLAN | et::QINQ | et::QINQ_OLD => self.vlan(),
+            et::MPLS => self.mpls(),
+            et::PPPOE => self.pppoe(),
+            et::PBB => {
+                // I-TAG of four bytes, then the customer's Ethernet frame.
+                self.beyond(18, Weird::TruncatedPbbHeader)?;
+                self.at += 4;
+                Ok(Next::Ethernet)
+            }
+            et::VNTAG => {
+                let r = self.beyond(6, Weird::TruncatedVntagHeader)?;
+                let t = be16(r, 4).unwrap_or(0);
+                self.at += 6;
+                self.out.ethertype = t;
+                match t {
+                    et::VLAN | et::QINQ | et::QINQ_OLD => Ok(Next::EtherType(t)),
+                    _ => Err(Stop::new(Counter::OtherEthertype, None)),
+                }
+            }
+            _ => Err(Stop::new(Counter::OtherEthertype, None)),
+        }
+    }
+
+    fn vlan(&mut self) -> Result<Next, Stop> {
+        let r = self.beyond(4, Weird::TruncatedVlanHeader)?;
+        let (id, t) = (be16(r, 0).unwrap_or(0) & 0xfff, be16(r, 2).unwrap_or(0));
+        if self.out.vlan.is_none() {
+            self.out.vlan = Some(id);
+        } else {
+            if self.out.inner_vlan.is_some() {
+                self.out.weirds.push(Weird::TripleTaggedVlan);
+            }
+            self.out.inner_vlan = Some(id);
+        }
+        self.at += 4;
+        match t {
+            1536.. => Ok(Next::EtherType(t)),
+            0..=1500 => {
+                if self.rest().len() < 2 {
+                    return truncated(Weird::TruncatedVlanHeader);
+                }
+                Ok(Next::Length(t))
+            }
+            _ => malformed(Weird::UndefinedVlanProtocol),
+        }
+    }
+
+    /// IEEE 802.3: a length, then LLC, perhaps with SNAP; the caller saw two bytes at least.
+    fn ieee802_3(&mut self, len: u16) -> Result<Next, Stop> {
+        // What is beyond the length is padding.
+        self.end = self.end.min(self.at + len as usize);
+        let first = self.data.get(self.at..self.at + 2).unwrap_or(&[]);
+        let r = self.rest();
+        match first {
+            [0xaa, 0xaa] => {
+                let Some(control) = r.get(2) else {
+                    return truncated(Weird::TruncatedSnapLlcHeader);
+                };
+                let llc = if control & 3 == 3 { 3 } else { 4 };
+                let (Some(oui), Some(t)) = (be32(r, llc), be16(r, llc + 3)) else {
+                    return truncated(Weird::TruncatedSnapHeader);
+                };
+                self.at += llc + 5;
+                self.out.ethertype = t;
+                match (oui >> 8, t) {
+                    // Encapsulated Ethernet only.
+                    (0, et::IPV4 | et::IPV6) => Ok(Next::Ip),
+                    (0, _) => Err(Stop::new(Counter::OtherEthertype, None)),
+                    _ => not_ip(),
+                }
+            }
+            // Novell's raw IPX.
+            [0xff, 0xff] => not_ip(),
+            _ => match r.get(2) {
+                Some(c) if c & 3 == 3 || r.len() > 3 => not_ip(),
+                _ => truncated(Weird::TruncatedLlcHeader),
+            },
+        }
+    }
+
+    fn mpls(&mut self) -> Result<Next, Stop> {
+        loop {
+            // RFC 3032, 2.1: bit 23 of an entry marks the bottom of the stack.
+            let bottom = self.beyond(4, Weird::TruncatedLinkHeader)?[2] & 1 != 0;
+            self.at += 4;
+            if bottom {
+                return Ok(Next::Ip);
+            }
+        }
+    }
+
+    fn pppoe(&mut self) -> Result<Next, Stop> {
+        // RFC 2516, 4: six bytes, the last two the length; then PPP's protocol.
+        let r = self.beyond(8, Weird::TruncatedPppoeHeader)?;
+        let (len, p, left) = (
+            be16(r, 4).unwrap_or(0) as usize,
+            be16(r, 6).unwrap_or(0),
+            r.len() - 6,
+        );
+        if len < left {
+            self.out.weirds.push(Weird::PppoeExtraData);
+        } else if len > left {
+            self.out.weirds.push(Weird::PppoeTruncatedPayload);
+        }
+        self.at += 8;
+        self.end = self.end.min(self.at + len.saturating_sub(2));
+        match p {
+            0x0021 | 0x0057 => Ok(Next::Ip),
+            _ => not_ip(),
+        }
+    }
+
+    fn ppp(&mut self) -> Result<Next, Stop> {
+        let r = self.beyond(2, Weird::TruncatedPppHeader)?;
+        let mut p = be16(r, 0).unwrap_or(0);
+        let mut skip = 2;
+        if p == 0xff03 {
+            // RFC 1662: address and control of HDLC framing.
+            p = be16(self.beyond(4, Weird::TruncatedPppHdlcHeader)?, 2).unwrap_or(0);
+            skip = 4;
+        }
+        self.at += skip;
+        Ok(Next::Ppp(p))
+    }
+
+    fn ppp_protocol(&mut self, p: u16) -> Result<Next, Stop> {
+        match p {
+            0x0021 | 0x0057 => Ok(Next::Ip),
+            0x0281 => self.mpls(),
+            _ => not_ip(),
+        }
+    }
+
+    /// BSD loopback: an address family, in the capturing host's order or (`net`) the network's.
+    fn null(&mut self, net: bool) -> Result<Next, Stop> {
+        let r = self.beyond(4, Weird::NullFailed)?;
+        let le = u32::from_le_bytes([r[0], r[1], r[2], r[3]]);
+        self.at += 4;
+        // The order of DLT_NULL is not written down in the file either: take what makes sense.
+        let family = if net || le > 0xffff { le.swap_bytes() } else { le };
+        match family {
+            // AF_INET; AF_INET6 of the BSDs and macOS, and Linux's.
+            2 | 10 | 24 | 28 | 30 => Ok(Next::Ip),
+            _ => not_ip(),
+        }
+    }
+
+    fn nflog(&mut self) -> Result<Next, Stop> {
+        let r = self.beyond(4, Weird::TruncatedNflogHeader)?;
+        let (family, version) = (r[0], r[1]);
+        if version != 0 {
+            return malformed(Weird::UnknownNflogVersion);
+        }
+        self.at += 4;
+        loop {
+            let r = self.beyond(4, Weird::NflogNoPayload)?;
+            // In the byte order of the host that captured; it is taken for little-endian.
+            let (len, typ) = (u16::from_le_bytes([r[0], r[1]]), u16::from_le_bytes([r[2], r[3]]));
+            if typ == 9 {
+                // NFULA_PAYLOAD
+                self.at += 4;
+                break;
+            }
+            let skip = (len as usize).next_multiple_of(4);
+            if len < 4 || skip > r.len() {
+                return malformed(Weird::NflogBadTlvLen);
+            }
+            self.at += skip;
+        }
+        match family {
+            2 | 10 => Ok(Next::Ip),
+            _ => not_ip(),
+        }
+    }
+
+    fn ieee802_11(&mut self) -> Result<Next, Stop> {
+        let mut header = 24;
+        let r = self.beyond(header, Weird::Truncated80211Header)?;
+        let (fc, flags) = (r[0], r[1]);
+        // Management, control; data frames without data.
+        if fc & 0x08 == 0 || fc & 0x40 != 0 {
+            return not_ip();
+        }
+        if flags & 3 == 3 {
+            // Four addresses.
+            header += 6;
+        }
+        let r = self.beyond(header, Weird::Truncated80211Header)?;
+        let mut aggregate = false;
+        if fc & 0x80 != 0 {
+            // QoS; A-MSDU present is bit 7 of its first byte.
+            aggregate = r[header] & 0x80 != 0;
+            if flags & 0x40 != 0 {
+                // Encrypted.
+                return not_ip();
+            }
+            header += 2;
+        }
+        self.beyond(header, Weird::Truncated80211Header)?;
+        self.at += header;
+        if aggregate {
+            self.subframe()?;
+        } else {
+            self.wlan_llc()?;
+        }
+        Ok(Next::Ip)
+    }
+
+    /// One frame of an A-MSDU: 14 bytes of header, LLC and SNAP.
+    fn subframe(&mut self) -> Result<(), Stop> {
+        let r = self.rest();
+        let Some(len) = be16(r, 12) else {
+            return truncated(Weird::Truncated80211AmsduHeader);
+        };
+        let len = len as usize;
+        if r.len() < len + 14 {
+            return truncated(Weird::Truncated80211AmsduPacket);
+        }
+        self.at += 14;
+        let whole = self.end;
+        self.end = self.at + len;
+        // All but the last are padded to a multiple of four bytes, header included.
+        let next = self.at + len + (14 + len).next_multiple_of(4) - (14 + len);
+        if next < whole {
+            self.out.more = next as u32;
+        }
+        self.wlan_llc()
+    }
+
+    fn wlan_llc(&mut self) -> Result<(), Stop> {
+        let r = self.rest();
+        if r.len() < 8 {
+            return truncated(Weird::Truncated80211LlcHeader);
+        }
+        if r[..6] != [0xaa, 0xaa, 3, 0, 0, 0] {
+            return not_ip();
+        }
+        let t = be16(r, 6).unwrap_or(0);
+        self.at += 8;
+        self.out.ethertype = t;
+        match t {
+            et::IPV4 | et::IPV6 => Ok(()),
+            _ => Err(Stop::new(Counter::OtherEthertype, None)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

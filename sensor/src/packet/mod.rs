@@ -1,0 +1,29 @@
+//! Bytes to packets: capture files, link layers, IP and transport headers, fragments.
+//!
+//! Everything here looks at bytes that an attacker wrote. Nothing in it knows of flows,
+//! connections or logs; what Zeek would call a "weird" is reported as a [`weird::Weird`].
+
+pub mod capture;
+pub mod checksum;
+pub mod defrag;
+pub mod ip;
+pub mod link;
+pub mod weird;
+
+pub use capture::{Capture, CaptureError, Frame};
+pub use link::LinkType;
+pub use weird::{Weird, Weirds};
+
+/// Big-endian 16-bit number at `at`, if it is there.
+#[inline(always)]
+pub(crate) fn be16(b: &[u8], at: usize) -> Option<u16> {
+    let s = b.get(at..at.checked_add(2)?)?;
+    Some(u16::from_be_bytes([s[0], s[1]]))
+}
+
+/// Big-endian 32-bit number at `at`, if it is there.
+#[inline(always)]
+pub(crate) fn be32(b: &[u8], at: usize) -> Option<u32> {
+    let s = b.get(at..at.checked_add(4)?)?;
+    Some(u32::from_be_bytes([s[0], s[1], s[2], s[3]]))
+}

@@ -1,0 +1,144 @@
+//! Oddities of a packet, under Zeek's names.
+
+/// Makes the enum, its names and the list of all from one table.
+macro_rules! weirds {
+    ($($variant:ident $name:literal)*) => {
+        /// One oddity. The names are Zeek's, as they appear in weird.log.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Weird { $($variant),* }
+
+        impl Weird {
+            /// All of them, in the order of the enum.
+            pub const ALL: &'static [Weird] = &[$(Weird::$variant),*];
+
+            /// Zeek's name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Weird::$variant => $name),* }
+            }
+        }
+    };
+}
+
+weirds! {
+    // Link layers.
+    TruncatedEthernetFrame "truncated_ethernet_frame"
+    TruncatedLinkHeaderCfp "truncated_link_header_cfp"
+    UndefinedEtherType "undefined_ether_type"
+    TruncatedVlanHeader "truncated_VLAN_header"
+    UndefinedVlanProtocol "undefined_vlan_protocol"
+    TripleTaggedVlan "triple_tagged_vlan_unsupported"
+    TruncatedLinkHeader "truncated_link_header"
+    TruncatedPppoeHeader "truncated_pppoe_header"
+    PppoeExtraData "pppoe_extra_data_after_payload"
+    PppoeTruncatedPayload "pppoe_truncated_payload"
+    TruncatedPbbHeader "truncated_PBB_header"
+    TruncatedVntagHeader "truncated_vntag_header"
+    TruncatedLlcHeader "truncated_llc_header"
+    TruncatedSnapLlcHeader "truncated_snap_llc_header"
+    TruncatedSnapHeader "truncated_snap_header"
+    TruncatedSllHeader "truncated_Linux_SLL_header"
+    TruncatedSll2Header "truncated_Linux_SLL2_header"
+    NullFailed "null_analyzer_failed"
+    TruncatedPppHeader "truncated_ppp_header"
+    TruncatedPppHdlcHeader "truncated_ppp_hdlc_header"
+    TruncatedPppSerialHeader "truncated_ppp_serial_header"
+    TruncatedNflogHeader "truncated_nflog_header"
+    UnknownNflogVersion "unknown_nflog_version"
+    NflogNoPayload "nflog_no_pcap_payload"
+    NflogBadTlvLen "nflog_bad_tlv_len"
+    FddiFailed "FDDI_analyzer_failed"
+    TruncatedRadiotapHeader "truncated_radiotap_header"
+    Truncated80211Header "truncated_802_11_header"
+    Truncated80211LlcHeader "truncated_802_11_llc_header"
+    Truncated80211AmsduHeader "truncated_802_11_amsdu_header"
+    Truncated80211AmsduPacket "truncated_802_11_amsdu_packet"
+    MaxDepthExceeded "max_packet_analyzer_depth_exceeded"
+    // IP.
+    EmptyPcapHeader "empty_pcap_header"
+    TruncatedIp "truncated_IP"
+    UnknownIpVersion "unknown_ip_version"
+    IpHdrLenZero "ip_hdr_len_zero"
+    TruncatedIpLen "truncated_IP_len"
+    InvalidIpHeaderSize "invalid_IP_header_size"
+    Ipv4MinHeaderSize "IPv4_min_header_size"
+    InternallyTruncatedHeader "internally_truncated_header"
+    TruncatedHeader "truncated_header"
+    Ipv6NoNext "ipv6_no_next"
+    MultipleRoutingHeaders "multiple_routing_headers"
+    OddRouting0Len "odd_routing0_len"
+    Routing0Hdr "routing0_hdr"
+    BadRouting2Len "bad_routing2_len"
+    UnknownRoutingType "unknown_routing_type"
+    BadIpv6DestOptLen "bad_ipv6_dest_opt_len"
+    MultipleHomeAddrOpts "multiple_home_addr_opts"
+    BadHomeAddrLen "bad_home_addr_len"
+    MobilityPiggyback "mobility_piggyback"
+    BadIpChecksum "bad_IP_checksum"
+    BadMhChecksum "bad_MH_checksum"
+    // Transport.
+    BadTcpHeaderLen "bad_TCP_header_len"
+    BadTcpChecksum "bad_TCP_checksum"
+    BadUdpChecksum "bad_UDP_checksum"
+    BadIcmpChecksum "bad_ICMP_checksum"
+    // Fragments.
+    IncompletelyCapturedFragment "incompletely_captured_fragment"
+    FragmentWithDf "fragment_with_DF"
+    FragmentOverlap "fragment_overlap"
+    FragmentInconsistency "fragment_inconsistency"
+    FragmentSizeInconsistency "fragment_size_inconsistency"
+    FragmentProtocolInconsistency "fragment_protocol_inconsistency"
+    ExcessivelySmallFragment "excessively_small_fragment"
+    ExcessivelyLargeFragment "excessively_large_fragment"
+}
+
+/// The oddities of one packet: a few, in the order in which they were found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weirds {
+    list: [Option<Weird>; 6],
+    len: u8,
+}
+
+impl Weirds {
+    /// Adds one; beyond six a packet has told enough and the rest is dropped.
+    pub fn push(&mut self, w: Weird) {
+        if let Some(slot) = self.list.get_mut(self.len as usize) {
+            *slot = Some(w);
+            self.len += 1;
+        }
+    }
+
+    /// Whether there is none.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Weird> + '_ {
+        self.list.iter().flatten().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct() {
+        let mut names: Vec<_> = Weird::ALL.iter().map(|w| w.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Weird::ALL.len());
+    }
+
+    #[test]
+    fn a_full_list_drops() {
+        let mut w = Weirds::default();
+        assert!(w.is_empty());
+        for _ in 0..10 {
+            w.push(Weird::TruncatedIp);
+        }
+        assert_eq!(w.iter().count(), 6);
+    }
+}
