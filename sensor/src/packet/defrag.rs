@@ -1,1 +1,335 @@
-//! Reassembly of IP fragments.
+//! Reassembly of IP fragments, bounded in memory and time.
+//!
+//! What overlaps keeps what came first; sizes that contradict each other are odd and the larger one
+//! wins; the header is that of the first fragment to arrive (Zeek: FragReassembler, Reassembler).
+//! RFC 5722 wants overlapping IPv6 fragments dropped: a sensor must rather see what some host may see.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::ip::Fragment;
+use super::weird::{Weird, Weirds};
+
+/// Bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest datagram, header included, bytes.
+    pub datagram: usize,
+    /// All that is held, bytes; the oldest datagrams give way.
+    pub total: usize,
+    /// How long a datagram may take, ns (Zeek: frag_timeout, 5 min).
+    pub timeout: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            datagram: 65_535,
+            total: 16 << 20,
+            timeout: 300 * 1_000_000_000,
+        }
+    }
+}
+
+/// Zeek: MIN_ACCEPTABLE_FRAG_SIZE, of a fragment that is not the last, header included.
+const SMALL: u32 = 64;
+/// Zeek: MAX_ACCEPTABLE_FRAG_SIZE, of the payload's end.
+const LARGE: u32 = 64_000;
+/// What a block and a datagram cost beside their bytes, about.
+const BLOCK_COST: usize = 64;
+const DATAGRAM_COST: usize = 256;
+
+/// What fragments of one datagram have in common. As in Zeek the protocol is not part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    src: [u8; 16],
+    dst: [u8; 16],
+    id: u32,
+}
+
+/// A datagram in the making.
+struct Datagram {
+    /// Its place in [`Defrag::order`].
+    number: u64,
+    deadline: u64,
+    v6: bool,
+    proto: u8,
+    /// From the IP header on, up to the fragment header.
+    header: Vec<u8>,
+    next_at: u16,
+    /// Payload size, once a last fragment said it; 0 = not known.
+    size: u32,
+    /// Start to bytes; they do not overlap.
+    blocks: BTreeMap<u32, Box<[u8]>>,
+    /// Up to here there is no hole.
+    prefix: u32,
+    /// End of the last block.
+    upper: u32,
+    /// Counted in [`Defrag::held`].
+    cost: usize,
+}
+
+/// All datagrams in the making.
+pub struct Defrag {
+    limits: Limits,
+    datagrams: HashMap<Key, Datagram>,
+    /// By age.
+    order: BTreeMap<u64, Key>,
+    next_number: u64,
+    held: usize,
+}
+
+impl Defrag {
+    pub fn new(limits: Limits) -> Self {
+        Defrag {
+            limits,
+            datagrams: HashMap::new(),
+            order: BTreeMap::new(),
+            next_number: 0,
+            held: 0,
+        }
+    }
+
+    /// Number of datagrams in the making.
+    pub fn len(&self) -> usize {
+        self.datagrams.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.datagrams.is_empty()
+    }
+
+    /// Bytes held, about.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Forgets what took too long, at time `now` (ns).
+    #[inline]
+    pub fn advance(&mut self, now: u64) {
+        if !self.order.is_empty() {
+            self.expire(now);
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self, now: u64) {
+        while let Some((_, key)) = self.order.first_key_value() {
+            let key = *key;
+            if self.datagrams.get(&key).is_some_and(|d| d.deadline > now) {
+                return;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, key)) = self.order.pop_first()
+            && let Some(d) = self.datagrams.remove(&key)
+        {
+            self.held = self.held.saturating_sub(d.cost);
+        }
+    }
+
+    /// Takes a fragment; `packet` starts at its IP header and has all of it. True: the datagram is
+    /// complete and in `whole`, from its IP header on, with the first fragment's header but for the
+    /// length (and IPv6's next header). IPv4's fragment bits stay as they were: see [`make_whole`].
+    pub fn add(
+        &mut self,
+        now: u64,
+        addrs: (&[u8; 16], &[u8; 16]),
+        f: &Fragment,
+        packet: &[u8],
+        whole: &mut Vec<u8>,
+        weirds: &mut Weirds,
+    ) -> bool {
+        let header = packet.get(..f.header_len as usize);
+        let data = packet.get(f.data_at as usize..f.total_len as usize);
+        let (Some(header), Some(data)) = (header, data) else {
+            return false;
+        };
+        let key = Key {
+            src: *addrs.0,
+            dst: *addrs.1,
+            id: f.id,
+        };
+        let d = self.datagrams.entry(key).or_insert_with(|| {
+            let number = self.next_number;
+            self.next_number += 1;
+            self.order.insert(number, key);
+            let cost = DATAGRAM_COST + header.len();
+            self.held += cost;
+            Datagram {
+                number,
+                deadline: now.saturating_add(self.limits.timeout),
+                v6: f.v6,
+                proto: f.proto,
+                header: header.to_vec(),
+                next_at: f.next_at,
+                size: 0,
+                blocks: BTreeMap::new(),
+                prefix: 0,
+                upper: 0,
+                cost,
+            }
+        });
+        let before = d.cost;
+        let complete = d.add(f, data, self.limits.datagram, weirds);
+        self.held += d.cost - before;
+        if complete {
+            d.assemble(whole);
+            let number = d.number;
+            self.order.remove(&number);
+            if let Some(d) = self.datagrams.remove(&key) {
+                self.held = self.held.saturating_sub(d.cost);
+            }
+        }
+        while self.held > self.limits.total && !self.order.is_empty() {
+            self.drop_oldest();
+        }
+        complete
+    }
+}
+
+impl Datagram {
+    /// Takes a fragment's payload; true: that was all.
+    fn add(&mut self, f: &Fragment, data: &[u8], limit: usize, weirds: &mut Weirds) -> bool {
+        if f.v6 != self.v6 || f.proto != self.proto || f.header_len as usize != self.header.len() {
+            weirds.push(Weird::FragmentProtocolInconsistency);
+        }
+        if f.dont {
+            weirds.push(Weird::FragmentWithDf);
+        }
+        if f.offset == 0 {
+            self.proto = f.proto;
+        }
+        let start = f.offset as u32;
+        let upper = start + data.len() as u32;
+        if !f.more {
+            if self.size == 0 {
+                self.size = upper;
+            } else if upper != self.size {
+                weirds.push(Weird::FragmentSizeInconsistency);
+                self.size = self.size.max(upper);
+            }
+        } else if f.total_len < SMALL {
+            weirds.push(Weird::ExcessivelySmallFragment);
+        }
+        if upper > LARGE {
+            weirds.push(Weird::ExcessivelyLargeFragment);
+        }
+        if self.size != 0 && upper > self.size {
+            weirds.push(Weird::FragmentSizeInconsistency);
+            self.size = upper;
+        }
+        // No IP length could say how long this is.
+        if data.is_empty() || self.header.len() + upper as usize > limit {
+            return false;
+        }
+        self.insert(start, upper, data, weirds);
+        self.complete(weirds)
+    }
+
+    /// Fills what `data` adds into the gaps; what is there stays.
+    fn insert(&mut self, start: u32, upper: u32, data: &[u8], weirds: &mut Weirds) {
+        let piece = |from: u32, to: u32| data.get((from - start) as usize..(to - start) as usize);
+        let mut at = start;
+        let mut gaps = Vec::new();
+        if start < self.upper {
+            // The block before may reach into this one.
+            let first = self.blocks.range(..=start).next_back().map_or(start, |(&s, _)| s);
+            for (&s, block) in self.blocks.range(first..upper) {
+                let e = s + block.len() as u32;
+                let (from, to) = (s.max(start), e.min(upper));
+                if from >= to {
+                    continue;
+                }
+                let old = block.get((from - s) as usize..(to - s) as usize);
+                weirds.push(if old == piece(from, to) {
+                    Weird::FragmentOverlap
+                } else {
+                    Weird::FragmentInconsistency
+                });
+                if at < from {
+                    gaps.push((at, from));
+                }
+                at = to;
+            }
+        }
+        if at < upper {
+            gaps.push((at, upper));
+        }
+        for (from, to) in gaps {
+            if let Some(bytes) = piece(from, to) {
+                self.cost += bytes.len() + BLOCK_COST;
+                self.blocks.insert(from, bytes.into());
+            }
+        }
+        self.upper = self.upper.max(upper);
+        // Each block is passed once in its life.
+        while let Some(block) = self.blocks.get(&self.prefix) {
+            self.prefix += block.len() as u32;
+        }
+    }
+
+    fn complete(&mut self, weirds: &mut Weirds) -> bool {
+        if self.prefix == 0 || self.size == 0 || self.prefix < self.size {
+            return false;
+        }
+        // More than the last fragment promised: what is contiguous is taken.
+        if self.prefix < self.upper || self.upper > self.size {
+            weirds.push(Weird::FragmentSizeInconsistency);
+            self.size = self.prefix;
+        }
+        true
+    }
+
+    fn assemble(&self, whole: &mut Vec<u8>) {
+        whole.clear();
+        whole.extend_from_slice(&self.header);
+        let mut at = 0;
+        while let Some(block) = self.blocks.get(&at) {
+            whole.extend_from_slice(block);
+            at += block.len() as u32;
+        }
+        // At most 65535 by the limit in `add`.
+        let len = if self.v6 {
+            whole.len().saturating_sub(40)
+        } else {
+            whole.len()
+        } as u16;
+        let len_at = if self.v6 { 4 } else { 2 };
+        if let Some(field) = whole.get_mut(len_at..len_at + 2) {
+            field.copy_from_slice(&len.to_be_bytes());
+        }
+        if self.v6
+            && let Some(next) = whole.get_mut(self.next_at as usize)
+        {
+            *next = self.proto;
+        }
+    }
+}
+
+/// Makes a reassembled IPv4 datagram look as if it had never been a fragment: fragment bits cleared
+/// (but for "don't fragment"), the header's checksum right. IPv6's needs nothing.
+pub fn make_whole(datagram: &mut [u8]) {
+    let Some(&first) = datagram.first().filter(|f| **f >> 4 == 4) else {
+        return;
+    };
+    let Some(header) = datagram
+        .get_mut(..(first & 15) as usize * 4)
+        .filter(|h| h.len() >= 20)
+    else {
+        return;
+    };
+    header[6] &= 0x40;
+    header[7] = 0;
+    header[10] = 0;
+    header[11] = 0;
+    let sum = !super::checksum::sum(header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[cfg(test)]
+#[path = "defrag_tests.rs"]
+mod tests;

@@ -24,6 +24,8 @@ pub struct Input<'a> {
     pub ts: u64,
     /// Check the IPv4 header's checksum.
     pub checksums: bool,
+    /// Put together from fragments: the header's fragment bits and checksum say nothing.
+    pub reassembled: bool,
 }
 
 /// What a packet is.
@@ -70,10 +72,11 @@ pub struct Fragment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ip {
     pub pkt: Packet,
-    /// Sender and receiver, IPv4 mapped; valid if `has_addrs`. With a routing header the final
+    /// Sender and receiver, IPv4 mapped. With a routing header the final
     /// destination, with a home address option the home address (as Zeek has it).
     pub src: [u8; 16],
     pub dst: [u8; 16],
+    /// Whether the IP header was sound enough for the verdict's oddity to be told with addresses.
     pub has_addrs: bool,
     pub fragment: Fragment,
     /// Oddities beside the verdict's own.
@@ -155,14 +158,14 @@ fn v4(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
     out.src = v4_mapped([h[12], h[13], h[14], h[15]]);
     out.dst = v4_mapped([h[16], h[17], h[18], h[19]]);
     out.has_addrs = true;
-    if i.checksums && !checksum::ipv4_header_ok(&b[..header]) {
+    if i.checksums && !i.reassembled && !checksum::ipv4_header_ok(&b[..header]) {
         return malformed(Weird::BadIpChecksum);
     }
     out.pkt.ip_len = total as u32;
 
     // RFC 791: three flag bits, 13 bits of offset in units of eight bytes.
     let frag = u16::from_be_bytes([h[6], h[7]]);
-    if frag & 0x3fff != 0 {
+    if frag & 0x3fff != 0 && !i.reassembled {
         out.fragment = Fragment {
             v6: false,
             id: u16::from_be_bytes([h[4], h[5]]) as u32,
@@ -237,18 +240,21 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
         let Some(header) = b.get(at..at + len) else {
             break truncated(Weird::InternallyTruncatedHeader);
         };
+        match next {
+            proto::ROUTING => routing(header, &mut routed, out),
+            proto::DSTOPTS => home_address(header, &mut home, out),
+            _ => {}
+        }
         if at + len > total {
             break malformed(Weird::InvalidIpHeaderSize);
         }
         match next {
-            proto::ROUTING => routing(header, &mut routed, out),
-            proto::DSTOPTS => home_address(header, &mut home, out),
             proto::FRAGMENT => {
                 let (Some(field), Some(id)) = (be16(header, 2), be32(header, 4)) else {
                     break truncated(Weird::InternallyTruncatedHeader);
                 };
                 // Offset 0 and no more: an atomic fragment (RFC 6946), a packet like any other.
-                if field & 0xfff9 != 0 {
+                if field & 0xfff9 != 0 && !i.reassembled {
                     out.fragment = Fragment {
                         v6: true,
                         id,
@@ -274,8 +280,12 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
                     }
                 }
             }
-            proto::ESP => break Verdict::Drop(Counter::OtherProtocol, None),
+            proto::ESP => {
+                out.has_addrs = true;
+                break Verdict::Drop(Counter::OtherProtocol, None);
+            }
             proto::MOBILITY => {
+                out.has_addrs = true;
                 let piggyback = (after != proto::NONE).then_some(Weird::MobilityPiggyback);
                 break Verdict::Drop(Counter::OtherProtocol, piggyback);
             }
@@ -292,14 +302,6 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
         out.has_addrs = false;
         return truncated(Weird::TruncatedIpLen);
     }
-    // Zeek has no addresses to show for a header that it could not take in.
-    out.has_addrs = !matches!(
-        verdict,
-        Verdict::Drop(
-            _,
-            Some(Weird::InternallyTruncatedHeader | Weird::InvalidIpHeaderSize)
-        )
-    ) || at > 40;
     verdict
 }
 
@@ -307,6 +309,7 @@ fn transport_or(next: u8, at: usize, total: usize, b: &[u8], i: &Input<'_>, out:
     if at > total {
         return malformed(Weird::InvalidIpHeaderSize);
     }
+    out.has_addrs = true;
     transport(next, at, total, b, i.l3, out)
 }
 

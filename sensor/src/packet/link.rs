@@ -68,7 +68,8 @@ pub struct Link {
 pub struct NotIp {
     /// NotIp, OtherEthertype, Truncated or Malformed.
     pub reason: Counter,
-    pub weird: Option<Weird>,
+    /// What was found on the way, the reason itself last.
+    pub weirds: Weirds,
     pub ethertype: u16,
     pub vlan: Option<u16>,
     pub inner_vlan: Option<u16>,
@@ -175,9 +176,13 @@ struct Walk<'a> {
 impl Walk<'_> {
     #[cold]
     fn fail(&self, s: Stop) -> NotIp {
+        let mut weirds = self.out.weirds;
+        if let Some(w) = s.weird {
+            weirds.push(w);
+        }
         NotIp {
             reason: s.reason,
-            weird: s.weird,
+            weirds,
             ethertype: self.out.ethertype,
             vlan: self.out.vlan,
             inner_vlan: self.out.inner_vlan,

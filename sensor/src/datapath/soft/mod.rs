@@ -12,9 +12,10 @@ use sensor_common::{Counter, Packet, Policy, RecordHeader, flow};
 
 use crate::packet::capture::Frame;
 use crate::packet::checksum;
+use crate::packet::defrag::{Defrag, Limits};
 use crate::packet::ip::{self, Input, Ip, Verdict};
 use crate::packet::link::{self, Link, LinkType, NotIp};
-use crate::packet::weird::Weird;
+use crate::packet::weird::{Weird, Weirds};
 
 pub use counts::Counts;
 pub use flows::Flows;
@@ -69,6 +70,8 @@ pub struct Config {
     pub checksums: bool,
     /// Most flows at a time.
     pub max_flows: usize,
+    /// Of fragments.
+    pub fragments: Limits,
 }
 
 impl Default for Config {
@@ -77,6 +80,7 @@ impl Default for Config {
             policy: Policy::default(),
             checksums: false,
             max_flows: 1 << 23,
+            fragments: Limits::default(),
         }
     }
 }
@@ -86,6 +90,9 @@ pub struct Soft {
     config: Config,
     flows: Flows,
     counts: Counts,
+    defrag: Defrag,
+    /// The datagram put together last; kept for its memory.
+    whole: Vec<u8>,
     /// Written for each packet; here so that it is not built anew.
     ip: Ip,
     header: RecordHeader,
@@ -97,6 +104,8 @@ impl Soft {
             config,
             flows: Flows::new(config.max_flows),
             counts: Counts::default(),
+            defrag: Defrag::new(config.fragments),
+            whole: Vec::new(),
             ip: Ip::default(),
             header: RecordHeader {
                 kind: KIND_PACKET,
@@ -119,6 +128,7 @@ impl Soft {
     /// such.
     pub fn frame<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
         sink.advance(f.ts, &mut self.flows);
+        self.defrag.advance(f.ts);
         self.counts.add(Counter::Frames, 1);
         self.counts.add(Counter::FrameBytes, f.wire_len as u64);
         let parsed = link::parse(f.link, f.data);
@@ -155,7 +165,7 @@ impl Soft {
 
     #[cold]
     fn not_ip<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, e: &NotIp, own: bool, sink: &mut S) {
-        if let Some(w) = e.weird {
+        for w in e.weirds.iter() {
             sink.weird(f.ts, w, None, &mut self.flows);
         }
         if own {
@@ -165,7 +175,7 @@ impl Soft {
         let u = Untracked {
             ts: f.ts,
             reason: e.reason,
-            weird: e.weird,
+            weird: e.weirds.iter().last(),
             addrs: None,
             link: f.link,
             l3: None,
@@ -190,6 +200,7 @@ impl Soft {
             wire_len: f.wire_len,
             ts: f.ts,
             checksums: self.config.checksums,
+            reassembled: false,
         };
         self.ip(&input, f.link, own, sink);
     }
@@ -202,9 +213,14 @@ impl Soft {
             _ => None,
         };
         if !self.ip.weirds.is_empty() || weird.is_some() {
-            let addrs = self.addrs();
-            for w in self.ip.weirds.iter().chain(weird) {
-                sink.weird(i.ts, w, addrs.as_ref(), &mut self.flows);
+            // Found on the way, when the addresses were known (but for one), then the verdict's.
+            let addrs = (self.ip.src, self.ip.dst);
+            for w in self.ip.weirds.iter() {
+                let addrs = (w != Weird::IpHdrLenZero).then_some(&addrs);
+                sink.weird(i.ts, w, addrs, &mut self.flows);
+            }
+            if let Some(w) = weird {
+                sink.weird(i.ts, w, self.addrs().as_ref(), &mut self.flows);
             }
         }
         match verdict {
@@ -225,11 +241,47 @@ impl Soft {
                 self.track(i, Counter::Injected, sink);
             }
             Verdict::Fault(w) => self.fault(i, w, own, sink),
-            Verdict::Fragment => self.untracked(i, link, Counter::Fragment, weird, own, sink),
+            Verdict::Fragment => self.fragment(i, link, own, sink),
             // Here the inner packet would be taken out and go through `ip` again, not `own`.
             Verdict::Tunnel => self.untracked(i, link, Counter::Tunnel, weird, own, sink),
             Verdict::Drop(reason, _) => self.untracked(i, link, reason, weird, own, sink),
         }
+    }
+
+    /// A fragment is not tracked; the datagram that it completes is, as a packet of its own.
+    #[cold]
+    fn fragment<S: Sink + ?Sized>(&mut self, i: &Input<'_>, link: LinkType, own: bool, sink: &mut S) {
+        self.untracked(i, link, Counter::Fragment, None, own, sink);
+        if i.reassembled {
+            // Fragments of fragments: nobody sends them.
+            return;
+        }
+        let mut whole = std::mem::take(&mut self.whole);
+        let mut weirds = Weirds::default();
+        let addrs = (self.ip.src, self.ip.dst);
+        let complete = self.defrag.add(
+            i.ts,
+            (&addrs.0, &addrs.1),
+            &self.ip.fragment,
+            i.frame.get(i.l3..).unwrap_or(&[]),
+            &mut whole,
+            &mut weirds,
+        );
+        for w in weirds.iter() {
+            sink.weird(i.ts, w, Some(&addrs), &mut self.flows);
+        }
+        if complete {
+            let input = Input {
+                frame: &whole,
+                l3: 0,
+                end: whole.len(),
+                wire_len: whole.len() as u32,
+                reassembled: true,
+                ..*i
+            };
+            self.ip(&input, LinkType::RAW, false, sink);
+        }
+        self.whole = whole;
     }
 
     fn addrs(&self) -> Option<Addrs> {
