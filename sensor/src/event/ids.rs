@@ -1,0 +1,153 @@
+//! Who an event is about: connection identity, unique ids and the time they are stamped with.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// Network time: nanoseconds since the epoch.
+pub type Ts = u64;
+
+/// A connection's unique id in Zeek's form: `C` and 96 random-looking bits in base 62.
+///
+/// Sixteen bytes, no heap: the text is made when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uid {
+    hi: u64,
+    lo: u32,
+}
+
+/// Longest text of a [`Uid`], bytes: `C`, 11 digits for 64 bits, at most 6 for 32.
+const UID_MAX: usize = 18;
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// SplitMix64's finalizer (Steele, Lea and Flood 2014): a bijection, so different inputs stay different.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl Uid {
+    /// The `n`th id of a run seeded with `seed`: the same pair always gives the same id, and within a
+    /// run no two `n` share one.
+    pub fn new(seed: u64, n: u64) -> Uid {
+        let key = mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15));
+        let hi = mix(n ^ key);
+        Uid {
+            hi,
+            lo: (mix(hi.wrapping_add(key)) >> 32) as u32,
+        }
+    }
+
+    /// Appends the text to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut buf = [0; UID_MAX];
+        let n = self.render(&mut buf);
+        out.extend_from_slice(&buf[..n]);
+    }
+
+    /// The upper half is always eleven digits, so that two ids never read alike.
+    fn render(&self, buf: &mut [u8; UID_MAX]) -> usize {
+        buf[0] = b'C';
+        let mut v = self.hi;
+        for slot in &mut buf[1..12] {
+            *slot = BASE62[(v % 62) as usize];
+            v /= 62;
+        }
+        let mut v = self.lo;
+        let mut n = 12;
+        while n < UID_MAX {
+            buf[n] = BASE62[(v % 62) as usize];
+            n += 1;
+            v /= 62;
+            if v == 0 {
+                break;
+            }
+        }
+        n
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buf = [0; UID_MAX];
+        let n = self.render(&mut buf);
+        f.pad(std::str::from_utf8(&buf[..n]).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The transport a connection runs over, as conn.log's `proto` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Proto {
+    /// TCP, IP protocol 6.
+    Tcp,
+    /// UDP, IP protocol 17.
+    Udp,
+    /// ICMP (1) or ICMPv6 (58); ports are type and code, or request and reply type.
+    Icmp,
+    /// Any other IP protocol.
+    Unknown,
+}
+
+impl Proto {
+    /// Zeek's name: `tcp`, `udp`, `icmp`, `unknown_transport`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Proto::Tcp => "tcp",
+            Proto::Udp => "udp",
+            Proto::Icmp => "icmp",
+            Proto::Unknown => "unknown_transport",
+        }
+    }
+}
+
+impl fmt::Display for Proto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What every event says of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnId {
+    /// Unique id, the same in every log and event of the connection.
+    pub uid: Uid,
+    /// Originator's address.
+    pub orig_h: IpAddr,
+    /// Responder's address.
+    pub resp_h: IpAddr,
+    /// Originator's port, host byte order; for ICMP the message type.
+    pub orig_p: u16,
+    /// Responder's port, host byte order; for ICMP the message code or the reply's type.
+    pub resp_p: u16,
+    /// Transport.
+    pub proto: Proto,
+    /// Time of the first packet.
+    pub start: Ts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn uid_has_zeeks_form_and_follows_its_seed() {
+        for n in 0..2000 {
+            let s = Uid::new(7, n).to_string();
+            assert!(s.starts_with('C') && (13..=18).contains(&s.len()), "{s}");
+            assert!(s.bytes().all(|b| b.is_ascii_alphanumeric()), "{s}");
+            let mut out = Vec::new();
+            Uid::new(7, n).write(&mut out);
+            assert_eq!(out, s.as_bytes());
+        }
+        assert_eq!(Uid::new(1, 2), Uid::new(1, 2));
+        assert_ne!(Uid::new(1, 2), Uid::new(2, 2));
+    }
+
+    #[test]
+    fn uids_of_a_run_do_not_repeat() {
+        let mut seen = HashSet::new();
+        assert!((0..100_000).all(|n| seen.insert(Uid::new(0, n).to_string())));
+    }
+}

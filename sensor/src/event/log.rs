@@ -1,0 +1,102 @@
+//! A log row as the engine hands it over: columns with Zeek's types, values as plain Rust.
+//!
+//! Knows neither files nor formats; [`crate::output::log`] turns rows into text.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+
+use super::Ts;
+use super::json::{self, Object};
+
+/// One column of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Zeek's column name, such as `id.orig_h`.
+    pub name: &'static str,
+    /// Zeek's type: time, string, addr, port, enum, interval, count, bool, set[string], vector[string] and so on.
+    pub typ: &'static str,
+}
+
+impl Column {
+    /// A column named `name` of Zeek type `typ`.
+    pub const fn new(name: &'static str, typ: &'static str) -> Column {
+        Column { name, typ }
+    }
+}
+
+/// A value in a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// No value: `-` in TSV, absent in JSON.
+    Unset,
+    /// Point in time, ns since the epoch.
+    Time(Ts),
+    /// Length of time, ns.
+    Interval(i64),
+    /// Text (Zeek's string and enum).
+    Str(Cow<'a, str>),
+    /// Unsigned number.
+    Count(u64),
+    /// Signed number.
+    Int(i64),
+    /// Floating point number.
+    Double(f64),
+    /// `T` or `F` in TSV.
+    Bool(bool),
+    /// Address, in text without zone or brackets.
+    Addr(IpAddr),
+    /// Port, host byte order.
+    Port(u16),
+    /// Set or vector; an empty one is `(empty)` in TSV and `[]` in JSON.
+    List(Vec<Value<'a>>),
+}
+
+/// A row of some log.
+pub trait LogRow {
+    /// The log's name without `.log`: `conn`, `ssl`.
+    fn path(&self) -> &'static str;
+    /// The log's columns, in order; the same for every row of a path.
+    fn columns(&self) -> &'static [Column];
+    /// Appends one value per column to `out`.
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>);
+}
+
+impl fmt::Debug for dyn LogRow + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut v = Vec::new();
+        self.values(&mut v);
+        let names = self.columns().iter().map(|c| c.name);
+        f.write_str(self.path())?;
+        f.debug_map().entries(names.zip(v)).finish()
+    }
+}
+
+/// Writes a row as one JSON object, as Zeek's JSON logs have it; `values` is scratch space.
+pub fn write_json<'a>(out: &mut Vec<u8>, row: &'a dyn LogRow, values: &mut Vec<Value<'a>>) {
+    values.clear();
+    row.values(values);
+    let mut o = Object::new(out);
+    for (col, v) in row.columns().iter().zip(values.iter()) {
+        if *v != Value::Unset {
+            value_json(o.key(col.name), v);
+        }
+    }
+    o.end();
+}
+
+fn value_json(out: &mut Vec<u8>, v: &Value<'_>) {
+    match v {
+        Value::Unset => out.extend_from_slice(b"null"),
+        Value::Time(t) => json::time(out, *t),
+        Value::Interval(i) => json::interval(out, *i),
+        Value::Str(s) => json::text(out, s),
+        Value::Count(n) => json::count(out, *n),
+        Value::Int(n) => json::int(out, *n),
+        Value::Double(d) => json::double(out, *d),
+        Value::Bool(b) => json::bool(out, *b),
+        Value::Addr(a) => json::addr(out, *a),
+        Value::Port(p) => json::count(out, (*p).into()),
+        Value::List(l) => json::array(out, l, value_json),
+    }
+}
