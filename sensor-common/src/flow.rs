@@ -11,8 +11,7 @@
 //! sequence fields are written plainly: a direction normally arrives on one CPU, and where it does
 //! not, a lost update costs an extra forwarded header, never a count.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-
+use crate::atomic::{add32, add64, or32};
 use crate::key::IPPROTO_TCP;
 use crate::packet::{Packet, tcp_flags as tf};
 use crate::policy::{ALL_PACKETS, PAYLOAD};
@@ -72,6 +71,8 @@ pub struct DirState {
     pub bytes: u64,
     /// Transport payload bytes.
     pub payload: u64,
+    /// Packets with payload.
+    pub data_pkts: u64,
     /// First and last packet, ns; 0 = none.
     pub first: u64,
     pub last: u64,
@@ -159,18 +160,6 @@ pub fn extend(near: u64, seq: u32) -> u64 {
     near.wrapping_add((seq.wrapping_sub(near as u32) as i32) as i64 as u64)
 }
 
-#[inline(always)]
-unsafe fn add64(p: *mut u64, v: u64) {
-    // SAFETY: the caller's pointer is valid and aligned; all writers of the field use this.
-    unsafe { AtomicU64::from_ptr(p) }.fetch_add(v, Relaxed);
-}
-
-#[inline(always)]
-unsafe fn add32(p: *mut u32, v: u32) {
-    // SAFETY: as for `add64`.
-    unsafe { AtomicU32::from_ptr(p) }.fetch_add(v, Relaxed);
-}
-
 /// Counts `p` in `flow` and says what to do with it.
 ///
 /// `policy` are the bits of [`crate::policy`].
@@ -201,6 +190,7 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
         add64(&raw mut (*me).bytes, p.ip_len as u64);
         if p.payload_len > 0 {
             add64(&raw mut (*me).payload, p.payload_len as u64);
+            add64(&raw mut (*me).data_pkts, p.segs as u64);
         }
         if was_seen & seen::PKT == 0 {
             (*me).first = p.ts;
@@ -247,7 +237,7 @@ unsafe fn tcp(me: *mut DirState, peer: *mut DirState, p: &Packet, was_seen: u32,
         let flags = p.flags as u32;
         let control = p.flags & (tf::SYN | tf::FIN | tf::RST) != 0;
         if (*me).flags & flags != flags {
-            AtomicU32::from_ptr(&raw mut (*me).flags).fetch_or(flags, Relaxed);
+            or32(&raw mut (*me).flags, flags);
         }
         (*me).window = p.window as u32;
 

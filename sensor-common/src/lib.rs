@@ -4,7 +4,9 @@
 //! module [`flow`] holds the one function that updates a flow's state from a packet's header
 //! fields; both datapaths call it and nothing else does that job.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+pub mod atomic;
 pub mod counters;
 pub mod flow;
 pub mod key;

@@ -1,1 +1,12 @@
-
+//! The sensor's userspace as a library.
+//!
+//! Data flows down this list and never up; a module knows only those before it:
+//! [`packet`] (headers, captures) · [`datapath`] (xdp, soft) · [`event`] (every event as a type) ·
+//! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`output`] (logs, stream) ·
+//! [`cli`].
+pub mod analyzer;
+pub mod datapath;
+pub mod event;
+pub mod packet;
+pub mod tcp;
+pub mod conn;

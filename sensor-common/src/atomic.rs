@@ -1,0 +1,68 @@
+//! Atomic adds and ors on shared memory, relaxed, results unused.
+//!
+//! Rust's `core` gives the BPF targets no read-modify-write atomics, though the machine has them
+//! (`lock` instructions; or since cpu v3): there they are written out.
+
+/// Adds `v` to `*p`.
+///
+/// # Safety
+/// `p` is valid and aligned, and all its writers are atomic.
+#[inline(always)]
+pub unsafe fn add64(p: *mut u64, v: u64) {
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's word.
+    unsafe { core::sync::atomic::AtomicU64::from_ptr(p) }.fetch_add(v, core::sync::atomic::Ordering::Relaxed);
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the caller's word.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({p} + 0) += {v}", p = in(reg) p, v = in(reg) v, options(nostack))
+    };
+}
+
+/// As [`add64`], of 32 bits.
+///
+/// # Safety
+/// As for [`add64`].
+#[inline(always)]
+pub unsafe fn add32(p: *mut u32, v: u32) {
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's word.
+    unsafe { core::sync::atomic::AtomicU32::from_ptr(p) }.fetch_add(v, core::sync::atomic::Ordering::Relaxed);
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the caller's word.
+    unsafe {
+        core::arch::asm!("lock *(u32 *)({p} + 0) += {v}", p = in(reg) p, v = in(wreg) v, options(nostack))
+    };
+}
+
+/// Sets the bits `v` in `*p`.
+///
+/// # Safety
+/// As for [`add64`].
+#[inline(always)]
+pub unsafe fn or32(p: *mut u32, v: u32) {
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's word.
+    unsafe { core::sync::atomic::AtomicU32::from_ptr(p) }.fetch_or(v, core::sync::atomic::Ordering::Relaxed);
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the caller's word.
+    unsafe {
+        core::arch::asm!("lock *(u32 *)({p} + 0) |= {v}", p = in(reg) p, v = in(wreg) v, options(nostack))
+    };
+}
+
+/// Leaves in `*p` only the bits `v`.
+///
+/// # Safety
+/// As for [`add64`].
+#[inline(always)]
+pub unsafe fn and32(p: *mut u32, v: u32) {
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's word.
+    unsafe { core::sync::atomic::AtomicU32::from_ptr(p) }.fetch_and(v, core::sync::atomic::Ordering::Relaxed);
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the caller's word.
+    unsafe {
+        core::arch::asm!("lock *(u32 *)({p} + 0) &= {v}", p = in(reg) p, v = in(wreg) v, options(nostack))
+    };
+}

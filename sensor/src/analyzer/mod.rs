@@ -1,0 +1,24 @@
+//! Protocol analyzers: bytes of a stream in, events and log rows out. Sans-I/O.
+
+use crate::event::log::LogRow;
+use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
+
+/// What an analyzer is called with: the time, the connection, who wants what, and where to put it.
+pub struct Ctx<'c> {
+    pub ts: Ts,
+    pub c: &'c ConnId,
+    pub subs: &'c Subscriptions,
+    pub out: &'c mut dyn Out,
+}
+
+/// Where an analyzer's results go.
+pub trait Out {
+    fn event(&mut self, ts: Ts, ev: &Event<'_>);
+    fn log(&mut self, row: &dyn LogRow);
+    /// The analyzer is sure that this is its protocol.
+    fn confirm(&mut self, tag: AnalyzerTag);
+    /// The analyzer met what its protocol does not allow.
+    fn violation(&mut self, tag: AnalyzerTag, reason: &str);
+    /// `weird` of this connection (Zeek's name).
+    fn weird(&mut self, name: &'static str, addl: &str);
+}

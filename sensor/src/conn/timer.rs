@@ -1,0 +1,220 @@
+//! One wheel for all deadlines. Arming costs a push; cancelling nothing: a stale entry is recognised
+//! when it comes up. Time jumps of any length cost no more than the entries they fire.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::event::Ts;
+
+/// What a timer is for; the delays are in [`super::Timeouts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// Looks whether a TCP connection is over that did not say so (Zeek: ExpireTimer).
+    Expire,
+    Attempt,
+    Inactivity,
+    PartialClose,
+    Reset,
+    /// A closed connection has lingered long enough.
+    Delete,
+    /// connection_status_update is due.
+    Status,
+}
+
+/// A deadline of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    pub at: Ts,
+    pub slot: u32,
+    /// The slot's generation: a timer of a connection that is gone is void.
+    pub generation: u32,
+    pub kind: Kind,
+    /// The connection's epoch for timers of this kind: cancelling increments it.
+    pub epoch: u8,
+}
+
+/// A tick is 2^23 ns (8.4 ms); the first level spans 2.1 s, each further one 256 times as much.
+const TICK_SHIFT: u32 = 23;
+const LEVELS: usize = 4;
+const SLOTS: usize = 256;
+
+/// The timer wheel.
+pub struct Wheel {
+    /// Tick up to which entries have been moved to `due`.
+    tick: u64,
+    levels: Vec<Vec<Vec<Timer>>>,
+    /// One bit per slot that is not empty.
+    used: [[u64; SLOTS / 64]; LEVELS],
+    /// Entries of ticks that have begun, earliest first.
+    due: BinaryHeap<Reverse<Timer>>,
+    /// Beyond the last level.
+    far: Vec<Timer>,
+    len: usize,
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        Wheel {
+            tick: 0,
+            levels: vec![vec![Vec::new(); SLOTS]; LEVELS],
+            used: [[0; SLOTS / 64]; LEVELS],
+            due: BinaryHeap::new(),
+            far: Vec::new(),
+            len: 0,
+        }
+    }
+}
+
+impl Wheel {
+    /// Arms a timer.
+    pub fn arm(&mut self, t: Timer) {
+        if self.len == 0 {
+            // Nothing is pending: the wheel may stand anywhere.
+            self.tick = self.tick.max((t.at >> TICK_SHIFT).saturating_sub(1));
+        }
+        self.len += 1;
+        self.place(t);
+    }
+
+    fn place(&mut self, t: Timer) {
+        let tick = t.at >> TICK_SHIFT;
+        if tick <= self.tick {
+            self.due.push(Reverse(t));
+            return;
+        }
+        for level in 0..LEVELS {
+            let shift = 8 * level as u32;
+            // Same block of the level above: it fits here.
+            if tick >> (shift + 8) == self.tick >> (shift + 8) {
+                let slot = (tick >> shift) as usize % SLOTS;
+                self.levels[level][slot].push(t);
+                self.used[level][slot / 64] |= 1 << (slot % 64);
+                return;
+            }
+        }
+        self.far.push(t);
+    }
+
+    /// A time before which nothing can be due; `Ts::MAX` with nothing pending.
+    pub fn next(&self) -> Ts {
+        if let Some(Reverse(t)) = self.due.peek() {
+            return t.at;
+        }
+        match self.next_block() {
+            Some((_, tick)) => tick << TICK_SHIFT,
+            None => Ts::MAX,
+        }
+    }
+
+    /// The next entry that is due at `now`, in order of time.
+    pub fn pop(&mut self, now: Ts) -> Option<Timer> {
+        loop {
+            match self.due.peek() {
+                Some(Reverse(t)) if t.at <= now => {
+                    self.len -= 1;
+                    return self.due.pop().map(|Reverse(t)| t);
+                }
+                _ => {}
+            }
+            let (level, tick) = self.next_block()?;
+            if tick > now >> TICK_SHIFT {
+                return None;
+            }
+            self.tick = tick;
+            let moved = if level < LEVELS {
+                let slot = (tick >> (8 * level as u32)) as usize % SLOTS;
+                self.used[level][slot / 64] &= !(1 << (slot % 64));
+                std::mem::take(&mut self.levels[level][slot])
+            } else {
+                std::mem::take(&mut self.far)
+            };
+            for t in moved {
+                self.place(t);
+            }
+        }
+    }
+
+    /// Removes all that is pending, in order of time.
+    pub fn drain(&mut self) -> Vec<Timer> {
+        let mut all: Vec<Timer> = self.due.drain().map(|Reverse(t)| t).collect();
+        all.extend(self.levels.iter_mut().flatten().flat_map(|s| s.drain(..)));
+        all.append(&mut self.far);
+        self.used = Default::default();
+        self.len = 0;
+        all.sort_unstable();
+        all
+    }
+
+    /// The level and first tick of the next slot that is not empty.
+    fn next_block(&self) -> Option<(usize, u64)> {
+        for level in 0..LEVELS {
+            let shift = 8 * level as u32;
+            let here = (self.tick >> shift) as usize % SLOTS;
+            if let Some(slot) = self.next_used(level, here + 1) {
+                let base = self.tick >> (shift + 8) << (shift + 8);
+                return Some((level, base + ((slot as u64) << shift)));
+            }
+        }
+        let first = self.far.iter().map(|t| t.at).min()?;
+        Some((LEVELS, first >> TICK_SHIFT))
+    }
+
+    fn next_used(&self, level: usize, from: usize) -> Option<usize> {
+        (from / 64..SLOTS / 64).find_map(|w| {
+            let mut bits = self.used[level][w];
+            if w == from / 64 {
+                bits &= u64::MAX << (from % 64);
+            }
+            (bits != 0).then(|| w * 64 + bits.trailing_zeros() as usize)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn timer(at: Ts, slot: u32) -> Timer {
+        Timer {
+            at,
+            slot,
+            generation: 0,
+            kind: Kind::Expire,
+            epoch: 0,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fires_all_in_order_and_none_early(
+            steps in prop::collection::vec((0u64..40_000_000_000, prop::collection::vec(0u64..4_000_000_000_000, 0..4)), 1..40),
+        ) {
+            let mut wheel = Wheel::default();
+            let mut model: Vec<Ts> = Vec::new();
+            let mut now = 1_700_000_000_000_000_000;
+            let mut n = 0;
+            for (step, delays) in steps {
+                now += step;
+                let mut want: Vec<Ts> = model.iter().copied().filter(|t| *t <= now).collect();
+                want.sort_unstable();
+                model.retain(|t| *t > now);
+                prop_assert!(want.first().is_none_or(|t| wheel.next() <= *t));
+                let mut got = Vec::new();
+                while let Some(t) = wheel.pop(now) {
+                    got.push(t.at);
+                }
+                prop_assert_eq!(got, want);
+                for d in delays {
+                    model.push(now + d);
+                    wheel.arm(timer(now + d, n));
+                    n += 1;
+                }
+            }
+            model.sort_unstable();
+            let rest: Vec<Ts> = wheel.drain().iter().map(|t| t.at).collect();
+            prop_assert_eq!(rest, model);
+        }
+    }
+}

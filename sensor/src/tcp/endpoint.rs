@@ -1,0 +1,212 @@
+//! One side of a TCP connection: its state and where it stands in sequence space.
+//!
+//! Sequence numbers relative to the connection's start are 64 bits wide; the SYN has 0 and the first
+//! payload byte 1, also where no SYN was seen.
+
+use crate::event::Ts;
+
+/// Zeek's endpoint states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Inactive,
+    SynSent,
+    SynAckSent,
+    Partial,
+    Established,
+    Closed,
+    Reset,
+}
+
+/// One side.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoint {
+    pub state: State,
+    pub prev_state: State,
+    pub did_close: bool,
+    /// Shift of the window scale option, at most 14.
+    pub window_scale: u8,
+    pub start_seq: u32,
+    /// One past the last byte sent.
+    pub last_seq: u32,
+    pub seq_wraps: u32,
+    /// Highest acknowledgement of this side's bytes by its peer.
+    pub ack_seq: u32,
+    pub ack_wraps: u32,
+    /// Advertised window, scaled, bytes.
+    pub window: u32,
+    pub window_ack_seq: u32,
+    pub window_seq: u32,
+    /// Relative number one past the FIN.
+    pub fin_seq: u64,
+    pub fin_cnt: u32,
+    pub rst_cnt: u32,
+    pub hist_syn: u64,
+    pub hist_fin: u64,
+    pub hist_rst: u64,
+    pub gaps: Scaled,
+    pub bad_checksums: Scaled,
+    pub rexmits: Scaled,
+    pub zero_windows: Scaled,
+    /// Its last packet, ns; 0 = none.
+    pub last_time: Ts,
+    /// Payload packets beyond a hole or filling one.
+    pub out_of_order: u32,
+    /// Packets seen twice: same IP id, sequence number and length.
+    pub replicas: u32,
+    /// (IP id, sequence number, payload length) of the last packet seen.
+    pub last_packet: (u16, u32, u32),
+}
+
+/// A counter that makes a mark at 1, 10, 100, ... (Zeek: ScaledHistoryEntry).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scaled(u32);
+
+impl Scaled {
+    /// Counts one; the threshold, if it was just reached.
+    pub fn count(&mut self) -> Option<u64> {
+        self.0 = self.0.wrapping_add(1);
+        let n = self.0;
+        (n != 0 && n == 10u32.pow(n.ilog10())).then_some(n as u64)
+    }
+}
+
+/// `a - b` in sequence space.
+pub fn seq_delta(a: u32, b: u32) -> i32 {
+    a.wrapping_sub(b) as i32
+}
+
+impl Endpoint {
+    fn full(seq: u32, wraps: u32) -> u64 {
+        ((wraps as u64) << 32) + seq as u64
+    }
+
+    /// `seq` after `wraps` wraps, relative to the start.
+    pub fn relative(&self, seq: u32, wraps: u32) -> u64 {
+        Self::full(seq, wraps).wrapping_sub(self.start_seq as u64)
+    }
+
+    /// `seq` relative to the start, judged by the nearest known number `last`; the flag tells that it
+    /// lies before the start.
+    pub fn relative_near(&self, seq: u32, last: u32, wraps: u32) -> (u64, bool) {
+        let delta = seq_delta(seq, last);
+        let mut wraps = wraps;
+        if delta < 0 {
+            if wraps > 0 && seq > last {
+                wraps -= 1;
+            }
+        } else if delta > 0 && seq < last {
+            wraps = wraps.wrapping_add(1);
+        }
+        if wraps == 0 {
+            let delta = seq_delta(seq, self.start_seq);
+            return (delta as i64 as u64, delta < 0);
+        }
+        (self.relative(seq, wraps), false)
+    }
+
+    pub fn relative_seq(&self, seq: u32) -> (u64, bool) {
+        self.relative_near(seq, self.last_seq, self.seq_wraps)
+    }
+
+    pub fn relative_ack(&self, ack: u32) -> (u64, bool) {
+        self.relative_near(ack, self.ack_seq, self.ack_wraps)
+    }
+
+    /// The highest acknowledged byte, relative.
+    pub fn acked(&self) -> u64 {
+        self.relative(self.ack_seq, self.ack_wraps)
+    }
+
+    /// One past the last byte sent, relative.
+    pub fn sent(&self) -> u64 {
+        self.relative(self.last_seq, self.seq_wraps)
+    }
+
+    pub fn init(&mut self, start: u32, last: u32) {
+        self.start_seq = start;
+        self.ack_seq = start;
+        self.last_seq = last;
+    }
+
+    pub fn update_last_seq(&mut self, seq: u32) {
+        if seq < self.last_seq {
+            self.seq_wraps = self.seq_wraps.wrapping_add(1);
+        }
+        self.last_seq = seq;
+    }
+
+    pub fn update_ack_seq(&mut self, seq: u32) {
+        if seq < self.ack_seq {
+            self.ack_wraps = self.ack_wraps.wrapping_add(1);
+        }
+        self.ack_seq = seq;
+    }
+
+    /// Moves on by what the datapath saw in order and did not forward.
+    pub fn skip_sent(&mut self, bytes: u64) {
+        let to = Self::full(self.last_seq, self.seq_wraps).wrapping_add(bytes);
+        (self.last_seq, self.seq_wraps) = (to as u32, (to >> 32) as u32);
+    }
+
+    pub fn skip_acked(&mut self, bytes: u64) {
+        let to = Self::full(self.ack_seq, self.ack_wraps).wrapping_add(bytes);
+        (self.ack_seq, self.ack_wraps) = (to as u32, (to >> 32) as u32);
+    }
+
+    pub fn no_data_acked(&self) -> bool {
+        let ack = Self::full(self.ack_seq, self.ack_wraps);
+        ack == self.start_seq as u64 || ack == self.start_seq as u64 + 1
+    }
+
+    /// Active and not closed.
+    pub fn is_active(&self) -> bool {
+        self.state != State::Inactive && !self.did_close
+    }
+
+    /// Payload bytes by sequence numbers (Zeek: TCP_Endpoint::Size).
+    pub fn size(&self, peer: &Endpoint) -> u64 {
+        if self.prev_state == State::SynSent
+            && self.state == State::Reset
+            && peer.state == State::Inactive
+            && !self.no_data_acked()
+        {
+            // A half-open connection was discovered and aborted: its numbers mean nothing.
+            return 0;
+        }
+        let last = Self::full(self.last_seq, self.seq_wraps);
+        let ack = Self::full(self.ack_seq, self.ack_wraps);
+        let mut size = last.max(ack).wrapping_sub(self.start_seq as u64);
+        if size != 0 {
+            size -= 1; // the SYN
+        }
+        if self.fin_cnt > 0 && size != 0 {
+            size -= 1;
+        }
+        size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scaled_marks_powers_of_ten() {
+        let mut s = Scaled::default();
+        let marks: Vec<u64> = (0..1500).filter_map(|_| s.count()).collect();
+        assert_eq!(marks, [1, 10, 100, 1000]);
+    }
+
+    #[test]
+    fn sequence_space_wraps() {
+        let mut e = Endpoint::default();
+        e.init(0xffff_fff0, 0xffff_fff1);
+        e.update_last_seq(0x10);
+        assert_eq!(e.sent(), 0x20);
+        assert_eq!(e.relative_seq(0x10), (0x20, false));
+        assert_eq!(e.relative_seq(0xffff_fff8), (8, false));
+        e.skip_sent(0x2_0000_0000);
+        assert_eq!(e.sent(), 0x2_0000_0020);
+    }
+}

@@ -1,0 +1,4 @@
+//! TCP without connections: sequence space and reassembly of one direction.
+
+pub mod endpoint;
+pub mod reassembly;

@@ -1,0 +1,320 @@
+//! Reassembly of one direction: segments in any order in, the stream in order out.
+//!
+//! In-order bytes pass through as slices of the record; only bytes beyond a hole are kept. A
+//! segment may come without its bytes (shed, or cut by the capture's snap length): its place in the
+//! stream is known all the same. What is decided to be a gap follows the peer's acknowledgements, as in
+//! Zeek's `TCP_Reassembler`. Numbers are relative: the first payload byte is 1.
+
+use std::collections::BTreeMap;
+
+/// What a reassembler hands out, in stream order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    Data {
+        seq: u64,
+        bytes: &'a [u8],
+    },
+    /// Bytes that were there but are not at hand.
+    Unseen {
+        seq: u64,
+        len: u64,
+    },
+    /// Bytes that never came and were acknowledged.
+    Gap {
+        seq: u64,
+        len: u64,
+    },
+}
+
+/// Most segments kept beyond a hole: bounds the work of one segment that overlaps them all.
+const MAX_HELD: usize = 4096;
+
+#[derive(Debug)]
+struct Held {
+    len: u64,
+    bytes: Option<Box<[u8]>>,
+}
+
+impl Held {
+    fn step(&self, seq: u64, from: u64) -> Step<'_> {
+        match &self.bytes {
+            Some(b) => Step::Data {
+                seq: from,
+                bytes: &b[(from - seq) as usize..],
+            },
+            None => Step::Unseen {
+                seq: from,
+                len: seq + self.len - from,
+            },
+        }
+    }
+}
+
+/// The reassembler of one direction.
+#[derive(Debug)]
+pub struct Reassembler {
+    /// All before this has been handed out or given up (Zeek: last_reassem_seq).
+    next: u64,
+    /// All before this has been acknowledged (Zeek: trim_seq).
+    trim: u64,
+    /// End of the highest segment.
+    top: u64,
+    held: BTreeMap<u64, Held>,
+    held_bytes: u64,
+    /// Deliveries are over (Zeek: skip_deliveries).
+    pub skip: bool,
+    pub eof: bool,
+    pub had_gap: bool,
+}
+
+impl Default for Reassembler {
+    fn default() -> Self {
+        Reassembler {
+            next: 1,
+            trim: 1,
+            top: 0,
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            skip: false,
+            eof: false,
+            had_gap: false,
+        }
+    }
+}
+
+impl Reassembler {
+    /// Next byte to be handed out.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether segments are waiting for an acknowledgement (Zeek: HasUndeliveredData).
+    pub fn has_blocks(&self) -> bool {
+        self.top > self.trim
+    }
+
+    /// Bytes from the first undelivered to the highest seen.
+    pub fn undelivered(&self) -> u64 {
+        if self.has_blocks() {
+            self.top.wrapping_sub(self.next)
+        } else {
+            0
+        }
+    }
+
+    /// Bytes seen and not acknowledged.
+    pub fn unacked(&self) -> u64 {
+        self.top.min(self.next).saturating_sub(self.trim) + self.held_len()
+    }
+
+    fn held_len(&self) -> u64 {
+        self.held.values().map(|h| h.len).sum()
+    }
+
+    /// Bytes kept in memory.
+    pub fn memory(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// Drops what is kept and ends deliveries.
+    pub fn stop(&mut self) {
+        self.held.clear();
+        self.held_bytes = 0;
+        self.top = 0;
+        self.skip = true;
+    }
+
+    /// Forgets what has been delivered, acknowledged or not.
+    pub fn trim_delivered(&mut self) {
+        self.trim = self.trim.max(self.next);
+    }
+
+    /// A segment of `len` bytes at `seq`; `bytes` if they are at hand (then `bytes.len() == len`).
+    pub fn segment(&mut self, seq: u64, len: u64, bytes: Option<&[u8]>, out: &mut dyn FnMut(Step<'_>)) {
+        let Some(end) = seq.checked_add(len) else { return };
+        if end <= self.trim || len == 0 {
+            return;
+        }
+        self.top = self.top.max(end);
+        let mut at = seq.max(self.next);
+        let part = |from: u64, to: u64| bytes.map(|b| &b[(from - seq) as usize..(to - seq) as usize]);
+        if at == self.next {
+            // Continues the stream. What is held was seen first and wins where both have bytes.
+            while at < end {
+                let to = self.held.keys().next().map_or(end, |h| end.min(*h));
+                if to > at {
+                    self.next = to;
+                    match part(at, to) {
+                        Some(bytes) => out(Step::Data { seq: at, bytes }),
+                        None => out(Step::Unseen {
+                            seq: at,
+                            len: to - at,
+                        }),
+                    }
+                }
+                self.deliver_held(out);
+                at = self.next;
+            }
+            self.deliver_held(out);
+            return;
+        }
+        if self.held.len() >= MAX_HELD {
+            return;
+        }
+        // Beyond a hole: keep what is not held yet.
+        if let Some((s, h)) = self.held.range(..=at).next_back() {
+            at = at.max(s + h.len);
+        }
+        while at < end {
+            let following = self.held.range(at..).next().map(|(s, h)| (*s, s + h.len));
+            let to = following.map_or(end, |(s, _)| s.min(end));
+            if to > at {
+                let bytes: Option<Box<[u8]>> = part(at, to).map(Into::into);
+                self.held_bytes += bytes.as_ref().map_or(0, |b| b.len() as u64);
+                self.held.insert(at, Held { len: to - at, bytes });
+            }
+            at = following.map_or(end, |(_, e)| e.max(to));
+        }
+    }
+
+    fn deliver_held(&mut self, out: &mut dyn FnMut(Step<'_>)) {
+        while let Some(first) = self.held.first_entry() {
+            let seq = *first.key();
+            if seq > self.next {
+                break;
+            }
+            let h = first.remove();
+            self.held_bytes -= h.bytes.as_ref().map_or(0, |b| b.len() as u64);
+            let end = seq + h.len;
+            if end > self.next {
+                let from = self.next;
+                self.next = end;
+                out(h.step(seq, from));
+            }
+        }
+    }
+
+    /// The peer acknowledged all before `seq`. `forgive`: of a connection whose start was not seen,
+    /// the first two numbers are made up and not missing.
+    pub fn ack(&mut self, seq: u64, forgive: bool, out: &mut dyn FnMut(Step<'_>)) {
+        if seq <= self.trim {
+            return;
+        }
+        if seq > self.next && !(forgive && seq <= 2) {
+            self.give_up(seq, out);
+        }
+        self.trim = seq;
+        self.deliver_held(out);
+    }
+
+    /// Gives up on what is missing before `to`.
+    pub fn give_up(&mut self, to: u64, out: &mut dyn FnMut(Step<'_>)) {
+        if !self.skip {
+            while let Some((&seq, _)) = self.held.first_key_value() {
+                if seq >= to {
+                    break;
+                }
+                self.gap(seq, out);
+                self.deliver_held(out);
+            }
+            self.gap(to, out);
+        }
+        self.next = self.next.max(to);
+    }
+
+    /// Up to the first held segment: what is missing before it is given up.
+    pub fn give_up_first(&mut self, out: &mut dyn FnMut(Step<'_>)) -> bool {
+        let Some((&seq, _)) = self.held.first_key_value() else {
+            return false;
+        };
+        self.give_up(seq, out);
+        self.deliver_held(out);
+        true
+    }
+
+    fn gap(&mut self, to: u64, out: &mut dyn FnMut(Step<'_>)) {
+        if to > self.next {
+            let (seq, len) = (self.next, to - self.next);
+            self.next = to;
+            self.had_gap = true;
+            out(Step::Gap { seq, len });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The byte at a place of the test's stream.
+    fn byte(seq: u64) -> u8 {
+        (seq.wrapping_mul(2_654_435_761) >> 7) as u8
+    }
+
+    #[derive(Default)]
+    struct Stream {
+        at: u64,
+        gaps: Vec<(u64, u64)>,
+    }
+
+    impl Stream {
+        fn take(&mut self, step: Step<'_>) {
+            let (seq, len) = match step {
+                Step::Data { seq, bytes } => {
+                    for (i, b) in bytes.iter().enumerate() {
+                        assert_eq!(*b, byte(seq + i as u64));
+                    }
+                    (seq, bytes.len() as u64)
+                }
+                Step::Gap { seq, len } => {
+                    self.gaps.push((seq, len));
+                    (seq, len)
+                }
+                Step::Unseen { .. } => panic!("all bytes were given"),
+            };
+            assert_eq!(seq, self.at + 1, "in order, nothing twice");
+            self.at += len;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        /// Random segments, reordered, doubled, overlapping and lost, with acks in between, against
+        /// a bitmap of what arrived before it was acknowledged.
+        #[test]
+        fn agrees_with_the_model(
+            ops in prop::collection::vec((0u64..200, 1u64..40, prop::bool::weighted(0.25)), 1..60),
+        ) {
+            let mut r = Reassembler::default();
+            let mut stream = Stream::default();
+            let mut have = [false; 512];
+            let mut next = 1usize;
+            let mut acked = 1u64;
+            let mut lost = 0u64;
+            for (seq, len, ack) in ops {
+                let seq = seq + 1;
+                if ack {
+                    acked = acked.max(seq + len);
+                    r.ack(seq + len, false, &mut |s| stream.take(s));
+                    while next < (seq + len) as usize {
+                        lost += !have[next] as u64;
+                        next += 1;
+                    }
+                } else if seq + len > acked {
+                    let bytes: Vec<u8> = (seq..seq + len).map(byte).collect();
+                    r.segment(seq, len, Some(&bytes), &mut |s| stream.take(s));
+                    for i in seq.max(next as u64)..seq + len {
+                        have[i as usize] = true;
+                    }
+                }
+                while have[next] {
+                    next += 1;
+                }
+                prop_assert_eq!(stream.at + 1, next as u64);
+                prop_assert_eq!(r.next(), next as u64);
+            }
+            prop_assert_eq!(stream.gaps.iter().map(|g| g.1).sum::<u64>(), lost);
+        }
+    }
+}
