@@ -118,9 +118,9 @@ mod tests {
         };
         // No checksum is a right one.
         assert_eq!(verify(&f, &p, false), Ok(()));
-        // By hand: 0a00+0001+0a00+0002+11+0b + 35+36+0b + 0102+0300 = 0x1899 -> ~ = 0xe766
+        // By hand: 0a00+0001+0a00+0002+11+0b + 35+36+0b + 0102+0300 = 0x1897, complement 0xe768
         f[26] = 0xe7;
-        f[27] = 0x66;
+        f[27] = 0x68;
         assert_eq!(verify(&f, &p, false), Ok(()));
         f[28] ^= 0x40;
         assert_eq!(verify(&f, &p, false), Err(Weird::BadUdpChecksum));

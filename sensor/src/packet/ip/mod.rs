@@ -253,8 +253,7 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
                 let (Some(field), Some(id)) = (be16(header, 2), be32(header, 4)) else {
                     break truncated(Weird::InternallyTruncatedHeader);
                 };
-                // Offset 0 and no more: an atomic fragment (RFC 6946), a packet like any other.
-                if field & 0xfff9 != 0 && !i.reassembled {
+                if !i.reassembled {
                     out.fragment = Fragment {
                         v6: true,
                         id,
@@ -464,5 +463,4 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
 }
 
 #[cfg(test)]
-#[path = "ip_tests.rs"]
 mod tests;

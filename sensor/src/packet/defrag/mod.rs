@@ -148,6 +148,13 @@ impl Defrag {
         let (Some(header), Some(data)) = (header, data) else {
             return false;
         };
+        if f.v6 && f.offset == 0 && !f.more {
+            // RFC 6946, 4: an atomic fragment is a datagram, whatever others have its id.
+            let mut alone = Datagram::new(f, header, 0, 0);
+            alone.insert(0, data.len() as u32, data, weirds);
+            alone.assemble(whole);
+            return true;
+        }
         let key = Key {
             src: *addrs.0,
             dst: *addrs.1,
@@ -157,21 +164,9 @@ impl Defrag {
             let number = self.next_number;
             self.next_number += 1;
             self.order.insert(number, key);
-            let cost = DATAGRAM_COST + header.len();
-            self.held += cost;
-            Datagram {
-                number,
-                deadline: now.saturating_add(self.limits.timeout),
-                v6: f.v6,
-                proto: f.proto,
-                header: header.to_vec(),
-                next_at: f.next_at,
-                size: 0,
-                blocks: BTreeMap::new(),
-                prefix: 0,
-                upper: 0,
-                cost,
-            }
+            let d = Datagram::new(f, header, number, now.saturating_add(self.limits.timeout));
+            self.held += d.cost;
+            d
         });
         let before = d.cost;
         let complete = d.add(f, data, self.limits.datagram, weirds);
@@ -192,6 +187,22 @@ impl Defrag {
 }
 
 impl Datagram {
+    fn new(f: &Fragment, header: &[u8], number: u64, deadline: u64) -> Self {
+        Datagram {
+            number,
+            deadline,
+            v6: f.v6,
+            proto: f.proto,
+            header: header.to_vec(),
+            next_at: f.next_at,
+            size: 0,
+            blocks: BTreeMap::new(),
+            prefix: 0,
+            upper: 0,
+            cost: DATAGRAM_COST + header.len(),
+        }
+    }
+
     /// Takes a fragment's payload; true: that was all.
     fn add(&mut self, f: &Fragment, data: &[u8], limit: usize, weirds: &mut Weirds) -> bool {
         if f.v6 != self.v6 || f.proto != self.proto || f.header_len as usize != self.header.len() {
@@ -331,5 +342,4 @@ pub fn make_whole(datagram: &mut [u8]) {
 }
 
 #[cfg(test)]
-#[path = "defrag_tests.rs"]
 mod tests;

@@ -1,0 +1,321 @@
+//! Capture files as a stream of frames: pcap, pcapng, either also gzip'ed, from a file or stdin.
+//!
+//! Memory does not grow with the input: one buffer of fixed size, in which a packet or a block that
+//! matters must fit. The containers' structures are taken apart by `pcap-parser`.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use pcap_parser::{parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header};
+
+use super::link::LinkType;
+
+mod ng;
+mod source;
+
+use ng::{Interface, SHB_MAGIC, next_ng};
+use source::Source;
+
+/// Longest packet that is believed, bytes (libpcap: MAXIMUM_SNAPLEN).
+pub const MAX_PACKET: usize = 262_144;
+/// Size of the buffer: any block that must be looked at as a whole fits.
+const BUFFER: usize = 512 * 1024;
+const NS: u64 = 1_000_000_000;
+
+/// Why a capture cannot be read, or not further.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Nothing could be read at all (exit status 2).
+    #[error("{path}: cannot open: {source}")]
+    Open { path: String, source: io::Error },
+    /// Not pcap, pcapng or either of them gzip'ed (exit status 2).
+    #[error("{path}: not a capture file")]
+    NotACapture { path: String },
+    /// Contradicts itself or ends in the midst of something (exit status 1). `at` counts bytes from the
+    /// start, uncompressed.
+    #[error("{path}: damaged at byte {at}: {what}")]
+    Damaged {
+        path: String,
+        at: u64,
+        what: &'static str,
+    },
+    /// Reading failed on the way (exit status 1).
+    #[error("{path}: cannot read on at byte {at}: {source}")]
+    Read {
+        path: String,
+        at: u64,
+        source: io::Error,
+    },
+}
+
+impl CaptureError {
+    /// Exit status: 2 where nothing could be read, 1 where a part of the input is missing.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CaptureError::Open { .. } | CaptureError::NotACapture { .. } => 2,
+            CaptureError::Damaged { .. } | CaptureError::Read { .. } => 1,
+        }
+    }
+}
+
+/// A frame as it was captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Nanoseconds since the epoch.
+    pub ts: u64,
+    pub link: LinkType,
+    /// The captured bytes, link header first.
+    pub data: &'a [u8],
+    /// Length on the wire, bytes.
+    pub wire_len: u32,
+    /// Number of the interface within its pcapng section; 0 for pcap.
+    pub iface: u32,
+}
+
+/// Where the next frame lies in the buffer.
+struct Located {
+    ts: u64,
+    link: LinkType,
+    wire_len: u32,
+    iface: u32,
+    at: usize,
+    len: usize,
+}
+
+enum Format {
+    Pcap {
+        big_endian: bool,
+        modified: bool,
+        /// Nanoseconds per unit of the fraction.
+        unit: u64,
+        link: LinkType,
+    },
+    PcapNg {
+        big_endian: bool,
+        interfaces: Vec<Interface>,
+    },
+}
+
+/// A capture being read.
+pub struct Capture {
+    path: String,
+    source: Source,
+    format: Format,
+    done: bool,
+}
+
+/// What went wrong, before it is known where.
+enum Fault {
+    Damaged(&'static str),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(e: io::Error) -> Self {
+        Fault::Io(e)
+    }
+}
+
+impl Capture {
+    /// Opens a file, or standard input for `-`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CaptureError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        if name == "-" {
+            return Self::from_reader("standard input", Box::new(io::stdin()));
+        }
+        match File::open(path) {
+            Ok(f) => Self::from_reader(&name, Box::new(f)),
+            Err(source) => Err(CaptureError::Open { path: name, source }),
+        }
+    }
+
+    /// Reads from `input`; `name` is used in messages.
+    pub fn from_reader(name: &str, mut input: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
+        let open_failed = |source| CaptureError::Open {
+            path: name.to_owned(),
+            source,
+        };
+        let mut magic = [0u8; 2];
+        let mut got = 0;
+        while let Some(room) = magic.get_mut(got..).filter(|r| !r.is_empty()) {
+            match input.read(room) {
+                Ok(0) => break,
+                Ok(n) => got += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(open_failed(e)),
+            }
+        }
+        let start = Cursor::new(magic[..got].to_vec());
+        let whole = start.chain(input);
+        // RFC 1952: a gzip member starts with 1f 8b.
+        let input: Box<dyn Read + Send> = if magic[..got] == [0x1f, 0x8b] {
+            Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
+                256 * 1024,
+                whole,
+            )))
+        } else {
+            Box::new(whole)
+        };
+        let mut source = Source {
+            input,
+            buf: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            offset: 0,
+        };
+        let not_a_capture = || CaptureError::NotACapture {
+            path: name.to_owned(),
+        };
+        // A file shorter than any header is no capture; neither is gzip'ed rubbish.
+        match source.fill(24) {
+            Ok(true) => {}
+            Ok(false) => return Err(not_a_capture()),
+            Err(e) if damage(&e) => return Err(not_a_capture()),
+            Err(e) => return Err(open_failed(e)),
+        }
+        let format = if source.bytes()[..4] == SHB_MAGIC {
+            Format::PcapNg {
+                big_endian: false,
+                interfaces: Vec::new(),
+            }
+        } else {
+            let Ok((_, h)) = parse_pcap_header(source.bytes()) else {
+                return Err(not_a_capture());
+            };
+            let format = Format::Pcap {
+                big_endian: h.is_bigendian(),
+                modified: h.is_modified_format(),
+                unit: if h.is_nanosecond_precision() { 1 } else { 1000 },
+                // The upper bits tell of a frame check sequence.
+                link: LinkType(h.network.0 as u32 & 0x03ff_ffff),
+            };
+            source.consume(24);
+            format
+        };
+        Ok(Capture {
+            path: name.to_owned(),
+            source,
+            format,
+            done: false,
+        })
+    }
+
+    /// The next frame; None at the end. After an error there is nothing more.
+    #[allow(clippy::should_implement_trait)] // lends from the buffer, which Iterator cannot
+    #[inline]
+    pub fn next(&mut self) -> Option<Result<Frame<'_>, CaptureError>> {
+        if self.done {
+            return None;
+        }
+        let found = match &mut self.format {
+            Format::Pcap {
+                big_endian,
+                modified,
+                unit,
+                link,
+            } => next_pcap(&mut self.source, *big_endian, *modified, *unit, *link),
+            Format::PcapNg {
+                big_endian,
+                interfaces,
+            } => next_ng(&mut self.source, big_endian, interfaces),
+        };
+        match found {
+            Ok(Some(l)) => Some(Ok(Frame {
+                ts: l.ts,
+                link: l.link,
+                data: &self.source.buf[l.at..l.at + l.len],
+                wire_len: l.wire_len,
+                iface: l.iface,
+            })),
+            Ok(None) => {
+                self.done = true;
+                None
+            }
+            Err(fault) => {
+                self.done = true;
+                Some(Err(self.error(fault)))
+            }
+        }
+    }
+
+    #[cold]
+    fn error(&self, fault: Fault) -> CaptureError {
+        let (path, at) = (self.path.clone(), self.source.offset);
+        match fault {
+            Fault::Damaged(what) => CaptureError::Damaged { path, at, what },
+            Fault::Io(e) if damage(&e) => CaptureError::Damaged {
+                path,
+                at,
+                what: "the compressed data is broken",
+            },
+            Fault::Io(source) => CaptureError::Read { path, at, source },
+        }
+    }
+}
+
+/// Whether this error of the decompressor speaks of the data and not of the reading.
+fn damage(e: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(e.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}
+
+const CUT_HEADER: &str = "ends in the midst of a packet's header";
+const CUT_PACKET: &str = "ends in the midst of a packet";
+const TOO_LONG: &str = "a packet longer than 262144 bytes";
+
+fn next_pcap(
+    source: &mut Source,
+    big_endian: bool,
+    modified: bool,
+    unit: u64,
+    link: LinkType,
+) -> Result<Option<Located>, Fault> {
+    let header = if modified { 24 } else { 16 };
+    if !source.fill(header)? {
+        return if source.bytes().is_empty() {
+            Ok(None)
+        } else {
+            Err(Fault::Damaged(CUT_HEADER))
+        };
+    }
+    let b = source.bytes();
+    let cap = [b[8], b[9], b[10], b[11]];
+    let cap = if big_endian {
+        u32::from_be_bytes(cap)
+    } else {
+        u32::from_le_bytes(cap)
+    } as usize;
+    if cap > MAX_PACKET {
+        return Err(Fault::Damaged(TOO_LONG));
+    }
+    if !source.fill(header + cap)? {
+        return Err(Fault::Damaged(CUT_PACKET));
+    }
+    let b = source.bytes();
+    let parsed = if modified {
+        parse_pcap_frame_modified(b)
+    } else if big_endian {
+        parse_pcap_frame_be(b)
+    } else {
+        parse_pcap_frame(b)
+    };
+    let Ok((_, p)) = parsed else {
+        return Err(Fault::Damaged(CUT_PACKET));
+    };
+    let found = Located {
+        ts: p.ts_sec as u64 * NS + p.ts_usec as u64 * unit,
+        link,
+        wire_len: p.origlen,
+        iface: 0,
+        at: source.start + header,
+        len: p.data.len(),
+    };
+    source.consume(header + cap);
+    Ok(Some(found))
+}
+
+#[cfg(test)]
+mod tests;

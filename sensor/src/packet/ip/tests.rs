@@ -1,0 +1,258 @@
+use super::*;
+use proptest::prelude::*;
+
+fn run(frame: &[u8]) -> (Verdict, Ip) {
+    run_at(frame, 0, frame.len() as u32)
+}
+
+fn run_at(frame: &[u8], l3: usize, wire_len: u32) -> (Verdict, Ip) {
+    let mut ip = Ip::default();
+    let i = Input {
+        frame,
+        l3,
+        end: frame.len(),
+        wire_len,
+        ts: 5,
+        checksums: false,
+        reassembled: false,
+    };
+    let v = parse(&i, &mut ip);
+    (v, ip)
+}
+
+/// IPv4 from 10.0.0.2 to 10.0.0.1.
+fn v4(proto: u8, payload: &[u8]) -> Vec<u8> {
+    let total = (20 + payload.len()) as u16;
+    let mut p = vec![
+        0x45, 0, 0, 0, 0, 1, 0, 0, 64, proto, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1,
+    ];
+    p[2..4].copy_from_slice(&total.to_be_bytes());
+    p.extend_from_slice(payload);
+    p
+}
+
+/// IPv6 from `aa..` to `bb..`.
+fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+    let mut p = vec![0x60, 0, 0, 0, 0, 0, next, 64];
+    p[4..6].copy_from_slice(&(payload.len() as u16).to_be_bytes());
+    p.extend([0xaa; 16]);
+    p.extend([0xbb; 16]);
+    p.extend_from_slice(payload);
+    p
+}
+
+fn tcp(options: usize, payload: &[u8]) -> Vec<u8> {
+    let mut t = vec![
+        0, 80, 0x30, 0x39, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0x18, 0x10, 0, 0, 0, 0, 0,
+    ];
+    t[12] = ((20 + options) / 4 << 4) as u8;
+    t.extend(vec![1; options]);
+    t.extend_from_slice(payload);
+    t
+}
+
+fn udp(len: u16, payload: &[u8]) -> Vec<u8> {
+    let mut u = vec![0, 53, 0x30, 0x39, 0, 0, 0, 0];
+    u[4..6].copy_from_slice(&len.to_be_bytes());
+    u.extend_from_slice(payload);
+    u
+}
+
+#[test]
+fn tcp_over_ipv4() {
+    let mut p = vec![0xee; 14];
+    p.extend(v4(6, &tcp(12, b"hello")));
+    p.extend([0; 6]); // padding
+    let (v, ip) = run_at(&p, 14, p.len() as u32);
+    assert_eq!(v, Verdict::Flow);
+    let k = ip.pkt;
+    assert_eq!((k.ip_len, k.payload_len), (57, 5));
+    assert_eq!((k.l3, k.l4, k.data), (14, 34, 66));
+    assert_eq!((k.seq, k.ack, k.flags, k.window), (1, 2, 0x18, 0x1000));
+    // The lower address is end `a`: the receiver.
+    assert_eq!((k.key.a_port, k.key.b_port, k.dir), (12345, 80, 1));
+    assert_eq!(k.key.a, v4_mapped([10, 0, 0, 1]));
+    assert_eq!((k.ts, k.segs), (5, 1));
+    assert!(ip.weirds.is_empty());
+}
+
+#[test]
+fn udp_lengths() {
+    let (_, ip) = run(&v4(17, &udp(12, &[0; 4])));
+    assert_eq!(ip.pkt.payload_len, 4);
+    // UDP's own length counts, even where it contradicts IP's; unless it is impossible.
+    assert_eq!(run(&v4(17, &udp(10, &[0; 4]))).1.pkt.payload_len, 2);
+    assert_eq!(run(&v4(17, &udp(0, &[0; 4]))).1.pkt.payload_len, 4);
+}
+
+#[test]
+fn icmp() {
+    let (v, ip) = run(&v4(1, &[8, 0, 0, 0, 0, 0, 0, 0, 1, 2]));
+    assert_eq!(v, Verdict::Flow);
+    assert_eq!((ip.pkt.payload_len, ip.pkt.key.one_way), (2, 0));
+    let (_, ip) = run(&v6(58, &[1, 4, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(
+        (ip.pkt.key.a_port, ip.pkt.key.b_port, ip.pkt.key.one_way),
+        (1, 4, 1)
+    );
+}
+
+#[test]
+fn odd_lengths() {
+    let good = v4(17, &udp(12, &[0; 4]));
+    let with = |at: usize, b: u8| {
+        let mut p = good.clone();
+        p[at] = b;
+        run(&p).0
+    };
+    let drop = |c, w| Verdict::Drop(c, Some(w));
+    assert_eq!(with(3, 200), drop(Counter::Truncated, Weird::TruncatedIpLen));
+    assert_eq!(with(3, 16), drop(Counter::Malformed, Weird::InvalidIpHeaderSize));
+    assert_eq!(with(0, 0x44), drop(Counter::Malformed, Weird::Ipv4MinHeaderSize));
+    assert_eq!(with(0, 0x75), drop(Counter::Malformed, Weird::UnknownIpVersion));
+    assert_eq!(with(3, 25), drop(Counter::Truncated, Weird::TruncatedHeader));
+    assert_eq!(run(&good[..19]).0, drop(Counter::Truncated, Weird::TruncatedIp));
+    // Captured short of the header; captured short of the payload is fine.
+    let cut = |n| run_at(&good[..n], 0, 32).0;
+    assert_eq!(
+        cut(24),
+        drop(Counter::Truncated, Weird::InternallyTruncatedHeader)
+    );
+    assert_eq!(cut(28), Verdict::Flow);
+}
+
+#[test]
+fn length_left_out() {
+    let mut p = v4(6, &tcp(0, &[0; 9]));
+    (p[2], p[3]) = (0, 0);
+    let (v, ip) = run(&p);
+    assert_eq!(v, Verdict::Flow);
+    assert_eq!((ip.pkt.ip_len, ip.pkt.payload_len), (49, 9));
+    assert!(ip.weirds.iter().eq([Weird::IpHdrLenZero]));
+}
+
+#[test]
+fn tcp_headers_that_cannot_be() {
+    let mut t = tcp(0, &[]);
+    t[12] = 0x40;
+    let (v, ip) = run(&v4(6, &t));
+    assert_eq!(v, Verdict::Fault(Weird::BadTcpHeaderLen));
+    assert_eq!(ip.pkt.key.b_port, 80);
+    t[12] = 0x60;
+    assert_eq!(run(&v4(6, &t)).0, Verdict::Fault(Weird::TruncatedHeader));
+}
+
+#[test]
+fn others() {
+    let (v, ip) = run(&v4(132, &[0; 12]));
+    assert_eq!(v, Verdict::Other);
+    assert_eq!((ip.pkt.key.proto, ip.pkt.payload_len, ip.pkt.data), (132, 12, 20));
+    assert_eq!(run(&v4(47, &[0; 12])).0, Verdict::Tunnel);
+    assert_eq!(
+        run(&v6(59, &[])).0,
+        Verdict::Drop(Counter::OtherProtocol, Some(Weird::Ipv6NoNext))
+    );
+}
+
+#[test]
+fn fragments() {
+    let mut p = v4(17, &udp(40, &[0; 8]));
+    p[6] = 0x20;
+    let (v, ip) = run(&p);
+    assert_eq!(v, Verdict::Fragment);
+    assert_eq!(
+        (ip.fragment.offset, ip.fragment.more, ip.fragment.id),
+        (0, true, 1)
+    );
+    // Captured in part: the first is used for what it shows, others are not.
+    let (v, ip) = run_at(&p[..30], 0, 36);
+    assert_eq!(v, Verdict::Flow);
+    assert!(ip.weirds.iter().eq([Weird::IncompletelyCapturedFragment]));
+    p[7] = 1;
+    assert_eq!(run_at(&p[..30], 0, 36).0, Verdict::Drop(Counter::Fragment, None));
+    let mut q = vec![17, 0, 0, 9, 0, 0, 0, 3];
+    q.extend([0; 8]);
+    let (v, ip) = run(&v6(44, &q));
+    assert_eq!(v, Verdict::Fragment);
+    let f = ip.fragment;
+    assert_eq!((f.offset, f.more, f.id, f.proto), (8, true, 3, 17));
+    assert_eq!((f.header_len, f.next_at, f.data_at), (40, 6, 48));
+}
+
+#[test]
+fn extension_headers() {
+    // Hop-by-hop, then a routing header of type 0 with one address and a segment left.
+    let mut e = vec![43, 0, 1, 4, 0, 0, 0, 0];
+    e.extend([17, 2, 0, 1, 0, 0, 0, 0]);
+    e.extend([0xcc; 16]);
+    e.extend(udp(8, &[]));
+    let (v, ip) = run(&v6(0, &e));
+    assert_eq!(v, Verdict::Flow);
+    assert_eq!(ip.dst, [0xcc; 16]);
+    assert_eq!((ip.pkt.l4, ip.pkt.data, ip.pkt.ip_len), (72, 80, 80));
+    assert!(ip.weirds.iter().eq([Weird::Routing0Hdr]));
+    // A home address, twice.
+    let mut h = vec![17, 4, 1, 0, 201, 16];
+    h.extend([0xdd; 16]);
+    h.extend([201, 16]);
+    h.extend([0xee; 16]);
+    h.extend(udp(8, &[]));
+    let (_, ip) = run(&v6(60, &h));
+    assert_eq!(ip.src, [0xdd; 16]);
+    assert!(ip.weirds.iter().eq([Weird::MultipleHomeAddrOpts]));
+    // Encrypted from here on.
+    assert_eq!(
+        run(&v6(50, &[0; 16])).0,
+        Verdict::Drop(Counter::OtherProtocol, None)
+    );
+}
+
+#[test]
+fn ipv4_checksum() {
+    let p = v4(17, &udp(8, &[]));
+    let mut ip = Ip::default();
+    let i = Input {
+        frame: &p,
+        l3: 0,
+        end: p.len(),
+        wire_len: 28,
+        ts: 0,
+        checksums: true,
+        reassembled: false,
+    };
+    assert_eq!(
+        parse(&i, &mut ip),
+        Verdict::Drop(Counter::Malformed, Some(Weird::BadIpChecksum))
+    );
+}
+
+proptest! {
+    /// Offsets point into the packet, whatever it is.
+    #[test]
+    fn never_panics(mut b in proptest::collection::vec(any::<u8>(), 0..200), first in 0u8..3, next in 0usize..12,
+                    l3 in 0usize..30, short in any::<bool>(), reassembled in any::<bool>()) {
+        if let Some(v) = b.get_mut(l3) {
+            *v = [0x45, 0x60, *v][first as usize];
+        }
+        let nexts = [0u8, 6, 17, 1, 58, 43, 44, 50, 51, 60, 135, 59];
+        for at in [6, 9] {
+            if let Some(v) = b.get_mut(l3 + at) {
+                *v = nexts[next];
+            }
+        }
+        if short && let Some(v) = b.get_mut(l3 + 2..l3 + 6) {
+            v.copy_from_slice(&[0, 60, 0, 60]);
+        }
+        let mut ip = Ip::default();
+        let i = Input { frame: &b, l3, end: b.len(), wire_len: 2000, ts: 0, checksums: false, reassembled };
+        match parse(&i, &mut ip) {
+            Verdict::Flow | Verdict::Other => {
+                prop_assert!((ip.pkt.data as usize) <= b.len());
+                prop_assert!(ip.pkt.l4 <= ip.pkt.data);
+                let _ = checksum::verify(&b, &ip.pkt, false);
+            }
+            Verdict::Fragment => prop_assert!(l3 + ip.fragment.total_len as usize <= b.len()),
+            _ => {}
+        }
+    }
+}
