@@ -231,14 +231,19 @@ impl Soft {
                         return self.fault(i, w, own, sink);
                     }
                 }
-                self.track(i, if own { Counter::Tracked } else { Counter::Injected }, sink);
+                self.track(
+                    i,
+                    link,
+                    if own { Counter::Tracked } else { Counter::Injected },
+                    sink,
+                );
             }
             Verdict::Other => {
                 // The kernel leaves these to userspace, and so they are counted here.
                 if own {
                     self.counts.add(Counter::OtherProtocol, 1);
                 }
-                self.track(i, Counter::Injected, sink);
+                self.track(i, link, Counter::Injected, sink);
             }
             Verdict::Fault(w) => self.fault(i, w, own, sink),
             Verdict::Fragment => self.fragment(i, link, own, sink),
@@ -326,16 +331,11 @@ impl Soft {
     /// Counts the packet in its flow, and forwards it if it says something new. `count` is what the
     /// frame is counted as.
     #[inline]
-    fn track<S: Sink + ?Sized>(&mut self, i: &Input<'_>, count: Counter, sink: &mut S) {
+    fn track<S: Sink + ?Sized>(&mut self, i: &Input<'_>, link: LinkType, count: Counter, sink: &mut S) {
         let pkt = &self.ip.pkt;
         let Some((state, new)) = self.flows.entry(&pkt.key, pkt.ts) else {
-            let reason = if count == Counter::Tracked {
-                Counter::TableFull
-            } else {
-                return;
-            };
-            self.counts.add(reason, 1);
-            return;
+            let own = count == Counter::Tracked;
+            return self.untracked(i, link, Counter::TableFull, None, own, sink);
         };
         // SAFETY: `state` is an exclusive reference to a live entry.
         let out = unsafe { flow::update(state, pkt, self.config.policy.bits) };
@@ -377,3 +377,6 @@ impl Soft {
         sink.record(&self.header, frame, &mut self.flows);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ fn tcp(options: usize, payload: &[u8]) -> Vec<u8> {
     let mut t = vec![
         0, 80, 0x30, 0x39, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0x18, 0x10, 0, 0, 0, 0, 0,
     ];
-    t[12] = ((20 + options) / 4 << 4) as u8;
+    t[12] = (((20 + options) / 4) << 4) as u8;
     t.extend(vec![1; options]);
     t.extend_from_slice(payload);
     t
