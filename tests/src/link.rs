@@ -1,0 +1,106 @@
+//! Settings and counters of one interface. To be called inside its namespace.
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use anyhow::{Context, Result, bail};
+
+/// Packets and bytes, as the interface counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub rx_bytes: u64,
+    pub rx_packets: u64,
+    pub rx_dropped: u64,
+    pub tx_bytes: u64,
+    pub tx_packets: u64,
+}
+
+/// Reads the counters. /sys/class/net shows the namespace in which it was mounted, so they are taken
+/// from this thread's /proc, where the same numbers stand.
+pub fn stats(ifname: &str) -> Result<Stats> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/dev")?;
+    for line in text.lines() {
+        let Some((name, rest)) = line.split_once(':') else {
+            continue;
+        };
+        if name.trim() != ifname {
+            continue;
+        }
+        let n: Vec<u64> = rest.split_whitespace().filter_map(|v| v.parse().ok()).collect();
+        let at = |i: usize| n.get(i).copied().context("short line in /proc/net/dev");
+        return Ok(Stats {
+            rx_bytes: at(0)?,
+            rx_packets: at(1)?,
+            rx_dropped: at(3)?,
+            tx_bytes: at(8)?,
+            tx_packets: at(9)?,
+        });
+    }
+    bail!("no interface {ifname}")
+}
+
+/// The interface's index.
+pub fn index(ifname: &str) -> Result<u32> {
+    let name = CString::new(ifname)?;
+    // SAFETY: a NUL-terminated string that outlives the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => bail!("no interface {ifname}"),
+        i => Ok(i),
+    }
+}
+
+/// A segmentation offload, by the ethtool command that sets it (linux/ethtool.h).
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Offload {
+    Tso = 0x1f,
+    Gso = 0x24,
+    Gro = 0x2c,
+}
+
+#[repr(C)]
+struct EthtoolValue {
+    cmd: u32,
+    data: u32,
+}
+
+const SIOCETHTOOL: libc::c_ulong = 0x8946;
+
+/// Switches an offload on or off.
+pub fn set_offload(ifname: &str, what: Offload, on: bool) -> Result<()> {
+    // SAFETY: plain socket creation; the result is checked.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error()).context("socket");
+    }
+    // SAFETY: a descriptor that was just made and that nobody else owns.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut value = EthtoolValue {
+        cmd: what as u32,
+        data: on as u32,
+    };
+    // SAFETY: all zeroes is a valid ifreq.
+    let mut req: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in req
+        .ifr_name
+        .iter_mut()
+        .zip(ifname.bytes().take(libc::IFNAMSIZ - 1))
+    {
+        *to = from as libc::c_char;
+    }
+    req.ifr_ifru.ifru_data = (&raw mut value).cast();
+    // SAFETY: the request and the value it points to live through the call.
+    if unsafe { libc::ioctl(fd.as_raw_fd(), SIOCETHTOOL as _, &raw mut req) } != 0 {
+        return Err(std::io::Error::last_os_error())
+            .with_context(|| format!("cannot set {what:?} of {ifname}"));
+    }
+    Ok(())
+}
+
+/// Segmentation offloads all on or all off.
+pub fn set_offloads(ifname: &str, on: bool) -> Result<()> {
+    for what in [Offload::Tso, Offload::Gso, Offload::Gro] {
+        set_offload(ifname, what, on)?;
+    }
+    Ok(())
+}
