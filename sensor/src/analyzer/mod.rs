@@ -1,5 +1,7 @@
 //! Protocol analyzers: bytes of a stream in, events and log rows out. Sans-I/O.
 
+pub mod detect;
+
 use crate::event::log::LogRow;
 use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
 

@@ -1,0 +1,534 @@
+//! Which protocol a connection speaks, told from its content: conn.log's `service`.
+//!
+//! Small matchers, one file a protocol, that follow a conversation no further than being sure takes. A
+//! matcher is put on a connection by the well-known port of the responder or by how the first bytes look
+//! (`sig`), as Zeek attaches its analyzers; only what it then reads makes a service of it. TLS is not here.
+//! Nothing here knows of packets, sequence numbers or tables.
+
+mod dns;
+mod ftp;
+mod http;
+mod lines;
+mod probe;
+mod sig;
+mod smtp;
+mod ssh;
+mod udp;
+
+use super::Ctx;
+use crate::event::{AnalyzerTag, Ts};
+use probe::Probe;
+
+/// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
+/// `DPD::ignore_violations_after`).
+const IGNORE_VIOLATIONS_AFTER: u64 = 10 * 1024;
+
+/// What begins inside the connection, in the bytes that [`Detector::stream`] gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inner {
+    None,
+    /// Any protocol, after HTTP's CONNECT.
+    Tunnel,
+    /// TLS, after STARTTLS (SMTP) or AUTH TLS (FTP).
+    Tls,
+}
+
+/// One connection's detection. Inline it is a few words; what a matcher remembers is boxed and freed as
+/// soon as it is done.
+#[derive(Debug)]
+pub struct Detector {
+    slots: Vec<Slot>,
+    probe: Option<Box<Probe>>,
+    services: Services,
+    inner: Inner,
+    partial: bool,
+    gap: bool,
+    backwards: bool,
+    /// The next byte of the responder, if an LF, belongs to the line before the inner stream.
+    swallow_lf: bool,
+    /// Payload bytes seen, both directions.
+    bytes: u64,
+}
+
+/// A matcher at work.
+#[derive(Debug)]
+struct Slot {
+    tag: AnalyzerTag,
+    matcher: Matcher,
+    confirmed: bool,
+    /// Zeek takes a matcher off once the packet in which it failed is through.
+    failed: Option<Ts>,
+    /// It has handed over to an inner stream.
+    done: bool,
+}
+
+#[derive(Debug)]
+enum Matcher {
+    Http(Box<http::Http>),
+    Ssh(Box<ssh::Ssh>),
+    Smtp(Box<smtp::Smtp>),
+    Ftp(Box<ftp::Ftp>),
+    /// With TCP's framing, orig and resp.
+    Dns(Box<(dns::Dns, [dns::Frames; 2])>),
+    Ntp,
+    Syslog,
+    Quic,
+}
+
+/// Where a matcher leaves the rest of the bytes it was given: how many of them are an inner stream's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tail {
+    None,
+    Tunnel(usize),
+    Tls(usize),
+}
+
+impl Tail {
+    fn len(self) -> usize {
+        match self {
+            Tail::None => 0,
+            Tail::Tunnel(n) | Tail::Tls(n) => n,
+        }
+    }
+
+    /// The one that begins first.
+    fn earlier(self, other: Tail) -> Tail {
+        match (self, other) {
+            (_, Tail::None) => self,
+            (Tail::None, _) => other,
+            _ if other.len() > self.len() => other,
+            _ => self,
+        }
+    }
+}
+
+/// The confirmed services in order; there is room for one more than can be confirmed at once in practice.
+#[derive(Debug, Default)]
+struct Services([Option<AnalyzerTag>; 4]);
+
+impl Services {
+    fn add(&mut self, tag: AnalyzerTag) {
+        if self.0.contains(&Some(tag)) {
+            return;
+        }
+        if let Some(free) = self.0.iter_mut().find(|s| s.is_none()) {
+            *free = Some(tag);
+        }
+    }
+
+    fn remove(&mut self, tag: AnalyzerTag) {
+        if let Some(at) = self.0.iter().position(|s| *s == Some(tag)) {
+            self.0[at..].rotate_left(1);
+            self.0[3] = None;
+        }
+    }
+}
+
+/// What a matcher may say while it reads.
+struct Said<'a, 'c> {
+    ctx: &'a mut Ctx<'c>,
+    services: &'a mut Services,
+    tag: AnalyzerTag,
+    confirmed: &'a mut bool,
+    failed: &'a mut Option<Ts>,
+    /// Violations of incomplete connections mean nothing.
+    mute: bool,
+    late: bool,
+}
+
+impl Said<'_, '_> {
+    fn confirm(&mut self) {
+        if !std::mem::replace(self.confirmed, true) {
+            self.ctx.out.confirm(self.tag);
+            self.services.add(self.tag);
+        }
+    }
+
+    fn is_confirmed(&self) -> bool {
+        *self.confirmed
+    }
+
+    fn violation(&mut self, reason: &str) {
+        if self.mute {
+            return;
+        }
+        self.ctx.out.violation(self.tag, reason);
+        if !self.late {
+            self.services.remove(self.tag);
+            self.failed.get_or_insert(self.ctx.ts);
+        }
+    }
+}
+
+impl Slot {
+    fn new(tag: AnalyzerTag, orig_port: u16, resp_port: u16) -> Option<Slot> {
+        let matcher = match tag {
+            AnalyzerTag::Http => Matcher::Http(Box::new(http::Http::new())),
+            AnalyzerTag::Ssh => Matcher::Ssh(Box::new(ssh::Ssh::new())),
+            AnalyzerTag::Smtp => Matcher::Smtp(Box::new(smtp::Smtp::new())),
+            AnalyzerTag::Ftp => Matcher::Ftp(Box::new(ftp::Ftp::new())),
+            AnalyzerTag::Dns => {
+                let frames = [dns::Frames::default(), dns::Frames::default()];
+                Matcher::Dns(Box::new((dns::Dns::new(orig_port, resp_port), frames)))
+            }
+            AnalyzerTag::Ntp => Matcher::Ntp,
+            AnalyzerTag::Syslog => Matcher::Syslog,
+            AnalyzerTag::Quic => Matcher::Quic,
+            _ => return None,
+        };
+        Some(Slot {
+            tag,
+            matcher,
+            confirmed: false,
+            failed: None,
+            done: false,
+        })
+    }
+
+    fn wants_more(&self, is_orig: bool, bytes: u64) -> bool {
+        if self.done || self.failed.is_some() {
+            return false;
+        }
+        match &self.matcher {
+            Matcher::Http(m) => m.wants_more(is_orig),
+            Matcher::Ssh(m) => m.wants_more(is_orig),
+            Matcher::Smtp(m) => m.wants_more(is_orig) && bytes <= IGNORE_VIOLATIONS_AFTER,
+            Matcher::Ftp(_) | Matcher::Ntp => bytes <= IGNORE_VIOLATIONS_AFTER,
+            Matcher::Dns(_) | Matcher::Syslog | Matcher::Quic => !self.confirmed,
+        }
+    }
+}
+
+impl Detector {
+    /// A TCP connection, by the ports of its final originator and responder.
+    pub fn tcp(orig_port: u16, resp_port: u16) -> Self {
+        let tag = match resp_port {
+            80 | 81 | 631 | 1080 | 3128 | 8000 | 8080 | 8888 => Some(AnalyzerTag::Http),
+            22 => Some(AnalyzerTag::Ssh),
+            25 | 587 => Some(AnalyzerTag::Smtp),
+            21 | 2811 => Some(AnalyzerTag::Ftp),
+            53 => Some(AnalyzerTag::Dns),
+            _ => None,
+        };
+        Detector {
+            probe: Some(Box::default()),
+            ..Self::on_port(tag, orig_port, resp_port)
+        }
+    }
+
+    /// A UDP flow, by the ports of its final originator and responder.
+    pub fn udp(orig_port: u16, resp_port: u16) -> Self {
+        let tag = match resp_port {
+            53 | 137 | 5353 | 5355 => Some(AnalyzerTag::Dns),
+            123 => Some(AnalyzerTag::Ntp),
+            514 => Some(AnalyzerTag::Syslog),
+            // QUIC is known by its first datagram, on any port.
+            _ => Some(AnalyzerTag::Quic),
+        };
+        Self::on_port(tag, orig_port, resp_port)
+    }
+
+    fn on_port(tag: Option<AnalyzerTag>, orig_port: u16, resp_port: u16) -> Self {
+        Detector {
+            slots: tag
+                .and_then(|tag| Slot::new(tag, orig_port, resp_port))
+                .into_iter()
+                .collect(),
+            probe: None,
+            services: Services::default(),
+            inner: Inner::None,
+            partial: false,
+            gap: false,
+            backwards: false,
+            swallow_lf: false,
+            bytes: 0,
+        }
+    }
+
+    /// Whether the connection's beginning was missed (Zeek's partial connections): HTTP, SSH and SMTP are
+    /// not looked for then, and nothing is a violation.
+    pub fn set_partial(&mut self, partial: bool) {
+        self.partial = partial;
+    }
+
+    /// In-order bytes of one direction. Gives back the trailing ones that belong to a stream inside the
+    /// connection, see [`Detector::inner`].
+    pub fn stream<'b>(&mut self, is_orig: bool, mut bytes: &'b [u8], ctx: &mut Ctx<'_>) -> &'b [u8] {
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        self.drop_failed(ctx.ts);
+        if !is_orig && !bytes.is_empty() && std::mem::take(&mut self.swallow_lf) {
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
+        let mut tail = Tail::None;
+        for at in 0..self.slots.len() {
+            tail = tail.earlier(self.feed(at, is_orig, bytes, ctx));
+        }
+        tail = tail.earlier(self.probe_stream(is_orig, bytes, ctx));
+        match (self.inner, tail) {
+            (Inner::None, Tail::None) => &[],
+            (Inner::None, _) => self.step_inside(is_orig, tail, bytes, ctx),
+            _ => bytes,
+        }
+    }
+
+    /// One datagram of a UDP flow.
+    pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        self.drop_failed(ctx.ts);
+        let late = self.bytes > IGNORE_VIOLATIONS_AFTER;
+        let Detector {
+            slots,
+            services,
+            backwards,
+            ..
+        } = self;
+        for slot in slots.iter_mut() {
+            let Slot {
+                tag,
+                matcher,
+                confirmed,
+                failed,
+                ..
+            } = slot;
+            let said = &mut Said {
+                ctx,
+                services,
+                tag: *tag,
+                confirmed,
+                failed,
+                mute: false,
+                late,
+            };
+            match matcher {
+                Matcher::Dns(m) => {
+                    m.0.message(is_orig, bytes, said);
+                    *backwards |= std::mem::take(&mut m.0.backwards);
+                }
+                Matcher::Ntp => match (udp::ntp(bytes, said), is_orig) {
+                    // Modes 3 and 4: client and server.
+                    (Some(4), true) | (Some(3), false) => *backwards = true,
+                    _ => {}
+                },
+                Matcher::Syslog if udp::is_syslog(bytes) => said.confirm(),
+                Matcher::Quic if udp::is_quic_initial(is_orig, bytes) => said.confirm(),
+                // Only a flow's first datagram may bring QUIC.
+                Matcher::Quic => *failed = failed.or(Some(0)),
+                _ => {}
+            }
+        }
+    }
+
+    /// `len` bytes of one direction are missing here.
+    pub fn gap(&mut self, is_orig: bool, len: u64, _ctx: &mut Ctx<'_>) {
+        self.gap = true;
+        self.bytes = self.bytes.saturating_add(len);
+        self.probe = None;
+        self.slots.retain_mut(|slot| {
+            match &mut slot.matcher {
+                Matcher::Http(m) => m.gap(is_orig),
+                Matcher::Ssh(m) => m.gap(),
+                Matcher::Smtp(m) => m.gap(),
+                Matcher::Dns(_) => return false,
+                Matcher::Ftp(_) | Matcher::Ntp | Matcher::Syslog | Matcher::Quic => {}
+            }
+            true
+        });
+    }
+
+    /// Originator and responder change places.
+    pub fn flip(&mut self) {
+        self.backwards = false;
+        if let Some(probe) = &mut self.probe {
+            probe.flip();
+        }
+        for slot in &mut self.slots {
+            match &mut slot.matcher {
+                Matcher::Http(m) => m.flip(),
+                Matcher::Ssh(m) => m.flip(),
+                Matcher::Smtp(m) => m.flip(),
+                Matcher::Ftp(m) => m.flip(),
+                Matcher::Dns(m) => m.1.swap(0, 1),
+                Matcher::Ntp | Matcher::Syslog | Matcher::Quic => {}
+            }
+        }
+    }
+
+    /// One direction ended in order (FIN): a line without an end is a line now.
+    pub fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) {
+        self.drop_failed(ctx.ts);
+        for at in 0..self.slots.len() {
+            let partial = self.slots.get(at).is_some_and(|slot| match &slot.matcher {
+                Matcher::Http(m) => m.is_partial_line(is_orig),
+                Matcher::Smtp(m) => m.is_partial_line(is_orig),
+                Matcher::Ftp(m) => m.is_partial_line(is_orig),
+                _ => false,
+            });
+            if partial {
+                self.feed(at, is_orig, b"\n", ctx);
+            }
+        }
+    }
+
+    /// The connection is over: a message over TCP that was cut off may still be DNS.
+    pub fn end(&mut self, ctx: &mut Ctx<'_>) {
+        let mute = self.is_incomplete();
+        let late = self.bytes > IGNORE_VIOLATIONS_AFTER;
+        let Detector { slots, services, .. } = self;
+        for Slot {
+            tag,
+            matcher,
+            confirmed,
+            failed,
+            ..
+        } in slots.iter_mut()
+        {
+            let Matcher::Dns(m) = matcher else { continue };
+            let said = &mut Said {
+                ctx,
+                services,
+                tag: *tag,
+                confirmed,
+                failed,
+                mute,
+                late,
+            };
+            let (dns, frames) = &mut **m;
+            for part in frames.iter().filter_map(dns::Frames::rest) {
+                dns.message(false, part, said);
+            }
+        }
+        self.slots = Vec::new();
+        self.probe = None;
+    }
+
+    /// Whether more bytes of a direction could change anything here. An inner stream's wants are its own.
+    pub fn wants_more(&self, is_orig: bool) -> bool {
+        self.probe.is_some() || self.slots.iter().any(|slot| slot.wants_more(is_orig, self.bytes))
+    }
+
+    /// What the bytes that [`Detector::stream`] gives back are.
+    pub fn inner(&self) -> Inner {
+        self.inner
+    }
+
+    /// Says once that the content shows originator and responder to be the wrong way round (the first DNS
+    /// message is a response, NTP's originator is a server). Zeek then flips the connection, DNS only when
+    /// the responder is no multicast address.
+    pub fn take_backwards(&mut self) -> bool {
+        std::mem::take(&mut self.backwards)
+    }
+
+    /// The confirmed services, in the order of confirmation, those that failed since left out.
+    pub fn services(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.services.0.iter().flatten().map(|tag| tag.service())
+    }
+
+    fn is_incomplete(&self) -> bool {
+        self.partial || self.gap
+    }
+
+    fn drop_failed(&mut self, now: Ts) {
+        self.slots.retain(|slot| slot.failed.is_none_or(|at| at == now));
+    }
+
+    /// Gives bytes to one matcher; where it hands over to an inner stream, if it does.
+    fn feed(&mut self, at: usize, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Tail {
+        let mute = self.is_incomplete();
+        let late = self.bytes > IGNORE_VIOLATIONS_AFTER;
+        let partial = self.partial;
+        let Some(slot) = self.slots.get_mut(at).filter(|slot| !slot.done) else {
+            return Tail::None;
+        };
+        let Slot {
+            tag,
+            matcher,
+            confirmed,
+            failed,
+            done,
+        } = slot;
+        let said = &mut Said {
+            ctx,
+            services: &mut self.services,
+            tag: *tag,
+            confirmed,
+            failed,
+            mute,
+            late,
+        };
+        let tail = match matcher {
+            Matcher::Http(_) | Matcher::Ssh(_) | Matcher::Smtp(_) if partial => Tail::None,
+            Matcher::Http(m) => m.feed(is_orig, bytes, said),
+            Matcher::Smtp(m) => m.feed(is_orig, bytes, said),
+            Matcher::Ftp(m) => m.feed(is_orig, bytes, said),
+            Matcher::Ssh(m) => {
+                m.feed(is_orig, bytes, said);
+                Tail::None
+            }
+            Matcher::Dns(m) => {
+                let (dns, frames) = &mut **m;
+                let mut rest = bytes;
+                while let Some(message) = frames[usize::from(!is_orig)].next(&mut rest) {
+                    dns.message(is_orig, message, said);
+                    frames[usize::from(!is_orig)].done();
+                }
+                self.backwards |= std::mem::take(&mut dns.backwards);
+                Tail::None
+            }
+            Matcher::Ntp | Matcher::Syslog | Matcher::Quic => Tail::None,
+        };
+        *done = tail != Tail::None;
+        tail
+    }
+
+    /// Looks at the first bytes of the connection for protocols that no port told of.
+    fn probe_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Tail {
+        let Some(mut probe) = self.probe.take() else {
+            return Tail::None;
+        };
+        let taken = probe.push(is_orig, bytes);
+        let mut tail = Tail::None;
+        while let Some(tag) = probe.next_match() {
+            if self.slots.iter().any(|slot| slot.tag == tag && !slot.done) {
+                continue;
+            }
+            let Some(slot) = Slot::new(tag, 0, 0) else {
+                continue;
+            };
+            self.slots.push(slot);
+            let at = self.slots.len() - 1;
+            let rest = bytes.get(taken..).unwrap_or(&[]);
+            let mut inside = Tail::None;
+            for (is_orig, part) in probe.replay().chain([(is_orig, rest)]) {
+                // Behind the hand-over in the kept bytes, the rest of the chunk is the inner stream's too.
+                match &mut inside {
+                    Tail::Tunnel(n) | Tail::Tls(n) => *n += part.len(),
+                    Tail::None => inside = self.feed(at, is_orig, part, ctx),
+                }
+            }
+            tail = tail.earlier(inside);
+        }
+        if !probe.is_over() {
+            self.probe = Some(probe);
+        }
+        tail
+    }
+
+    /// The rest of the connection is another protocol's: the trailing bytes given back.
+    fn step_inside<'b>(&mut self, is_orig: bool, tail: Tail, bytes: &'b [u8], ctx: &mut Ctx<'_>) -> &'b [u8] {
+        let rest = bytes.get(bytes.len().saturating_sub(tail.len())..).unwrap_or(&[]);
+        // The line that ended it may have ended with a CR whose LF is still to come.
+        self.swallow_lf = rest.is_empty() && bytes.last() == Some(&b'\r');
+        if let Tail::Tunnel(_) = tail {
+            self.inner = Inner::Tunnel;
+            self.probe = Some(Box::default());
+            self.probe_stream(is_orig, rest, ctx);
+        } else {
+            self.inner = Inner::Tls;
+            self.probe = None;
+        }
+        rest
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! SSH: version lines, then key exchange packets up to NEWKEYS, at which it is sure.
+
+use super::Said;
+use super::lines::{Eol, Lines};
+
+/// Longest packet taken by its length field; longer ones are cut to it, as Zeek does.
+const MAX_PACKET: u32 = 8 << 20;
+const MSG_NEWKEYS: u8 = 21;
+const CMSG_SESSION_KEY: u8 = 3;
+/// Zeek's parser knows no key exchange without a version agreed on; its words.
+const NO_VERSION: &str = "Binpac exception: binpac exception: invalid index for case: SSH_Key_Exchange: 3";
+
+/// What a side's version line offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    Unknown,
+    V1,
+    V2,
+    /// `1.99`: both.
+    Both,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Version,
+    Kex,
+    Done,
+}
+
+/// One packet under way; positions count from its length field.
+#[derive(Debug, Default)]
+struct Packet {
+    /// Bytes taken so far.
+    seen: u64,
+    len: u32,
+    total: u64,
+    type_at: u64,
+    message: u8,
+}
+
+#[derive(Debug)]
+struct Side {
+    lines: Lines,
+    state: State,
+    offer: Offer,
+    packet: Packet,
+}
+
+/// One connection's state.
+#[derive(Debug)]
+pub struct Ssh {
+    sides: [Side; 2],
+}
+
+impl Ssh {
+    pub fn new() -> Self {
+        let side = || Side {
+            lines: Lines::new(Eol::Lf),
+            state: State::Version,
+            offer: Offer::Unknown,
+            packet: Packet::default(),
+        };
+        Ssh {
+            sides: [side(), side()],
+        }
+    }
+
+    pub fn flip(&mut self) {
+        self.sides.swap(0, 1);
+    }
+
+    pub fn gap(&mut self) {
+        for side in &mut self.sides {
+            side.state = State::Done;
+        }
+    }
+
+    pub fn wants_more(&self, is_orig: bool) -> bool {
+        self.sides[usize::from(!is_orig)].state != State::Done
+    }
+
+    /// The version both sides speak, 1 or 2.
+    fn version(&self) -> Option<u8> {
+        use Offer::{Both, V1, V2};
+        match (self.sides[0].offer, self.sides[1].offer) {
+            (V1, V1) | (V1, Both) | (Both, V1) => Some(1),
+            (V2, V2) | (V2, Both) | (Both, V2) | (Both, Both) => Some(2),
+            _ => None,
+        }
+    }
+
+    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) {
+        let dir = usize::from(!is_orig);
+        while self.sides[dir].state == State::Version {
+            let side = &mut self.sides[dir];
+            let Some(line) = side.lines.next(&mut bytes) else {
+                return;
+            };
+            match offer(line) {
+                Some(offer) => {
+                    side.offer = offer;
+                    side.state = State::Kex;
+                }
+                // A server may talk before its version; a client may not.
+                None if is_orig => side.state = State::Done,
+                None => {}
+            }
+        }
+        if bytes.is_empty() || self.sides[dir].state == State::Done {
+            return;
+        }
+        let Some(version) = self.version() else {
+            said.violation(NO_VERSION);
+            self.gap();
+            return;
+        };
+        let side = &mut self.sides[dir];
+        while !bytes.is_empty() && side.state == State::Kex {
+            if side
+                .packet
+                .take(version, &mut bytes)
+                .is_some_and(|t| ends_kex(version, t))
+            {
+                side.state = State::Done;
+                said.confirm();
+            }
+        }
+        if said.is_confirmed() {
+            self.gap();
+        }
+    }
+}
+
+fn ends_kex(version: u8, message: u8) -> bool {
+    (version == 2 && message == MSG_NEWKEYS) || (version == 1 && message == CMSG_SESSION_KEY)
+}
+
+impl Packet {
+    /// Takes bytes off the front of `bytes`; the message's type once the packet is whole.
+    fn take(&mut self, version: u8, bytes: &mut &[u8]) -> Option<u8> {
+        while self.seen < 4 {
+            let (&b, rest) = bytes.split_first()?;
+            *bytes = rest;
+            self.len = self.len << 8 | u32::from(b);
+            self.seen += 1;
+        }
+        if self.total == 0 {
+            let len = u64::from(self.len.min(MAX_PACKET));
+            // Version 1 puts 1 to 8 bytes of padding before the type and does not count them; version 2
+            // counts a padding length before the type.
+            let pad = 8 - len % 8;
+            (self.total, self.type_at) = if version == 1 {
+                (4 + pad + len, 4 + pad)
+            } else {
+                (4 + len, 5)
+            };
+        }
+        let n = usize::try_from(self.total - self.seen)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let (part, rest) = bytes.split_at(n);
+        *bytes = rest;
+        let at = self
+            .type_at
+            .checked_sub(self.seen)
+            .and_then(|at| usize::try_from(at).ok());
+        if let Some(&message) = at.and_then(|at| part.get(at)) {
+            self.message = message;
+        }
+        self.seen += n as u64;
+        (self.seen == self.total).then(|| std::mem::take(self).message)
+    }
+}
+
+fn offer(line: &[u8]) -> Option<Offer> {
+    let rest = line.strip_prefix(b"SSH-")?;
+    Some(match rest {
+        [b'2', ..] => Offer::V2,
+        [b'1', _, b'9', b'9', ..] => Offer::Both,
+        [b'1', ..] => Offer::V1,
+        _ => Offer::Unknown,
+    })
+}

@@ -1,0 +1,357 @@
+use super::*;
+use crate::analyzer::Out;
+use crate::event::log::LogRow;
+use crate::event::{ConnId, Event, Proto, Subscriptions, Uid};
+use proptest::prelude::*;
+
+#[derive(Default)]
+struct Heard(Vec<String>);
+
+impl Out for Heard {
+    fn event(&mut self, _: Ts, _: &Event<'_>) {}
+    fn log(&mut self, _: &dyn LogRow) {}
+    fn confirm(&mut self, tag: AnalyzerTag) {
+        self.0.push(format!("+{}", tag.service()));
+    }
+    fn violation(&mut self, tag: AnalyzerTag, reason: &str) {
+        self.0.push(format!("-{}: {reason}", tag.service()));
+    }
+    fn weird(&mut self, _: &'static str, _: &str) {}
+}
+
+/// A conversation: who speaks (`true` the originator) and what.
+type Talk<'a> = [(bool, &'a [u8])];
+
+struct Outcome {
+    heard: Vec<String>,
+    services: String,
+    inner: [Vec<u8>; 2],
+}
+
+fn run(mut d: Detector, talk: &Talk<'_>, chunk: usize, udp: bool) -> Outcome {
+    let host = std::net::Ipv4Addr::LOCALHOST.into();
+    let (proto, uid) = (if udp { Proto::Udp } else { Proto::Tcp }, Uid::new(1, 1));
+    let c = ConnId {
+        uid,
+        orig_h: host,
+        resp_h: host,
+        orig_p: 1,
+        resp_p: 2,
+        proto,
+        start: 0,
+    };
+    let (mut out, subs) = (Heard::default(), Subscriptions::default());
+    let mut inner = [vec![], vec![]];
+    for (ts, (is_orig, bytes)) in talk.iter().enumerate() {
+        let mut ctx = Ctx {
+            ts: ts as Ts,
+            c: &c,
+            subs: &subs,
+            out: &mut out,
+        };
+        if udp {
+            d.datagram(*is_orig, bytes, &mut ctx);
+            continue;
+        }
+        for part in bytes.chunks(chunk) {
+            inner[usize::from(!is_orig)].extend_from_slice(d.stream(*is_orig, part, &mut ctx));
+        }
+    }
+    let mut ctx = Ctx {
+        ts: talk.len() as Ts,
+        c: &c,
+        subs: &subs,
+        out: &mut out,
+    };
+    if !udp {
+        d.eof(true, &mut ctx);
+        d.eof(false, &mut ctx);
+    }
+    d.end(&mut ctx);
+    let services = d.services().collect::<Vec<_>>().join(",");
+    Outcome {
+        heard: out.0,
+        services,
+        inner,
+    }
+}
+
+/// What is heard of a TCP conversation, which must not depend on its chunks. When several matchers read the
+/// same chunk, who speaks first is not said.
+fn tcp(port: u16, talk: &Talk<'_>) -> Outcome {
+    let whole = run(Detector::tcp(40_000, port), talk, usize::MAX, false);
+    let sorted = |o: &Outcome| {
+        let (mut heard, mut services) = (
+            o.heard.clone(),
+            o.services.split(',').map(String::from).collect::<Vec<_>>(),
+        );
+        heard.sort();
+        services.sort();
+        (heard, services, o.inner.clone())
+    };
+    for chunk in [1, 2, 7, 100] {
+        let cut = run(Detector::tcp(40_000, port), talk, chunk, false);
+        assert_eq!(sorted(&whole), sorted(&cut));
+    }
+    whole
+}
+
+const O: bool = true;
+const R: bool = false;
+
+#[test]
+fn http_is_told_by_the_request_on_any_port() {
+    for port in [80, 12345] {
+        let o = tcp(
+            port,
+            &[
+                (O, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+                (R, b"HTTP/1.1 200 OK\r\n\r\n"),
+            ],
+        );
+        assert_eq!(
+            (o.heard.as_slice(), o.services.as_str()),
+            (&["+http".to_string()][..], "http")
+        );
+    }
+}
+
+#[test]
+fn what_is_no_http_on_its_port_is_a_violation() {
+    let o = tcp(80, &[(R, b"SSH-2.0-x\r\n"), (O, b"SSH-2.0-y\r\n")]);
+    assert_eq!(o.heard, ["-http: not a http reply line"]);
+    assert_eq!(
+        tcp(80, &[(O, b"\n\nGET\n")]).heard,
+        ["-http: not a http request line"]
+    );
+    assert_eq!(tcp(80, &[(O, b"GET /"), (R, b"hi")]).heard, ["+http"]);
+}
+
+#[test]
+fn a_violation_takes_the_service_away() {
+    let o = tcp(
+        21,
+        &[
+            (R, b"220 hi\r\n"),
+            (O, b"USER a\r\n"),
+            (R, b"what?\r\n331 x\r\n"),
+            (R, b"again\r\n"),
+        ],
+    );
+    assert_eq!(o.heard, ["+ftp", "-ftp: non-numeric reply code"]);
+    assert_eq!(o.services, "");
+}
+
+#[test]
+fn ftp_elsewhere_needs_greeting_user_and_answer() {
+    let talk: &Talk<'_> = &[(R, b"220 hi\r\n"), (O, b"USER a\r\n"), (R, b"331 pw\r\n")];
+    assert_eq!(tcp(2121, talk).heard, ["+ftp"]);
+    assert!(tcp(2121, talk.get(..2).unwrap_or(&[])).heard.is_empty());
+}
+
+#[test]
+fn tls_after_auth_and_starttls_is_given_back() {
+    let talk: &Talk<'_> = &[
+        (R, b"220 a\r\n"),
+        (O, b"AUTH TLS\r\n"),
+        (R, b"234 go\r\n"),
+        (O, b"\x16\x03"),
+        (R, b"\x16"),
+    ];
+    let o = tcp(21, talk);
+    assert_eq!(
+        (o.inner[0].as_slice(), o.inner[1].as_slice()),
+        (&b"\x16\x03"[..], &b"\x16"[..])
+    );
+    let o = tcp(
+        25,
+        &[
+            (R, b"220 a\r\n"),
+            (O, b"STARTTLS\r\n"),
+            (R, b"220 go\r\n"),
+            (O, b"\x16\x03"),
+        ],
+    );
+    assert_eq!(
+        (o.inner[0].as_slice(), o.services.as_str()),
+        (&b"\x16\x03"[..], "smtp")
+    );
+}
+
+#[test]
+fn a_connect_tunnel_is_looked_into() {
+    let connect: (bool, &[u8]) = (O, b"CONNECT a:25 HTTP/1.1\r\n\r\n");
+    let ok: (bool, &[u8]) = (R, b"HTTP/1.1 200 OK\r\nVia: b\r\n\r\n");
+    let o = tcp(8080, &[connect, ok, (R, b"220 m\r\n"), (O, b"EHLO me\r\n")]);
+    assert_eq!(o.services, "http,smtp");
+    assert_eq!(o.inner[1], b"220 m\r\n");
+    let refused = tcp(
+        8080,
+        &[
+            connect,
+            (R, b"HTTP/1.1 403 no\r\n\r\n"),
+            (R, b"220 m\r\n"),
+            (O, b"EHLO me\r\n"),
+        ],
+    );
+    assert_eq!((refused.services.as_str(), refused.inner[1].len()), ("http", 0));
+}
+
+#[test]
+fn ssh_is_sure_at_newkeys_and_wants_both_versions() {
+    let newkeys = b"\0\0\0\x0c\x0a\x15\0\0\0\0\0\0\0\0\0\0";
+    let o = tcp(
+        2222,
+        &[(R, b"SSH-2.0-a\r\n"), (O, b"SSH-2.0-b\r\n"), (O, newkeys)],
+    );
+    assert_eq!(o.heard, ["+ssh"]);
+    let o = tcp(22, &[(O, b"SSH-2.0-b\r\n"), (O, newkeys)]);
+    assert_eq!(
+        o.heard,
+        [format!(
+            "-ssh: {}",
+            "Binpac exception: binpac exception: invalid index for case: SSH_Key_Exchange: 3"
+        )]
+    );
+    let session_key = b"\0\0\0\x0a......\x03.........";
+    let o = tcp(22, &[(R, b"SSH-1.99-a\n"), (O, b"SSH-1.5-b\n"), (O, session_key)]);
+    assert_eq!(o.heard, ["+ssh"]);
+}
+
+const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x02de\0\0\x01\0\x01";
+
+#[test]
+fn dns_is_a_sound_message() {
+    assert_eq!(run(Detector::udp(1, 53), &[(O, QUERY)], 1, true).services, "dns");
+    assert_eq!(
+        run(Detector::udp(1, 53), &[(O, &QUERY[..QUERY.len() - 1])], 1, true).services,
+        ""
+    );
+    let framed = [&[0, QUERY.len() as u8], QUERY].concat();
+    assert_eq!(tcp(53, &[(O, &framed)]).services, "dns");
+    let mut many = QUERY.to_vec();
+    many[5] = 26;
+    assert_eq!(
+        run(Detector::udp(1, 53), &[(O, &many)], 1, true).heard,
+        ["-dns: DNS_Conn_count_too_large"]
+    );
+}
+
+#[test]
+fn a_response_from_the_originator_is_backwards() {
+    let mut msg = QUERY.to_vec();
+    msg[2] |= 0x80;
+    let host = std::net::Ipv4Addr::LOCALHOST.into();
+    let uid = Uid::new(1, 1);
+    let c = ConnId {
+        uid,
+        orig_h: host,
+        resp_h: host,
+        orig_p: 1,
+        resp_p: 2,
+        proto: Proto::Udp,
+        start: 0,
+    };
+    let (mut out, subs) = (Heard::default(), Subscriptions::default());
+    let mut ctx = Ctx {
+        ts: 0,
+        c: &c,
+        subs: &subs,
+        out: &mut out,
+    };
+    let mut d = Detector::udp(1, 53);
+    d.datagram(true, &msg, &mut ctx);
+    assert!(d.take_backwards());
+    assert!(!d.take_backwards());
+    assert!(!d.wants_more(true));
+}
+
+#[test]
+fn ntp_extension_fields_have_to_fit() {
+    let mut msg = vec![0u8; 48];
+    msg[0] = 0x23;
+    assert_eq!(run(Detector::udp(1, 123), &[(O, &msg)], 1, true).services, "ntp");
+    assert_eq!(
+        run(Detector::udp(1, 123), &[(O, &msg[..47])], 1, true).services,
+        ""
+    );
+    msg.extend([0, 0, 0, 16]);
+    msg.resize(48 + 28, 0xff);
+    let o = run(Detector::udp(1, 123), &[(O, &msg)], 1, true);
+    assert_eq!(
+        o.heard,
+        ["-ntp: Binpac exception: binpac exception: &enforce violation : Extension_Field:value_len"]
+    );
+}
+
+#[test]
+fn unknown_protocols_are_let_go_soon() {
+    let host = std::net::Ipv4Addr::LOCALHOST.into();
+    let uid = Uid::new(1, 1);
+    let c = ConnId {
+        uid,
+        orig_h: host,
+        resp_h: host,
+        orig_p: 1,
+        resp_p: 2,
+        proto: Proto::Tcp,
+        start: 0,
+    };
+    let (mut out, subs) = (Heard::default(), Subscriptions::default());
+    let mut ctx = Ctx {
+        ts: 0,
+        c: &c,
+        subs: &subs,
+        out: &mut out,
+    };
+    let mut d = Detector::tcp(1, 2);
+    assert!(d.wants_more(true) && d.wants_more(false));
+    d.stream(false, &[0x16; 10], &mut ctx);
+    d.stream(true, &[0x16; 10], &mut ctx);
+    assert!(!d.wants_more(true) && !d.wants_more(false));
+    assert!(size_of::<Detector>() <= 100);
+}
+
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let bits: &[&[u8]] = &[
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"CONNECT a HTTP/1.0\n\n",
+        b"SSH-2.0-x\r\n",
+        b"220 hi\r\n",
+        b"EHLO x\r\n",
+        b"USER a\r\n",
+        b"331 b\r\n",
+        b"AUTH TLS\r\n",
+        b"234 \r\n",
+        b"STARTTLS\r\n",
+        b"\xff\xfb\x01",
+        b"\r",
+        b"\n",
+        b"\0\0\0\x0c\x0a\x15",
+        QUERY,
+    ];
+    let known = proptest::sample::select(bits).prop_map(<[u8]>::to_vec);
+    let piece = prop_oneof![3 => known, 1 => proptest::collection::vec(any::<u8>(), 0..40)];
+    proptest::collection::vec(piece, 0..6).prop_map(|v| v.concat())
+}
+
+proptest! {
+    #[test]
+    fn chunks_change_nothing(
+        talk in proptest::collection::vec((any::<bool>(), noise()), 0..12),
+        port in proptest::sample::select(&[80u16, 22, 25, 21, 53, 9999][..]),
+    ) {
+        let talk: Vec<(bool, &[u8])> = talk.iter().map(|(o, b)| (*o, b.as_slice())).collect();
+        tcp(port, &talk);
+    }
+
+    #[test]
+    fn any_datagram_is_survived(
+        talk in proptest::collection::vec((any::<bool>(), proptest::collection::vec(any::<u8>(), 0..100)), 0..8),
+        port in proptest::sample::select(&[53u16, 123, 137, 514, 443][..]),
+    ) {
+        let talk: Vec<(bool, &[u8])> = talk.iter().map(|(o, b)| (*o, b.as_slice())).collect();
+        run(Detector::udp(1, port), &talk, 1, true);
+    }
+}
