@@ -70,8 +70,7 @@ pub(super) fn syn_packet(out: &mut Vec<u8>, v: &SynPacket) {
         .bool("DF", v.df)
         .count("ttl", v.ttl)
         .count("size", v.size);
-    o.count("win_size", v.win_size);
-    json::int(o.key("win_scale"), v.win_scale);
+    o.count("win_size", v.win_size).int("win_scale", v.win_scale);
     o.count("MSS", v.mss).bool("SACK_OK", v.sack_ok);
     if let Some(t) = v.tsval {
         o.count("TSval", t);

@@ -153,20 +153,23 @@ pub fn hex_digits(out: &mut Vec<u8>, v: &[u8]) {
     );
 }
 
-/// Bytes as Zeek's JSON shows a string: printable ASCII as it is, `\xNN` for the rest and for a backslash
-/// doubled, the whole escaped for JSON once more.
+/// Bytes as Zeek's JSON shows a string: UTF-8 as it is, control characters and all else as `\xNN`.
 pub fn zeek_bytes(out: &mut Vec<u8>, v: &[u8]) {
+    let hex = |out: &mut Vec<u8>, b: u8| {
+        out.extend_from_slice(b"\\\\x");
+        hex_digits(out, &[b]);
+    };
     out.push(b'"');
-    for &b in v {
-        match b {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\\\\\"),
-            0x20..=0x7e => out.push(b),
-            _ => {
-                out.extend_from_slice(b"\\\\x");
-                hex_digits(out, &[b]);
+    for chunk in v.utf8_chunks() {
+        for &b in chunk.valid().as_bytes() {
+            match b {
+                b'"' => out.extend_from_slice(b"\\\""),
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                0..=0x1f | 0x7f => hex(out, b),
+                _ => out.push(b),
             }
         }
+        chunk.invalid().iter().for_each(|b| hex(out, *b));
     }
     out.push(b'"');
 }
@@ -209,6 +212,12 @@ impl<'o> Object<'o> {
     /// A field holding an unsigned number.
     pub fn count(&mut self, name: &str, v: impl Into<u64>) -> &mut Self {
         count(self.key(name), v.into());
+        self
+    }
+
+    /// A field holding a signed number.
+    pub fn int(&mut self, name: &str, v: i64) -> &mut Self {
+        int(self.key(name), v);
         self
     }
 
@@ -293,8 +302,8 @@ mod tests {
         }
         assert_eq!(made(|o| bytes(o, &[0, 0xff, 0x1a])), "\"00ff1a\"");
         assert_eq!(
-            made(|o| zeek_bytes(o, b"\x00 x\\\xff")),
-            r#""\\x00 x\\\\\\xff""#.replace(r"\\\\\\xff", r"\\\\\\xff")
+            made(|o| zeek_bytes(o, b"\x00 x\\\xff\"")),
+            r#""\\x00 x\\\\xff\"""#
         );
     }
 }

@@ -13,6 +13,7 @@ mod tcp;
 #[macro_use]
 mod ssl;
 mod args;
+mod ext;
 mod ids;
 pub mod json;
 pub mod log;
@@ -64,3 +65,6 @@ impl Event<'_> {
         out.push(b'}');
     }
 }
+
+#[cfg(test)]
+mod tests;
