@@ -131,6 +131,9 @@ impl Soft {
         self.defrag.advance(f.ts);
         self.counts.add(Counter::Frames, 1);
         self.counts.add(Counter::FrameBytes, f.wire_len as u64);
+        if f.data.is_empty() || f.wire_len == 0 {
+            return self.empty(f, sink);
+        }
         let parsed = link::parse(f.link, f.data);
         match &parsed {
             Ok(l) => {
@@ -142,6 +145,20 @@ impl Soft {
             Err(e) => self.not_ip(f, e, true, sink),
         }
         parsed
+    }
+
+    #[cold]
+    fn empty<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
+        let mut e = NotIp {
+            reason: Counter::Truncated,
+            weirds: Weirds::default(),
+            ethertype: 0,
+            vlan: None,
+            inner_vlan: None,
+        };
+        e.weirds.push(Weird::EmptyPcapHeader);
+        self.not_ip(f, &e, true, sink);
+        Err(e)
     }
 
     /// The other packets of an IEEE 802.11 aggregate: their frame has been counted.
@@ -228,7 +245,7 @@ impl Soft {
                 if self.config.checksums {
                     let cut = (i.frame.len() as u32) < i.wire_len;
                     if let Err(w) = checksum::verify(i.frame, &self.ip.pkt, cut) {
-                        return self.fault(i, w, own, sink);
+                        return self.fault(i, Counter::Malformed, w, own, sink);
                     }
                 }
                 self.track(
@@ -245,7 +262,7 @@ impl Soft {
                 }
                 self.track(i, link, Counter::Injected, sink);
             }
-            Verdict::Fault(w) => self.fault(i, w, own, sink),
+            Verdict::Fault(reason, w) => self.fault(i, reason, w, own, sink),
             Verdict::Fragment => self.fragment(i, link, own, sink),
             // Here the inner packet would be taken out and go through `ip` again, not `own`.
             Verdict::Tunnel => self.untracked(i, link, Counter::Tunnel, weird, own, sink),
@@ -294,9 +311,9 @@ impl Soft {
     }
 
     #[cold]
-    fn fault<S: Sink + ?Sized>(&mut self, i: &Input<'_>, w: Weird, own: bool, sink: &mut S) {
+    fn fault<S: Sink + ?Sized>(&mut self, i: &Input<'_>, reason: Counter, w: Weird, own: bool, sink: &mut S) {
         if own {
-            self.counts.add(Counter::Malformed, 1);
+            self.counts.add(reason, 1);
         }
         sink.fault(&self.ip.pkt, w, i.frame, &mut self.flows);
     }

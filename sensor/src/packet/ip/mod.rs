@@ -34,8 +34,8 @@ pub enum Verdict {
     /// A packet of a flow: [`Ip::pkt`].
     Flow,
     /// A packet of a flow (key, direction and lengths are set) whose TCP header cannot be used: Zeek
-    /// makes the connection and counts nothing.
-    Fault(Weird),
+    /// makes the connection and counts nothing. With the reason why it is not tracked.
+    Fault(Counter, Weird),
     /// A packet of another transport protocol. [`Ip::pkt`] has its key, ports 0, the whole IP
     /// payload as payload.
     Other,
@@ -201,7 +201,11 @@ fn v6(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
     let Some(h) = b.first_chunk::<40>() else {
         return truncated(Weird::TruncatedIp);
     };
-    let total = u16::from_be_bytes([h[4], h[5]]) as usize + 40;
+    let total = match u16::from_be_bytes([h[4], h[5]]) as usize {
+        // Jumbograms (RFC 2675), and what segmentation offload has yet to cut.
+        0 if h[6] != proto::NONE => b.len(),
+        n => n + 40,
+    };
     out.src.copy_from_slice(&h[8..24]);
     out.dst.copy_from_slice(&h[24..40]);
     out.pkt.ip_len = total as u32;
@@ -393,7 +397,7 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
         _ => 0,
     };
     if payload < least {
-        return truncated(Weird::TruncatedHeader);
+        return malformed(Weird::TruncatedHeader);
     }
     if t.len() < least {
         return truncated(Weird::InternallyTruncatedHeader);
@@ -419,9 +423,14 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
             out.pkt.window = u16::from_be_bytes([h[14], h[15]]);
             let offset = (h[12] >> 4) as usize * 4;
             (header, verdict) = if offset < 20 {
-                (20, Verdict::Fault(Weird::BadTcpHeaderLen))
+                (20, Verdict::Fault(Counter::Malformed, Weird::BadTcpHeaderLen))
             } else if offset > t.len() {
-                (20, Verdict::Fault(Weird::TruncatedHeader))
+                let reason = if offset > payload {
+                    Counter::Malformed
+                } else {
+                    Counter::Truncated
+                };
+                (20, Verdict::Fault(reason, Weird::TruncatedHeader))
             } else {
                 (offset, Verdict::Flow)
             };

@@ -110,7 +110,7 @@ fn odd_lengths() {
     assert_eq!(with(3, 16), drop(Counter::Malformed, Weird::InvalidIpHeaderSize));
     assert_eq!(with(0, 0x44), drop(Counter::Malformed, Weird::Ipv4MinHeaderSize));
     assert_eq!(with(0, 0x75), drop(Counter::Malformed, Weird::UnknownIpVersion));
-    assert_eq!(with(3, 25), drop(Counter::Truncated, Weird::TruncatedHeader));
+    assert_eq!(with(3, 25), drop(Counter::Malformed, Weird::TruncatedHeader));
     assert_eq!(run(&good[..19]).0, drop(Counter::Truncated, Weird::TruncatedIp));
     // Captured short of the header; captured short of the payload is fine.
     let cut = |n| run_at(&good[..n], 0, 32).0;
@@ -136,10 +136,13 @@ fn tcp_headers_that_cannot_be() {
     let mut t = tcp(0, &[]);
     t[12] = 0x40;
     let (v, ip) = run(&v4(6, &t));
-    assert_eq!(v, Verdict::Fault(Weird::BadTcpHeaderLen));
+    assert_eq!(v, Verdict::Fault(Counter::Malformed, Weird::BadTcpHeaderLen));
     assert_eq!(ip.pkt.key.b_port, 80);
     t[12] = 0x60;
-    assert_eq!(run(&v4(6, &t)).0, Verdict::Fault(Weird::TruncatedHeader));
+    assert_eq!(
+        run(&v4(6, &t)).0,
+        Verdict::Fault(Counter::Malformed, Weird::TruncatedHeader)
+    );
 }
 
 #[test]

@@ -151,6 +151,16 @@ fn malformed<T>(w: Weird) -> Result<T, Stop> {
     Err(Stop::new(Counter::Malformed, Some(w)))
 }
 
+/// EtherTypes that certainly carry no IP are told from those that may (tunnels unknown here), as the
+/// kernel program tells them: ARP, RARP, MAC control, slow protocols (LACP), EAPOL, LLDP, loopback.
+fn other(t: u16) -> Stop {
+    let reason = match t {
+        et::ARP | et::RARP | 0x8808 | 0x8809 | 0x888e | 0x88cc | 0x9000 => Counter::NotIp,
+        _ => Counter::OtherEthertype,
+    };
+    Stop::new(reason, None)
+}
+
 fn not_ip<T>() -> Result<T, Stop> {
     Err(Stop::new(Counter::NotIp, None))
 }
@@ -287,7 +297,7 @@ impl Walk<'_> {
                 }
                 Ok(Next::Length(t))
             }
-            _ => malformed(Weird::UndefinedEtherType),
+            _ => Err(Stop::new(Counter::NotIp, Some(Weird::UndefinedEtherType))),
         }
     }
 
@@ -311,10 +321,10 @@ impl Walk<'_> {
                 self.out.ethertype = t;
                 match t {
                     et::VLAN | et::QINQ | et::QINQ_OLD => Ok(Next::EtherType(t)),
-                    _ => Err(Stop::new(Counter::OtherEthertype, None)),
+                    _ => Err(other(t)),
                 }
             }
-            _ => Err(Stop::new(Counter::OtherEthertype, None)),
+            _ => Err(other(t)),
         }
     }
 
@@ -338,7 +348,7 @@ impl Walk<'_> {
                 }
                 Ok(Next::Length(t))
             }
-            _ => malformed(Weird::UndefinedVlanProtocol),
+            _ => Err(Stop::new(Counter::NotIp, Some(Weird::UndefinedVlanProtocol))),
         }
     }
 
@@ -362,7 +372,7 @@ impl Walk<'_> {
                 match (oui >> 8, t) {
                     // Encapsulated Ethernet only.
                     (0, et::IPV4 | et::IPV6) => Ok(Next::Ip),
-                    (0, _) => Err(Stop::new(Counter::OtherEthertype, None)),
+                    (0, _) => Err(other(t)),
                     _ => not_ip(),
                 }
             }

@@ -32,6 +32,10 @@ fn ethernet() {
     assert_eq!(l3(LinkType::ETHERNET, &eth(0x86dd, IP)), Some(14));
     assert_eq!(
         weird(LinkType::ETHERNET, &eth(0x0806, IP)),
+        (Counter::NotIp, vec![])
+    );
+    assert_eq!(
+        weird(LinkType::ETHERNET, &eth(0x6003, IP)),
         (Counter::OtherEthertype, vec![])
     );
     assert_eq!(
@@ -40,7 +44,7 @@ fn ethernet() {
     );
     assert_eq!(
         weird(LinkType::ETHERNET, &eth(1520, IP)),
-        (Counter::Malformed, vec![Weird::UndefinedEtherType])
+        (Counter::NotIp, vec![Weird::UndefinedEtherType])
     );
     let fabric = joined(&[&eth(0x8903, &[0; 2]), &eth(0x0800, IP)]);
     assert_eq!(l3(LinkType::ETHERNET, &fabric), Some(30));

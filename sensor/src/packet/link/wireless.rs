@@ -1,9 +1,7 @@
 //! IEEE 802.11 data frames, single and aggregated (A-MSDU).
 
-use sensor_common::Counter;
-
 use super::ethertype as et;
-use super::{Next, Stop, Walk, not_ip, truncated};
+use super::{Next, Stop, Walk, not_ip, other, truncated};
 use crate::packet::be16;
 use crate::packet::weird::Weird;
 
@@ -75,7 +73,7 @@ impl Walk<'_> {
         self.out.ethertype = t;
         match t {
             et::IPV4 | et::IPV6 => Ok(()),
-            _ => Err(Stop::new(Counter::OtherEthertype, None)),
+            _ => Err(other(t)),
         }
     }
 }
