@@ -4,7 +4,7 @@
 //!  client  c0 ───── m0  middle, a bridge  m1 ───── s0  server
 //!  10.77.0.1                                       10.77.0.2
 //!  fd77::1                                         fd77::2
-//!  c0.7 10.77.7.1, fd77:7::1   VLAN 7   s0.7 10.77.7.2, fd77:7::2
+//!  10.77.7.1, fd77:7::1   VLAN 7   10.77.7.2, fd77:7::2   (see vlan.rs)
 //! ```
 //! The middle is a bump in the wire: m0 receives what the client sends, m1 what the server sends,
 //! unchanged. Neighbours are static and everything that would make the kernel talk by itself is
@@ -134,25 +134,20 @@ impl Lab {
     }
 }
 
-/// Addresses, VLAN and the neighbour of one end.
+/// Addresses and the neighbour of one end.
 fn end(ns: &Namespace, dev: &str, me: u8, peer: u8, peer_mac: [u8; 6]) -> Result<()> {
     let peer_mac = mac(peer_mac);
     ns.ip(&format!(
         "link set {dev} up
-         link add link {dev} name {dev}.7 type vlan id 7
-         link set {dev}.7 up
          addr add 10.77.0.{me}/24 dev {dev}
          addr add fd77::{me}/64 dev {dev} nodad
-         addr add 10.77.7.{me}/24 dev {dev}.7
-         addr add fd77:7::{me}/64 dev {dev}.7 nodad
          neigh add 10.77.0.{peer} lladdr {peer_mac} dev {dev} nud permanent
-         neigh add fd77::{peer} lladdr {peer_mac} dev {dev} nud permanent
-         neigh add 10.77.7.{peer} lladdr {peer_mac} dev {dev}.7 nud permanent
-         neigh add fd77:7::{peer} lladdr {peer_mac} dev {dev}.7 nud permanent"
+         neigh add fd77::{peer} lladdr {peer_mac} dev {dev} nud permanent"
     ))
 }
 
-fn mac(m: [u8; 6]) -> String {
+/// Text form of an Ethernet address.
+pub(crate) fn mac(m: [u8; 6]) -> String {
     m.map(|b| format!("{b:02x}")).join(":")
 }
 

@@ -10,16 +10,22 @@ pub mod netns;
 pub mod raw;
 pub mod sensor;
 pub mod traffic;
+pub mod vlan;
 
 pub use lab::{Lab, LabOptions};
 pub use sensor::Sensor;
+pub use vlan::Vlan;
+
+/// Whether this process is root, which namespaces need.
+pub fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions.
+    unsafe { libc::geteuid() == 0 }
+}
 
 /// Whether namespaces can be made here; says why not on standard error.
 pub fn root_or_say_so(test: &str) -> bool {
-    // SAFETY: geteuid has no preconditions.
-    if unsafe { libc::geteuid() } == 0 {
-        return true;
+    if !is_root() {
+        eprintln!("{test}: skipped, it needs root");
     }
-    eprintln!("{test}: skipped, it needs root");
-    false
+    is_root()
 }
