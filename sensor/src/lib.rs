@@ -7,6 +7,7 @@
 pub mod analyzer;
 pub mod datapath;
 pub mod event;
+pub mod output;
 pub mod packet;
 pub mod tcp;
 pub mod conn;

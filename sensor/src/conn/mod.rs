@@ -1,2 +1,334 @@
+//! The engine: records and time in, connections, events and log rows out. Sans-I/O: it reads no clock,
+//! no socket and no file.
+
+mod app;
+mod config;
+mod entry;
+mod life;
+mod machine;
 pub mod ports;
+pub mod row;
+mod shared;
+mod stream;
+mod syn;
 pub mod timer;
+mod weird;
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use sensor_common::key::IPPROTO_TCP;
+use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
+
+pub use config::{Config, Contents, Timeouts};
+use entry::Conn;
+pub use entry::{addr, proto};
+use shared::{Run, Shared};
+use timer::{Kind, Wheel};
+
+use crate::datapath::FlowTable;
+use crate::event::log::LogRow;
+use crate::event::{Event, EventKind, PktHdr, Proto, Subscriptions, Ts};
+use crate::tcp::endpoint::Endpoint;
+
+/// Where events and log rows go.
+pub trait Sink {
+    fn event(&mut self, ts: Ts, ev: &Event<'_>);
+    fn log(&mut self, row: &dyn LogRow);
+}
+
+/// The engine of one worker.
+pub struct Engine<S> {
+    sh: Shared<S>,
+    slots: Vec<Option<Conn>>,
+    free: Vec<u32>,
+    table: HashTable<u32>,
+    hasher: FixedState,
+    /// Connections made, for uids.
+    made: u64,
+    /// Generation of the next connection.
+    generation: u32,
+}
+
+impl<S: Sink> Engine<S> {
+    pub fn new(cfg: Config, subs: Subscriptions, sink: S) -> Self {
+        Engine {
+            hasher: FixedState::with_seed(cfg.seed),
+            sh: Shared { cfg, subs, sink, wheel: Wheel::default(), terminating: false },
+            slots: Vec::new(),
+            free: Vec::new(),
+            table: HashTable::new(),
+            made: 0,
+            generation: 0,
+        }
+    }
+
+    /// Where events and rows went.
+    pub fn sink(&mut self) -> &mut S {
+        &mut self.sh.sink
+    }
+
+    /// Open connections.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Makes the first uid number: workers start far apart, so that none repeats another's.
+    pub fn number_from(&mut self, n: u64) {
+        self.made = n;
+    }
+
+    /// A time before which nothing can be due.
+    pub fn next_deadline(&self) -> Ts {
+        self.sh.wheel.next()
+    }
+
+    /// Network time moves to `now`: what is due happens.
+    #[inline]
+    pub fn advance(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        if now >= self.sh.wheel.next() {
+            self.fire(now, flows);
+        }
+    }
+
+    /// Takes a record of a tracked packet; `frame` is what was forwarded of it.
+    pub fn record(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) {
+        let p = &rec.pkt;
+        let hash = self.hasher.hash_one(p.key);
+        let mut slot = self.find(hash, &p.key);
+        if let Some(i) = slot
+            && p.key.proto == IPPROTO_TCP
+            && self.reused(i, rec, frame)
+        {
+            self.split(i, hash, rec, flows);
+            slot = None;
+        }
+        let (i, new) = match slot {
+            Some(i) => (i, false),
+            None => (self.create(hash, p, rec.flow_start), true),
+        };
+        let Some(conn) = self.slots[i as usize].as_mut() else { return };
+        if new {
+            if rec.prev_last != 0 {
+                // The flow was there before this connection: its counts are not ours.
+                conn.extra().base = before(rec, flows.get(&p.key));
+            }
+            if let Some(tcp) = conn.tcp.as_mut() {
+                let sender = p.dir as usize;
+                for dir in 0..2 {
+                    let own = dir == sender;
+                    tcp.known_next[dir] = if own { rec.prev_next } else { rec.totals[dir].next };
+                    tcp.known_ack[dir] = if own { rec.prev_ack } else { rec.totals[dir].ack };
+                }
+            }
+        } else if conn.flow_start != rec.flow_start {
+            // The datapath made a new entry for the same key.
+            conn.flow_start = rec.flow_start;
+            if let Some(e) = conn.extra.as_mut() {
+                e.base = FlowState::default();
+            }
+        }
+        let mut run = Run { ts: p.ts, slot: i, conn, sh: &mut self.sh, remove: false };
+        run.packet(rec, frame, flows);
+        if run.remove {
+            self.remove(i, flows);
+        }
+    }
+
+    /// A packet that belongs to a connection but cannot be used: its header is damaged or its
+    /// checksum wrong. The connection is made if need be; the packet counts for nothing.
+    pub fn fault(&mut self, p: &Packet, weird: &'static str, frame: &[u8]) {
+        let hash = self.hasher.hash_one(p.key);
+        let i = match self.find(hash, &p.key) {
+            Some(i) => i,
+            None => self.create(hash, p, 0),
+        };
+        let Some(conn) = self.slots[i as usize].as_mut() else { return };
+        let mut run = Run { ts: p.ts, slot: i, conn, sh: &mut self.sh, remove: false };
+        run.packet_events(p, frame);
+        run.weird(weird, "");
+        run.bad_checksum(p, weird);
+    }
+
+    /// An oddity of no connection.
+    pub fn stray_weird(&mut self, ts: Ts, name: &'static str, ends: Option<(&[u8; 16], &[u8; 16])>) {
+        match ends {
+            Some((s, d)) => {
+                if self.sh.subs.wants(EventKind::FlowWeird) {
+                    self.sh.emit(ts, &Event::FlowWeird { name, src: addr(s), dst: addr(d) });
+                }
+            }
+            None => {
+                if self.sh.subs.wants(EventKind::NetWeird) {
+                    self.sh.emit(ts, &Event::NetWeird { name });
+                }
+            }
+        }
+        self.sh.sink.log(&row::WeirdRow { ts, c: None, name, addl: "", source: "" });
+    }
+
+    /// Raises an event of no connection.
+    pub fn raise(&mut self, ts: Ts, ev: &Event<'_>) {
+        if self.sh.subs.wants(ev.kind()) {
+            self.sh.emit(ts, ev);
+        }
+    }
+
+    /// The input is over: what is still pending is told and every connection ends.
+    pub fn finish(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        self.sh.terminating = true;
+        // Timers that want to know of the end (Zeek: do_expire).
+        for t in self.sh.wheel.drain() {
+            if matches!(t.kind, Kind::Attempt | Kind::Reset) {
+                self.timer(t, now, flows);
+            }
+        }
+        let mut open: Vec<u32> = self.table.iter().copied().collect();
+        open.sort_by_key(|i| self.slots[*i as usize].as_ref().map(|c| c.n));
+        for i in open {
+            self.end(i, now, flows);
+        }
+    }
+
+    fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
+        let same = |i: &u32| self.slots[*i as usize].as_ref().is_some_and(|c| c.key == *key);
+        self.table.find(hash, same).copied()
+    }
+
+    fn reused(&mut self, i: u32, rec: &RecordHeader, frame: &[u8]) -> bool {
+        let Some(conn) = self.slots[i as usize].as_mut() else { return false };
+        let Some(tcp) = conn.tcp.take() else { return false };
+        let linger = self.sh.cfg.timeouts.tcp_connection_linger;
+        let mut run = Run { ts: rec.pkt.ts, slot: i, conn, sh: &mut self.sh, remove: false };
+        let reuse = run.is_reuse(&tcp, &machine::Segment::new(rec, frame), linger);
+        if reuse {
+            shared::raise!(run, ConnectionReused);
+        }
+        conn.tcp = Some(tcp);
+        reuse
+    }
+
+    fn create(&mut self, hash: u64, p: &Packet, flow_start: Ts) -> u32 {
+        let n = self.made;
+        self.made += 1;
+        self.generation = self.generation.wrapping_add(1);
+        let conn = Conn::new(p, n, self.generation, flow_start);
+        let i = match self.free.pop() {
+            Some(i) => {
+                self.slots[i as usize] = Some(conn);
+                i
+            }
+            None => {
+                self.slots.push(Some(conn));
+                self.slots.len() as u32 - 1
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.table.insert_unique(hash, i, |i| {
+            slots[*i as usize].as_ref().map_or(0, |c| hasher.hash_one(c.key))
+        });
+        if let Some(conn) = self.slots[i as usize].as_mut() {
+            let mut run = Run { ts: p.ts, slot: i, conn, sh: &mut self.sh, remove: false };
+            run.begin(p);
+        }
+        i
+    }
+
+    /// Takes a connection out of the table.
+    fn take(&mut self, i: u32) -> Option<Conn> {
+        let conn = self.slots.get_mut(i as usize)?.take()?;
+        let hash = self.hasher.hash_one(conn.key);
+        if let Ok(e) = self.table.find_entry(hash, |j| *j == i) {
+            e.remove();
+        }
+        self.free.push(i);
+        Some(conn)
+    }
+
+    fn end(&mut self, i: u32, now: Ts, flows: &mut impl FlowTable) {
+        let Some(mut conn) = self.take(i) else { return };
+        let flow = flows.remove(&conn.key).filter(|f| f.start == conn.flow_start);
+        let mut run = Run { ts: now, slot: i, conn: &mut conn, sh: &mut self.sh, remove: false };
+        run.finish(flow.as_ref());
+    }
+
+    fn remove(&mut self, i: u32, flows: &mut impl FlowTable) {
+        let now = self.slots[i as usize].as_ref().map_or(0, |c| c.last);
+        self.end(i, now, flows);
+    }
+
+    /// Ends a connection whose flow goes on as another one.
+    fn split(&mut self, i: u32, _hash: u64, rec: &RecordHeader, flows: &mut impl FlowTable) {
+        let flow = before(rec, flows.get(&rec.pkt.key));
+        let Some(mut conn) = self.take(i) else { return };
+        let mut run = Run { ts: rec.pkt.ts, slot: i, conn: &mut conn, sh: &mut self.sh, remove: false };
+        run.finish(Some(&flow));
+    }
+
+    fn fire(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        while let Some(t) = self.sh.wheel.pop(now) {
+            self.timer(t, now, flows);
+        }
+    }
+
+    fn timer(&mut self, t: timer::Timer, now: Ts, flows: &mut impl FlowTable) {
+        let Some(Some(conn)) = self.slots.get_mut(t.slot as usize) else { return };
+        let epoch = if t.kind == Kind::Inactivity { conn.inactivity_epoch } else { conn.analyzer_epoch };
+        if conn.generation != t.generation || epoch != t.epoch {
+            return;
+        }
+        let mut run = Run { ts: now, slot: t.slot, conn, sh: &mut self.sh, remove: false };
+        run.on_timer(t.kind, flows);
+        if run.remove {
+            self.end(t.slot, now, flows);
+        }
+    }
+}
+
+/// The flow's state as it was before a record's packet.
+fn before(rec: &RecordHeader, now: Option<FlowState>) -> FlowState {
+    let mut f = now.unwrap_or_default();
+    for dir in 0..2 {
+        let t = &rec.totals[dir];
+        let own = (dir == rec.pkt.dir as usize) as u64;
+        f.dir[dir].pkts = t.pkts - own * rec.pkt.segs as u64;
+        f.dir[dir].bytes = t.bytes - own * rec.pkt.ip_len as u64;
+        f.dir[dir].payload = t.payload - own * rec.pkt.payload_len as u64;
+        f.dir[dir].last = rec.prev_last;
+    }
+    f.start = rec.flow_start;
+    f
+}
+
+impl Conn {
+    fn new(p: &Packet, n: u64, generation: u32, flow_start: Ts) -> Conn {
+        Conn {
+            key: p.key,
+            start: p.ts,
+            last: p.ts,
+            flow_start,
+            n,
+            generation,
+            inactivity_ms: 0,
+            orig_dir: p.dir,
+            frozen: false,
+            weird: false,
+            inactivity_epoch: 0,
+            analyzer_epoch: 0,
+            shed: 0,
+            unwanted: 0,
+            status_timer: false,
+            hist_seen: 0,
+            history: String::new(),
+            missed_bytes: 0,
+            tcp: (proto(p.key.proto) == Proto::Tcp).then(Default::default),
+            app: None,
+            extra: None,
+        }
+    }
+}

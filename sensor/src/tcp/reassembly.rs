@@ -88,6 +88,11 @@ impl Reassembler {
         self.next
     }
 
+    /// All before this has been acknowledged.
+    pub fn trim(&self) -> u64 {
+        self.trim
+    }
+
     /// Whether segments are waiting for an acknowledgement (Zeek: HasUndeliveredData).
     pub fn has_blocks(&self) -> bool {
         self.top > self.trim

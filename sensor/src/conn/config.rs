@@ -1,0 +1,93 @@
+//! Settings of the engine.
+
+use std::net::IpAddr;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Delays and timeouts, ns; the names are Zeek's.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// How long an originator's SYN may go unanswered.
+    pub tcp_attempt_delay: u64,
+    /// How long a closed connection lingers in the table.
+    pub tcp_close_delay: u64,
+    pub tcp_reset_delay: u64,
+    pub tcp_partial_close_delay: u64,
+    /// After the first packet, and then each session timer, it is looked whether the connection is over.
+    pub tcp_syn_timeout: u64,
+    pub tcp_session_timer: u64,
+    /// How long after its last packet a connection that one side closed is over.
+    pub tcp_connection_linger: u64,
+    pub tcp_inactivity: u64,
+    /// SSH, FTP, telnet, rlogin.
+    pub interactive_inactivity: u64,
+    /// UDP, and TCP before its handshake is over.
+    pub udp_inactivity: u64,
+    pub icmp_inactivity: u64,
+    /// connection_status_update; 0 = never.
+    pub status_interval: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            tcp_attempt_delay: 5 * SECOND,
+            tcp_close_delay: 5 * SECOND,
+            tcp_reset_delay: SECOND / 10,
+            tcp_partial_close_delay: 3 * SECOND,
+            tcp_syn_timeout: 5 * SECOND,
+            tcp_session_timer: 6 * SECOND,
+            tcp_connection_linger: 5 * SECOND,
+            tcp_inactivity: 300 * SECOND,
+            interactive_inactivity: 3600 * SECOND,
+            udp_inactivity: 60 * SECOND,
+            icmp_inactivity: 60 * SECOND,
+            status_interval: 0,
+        }
+    }
+}
+
+/// Whose payload is delivered as tcp_contents.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    pub orig: bool,
+    pub resp: bool,
+    /// Responder ports; empty = all.
+    pub ports: Vec<u16>,
+}
+
+impl Contents {
+    pub fn any(&self) -> bool {
+        self.orig || self.resp
+    }
+
+    pub fn wants(&self, is_orig: bool, resp_port: u16) -> bool {
+        (if is_orig { self.orig } else { self.resp })
+            && (self.ports.is_empty() || self.ports.contains(&resp_port))
+    }
+}
+
+/// Settings of the engine.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub timeouts: Timeouts,
+    pub contents: Contents,
+    /// Unique ids derive from it.
+    pub seed: u64,
+    /// Bytes kept beyond holes, per direction.
+    pub reassembly_limit: u64,
+    /// Whether an address is local, for conn.log.
+    pub is_local: fn(IpAddr) -> bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            timeouts: Timeouts::default(),
+            contents: Contents::default(),
+            seed: 0,
+            reassembly_limit: 1 << 20,
+            is_local: |_| false,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One connection: what the table keeps of it, its history and its final state.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP};
+use sensor_common::record::Totals;
+use sensor_common::{FlowKey, FlowState};
+
+use super::app::App;
+use super::weird::Sampler;
+use crate::event::{ConnId, Proto, Ts, Uid};
+use crate::tcp::endpoint::{Endpoint, Scaled, State};
+use crate::tcp::reassembly::Reassembler;
+
+/// Letters that are written once per direction; the responder's are 16 bits higher.
+pub mod letter {
+    pub const SYN: u32 = 1 << 0;
+    pub const FIN: u32 = 1 << 1;
+    pub const RST: u32 = 1 << 2;
+    pub const FIN_RST: u32 = 1 << 3;
+    pub const DATA: u32 = 1 << 4;
+    pub const ACK: u32 = 1 << 5;
+    pub const MULTI: u32 = 1 << 6;
+}
+
+/// A connection in the table. Kept small: there may be a million of them.
+pub struct Conn {
+    pub key: FlowKey,
+    pub start: Ts,
+    /// Last packet that counts for the duration, as far as records told.
+    pub last: Ts,
+    /// The flow entry's time of birth; tells a new entry of the same key.
+    pub flow_start: Ts,
+    /// Number from which the uid is made.
+    pub n: u64,
+    /// Slot generation, see [`super::timer::Timer`].
+    pub generation: u32,
+    pub inactivity_ms: u32,
+    /// The flow direction that is the originator's.
+    pub orig_dir: u8,
+    /// Both sides have closed: the duration is final.
+    pub frozen: bool,
+    pub weird: bool,
+    pub inactivity_epoch: u8,
+    pub analyzer_epoch: u8,
+    /// Directions whose payload was shed, by flow direction.
+    pub shed: u8,
+    /// Packets of unwanted payload since nobody wants it.
+    pub unwanted: u8,
+    pub status_timer: bool,
+    pub hist_seen: u32,
+    pub history: String,
+    pub missed_bytes: u64,
+    pub tcp: Option<Box<Tcp>>,
+    pub app: Option<Box<App>>,
+    pub extra: Option<Box<Extra>>,
+}
+
+/// What few connections need.
+#[derive(Default)]
+pub struct Extra {
+    /// The flow's state when this connection began: not zero where a 4-tuple is reused.
+    pub base: FlowState,
+    pub weirds: Sampler,
+    /// IPv6 flow labels of originator and responder, once seen.
+    pub labels: [Option<u32>; 2],
+    pub tunnel_parents: Vec<Uid>,
+    /// UDP packets with a bad checksum, by side.
+    pub bad_checksums: [Scaled; 2],
+}
+
+/// The TCP part. Index 0 is the originator, 1 the responder.
+#[derive(Default)]
+pub struct Tcp {
+    pub ep: [Endpoint; 2],
+    pub reasm: [Reassembler; 2],
+    /// The flow's extended sequence and ack numbers as of the last record, by flow direction.
+    pub known_next: [u64; 2],
+    pub known_ack: [u64; 2],
+    pub seen_first_ack: bool,
+    pub inactive: bool,
+    pub is_partial: bool,
+    /// Bit per side.
+    pub first_packet_seen: u8,
+    pub close_deferred: bool,
+    pub deferred_gen_event: bool,
+    /// A payload was cut by the capture's snap length: nothing is shed then.
+    pub truncated: bool,
+}
+
+/// An address out of a key.
+pub fn addr(a: &[u8; 16]) -> IpAddr {
+    let v6 = Ipv6Addr::from(*a);
+    match v6.to_ipv4_mapped() {
+        Some(v4) => IpAddr::V4(v4),
+        None => IpAddr::V6(v6),
+    }
+}
+
+/// Whether it is the limited broadcast address.
+pub fn is_broadcast(a: &[u8; 16]) -> bool {
+    addr(a) == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+pub fn proto(p: u8) -> Proto {
+    match p {
+        IPPROTO_TCP => Proto::Tcp,
+        IPPROTO_UDP => Proto::Udp,
+        IPPROTO_ICMP | IPPROTO_ICMPV6 => Proto::Icmp,
+        _ => Proto::Unknown,
+    }
+}
+
+impl Conn {
+    /// Who it is, for events and logs.
+    pub fn id(&self, seed: u64) -> ConnId {
+        let k = &self.key;
+        let (o, op, r, rp) = if self.orig_dir == 0 {
+            (&k.a, k.a_port, &k.b, k.b_port)
+        } else {
+            (&k.b, k.b_port, &k.a, k.a_port)
+        };
+        ConnId {
+            uid: Uid::new(seed, self.n),
+            orig_h: addr(o),
+            resp_h: addr(r),
+            orig_p: op,
+            resp_p: rp,
+            proto: proto(k.proto),
+            start: self.start,
+        }
+    }
+
+    pub fn resp_port(&self) -> u16 {
+        if self.orig_dir == 0 { self.key.b_port } else { self.key.a_port }
+    }
+
+    pub fn orig_port(&self) -> u16 {
+        if self.orig_dir == 0 { self.key.a_port } else { self.key.b_port }
+    }
+
+    /// The flow direction of a side (0 originator, 1 responder) and the other way round.
+    pub fn dir(&self, side: usize) -> usize {
+        side ^ self.orig_dir as usize
+    }
+
+    /// Writes a letter unless it was written before; whether it was.
+    pub fn check_history(&mut self, side: usize, bit: u32, code: char) -> bool {
+        let bit = bit << (16 * side);
+        if self.hist_seen & bit == 0 {
+            self.hist_seen |= bit;
+            self.add_history(side, code);
+            return false;
+        }
+        true
+    }
+
+    pub fn add_history(&mut self, side: usize, code: char) {
+        self.history.push(if side == 0 { code } else { code.to_ascii_lowercase() });
+    }
+
+    pub fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_with(Default::default)
+    }
+
+    /// Totals of a side since this connection began.
+    pub fn totals(&self, flow: &FlowState, side: usize) -> Totals {
+        let dir = self.dir(side);
+        let mut t = Totals::of(&flow.dir[dir]);
+        if let Some(e) = &self.extra {
+            t.pkts -= e.base.dir[dir].pkts.min(t.pkts);
+            t.bytes -= e.base.dir[dir].bytes.min(t.bytes);
+            t.payload -= e.base.dir[dir].payload.min(t.payload);
+        }
+        t
+    }
+
+    /// conn.log's conn_state (Zeek: Conn::conn_state). `active`: which sides sent anything.
+    pub fn conn_state(&self, active: [bool; 2]) -> &'static str {
+        let Some(tcp) = &self.tcp else {
+            return match (proto(self.key.proto), active) {
+                (Proto::Udp, [true, true]) => "SF",
+                (Proto::Udp, [true, false]) => "S0",
+                (Proto::Udp, [false, true]) => "SHR",
+                _ => "OTH",
+            };
+        };
+        use State::*;
+        let (o, r) = (tcp.ep[0].state, tcp.ep[1].state);
+        let idle = |s: State| matches!(s, Inactive | Partial);
+        match (o, r) {
+            (SynSent | SynAckSent, Reset) => "REJ",
+            (Reset, Reset) if tcp.ep[0].size(&tcp.ep[1]) == 0 && tcp.ep[1].size(&tcp.ep[0]) == 0 => "REJ",
+            (_, Reset) => {
+                if idle(o) {
+                    "RSTRH"
+                } else {
+                    "RSTR"
+                }
+            }
+            (Reset, _) => {
+                if !idle(r) {
+                    "RSTO"
+                } else if self.was_syn_then_rst() {
+                    "RSTOS0"
+                } else {
+                    "OTH"
+                }
+            }
+            (Closed, Closed) => "SF",
+            (Closed, _) => {
+                if idle(r) {
+                    "SH"
+                } else {
+                    "S2"
+                }
+            }
+            (_, Closed) => {
+                if idle(o) {
+                    "SHR"
+                } else {
+                    "S3"
+                }
+            }
+            (SynSent, Inactive) => "S0",
+            (Established, Established) => "S1",
+            _ => "OTH",
+        }
+    }
+
+    /// A SYN and later a RST by the originator, which sent nothing else in between.
+    fn was_syn_then_rst(&self) -> bool {
+        let h = self.history.strip_prefix('^').unwrap_or(&self.history);
+        let Some(rest) = h.strip_prefix('S') else { return false };
+        rest.find('R').is_some_and(|i| !rest[..i].contains(['H', 'A', 'F', 'G', 'I', 'Q']))
+    }
+}

@@ -1,0 +1,341 @@
+//! A connection's life: its beginning, each packet, its timers and its end.
+
+use sensor_common::packet::tcp_flags as tf;
+use sensor_common::record::Totals;
+use sensor_common::{FlowState, Packet, RecordHeader};
+
+use super::entry::{is_broadcast, letter};
+use super::machine::Segment;
+use super::ports::{likely_tcp, likely_udp};
+use super::row::ConnRow;
+use super::shared::{Run, raise};
+use super::timer::Kind;
+use super::{Endpoint, PktHdr, Proto, Sink, proto};
+use crate::datapath::FlowTable;
+use crate::event::{EndpointStats, Event, EventKind};
+use crate::tcp::endpoint::State;
+
+/// Unwanted payload packets of a direction before the datapath is told to keep them: most
+/// connections are over before, and telling costs a system call.
+const PATIENCE: u8 = 4;
+
+impl<S: Sink> Run<'_, S> {
+    /// The connection is new; `p` is its first packet.
+    pub fn begin(&mut self, p: &Packet) {
+        let t = self.sh.cfg.timeouts;
+        let (src, dst) = if p.dir == 0 {
+            (p.key.a_port, p.key.b_port)
+        } else {
+            (p.key.b_port, p.key.a_port)
+        };
+        let receiver = if p.dir == 0 { &p.key.b } else { &p.key.a };
+        let flip = match proto(p.key.proto) {
+            Proto::Tcp if p.flags & (tf::SYN | tf::ACK) != tf::SYN && likely_tcp(src) => {
+                // Both may be servers: the lower port is the likelier one, but a SYN-ACK may be a scan.
+                !likely_tcp(dst) || (p.flags & tf::SYN == 0 && src < dst)
+            }
+            Proto::Udp => likely_udp(src) && !likely_udp(dst),
+            _ => false,
+        };
+        if flip && !is_broadcast(receiver) {
+            self.flip_conn();
+        }
+        match proto(p.key.proto) {
+            Proto::Tcp => {
+                raise!(self, NewConnectionContents);
+                self.arm(Kind::Expire, self.ts + t.tcp_syn_timeout);
+                self.set_inactivity(t.udp_inactivity);
+            }
+            Proto::Udp => self.set_inactivity(t.udp_inactivity),
+            _ => self.set_inactivity(t.icmp_inactivity),
+        }
+        if t.status_interval > 0 {
+            self.arm(Kind::Status, self.ts + t.status_interval);
+        }
+        self.app_begin();
+        raise!(self, NewConnection);
+    }
+
+    /// Originator and responder change places.
+    pub fn flip_conn(&mut self) {
+        self.conn.orig_dir ^= 1;
+        if let Some(e) = &mut self.conn.extra {
+            e.labels.swap(0, 1);
+            e.bad_checksums.swap(0, 1);
+        }
+        self.app_flip();
+        self.conn.history.push('^');
+    }
+
+    /// A packet of the connection.
+    pub fn packet(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) {
+        let p = &rec.pkt;
+        let mut tcp = self.conn.tcp.take();
+        if let Some(tcp) = &mut tcp {
+            self.catch_up(tcp, rec);
+        }
+        self.packet_events(p, frame);
+        let seg = Segment::new(rec, frame);
+        let s = self.conn.dir(p.dir as usize);
+        match &mut tcp {
+            Some(tcp) => {
+                self.tcp_packet(tcp, s, &seg);
+                self.note(tcp, rec);
+            }
+            None => {
+                self.conn.last = self.ts;
+                if proto(p.key.proto) == Proto::Udp {
+                    self.conn.check_history(s, letter::DATA, 'D');
+                    if !seg.payload.is_empty() {
+                        self.app_datagram(s == 0, seg.payload);
+                    }
+                }
+            }
+        }
+        let truncated = tcp.as_ref().is_some_and(|t| t.truncated);
+        self.conn.tcp = tcp;
+        if !seg.payload.is_empty() && !truncated {
+            self.shed_unwanted(p, flows);
+        }
+    }
+
+    /// Tells the datapath when a direction's payload is of no more use.
+    fn shed_unwanted(&mut self, p: &Packet, flows: &mut impl FlowTable) {
+        let bit = 1 << p.dir;
+        let is_orig = self.conn.dir(p.dir as usize) == 0;
+        if self.conn.shed & bit != 0 {
+            return;
+        }
+        let contents = self.sh.cfg.contents.wants(is_orig, self.conn.resp_port());
+        if contents || self.sh.subs.wants(EventKind::RexmitInconsistency) || self.app_wants(is_orig) {
+            return;
+        }
+        self.conn.unwanted += 1;
+        if self.conn.unwanted >= PATIENCE {
+            self.conn.unwanted = 0;
+            self.conn.shed |= bit;
+            flows.shed(&p.key, self.conn.shed as u32);
+        }
+    }
+
+    /// Events of the packet as such.
+    pub fn packet_events(&mut self, p: &Packet, frame: &[u8]) {
+        const PER_PACKET: [EventKind; 4] = [
+            EventKind::NewPacket,
+            EventKind::PacketContents,
+            EventKind::Ipv6ExtHeaders,
+            EventKind::ConnectionFlowLabelChanged,
+        ];
+        if !PER_PACKET.iter().any(|k| self.sh.subs.wants(*k)) {
+            return;
+        }
+        let ip = frame.get(p.l3 as usize..).unwrap_or_default();
+        let v6 = ip.first().is_some_and(|b| b >> 4 == 6);
+        if v6 {
+            self.flow_label(p, ip);
+        }
+        let has_exts = v6 && (p.l4 as usize) > p.l3 as usize + 40;
+        if has_exts {
+            raise!(self, Ipv6ExtHeaders, p: PktHdr::new(ip));
+        }
+        raise!(self, NewPacket, p: PktHdr::new(ip));
+        let body = match proto(p.key.proto) {
+            // Zeek hands out TCP with its header.
+            Proto::Tcp => frame.get(p.l4 as usize..),
+            _ => frame.get(p.data as usize..),
+        }
+        .unwrap_or_default();
+        let head = p.data.saturating_sub(p.l4) as usize;
+        let whole = match proto(p.key.proto) {
+            Proto::Tcp => p.payload_len as usize + head,
+            _ => p.payload_len as usize,
+        };
+        let body = &body[..body.len().min(whole)];
+        let icmp_empty = proto(p.key.proto) == Proto::Icmp && ip.is_empty();
+        if !icmp_empty {
+            raise!(self, PacketContents, contents: body);
+        }
+    }
+
+    fn flow_label(&mut self, p: &Packet, ip: &[u8]) {
+        let Some(&[_, a, b, c]) = ip.first_chunk::<4>() else { return };
+        let label = (a as u32 & 0x0f) << 16 | (b as u32) << 8 | c as u32;
+        let s = self.conn.dir(p.dir as usize);
+        let old = self.conn.extra().labels[s].replace(label);
+        if let Some(old) = old
+            && old != label
+        {
+            raise!(self, ConnectionFlowLabelChanged, is_orig: s == 0, old_label: old as u64,
+                new_label: label as u64);
+        }
+    }
+
+    /// A packet of this connection had a wrong checksum.
+    pub fn bad_checksum(&mut self, p: &Packet, weird: &str) {
+        let s = self.conn.dir(p.dir as usize);
+        let mark = match weird {
+            "bad_TCP_checksum" => self.conn.tcp.as_mut().and_then(|t| t.ep[s].bad_checksums.count()),
+            "bad_UDP_checksum" => self.conn.extra().bad_checksums[s].count(),
+            _ => None,
+        };
+        if let Some(n) = mark {
+            self.conn.add_history(s, 'C');
+            if n > 1 && self.conn.tcp.is_some() {
+                raise!(self, TcpMultipleChecksumErrors, is_orig: s == 0, threshold: n);
+            }
+        }
+    }
+
+    /// A timer has come up.
+    pub fn on_timer(&mut self, kind: Kind, flows: &mut impl FlowTable) {
+        let t = self.sh.cfg.timeouts;
+        let now = self.ts;
+        match kind {
+            Kind::Inactivity => {
+                let timeout = self.conn.inactivity_ms as u64 * 1_000_000;
+                let last = self.last_time(flows.get(&self.conn.key).as_ref());
+                if last + timeout <= now {
+                    raise!(self, ConnectionTimeout);
+                    self.remove = true;
+                } else {
+                    self.arm(Kind::Inactivity, last + timeout);
+                }
+            }
+            Kind::Delete => {
+                raise!(self, ConnectionTimeout);
+                self.remove = true;
+            }
+            Kind::Status => {
+                raise!(self, ConnectionStatusUpdate);
+                self.arm(Kind::Status, now + t.status_interval);
+            }
+            Kind::Expire => self.expire(flows),
+            Kind::Attempt | Kind::PartialClose | Kind::Reset => self.tcp_timer(kind),
+        }
+    }
+
+    fn tcp_timer(&mut self, kind: Kind) {
+        let Some(mut tcp) = self.conn.tcp.take() else { return };
+        if !tcp.inactive {
+            let (o, r) = (tcp.ep[0].state, tcp.ep[1].state);
+            match kind {
+                Kind::Attempt => {
+                    if matches!(o, State::SynSent | State::SynAckSent) && r == State::Inactive {
+                        raise!(self, ConnectionAttempt);
+                        tcp.inactive = true;
+                        self.remove = true;
+                    }
+                }
+                Kind::PartialClose => {
+                    let open = !tcp.ep[0].did_close || !tcp.ep[1].did_close;
+                    let both = o != State::Inactive && r != State::Inactive;
+                    if both && open && o != State::Reset && r != State::Reset {
+                        raise!(self, ConnectionPartialClose);
+                        self.remove = true;
+                    }
+                }
+                _ => {
+                    if !(tcp.ep[0].did_close && tcp.ep[1].did_close) {
+                        self.connection_reset(&mut tcp);
+                    }
+                    self.remove = true;
+                }
+            }
+        }
+        self.conn.tcp = Some(tcp);
+    }
+
+    /// Looks whether a connection is over that did not close in full (Zeek: ExpireTimer).
+    fn expire(&mut self, flows: &mut impl FlowTable) {
+        let t = self.sh.cfg.timeouts;
+        let Some(tcp) = &self.conn.tcp else { return };
+        if tcp.inactive {
+            return;
+        }
+        let (o, r) = (&tcp.ep[0], &tcp.ep[1]);
+        let nothing = o.state == State::Inactive && r.state == State::Inactive;
+        let half_closed = o.did_close || r.did_close;
+        if nothing || half_closed {
+            let any = |s: State| o.state == s || r.state == s;
+            let over = (o.did_close && r.did_close) || any(State::Reset) || any(State::Inactive);
+            let last = self.last_time(flows.get(&self.conn.key).as_ref());
+            if last + t.tcp_connection_linger < self.ts && (nothing || over) {
+                raise!(self, ConnectionTimeout);
+                self.remove = true;
+                return;
+            }
+        }
+        self.arm(Kind::Expire, self.ts + t.tcp_session_timer);
+    }
+
+    /// The connection is out of the table: its last events and its row. `flow`: its final state.
+    pub fn finish(&mut self, flow: Option<&FlowState>) {
+        let last = self.last_time(flow);
+        if let (true, Some(tcp)) = (self.sh.terminating, &self.conn.tcp) {
+            let both_closed = tcp.ep[0].did_close && tcp.ep[1].did_close;
+            if !tcp.inactive && !both_closed {
+                raise!(self, ConnectionPending);
+            }
+        }
+        self.app_end();
+        let none = FlowState::default();
+        let flow = flow.unwrap_or(&none);
+        let totals = [self.conn.totals(flow, 0), self.conn.totals(flow, 1)];
+        if self.conn.tcp.is_some() && self.sh.subs.wants(EventKind::ConnStats) {
+            let (os, rs) = (self.stats(flow, &totals, 0), self.stats(flow, &totals, 1));
+            raise!(self, ConnStats, os: os, rs: rs);
+        }
+        raise!(self, ConnectionStateRemove);
+        self.log(last, &totals);
+    }
+
+    fn stats(&self, flow: &FlowState, totals: &[Totals; 2], s: usize) -> EndpointStats {
+        let dir = self.conn.dir(s);
+        let d = &flow.dir[dir];
+        let base = self.conn.extra.as_ref().map(|e| e.base.dir[dir]).unwrap_or_default();
+        let rexmit = (d.rexmit_pkts - base.rexmit_pkts.min(d.rexmit_pkts)) as u64;
+        let data = d.data_pkts - base.data_pkts.min(d.data_pkts);
+        let ep: Option<&Endpoint> = self.conn.tcp.as_ref().map(|t| &t.ep[s]);
+        let out_of_order = ep.map_or(0, |e| e.out_of_order as u64);
+        EndpointStats {
+            num_pkts: totals[s].pkts,
+            num_rxmit: rexmit,
+            num_rxmit_bytes: d.rexmit_bytes - base.rexmit_bytes.min(d.rexmit_bytes),
+            num_in_order: data.saturating_sub(rexmit + out_of_order),
+            num_oo: out_of_order,
+            num_repl: ep.map_or(0, |e| e.replicas as u64),
+            endian_type: 0,
+        }
+    }
+
+    fn log(&mut self, last: u64, totals: &[Totals; 2]) {
+        let id = self.id();
+        let conn = &*self.conn;
+        let size = |s: usize| match &conn.tcp {
+            Some(t) => t.ep[s].size(&t.ep[s ^ 1]),
+            None => totals[s].payload,
+        };
+        let row = ConnRow {
+            c: &id,
+            service: conn.app.as_ref().map(|a| a.service()).unwrap_or_default(),
+            duration: last.saturating_sub(conn.start) as i64,
+            orig_bytes: size(0),
+            resp_bytes: size(1),
+            conn_state: conn.conn_state([totals[0].pkts > 0, totals[1].pkts > 0]),
+            local_orig: (self.sh.cfg.is_local)(id.orig_h),
+            local_resp: (self.sh.cfg.is_local)(id.resp_h),
+            missed_bytes: conn.missed_bytes,
+            history: &conn.history,
+            orig_pkts: totals[0].pkts,
+            orig_ip_bytes: totals[0].bytes,
+            resp_pkts: totals[1].pkts,
+            resp_ip_bytes: totals[1].bytes,
+            tunnel_parents: conn.extra.as_ref().map_or(&[], |e| &e.tunnel_parents),
+            ip_proto: conn.key.proto,
+        };
+        if self.sh.subs.wants(EventKind::ConnLogConn) {
+            self.sh.emit(self.ts, &Event::ConnLogConn { rec: &row });
+        }
+        self.sh.sink.log(&row);
+    }
+}

@@ -1,0 +1,161 @@
+//! The rows of conn.log and weird.log.
+
+use std::borrow::Cow;
+
+use crate::event::log::{Column, LogRow, Value};
+use crate::event::{ConnId, Ts, Uid};
+
+/// One row of conn.log: a connection that has ended.
+#[derive(Clone, Debug)]
+pub struct ConnRow<'a> {
+    pub c: &'a ConnId,
+    /// Confirmed protocols, in Zeek's form: joined by commas.
+    pub service: String,
+    /// First to last packet, ns; zero is unset, and so are the byte counts then.
+    pub duration: i64,
+    pub orig_bytes: u64,
+    pub resp_bytes: u64,
+    pub conn_state: &'static str,
+    pub local_orig: bool,
+    pub local_resp: bool,
+    pub missed_bytes: u64,
+    pub history: &'a str,
+    pub orig_pkts: u64,
+    pub orig_ip_bytes: u64,
+    pub resp_pkts: u64,
+    pub resp_ip_bytes: u64,
+    pub tunnel_parents: &'a [Uid],
+    /// IP protocol number.
+    pub ip_proto: u8,
+}
+
+const CONN: &[Column] = &[
+    Column::new("ts", "time"),
+    Column::new("uid", "string"),
+    Column::new("id.orig_h", "addr"),
+    Column::new("id.orig_p", "port"),
+    Column::new("id.resp_h", "addr"),
+    Column::new("id.resp_p", "port"),
+    Column::new("proto", "enum"),
+    Column::new("service", "string"),
+    Column::new("duration", "interval"),
+    Column::new("orig_bytes", "count"),
+    Column::new("resp_bytes", "count"),
+    Column::new("conn_state", "string"),
+    Column::new("local_orig", "bool"),
+    Column::new("local_resp", "bool"),
+    Column::new("missed_bytes", "count"),
+    Column::new("history", "string"),
+    Column::new("orig_pkts", "count"),
+    Column::new("orig_ip_bytes", "count"),
+    Column::new("resp_pkts", "count"),
+    Column::new("resp_ip_bytes", "count"),
+    Column::new("tunnel_parents", "set[string]"),
+    Column::new("ip_proto", "count"),
+];
+
+fn text(s: &str) -> Value<'_> {
+    if s.is_empty() { Value::Unset } else { Value::Str(Cow::Borrowed(s)) }
+}
+
+fn uid(u: Uid) -> Value<'static> {
+    Value::Str(Cow::Owned(u.to_string()))
+}
+
+impl LogRow for ConnRow<'_> {
+    fn path(&self) -> &'static str {
+        "conn"
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        CONN
+    }
+
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
+        let lasted = self.duration > 0;
+        let only_if = |v: Value<'a>| if lasted { v } else { Value::Unset };
+        out.extend([
+            Value::Time(self.c.start),
+            uid(self.c.uid),
+            Value::Addr(self.c.orig_h),
+            Value::Port(self.c.orig_p),
+            Value::Addr(self.c.resp_h),
+            Value::Port(self.c.resp_p),
+            Value::Str(Cow::Borrowed(self.c.proto.as_str())),
+            text(&self.service),
+            only_if(Value::Interval(self.duration)),
+            only_if(Value::Count(self.orig_bytes)),
+            only_if(Value::Count(self.resp_bytes)),
+            Value::Str(Cow::Borrowed(self.conn_state)),
+            Value::Bool(self.local_orig),
+            Value::Bool(self.local_resp),
+            Value::Count(self.missed_bytes),
+            text(self.history),
+            Value::Count(self.orig_pkts),
+            Value::Count(self.orig_ip_bytes),
+            Value::Count(self.resp_pkts),
+            Value::Count(self.resp_ip_bytes),
+            match self.tunnel_parents {
+                [] => Value::Unset,
+                uids => Value::List(uids.iter().map(|u| uid(*u)).collect()),
+            },
+            Value::Count(self.ip_proto as u64),
+        ]);
+    }
+}
+
+/// One row of weird.log.
+#[derive(Clone, Debug)]
+pub struct WeirdRow<'a> {
+    pub ts: Ts,
+    pub c: Option<&'a ConnId>,
+    pub name: &'a str,
+    pub addl: &'a str,
+    /// The analyzer that met it, such as `TCP`.
+    pub source: &'a str,
+}
+
+const WEIRD: &[Column] = &[
+    Column::new("ts", "time"),
+    Column::new("uid", "string"),
+    Column::new("id.orig_h", "addr"),
+    Column::new("id.orig_p", "port"),
+    Column::new("id.resp_h", "addr"),
+    Column::new("id.resp_p", "port"),
+    Column::new("name", "string"),
+    Column::new("addl", "string"),
+    Column::new("notice", "bool"),
+    Column::new("peer", "string"),
+    Column::new("source", "string"),
+];
+
+impl LogRow for WeirdRow<'_> {
+    fn path(&self) -> &'static str {
+        "weird"
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        WEIRD
+    }
+
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
+        out.push(Value::Time(self.ts));
+        match self.c {
+            Some(c) => out.extend([
+                uid(c.uid),
+                Value::Addr(c.orig_h),
+                Value::Port(c.orig_p),
+                Value::Addr(c.resp_h),
+                Value::Port(c.resp_p),
+            ]),
+            None => out.extend([Value::Unset, Value::Unset, Value::Unset, Value::Unset, Value::Unset]),
+        }
+        out.extend([
+            text(self.name),
+            text(self.addl),
+            Value::Bool(false),
+            Value::Str(Cow::Borrowed("sensor")),
+            text(self.source),
+        ]);
+    }
+}

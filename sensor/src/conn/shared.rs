@@ -1,0 +1,102 @@
+//! What all connections share while one of them is at work.
+
+use sensor_common::FlowState;
+
+use super::row::WeirdRow;
+use super::timer::{Kind, Timer, Wheel};
+use super::{Config, Conn, Sink};
+use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
+
+/// Everything of the engine but the table.
+pub struct Shared<S> {
+    pub cfg: Config,
+    pub subs: Subscriptions,
+    pub sink: S,
+    pub wheel: Wheel,
+    /// Set while the input is over and connections are being flushed.
+    pub terminating: bool,
+}
+
+/// Raises an event about the connection at work, if somebody wants it.
+macro_rules! raise {
+    ($run:expr, $kind:ident $(, $field:ident : $value:expr)*) => {
+        if $run.sh.subs.wants($crate::event::EventKind::$kind) {
+            let id = $run.id();
+            $run.sh.emit($run.ts, &$crate::event::Event::$kind { c: &id $(, $field: $value)* });
+        }
+    };
+}
+pub(super) use raise;
+
+impl<S: Sink> Shared<S> {
+    pub fn emit(&mut self, ts: Ts, ev: &Event<'_>) {
+        if self.subs.wants(EventKind::NewEvent) {
+            self.sink.event(ts, &Event::NewEvent { name: ev.kind().name(), params: ev });
+        }
+        self.sink.event(ts, ev);
+    }
+
+    pub fn arm(&mut self, conn: &Conn, slot: u32, kind: Kind, at: Ts) {
+        let epoch = if kind == Kind::Inactivity { conn.inactivity_epoch } else { conn.analyzer_epoch };
+        self.wheel.arm(Timer { at, slot, generation: conn.generation, kind, epoch });
+    }
+}
+
+/// A connection at work: it, the time, and what all share.
+pub struct Run<'e, S> {
+    pub ts: Ts,
+    pub slot: u32,
+    pub conn: &'e mut Conn,
+    pub sh: &'e mut Shared<S>,
+    /// The connection is to leave the table.
+    pub remove: bool,
+}
+
+impl<S: Sink> Run<'_, S> {
+    pub fn id(&self) -> ConnId {
+        self.conn.id(self.sh.cfg.seed)
+    }
+
+    /// An oddity of this connection.
+    pub fn weird(&mut self, name: &'static str, addl: &str) {
+        self.weird_from(name, addl, "");
+    }
+
+    pub fn weird_from(&mut self, name: &'static str, addl: &str, source: &str) {
+        self.conn.weird = true;
+        let now = self.ts;
+        if !self.conn.extra().weirds.permit(name, now) {
+            return;
+        }
+        let id = self.id();
+        if self.sh.subs.wants(EventKind::ConnWeird) {
+            self.sh.emit(now, &Event::ConnWeird { name, c: &id, addl });
+        }
+        self.sh.sink.log(&WeirdRow { ts: now, c: Some(&id), name, addl, source });
+    }
+
+    pub fn arm(&mut self, kind: Kind, at: Ts) {
+        self.sh.arm(self.conn, self.slot, kind, at);
+    }
+
+    /// Changes how long the connection may be silent (Zeek: SetInactivityTimeout).
+    pub fn set_inactivity(&mut self, timeout_ns: u64) {
+        let ms = (timeout_ns / 1_000_000).min(u32::MAX as u64) as u32;
+        if ms == self.conn.inactivity_ms {
+            return;
+        }
+        self.conn.inactivity_epoch = self.conn.inactivity_epoch.wrapping_add(1);
+        self.conn.inactivity_ms = ms;
+        if ms != 0 {
+            self.arm(Kind::Inactivity, self.conn.last + timeout_ns);
+        }
+    }
+
+    /// The time of the connection's last packet, also of those that were not forwarded.
+    pub fn last_time(&self, flow: Option<&FlowState>) -> Ts {
+        match flow {
+            Some(f) if !self.conn.frozen && f.start == self.conn.flow_start => self.conn.last.max(f.last()),
+            _ => self.conn.last,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! From segments to streams: reassembly within a connection, gaps, the end of a direction
+//! (Zeek: TCP_Reassembler), and what happened in the datapath between two records.
+
+use sensor_common::RecordHeader;
+
+use super::Sink;
+use super::entry::Tcp;
+use super::machine::{Segment, was_shed};
+use super::shared::{Run, raise};
+use crate::tcp::endpoint::{Endpoint, State};
+use crate::tcp::reassembly::Step;
+
+/// Zeek: tcp_max_initial_window and tcp_max_above_hole_without_any_acks, bytes.
+const WITHOUT_ACKS: u64 = 16384;
+/// Zeek: tcp_excessive_data_without_further_acks, bytes.
+const EXCESSIVE: u64 = 10 * 1024 * 1024;
+/// In-order bytes that the datapath may have kept between two records; more is a new flow entry.
+const PLAUSIBLE: u64 = 1 << 44;
+
+fn is_clean(e: &Endpoint) -> bool {
+    e.state == State::Established || (e.state == State::Closed && e.prev_state == State::Established)
+}
+
+impl<S: Sink> Run<'_, S> {
+    /// Replays what was not forwarded since the last record: it was in order and acknowledged nothing
+    /// new to the datapath, or it would have been forwarded.
+    pub fn catch_up(&mut self, tcp: &mut Tcp, rec: &RecordHeader) {
+        let sender = rec.pkt.dir as usize;
+        for dir in 0..2 {
+            let now = if dir == sender { rec.prev_next } else { rec.totals[dir].next };
+            let moved = now.wrapping_sub(tcp.known_next[dir]);
+            let s = self.conn.dir(dir);
+            if moved == 0 || moved > PLAUSIBLE || tcp.ep[s].state == State::Reset {
+                continue;
+            }
+            let from = tcp.ep[s].sent();
+            tcp.ep[s].skip_sent(moved);
+            self.with_reassembler(tcp, s, |r, out| r.segment(from, moved, None, out));
+            self.bound(tcp, s);
+        }
+        for dir in 0..2 {
+            let now = if dir == sender { rec.prev_ack } else { rec.totals[dir].ack };
+            let moved = now.wrapping_sub(tcp.known_ack[dir]);
+            if moved == 0 || moved > PLAUSIBLE {
+                continue;
+            }
+            let peer = self.conn.dir(dir) ^ 1;
+            if tcp.ep[peer].state == State::Inactive {
+                continue;
+            }
+            tcp.ep[peer].skip_acked(moved);
+            let acked = tcp.ep[peer].acked();
+            self.ack_received(tcp, peer, acked);
+        }
+    }
+
+    /// Remembers where the datapath stood after a record.
+    pub fn note(&self, tcp: &mut Tcp, rec: &RecordHeader) {
+        for dir in 0..2 {
+            tcp.known_next[dir] = rec.totals[dir].next;
+            tcp.known_ack[dir] = rec.totals[dir].ack;
+        }
+    }
+
+    fn with_reassembler(
+        &mut self,
+        tcp: &mut Tcp,
+        s: usize,
+        work: impl FnOnce(&mut crate::tcp::reassembly::Reassembler, &mut dyn FnMut(Step<'_>)),
+    ) {
+        let mut r = std::mem::take(&mut tcp.reasm[s]);
+        let orig_dir = self.conn.orig_dir;
+        work(&mut r, &mut |step| self.step(tcp, s, step));
+        // An analyzer may have flipped the connection meanwhile.
+        let s = if self.conn.orig_dir == orig_dir { s } else { s ^ 1 };
+        tcp.reasm[s] = r;
+    }
+
+    fn step(&mut self, tcp: &mut Tcp, s: usize, step: Step<'_>) {
+        let is_orig = s == 0;
+        match step {
+            Step::Data { seq, bytes } => {
+                if self.sh.cfg.contents.wants(is_orig, self.conn.resp_port()) {
+                    raise!(self, TcpContents, is_orig: is_orig, seq: seq, contents: bytes);
+                }
+                self.app_stream(tcp, is_orig, bytes);
+            }
+            Step::Unseen { len, .. } => self.app_gap(is_orig, len),
+            Step::Gap { seq, len } => {
+                // Elsewhere numbers may be wrong without anything missing.
+                if is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) {
+                    if tcp.ep[s].gaps.count().is_some() {
+                        self.conn.add_history(s, 'G');
+                    }
+                    self.conn.missed_bytes += len;
+                    raise!(self, ContentGap, is_orig: is_orig, seq: seq, length: len);
+                }
+                self.app_gap(is_orig, len);
+            }
+        }
+    }
+
+    /// Payload of side `s` at relative `seq`.
+    pub fn data_sent(&mut self, tcp: &mut Tcp, s: usize, seq: u64, seg: &Segment<'_>) {
+        let len = seg.len as u64;
+        let whole = seg.payload.len() as u64 == len;
+        if !whole && !was_shed(seg) {
+            tcp.truncated = true;
+            self.weird("truncated_tcp_payload", "");
+            return;
+        }
+        if tcp.reasm[s].skip {
+            return;
+        }
+        let (mut seq, mut len) = (seq, len);
+        let mut bytes = whole.then_some(seg.payload);
+        let acked = tcp.ep[s].acked();
+        if seq < acked {
+            if seq.saturating_add(len) <= acked {
+                return;
+            }
+            let cut = acked - seq;
+            bytes = bytes.and_then(|b| b.get(cut as usize..));
+            (seq, len) = (acked, len - cut);
+        }
+        if seq > tcp.reasm[s].next() || tcp.reasm[s].memory() > 0 {
+            tcp.ep[s].out_of_order += 1;
+        }
+        self.with_reassembler(tcp, s, |r, out| r.segment(seq, len, bytes, out));
+        self.bound(tcp, s);
+    }
+
+    /// Keeps what waits for holes and acknowledgements within limits.
+    fn bound(&mut self, tcp: &mut Tcp, s: usize) {
+        let no_acks = tcp.ep[s].no_data_acked();
+        if no_acks && tcp.ep[s].size(&tcp.ep[s ^ 1]) > WITHOUT_ACKS {
+            // The peer's acknowledgements do not come by here.
+            tcp.reasm[s].trim_delivered();
+        }
+        if tcp.reasm[s].skip {
+            return;
+        }
+        if no_acks && tcp.reasm[s].undelivered() > WITHOUT_ACKS && tcp.reasm[s].undelivered() < u64::MAX / 2 {
+            self.weird("above_hole_data_without_any_acks", "");
+            tcp.reasm[s].stop();
+        } else if tcp.reasm[s].unacked() > EXCESSIVE {
+            self.weird("excessive_data_without_further_acks", "");
+            tcp.reasm[s].stop();
+        }
+        while tcp.reasm[s].memory() > self.sh.cfg.reassembly_limit {
+            let mut gave = false;
+            self.with_reassembler(tcp, s, |r, out| gave = r.give_up_first(out));
+            if !gave {
+                break;
+            }
+        }
+    }
+
+    /// Side `s`'s bytes before `seq` (relative) were acknowledged.
+    pub fn ack_received(&mut self, tcp: &mut Tcp, s: usize, seq: u64) {
+        let ep = &tcp.ep[s];
+        let seq = if ep.fin_cnt > 0 && seq >= ep.fin_seq { ep.fin_seq.wrapping_sub(1) } else { seq };
+        if seq <= tcp.reasm[s].trim() {
+            return;
+        }
+        let forgive = tcp.is_partial;
+        self.with_reassembler(tcp, s, |r, out| r.ack(seq, forgive, out));
+        self.check_eof(tcp, s);
+    }
+
+    /// Whether data of side `s` is still to be delivered or acknowledged.
+    pub fn data_pending(&self, tcp: &Tcp, s: usize) -> bool {
+        let (ep, r) = (&tcp.ep[s], &tcp.reasm[s]);
+        if r.skip {
+            return false;
+        }
+        let start = ep.start_seq as u64;
+        let delivered = start.wrapping_add(r.next());
+        let last = ((ep.seq_wraps as u64) << 32) + ep.last_seq as u64;
+        if last < delivered {
+            return false;
+        }
+        if delivered != last.wrapping_sub(1) && delivered != last {
+            return true;
+        }
+        ep.state != State::Reset && tcp.reasm[s ^ 1].has_blocks()
+    }
+
+    pub fn check_eof(&mut self, tcp: &mut Tcp, s: usize) {
+        let ep = &tcp.ep[s];
+        let over = ep.fin_cnt > 0 || matches!(ep.state, State::Closed | State::Reset);
+        if tcp.reasm[s].eof || !over || self.data_pending(tcp, s) {
+            return;
+        }
+        tcp.reasm[s].eof = true;
+        raise!(self, ConnectionEof, is_orig: s == 0);
+        self.app_eof(tcp, s == 0);
+        if tcp.close_deferred {
+            if self.data_pending(tcp, s) && tcp.ep[0].did_close && tcp.ep[1].did_close {
+                self.weird("pending_data_when_closed", "");
+            }
+            let event = tcp.deferred_gen_event;
+            self.connection_closed(tcp, s, event);
+            tcp.close_deferred = false;
+        }
+    }
+}
