@@ -134,11 +134,12 @@ impl Lab {
     }
 }
 
-/// Addresses and the neighbour of one end.
+/// Addresses and the neighbour of one end. Without ARP the kernel joins no multicast groups of its
+/// addresses either, and reports none.
 fn end(ns: &Namespace, dev: &str, me: u8, peer: u8, peer_mac: [u8; 6]) -> Result<()> {
     let peer_mac = mac(peer_mac);
     ns.ip(&format!(
-        "link set {dev} up
+        "link set {dev} arp off up
          addr add 10.77.0.{me}/24 dev {dev}
          addr add fd77::{me}/64 dev {dev} nodad
          neigh add 10.77.0.{peer} lladdr {peer_mac} dev {dev} nud permanent

@@ -60,7 +60,7 @@ impl Vlan {
         })??;
         let peer_mac = mac(peer_mac);
         ns.ip(&format!(
-            "link set {TAP} address {} mtu 1496 up
+            "link set {TAP} address {} mtu 1496 arp off up
              addr add 10.77.7.{me}/24 dev {TAP}
              addr add fd77:7::{me}/64 dev {TAP} nodad
              neigh add 10.77.7.{peer} lladdr {peer_mac} dev {TAP} nud permanent
