@@ -1,0 +1,9 @@
+//! What leaves the sensor: Zeek-compatible logs and the event stream.
+//!
+//! Knows events and log rows, nothing of how they come about.
+
+pub mod local_nets;
+pub mod log;
+pub mod stats_row;
+pub mod stream;
+mod tsv;

@@ -1,0 +1,229 @@
+//! The event stream: a JSON line an event, to a file or standard output.
+//!
+//! Lines are made on the engine's thread into a buffer; full buffers go to a thread that writes them. In
+//! live mode a reader that cannot keep up never holds up the engine: what does not fit is dropped,
+//! counted, and said in the stream. Offline nothing is lost: the engine waits.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::event::{Event, Handler, Subscriptions, Ts, json};
+
+/// Bytes gathered before a buffer is handed over.
+const BATCH: usize = 64 * 1024;
+
+/// Buffers between the two threads: 4 MiB of lines, unless single lines are huge.
+const QUEUE: usize = 64;
+
+/// What happens when the reader is slower than the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The engine waits (offline).
+    Wait,
+    /// Events are dropped, counted and reported in the stream (live).
+    Drop,
+}
+
+/// Why a stream ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// Nobody reads any more.
+    #[error("the reader of the event stream is gone")]
+    ReaderGone,
+    /// The file takes no more.
+    #[error("cannot write the event stream: {0}")]
+    Write(#[source] io::Error),
+}
+
+/// How much went into a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events handed to the writing thread.
+    pub written: u64,
+    /// Events dropped because the reader was too slow.
+    pub dropped: u64,
+}
+
+/// Writes the events somebody asked for.
+#[derive(Debug)]
+pub struct EventStream {
+    subs: Subscriptions,
+    when_full: WhenFull,
+    buf: Vec<u8>,
+    /// Events in `buf`.
+    pending: u64,
+    /// Events dropped and not yet said in the stream or in `buf`.
+    unsaid: u64,
+    /// Of the events dropped, those that `buf` itself says.
+    saying: u64,
+    totals: Totals,
+    last: Ts,
+    queue: Option<SyncSender<Vec<u8>>>,
+    /// Written buffers on their way back.
+    empty: Receiver<Vec<u8>>,
+    ended: Arc<AtomicBool>,
+    writer: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl EventStream {
+    /// A stream of the kinds in `subs` to `target`, `-` for standard output.
+    pub fn open(target: &str, subs: Subscriptions, when_full: WhenFull) -> io::Result<EventStream> {
+        if target == "-" {
+            // Not the locked, line-buffered handle: buffers here are large already.
+            EventStream::new(io::stdout(), subs, when_full)
+        } else {
+            EventStream::new(File::create(target)?, subs, when_full)
+        }
+    }
+
+    /// A stream into `out`.
+    pub fn new(
+        out: impl Write + Send + 'static,
+        subs: Subscriptions,
+        when_full: WhenFull,
+    ) -> io::Result<EventStream> {
+        let (queue, full) = sync_channel(QUEUE);
+        let (back, empty) = sync_channel(QUEUE);
+        let ended = Arc::new(AtomicBool::new(false));
+        let flag = ended.clone();
+        let writer = std::thread::Builder::new().name("events".into()).spawn(move || {
+            let result = write_all(out, &full, &back);
+            // Whatever was the reason, nothing is written from here on.
+            flag.store(true, Ordering::Relaxed);
+            result
+        })?;
+        Ok(EventStream {
+            subs,
+            when_full,
+            buf: Vec::with_capacity(BATCH * 2),
+            pending: 0,
+            unsaid: 0,
+            saying: 0,
+            totals: Totals::default(),
+            last: 0,
+            queue: Some(queue),
+            empty,
+            ended,
+            writer: Some(writer),
+        })
+    }
+
+    /// The kinds it writes.
+    pub fn subscriptions(&self) -> Subscriptions {
+        self.subs
+    }
+
+    /// Whether nothing more can be written; [`EventStream::finish`] says why.
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Counts so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Hands over what has been gathered; to be called now and then, so that rare events come out too.
+    pub fn flush(&mut self) {
+        if !self.buf.is_empty() {
+            self.hand_over(self.when_full);
+        }
+    }
+
+    /// Writes what is left, waiting for the reader, and ends the stream.
+    pub fn finish(mut self) -> Result<Totals, StreamError> {
+        if !self.buf.is_empty() {
+            self.hand_over(WhenFull::Wait);
+        }
+        if self.unsaid > 0 {
+            self.say_dropped();
+            self.hand_over(WhenFull::Wait);
+        }
+        self.queue = None;
+        let result = match self.writer.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the writing thread failed")),
+            None => Ok(()),
+        };
+        match result {
+            Ok(()) => Ok(self.totals),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(StreamError::ReaderGone),
+            Err(e) => Err(StreamError::Write(e)),
+        }
+    }
+
+    /// Begins the buffer with how many events are missing before it.
+    fn say_dropped(&mut self) {
+        let out = &mut self.buf;
+        out.extend_from_slice(b"{\"event\":\"events_dropped\",\"ts\":");
+        json::time(out, self.last);
+        out.extend_from_slice(b",\"args\":{\"count\":");
+        json::count(out, self.unsaid);
+        out.extend_from_slice(b"}}\n");
+        self.saying = std::mem::take(&mut self.unsaid);
+    }
+
+    fn hand_over(&mut self, when_full: WhenFull) {
+        let Some(queue) = &self.queue else { return };
+        let fresh = self.empty.try_recv().unwrap_or_default();
+        let full = std::mem::replace(&mut self.buf, fresh);
+        let events = std::mem::take(&mut self.pending);
+        let said = std::mem::take(&mut self.saying);
+        let refused = match when_full {
+            WhenFull::Wait => queue.send(full).err().map(|e| e.0),
+            WhenFull::Drop => match queue.try_send(full) {
+                Ok(()) => None,
+                Err(TrySendError::Full(b) | TrySendError::Disconnected(b)) => Some(b),
+            },
+        };
+        match refused {
+            None => self.totals.written += events,
+            Some(mut b) => {
+                b.clear();
+                self.buf = b;
+                self.totals.dropped += events;
+                // The line that said how many were missing went with the buffer.
+                self.unsaid += said + events;
+            }
+        }
+    }
+}
+
+impl Handler for EventStream {
+    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+        if !self.subs.wants(ev.kind()) || self.ended() {
+            return;
+        }
+        self.last = ts;
+        if self.unsaid > 0 && self.buf.is_empty() {
+            self.say_dropped();
+        }
+        ev.write_json(ts, &mut self.buf);
+        self.buf.push(b'\n');
+        self.pending += 1;
+        if self.buf.len() >= BATCH {
+            self.hand_over(self.when_full);
+        }
+    }
+}
+
+/// The writing thread: ends when the stream is finished or a write fails.
+fn write_all(mut out: impl Write, full: &Receiver<Vec<u8>>, back: &SyncSender<Vec<u8>>) -> io::Result<()> {
+    while let Ok(mut buf) = full.recv() {
+        out.write_all(&buf)?;
+        out.flush()?;
+        buf.clear();
+        // A single huge line must not keep its memory for good.
+        if buf.capacity() <= BATCH * 4 {
+            let _ = back.try_send(buf);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The stream to a slow reader, a fast one and one that leaves.
+
+use std::sync::{Condvar, Mutex};
+
+use super::*;
+use crate::event::EventKind;
+
+/// Whether the gate is open, and what has gone through it.
+type Passed = (bool, Vec<u8>);
+
+/// A writer that takes nothing until the gate opens.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<Passed>, Condvar)>);
+
+impl Gate {
+    fn open(&self) {
+        self.0.0.lock().expect("lock").0 = true;
+        self.0.1.notify_all();
+    }
+    fn text(&self) -> String {
+        String::from_utf8(self.0.0.lock().expect("lock").1.clone()).expect("text")
+    }
+}
+
+impl Write for Gate {
+    fn write(&mut self, b: &[u8]) -> io::Result<usize> {
+        let mut g = self.0.0.lock().expect("lock");
+        while !g.0 {
+            g = self.0.1.wait(g).expect("lock");
+        }
+        g.1.extend_from_slice(b);
+        Ok(b.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn weird(s: &mut EventStream, n: u64) {
+    s.event(
+        n * 1_000_000_000,
+        &Event::NetWeird {
+            name: &format!("weird_{n}"),
+        },
+    );
+}
+
+#[test]
+fn only_what_was_asked_for_in_order() {
+    let gate = Gate::default();
+    gate.open();
+    let subs = Subscriptions::NONE.with(EventKind::NetWeird);
+    let mut s = EventStream::new(gate.clone(), subs, WhenFull::Wait).expect("stream");
+    s.event(0, &Event::BroInit {});
+    for n in 0..20_000 {
+        weird(&mut s, n);
+    }
+    assert_eq!(
+        s.finish().expect("whole"),
+        Totals {
+            written: 20_000,
+            dropped: 0
+        }
+    );
+    let text = gate.text();
+    assert_eq!(text.lines().count(), 20_000);
+    for (n, l) in text.lines().enumerate() {
+        assert_eq!(
+            l,
+            format!("{{\"event\":\"net_weird\",\"ts\":{n}.000000,\"args\":{{\"name\":\"weird_{n}\"}}}}")
+        );
+    }
+}
+
+#[test]
+fn a_slow_reader_live_is_told_what_it_missed() {
+    let gate = Gate::default();
+    let mut s = EventStream::new(gate.clone(), Subscriptions::ALL, WhenFull::Drop).expect("stream");
+    let total = 200_000;
+    for n in 0..total {
+        weird(&mut s, n);
+    }
+    // Nobody has read a byte and the engine is here all the same.
+    assert!(s.totals().dropped > 0);
+    gate.open();
+    let t = s.finish().expect("whole");
+    assert_eq!(t.written + t.dropped, total);
+    let (mut seen, mut missed, mut next) = (0, 0, 0);
+    for l in gate.text().lines() {
+        let v: serde_json::Value = serde_json::from_str(l).expect("valid JSON");
+        if v["event"] == "events_dropped" {
+            missed += v["args"]["count"].as_u64().expect("number");
+        } else {
+            let n = v["ts"].as_f64().expect("time") as u64;
+            assert!(n >= next);
+            next = n + 1;
+            seen += 1;
+        }
+    }
+    assert_eq!((seen, missed), (t.written, t.dropped));
+}
+
+#[test]
+fn a_slow_reader_offline_misses_nothing() {
+    let gate = Gate::default();
+    let mut s = EventStream::new(gate.clone(), Subscriptions::ALL, WhenFull::Wait).expect("stream");
+    let opener = gate.clone();
+    let t = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        opener.open();
+    });
+    for n in 0..200_000 {
+        weird(&mut s, n);
+    }
+    assert_eq!(
+        s.finish().expect("whole"),
+        Totals {
+            written: 200_000,
+            dropped: 0
+        }
+    );
+    t.join().expect("opener");
+    assert_eq!(gate.text().lines().count(), 200_000);
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_stream_and_not_the_sensor() {
+    let (reader, writer) = io::pipe().expect("pipe");
+    let mut s = EventStream::new(writer, Subscriptions::ALL, WhenFull::Wait).expect("stream");
+    drop(reader);
+    for n in 0..200_000 {
+        weird(&mut s, n);
+    }
+    assert!(s.ended());
+    assert!(matches!(s.finish(), Err(StreamError::ReaderGone)));
+    let full = File::options().write(true).open("/dev/full").expect("device");
+    let mut s = EventStream::new(full, Subscriptions::ALL, WhenFull::Wait).expect("stream");
+    weird(&mut s, 1);
+    assert!(matches!(s.finish(), Err(StreamError::Write(_))));
+}

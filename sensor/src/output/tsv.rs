@@ -1,0 +1,145 @@
+//! Zeek's tab-separated log format: header lines, values and their escaping.
+
+use std::io::Write;
+
+use crate::event::json;
+use crate::event::log::{Column, Value};
+
+/// Appends the header of a new file. `open` is its opening time as text.
+pub fn header(out: &mut Vec<u8>, path: &str, columns: &[Column], open: &str) {
+    let join = |f: fn(&Column) -> &str| columns.iter().map(f).collect::<Vec<_>>().join("\t");
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        out,
+        "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\t{path}\n\
+         #open\t{open}\n#fields\t{}\n#types\t{}\n",
+        join(|c| c.name),
+        join(|c| c.typ),
+    );
+}
+
+/// Appends the last line of a file.
+pub fn close(out: &mut Vec<u8>, at: &str) {
+    let _ = writeln!(out, "#close\t{at}");
+}
+
+/// Appends a row with its line end.
+pub fn row(out: &mut Vec<u8>, values: &[Value<'_>]) {
+    for (i, v) in values.iter().enumerate() {
+        if i > 0 {
+            out.push(b'\t');
+        }
+        let from = out.len();
+        value(out, v, false);
+        // A line that began with # would read as a header line.
+        if i == 0 && out.get(from) == Some(&b'#') {
+            out.splice(from..=from, *b"\\x23");
+        }
+    }
+    out.push(b'\n');
+}
+
+/// Appends one value; `in_list`: a comma in it would end it.
+fn value(out: &mut Vec<u8>, v: &Value<'_>, in_list: bool) {
+    match v {
+        Value::Unset => out.push(b'-'),
+        Value::Time(t) => json::time(out, *t),
+        Value::Interval(i) => json::interval(out, *i),
+        Value::Str(s) => text(out, s, in_list),
+        Value::Count(n) => json::count(out, *n),
+        Value::Int(n) => json::int(out, *n),
+        Value::Double(d) => json::double(out, *d),
+        Value::Bool(b) => out.push(if *b { b'T' } else { b'F' }),
+        Value::Addr(a) => json::addr_text(out, *a),
+        Value::Port(p) => json::count(out, (*p).into()),
+        Value::List(l) if l.is_empty() => out.extend_from_slice(b"(empty)"),
+        Value::List(l) => {
+            for (i, v) in l.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                value(out, v, true);
+            }
+        }
+    }
+}
+
+/// Text with what would be taken for something else as `\xNN`: the separators, control characters, a
+/// backslash, and the first character of what would read as unset or empty.
+fn text(out: &mut Vec<u8>, s: &str, in_list: bool) {
+    let hex = |out: &mut Vec<u8>, b: u8| {
+        out.extend_from_slice(b"\\x");
+        json::hex_digits(out, &[b]);
+    };
+    match s {
+        // Zeek writes an empty string like an empty set.
+        "" => out.extend_from_slice(b"(empty)"),
+        "-" | "(empty)" => {
+            hex(out, s.as_bytes()[0]);
+            out.extend_from_slice(&s.as_bytes()[1..]);
+        }
+        _ => {
+            for &b in s.as_bytes() {
+                match b {
+                    0..=0x1f | 0x7f => hex(out, b),
+                    b'\\' => out.extend_from_slice(b"\\\\"),
+                    b',' if in_list => hex(out, b),
+                    _ => out.push(b),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(values: &[Value<'_>]) -> String {
+        let mut out = Vec::new();
+        row(&mut out, values);
+        String::from_utf8(out).expect("text")
+    }
+
+    fn s(v: &str) -> Value<'_> {
+        Value::Str(v.into())
+    }
+
+    #[test]
+    fn values_and_escapes() {
+        assert_eq!(
+            line(&[
+                Value::Time(1_500_000),
+                Value::Unset,
+                Value::Bool(true),
+                Value::Interval(-1_000_000)
+            ]),
+            "0.001500\t-\tT\t-0.001000\n"
+        );
+        assert_eq!(
+            line(&[s("a\tb\nc"), s("-"), s("(empty)"), s(""), s("x,y"), s("\\x")]),
+            "a\\x09b\\x0ac\t\\x2d\t\\x28empty)\t(empty)\tx,y\t\\\\x\n"
+        );
+        assert_eq!(
+            line(&[
+                Value::List(vec![]),
+                Value::List(vec![s("a,b"), s("-"), Value::Unset])
+            ]),
+            "(empty)\ta\\x2cb,\\x2d,-\n"
+        );
+        assert_eq!(line(&[s("#x"), s("#x")]), "\\x23x\t#x\n");
+    }
+
+    #[test]
+    fn header_lines() {
+        let mut out = Vec::new();
+        let cols = [Column::new("ts", "time"), Column::new("id.orig_h", "addr")];
+        header(&mut out, "conn", &cols, "2026-01-02-03-04-05");
+        close(&mut out, "2026-01-02-03-04-06");
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n\
+             #open\t2026-01-02-03-04-05\n#fields\tts\tid.orig_h\n#types\ttime\taddr\n#close\t2026-01-02-03-04-06\n"
+        );
+    }
+}
