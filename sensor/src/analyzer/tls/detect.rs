@@ -1,0 +1,208 @@
+//! Whether the first bytes of a connection are TLS or DTLS; Zeek's signatures, written out.
+
+/// Server ports on which TLS is looked for whatever the first bytes say (Zeek's `SSL::ssl_ports`).
+pub const SSL_PORTS: &[u16] = &[443, 465, 563, 585, 614, 636, 989, 990, 992, 993, 995, 5223];
+
+/// The same for DTLS over UDP (Zeek's `SSL::dtls_ports`).
+pub const DTLS_PORTS: &[u16] = &[443];
+
+/// What bytes so far say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    Yes,
+    No,
+    /// So far so good; more bytes of the same direction will tell.
+    NeedMore,
+}
+
+/// Whether a byte of a signature fits; signatures are slices of these.
+type Fits = fn(u8) -> bool;
+
+const ANY: Fits = |_| true;
+const THREE: Fits = |b| b == 3;
+/// Second byte of SSL 3.0 to TLS 1.2.
+const MINOR: Fits = |b| b <= 3;
+const ZERO: Fits = |b| b == 0;
+
+const CLIENT: &[Fits] = &[
+    |b| b == 0x16,
+    THREE,
+    MINOR,
+    ANY,
+    ANY,
+    |b| b == 1,
+    ANY,
+    ANY,
+    ANY,
+    THREE,
+    MINOR,
+];
+
+/// Ends before the version in the hello.
+const SERVER: &[Fits] = &[|b| b == 0x16, THREE, MINOR, ANY, ANY, |b| b == 2, ANY, ANY, ANY];
+
+/// An alert record, which a server may send before its hello.
+const ALERT: &[Fits] = &[|b| b == 0x15, THREE, MINOR, ANY, ANY, ANY, ANY];
+
+const DTLS_CLIENT: &[Fits] = &[
+    |b| b == 0x16,
+    |b| b == 0xfe,
+    |b| b == 0xff || b == 0xfd,
+    ZERO,
+    ZERO,
+    ZERO,
+    ZERO,
+    ZERO,
+    ZERO,
+    ZERO,
+    ZERO,
+    ANY,
+    ANY,
+    |b| b == 1,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    |b| b == 0xfe,
+    |b| b == 0xff || b == 0xfd,
+];
+
+fn fits(signature: &[Fits], data: &[u8]) -> Match {
+    if !signature.iter().zip(data).all(|(f, b)| f(*b)) {
+        Match::No
+    } else if data.len() < signature.len() {
+        Match::NeedMore
+    } else {
+        Match::Yes
+    }
+}
+
+/// Whether a TCP direction that begins with `data` speaks TLS. `is_orig`: the direction is the originator's.
+pub fn looks_like_tls(data: &[u8], is_orig: bool) -> Match {
+    if !is_orig {
+        return server(data);
+    }
+    match fits(CLIENT, data) {
+        Match::No => sslv2_client(data),
+        other => other,
+    }
+}
+
+fn server(data: &[u8]) -> Match {
+    let hello = match fits(ALERT, data) {
+        Match::No => data,
+        Match::NeedMore => return Match::NeedMore,
+        Match::Yes => &data[ALERT.len()..],
+    };
+    match (fits(SERVER, hello), hello.get(SERVER.len()..)) {
+        (Match::Yes, Some([3, minor, ..])) if *minor <= 4 => Match::Yes,
+        // TLS 1.3 drafts.
+        (Match::Yes, Some([0x7f, draft, ..])) if *draft <= 0x50 => Match::Yes,
+        (Match::Yes, Some([3 | 0x7f] | [])) => Match::NeedMore,
+        (Match::Yes, _) => Match::No,
+        (other, _) => other,
+    }
+}
+
+/// An SSLv2 hello has little that is fixed; its lengths must add up (SSL 2.0 draft, section 2.5).
+fn sslv2_client(data: &[u8]) -> Match {
+    const V2: &[Fits] = &[|b| b & 0x80 != 0, ANY, |b| b == 1, |b| b == 0 || b == 3, MINOR];
+    match fits(V2, data) {
+        Match::Yes => {}
+        other => return other,
+    }
+    if data[3] == 0 && data[4] != 2 {
+        return Match::No;
+    }
+    let Some(lengths) = data.get(5..11) else {
+        return Match::NeedMore;
+    };
+    let n = |i: usize| usize::from(lengths[i]) << 8 | usize::from(lengths[i + 1]);
+    let whole = usize::from(data[0] & 0x7f) << 8 | usize::from(data[1]);
+    let (ciphers, id, challenge) = (n(0), n(2), n(4));
+    let plausible =
+        ciphers > 0 && ciphers % 3 == 0 && (id == 0 || id == 16) && (16..=32).contains(&challenge);
+    if plausible && whole == 9 + ciphers + id + challenge {
+        Match::Yes
+    } else {
+        Match::No
+    }
+}
+
+/// Whether a UDP originator's datagram is a DTLS ClientHello. Never needs more.
+pub fn looks_like_dtls(data: &[u8]) -> Match {
+    match fits(DTLS_CLIENT, data) {
+        Match::Yes => Match::Yes,
+        _ => Match::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 9];
+    const SERVER_HELLO: &[u8] = &[0x16, 3, 3, 0, 0x7a, 2, 0, 0, 0x76, 3, 3, 9];
+
+    /// Every prefix needs more until one is enough.
+    fn grows(data: &[u8], is_orig: bool) {
+        let first = (0..=data.len()).find(|n| looks_like_tls(&data[..*n], is_orig) != Match::NeedMore);
+        assert_eq!(looks_like_tls(&data[..first.unwrap()], is_orig), Match::Yes);
+    }
+
+    #[test]
+    fn hellos_are_known_by_their_first_bytes_split_anywhere() {
+        grows(CLIENT_HELLO, true);
+        grows(SERVER_HELLO, false);
+        let mut after_alert = vec![0x15, 3, 3, 0, 2, 1, 112];
+        after_alert.extend(SERVER_HELLO);
+        grows(&after_alert, false);
+        let mut draft = SERVER_HELLO.to_vec();
+        (draft[9], draft[10]) = (0x7f, 18);
+        grows(&draft, false);
+    }
+
+    #[test]
+    fn a_hello_in_the_wrong_direction_or_of_another_protocol_is_none() {
+        assert_eq!(looks_like_tls(CLIENT_HELLO, false), Match::No);
+        assert_eq!(looks_like_tls(SERVER_HELLO, true), Match::No);
+        for other in [
+            &b"SSH-2.0-OpenSSH"[..],
+            b"GET / HTTP/1.1",
+            b"\x80\x00\x00\x00",
+            b"\x16\x03\x09",
+        ] {
+            assert_eq!(looks_like_tls(other, true), Match::No);
+            assert_eq!(looks_like_tls(other, false), Match::No);
+        }
+        assert_eq!(looks_like_tls(b"", true), Match::NeedMore);
+    }
+
+    #[test]
+    fn sslv2_hellos_must_add_up() {
+        let mut v2 = vec![0x80, 9 + 6 + 16, 1, 3, 1, 0, 6, 0, 0, 0, 16];
+        v2.extend([7; 22]);
+        grows(&v2, true);
+        v2[1] += 1;
+        assert_eq!(looks_like_tls(&v2, true), Match::No);
+    }
+
+    #[test]
+    fn dtls_is_a_client_hello_at_the_start_of_epoch_0() {
+        let mut d = [0u8; 40];
+        d[..3].copy_from_slice(&[0x16, 0xfe, 0xff]);
+        d[13] = 1;
+        d[25..27].copy_from_slice(&[0xfe, 0xfd]);
+        assert_eq!(looks_like_dtls(&d), Match::Yes);
+        d[10] = 1;
+        assert_eq!(looks_like_dtls(&d), Match::No);
+        assert_eq!(looks_like_dtls(&d[..20]), Match::No);
+    }
+}

@@ -1,0 +1,271 @@
+//! DTLS's record layer (RFC 6347, RFC 9147): one or more records a datagram, handshake messages in fragments.
+
+use super::handshake::{MAX_MESSAGE, too_long};
+use super::reader::{Parsed, Reader};
+use super::session::Session;
+use super::{content, names};
+use crate::analyzer::Ctx;
+use crate::analyzer::x509::SharedCerts;
+use crate::event::{AnalyzerTag, EventKind};
+
+/// Records of unknown version in a row before the analysis ends (Zeek's `SSL::dtls_max_version_errors`).
+const MAX_VERSION_ERRORS: u32 = 10;
+/// How many of them are reported (Zeek's `SSL::dtls_max_reported_version_errors`).
+const MAX_REPORTED_ERRORS: u32 = 1;
+/// Record numbers that the fragments of a message may spread over (Zeek keeps a bit for each in 32).
+const WINDOW: u64 = 32;
+/// Pieces a message may come in.
+const MAX_PIECES: u64 = 30;
+
+/// A message of which not all fragments are here yet.
+#[derive(Debug, Default)]
+struct Partial {
+    message_seq: u16,
+    data: Vec<u8>,
+    /// Record number of the earliest fragment seen.
+    first: u64,
+    /// That one was the message's first.
+    first_is_start: bool,
+    /// Record number of the message's last fragment.
+    last: Option<u64>,
+    /// Record numbers seen, a bit each, counted from `first`.
+    seen: u32,
+}
+
+/// The DTLS analyzer of one UDP flow.
+#[derive(Debug)]
+pub struct Dtls {
+    s: Session,
+    /// Originator's, responder's.
+    partial: [Option<Partial>; 2],
+    version_errors: u32,
+    reported_errors: u32,
+    bulk_wanted: bool,
+}
+
+impl Default for Dtls {
+    fn default() -> Dtls {
+        Dtls::new()
+    }
+}
+
+/// A fragment's header (RFC 6347 section 4.2.2).
+struct Fragment<'a> {
+    /// Of the whole message, bytes.
+    length: usize,
+    message_seq: u16,
+    offset: usize,
+    data: &'a [u8],
+}
+
+impl Dtls {
+    /// With certificates of its own: every one is new to x509.log.
+    pub fn new() -> Dtls {
+        Dtls::with_certs(&SharedCerts::default())
+    }
+
+    /// With certificates shared between connections, so that each is parsed and logged once.
+    pub fn with_certs(certs: &SharedCerts) -> Dtls {
+        Dtls {
+            s: Session::new(AnalyzerTag::Dtls, certs.clone()),
+            partial: [None, None],
+            version_errors: 0,
+            reported_errors: 0,
+            bulk_wanted: true,
+        }
+    }
+
+    /// One UDP payload.
+    pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
+        self.s.bytes += bytes.len() as u64;
+        // STUN shares the port with WebRTC's DTLS: its magic cookie.
+        if bytes.len() > 20 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42] {
+            return;
+        }
+        let mut r = Reader::new(bytes);
+        while !self.s.ended && !r.is_empty() {
+            if let Err(short) = self.record(is_orig, &mut r, ctx) {
+                return self.s.violation(ctx, &short.to_string(), false);
+            }
+        }
+    }
+
+    /// The flow is removed.
+    pub fn end(&mut self, ctx: &mut Ctx<'_>) {
+        self.s.ended = true;
+        self.s.write_row(ctx);
+    }
+
+    /// Originator and responder change places.
+    pub fn flip(&mut self) {
+        self.s.swap_roles();
+        self.partial.swap(0, 1);
+    }
+
+    /// Whether more of this direction could teach anything to anybody.
+    pub fn wants_more(&self, _is_orig: bool) -> bool {
+        !self.s.ended && (self.bulk_wanted || !self.s.is_established())
+    }
+
+    fn record(&mut self, is_orig: bool, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+        let first = r.u8("SSLRecordSwitch:firstbyte")?;
+        if self.s.version == names::DTLSV13 && first & 0xe0 == 0x20 {
+            return self.unified(is_orig, first, r, ctx);
+        }
+        let version = r.u16("SSLRecord:version")?;
+        let epoch = r.u16("SSLRecord:epoch")?;
+        let number = r.u48("SSLRecord:sequence_number")?;
+        let length = usize::from(r.u16("SSLRecord:length")?);
+        if !self.version_ok(ctx, version) {
+            r.rest();
+            return Ok(());
+        }
+        let body = r.take("SSLRecord:rec", length)?;
+        self.s.record_version = version;
+        let content_type = u16::from(first);
+        if length == 0 {
+            return Ok(());
+        }
+        if epoch != 0 {
+            self.s.ciphertext(ctx, is_orig, content_type, length);
+            return Ok(());
+        }
+        match content_type {
+            content::HANDSHAKE => self.handshake(is_orig, number, Reader::new(body), ctx)?,
+            _ => self.s.plain_record(ctx, is_orig, content_type, body)?,
+        }
+        self.s.plaintext(ctx, content_type);
+        Ok(())
+    }
+
+    /// The encrypted record of DTLS 1.3 (RFC 9147 section 4).
+    fn unified(&mut self, is_orig: bool, first: u8, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+        // The length of a connection id is in the peer's hello only; Zeek takes the rest as it is, so do we.
+        let with_cid = first & 0x10 != 0;
+        if !with_cid {
+            let number = if first & 0x08 != 0 { 2 } else { 1 };
+            r.take("UnifiedRecord:sequence_number", number)?;
+            if first & 0x04 != 0 {
+                r.u16("UnifiedRecord:length")?;
+            }
+        }
+        let length = r.rest().len();
+        // There is no ChangeCipherSpec: a record each way is all there is to go by.
+        self.s.start_encryption(is_orig);
+        self.s.ciphertext(ctx, is_orig, content::APPLICATION_DATA, length);
+        Ok(())
+    }
+
+    fn version_ok(&mut self, ctx: &mut Ctx<'_>, version: u16) -> bool {
+        if matches!(version, names::DTLSV10 | names::DTLSV12) {
+            if self.s.is_confirmed() {
+                self.version_errors = 0;
+            }
+            return true;
+        }
+        self.version_errors += 1;
+        if self.s.is_confirmed() {
+            self.reported_errors = self.reported_errors.saturating_add(1);
+            if self.reported_errors <= MAX_REPORTED_ERRORS {
+                let reason =
+                    format!("Invalid version in DTLS connection. Packet reported version: {version}");
+                self.s.violation(ctx, &reason, false);
+            }
+        }
+        if self.version_errors > MAX_VERSION_ERRORS {
+            self.s.ended = true;
+        }
+        false
+    }
+
+    /// The handshake messages, or fragments of them, in one record.
+    fn handshake(&mut self, is_orig: bool, number: u64, mut r: Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+        while !r.is_empty() && !self.s.ended {
+            let msg_type = r.u8("Handshake:msg_type")?;
+            let length = r.u24("Handshake:length")? as usize;
+            let message_seq = r.u16("Handshake:message_seq")?;
+            let offset = r.u24("Handshake:fragment_offset")? as usize;
+            let fragment_length = r.u24("Handshake:fragment_length")? as usize;
+            if length > MAX_MESSAGE {
+                too_long(&mut self.s, ctx, length);
+                return Ok(());
+            }
+            if fragment_length > r.len() {
+                let reason = "DTLS handshake record length does not match packet length";
+                self.s.violation(ctx, reason, false);
+                return Ok(());
+            }
+            let data = r.take("Handshake:data", fragment_length)?;
+            if offset == 0 && fragment_length == length {
+                self.s.handshake(ctx, is_orig, msg_type, data);
+                continue;
+            }
+            let fragment = Fragment {
+                length,
+                message_seq,
+                offset,
+                data,
+            };
+            match self.fragment(is_orig, number, &fragment) {
+                Ok(Some(message)) => self.s.handshake(ctx, is_orig, msg_type, &message),
+                Ok(None) => {}
+                Err(reason) => self.s.violation(ctx, reason, false),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a fragment; gives the message when it was the last one missing.
+    fn fragment(
+        &mut self,
+        is_orig: bool,
+        number: u64,
+        f: &Fragment<'_>,
+    ) -> Result<Option<Vec<u8>>, &'static str> {
+        let slot = &mut self.partial[usize::from(!is_orig)];
+        let resumed = slot.take_if(|p| p.message_seq == f.message_seq && p.data.len() == f.length);
+        let p = slot.insert(resumed.unwrap_or_else(|| Partial {
+            message_seq: f.message_seq,
+            data: vec![0; f.length],
+            first: number,
+            ..Partial::default()
+        }));
+        if p.first.abs_diff(number) >= WINDOW {
+            return Err("DTLS handshake fragment sequence number outside reassembly window.");
+        }
+        if number < p.first {
+            if p.first_is_start {
+                return Err("Saw second and different first message fragment for handshake.");
+            }
+            p.seen <<= p.first - number;
+            p.first = number;
+        }
+        p.first_is_start |= f.offset == 0;
+        let bit = 1 << (number - p.first);
+        if p.seen & bit != 0 {
+            return Ok(None);
+        }
+        let end = f.offset + f.data.len();
+        let Some(place) = p.data.get_mut(f.offset..end) else {
+            return Err("DTLS handshake fragment trying to write past end of buffer");
+        };
+        place.copy_from_slice(f.data);
+        p.seen |= bit;
+        if end == f.length {
+            p.last = Some(number);
+        }
+        let (true, Some(last)) = (p.first_is_start, p.last) else {
+            return Ok(None);
+        };
+        let pieces = last.saturating_sub(p.first);
+        if pieces > MAX_PIECES {
+            return Err("DTLS Message fragmented over more than 30 pieces. Cannot reassemble.");
+        }
+        let all = (1u32 << (pieces + 1)) - 1;
+        if p.seen & all != all {
+            return Ok(None);
+        }
+        Ok(Some(p.data.clone()))
+    }
+}

@@ -1,0 +1,464 @@
+//! Handshake messages: put together from records, then read.
+
+use std::borrow::Cow;
+
+use super::info::session_id;
+use super::names::{self, Kex, kex};
+use super::reader::{Parsed, Reader};
+use super::session::{Session, text};
+use super::{ext, hs};
+use crate::analyzer::Ctx;
+use crate::event::{Event, EventKind};
+
+/// Longest message read, bytes after its header. Chains of real servers stay far below.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// Type and three bytes of length.
+const HEADER: usize = 4;
+
+/// The messages of one direction, out of records of any size.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    partial: Vec<u8>,
+}
+
+impl Messages {
+    /// Takes the payload of one handshake record and reads every message it completes.
+    pub(super) fn record(&mut self, s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, mut data: &[u8]) {
+        while !s.ended && !(data.is_empty() && self.partial.is_empty()) {
+            if self.partial.is_empty() {
+                // The common case: whole messages in one record, read where they are.
+                match whole(data) {
+                    Size::Message(n) => {
+                        let (msg, rest) = data.split_at(n);
+                        data = rest;
+                        s.message(ctx, is_orig, msg);
+                    }
+                    Size::Short => {
+                        self.partial.extend_from_slice(data);
+                        return;
+                    }
+                    Size::TooLong(n) => return too_long(s, ctx, n),
+                }
+                continue;
+            }
+            let want = match whole(&self.partial) {
+                Size::TooLong(n) => return too_long(s, ctx, n),
+                Size::Message(n) => {
+                    let msg = std::mem::take(&mut self.partial);
+                    s.message(ctx, is_orig, &msg[..n]);
+                    continue;
+                }
+                Size::Short if self.partial.len() < HEADER => HEADER,
+                Size::Short => HEADER + length(&self.partial),
+            };
+            let n = (want - self.partial.len()).min(data.len());
+            if n == 0 {
+                return;
+            }
+            let (head, rest) = data.split_at(n);
+            self.partial.extend_from_slice(head);
+            data = rest;
+        }
+    }
+}
+
+enum Size {
+    Message(usize),
+    Short,
+    TooLong(usize),
+}
+
+/// The length in a message's header, 0 when the header is not all there.
+fn length(msg: &[u8]) -> usize {
+    match msg {
+        [_, a, b, c, ..] => usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c),
+        _ => 0,
+    }
+}
+
+fn whole(data: &[u8]) -> Size {
+    let n = length(data);
+    if n > MAX_MESSAGE {
+        Size::TooLong(n)
+    } else if data.len() < HEADER || data.len() - HEADER < n {
+        Size::Short
+    } else {
+        Size::Message(HEADER + n)
+    }
+}
+
+pub(super) fn too_long(s: &mut Session, ctx: &mut Ctx<'_>, n: usize) {
+    s.give_up(ctx, "tls_handshake_message_too_long", &n.to_string());
+}
+
+impl Session {
+    /// One whole message with its four-byte header.
+    fn message(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg: &[u8]) {
+        if let Some((header, body)) = msg.split_at_checked(HEADER) {
+            self.handshake(ctx, is_orig, header[0], body);
+        }
+    }
+
+    /// One whole message.
+    pub(super) fn handshake(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg_type: u8, body: &[u8]) {
+        if let Err(short) = self.body(ctx, is_orig, msg_type, Reader::new(body)) {
+            return self.violation(ctx, &short.to_string(), false);
+        }
+        let is_orig = self.is_client(is_orig);
+        self.event(ctx, EventKind::SslHandshakeMessage, |c, raise| {
+            raise(&Event::SslHandshakeMessage {
+                c,
+                is_orig,
+                msg_type: msg_type.into(),
+                length: body.len() as u64,
+            });
+        });
+        let full = self.info(ctx).handshake(is_orig, msg_type);
+        self.history_limit(ctx, full);
+    }
+
+    fn body(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg_type: u8, mut r: Reader<'_>) -> Parsed<()> {
+        match msg_type {
+            hs::HELLO_REQUEST => self.check_direction(ctx, false, is_orig),
+            hs::CLIENT_HELLO => self.read_client_hello(ctx, is_orig, r)?,
+            hs::SERVER_HELLO => self.read_server_hello(ctx, is_orig, r)?,
+            hs::HELLO_VERIFY_REQUEST => {
+                r.u16("HelloVerifyRequest:version")?;
+                r.vec8("HelloVerifyRequest:cookie")?;
+            }
+            hs::SESSION_TICKET => {
+                let ticket_lifetime_hint = r.u32("SessionTicketHandshake:ticket_lifetime_hint")?.into();
+                let ticket = r.vec16("SessionTicketHandshake:data")?.rest();
+                self.event(ctx, EventKind::SslSessionTicketHandshake, |c, raise| {
+                    raise(&Event::SslSessionTicketHandshake {
+                        c,
+                        ticket_lifetime_hint,
+                        ticket,
+                    });
+                });
+            }
+            hs::CERTIFICATE => self.read_certificate(ctx, is_orig, r)?,
+            hs::SERVER_KEY_EXCHANGE => self.read_server_key_exchange(ctx, r)?,
+            hs::CERTIFICATE_REQUEST => self.check_certificate_request(r)?,
+            hs::CERTIFICATE_STATUS => {
+                let status_type = r.u8("CertificateStatus:status_type")?;
+                r.u24("CertificateStatus:length")?;
+                match (status_type, r.rest()) {
+                    (_, []) => ctx.out.weird("SSL_zero_length_stapled_OCSP_message", ""),
+                    (1, response) => self.stapled_ocsp(ctx, is_orig, response),
+                    _ => {}
+                }
+            }
+            // Nothing in them is read.
+            hs::SERVER_HELLO_DONE
+            | hs::CERTIFICATE_VERIFY
+            | hs::CLIENT_KEY_EXCHANGE
+            | hs::FINISHED
+            | hs::CERTIFICATE_URL => {}
+            other => {
+                let from = if is_orig { "originator" } else { "responder" };
+                self.violation(
+                    ctx,
+                    &format!("unknown handshake message ({other}) from {from}"),
+                    false,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn read_client_hello(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
+        self.check_direction(ctx, true, is_orig);
+        let version = r.u16("ClientHello:client_version")?;
+        let time = r.u32("ClientHello:gmt_unix_time")?;
+        let random = r.take("ClientHello:random_bytes", 28)?;
+        let id = session_id(r.vec8("ClientHello:session_id")?.rest());
+        if matches!(version, names::DTLSV10 | names::DTLSV12) {
+            r.vec8("ClientHelloCookie:cookie")?;
+        }
+        let ciphers = u16s(r.vec16("ClientHello:csuits")?);
+        r.vec8("ClientHello:cmeths")?;
+        self.read_extensions(ctx, is_orig, hs::CLIENT_HELLO, r)?;
+        self.client_hello(ctx, version, time, random, id, &ciphers);
+        Ok(())
+    }
+
+    fn read_server_hello(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
+        self.check_direction(ctx, false, is_orig);
+        let version = r.u16("ServerHelloChoice:server_version")?;
+        let random = r.take("ServerHello:random_bytes", 32)?;
+        // Drafts that named themselves here had neither session id nor compression.
+        let old_draft = version == names::TLSV13 || version >> 8 == 0x7f;
+        let id = match old_draft {
+            true => &[][..],
+            false => r.vec8("ServerHello:session_id")?.rest(),
+        };
+        let cipher = r.u16("ServerHello:cipher_suite")?.into();
+        let comp_method = match old_draft {
+            true => 0,
+            false => r.u8("ServerHello:compression_method")?,
+        };
+        self.read_extensions(ctx, is_orig, hs::SERVER_HELLO, r)?;
+        self.cipher = Some(cipher);
+        self.server_hello(ctx, version, random, session_id(id), cipher, comp_method);
+        self.set_version(version);
+        Ok(())
+    }
+
+    /// The first version named is the one: an extension comes before the hello it is in.
+    fn set_version(&mut self, version: u16) {
+        if self.version == 0 {
+            self.version = version;
+        }
+    }
+
+    /// The extensions of a hello, to the message's end; old hellos have none, not even their length.
+    fn read_extensions(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        is_orig: bool,
+        msg_type: u8,
+        mut r: Reader<'_>,
+    ) -> Parsed<()> {
+        if !r.is_empty() {
+            r.u16("ClientHello:ext_len")?;
+        }
+        let is_client = self.is_client(is_orig);
+        while !r.is_empty() {
+            let code = r.u16("SSLExtension:type")?;
+            let val = r.vec16("SSLExtension")?.rest();
+            if !val.is_empty() {
+                self.read_extension(ctx, is_client, msg_type, code, Reader::new(val))?;
+            }
+            self.event(ctx, EventKind::SslExtension, |c, raise| {
+                raise(&Event::SslExtension {
+                    c,
+                    is_orig: is_client,
+                    code: code.into(),
+                    val,
+                });
+            });
+            self.info(ctx).extension(is_client, code, val.is_empty());
+        }
+        Ok(())
+    }
+
+    fn read_extension(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        is_client: bool,
+        msg_type: u8,
+        code: u16,
+        mut r: Reader<'_>,
+    ) -> Parsed<()> {
+        match code {
+            ext::SERVER_NAME => self.read_server_name(ctx, is_client, r)?,
+            ext::ELLIPTIC_CURVES => {
+                let curves = u16s(r.vec16("EllipticCurves:elliptic_curve_list")?);
+                self.event(ctx, EventKind::SslExtensionEllipticCurves, |c, raise| {
+                    raise(&Event::SslExtensionEllipticCurves {
+                        c,
+                        is_orig: is_client,
+                        curves: &curves,
+                    });
+                });
+            }
+            ext::EC_POINT_FORMATS => {
+                let list = r.vec8("EcPointFormats:point_format_list")?.rest();
+                self.event(ctx, EventKind::SslExtensionEcPointFormats, |c, raise| {
+                    raise(&Event::SslExtensionEcPointFormats {
+                        c,
+                        is_orig: is_client,
+                        point_formats: &list.iter().map(|&b| b.into()).collect::<Vec<u64>>(),
+                    });
+                });
+            }
+            ext::ALPN => self.read_alpn(ctx, is_client, r)?,
+            ext::SIGNATURE_ALGORITHMS | ext::SIGNATURE_ALGORITHMS_CERT => {
+                r.vec16("SignatureAlgorithm")?;
+            }
+            ext::KEY_SHARE | ext::KEY_SHARE_OLD if msg_type == hs::CLIENT_HELLO => {
+                let mut list = r.vec16("ClientHelloKeyShare")?;
+                while !list.is_empty() {
+                    list.u16("KeyShareEntry:namedgroup")?;
+                    list.vec16("KeyShareEntry:key_exchange")?;
+                }
+            }
+            ext::KEY_SHARE | ext::KEY_SHARE_OLD if msg_type == hs::SERVER_HELLO => {
+                let retry = r.len() == 2;
+                let group = r.u16("KeyShareEntry:namedgroup")?;
+                if !retry {
+                    r.vec16("KeyShareEntry:key_exchange")?;
+                }
+                if !is_client {
+                    self.info(ctx).curve(group);
+                }
+            }
+            ext::SUPPORTED_VERSIONS if is_client => {
+                r.vec8("SupportedVersions")?;
+            }
+            ext::SUPPORTED_VERSIONS => {
+                let version = r.u16("OneSupportedVersion:version")?;
+                self.info(ctx).server_version(version);
+                self.set_version(version);
+            }
+            ext::PSK_KEY_EXCHANGE_MODES => {
+                r.vec8("PSKKeyExchangeModes")?;
+            }
+            ext::PRE_SHARED_KEY if msg_type == hs::CLIENT_HELLO => {
+                r.vec16("PSKIdentitiesList")?;
+                r.vec16("PSKBindersList")?;
+            }
+            ext::PRE_SHARED_KEY if msg_type == hs::SERVER_HELLO => {
+                r.u16("SelectedPreSharedKeyIdentity:selected_identity")?;
+            }
+            ext::ENCRYPTED_CLIENT_HELLO => {
+                if r.u8("EncryptedClientHelloSwitch:tpe")? != 0 {
+                    ctx.out.weird("ssl_unexpected_inner_encrypted_client_hello", "");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn read_server_name(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: Reader<'_>) -> Parsed<()> {
+        let mut list = r.vec16("ServerNameExt")?;
+        let mut names: Vec<Cow<'_, str>> = Vec::new();
+        let mut unknown = None;
+        while !list.is_empty() {
+            match list.u8("ServerName:name_type")? {
+                0 => names.push(text(list.vec16("ServerNameHostName:host_name")?.rest())),
+                other => {
+                    // How long a name of another type is, nobody has said.
+                    unknown = Some(other);
+                    list.rest();
+                }
+            }
+        }
+        if let Some(t) = unknown {
+            ctx.out.weird("ssl_ext_unknown_server_name_type", &t.to_string());
+        }
+        let names: Vec<&str> = names.iter().map(|n| &**n).collect();
+        self.event(ctx, EventKind::SslExtensionServerName, |c, raise| {
+            raise(&Event::SslExtensionServerName {
+                c,
+                is_orig: is_client,
+                names: &names,
+            });
+        });
+        let info = self.info(ctx);
+        if let (true, Some(first)) = (is_client, names.first()) {
+            info.server_name(first);
+            if names.len() > 1 {
+                ctx.out
+                    .weird("SSL_many_server_names", &format!("[{}]", names.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_alpn(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: Reader<'_>) -> Parsed<()> {
+        let mut list = r.vec16("ApplicationLayerProtocolNegotiationExtension")?;
+        let mut names: Vec<Cow<'_, str>> = Vec::new();
+        while !list.is_empty() {
+            names.push(text(list.vec8("ProtocolName:name")?.rest()));
+        }
+        let protocols: Vec<&str> = names.iter().map(|n| &**n).collect();
+        self.event(
+            ctx,
+            EventKind::SslExtensionApplicationLayerProtocolNegotiation,
+            |c, raise| {
+                raise(&Event::SslExtensionApplicationLayerProtocolNegotiation {
+                    c,
+                    is_orig: is_client,
+                    protocols: &protocols,
+                });
+            },
+        );
+        let info = self.info(ctx);
+        if let (false, Some(first)) = (is_client, protocols.first()) {
+            info.next_protocol(first);
+        }
+        Ok(())
+    }
+
+    fn read_certificate(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
+        let mut chain = Vec::new();
+        let mut list = r.certificate_list()?;
+        while !list.is_empty() {
+            chain.push(list.vec24("X509Certificate:certificate")?.rest());
+        }
+        self.certificates(ctx, is_orig, &chain);
+        Ok(())
+    }
+
+    fn read_server_key_exchange(&mut self, ctx: &mut Ctx<'_>, mut r: Reader<'_>) -> Parsed<()> {
+        let Some(suite) = self.cipher else { return Ok(()) };
+        let kex = kex(suite);
+        if let Kex::Ecdhe { psk: true } | Kex::Dhe { psk: true } = kex {
+            r.vec16("ServerKeyExchange:psk_identity_hint")?;
+        }
+        match kex {
+            Kex::Ecdhe { .. } | Kex::EcdhAnon => {
+                // 3 is named_curve (RFC 8422 section 5.4); explicit curves are not read.
+                if r.u8("EcdheServerKeyExchange:curve_type")? != 3 {
+                    return Ok(());
+                }
+                let curve = r.u16("ServerECDHParamsAndSignature:curve")?;
+                r.vec8("ServerECDHParamsAndSignature:point")?;
+                if let Kex::Ecdhe { psk: false } = kex {
+                    self.check_signature(r)?;
+                }
+                self.server_curve(ctx, curve);
+            }
+            Kex::Dhe { .. } | Kex::DhAnon => {
+                let p = r.vec16("DheServerKeyExchange:dh_p")?.rest();
+                let q = r.vec16("DheServerKeyExchange:dh_g")?.rest();
+                let ys = r.vec16("DheServerKeyExchange:dh_Ys")?.rest();
+                if let Kex::Dhe { psk: false } = kex {
+                    self.check_signature(r)?;
+                }
+                self.event(ctx, EventKind::SslDhServerParams, |c, raise| {
+                    raise(&Event::SslDhServerParams { c, p, q, ys });
+                });
+            }
+            Kex::Other => {}
+        }
+        Ok(())
+    }
+
+    /// From TLS 1.2 on signatures say their algorithm.
+    fn signs_with_algorithm(&self) -> bool {
+        self.version > names::TLSV11 && self.version != names::DTLSV10
+    }
+
+    fn check_signature(&self, mut r: Reader<'_>) -> Parsed<()> {
+        if self.signs_with_algorithm() {
+            r.u16("ServerKeyExchangeSignature:algorithm")?;
+        }
+        r.vec16("ServerKeyExchangeSignature:signature")?;
+        Ok(())
+    }
+
+    fn check_certificate_request(&self, mut r: Reader<'_>) -> Parsed<()> {
+        r.vec8("CertificateRequest:certificate_types")?;
+        if self.signs_with_algorithm() {
+            r.vec16("SignatureAlgorithm")?;
+        }
+        let mut authorities = r.vec16("CertificateRequest:certificate_authorities")?;
+        while !authorities.is_empty() {
+            authorities.vec16("CertificateAuthorities:certificate_authority")?;
+        }
+        Ok(())
+    }
+}
+
+/// Two-byte numbers to the end; an odd byte at the end is left out.
+fn u16s(mut r: Reader<'_>) -> Vec<u64> {
+    r.rest()
+        .chunks_exact(2)
+        .map(|b| u64::from(b[0]) << 8 | u64::from(b[1]))
+        .collect()
+}

@@ -1,0 +1,478 @@
+//! What TLS over streams and over datagrams have in common: negotiated state, events, the log row.
+//!
+//! Record layers frame; [`super::handshake`] reads messages; here is what follows from them.
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use super::info::{Info, SessionId};
+use super::names;
+use crate::analyzer::Ctx;
+use crate::analyzer::x509::{Certificate, SharedCerts, X509Row};
+use crate::event::{AnalyzerTag, ConnId, Event, EventKind, FaFile, FaMetadata, Uid};
+
+/// Certificates read of one message; real chains have five or less.
+pub const MAX_CERTS: usize = 16;
+
+/// A violation later than this many payload bytes into the connection does not end the analysis (Zeek's
+/// `DPD::ignore_violations_after`).
+const IGNORE_VIOLATIONS_AFTER: u64 = 10 * 1024;
+
+/// One TLS session on one connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    tag: AnalyzerTag,
+    certs: SharedCerts,
+    info: Option<Box<Info>>,
+    logged: bool,
+    confirmed: bool,
+    /// Cipher suite of the ServerHello.
+    pub(super) cipher: Option<u32>,
+    /// Version of the ServerHello, 0 before it.
+    pub(super) version: u16,
+    /// Version of the record being read; 0 for SSLv2.
+    pub(super) record_version: u16,
+    /// The client is the connection's responder.
+    flipped: bool,
+    /// A hello has said who is client.
+    direction_known: bool,
+    direction_weird: bool,
+    /// Encryption began, by originator and by responder.
+    encrypted: [bool; 2],
+    established: bool,
+    /// Nothing more is to be read.
+    pub(super) ended: bool,
+    /// Payload bytes seen, both directions.
+    pub(super) bytes: u64,
+    /// Files seen, for their ids.
+    files: u64,
+}
+
+impl Session {
+    pub(super) fn new(tag: AnalyzerTag, certs: SharedCerts) -> Session {
+        Session {
+            tag,
+            certs,
+            info: None,
+            logged: false,
+            confirmed: false,
+            cipher: None,
+            version: 0,
+            record_version: 0,
+            flipped: false,
+            direction_known: false,
+            direction_weird: false,
+            encrypted: [false; 2],
+            established: false,
+            ended: false,
+            bytes: 0,
+            files: 0,
+        }
+    }
+
+    /// The connection's originator and responder change places.
+    pub(super) fn swap_roles(&mut self) {
+        self.encrypted.swap(0, 1);
+        // The client stays who it is.
+        self.flipped ^= self.direction_known;
+    }
+
+    pub(super) fn is_client(&self, is_orig: bool) -> bool {
+        is_orig != self.flipped
+    }
+
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    pub(super) fn is_established(&self) -> bool {
+        self.established
+    }
+
+    pub(super) fn is_encrypted(&self, is_orig: bool) -> bool {
+        self.encrypted[usize::from(!is_orig)]
+    }
+
+    pub(super) fn start_encryption(&mut self, is_orig: bool) {
+        self.encrypted[usize::from(!is_orig)] = true;
+    }
+
+    /// The row's state, made when first needed: its time is that of the first sign of TLS.
+    pub(super) fn info(&mut self, ctx: &Ctx<'_>) -> &mut Info {
+        self.info.get_or_insert_with(|| Box::new(Info::new(ctx.ts)))
+    }
+
+    pub(super) fn event(
+        &self,
+        ctx: &mut Ctx<'_>,
+        kind: EventKind,
+        make: impl FnOnce(&ConnId, &mut dyn FnMut(&Event<'_>)),
+    ) {
+        if ctx.subs.wants(kind) {
+            let (ts, out) = (ctx.ts, &mut *ctx.out);
+            make(ctx.c, &mut |ev| out.event(ts, ev));
+        }
+    }
+
+    /// Writes the row unless it is written or there is nothing to write.
+    pub(super) fn write_row(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(info) = &self.info
+            && !std::mem::replace(&mut self.logged, true)
+        {
+            ctx.out.log(&info.row(ctx.c));
+        }
+    }
+
+    pub(super) fn confirm(&mut self, ctx: &mut Ctx<'_>) {
+        if !std::mem::replace(&mut self.confirmed, true) {
+            ctx.out.confirm(self.tag);
+            self.info(ctx);
+        }
+    }
+
+    /// Something TLS does not allow. `fatal`: the bytes that follow cannot be understood.
+    pub(super) fn violation(&mut self, ctx: &mut Ctx<'_>, reason: &str, fatal: bool) {
+        ctx.out.violation(self.tag, reason);
+        self.write_row(ctx);
+        self.ended |= fatal || self.bytes <= IGNORE_VIOLATIONS_AFTER;
+    }
+
+    /// A bound of ours was reached: analysis ends, the protocol is not called into question.
+    pub(super) fn give_up(&mut self, ctx: &mut Ctx<'_>, name: &'static str, addl: &str) {
+        ctx.out.weird(name, addl);
+        self.ended = true;
+    }
+
+    pub(super) fn history_limit(&self, ctx: &mut Ctx<'_>, reached: bool) {
+        if reached {
+            ctx.out.weird("SSL_max_ssl_history_length_reached", "");
+        }
+    }
+
+    /// Hellos tell who is client; the connection's originator need not be.
+    pub(super) fn check_direction(&mut self, ctx: &mut Ctx<'_>, from_client: bool, is_orig: bool) {
+        self.direction_known = true;
+        if self.is_client(is_orig) == from_client {
+            return;
+        }
+        self.flipped = !self.flipped;
+        self.info(ctx).flipped();
+        if !self.flipped && !std::mem::replace(&mut self.direction_weird, true) {
+            ctx.out.weird("SSL_unclear_connection_direction", "");
+        }
+    }
+
+    /// A ClientHello; `possible_ts` in seconds.
+    pub(super) fn client_hello(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        version: u16,
+        possible_ts: u32,
+        random: &[u8],
+        id: SessionId,
+        ciphers: &[u64],
+    ) {
+        let ok = names::version_ok(version);
+        if ok {
+            self.confirm(ctx);
+        } else {
+            self.violation(
+                ctx,
+                &format!("unsupported client SSL version 0x{version:04x}"),
+                true,
+            );
+        }
+        self.event(ctx, EventKind::SslClientHello, |c, raise| {
+            raise(&Event::SslClientHello {
+                c,
+                version: version.into(),
+                possible_ts: u64::from(possible_ts) * 1_000_000_000,
+                client_random: random,
+                session_id: &id,
+                ciphers,
+            });
+        });
+        self.info(ctx).client_hello(id);
+    }
+
+    /// A ServerHello.
+    pub(super) fn server_hello(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        version: u16,
+        random: &[u8],
+        id: SessionId,
+        cipher: u32,
+        comp_method: u8,
+    ) {
+        if !names::version_ok(version) {
+            self.violation(
+                ctx,
+                &format!("unsupported server SSL version 0x{version:04x}"),
+                true,
+            );
+        }
+        // SSLv2 has a connection id in this place, and no time in it.
+        let secs = match random.first_chunk::<4>() {
+            Some(t) if version != names::SSLV2 => u32::from_be_bytes(*t),
+            _ => 0,
+        };
+        self.event(ctx, EventKind::SslServerHello, |c, raise| {
+            raise(&Event::SslServerHello {
+                c,
+                version: version.into(),
+                possible_ts: u64::from(secs) * 1_000_000_000,
+                server_random: random,
+                session_id: &id,
+                cipher: cipher.into(),
+                comp_method: comp_method.into(),
+            });
+        });
+        self.info(ctx).server_hello(version, random, id, cipher);
+    }
+
+    /// A curve the server chose in a ServerKeyExchange.
+    pub(super) fn server_curve(&mut self, ctx: &mut Ctx<'_>, curve: u16) {
+        self.event(ctx, EventKind::SslServerCurve, |c, raise| {
+            raise(&Event::SslServerCurve {
+                c,
+                curve: curve.into(),
+            });
+        });
+        self.info(ctx).curve(curve);
+    }
+
+    /// `desc` is 16 bits for SSLv2's errors, whose `level` is -1 as Zeek has it.
+    pub(super) fn alert(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, level: u64, desc: u16) {
+        let is_orig = self.is_client(is_orig);
+        self.event(ctx, EventKind::SslAlert, |c, raise| {
+            raise(&Event::SslAlert {
+                c,
+                is_orig,
+                level,
+                desc: desc.into(),
+            });
+        });
+        let full = self.info(ctx).alert(is_orig, desc);
+        self.history_limit(ctx, full);
+    }
+
+    pub(super) fn change_cipher_spec(&mut self, ctx: &mut Ctx<'_>, is_orig: bool) {
+        // TLS 1.3 sends it for old middle boxes only; encryption begins with the first application data there.
+        if !names::is_tls13(self.version) {
+            self.start_encryption(is_orig);
+        }
+        let is_orig = self.is_client(is_orig);
+        self.event(ctx, EventKind::SslChangeCipherSpec, |c, raise| {
+            raise(&Event::SslChangeCipherSpec { c, is_orig });
+        });
+        let full = self.info(ctx).change_cipher_spec(is_orig);
+        self.history_limit(ctx, full);
+    }
+
+    /// A heartbeat in the clear; `length` is the record's.
+    pub(super) fn heartbeat(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        is_orig: bool,
+        length: usize,
+        heartbeat_type: u8,
+        payload_length: u16,
+        payload: &[u8],
+    ) {
+        let is_orig = self.is_client(is_orig);
+        self.event(ctx, EventKind::SslHeartbeat, |c, raise| {
+            raise(&Event::SslHeartbeat {
+                c,
+                is_orig,
+                length: length as u64,
+                heartbeat_type: heartbeat_type.into(),
+                payload_length: payload_length.into(),
+                payload,
+            });
+        });
+        let full = self.info(ctx).letter(is_orig, 'b');
+        self.history_limit(ctx, full);
+    }
+
+    /// A record in the clear was read to its end.
+    pub(super) fn plaintext(&mut self, ctx: &mut Ctx<'_>, content_type: u16) {
+        let early = {
+            let info = self.info(ctx);
+            content_type == 23 && info.has_version() && !info.is_established()
+        };
+        if early {
+            ctx.out.weird("ssl_early_application_data", "");
+        }
+    }
+
+    /// An encrypted record of `length` bytes.
+    pub(super) fn ciphertext(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, content_type: u16, length: usize) {
+        if self.encrypted == [true; 2] && !self.established {
+            self.established = true;
+            self.establish(ctx);
+        }
+        let is_orig = self.is_client(is_orig);
+        self.event(ctx, EventKind::SslEncryptedData, |c, raise| {
+            raise(&Event::SslEncryptedData {
+                c,
+                is_orig,
+                content_type: content_type.into(),
+                length: length as u64,
+            });
+        });
+    }
+
+    /// The handshake is over, as far as can be told from outside: the row is complete.
+    pub(super) fn establish(&mut self, ctx: &mut Ctx<'_>) {
+        self.event(ctx, EventKind::SslEstablished, |c, raise| {
+            raise(&Event::SslEstablished { c })
+        });
+        self.info(ctx).established();
+        self.write_row(ctx);
+    }
+
+    /// The events of a file that came in one piece; `during` runs while it is still known.
+    fn file(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        is_orig: bool,
+        mime_type: &str,
+        data: &[u8],
+        during: impl FnOnce(&mut Session, &mut Ctx<'_>),
+    ) {
+        // Building an id and four events is not free: nobody need pay for it who did not ask.
+        let kinds = [
+            EventKind::FileNew,
+            EventKind::FileOverNewConnection,
+            EventKind::FileSniff,
+            EventKind::FileStateRemove,
+        ];
+        if !kinds.iter().any(|k| ctx.subs.wants(*k)) {
+            return during(self, ctx);
+        }
+        let id = self.file_id(ctx.c, is_orig);
+        let mut f = FaFile {
+            id: &id,
+            parent_id: None,
+            source: self.tag.short(),
+            is_orig: Some(is_orig),
+            seen_bytes: 0,
+            total_bytes: None,
+            missing_bytes: 0,
+            overflow_bytes: 0,
+        };
+        self.event(ctx, EventKind::FileNew, |_, raise| {
+            raise(&Event::FileNew { f: &f })
+        });
+        self.event(ctx, EventKind::FileOverNewConnection, |c, raise| {
+            raise(&Event::FileOverNewConnection { f: &f, c, is_orig });
+        });
+        f.seen_bytes = data.len() as u64;
+        self.event(ctx, EventKind::FileSniff, |_, raise| {
+            let meta = FaMetadata {
+                mime_type: Some(mime_type),
+            };
+            raise(&Event::FileSniff { f: &f, meta });
+        });
+        during(self, ctx);
+        self.event(ctx, EventKind::FileStateRemove, |_, raise| {
+            raise(&Event::FileStateRemove { f: &f });
+        });
+    }
+
+    /// Unique as the connection's id is; `F` where that has `C`, as in Zeek.
+    fn file_id(&mut self, c: &ConnId, is_orig: bool) -> String {
+        let mut h = DefaultHasher::new();
+        (c.uid, is_orig).hash(&mut h);
+        self.files += 1;
+        Uid::new(h.finish(), self.files).to_string().replacen('C', "F", 1)
+    }
+
+    /// A certificate chain, leaf first.
+    pub(super) fn certificates(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, chain: &[&[u8]]) {
+        let is_client = self.is_client(is_orig);
+        for (i, der) in chain.iter().enumerate() {
+            if der.is_empty() {
+                ctx.out.weird("zero_length_certificate", "");
+                continue;
+            }
+            if i >= MAX_CERTS {
+                return self.give_up(ctx, "tls_too_many_certificates", &chain.len().to_string());
+            }
+            let mime = match i {
+                0 => "application/x-x509-user-cert",
+                _ => "application/x-x509-ca-cert",
+            };
+            let cert = self.look_up(ctx, der);
+            self.file(ctx, is_client, mime, der, |s, _| {
+                // A certificate before any other sign of TLS belongs to no row, as in Zeek.
+                if let Some(info) = &mut s.info {
+                    info.certificate(is_client, cert.clone());
+                }
+            });
+            if let Some(cert) = cert {
+                self.log_certificate(ctx, cert, i == 0, is_client);
+            }
+        }
+    }
+
+    fn look_up(&mut self, ctx: &mut Ctx<'_>, der: &[u8]) -> Option<Arc<Certificate>> {
+        let cert = self.certs.lock().ok()?.get(der);
+        if cert.is_none() {
+            ctx.out.weird("x509_cert_parse_error", "");
+        }
+        cert
+    }
+
+    fn log_certificate(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        cert: Arc<Certificate>,
+        host_cert: bool,
+        client_cert: bool,
+    ) {
+        let new = match self.certs.lock() {
+            Ok(mut certs) => certs.is_new(&cert, host_cert, client_cert, ctx.ts),
+            Err(_) => false,
+        };
+        if new {
+            ctx.out.log(&X509Row {
+                ts: ctx.ts,
+                cert,
+                host_cert,
+                client_cert,
+            });
+        }
+    }
+
+    /// A stapled OCSP response.
+    pub(super) fn stapled_ocsp(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, response: &[u8]) {
+        let is_orig = self.is_client(is_orig);
+        self.file(ctx, false, "application/ocsp-response", response, |s, ctx| {
+            s.event(ctx, EventKind::SslStapledOcsp, |c, raise| {
+                raise(&Event::SslStapledOcsp { c, is_orig, response });
+            });
+        });
+    }
+}
+
+/// Text off the wire: UTF-8 as it is, anything else and control characters as `\xNN`, as Zeek writes it.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(s) if !s.chars().any(char::is_control) => Cow::Borrowed(s),
+        utf8 => {
+            let keep_high = utf8.is_ok();
+            let mut out = Vec::with_capacity(bytes.len() + 16);
+            for &b in bytes {
+                if (0x20..0x7f).contains(&b) || (keep_high && b >= 0x80) {
+                    out.push(b);
+                } else {
+                    out.extend_from_slice(format!("\\x{b:02x}").as_bytes());
+                }
+            }
+            Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! TLS's record layer on a byte stream, with SSLv2's.
+
+use super::content;
+use super::handshake::Messages;
+use super::info::session_id;
+use super::names;
+use super::reader::{Parsed, Reader};
+use super::session::Session;
+use crate::analyzer::Ctx;
+use crate::analyzer::x509::SharedCerts;
+use crate::event::{AnalyzerTag, EventKind};
+
+/// A record's header, bytes. SSLv2's is shorter, but its message's first three bytes say what it is.
+const HEADER: usize = 5;
+
+/// Alerts read of one record (Zeek's `SSL::max_alerts_per_record`).
+const MAX_ALERTS: usize = 10;
+
+/// Where a direction stands in its records.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Header,
+    /// In the body of a record, `left` bytes before its end. Bodies that nobody reads are not `kept`.
+    Body {
+        head: Head,
+        left: usize,
+        kept: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    content_type: u16,
+    /// As on the wire, 0 for SSLv2.
+    version: u16,
+    /// Body, bytes.
+    length: usize,
+    /// The header's last two bytes: SSLv2 has a part of its message there.
+    tail: [u8; 2],
+}
+
+/// One direction.
+#[derive(Debug)]
+struct Half {
+    at: At,
+    /// What has come of a header, or of a body that is kept.
+    partial: Vec<u8>,
+    messages: Messages,
+}
+
+impl Half {
+    fn new() -> Half {
+        Half {
+            at: At::Header,
+            partial: Vec::new(),
+            messages: Messages::default(),
+        }
+    }
+}
+
+/// The TLS analyzer of one TCP connection.
+#[derive(Debug)]
+pub struct Tls {
+    s: Session,
+    /// Originator's, responder's.
+    halves: [Half; 2],
+    /// Version of the first record seen, 0 before it. With SSLv2 it stays that way.
+    layer: u16,
+    /// Whether anybody wants what comes after the handshake.
+    bulk_wanted: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls::new()
+    }
+}
+
+impl Tls {
+    /// With certificates of its own: every one is new to x509.log.
+    pub fn new() -> Tls {
+        Tls::with_certs(&SharedCerts::default())
+    }
+
+    /// With certificates shared between connections, so that each is parsed and logged once.
+    pub fn with_certs(certs: &SharedCerts) -> Tls {
+        Tls {
+            s: Session::new(AnalyzerTag::Ssl, certs.clone()),
+            halves: [Half::new(), Half::new()],
+            layer: 0,
+            bulk_wanted: true,
+        }
+    }
+
+    /// Bytes in order. Not to be called for connections whose start was not seen (Zeek's `IsPartial`).
+    pub fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        if self.s.ended {
+            return;
+        }
+        self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
+        self.s.bytes += bytes.len() as u64;
+        let mut data = bytes;
+        while !self.s.ended && self.step(is_orig, &mut data, ctx) {}
+        if self.s.ended {
+            self.halves = [Half::new(), Half::new()];
+        }
+    }
+
+    /// `len` bytes will never come: neither direction can be followed any further, as in Zeek.
+    pub fn gap(&mut self, _is_orig: bool, _len: u64, _ctx: &mut Ctx<'_>) {
+        self.s.ended = true;
+        self.halves = [Half::new(), Half::new()];
+    }
+
+    /// The connection is removed.
+    pub fn end(&mut self, ctx: &mut Ctx<'_>) {
+        self.s.ended = true;
+        self.s.write_row(ctx);
+    }
+
+    /// Originator and responder change places.
+    pub fn flip(&mut self) {
+        self.s.swap_roles();
+        self.halves.swap(0, 1);
+    }
+
+    /// Whether more payload of this direction could teach anything to anybody.
+    pub fn wants_more(&self, _is_orig: bool) -> bool {
+        !self.s.ended && (self.bulk_wanted || !self.s.is_established())
+    }
+
+    /// Takes one header or one body, or what there is of it. False when more bytes are needed.
+    fn step(&mut self, is_orig: bool, data: &mut &[u8], ctx: &mut Ctx<'_>) -> bool {
+        let half = &mut self.halves[usize::from(!is_orig)];
+        match half.at {
+            At::Header => {
+                let n = (HEADER - half.partial.len()).min(data.len());
+                let (part, rest) = data.split_at(n);
+                half.partial.extend_from_slice(part);
+                *data = rest;
+                let Some(head) = half.partial.first_chunk::<HEADER>().copied() else {
+                    return false;
+                };
+                half.partial.clear();
+                self.header(is_orig, head, ctx);
+            }
+            At::Body {
+                head,
+                left,
+                kept: false,
+            } => {
+                let n = left.min(data.len());
+                *data = &data[n..];
+                if n < left {
+                    let left = left - n;
+                    half.at = At::Body {
+                        head,
+                        left,
+                        kept: false,
+                    };
+                    return false;
+                }
+                half.at = At::Header;
+                self.record(is_orig, head, &[], ctx);
+            }
+            At::Body { head, .. } if half.partial.is_empty() && data.len() >= head.length => {
+                half.at = At::Header;
+                let (body, rest) = data.split_at(head.length);
+                *data = rest;
+                self.record(is_orig, head, body, ctx);
+            }
+            At::Body { head, .. } => {
+                let n = (head.length - half.partial.len()).min(data.len());
+                let (part, rest) = data.split_at(n);
+                half.partial.extend_from_slice(part);
+                *data = rest;
+                if half.partial.len() < head.length {
+                    return false;
+                }
+                half.at = At::Header;
+                let body = std::mem::take(&mut half.partial);
+                self.record(is_orig, head, &body, ctx);
+                // The buffer serves the next record.
+                let half = &mut self.halves[usize::from(!is_orig)];
+                half.partial = body;
+                half.partial.clear();
+            }
+        }
+        true
+    }
+
+    fn header(&mut self, is_orig: bool, raw: [u8; HEADER], ctx: &mut Ctx<'_>) {
+        let Some(layer) = self.layer_of(is_orig, raw, ctx) else {
+            return;
+        };
+        let head = if layer == names::SSLV2 {
+            let after_header = usize::from(raw[0] & 0x7f) << 8 | usize::from(raw[1]);
+            let Some(length) = after_header.checked_sub(3) else {
+                return self.s.violation(ctx, "SSLv2 record too short", true);
+            };
+            Head {
+                content_type: content::V2 + u16::from(raw[2]),
+                version: 0,
+                length,
+                tail: [raw[3], raw[4]],
+            }
+        } else {
+            Head {
+                content_type: raw[0].into(),
+                version: u16::from_be_bytes([raw[1], raw[2]]),
+                length: u16::from_be_bytes([raw[3], raw[4]]).into(),
+                tail: [raw[3], raw[4]],
+            }
+        };
+        if head.length == 0 {
+            return;
+        }
+        // Once encrypted it stays so, and application data is not read in any state: no need to keep those.
+        let kept = head.content_type != content::APPLICATION_DATA && !self.s.is_encrypted(is_orig);
+        self.halves[usize::from(!is_orig)].at = At::Body {
+            head,
+            left: head.length,
+            kept,
+        };
+    }
+
+    /// The version of the record layer, or nothing, and the analysis ends, when this is no record.
+    fn layer_of(&mut self, is_orig: bool, raw: [u8; HEADER], ctx: &mut Ctx<'_>) -> Option<u16> {
+        let version = u16::from_be_bytes([raw[1], raw[2]]);
+        let known = matches!(version, names::SSLV3..=names::TLSV12);
+        let reason = match self.layer {
+            names::SSLV2 => return Some(names::SSLV2),
+            0 if raw[0] & 0x80 != 0 => match self.sslv2_layer(is_orig, raw) {
+                Ok(layer) => return Some(layer),
+                Err(reason) => reason,
+            },
+            0 if !known => format!("Invalid version in TLS connection. Version: {version}"),
+            // The registry's record types, and a few to come.
+            0 if !(20..=30).contains(&raw[0]) => {
+                format!(
+                    "Invalid type in TLS connection. Version: {version}, Type: {}",
+                    raw[0]
+                )
+            }
+            0 => {
+                self.layer = version;
+                return Some(version);
+            }
+            _ if known => return Some(version),
+            _ => format!("Invalid version late in TLS connection. Packet reported version: {version}"),
+        };
+        self.s.violation(ctx, &reason, true);
+        None
+    }
+
+    /// A client's SSLv2 hello may be followed by TLS; a server's may not.
+    fn sslv2_layer(&mut self, is_orig: bool, raw: [u8; HEADER]) -> Result<u16, String> {
+        let version = u16::from_be_bytes([raw[3], raw[4]]);
+        match (raw[2], is_orig) {
+            (1, true) if matches!(version, names::SSLV2 | names::SSLV3..=names::TLSV12) => Ok(names::SSLV2),
+            (1, true) => Err(format!("Invalid version in SSL client hello. Version: {version}")),
+            (4, false) if raw[4] < 2 => {
+                self.layer = names::SSLV2;
+                Ok(names::SSLV2)
+            }
+            _ => Err(format!(
+                "Invalid headers in SSL connection. Head1: {}, head2: {}, head3: {}",
+                raw[1], raw[2], raw[3]
+            )),
+        }
+    }
+
+    /// A whole record; `body` is empty where it is not kept.
+    fn record(&mut self, is_orig: bool, head: Head, body: &[u8], ctx: &mut Ctx<'_>) {
+        let s = &mut self.s;
+        s.record_version = head.version;
+        let before_13 = matches!(s.version, names::SSLV2 | names::SSLV3..=names::TLSV12);
+        if head.content_type == content::APPLICATION_DATA && !before_13 {
+            // TLS 1.3 has no sign of its own for where encryption begins.
+            s.start_encryption(is_orig);
+        }
+        if s.is_encrypted(is_orig) {
+            return s.ciphertext(ctx, is_orig, head.content_type, head.length);
+        }
+        let read = match head.content_type {
+            content::HANDSHAKE => {
+                self.halves[usize::from(!is_orig)]
+                    .messages
+                    .record(s, ctx, is_orig, body);
+                Ok(())
+            }
+            content::V2_ERROR => {
+                s.alert(ctx, is_orig, u64::MAX, u16::from_be_bytes(head.tail));
+                Ok(())
+            }
+            content::V2_CLIENT_HELLO => v2_client_hello(s, ctx, head, body),
+            content::V2_SERVER_HELLO => v2_server_hello(s, ctx, is_orig, body),
+            content::V2_CLIENT_MASTER_KEY => v2_client_master_key(s, ctx, body),
+            _ => s.plain_record(ctx, is_orig, head.content_type, body),
+        };
+        match read {
+            Ok(()) => self.s.plaintext(ctx, head.content_type),
+            Err(short) => self.s.violation(ctx, &short.to_string(), false),
+        }
+    }
+}
+
+impl Session {
+    /// A record in the clear that is neither handshake nor SSLv2.
+    pub(super) fn plain_record(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        is_orig: bool,
+        content_type: u16,
+        body: &[u8],
+    ) -> Parsed<()> {
+        match content_type {
+            content::CHANGE_CIPHER_SPEC => {
+                self.change_cipher_spec(ctx, is_orig);
+                // One byte is all there may be; what follows it would be encrypted already.
+                if body.len() > 1 && self.is_encrypted(is_orig) {
+                    self.ciphertext(ctx, is_orig, content_type, body.len());
+                }
+            }
+            content::ALERT => self.alerts(ctx, is_orig, body)?,
+            content::HEARTBEAT => {
+                let mut r = Reader::new(body);
+                let heartbeat_type = r.u8("Heartbeat:type")?;
+                let payload_length = r.u16("Heartbeat:payload_length")?;
+                self.heartbeat(ctx, is_orig, body.len(), heartbeat_type, payload_length, r.rest());
+            }
+            content::APPLICATION_DATA => {}
+            other => {
+                let from = if is_orig { "originator" } else { "responder" };
+                self.violation(
+                    ctx,
+                    &format!("unknown SSL record type ({other}) from {from}"),
+                    false,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn alerts(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, body: &[u8]) -> Parsed<()> {
+        // TLS 1.3 allows one alert a record (RFC 8446 section 5.1).
+        let most = 2 * if names::is_tls13(self.version) {
+            1
+        } else {
+            MAX_ALERTS
+        };
+        if body.len() > most {
+            ctx.out
+                .weird("SSL_excessive_alerts_in_record", &(body.len() / 2).to_string());
+        }
+        let mut r = Reader::new(&body[..body.len().min(most)]);
+        while !r.is_empty() {
+            let level = r.u8("Alert:level")?;
+            let desc = r.u8("Alert:description")?;
+            self.alert(ctx, is_orig, level.into(), desc.into());
+        }
+        Ok(())
+    }
+}
+
+/// SSLv2's ClientHello, which clients that know more may also send; its first five bytes are the header.
+fn v2_client_hello(s: &mut Session, ctx: &mut Ctx<'_>, head: Head, body: &[u8]) -> Parsed<()> {
+    let mut r = Reader::new(body);
+    let ciphers = r.u16("V2ClientHello:csuit_len")?;
+    let id = r.u16("V2ClientHello:session_len")?;
+    let challenge = r.u16("V2ClientHello:chal_len")?;
+    let ciphers = u24s(r.take("V2ClientHello:ciphers", ciphers.into())?);
+    let id = session_id(r.take("V2ClientHello:session_id", id.into())?);
+    let challenge = r.take("V2ClientHello:challenge", challenge.into())?;
+    s.client_hello(ctx, u16::from_be_bytes(head.tail), 0, challenge, id, &ciphers);
+    let full = s.info(ctx).letter(true, 'c');
+    s.history_limit(ctx, full);
+    Ok(())
+}
+
+fn v2_server_hello(s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, body: &[u8]) -> Parsed<()> {
+    let mut r = Reader::new(body);
+    let version = r.u16("V2ServerHello:server_version")?;
+    let cert = r.u16("V2ServerHello:cert_len")?;
+    let ciphers = r.u16("V2ServerHello:ciphers_len")?;
+    let conn_id = r.u16("V2ServerHello:conn_id_len")?;
+    let cert = r.take("V2ServerHello:cert_data", cert.into())?;
+    let ciphers = u24s(r.take("V2ServerHello:ciphers", ciphers.into())?);
+    let conn_id = r.take("V2ServerHello:conn_id_data", conn_id.into())?;
+    if version != names::SSLV2 {
+        let reason = format!("Invalid version in SSL server hello. Version: {version}");
+        s.violation(ctx, &reason, true);
+        return Ok(());
+    }
+    let cipher = ciphers.first().copied().unwrap_or(0) as u32;
+    s.server_hello(ctx, version, conn_id, session_id(&[]), cipher, 0);
+    let full = s.info(ctx).letter(false, 's');
+    s.history_limit(ctx, full);
+    s.certificates(ctx, is_orig, &[cert]);
+    Ok(())
+}
+
+/// With the client's key everything is encrypted, in both directions.
+fn v2_client_master_key(s: &mut Session, ctx: &mut Ctx<'_>, body: &[u8]) -> Parsed<()> {
+    let mut r = Reader::new(body);
+    r.u8("V2ClientMasterKey:cipher_kind_8")?;
+    let lengths = [(); 3].map(|()| r.u16("V2ClientMasterKey:length"));
+    for n in lengths {
+        r.take("V2ClientMasterKey:data", n?.into())?;
+    }
+    s.start_encryption(true);
+    s.start_encryption(false);
+    s.establish(ctx);
+    Ok(())
+}
+
+/// Three-byte cipher kinds.
+fn u24s(list: &[u8]) -> Vec<u64> {
+    let kind = |b: &[u8]| u64::from(b[0]) << 16 | u64::from(b[1]) << 8 | u64::from(b[2]);
+    list.chunks_exact(3).map(kind).collect()
+}

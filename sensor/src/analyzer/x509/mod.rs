@@ -1,0 +1,14 @@
+//! X.509 certificates as x509.log shows them, and what connections share of them.
+//!
+//! Knows nothing of TLS: a certificate comes in as DER, from whatever carried it.
+
+mod cache;
+mod cert;
+mod host;
+mod log;
+mod name;
+mod oid;
+
+pub use cache::{CertCache, SharedCerts};
+pub use cert::Certificate;
+pub use log::X509Row;
