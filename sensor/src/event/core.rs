@@ -12,10 +12,10 @@ macro_rules! core_events {
     AnonymizationMapping "anonymization_mapping" core not_yet (orig "orig": addr, mapped "mapped": addr);
 
     /// The sensor ends: input read to its end, or stopped by a signal.
-    BroDone "bro_done" core raised ();
+    BroDone "bro_done" core not_yet ();
 
     /// The sensor starts; no packet has been seen yet.
-    BroInit "bro_init" core raised ();
+    BroInit "bro_init" core not_yet ();
 
     /// A policy script was loaded.
     /// `path`: the script's full path; `level`: how deep it is nested, 0 at the top.
@@ -23,7 +23,7 @@ macro_rules! core_events {
 
     /// A TCP connection's state goes away; figures of both endpoints.
     /// `os`: the originator's; `rs`: the responder's.
-    ConnStats "conn_stats" core raised (c "c": connection, os "os": endpoint_stats, rs "rs": endpoint_stats);
+    ConnStats "conn_stats" core not_yet (c "c": connection, os "os": endpoint_stats, rs "rs": endpoint_stats);
 
     /// Something unexpected within one connection.
     /// `name`: which weird it is; `addl`: more about it, may be empty.
@@ -35,24 +35,24 @@ macro_rules! core_events {
 
     /// A direction of an IPv6 connection uses another flow label than before.
     /// `is_orig`: its direction; `old_label`, `new_label`: 20-bit labels.
-    ConnectionFlowLabelChanged "connection_flow_label_changed" core raised
+    ConnectionFlowLabelChanged "connection_flow_label_changed" core not_yet
         (c "c": connection, is_orig "is_orig": bool, old_label "old_label": count, new_label "new_label": count);
 
     /// A new connection has the addresses and ports of one still being tracked.
-    ConnectionReused "connection_reused" core raised (c "c": connection);
+    ConnectionReused "connection_reused" core not_yet (c "c": connection);
 
     /// A connection's state is about to be removed; once for every connection, UDP and ICMP included.
-    ConnectionStateRemove "connection_state_remove" core raised (c "c": connection);
+    ConnectionStateRemove "connection_state_remove" core not_yet (c "c": connection);
 
     /// A connection is still there after another status interval.
-    ConnectionStatusUpdate "connection_status_update" core raised (c "c": connection);
+    ConnectionStatusUpdate "connection_status_update" core not_yet (c "c": connection);
 
     /// A TCP connection expired with one side closed or never active.
-    ConnectionTimeout "connection_timeout" core raised (c "c": connection);
+    ConnectionTimeout "connection_timeout" core not_yet (c "c": connection);
 
     /// A piece of a TCP stream was acknowledged but never seen.
     /// `is_orig`: its direction; `seq`: where the gap starts, relative; `length`: bytes.
-    ContentGap "content_gap" core raised
+    ContentGap "content_gap" core not_yet
         (c "c": connection, is_orig "is_orig": bool, seq "seq": count, length "length": count);
 
     /// A lookup of the sensor's own gave other addresses than before.
@@ -78,14 +78,14 @@ macro_rules! core_events {
 
     /// A packet whose payload is encrypted by IPsec ESP.
     /// `p`: its headers.
-    EspPacket "esp_packet" core raised (p "p": pkt_hdr);
+    EspPacket "esp_packet" core not_yet (p "p": pkt_hdr);
 
     /// The events queued so far are about to be handed out.
-    EventQueueFlushPoint "event_queue_flush_point" core raised ();
+    EventQueueFlushPoint "event_queue_flush_point" core not_yet ();
 
     /// A piece of a file is missing.
     /// `f`: the file; `offset`: where, bytes from its start; `len`: bytes.
-    FileGap "file_gap" core raised (f "f": fa_file, offset "offset": count, len "len": count);
+    FileGap "file_gap" core not_yet (f "f": fa_file, offset "offset": count, len "len": count);
 
     /// Analysis of a file begins.
     /// `f`: the file.
@@ -102,7 +102,7 @@ macro_rules! core_events {
 
     /// A file's reassembly ran out of space and skipped a piece.
     /// `f`: the file; `offset`: where, bytes from its start; `skipped`: bytes.
-    FileReassemblyOverflow "file_reassembly_overflow" core raised
+    FileReassemblyOverflow "file_reassembly_overflow" core not_yet
         (f "f": fa_file, offset "offset": count, skipped "skipped": count);
 
     /// A file's beginning has been looked at.
@@ -115,7 +115,7 @@ macro_rules! core_events {
 
     /// Nothing was heard of a file for too long.
     /// `f`: the file.
-    FileTimeout "file_timeout" core raised (f "f": fa_file);
+    FileTimeout "file_timeout" core not_yet (f "f": fa_file);
 
     /// All state asked for was sent to a peer.
     /// `p`: the peer.
@@ -134,7 +134,7 @@ macro_rules! core_events {
 
     /// An IPv6 packet with extension headers.
     /// `p`: its headers.
-    Ipv6ExtHeaders "ipv6_ext_headers" core raised (c "c": connection, p "p": pkt_hdr);
+    Ipv6ExtHeaders "ipv6_ext_headers" core not_yet (c "c": connection, p "p": pkt_hdr);
 
     /// A Kazaa signature matched (deprecated in the seeds).
     KazaaSignatureFound "kazaa_signature_found" core not_yet (c "c": connection);
@@ -145,7 +145,7 @@ macro_rules! core_events {
 
     /// A packet with a Mobile IPv6 mobility header (RFC 6275).
     /// `p`: its headers.
-    MobileIpv6Message "mobile_ipv6_message" core raised (p "p": pkt_hdr);
+    MobileIpv6Message "mobile_ipv6_message" core not_yet (p "p": pkt_hdr);
 
     /// A Napster signature matched (deprecated in the seeds).
     NapsterSignatureFound "napster_signature_found" core not_yet (c "c": connection);
@@ -155,7 +155,7 @@ macro_rules! core_events {
     NetWeird "net_weird" core raised (name "name": text);
 
     /// A connection's first packet, of any transport.
-    NewConnection "new_connection" core raised (c "c": connection);
+    NewConnection "new_connection" core not_yet (c "c": connection);
 
     /// Any other event is raised.
     /// `name`: its name; `params`: its arguments.
@@ -163,11 +163,11 @@ macro_rules! core_events {
 
     /// A packet of a connection; needs every packet.
     /// `p`: its headers.
-    NewPacket "new_packet" core raised (c "c": connection, p "p": pkt_hdr);
+    NewPacket "new_packet" core not_yet (c "c": connection, p "p": pkt_hdr);
 
     /// A packet with transport payload; needs every packet.
     /// `contents`: the payload as captured.
-    PacketContents "packet_contents" core raised (c "c": connection, contents "contents": bytes);
+    PacketContents "packet_contents" core not_yet (c "c": connection, contents "contents": bytes);
 
     /// A script prints (deprecated in the seeds).
     /// `f`: where to; `s`: the text.
@@ -179,17 +179,17 @@ macro_rules! core_events {
 
     /// An analyzer is sure that a connection speaks its protocol.
     /// `atype`: the analyzer; `aid`: its number, unique in the run.
-    ProtocolConfirmation "protocol_confirmation" core raised
+    ProtocolConfirmation "protocol_confirmation" core not_yet
         (c "c": connection, atype "atype": tag, aid "aid": count);
 
     /// An analyzer met what its protocol does not allow.
     /// `atype`: the analyzer; `aid`: its number; `reason`: what is wrong.
-    ProtocolViolation "protocol_violation" core raised
+    ProtocolViolation "protocol_violation" core not_yet
         (c "c": connection, atype "atype": tag, aid "aid": count, reason "reason": text);
 
     /// A frame with a valid link-layer header, IP or not; needs every frame.
     /// `p`: its headers.
-    RawPacket "raw_packet" core raised (p "p": raw_pkt_hdr);
+    RawPacket "raw_packet" core not_yet (p "p": raw_pkt_hdr);
 
     /// A peer sent a capture filter.
     /// `p`: the peer; `filter`: the filter's text.
@@ -241,19 +241,19 @@ macro_rules! core_events {
 
     /// The sensor reports an error.
     /// `t`: when; `msg`: the text; `location`: where, may be empty.
-    ReporterError "reporter_error" core raised (t "t": time, msg "msg": text, location "location": text);
+    ReporterError "reporter_error" core not_yet (t "t": time, msg "msg": text, location "location": text);
 
     /// The sensor reports something worth knowing.
     /// `t`: when; `msg`: the text; `location`: where, may be empty.
-    ReporterInfo "reporter_info" core raised (t "t": time, msg "msg": text, location "location": text);
+    ReporterInfo "reporter_info" core not_yet (t "t": time, msg "msg": text, location "location": text);
 
     /// The sensor warns.
     /// `t`: when; `msg`: the text; `location`: where, may be empty.
-    ReporterWarning "reporter_warning" core raised (t "t": time, msg "msg": text, location "location": text);
+    ReporterWarning "reporter_warning" core not_yet (t "t": time, msg "msg": text, location "location": text);
 
     /// A retransmission says something else than the first time.
     /// `t1`: the first content; `t2`: the new one; `tcp_flags`: letters of S F R A P, may be empty.
-    RexmitInconsistency "rexmit_inconsistency" core raised
+    RexmitInconsistency "rexmit_inconsistency" core not_yet
         (c "c": connection, t1 "t1": bytes, t2 "t2": bytes, tcp_flags "tcp_flags": text);
 
     /// A root backdoor's signature matched (deprecated in the seeds).
@@ -269,7 +269,7 @@ macro_rules! core_events {
 
     /// A connection came that an analyzer had been waiting for.
     /// `a`: the analyzer.
-    ScheduledAnalyzerApplied "scheduled_analyzer_applied" core raised (c "c": connection, a "a": tag);
+    ScheduledAnalyzerApplied "scheduled_analyzer_applied" core not_yet (c "c": connection, a "a": tag);
 
     /// A signature matched.
     /// `state`: which and where; `msg`: its message; `data`: the last bytes of the match.
@@ -291,9 +291,9 @@ macro_rules! core_events {
 
     /// A connection's encapsulation is not what it was.
     /// `e`: the new one, outermost layer first.
-    TunnelChanged "tunnel_changed" core raised (c "c": connection, e "e": encap);
+    TunnelChanged "tunnel_changed" core not_yet (c "c": connection, e "e": encap);
 
     /// A UDP session of a protocol the sensor knows is over.
-    UdpSessionDone "udp_session_done" core raised (u "u": connection);
+    UdpSessionDone "udp_session_done" core not_yet (u "u": connection);
     } };
 }

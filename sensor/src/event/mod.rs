@@ -67,4 +67,6 @@ impl Event<'_> {
 }
 
 #[cfg(test)]
+mod doc;
+#[cfg(test)]
 mod tests;
