@@ -246,6 +246,38 @@ fn a_full_table() {
     assert!(soft.counts().conserved());
 }
 
+/// With SENSOR_TRACES naming a directory of captures: every frame of every one goes through, the sums
+/// hold, and both policies come to the same totals.
+#[test]
+fn captures_of_a_directory() {
+    let Some(dir) = std::env::var_os("SENSOR_TRACES") else {
+        return;
+    };
+    let mut dirs = vec![std::path::PathBuf::from(dir)];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            let Ok(mut capture) = crate::packet::Capture::open(&path) else {
+                continue;
+            };
+            let (mut all, mut few) = (with_policy(ALL_PACKETS), with_policy(PAYLOAD));
+            let (mut a, mut b) = (Log::default(), Log::default());
+            while let Some(Ok(f)) = capture.next() {
+                let _ = all.frame(&f, &mut a);
+                let _ = few.frame(&f, &mut b);
+                assert!(all.counts().conserved() && few.counts().conserved(), "{path:?}");
+            }
+            for (h, _) in &a.records {
+                assert_eq!(all.flows.get(h.key()), few.flows.get(h.key()), "{path:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     /// Both sums hold after every frame, whatever the frames; totals do not depend on the policy.
     #[test]
