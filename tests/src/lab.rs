@@ -59,6 +59,9 @@ pub struct LabOptions {
     pub mtu: u32,
     /// Segmentation offload at the two ends. Off: one frame on a veth is one packet on a wire.
     pub offload: bool,
+    /// The middle's two interfaces are of a kind (macvlan) whose driver knows no XDP, so that the
+    /// kernel runs it in generic mode.
+    pub generic: bool,
 }
 
 impl Default for LabOptions {
@@ -66,6 +69,7 @@ impl Default for LabOptions {
         LabOptions {
             mtu: 1500,
             offload: false,
+            generic: false,
         }
     }
 }
@@ -76,16 +80,22 @@ pub struct Lab {
     pub client: Namespace,
     pub middle: Namespace,
     pub server: Namespace,
+    generic: bool,
 }
 
 impl Lab {
     /// Builds one; it carries traffic when this returns.
     pub fn new(options: LabOptions) -> Result<Self> {
-        let LabOptions { mtu, offload } = options;
+        let LabOptions {
+            mtu,
+            offload,
+            generic,
+        } = options;
         let lab = Lab {
             client: Namespace::new("client")?,
             middle: Namespace::new("middle")?,
             server: Namespace::new("server")?,
+            generic,
         };
         for which in ["all", "default"] {
             lab.middle
@@ -106,14 +116,22 @@ impl Lab {
             "link add m0 mtu {mtu} type veth peer name c0 mtu {mtu} address {} netns {client}
              link add m1 mtu {mtu} type veth peer name s0 mtu {mtu} address {} netns {server}
              link add br0 mtu {mtu} type bridge stp_state 0 mcast_snooping 0 forward_delay 0
-             link set m0 master br0
-             link set m1 master br0
              link set m0 up
              link set m1 up
              link set br0 up",
             mac(CLIENT_MAC),
             mac(SERVER_MAC)
         ))?;
+        if generic {
+            lab.middle
+                .ip("link add link m0 name g0 type macvlan mode passthru
+                 link add link m1 name g1 type macvlan mode passthru
+                 link set g0 up
+                 link set g1 up")?;
+        }
+        let [a, b] = lab.taps();
+        lab.middle
+            .ip(&format!("link set {a} master br0\nlink set {b} master br0"))?;
         end(&lab.client, "c0", 1, 2, SERVER_MAC)?;
         end(&lab.server, "s0", 2, 1, CLIENT_MAC)?;
         lab.client.ip(&format!(
@@ -131,6 +149,19 @@ impl Lab {
             })??;
         }
         Ok(lab)
+    }
+
+    /// The middle's interfaces: the first receives what the client sends, the second what the server
+    /// sends.
+    pub fn taps(&self) -> [&'static str; 2] {
+        if self.generic { ["g0", "g1"] } else { ["m0", "m1"] }
+    }
+
+    /// Packets that the two taps have received so far.
+    pub fn tapped(&self) -> Result<[u64; 2]> {
+        let taps = self.taps();
+        self.middle
+            .run(|| anyhow::Ok([link::stats(taps[0])?.rx_packets, link::stats(taps[1])?.rx_packets]))?
     }
 }
 

@@ -29,3 +29,10 @@ pub fn root_or_say_so(test: &str) -> bool {
     }
     is_root()
 }
+
+/// Held by a test that runs a lab: one at a time, so that they do not take each other's CPU and time.
+pub fn one_at_a_time() -> std::sync::MutexGuard<'static, ()> {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    // A test that failed holding it does not matter to the next.
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -104,3 +104,57 @@ pub fn set_offloads(ifname: &str, on: bool) -> Result<()> {
     }
     Ok(())
 }
+
+/// A TCX hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Tcx {
+    // enum bpf_attach_type, linux/bpf.h
+    Ingress = 46,
+    Egress = 47,
+}
+
+/// The head of `union bpf_attr` for BPF_PROG_QUERY (linux/bpf.h).
+#[repr(C, align(8))]
+#[derive(Default)]
+struct ProgQuery {
+    target_ifindex: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    pad: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
+}
+
+/// How many programs hang at a TCX hook of the interface; none where the kernel knows no TCX.
+pub fn tcx_programs(ifname: &str, at: Tcx) -> Result<u32> {
+    const BPF_PROG_QUERY: libc::c_long = 16;
+    let mut attr = ProgQuery {
+        target_ifindex: index(ifname)?,
+        attach_type: at as u32,
+        ..Default::default()
+    };
+    // SAFETY: the attribute lives through the call, with its true size; no array is asked for.
+    let rc = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_QUERY,
+            &raw mut attr,
+            std::mem::size_of::<ProgQuery>(),
+        )
+    };
+    if rc < 0 {
+        let e = std::io::Error::last_os_error();
+        return match e.raw_os_error() {
+            // No such hook, or nothing at it.
+            Some(libc::EINVAL | libc::ENOENT) => Ok(0),
+            _ => Err(e).context("BPF_PROG_QUERY"),
+        };
+    }
+    Ok(attr.prog_cnt)
+}

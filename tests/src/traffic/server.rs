@@ -55,7 +55,7 @@ impl Server {
             certificate,
         };
         for (port, handler) in SERVICES {
-            server.listen(ns, port, move |stream, shared| handler(stream, shared))?;
+            server.listen(ns, port, handler)?;
         }
         server.listen(ns, port::TLS, move |stream, _| {
             tls::serve(stream, config.clone()).map_err(std::io::Error::other)

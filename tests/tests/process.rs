@@ -1,0 +1,117 @@
+//! The sensor as a process: how it refuses to start, and what is left when it ends.
+
+use std::process::Command;
+
+use sensor_tests::sensor::{TempDir, binary, run_args};
+use sensor_tests::{Lab, LabOptions, Sensor, link, one_at_a_time, root_or_say_so};
+
+/// Runs it to its end, which is to come at once: exit status and standard error.
+fn run_to_end(mut command: Command) -> (Option<i32>, String) {
+    let out = command.output().expect("a process");
+    (
+        out.status.code(),
+        String::from_utf8_lossy(&out.stderr).trim().to_owned(),
+    )
+}
+
+/// Whether anything is attached to the interface, in words of `ip` and of the kernel.
+fn attached(lab: &Lab, ifname: &'static str) -> Vec<String> {
+    let mut found = Vec::new();
+    let out = Command::new("ip")
+        .args(["-n", lab.middle.name(), "-d", "link", "show", "dev", ifname])
+        .output()
+        .expect("ip");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    if text.contains("xdp") {
+        found.push(text);
+    }
+    for direction in [link::Tcx::Ingress, link::Tcx::Egress] {
+        let n = lab
+            .middle
+            .run(move || link::tcx_programs(ifname, direction))
+            .unwrap()
+            .unwrap();
+        if n > 0 {
+            found.push(format!("{n} programs on TCX {direction:?}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn nothing_stays_attached() {
+    if !root_or_say_so("nothing_stays_attached") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGKILL] {
+        let logs = TempDir::new().unwrap();
+        let sensor = Sensor::start(&lab.middle, &["m0"], logs.path(), &[]).expect("a sensor");
+        assert!(
+            attached(&lab, "m0").len() >= 2,
+            "XDP and TCX: {:?}",
+            attached(&lab, "m0")
+        );
+        let done = sensor.end_by(signal).unwrap();
+        if signal != libc::SIGKILL {
+            assert!(done.status.success(), "{done:?}");
+        }
+        // The kernel frees a killed process's links behind its back.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        while !attached(&lab, "m0").is_empty() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert_eq!(
+            attached(&lab, "m0"),
+            Vec::<String>::new(),
+            "after signal {signal}"
+        );
+    }
+}
+
+#[test]
+fn refusals_are_one_clear_line() {
+    if !root_or_say_so("refusals_are_one_clear_line") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let logs = TempDir::new().unwrap();
+    let binary = binary().unwrap();
+    let run = |iface: &str| {
+        let mut c = lab.middle.command(&binary);
+        c.args(run_args(&[iface], logs.path()));
+        run_to_end(c)
+    };
+
+    let (code, said) = run("nosuch0");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("nosuch0") && said.lines().count() == 1, "{said}");
+
+    // Somebody else's program: it does not matter that it is another sensor's.
+    let first = Sensor::start(&lab.middle, &["m0"], logs.path(), &[]).expect("a sensor");
+    let (code, said) = run("m0");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("m0") && said.contains("XDP"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    first.stop().unwrap();
+
+    // Root in name only.
+    let mut c = lab.middle.command("setpriv");
+    c.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(&binary);
+    c.args(run_args(&["m0"], logs.path()));
+    let (code, said) = run_to_end(c);
+    assert_eq!(code, Some(2), "{said}");
+    for capability in ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"] {
+        assert!(said.contains(capability), "{said}");
+    }
+    assert_eq!(said.lines().count(), 1, "{said}");
+
+    let mut c = lab.middle.command(&binary);
+    c.args(run_args(&["m0"], std::path::Path::new("/proc/no/logs/here")));
+    let (code, said) = run_to_end(c);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("/proc/no/logs/here"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
