@@ -1,6 +1,6 @@
 //! DTLS's record layer (RFC 6347, RFC 9147): one or more records a datagram, handshake messages in fragments.
 
-use super::handshake::{MAX_MESSAGE, too_long};
+use super::handshake::{fits, too_long};
 use super::reader::{Parsed, Reader};
 use super::session::Session;
 use super::{content, names};
@@ -77,8 +77,10 @@ impl Dtls {
 
     /// One UDP payload.
     pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        if !self.s.begin(ctx, bytes.len()) {
+            return;
+        }
         self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
-        self.s.bytes += bytes.len() as u64;
         // STUN shares the port with WebRTC's DTLS: its magic cookie.
         if bytes.len() > 20 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42] {
             return;
@@ -86,7 +88,7 @@ impl Dtls {
         let mut r = Reader::new(bytes);
         while !self.s.ended && !r.is_empty() {
             if let Err(short) = self.record(is_orig, &mut r, ctx) {
-                return self.s.violation(ctx, &short.to_string(), false);
+                return self.s.violation(ctx, &short.to_string());
             }
         }
     }
@@ -170,7 +172,7 @@ impl Dtls {
             if self.reported_errors <= MAX_REPORTED_ERRORS {
                 let reason =
                     format!("Invalid version in DTLS connection. Packet reported version: {version}");
-                self.s.violation(ctx, &reason, false);
+                self.s.violation(ctx, &reason);
             }
         }
         if self.version_errors > MAX_VERSION_ERRORS {
@@ -187,18 +189,20 @@ impl Dtls {
             let message_seq = r.u16("Handshake:message_seq")?;
             let offset = r.u24("Handshake:fragment_offset")? as usize;
             let fragment_length = r.u24("Handshake:fragment_length")? as usize;
-            if length > MAX_MESSAGE {
+            if !fits(msg_type, length) {
                 too_long(&mut self.s, ctx, length);
                 return Ok(());
             }
             if fragment_length > r.len() {
                 let reason = "DTLS handshake record length does not match packet length";
-                self.s.violation(ctx, reason, false);
+                self.s.violation(ctx, reason);
                 return Ok(());
             }
             let data = r.take("Handshake:data", fragment_length)?;
             if offset == 0 && fragment_length == length {
-                self.s.handshake(ctx, is_orig, msg_type, data);
+                if !self.s.handshake(ctx, is_orig, msg_type, data) {
+                    return Ok(());
+                }
                 continue;
             }
             let fragment = Fragment {
@@ -208,9 +212,11 @@ impl Dtls {
                 data,
             };
             match self.fragment(is_orig, number, &fragment) {
-                Ok(Some(message)) => self.s.handshake(ctx, is_orig, msg_type, &message),
+                Ok(Some(message)) => {
+                    self.s.handshake(ctx, is_orig, msg_type, &message);
+                }
                 Ok(None) => {}
-                Err(reason) => self.s.violation(ctx, reason, false),
+                Err(reason) => self.s.violation(ctx, reason),
             }
         }
         Ok(())

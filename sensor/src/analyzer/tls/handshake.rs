@@ -10,8 +10,12 @@ use super::{ext, hs};
 use crate::analyzer::Ctx;
 use crate::event::{Event, EventKind};
 
-/// Longest message read, bytes after its header. Chains of real servers stay far below.
+/// Longest message read but for certificates, bytes after its header. Real ones stay far below.
 pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// Longest Certificate message read: chains with thousands of names exist. Memory follows what came, not what
+/// the header claims.
+pub const MAX_CERTIFICATE_MESSAGE: usize = 512 * 1024;
 
 /// Type and three bytes of length.
 const HEADER: usize = 4;
@@ -32,7 +36,9 @@ impl Messages {
                     Size::Message(n) => {
                         let (msg, rest) = data.split_at(n);
                         data = rest;
-                        s.message(ctx, is_orig, msg);
+                        if !s.message(ctx, is_orig, msg) {
+                            return;
+                        }
                     }
                     Size::Short => {
                         self.partial.extend_from_slice(data);
@@ -46,7 +52,9 @@ impl Messages {
                 Size::TooLong(n) => return too_long(s, ctx, n),
                 Size::Message(n) => {
                     let msg = std::mem::take(&mut self.partial);
-                    s.message(ctx, is_orig, &msg[..n]);
+                    if !s.message(ctx, is_orig, &msg[..n]) {
+                        return;
+                    }
                     continue;
                 }
                 Size::Short if self.partial.len() < HEADER => HEADER,
@@ -77,9 +85,19 @@ fn length(msg: &[u8]) -> usize {
     }
 }
 
+/// Whether a message of `msg_type` may be `length` bytes long.
+pub(super) fn fits(msg_type: u8, length: usize) -> bool {
+    length
+        <= if msg_type == hs::CERTIFICATE {
+            MAX_CERTIFICATE_MESSAGE
+        } else {
+            MAX_MESSAGE
+        }
+}
+
 fn whole(data: &[u8]) -> Size {
     let n = length(data);
-    if n > MAX_MESSAGE {
+    if !fits(data.first().copied().unwrap_or(0), n) {
         Size::TooLong(n)
     } else if data.len() < HEADER || data.len() - HEADER < n {
         Size::Short
@@ -93,17 +111,20 @@ pub(super) fn too_long(s: &mut Session, ctx: &mut Ctx<'_>, n: usize) {
 }
 
 impl Session {
-    /// One whole message with its four-byte header.
-    fn message(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg: &[u8]) {
-        if let Some((header, body)) = msg.split_at_checked(HEADER) {
-            self.handshake(ctx, is_orig, header[0], body);
+    /// One whole message with its four-byte header. False when it could not be read, and with it the rest of
+    /// its record.
+    fn message(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg: &[u8]) -> bool {
+        match msg.split_at_checked(HEADER) {
+            Some((header, body)) => self.handshake(ctx, is_orig, header[0], body),
+            None => false,
         }
     }
 
-    /// One whole message.
-    pub(super) fn handshake(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg_type: u8, body: &[u8]) {
+    /// One whole message; false as above.
+    pub(super) fn handshake(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg_type: u8, body: &[u8]) -> bool {
         if let Err(short) = self.body(ctx, is_orig, msg_type, Reader::new(body)) {
-            return self.violation(ctx, &short.to_string(), false);
+            self.violation(ctx, &short.to_string());
+            return false;
         }
         let is_orig = self.is_client(is_orig);
         self.event(ctx, EventKind::SslHandshakeMessage, |c, raise| {
@@ -116,6 +137,7 @@ impl Session {
         });
         let full = self.info(ctx).handshake(is_orig, msg_type);
         self.history_limit(ctx, full);
+        true
     }
 
     fn body(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg_type: u8, mut r: Reader<'_>) -> Parsed<()> {
@@ -158,11 +180,7 @@ impl Session {
             | hs::CERTIFICATE_URL => {}
             other => {
                 let from = if is_orig { "originator" } else { "responder" };
-                self.violation(
-                    ctx,
-                    &format!("unknown handshake message ({other}) from {from}"),
-                    false,
-                );
+                self.violation(ctx, &format!("unknown handshake message ({other}) from {from}"));
             }
         }
         Ok(())

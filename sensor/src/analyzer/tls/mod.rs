@@ -18,7 +18,7 @@ mod tests;
 
 pub use detect::{DTLS_PORTS, Match, SSL_PORTS, looks_like_dtls, looks_like_tls};
 pub use dtls::Dtls;
-pub use handshake::MAX_MESSAGE;
+pub use handshake::{MAX_CERTIFICATE_MESSAGE, MAX_MESSAGE};
 pub use log::SslRow;
 pub use session::MAX_CERTS;
 pub use stream::Tls;

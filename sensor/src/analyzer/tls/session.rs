@@ -10,7 +10,7 @@ use super::info::{Info, SessionId};
 use super::names;
 use crate::analyzer::Ctx;
 use crate::analyzer::x509::{Certificate, SharedCerts, X509Row};
-use crate::event::{AnalyzerTag, ConnId, Event, EventKind, FaFile, FaMetadata, Uid};
+use crate::event::{AnalyzerTag, ConnId, Event, EventKind, FaFile, FaMetadata, Ts, Uid};
 
 /// Certificates read of one message; real chains have five or less.
 pub const MAX_CERTS: usize = 16;
@@ -43,6 +43,8 @@ pub(super) struct Session {
     established: bool,
     /// Nothing more is to be read.
     pub(super) ended: bool,
+    /// When a violation was met that ends the analysis with the packet it is in.
+    failed: Option<Ts>,
     /// Payload bytes seen, both directions.
     pub(super) bytes: u64,
     /// Files seen, for their ids.
@@ -66,6 +68,7 @@ impl Session {
             encrypted: [false; 2],
             established: false,
             ended: false,
+            failed: None,
             bytes: 0,
             files: 0,
         }
@@ -131,11 +134,27 @@ impl Session {
         }
     }
 
-    /// Something TLS does not allow. `fatal`: the bytes that follow cannot be understood.
-    pub(super) fn violation(&mut self, ctx: &mut Ctx<'_>, reason: &str, fatal: bool) {
+    /// Payload came. False when nothing of it is to be read.
+    pub(super) fn begin(&mut self, ctx: &Ctx<'_>, bytes: usize) -> bool {
+        self.ended |= self.failed.is_some_and(|t| t != ctx.ts);
+        self.bytes += bytes as u64;
+        !self.ended
+    }
+
+    /// Something TLS does not allow, but what follows can still be read: the analysis goes on to the end of
+    /// the packet, as Zeek's does.
+    pub(super) fn violation(&mut self, ctx: &mut Ctx<'_>, reason: &str) {
         ctx.out.violation(self.tag, reason);
         self.write_row(ctx);
-        self.ended |= fatal || self.bytes <= IGNORE_VIOLATIONS_AFTER;
+        if self.bytes <= IGNORE_VIOLATIONS_AFTER {
+            self.failed = Some(ctx.ts);
+        }
+    }
+
+    /// What follows cannot be understood.
+    pub(super) fn fatal(&mut self, ctx: &mut Ctx<'_>, reason: &str) {
+        self.violation(ctx, reason);
+        self.ended = true;
     }
 
     /// A bound of ours was reached: analysis ends, the protocol is not called into question.
@@ -177,11 +196,7 @@ impl Session {
         if ok {
             self.confirm(ctx);
         } else {
-            self.violation(
-                ctx,
-                &format!("unsupported client SSL version 0x{version:04x}"),
-                true,
-            );
+            self.fatal(ctx, &format!("unsupported client SSL version 0x{version:04x}"));
         }
         self.event(ctx, EventKind::SslClientHello, |c, raise| {
             raise(&Event::SslClientHello {
@@ -207,11 +222,7 @@ impl Session {
         comp_method: u8,
     ) {
         if !names::version_ok(version) {
-            self.violation(
-                ctx,
-                &format!("unsupported server SSL version 0x{version:04x}"),
-                true,
-            );
+            self.fatal(ctx, &format!("unsupported server SSL version 0x{version:04x}"));
         }
         // SSLv2 has a connection id in this place, and no time in it.
         let secs = match random.first_chunk::<4>() {

@@ -94,11 +94,10 @@ impl Tls {
 
     /// Bytes in order. Not to be called for connections whose start was not seen (Zeek's `IsPartial`).
     pub fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
-        if self.s.ended {
+        if !self.s.begin(ctx, bytes.len()) {
             return;
         }
         self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
-        self.s.bytes += bytes.len() as u64;
         let mut data = bytes;
         while !self.s.ended && self.step(is_orig, &mut data, ctx) {}
         if self.s.ended {
@@ -196,7 +195,7 @@ impl Tls {
         let head = if layer == names::SSLV2 {
             let after_header = usize::from(raw[0] & 0x7f) << 8 | usize::from(raw[1]);
             let Some(length) = after_header.checked_sub(3) else {
-                return self.s.violation(ctx, "SSLv2 record too short", true);
+                return self.s.fatal(ctx, "SSLv2 record too short");
             };
             Head {
                 content_type: content::V2 + u16::from(raw[2]),
@@ -249,7 +248,7 @@ impl Tls {
             _ if known => return Some(version),
             _ => format!("Invalid version late in TLS connection. Packet reported version: {version}"),
         };
-        self.s.violation(ctx, &reason, true);
+        self.s.fatal(ctx, &reason);
         None
     }
 
@@ -300,7 +299,7 @@ impl Tls {
         };
         match read {
             Ok(()) => self.s.plaintext(ctx, head.content_type),
-            Err(short) => self.s.violation(ctx, &short.to_string(), false),
+            Err(short) => self.s.fatal(ctx, &short.to_string()),
         }
     }
 }
@@ -332,11 +331,7 @@ impl Session {
             content::APPLICATION_DATA => {}
             other => {
                 let from = if is_orig { "originator" } else { "responder" };
-                self.violation(
-                    ctx,
-                    &format!("unknown SSL record type ({other}) from {from}"),
-                    false,
-                );
+                self.violation(ctx, &format!("unknown SSL record type ({other}) from {from}"));
             }
         }
         Ok(())
@@ -389,7 +384,7 @@ fn v2_server_hello(s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, body: &[u8
     let conn_id = r.take("V2ServerHello:conn_id_data", conn_id.into())?;
     if version != names::SSLV2 {
         let reason = format!("Invalid version in SSL server hello. Version: {version}");
-        s.violation(ctx, &reason, true);
+        s.fatal(ctx, &reason);
         return Ok(());
     }
     let cipher = ciphers.first().copied().unwrap_or(0) as u32;

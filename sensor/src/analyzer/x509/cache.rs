@@ -17,6 +17,9 @@ const RELOG_AFTER: Ts = 24 * 3600 * 1_000_000_000;
 /// Parsed certificates kept. A few hundred account for nearly all connections of a site.
 const MAX_PARSED: usize = 4096;
 
+/// Larger ones are parsed anew each time: few, and not worth the memory, bytes of DER.
+const MAX_KEPT_DER: usize = 16 * 1024;
+
 /// Logged certificates remembered; 40 bytes each.
 const MAX_LOGGED: usize = 1 << 18;
 
@@ -35,6 +38,9 @@ pub struct CertCache {
 impl CertCache {
     /// The certificate in `der`, `None` when it is none.
     pub fn get(&mut self, der: &[u8]) -> Option<Arc<Certificate>> {
+        if der.len() > MAX_KEPT_DER {
+            return Certificate::parse(der).map(Arc::new);
+        }
         let key: Key = Sha256::digest(der).into();
         if let Some(known) = self.parsed.get(&key) {
             return known.clone();

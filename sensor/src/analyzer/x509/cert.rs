@@ -14,9 +14,6 @@ use super::{host, name, oid};
 use crate::event::Ts;
 use crate::event::json::hex_digits;
 
-/// Names of each kind read of a certificate (Zeek logs 500 elements of a container).
-const MAX_NAMES: usize = 500;
-
 /// A certificate as x509.log shows it; fields are its columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
@@ -119,13 +116,11 @@ impl Certificate {
             GeneralName::IPAddress(raw) => {
                 let ip = <[u8; 4]>::try_from(*raw).map(IpAddr::from);
                 let ip = ip.or_else(|_| <[u8; 16]>::try_from(*raw).map(IpAddr::from));
-                return self.ip.extend(ip.ok().filter(|_| self.ip.len() < MAX_NAMES));
+                return self.ip.extend(ip.ok());
             }
             _ => return,
         };
-        if list.len() < MAX_NAMES {
-            list.push((*text).to_owned());
-        }
+        list.push((*text).to_owned());
     }
 
     fn key(&mut self, spki: &SubjectPublicKeyInfo<'_>) {
