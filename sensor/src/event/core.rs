@@ -12,10 +12,10 @@ macro_rules! core_events {
     AnonymizationMapping "anonymization_mapping" core not_yet (orig "orig": addr, mapped "mapped": addr);
 
     /// The sensor ends: input read to its end, or stopped by a signal.
-    BroDone "bro_done" core not_yet ();
+    BroDone "bro_done" core raised ();
 
     /// The sensor starts; no packet has been seen yet.
-    BroInit "bro_init" core not_yet ();
+    BroInit "bro_init" core raised ();
 
     /// A policy script was loaded.
     /// `path`: the script's full path; `level`: how deep it is nested, 0 at the top.

@@ -159,6 +159,15 @@ fn transport(o: &mut Object<'_>, proto: u8, payload: &[u8]) -> Option<()> {
     Some(())
 }
 
+/// How long a packet's IP header says it is, bytes; IPv4's 0 (left to the network card) is 0.
+fn claimed(ip: &[u8]) -> Option<usize> {
+    match ip.first()? >> 4 {
+        4 => Some(be16(ip, 2)?.into()),
+        6 => Some(usize::from(be16(ip, 4)?) + 40),
+        _ => None,
+    }
+}
+
 /// What a frame's link layer says (Zeek's `l2_hdr`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct L2Hdr {
@@ -268,7 +277,17 @@ pub struct RawPktHdr<'a> {
     pub l3: Option<PktHdr<'a>>,
 }
 
-impl RawPktHdr<'_> {
+impl<'a> RawPktHdr<'a> {
+    /// Of a frame with `ip` in it, from the IP header's first byte: the packet is left out where the
+    /// capture lacks a part of what it claims, as Zeek does.
+    pub fn new(l2: L2Hdr, ip: Option<&'a [u8]>) -> RawPktHdr<'a> {
+        let whole = |ip: &&[u8]| claimed(ip).is_some_and(|n| n <= ip.len());
+        RawPktHdr {
+            l2,
+            l3: ip.filter(whole).map(PktHdr::new),
+        }
+    }
+
     /// Writes the object.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut o = Object::new(out);
@@ -347,5 +366,7 @@ mod tests {
             "{\"l2\":{\"encap\":\"LINK_ETHERNET\",\"len\":60,\"cap_len\":42,\"src\":\"00:0c:29:25:18:e5\",\
              \"dst\":\"ff:ff:ff:ff:ff:ff\",\"vlan\":7,\"eth_type\":2054,\"proto\":\"L3_ARP\"}}"
         );
+        assert!(RawPktHdr::new(l2, Some(&SYN)).l3.is_some());
+        assert!(RawPktHdr::new(l2, Some(&SYN[..39])).l3.is_none());
     }
 }
