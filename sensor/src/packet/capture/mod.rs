@@ -1,6 +1,6 @@
 //! Capture files as a stream of frames: pcap, pcapng, either also gzip'ed, from a file or stdin.
 //!
-//! Memory does not grow with the input: one buffer of fixed size, in which a packet or a block that
+//! Memory does not grow with the input: one buffer of bounded size, in which a packet or a block that
 //! matters must fit. The containers' structures are taken apart by `pcap-parser`.
 
 use std::fs::File;
@@ -20,8 +20,6 @@ use source::Source;
 
 /// Longest packet that is believed, bytes (libpcap: MAXIMUM_SNAPLEN).
 pub const MAX_PACKET: usize = 262_144;
-/// Size of the buffer: any block that must be looked at as a whole fits.
-const BUFFER: usize = 512 * 1024;
 const NS: u64 = 1_000_000_000;
 
 /// Why a capture cannot be read, or not further.
@@ -159,13 +157,7 @@ impl Capture {
         } else {
             Box::new(whole)
         };
-        let mut source = Source {
-            input,
-            buf: vec![0; BUFFER].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            offset: 0,
-        };
+        let mut source = Source::new(input);
         let not_a_capture = || CaptureError::NotACapture {
             path: name.to_owned(),
         };

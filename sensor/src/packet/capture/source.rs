@@ -1,20 +1,35 @@
-//! The bytes of a capture through a buffer of fixed size.
+//! The bytes of a capture through a buffer of bounded size.
 
 use std::io::{self, Read};
 
+/// First size of the buffer, bytes. It grows with what is read, never with what a length field says.
+const FIRST: usize = 16 * 1024;
+/// Last size: any block that must be looked at as a whole fits, and reads are large.
+const LAST: usize = 512 * 1024;
+
 /// The input and the part of it that is in memory.
 pub(super) struct Source {
-    pub(super) input: Box<dyn Read + Send>,
-    pub(super) buf: Box<[u8]>,
+    input: Box<dyn Read + Send>,
+    pub(super) buf: Vec<u8>,
     /// The bytes not yet consumed are `buf[start..end]`.
     pub(super) start: usize,
-    pub(super) end: usize,
+    end: usize,
     /// Offset of `buf[start]` in the (uncompressed) input.
     pub(super) offset: u64,
 }
 
 impl Source {
-    /// Makes at least `n` (at most the buffer's length) bytes available; false when the input ends before.
+    pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
+        Source {
+            input,
+            buf: vec![0; FIRST],
+            start: 0,
+            end: 0,
+            offset: 0,
+        }
+    }
+
+    /// Makes at least `n` (at most 512 KiB) bytes available; false when the input ends before.
     #[inline]
     pub(super) fn fill(&mut self, n: usize) -> io::Result<bool> {
         if self.end - self.start >= n {
@@ -29,15 +44,22 @@ impl Source {
         self.end -= self.start;
         self.start = 0;
         while self.end < n {
-            let Some(room) = self.buf.get_mut(self.end..).filter(|r| !r.is_empty()) else {
-                return Ok(false);
-            };
-            match self.input.read(room) {
+            if self.end == self.buf.len() {
+                if self.end >= LAST {
+                    return Ok(false);
+                }
+                self.buf.resize(self.end * 2, 0);
+            }
+            match self.input.read(&mut self.buf[self.end..]) {
                 Ok(0) => return Ok(false),
                 Ok(got) => self.end += got,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
+        }
+        if self.end == self.buf.len() && self.end < LAST {
+            // A long input: read more at a time.
+            self.buf.resize(self.end * 2, 0);
         }
         Ok(true)
     }
