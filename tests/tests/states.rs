@@ -1,5 +1,7 @@
 //! All thirteen values of conn_state, by crafted segments, with history, packets and bytes.
 
+use std::process::Command;
+
 use sensor_tests::raw::{ACK, Crafter, Ends, FIN, RST, SYN, Segment, Side, c, s};
 use sensor_tests::sensor::TempDir;
 use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, root_or_say_so};
@@ -137,7 +139,8 @@ fn port(case: usize) -> u16 {
     41_000 + case as u16
 }
 
-fn thirteen_states(generic: bool) {
+/// `extra`: the sensor's options.
+fn thirteen_states(generic: bool, extra: &[&str]) {
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions {
         generic,
@@ -146,11 +149,23 @@ fn thirteen_states(generic: bool) {
     .expect("a lab");
     let crafter = Crafter::new(&lab).expect("packet sockets");
     let logs = TempDir::new().unwrap();
-    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &["--rx-only"]).expect("a sensor");
+    let options = [&["--rx-only"], extra].concat();
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
+    let shown = Command::new("ip")
+        .args(["-n", lab.middle.name(), "link", "show", "dev", lab.taps()[0]])
+        .output()
+        .expect("ip");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert_eq!(
-        sensor.stderr().contains("generic"),
+        shown.contains("xdpgeneric"),
+        generic || extra.contains(&"--skb-mode"),
+        "{shown}"
+    );
+    assert!(shown.contains("xdp"), "{shown}");
+    assert_eq!(
+        sensor.stderr().contains("no native XDP"),
         generic,
-        "the mode of attachment:\n{}",
+        "{}",
         sensor.stderr()
     );
     let mut sent = 0;
@@ -224,13 +239,20 @@ fn thirteen_states(generic: bool) {
 #[test]
 fn thirteen_states_with_native_xdp() {
     if root_or_say_so("thirteen_states_with_native_xdp") {
-        thirteen_states(false);
+        thirteen_states(false, &[]);
     }
 }
 
 #[test]
-fn thirteen_states_with_generic_xdp() {
-    if root_or_say_so("thirteen_states_with_generic_xdp") {
-        thirteen_states(true);
+fn thirteen_states_where_the_driver_knows_no_xdp() {
+    if root_or_say_so("thirteen_states_where_the_driver_knows_no_xdp") {
+        thirteen_states(true, &[]);
+    }
+}
+
+#[test]
+fn thirteen_states_in_skb_mode_by_choice() {
+    if root_or_say_so("thirteen_states_in_skb_mode_by_choice") {
+        thirteen_states(false, &["--skb-mode"]);
     }
 }
