@@ -10,4 +10,5 @@ pub mod event;
 pub mod output;
 pub mod packet;
 pub mod tcp;
+pub mod cli;
 pub mod conn;

@@ -1,6 +1,7 @@
 //! Settings of the engine.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -67,8 +68,11 @@ impl Contents {
     }
 }
 
+/// Whether an address is local.
+pub type IsLocal = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
 /// Settings of the engine.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     pub timeouts: Timeouts,
     pub contents: Contents,
@@ -77,7 +81,7 @@ pub struct Config {
     /// Bytes kept beyond holes, per direction.
     pub reassembly_limit: u64,
     /// Whether an address is local, for conn.log.
-    pub is_local: fn(IpAddr) -> bool,
+    pub is_local: IsLocal,
 }
 
 impl Default for Config {
@@ -87,7 +91,7 @@ impl Default for Config {
             contents: Contents::default(),
             seed: 0,
             reassembly_limit: 1 << 20,
-            is_local: |_| false,
+            is_local: Arc::new(|_| false),
         }
     }
 }

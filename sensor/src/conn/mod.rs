@@ -69,6 +69,11 @@ impl<S: Sink> Engine<S> {
         &mut self.sh.sink
     }
 
+    /// Gives the sink back.
+    pub fn into_sink(self) -> S {
+        self.sh.sink
+    }
+
     /// Open connections.
     pub fn len(&self) -> usize {
         self.table.len()

@@ -29,7 +29,8 @@ pub struct ConnRow<'a> {
     pub ip_proto: u8,
 }
 
-const CONN: &[Column] = &[
+/// conn.log's columns.
+pub const CONN: &[Column] = &[
     Column::new("ts", "time"),
     Column::new("uid", "string"),
     Column::new("id.orig_h", "addr"),

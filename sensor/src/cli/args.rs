@@ -1,0 +1,161 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::conn::Contents;
+
+/// A network sensor: the kernel counts, userspace understands.
+#[derive(Parser, Debug)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Watch interfaces, until SIGINT or SIGTERM.
+    Run(Run),
+    /// Read captures.
+    Read(Read),
+}
+
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Interface to watch; may be given several times.
+    #[arg(long = "iface", required = true, value_name = "IF")]
+    pub ifaces: Vec<String>,
+    /// Watch only what is received (taps, mirror ports).
+    #[arg(long)]
+    pub rx_only: bool,
+    /// Do not try native XDP.
+    #[arg(long)]
+    pub skb_mode: bool,
+    /// Worker threads, each with a ring [default: cores, at most 8].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub workers: Option<u32>,
+    /// Entries of the flow table.
+    #[arg(long, default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..))]
+    pub flows: u32,
+    /// Most bytes of a frame to look at, from its start; 0 = all.
+    #[arg(long, default_value_t = 0)]
+    pub snaplen: u32,
+    /// Size of each ring, MiB.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub ring_mib: u32,
+    /// No rows and no status line on the terminal.
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Args, Debug)]
+pub struct Read {
+    /// pcap or pcapng files, either also gzip'ed; `-` is standard input.
+    #[arg(required = true, value_name = "PCAP")]
+    pub files: Vec<PathBuf>,
+    /// Where frames are parsed and counted.
+    #[arg(long, value_enum, default_value_t = Datapath::User)]
+    pub datapath: Datapath,
+    /// Forward every packet to the engine, not only those that teach it something.
+    #[arg(long, hide = true)]
+    pub forward_all: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Datapath {
+    /// The program's double in userspace.
+    User,
+    /// The program in the kernel.
+    Xdp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Tsv,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Args, Debug)]
+pub struct Common {
+    /// Where the logs go.
+    #[arg(long, default_value = "logs", value_name = "DIR")]
+    pub log_dir: PathBuf,
+    #[arg(long, value_enum, default_value_t = LogFormat::Tsv)]
+    pub log_format: LogFormat,
+    /// The event stream as JSON lines; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<String>,
+    /// Only these events.
+    #[arg(long = "event", value_delimiter = ',', value_name = "NAME", requires = "events")]
+    pub event: Vec<String>,
+    /// Deliver reassembled payload as tcp_contents: orig, resp or both, optionally `:PORT,PORT`.
+    #[arg(long, value_name = "WHOSE")]
+    pub contents: Option<ContentsArg>,
+    /// Verify checksums.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    pub checksums: Switch,
+    /// Unique ids and all else that is random derive from this.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Networks that are local, instead of the private ones.
+    #[arg(long, value_name = "NET,NET")]
+    pub local_nets: Option<String>,
+    /// Raise connection_status_update so often; 0 = never.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    pub status_interval: f64,
+    /// Silence after which an established TCP connection is over, seconds.
+    #[arg(long, default_value_t = 300.0, value_name = "SECONDS")]
+    pub tcp_inactivity_timeout: f64,
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub udp_inactivity_timeout: f64,
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub icmp_inactivity_timeout: f64,
+    /// How long a SYN may go unanswered.
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    pub tcp_attempt_delay: f64,
+    /// How long a closed connection lingers.
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    pub tcp_close_delay: f64,
+    #[arg(long, default_value_t = 0.1, value_name = "SECONDS")]
+    pub tcp_reset_delay: f64,
+    /// More to say about what happens; twice for details.
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// `--contents`.
+#[derive(Clone, Debug)]
+pub struct ContentsArg(pub Contents);
+
+impl FromStr for ContentsArg {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let (whose, ports) = s.split_once(':').unwrap_or((s, ""));
+        let (orig, resp) = match whose {
+            "orig" => (true, false),
+            "resp" => (false, true),
+            "both" => (true, true),
+            _ => return Err("must be orig, resp or both, optionally :PORT,PORT".into()),
+        };
+        let ports = ports
+            .split(',')
+            .filter(|p| !p.is_empty())
+            .map(|p| p.parse().map_err(|_| format!("'{p}' is not a port")))
+            .collect::<Result<_, _>>()?;
+        Ok(ContentsArg(Contents { orig, resp, ports }))
+    }
+}

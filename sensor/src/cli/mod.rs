@@ -1,0 +1,85 @@
+//! The binary's commands: what is asked for on the command line, put together from the other modules.
+
+mod args;
+mod live;
+mod read;
+mod sinks;
+mod slow;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use args::{Cli, Command, Common};
+use clap::Parser as _;
+
+use crate::conn::{self, Timeouts};
+use crate::output::local_nets::LocalNets;
+
+/// A failure with the exit status that goes with it (2: nothing was done; 1: the input is damaged or
+/// something was lost).
+pub struct Failure {
+    pub status: u8,
+    pub error: anyhow::Error,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(e: E) -> Self {
+        Failure { status: 2, error: e.into() }
+    }
+}
+
+/// Runs the command line's command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let common = match &cli.command {
+        Command::Run(a) => &a.common,
+        Command::Read(a) => &a.common,
+    };
+    let level = match common.verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    let result = match &cli.command {
+        Command::Run(a) => live::run(a),
+        Command::Read(a) => read::read(a),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(f) => {
+            eprintln!("sensor: {:#}", f.error);
+            ExitCode::from(f.status)
+        }
+    }
+}
+
+fn ns(seconds: f64, what: &str) -> anyhow::Result<u64> {
+    anyhow::ensure!((0.0..=1e9).contains(&seconds), "{what} must be between 0 and 1e9 seconds");
+    Ok((seconds * 1e9) as u64)
+}
+
+/// The engine's settings out of the command line's.
+fn engine_config(c: &Common, seed: u64) -> anyhow::Result<conn::Config> {
+    let nets: LocalNets = match &c.local_nets {
+        Some(list) => list.parse()?,
+        None => LocalNets::private(),
+    };
+    let timeouts = Timeouts {
+        tcp_attempt_delay: ns(c.tcp_attempt_delay, "--tcp-attempt-delay")?,
+        tcp_close_delay: ns(c.tcp_close_delay, "--tcp-close-delay")?,
+        tcp_reset_delay: ns(c.tcp_reset_delay, "--tcp-reset-delay")?,
+        tcp_inactivity: ns(c.tcp_inactivity_timeout, "--tcp-inactivity-timeout")?,
+        udp_inactivity: ns(c.udp_inactivity_timeout, "--udp-inactivity-timeout")?,
+        icmp_inactivity: ns(c.icmp_inactivity_timeout, "--icmp-inactivity-timeout")?,
+        status_interval: ns(c.status_interval, "--status-interval")?,
+        ..Timeouts::default()
+    };
+    Ok(conn::Config {
+        timeouts,
+        contents: c.contents.as_ref().map(|c| c.0.clone()).unwrap_or_default(),
+        seed,
+        is_local: Arc::new(move |a| nets.is_local(a)),
+        ..conn::Config::default()
+    })
+}

@@ -1,0 +1,176 @@
+//! `sensor read`: captures through the engine.
+
+use anyhow::Context as _;
+use sensor_common::{Packet, Policy, RecordHeader, policy};
+
+use super::Failure;
+use super::args::{Datapath, Read, Switch};
+use super::sinks::{Outputs, subscriptions};
+use crate::conn::Engine;
+use crate::datapath::soft::{self, Flows, Soft, Untracked};
+use crate::datapath::xdp;
+use crate::event::{Event, EventKind, L2Hdr, L3Proto, PktHdr, RawPktHdr, Subscriptions, Ts, policy_bits};
+use crate::packet::capture::{Capture, CaptureError, Frame};
+use crate::packet::weird::Weird;
+
+/// The engine behind the soft datapath.
+pub struct EngineSink<'e>(pub &'e mut Engine<Outputs>);
+
+impl soft::Sink for EngineSink<'_> {
+    fn advance(&mut self, ts: u64, flows: &mut Flows) {
+        self.0.advance(ts, flows);
+    }
+
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) {
+        self.0.record(header, frame, flows);
+    }
+
+    fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
+        self.0.fault(packet, weird.name(), frame);
+    }
+
+    fn untracked(&mut self, _u: &Untracked<'_>, _flows: &mut Flows) {}
+
+    fn weird(&mut self, ts: u64, weird: Weird, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
+        self.0.stray_weird(ts, weird.name(), addrs.map(|(s, d)| (s, d)));
+    }
+}
+
+/// Runs the command.
+pub fn read(a: &Read) -> Result<(), Failure> {
+    let subs = subscriptions(&a.common)?;
+    let cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
+    let mut bits = policy_bits(&subs, cfg.contents.any());
+    if a.forward_all {
+        bits |= policy::ALL_PACKETS;
+    }
+    let policy = Policy { bits, ..Policy::default() };
+    // What cannot be opened is known before anything is written.
+    let mut captures = Vec::new();
+    for f in &a.files {
+        captures.push(Capture::open(f)?);
+    }
+    let mut outputs = Outputs::open(&a.common, subs, false)?;
+    outputs.logs.set_clock(0);
+    let mut engine = Engine::new(cfg, subs, outputs);
+    engine.raise(0, &Event::BroInit {});
+    let checksums = a.common.checksums == Switch::On;
+    let (last, damage) = match a.datapath {
+        Datapath::User => {
+            let mut soft = Soft::new(soft::Config { policy, checksums, ..soft::Config::default() });
+            let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| -> anyhow::Result<()> {
+                raw_packet(f, engine, subs);
+                let _ = soft.frame(f, &mut EngineSink(engine));
+                Ok(())
+            };
+            let (last, damage) = each_frame(captures, &mut engine, &mut feed)?;
+            engine.finish(last, soft.flows());
+            (last, damage)
+        }
+        Datapath::Xdp => {
+            anyhow_ensure(!checksums, "--checksums on needs --datapath user: the kernel does not verify them")?;
+            let mut kernel = xdp_read::Reader::load(policy)?;
+            let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
+                raw_packet(f, engine, subs);
+                kernel.frame(f, engine)
+            };
+            let (last, damage) = each_frame(captures, &mut engine, &mut feed)?;
+            engine.finish(last, &mut kernel.table);
+            (last, damage)
+        }
+    };
+    engine.raise(last, &Event::BroDone {});
+    let outputs = engine.into_sink();
+    outputs.close().map_err(|error| Failure { status: 1, error })?;
+    match damage {
+        Some(e) => Err(Failure { status: e.exit_code(), error: e.into() }),
+        None => Ok(()),
+    }
+}
+
+fn anyhow_ensure(ok: bool, msg: &'static str) -> anyhow::Result<()> {
+    anyhow::ensure!(ok, msg);
+    Ok(())
+}
+
+type Feed<'f> = dyn FnMut(&Frame<'_>, &mut Engine<Outputs>) -> anyhow::Result<()> + 'f;
+
+/// Feeds every frame of every capture; the time of the last one, and the damage that ended reading.
+fn each_frame(
+    captures: Vec<Capture>,
+    engine: &mut Engine<Outputs>,
+    feed: &mut Feed<'_>,
+) -> anyhow::Result<(Ts, Option<CaptureError>)> {
+    let mut now = 0;
+    for mut c in captures {
+        while let Some(frame) = c.next() {
+            match frame {
+                Ok(f) => {
+                    // Network time never goes back.
+                    now = now.max(f.ts);
+                    feed(&f, engine)?;
+                }
+                Err(e) => return Ok((now, Some(e))),
+            }
+        }
+    }
+    Ok((now, None))
+}
+
+fn raw_packet(_f: &Frame<'_>, _engine: &mut Engine<Outputs>, subs: Subscriptions) {
+    if !subs.wants(EventKind::RawPacket) {
+        return;
+    }
+}
+
+/// Captures through the program in the kernel.
+mod xdp_read {
+    use super::*;
+
+    /// Link type of Ethernet.
+    const ETHERNET: u32 = 1;
+
+    /// The loaded program and the way back from it.
+    pub struct Reader {
+        pub table: xdp::Table,
+        injector: xdp::Injector,
+        ring: xdp::Ring,
+        slow: super::super::slow::SlowPath,
+        _kernel: xdp::Kernel,
+    }
+
+    impl Reader {
+        pub fn load(policy: Policy) -> anyhow::Result<Self> {
+            let kernel = xdp::Kernel::load(&xdp::Config {
+                policy,
+                rings: 1,
+                flows: 1 << 20,
+                ring_bytes: 4 << 20,
+                skb_mode: false,
+            })?;
+            Ok(Reader {
+                table: kernel.table()?,
+                injector: kernel.injector()?,
+                ring: kernel.ring(0)?,
+                slow: Default::default(),
+                _kernel: kernel,
+            })
+        }
+
+        pub fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> anyhow::Result<()> {
+            anyhow::ensure!(
+                f.link.0 == ETHERNET,
+                "link type {} cannot go through the kernel, which takes Ethernet; use --datapath user",
+                f.link.0
+            );
+            engine.advance(f.ts, &mut self.table);
+            if f.data.len() < 14 {
+                self.slow.frame(f, engine);
+                return Ok(());
+            }
+            let how = xdp::Inject { ts: f.ts, wire_len: f.wire_len, ..Default::default() };
+            self.injector.run(f.data, &how).context("frame refused by the kernel")?;
+            self.slow.drain(&mut self.ring, &mut self.table, &mut self.injector, engine, 0)
+        }
+    }
+}

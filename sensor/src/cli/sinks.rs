@@ -1,0 +1,90 @@
+//! Where the engine's results go: the log files and the event stream.
+
+use anyhow::Context as _;
+
+use super::args::{Common, LogFormat};
+use crate::conn::{self, Sink};
+use crate::event::log::LogRow;
+use crate::event::{Event, EventKind, Handler, Subscriptions, Ts};
+use crate::output::log::{Format, LogWriter};
+use crate::output::stream::{EventStream, WhenFull};
+
+/// Logs and stream of a run.
+pub struct Outputs {
+    pub logs: LogWriter,
+    pub stream: Option<EventStream>,
+    /// Told of each row of conn.log (the terminal).
+    pub on_conn: Option<fn(&dyn LogRow)>,
+}
+
+impl Outputs {
+    pub fn open(common: &Common, subs: Subscriptions, live: bool) -> anyhow::Result<Self> {
+        let format = match common.log_format {
+            LogFormat::Tsv => Format::Tsv,
+            LogFormat::Json => Format::Json,
+        };
+        let mut logs = LogWriter::create(&common.log_dir, format)?;
+        logs.open("conn", conn::row::CONN)?;
+        let when_full = if live { WhenFull::Drop } else { WhenFull::Wait };
+        let stream = match &common.events {
+            Some(target) => {
+                let s = EventStream::open(target, subs, when_full);
+                Some(s.with_context(|| format!("cannot write events to {target}"))?)
+            }
+            None => None,
+        };
+        Ok(Outputs { logs, stream, on_conn: None })
+    }
+
+    pub fn flush(&mut self) {
+        self.logs.flush();
+        if let Some(s) = &mut self.stream {
+            s.flush();
+        }
+    }
+
+    /// Ends all of them; what could not be written is an error.
+    pub fn close(self) -> anyhow::Result<()> {
+        let lost = self.logs.close();
+        if let Some(s) = self.stream {
+            let totals = s.finish()?;
+            if totals.dropped > 0 {
+                tracing::warn!("{} events were dropped: their reader was too slow", totals.dropped);
+            }
+        }
+        anyhow::ensure!(lost == 0, "{lost} log rows could not be written");
+        Ok(())
+    }
+}
+
+impl Sink for Outputs {
+    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+        if let Some(s) = &mut self.stream {
+            s.event(ts, ev);
+        }
+    }
+
+    fn log(&mut self, row: &dyn LogRow) {
+        if let (Some(f), "conn") = (self.on_conn, row.path()) {
+            f(row);
+        }
+        self.logs.row(row);
+    }
+}
+
+/// Which events somebody wants.
+pub fn subscriptions(common: &Common) -> anyhow::Result<Subscriptions> {
+    if common.events.is_none() {
+        return Ok(Subscriptions::NONE);
+    }
+    let mut subs = if common.event.is_empty() {
+        // The event about events would double the stream; who wants it names it.
+        Subscriptions::ALL.without(EventKind::NewEvent)
+    } else {
+        common.event.join(",").parse()?
+    };
+    if common.contents.is_none() {
+        subs = subs.without(EventKind::TcpContents);
+    }
+    Ok(subs)
+}
