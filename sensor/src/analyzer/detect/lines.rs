@@ -39,10 +39,7 @@ impl Lines {
             self.buf.clear();
             self.complete = false;
         }
-        if self.after_cr && !bytes.is_empty() {
-            self.after_cr = false;
-            *bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
-        }
+        self.settle(bytes);
         let eol = self.eol;
         let end = bytes
             .iter()
@@ -56,10 +53,7 @@ impl Lines {
         self.keep(line);
         self.after_cr = rest.first() == Some(&b'\r');
         *bytes = rest.get(1..).unwrap_or(&[]);
-        if self.after_cr && !bytes.is_empty() {
-            self.after_cr = false;
-            *bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
-        }
+        self.settle(bytes);
         self.complete = true;
         let line = self.buf.as_slice();
         Some(if eol == Eol::Lf {
@@ -67,6 +61,14 @@ impl Lines {
         } else {
             line
         })
+    }
+
+    /// Takes the LF off `bytes` that belongs to the line before, for whoever reads on without lines.
+    pub fn settle(&mut self, bytes: &mut &[u8]) {
+        if self.after_cr && !bytes.is_empty() {
+            self.after_cr = false;
+            *bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
     }
 
     /// Whether a line has begun and not ended.

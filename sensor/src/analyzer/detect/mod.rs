@@ -190,7 +190,7 @@ impl Slot {
             return false;
         }
         match &self.matcher {
-            Matcher::Http(m) => m.wants_more(is_orig),
+            Matcher::Http(m) => m.wants_more(is_orig, bytes),
             Matcher::Ssh(m) => m.wants_more(is_orig),
             Matcher::Smtp(m) => m.wants_more(is_orig) && bytes <= IGNORE_VIOLATIONS_AFTER,
             Matcher::Ftp(_) | Matcher::Ntp => bytes <= IGNORE_VIOLATIONS_AFTER,
@@ -403,7 +403,11 @@ impl Detector {
 
     /// Whether more bytes of a direction could change anything here. An inner stream's wants are its own.
     pub fn wants_more(&self, is_orig: bool) -> bool {
-        self.probe.is_some() || self.slots.iter().any(|slot| slot.wants_more(is_orig, self.bytes))
+        self.probe.is_some()
+            || self
+                .slots
+                .iter()
+                .any(|slot| !self.ignores(slot.tag) && slot.wants_more(is_orig, self.bytes))
     }
 
     /// What the bytes that [`Detector::stream`] gives back are.
@@ -421,6 +425,11 @@ impl Detector {
     /// The confirmed services, in the order of confirmation, those that failed since left out.
     pub fn services(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.services.0.iter().flatten().map(|tag| tag.service())
+    }
+
+    /// Protocols that make no sense without their beginning.
+    fn ignores(&self, tag: AnalyzerTag) -> bool {
+        self.partial && matches!(tag, AnalyzerTag::Http | AnalyzerTag::Ssh | AnalyzerTag::Smtp)
     }
 
     fn is_incomplete(&self) -> bool {

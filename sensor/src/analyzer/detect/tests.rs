@@ -117,6 +117,30 @@ fn http_is_told_by_the_request_on_any_port() {
 }
 
 #[test]
+fn later_messages_are_judged_behind_their_bodies() {
+    let post: (bool, &[u8]) = (
+        O,
+        b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx\ny\nzGET / HTTP/1.1\r\n\r\n",
+    );
+    let chunks: (bool, &[u8]) =
+        (R, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a\r\n\nx\n\r\n0\r\n\r\nHTTP/1.1 304 no\r\n\r\n");
+    assert_eq!(tcp(80, &[post, chunks]).heard, ["+http"]);
+    let o = tcp(80, &[post, chunks, (R, b"rubbish\n")]);
+    assert_eq!(
+        (o.heard.last().map(String::as_str), o.services.as_str()),
+        (Some("-http: not a http reply line"), "")
+    );
+    let o = tcp(80, &[post, (O, b"??? ???\n")]);
+    assert_eq!(
+        o.heard.last().map(String::as_str),
+        Some("-http: not a http request line")
+    );
+    // Until the connection ends, without a length.
+    let o = tcp(80, &[post, (R, b"HTTP/1.1 200 OK\r\n\r\nrubbish\n")]);
+    assert_eq!(o.heard, ["+http"]);
+}
+
+#[test]
 fn what_is_no_http_on_its_port_is_a_violation() {
     let o = tcp(80, &[(R, b"SSH-2.0-x\r\n"), (O, b"SSH-2.0-y\r\n")]);
     assert_eq!(o.heard, ["-http: not a http reply line"]);
@@ -326,6 +350,9 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
         b"234 \r\n",
         b"STARTTLS\r\n",
         b"\xff\xfb\x01",
+        b"Content-Length: 3\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"2\r\n",
         b"\r",
         b"\n",
         b"\0\0\0\x0c\x0a\x15",
