@@ -27,9 +27,10 @@ pub struct Dns {
 }
 
 impl Dns {
-    pub fn new(orig_port: u16, resp_port: u16) -> Self {
+    /// `netbios`: one of the ports is 137, whose messages bend some rules.
+    pub fn new(netbios: bool) -> Self {
         Dns {
-            netbios: orig_port == NETBIOS_PORT || resp_port == NETBIOS_PORT,
+            netbios,
             first_seen: false,
             backwards: false,
         }

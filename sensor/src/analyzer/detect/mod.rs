@@ -11,6 +11,7 @@ mod http;
 mod lines;
 mod probe;
 mod sig;
+mod slot;
 mod smtp;
 mod ssh;
 mod udp;
@@ -18,6 +19,7 @@ mod udp;
 use super::Ctx;
 use crate::event::{AnalyzerTag, Ts};
 use probe::Probe;
+use slot::{Matcher, Said, Services, Slot, Tail};
 
 /// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
 /// `DPD::ignore_violations_after`).
@@ -39,6 +41,9 @@ pub enum Inner {
 pub struct Detector {
     slots: Vec<Slot>,
     probe: Option<Box<Probe>>,
+    /// Before the first payload: what the port asks for, and whether signatures are to look. Until then
+    /// nothing is allocated; most connections of a scan never get further.
+    waiting: Option<Waiting>,
     services: Services,
     inner: Inner,
     partial: bool,
@@ -50,153 +55,12 @@ pub struct Detector {
     bytes: u64,
 }
 
-/// A matcher at work.
-#[derive(Debug)]
-struct Slot {
-    tag: AnalyzerTag,
-    matcher: Matcher,
-    confirmed: bool,
-    /// Zeek takes a matcher off once the packet in which it failed is through.
-    failed: Option<Ts>,
-    /// It has handed over to an inner stream.
-    done: bool,
-}
-
-#[derive(Debug)]
-enum Matcher {
-    Http(Box<http::Http>),
-    Ssh(Box<ssh::Ssh>),
-    Smtp(Box<smtp::Smtp>),
-    Ftp(Box<ftp::Ftp>),
-    /// With TCP's framing, orig and resp.
-    Dns(Box<(dns::Dns, [dns::Frames; 2])>),
-    Ntp,
-    Syslog,
-    Quic,
-}
-
-/// Where a matcher leaves the rest of the bytes it was given: how many of them are an inner stream's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tail {
-    None,
-    Tunnel(usize),
-    Tls(usize),
-}
-
-impl Tail {
-    fn len(self) -> usize {
-        match self {
-            Tail::None => 0,
-            Tail::Tunnel(n) | Tail::Tls(n) => n,
-        }
-    }
-
-    /// The one that begins first.
-    fn earlier(self, other: Tail) -> Tail {
-        match (self, other) {
-            (_, Tail::None) => self,
-            (Tail::None, _) => other,
-            _ if other.len() > self.len() => other,
-            _ => self,
-        }
-    }
-}
-
-/// The confirmed services in order; there is room for one more than can be confirmed at once in practice.
-#[derive(Debug, Default)]
-struct Services([Option<AnalyzerTag>; 4]);
-
-impl Services {
-    fn add(&mut self, tag: AnalyzerTag) {
-        if self.0.contains(&Some(tag)) {
-            return;
-        }
-        if let Some(free) = self.0.iter_mut().find(|s| s.is_none()) {
-            *free = Some(tag);
-        }
-    }
-
-    fn remove(&mut self, tag: AnalyzerTag) {
-        if let Some(at) = self.0.iter().position(|s| *s == Some(tag)) {
-            self.0[at..].rotate_left(1);
-            self.0[3] = None;
-        }
-    }
-}
-
-/// What a matcher may say while it reads.
-struct Said<'a, 'c> {
-    ctx: &'a mut Ctx<'c>,
-    services: &'a mut Services,
-    tag: AnalyzerTag,
-    confirmed: &'a mut bool,
-    failed: &'a mut Option<Ts>,
-    /// Violations of incomplete connections mean nothing.
-    mute: bool,
-    late: bool,
-}
-
-impl Said<'_, '_> {
-    fn confirm(&mut self) {
-        if !std::mem::replace(self.confirmed, true) {
-            self.ctx.out.confirm(self.tag);
-            self.services.add(self.tag);
-        }
-    }
-
-    fn is_confirmed(&self) -> bool {
-        *self.confirmed
-    }
-
-    fn violation(&mut self, reason: &str) {
-        if self.mute {
-            return;
-        }
-        self.ctx.out.violation(self.tag, reason);
-        if !self.late {
-            self.services.remove(self.tag);
-            self.failed.get_or_insert(self.ctx.ts);
-        }
-    }
-}
-
-impl Slot {
-    fn new(tag: AnalyzerTag, orig_port: u16, resp_port: u16) -> Option<Slot> {
-        let matcher = match tag {
-            AnalyzerTag::Http => Matcher::Http(Box::new(http::Http::new())),
-            AnalyzerTag::Ssh => Matcher::Ssh(Box::new(ssh::Ssh::new())),
-            AnalyzerTag::Smtp => Matcher::Smtp(Box::new(smtp::Smtp::new())),
-            AnalyzerTag::Ftp => Matcher::Ftp(Box::new(ftp::Ftp::new())),
-            AnalyzerTag::Dns => {
-                let frames = [dns::Frames::default(), dns::Frames::default()];
-                Matcher::Dns(Box::new((dns::Dns::new(orig_port, resp_port), frames)))
-            }
-            AnalyzerTag::Ntp => Matcher::Ntp,
-            AnalyzerTag::Syslog => Matcher::Syslog,
-            AnalyzerTag::Quic => Matcher::Quic,
-            _ => return None,
-        };
-        Some(Slot {
-            tag,
-            matcher,
-            confirmed: false,
-            failed: None,
-            done: false,
-        })
-    }
-
-    fn wants_more(&self, is_orig: bool, bytes: u64) -> bool {
-        if self.done || self.failed.is_some() {
-            return false;
-        }
-        match &self.matcher {
-            Matcher::Http(m) => m.wants_more(is_orig, bytes),
-            Matcher::Ssh(m) => m.wants_more(is_orig),
-            Matcher::Smtp(m) => m.wants_more(is_orig) && bytes <= IGNORE_VIOLATIONS_AFTER,
-            Matcher::Ftp(_) | Matcher::Ntp => bytes <= IGNORE_VIOLATIONS_AFTER,
-            Matcher::Dns(_) | Matcher::Syslog | Matcher::Quic => !self.confirmed,
-        }
-    }
+/// What to begin with when payload comes.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    tag: Option<AnalyzerTag>,
+    netbios: bool,
+    probe: bool,
 }
 
 impl Detector {
@@ -210,10 +74,7 @@ impl Detector {
             53 => Some(AnalyzerTag::Dns),
             _ => None,
         };
-        Detector {
-            probe: Some(Box::default()),
-            ..Self::on_port(tag, orig_port, resp_port)
-        }
+        Self::on_port(tag, true, orig_port, resp_port)
     }
 
     /// A UDP flow, by the ports of its final originator and responder.
@@ -225,16 +86,15 @@ impl Detector {
             // QUIC is known by its first datagram, on any port.
             _ => Some(AnalyzerTag::Quic),
         };
-        Self::on_port(tag, orig_port, resp_port)
+        Self::on_port(tag, false, orig_port, resp_port)
     }
 
-    fn on_port(tag: Option<AnalyzerTag>, orig_port: u16, resp_port: u16) -> Self {
+    fn on_port(tag: Option<AnalyzerTag>, probe: bool, orig_port: u16, resp_port: u16) -> Self {
+        let netbios = orig_port == dns::NETBIOS_PORT || resp_port == dns::NETBIOS_PORT;
         Detector {
-            slots: tag
-                .and_then(|tag| Slot::new(tag, orig_port, resp_port))
-                .into_iter()
-                .collect(),
+            slots: Vec::new(),
             probe: None,
+            waiting: Some(Waiting { tag, netbios, probe }),
             services: Services::default(),
             inner: Inner::None,
             partial: false,
@@ -254,6 +114,7 @@ impl Detector {
     /// In-order bytes of one direction. Gives back the trailing ones that belong to a stream inside the
     /// connection, see [`Detector::inner`].
     pub fn stream<'b>(&mut self, is_orig: bool, mut bytes: &'b [u8], ctx: &mut Ctx<'_>) -> &'b [u8] {
+        self.begin();
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         self.drop_failed(ctx.ts);
         if !is_orig && !bytes.is_empty() && std::mem::take(&mut self.swallow_lf) {
@@ -273,6 +134,7 @@ impl Detector {
 
     /// One datagram of a UDP flow.
     pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        self.begin();
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         self.drop_failed(ctx.ts);
         let late = self.bytes > IGNORE_VIOLATIONS_AFTER;
@@ -320,6 +182,7 @@ impl Detector {
 
     /// `len` bytes of one direction are missing here.
     pub fn gap(&mut self, is_orig: bool, len: u64, _ctx: &mut Ctx<'_>) {
+        self.begin();
         self.gap = true;
         self.bytes = self.bytes.saturating_add(len);
         self.probe = None;
@@ -399,11 +262,13 @@ impl Detector {
         }
         self.slots = Vec::new();
         self.probe = None;
+        self.waiting = None;
     }
 
     /// Whether more bytes of a direction could change anything here. An inner stream's wants are its own.
     pub fn wants_more(&self, is_orig: bool) -> bool {
-        self.probe.is_some()
+        self.waiting.is_some()
+            || self.probe.is_some()
             || self
                 .slots
                 .iter()
@@ -424,7 +289,7 @@ impl Detector {
 
     /// The confirmed services, in the order of confirmation, those that failed since left out.
     pub fn services(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.services.0.iter().flatten().map(|tag| tag.service())
+        self.services.iter().map(AnalyzerTag::service)
     }
 
     /// Protocols that make no sense without their beginning.
@@ -434,6 +299,15 @@ impl Detector {
 
     fn is_incomplete(&self) -> bool {
         self.partial || self.gap
+    }
+
+    /// The first payload, or a hole in it, is there.
+    fn begin(&mut self) {
+        let Some(Waiting { tag, netbios, probe }) = self.waiting.take() else {
+            return;
+        };
+        self.slots.extend(tag.and_then(|tag| Slot::new(tag, netbios)));
+        self.probe = probe.then(Box::default);
     }
 
     fn drop_failed(&mut self, now: Ts) {
@@ -500,7 +374,7 @@ impl Detector {
             if self.slots.iter().any(|slot| slot.tag == tag && !slot.done) {
                 continue;
             }
-            let Some(slot) = Slot::new(tag, 0, 0) else {
+            let Some(slot) = Slot::new(tag, false) else {
                 continue;
             };
             self.slots.push(slot);
