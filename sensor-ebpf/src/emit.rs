@@ -1,0 +1,81 @@
+//! Records: the fixed header and the start of the frame, into a ring.
+
+use aya_ebpf::helpers::generated::{bpf_ringbuf_reserve, bpf_ringbuf_submit};
+use sensor_common::record::{HEADER_LEN, KIND_FRAME, RecordHeader};
+use sensor_common::{FlowKey, Policy};
+
+use crate::abi::{CLASSES, MAX_CAP};
+use crate::hook::Hook;
+use crate::maps::{Stats, opaque, ring};
+
+/// The ring that serves `key`.
+#[inline(always)]
+pub fn ring_of(key: &FlowKey, policy: &Policy) -> u32 {
+    if policy.rings <= 1 {
+        0
+    } else {
+        key.hash32() % policy.rings
+    }
+}
+
+/// Sends a record with the frame's first `cap` bytes (as many of them as a record can carry):
+/// `fill` writes the header. False: the ring was full, and the ring's own counter says so.
+#[inline(always)]
+pub fn record<H: Hook>(
+    hook: &H,
+    stats: Stats,
+    to: u32,
+    cap: u32,
+    fill: impl FnOnce(*mut RecordHeader),
+) -> bool {
+    let map = ring(to);
+    let cap = opaque(if cap > MAX_CAP { MAX_CAP } else { cap } as u64);
+    if cap == 0 {
+        return false;
+    }
+    // SAFETY: the map is a ring buffer; sizes are constant on every path.
+    let rec = unsafe {
+        if cap <= CLASSES[0] as u64 {
+            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[0]) as u64, 0)
+        } else if cap <= CLASSES[1] as u64 {
+            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[1]) as u64, 0)
+        } else if cap <= CLASSES[2] as u64 {
+            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[2]) as u64, 0)
+        } else if cap <= CLASSES[3] as u64 {
+            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[3]) as u64, 0)
+        } else if cap <= CLASSES[4] as u64 {
+            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[4]) as u64, 0)
+        } else {
+            core::ptr::null_mut()
+        }
+    };
+    if rec.is_null() {
+        stats.ring_lost(to);
+        return false;
+    }
+    let head = rec.cast::<RecordHeader>();
+    fill(head);
+    // SAFETY: the reservation holds HEADER_LEN + class bytes and cap is at most the class.
+    unsafe {
+        (*head).wire_len = hook.wire_len();
+        (*head).ifindex = hook.ifindex();
+        let loaded = hook.load(rec.cast::<u8>().add(HEADER_LEN), cap as u32);
+        (*head).cap_len = if loaded { cap as u32 } else { 0 };
+        bpf_ringbuf_submit(rec, 0);
+    }
+    true
+}
+
+/// The header of a frame that is not tracked.
+#[inline(always)]
+pub fn frame_header(head: *mut RecordHeader, ts: u64, l3: u16, reason: u32) {
+    // SAFETY: a reservation of at least this size.
+    unsafe {
+        // Not `RecordHeader::default()`, which would pass over the stack.
+        core::ptr::write_bytes(head.cast::<u64>(), 0, HEADER_LEN / 8);
+        (*head).pkt.ts = ts;
+        (*head).pkt.l3 = l3;
+        (*head).kind = KIND_FRAME;
+        (*head).untracked = reason as u8;
+    }
+}

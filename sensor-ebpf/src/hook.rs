@@ -1,0 +1,190 @@
+//! The two places where frames are seen, under one trait.
+
+use aya_ebpf::helpers::generated::{
+    bpf_ktime_get_boot_ns, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+};
+use aya_ebpf::programs::{TcContext, XdpContext};
+
+use crate::abi::{META_INJECTED, META_MAGIC, Meta};
+use crate::parse::Frame;
+
+/// A frame at a hook.
+pub trait Hook {
+    /// The frame as it can be read now.
+    fn frame(&self) -> Frame;
+    /// Makes `n` bytes from the start readable, if the hook can; pointers are void afterwards.
+    fn pull(&self, n: u32) -> bool;
+    /// Copies the frame's first `n` bytes (at least 1) to `dst`.
+    ///
+    /// # Safety
+    /// `dst` has room for them.
+    unsafe fn load(&self, dst: *mut u8, n: u32) -> bool;
+    /// Frame bytes on the wire.
+    fn wire_len(&self) -> u32;
+    fn ifindex(&self) -> u32;
+    /// Wire packets that the frame stands for.
+    fn segs(&self) -> u32;
+    /// Arrival, ns.
+    fn time(&self) -> u64;
+    /// Whether userspace made it.
+    fn injected(&self) -> bool;
+    /// IP bytes to count; 0 = as the header says.
+    fn ip_len(&self) -> u32;
+}
+
+/// What an interface receives.
+pub struct Rx<'a> {
+    ctx: &'a XdpContext,
+    len: u32,
+    ts: u64,
+    injected: bool,
+    ip_len: u32,
+    wire_len: u32,
+    ifindex: u32,
+}
+
+impl<'a> Rx<'a> {
+    #[inline(always)]
+    pub fn new(ctx: &'a XdpContext) -> Self {
+        // SAFETY: helpers on a valid context.
+        let len = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
+        let mut rx = Rx {
+            ctx,
+            len,
+            ts: 0,
+            injected: false,
+            ip_len: 0,
+            wire_len: len,
+            ifindex: ctx.ingress_ifindex() as u32,
+        };
+        let meta = ctx.metadata();
+        if meta + core::mem::size_of::<Meta>() <= ctx.metadata_end() {
+            let meta = meta as *const Meta;
+            // SAFETY: the comparison above; the metadata is 4-byte aligned at least, the reads are
+            // of single fields.
+            unsafe {
+                if (&raw const (*meta).magic).read_unaligned() == META_MAGIC {
+                    rx.ts = (&raw const (*meta).ts).read_unaligned();
+                    rx.injected = (*meta).flags & META_INJECTED != 0;
+                    rx.ip_len = (*meta).ip_len;
+                    if (*meta).wire_len != 0 {
+                        rx.wire_len = (*meta).wire_len;
+                    }
+                    rx.ifindex = (*meta).ifindex;
+                    return rx;
+                }
+            }
+        }
+        // SAFETY: no arguments.
+        rx.ts = unsafe { bpf_ktime_get_boot_ns() };
+        rx
+    }
+}
+
+impl Hook for Rx<'_> {
+    #[inline(always)]
+    fn frame(&self) -> Frame {
+        Frame {
+            data: self.ctx.data(),
+            end: self.ctx.data_end(),
+            len: self.len as usize,
+        }
+    }
+    #[inline(always)]
+    fn pull(&self, _: u32) -> bool {
+        false
+    }
+    #[inline(always)]
+    unsafe fn load(&self, dst: *mut u8, n: u32) -> bool {
+        // SAFETY: the caller's word for `dst`.
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, 0, dst.cast(), n) == 0 }
+    }
+    #[inline(always)]
+    fn wire_len(&self) -> u32 {
+        self.wire_len
+    }
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+    #[inline(always)]
+    fn segs(&self) -> u32 {
+        1
+    }
+    #[inline(always)]
+    fn time(&self) -> u64 {
+        self.ts
+    }
+    #[inline(always)]
+    fn injected(&self) -> bool {
+        self.injected
+    }
+    #[inline(always)]
+    fn ip_len(&self) -> u32 {
+        self.ip_len
+    }
+}
+
+/// What the host sends.
+pub struct Tx<'a> {
+    ctx: &'a TcContext,
+    ts: u64,
+}
+
+impl<'a> Tx<'a> {
+    #[inline(always)]
+    pub fn new(ctx: &'a TcContext) -> Self {
+        // SAFETY: no arguments.
+        let ts = unsafe { bpf_ktime_get_boot_ns() };
+        Tx { ctx, ts }
+    }
+}
+
+impl Hook for Tx<'_> {
+    #[inline(always)]
+    fn frame(&self) -> Frame {
+        Frame {
+            data: self.ctx.data(),
+            end: self.ctx.data_end(),
+            len: self.ctx.len() as usize,
+        }
+    }
+    #[inline(always)]
+    fn pull(&self, n: u32) -> bool {
+        let len = self.ctx.len();
+        // SAFETY: a valid context.
+        unsafe { bpf_skb_pull_data(self.ctx.skb.skb, if n < len { n } else { len }) == 0 }
+    }
+    #[inline(always)]
+    unsafe fn load(&self, dst: *mut u8, n: u32) -> bool {
+        // SAFETY: the caller's word for `dst`.
+        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), 0, dst.cast(), n) == 0 }
+    }
+    #[inline(always)]
+    fn wire_len(&self) -> u32 {
+        self.ctx.len()
+    }
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: a valid context.
+        unsafe { (*self.ctx.skb.skb).ifindex }
+    }
+    #[inline(always)]
+    fn segs(&self) -> u32 {
+        // SAFETY: a valid context.
+        let n = unsafe { (*self.ctx.skb.skb).gso_segs };
+        if n == 0 { 1 } else { n }
+    }
+    #[inline(always)]
+    fn time(&self) -> u64 {
+        self.ts
+    }
+    #[inline(always)]
+    fn injected(&self) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn ip_len(&self) -> u32 {
+        0
+    }
+}

@@ -1,0 +1,215 @@
+//! The sensor in the kernel: counts every packet in its flow and forwards what teaches userspace
+//! something. Never drops, delays or changes a frame. What a packet does to a flow is decided by
+//! [`sensor_common::flow::update`], here as in userspace.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+#[path = "../../sensor/src/datapath/xdp/abi.rs"]
+mod abi;
+mod control;
+mod emit;
+mod hook;
+mod maps;
+mod parse;
+
+use aya_ebpf::bindings::{BPF_NOEXIST, TC_ACT_UNSPEC, xdp_action::XDP_PASS};
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use sensor_common::flow::{update, why};
+use sensor_common::policy::ALL_FRAMES;
+use sensor_common::{Counter, FlowState, Packet};
+
+use hook::{Hook, Rx, Tx};
+use maps::{FLOWS, Scratch, Stats, policy};
+use parse::{NEED_MORE, Reason, parse};
+
+/// Bytes to make readable when a header lies beyond what is: the largest Ethernet, IPv4 and TCP
+/// headers and some room for IPv6's extensions.
+const PULL: u32 = 256;
+
+/// What an interface receives.
+#[xdp(frags)]
+pub fn rx(ctx: XdpContext) -> u32 {
+    see(&Rx::new(&ctx));
+    XDP_PASS
+}
+
+/// What the host sends.
+#[classifier]
+pub fn tx(ctx: TcContext) -> i32 {
+    see(&Tx::new(&ctx));
+    TC_ACT_UNSPEC
+}
+
+/// Never attached: run by userspace to change flow entries without racing the counters in them.
+#[xdp]
+pub fn control(ctx: XdpContext) -> u32 {
+    control::run(&ctx);
+    XDP_PASS
+}
+
+/// Does with a frame all there is to do.
+#[inline(always)]
+fn see<H: Hook>(hook: &H) {
+    let (Some(stats), Some(w)) = (Stats::get(), Scratch::get()) else {
+        return;
+    };
+    let segs = hook.segs();
+    // SAFETY: this CPU's scratch, which nothing else uses meanwhile.
+    let parsed = unsafe {
+        (*w).pkt = Packet {
+            ts: hook.time(),
+            segs,
+            ..Default::default()
+        };
+        let mut parsed = parse(hook.frame(), w);
+        if parsed == Err(NEED_MORE) && hook.pull(PULL) {
+            parsed = parse(hook.frame(), w);
+        }
+        parsed
+    };
+    let w = Scratch::forget(w);
+    // SAFETY: as above.
+    let pkt = unsafe { &mut (*w).pkt };
+    let mut bytes = hook.wire_len() as u64;
+    if parsed.is_ok() && segs > 1 {
+        // Each segment but the first has headers of its own on the wire.
+        pkt.ip_len += (segs - 1) * (pkt.data as u32 - pkt.l3 as u32);
+        bytes += (segs - 1) as u64 * pkt.data as u64;
+    }
+    if hook.ip_len() != 0 {
+        pkt.ip_len = hook.ip_len();
+    }
+    let injected = hook.injected();
+    if injected {
+        stats.add(Counter::Injected, 1);
+    } else {
+        stats.add(Counter::Frames, segs as u64);
+        stats.add(Counter::FrameBytes, bytes);
+    }
+    let reason = match parsed {
+        Ok(()) => match find(stats, w) {
+            Some(flow) => return track(hook, stats, w, flow),
+            None => Counter::TableFull as Reason,
+        },
+        Err(NEED_MORE) => Counter::Truncated as Reason,
+        Err(reason) => reason,
+    };
+    untracked(hook, stats, pkt, reason);
+}
+
+/// Counts a parsed packet in its flow and forwards it as the flow's state says.
+#[inline(always)]
+fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState) {
+    let policy = policy();
+    let w = Scratch::forget(w);
+    // SAFETY: a live map value, valid until the program returns, and this CPU's scratch.
+    unsafe { (*w).out = update(flow, &(*w).pkt, policy.bits) };
+    let w = Scratch::forget(w);
+    // SAFETY: as above.
+    let (pkt, out) = unsafe { (&(*w).pkt, &(*w).out) };
+    let segs = pkt.segs as u64;
+    if !hook.injected() {
+        stats.add(Counter::Tracked, segs);
+    }
+    let forward = out.forward();
+    let whole = out.with_payload();
+    let has_payload = out.why & why::HAS_PAYLOAD != 0;
+    if has_payload {
+        stats.add(Counter::Payload, segs);
+    }
+    let mut sent = false;
+    if forward {
+        let cap = if whole {
+            let len = hook.frame().len as u32;
+            if policy.snaplen != 0 && policy.snaplen < len {
+                policy.snaplen
+            } else {
+                len
+            }
+        } else {
+            pkt.data as u32
+        };
+        let ring = emit::ring_of(&pkt.key, &policy);
+        sent = emit::record(hook, stats, ring, cap, |head| {
+            // SAFETY: a reservation of that size, and a live map value that others may be adding
+            // to, which a record's totals may show or not.
+            unsafe { (*head).fill(pkt, &*flow, out) }
+        });
+    }
+    if has_payload && whole {
+        stats.add_reason(
+            if sent { Counter::Forwarded } else { Counter::Lost } as Reason,
+            segs,
+        );
+    } else {
+        if has_payload {
+            stats.add(Counter::Shed, segs);
+        }
+        if forward {
+            stats.add_reason(
+                if sent {
+                    Counter::HeaderRecords
+                } else {
+                    Counter::HeaderLost
+                } as Reason,
+                1,
+            );
+        }
+    }
+}
+
+/// The packet's flow entry, made if need be. None: the table is full.
+#[inline(always)]
+fn find(stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
+    // SAFETY: this CPU's scratch.
+    let (pkt, new) = unsafe { (&(*w).pkt, &mut (*w).new) };
+    if let Some(flow) = FLOWS.get_ptr_mut(&pkt.key) {
+        return Some(flow);
+    }
+    // As `FlowState::starting` has it: nothing else in it is ever written.
+    new.start = pkt.ts;
+    // Of two CPUs that come here at once, one makes the entry and both use it.
+    if FLOWS.insert(&pkt.key, new, BPF_NOEXIST as u64).is_ok() {
+        stats.add(Counter::FlowsCreated, 1);
+    }
+    FLOWS.get_ptr_mut(&pkt.key)
+}
+
+/// Counts a frame that is not tracked, and forwards it if userspace can make something of it.
+#[inline(always)]
+fn untracked<H: Hook>(hook: &H, stats: Stats, pkt: &Packet, reason: Reason) {
+    let policy = policy();
+    if !hook.injected() {
+        stats.add_reason(reason, pkt.segs as u64);
+    }
+    // A full table is a state of ours: the frame would teach userspace nothing.
+    let forward = reason != Counter::TableFull as Reason
+        && (reason != Counter::NotIp as Reason || policy.bits & ALL_FRAMES != 0);
+    if !forward {
+        return;
+    }
+    let (ts, l3, len) = (pkt.ts, pkt.l3, hook.frame().len as u32);
+    let sent = emit::record(hook, stats, emit::ring_of(&pkt.key, &policy), len, |head| {
+        emit::frame_header(head, ts, l3, reason);
+    });
+    stats.add_reason(
+        if sent {
+            Counter::FrameRecords
+        } else {
+            Counter::FrameLost
+        } as Reason,
+        1,
+    );
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The kernel's name for the licences that let a program use all helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,170 @@
+//! The program's maps and its read-only data.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
+use core::ffi::c_void;
+use sensor_common::flow::Outcome;
+use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy};
+
+use crate::abi::CpuStats;
+
+/// What to forward. Userspace writes it before loading; the verifier then knows its values and
+/// drops what it switches off.
+#[unsafe(no_mangle)]
+static POLICY: Policy = Policy {
+    bits: sensor_common::policy::PAYLOAD,
+    snaplen: 0,
+    rings: 1,
+    pad: 0,
+};
+
+/// The flow table. Userspace sets its size.
+#[map]
+pub static FLOWS: HashMap<FlowKey, FlowState> = HashMap::with_max_entries(262_144, 0);
+
+/// One entry: every CPU's accounting.
+#[map]
+static STATS: PerCpuArray<CpuStats> = PerCpuArray::with_max_entries(1, 0);
+
+/// One entry: what a CPU notes of the packet in hand.
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// What is noted of the packet in hand, between the steps of its treatment.
+///
+/// In a map rather than on the stack, because the verifier remembers of a stack slot what was put
+/// there on which path, and would then walk through the next step once for every path through the
+/// one before it. Of a map value it remembers nothing. See [`Scratch::forget`].
+#[repr(C)]
+pub struct Scratch {
+    pub pkt: Packet,
+    pub ip: Ip,
+    pub out: Outcome,
+    /// The value of a new flow entry: all zero but `start`.
+    pub new: FlowState,
+}
+
+/// What the network layer says to the transport layer.
+#[repr(C)]
+pub struct Ip {
+    pub src: Addr,
+    pub dst: Addr,
+    /// IP bytes from the next header on.
+    pub rest: u32,
+    /// Where that header starts, bytes from the frame's start.
+    pub next: u32,
+    pub proto: u8,
+    pub v6: bool,
+    pub pad: [u8; 6],
+}
+
+/// An IP address where the compiler knows it aligned.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+pub struct Addr(pub [u8; 16]);
+
+impl Scratch {
+    /// This CPU's.
+    #[inline(always)]
+    pub fn get() -> Option<*mut Self> {
+        SCRATCH.get_ptr_mut(0)
+    }
+
+    /// The same memory, read anew from here on by the compiler and thereby by the verifier.
+    #[inline(always)]
+    pub fn forget(mut this: *mut Self) -> *mut Self {
+        // SAFETY: moves the pointer onto itself; declared to touch memory.
+        unsafe { core::arch::asm!("{0} = {0}", inout(reg) this, options(nostack)) };
+        this
+    }
+}
+
+// One ring per worker; those that no worker reads are loaded with the least size.
+#[map]
+static RING_0: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+static RING_1: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+static RING_2: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+static RING_3: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+static RING_4: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+static RING_5: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+static RING_6: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+static RING_7: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// The policy as userspace set it.
+#[inline(always)]
+pub fn policy() -> Policy {
+    // SAFETY: a valid static; volatile, or the compiler would fold in the value above.
+    unsafe { core::ptr::read_volatile(&raw const POLICY) }
+}
+
+/// Ring `i` of [`sensor_common::policy::MAX_RINGS`].
+#[inline(always)]
+pub fn ring(i: u32) -> *mut c_void {
+    // Compared one by one: a table of map addresses is nothing that a loader could relocate, and
+    // the opaque step keeps the compiler from making one.
+    let r = match opaque(i as u64) {
+        0 => &raw const RING_0,
+        1 => &raw const RING_1,
+        2 => &raw const RING_2,
+        3 => &raw const RING_3,
+        4 => &raw const RING_4,
+        5 => &raw const RING_5,
+        6 => &raw const RING_6,
+        _ => &raw const RING_7,
+    };
+    r as *mut c_void
+}
+
+/// `v`, of which the compiler knows nothing: what it would otherwise conclude and drop, the
+/// verifier cannot conclude.
+#[inline(always)]
+pub fn opaque(mut v: u64) -> u64 {
+    // A move onto itself; without any instruction two line records would have one address, which
+    // the kernel refuses.
+    // SAFETY: touches that register alone.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) v, options(nomem, nostack, preserves_flags)) };
+    v
+}
+
+/// This CPU's accounting.
+#[derive(Clone, Copy)]
+pub struct Stats(*mut CpuStats);
+
+impl Stats {
+    #[inline(always)]
+    pub fn get() -> Option<Self> {
+        STATS.get_ptr_mut(0).map(Stats)
+    }
+
+    /// Adds `n` to a counter. Programs of one CPU do not interrupt each other (both hooks run with
+    /// bottom halves off), so no atomics.
+    #[inline(always)]
+    pub fn add(self, c: Counter, n: u64) {
+        // SAFETY: a live map value; the index is in range by the enum's definition.
+        unsafe { *(&raw mut (*self.0).counters).cast::<u64>().add(c as usize) += n }
+    }
+
+    /// As [`Stats::add`] for a reason that the parser chose.
+    #[inline(always)]
+    pub fn add_reason(self, reason: u32, n: u64) {
+        let i = opaque(reason as u64) & 31;
+        if i < sensor_common::counters::COUNTERS as u64 {
+            // SAFETY: a live map value; the index is in range.
+            unsafe { *(&raw mut (*self.0).counters).cast::<u64>().add(i as usize) += n }
+        }
+    }
+
+    #[inline(always)]
+    pub fn ring_lost(self, ring: u32) {
+        let i = opaque(ring as u64) & 7;
+        // SAFETY: a live map value; MAX_RINGS is 8.
+        unsafe { *(&raw mut (*self.0).ring_lost).cast::<u64>().add(i as usize) += 1 }
+    }
+}

@@ -1,0 +1,140 @@
+//! Attaching: XDP on what an interface receives, TC egress on what the host sends.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use aya::programs::tc::{
+    self, NlOptions, SchedClassifier, SchedClassifierLinkId, TcAttachOptions, TcAttachType,
+};
+
+use super::error::Error;
+use super::sys;
+
+/// ARPHRD_ETHER and ARPHRD_LOOPBACK: interfaces whose frames start with an Ethernet header.
+const ETHERNET: [u16; 2] = [1, 772];
+
+/// How the XDP program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In the driver.
+    Native,
+    /// In the network stack, after the skb was made.
+    Skb,
+}
+
+/// How the host's own packets are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// Not at all: `rx_only`.
+    Off,
+    Tcx,
+    /// A filter of the `clsact` qdisc: outlives a killed process.
+    Clsact,
+}
+
+/// What was attached to an interface.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    pub iface: String,
+    pub ifindex: u32,
+    pub mode: Mode,
+    pub egress: Egress,
+}
+
+/// What keeps it attached.
+pub(super) enum Link {
+    #[allow(dead_code, reason = "closing it detaches")]
+    Fd(OwnedFd),
+    Filter(SchedClassifierLinkId),
+}
+
+/// The interface's index, if there is one and its frames are Ethernet's.
+pub(super) fn ethernet(iface: &str) -> Result<u32, Error> {
+    let none = || Error::NoInterface(iface.to_owned());
+    let name = CString::new(iface).map_err(|_| none())?;
+    if iface.is_empty() || iface.len() >= libc::IFNAMSIZ {
+        return Err(none());
+    }
+    // SAFETY: a terminated string; a zeroed ifreq is a valid one; the socket is closed below.
+    unsafe {
+        let index = libc::if_nametoindex(name.as_ptr());
+        if index == 0 {
+            return Err(none());
+        }
+        let mut req: libc::ifreq = std::mem::zeroed();
+        for (to, from) in req.ifr_name.iter_mut().zip(name.as_bytes()) {
+            *to = *from as libc::c_char;
+        }
+        let sock = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        let r = libc::ioctl(sock, libc::SIOCGIFHWADDR, &raw mut req);
+        libc::close(sock);
+        if r == 0 && !ETHERNET.contains(&req.ifr_ifru.ifru_hwaddr.sa_family) {
+            return Err(Error::NotEthernet(iface.to_owned()));
+        }
+        Ok(index)
+    }
+}
+
+/// Attaches XDP natively, or where the driver cannot, in skb mode.
+pub(super) fn xdp(
+    prog: BorrowedFd<'_>,
+    iface: &str,
+    index: u32,
+    skb: bool,
+) -> Result<(OwnedFd, Mode), Error> {
+    let error = |source: io::Error| match source.raw_os_error() {
+        Some(libc::EBUSY | libc::EEXIST) => Error::Occupied(iface.to_owned()),
+        Some(libc::ENODEV) => Error::NoInterface(iface.to_owned()),
+        Some(libc::EPERM | libc::EACCES) => Error::Capabilities {
+            missing: vec!["CAP_NET_ADMIN", "CAP_BPF"],
+        },
+        _ => Error::Attach {
+            iface: iface.to_owned(),
+            source,
+        },
+    };
+    if !skb {
+        match sys::link(prog, index, sys::BPF_XDP, sys::XDP_DRV_MODE) {
+            Ok(fd) => return Ok((fd, Mode::Native)),
+            Err(e) => match error(e) {
+                Error::Attach { source, .. } => {
+                    tracing::warn!("{iface}: no native XDP ({source}); running in skb mode");
+                }
+                other => return Err(other),
+            },
+        }
+    }
+    let fd = sys::link(prog, index, sys::BPF_XDP, sys::XDP_SKB_MODE).map_err(error)?;
+    Ok((fd, Mode::Skb))
+}
+
+/// Attaches the egress program by TCX, or where the kernel lacks it (before 6.6), by `clsact`.
+pub(super) fn egress(
+    prog: BorrowedFd<'_>,
+    tx: &mut SchedClassifier,
+    iface: &str,
+    index: u32,
+) -> Result<(Link, Egress), Error> {
+    match sys::link(prog, index, sys::BPF_TCX_EGRESS, 0) {
+        Ok(fd) => return Ok((Link::Fd(fd), Egress::Tcx)),
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+        Err(source) => {
+            return Err(Error::Attach {
+                iface: iface.to_owned(),
+                source,
+            });
+        }
+    }
+    let failed = |e: &dyn std::fmt::Display| Error::Attach {
+        iface: iface.to_owned(),
+        source: io::Error::other(e.to_string()),
+    };
+    // An error here says that the qdisc is there already, or the next step fails for the same reason.
+    let _ = tc::qdisc_add_clsact(iface);
+    let options = TcAttachOptions::Netlink(NlOptions::default());
+    let id = tx
+        .attach_with_options(iface, TcAttachType::Egress, options)
+        .map_err(|e| failed(&e))?;
+    Ok((Link::Filter(id), Egress::Clsact))
+}

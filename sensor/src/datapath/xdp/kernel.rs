@@ -1,0 +1,337 @@
+//! The loaded program.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use aya::maps::Map;
+use aya::programs::{SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use sensor_common::Policy;
+use sensor_common::policy::MAX_RINGS;
+
+use super::abi::CpuStats;
+use super::attach::{self, Attached, Egress, Link};
+use super::counters::Counters;
+use super::error::Error;
+use super::ring::Ring;
+use super::run::Injector;
+use super::sys;
+use super::table::Table;
+
+/// The committed object; see `sensor.bpf.toml` beside it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/sensor.bpf.o");
+/// Names a file to load instead: for tests of a rebuilt object.
+const OBJECT_ENV: &str = "SENSOR_BPF_OBJECT";
+
+const RINGS: [&str; MAX_RINGS as usize] = [
+    "RING_0", "RING_1", "RING_2", "RING_3", "RING_4", "RING_5", "RING_6", "RING_7",
+];
+/// The oldest kernel: multi-buffer XDP and `bpf_xdp_load_bytes`.
+const OLDEST: (u32, u32) = (5, 18);
+
+/// What is decided before loading.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Entries of the flow table.
+    pub flows: u32,
+    /// Rings, one per worker: 1 to [`MAX_RINGS`]. Overrides `policy.rings`.
+    pub rings: u32,
+    pub policy: Policy,
+    /// Size of each ring, bytes; rounded up to a power of two.
+    pub ring_bytes: u32,
+    /// Do not try native XDP.
+    pub skb_mode: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            flows: 262_144,
+            rings: 1,
+            policy: Policy::default(),
+            ring_bytes: 8 << 20,
+            skb_mode: false,
+        }
+    }
+}
+
+/// The program in the kernel, its maps and what it is attached to. Dropping it detaches.
+pub struct Kernel {
+    ebpf: Ebpf,
+    config: Config,
+    flows: OwnedFd,
+    stats: OwnedFd,
+    rx: OwnedFd,
+    tx: OwnedFd,
+    control: OwnedFd,
+    links: Vec<Link>,
+}
+
+impl Kernel {
+    /// Loads the program; nothing is attached yet.
+    pub fn load(config: &Config) -> Result<Self, Error> {
+        check_capabilities()?;
+        check_kernel()?;
+        let mut config = *config;
+        if config.rings == 0 || config.rings > MAX_RINGS || config.flows == 0 {
+            return Err(Error::Config("rings must be 1 to 8 and flows at least 1"));
+        }
+        config.policy.rings = config.rings;
+        config.ring_bytes = config.ring_bytes.clamp(1 << 16, 1 << 30).next_power_of_two();
+        let mut ebpf = load_object(&config)?;
+        let fd = |e: &Ebpf, name: &'static str| -> Result<OwnedFd, Error> {
+            map_fd(e.map(name).ok_or(Error::Missing(name))?)?
+                .try_clone_to_owned()
+                .map_err(dup)
+        };
+        let (flows, stats) = (fd(&ebpf, "FLOWS")?, fd(&ebpf, "STATS")?);
+        let rx = load_xdp(&mut ebpf, "rx")?;
+        let control = load_xdp(&mut ebpf, "control")?;
+        let prog: &mut SchedClassifier = tx_program(&mut ebpf)?;
+        prog.load().map_err(|e| Error::Load(chain(&e)))?;
+        let tx = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
+        let tx = tx.try_clone_to_owned().map_err(dup)?;
+        Ok(Kernel {
+            ebpf,
+            config,
+            flows,
+            stats,
+            rx,
+            tx,
+            control,
+            links: Vec::new(),
+        })
+    }
+
+    /// Attaches to an interface: what it receives and, unless `rx_only`, what is sent on it.
+    pub fn attach(&mut self, iface: &str, rx_only: bool) -> Result<Attached, Error> {
+        let ifindex = attach::ethernet(iface)?;
+        let (link, mode) = attach::xdp(self.rx.as_fd(), iface, ifindex, self.config.skb_mode)?;
+        let mut egress = Egress::Off;
+        if !rx_only {
+            let prog = tx_program(&mut self.ebpf)?;
+            let (link, kind) = attach::egress(self.tx.as_fd(), prog, iface, ifindex)?;
+            self.links.push(link);
+            egress = kind;
+        }
+        self.links.push(Link::Fd(link));
+        Ok(Attached {
+            iface: iface.to_owned(),
+            ifindex,
+            mode,
+            egress,
+        })
+    }
+
+    /// Detaches from all interfaces; maps and rings stay.
+    pub fn detach(&mut self) {
+        for link in self.links.drain(..) {
+            if let Link::Filter(id) = link
+                && let Ok(prog) = tx_program(&mut self.ebpf)
+                && let Err(e) = prog.detach(id)
+            {
+                tracing::warn!("cannot remove the egress filter: {e}");
+            }
+        }
+    }
+
+    /// Reader of ring `i`, one per worker. A ring must have one reader only.
+    pub fn ring(&self, i: u32) -> Result<Ring, Error> {
+        let name = *RINGS
+            .get(i as usize)
+            .filter(|_| i < self.config.rings)
+            .ok_or(Error::Config("no such ring"))?;
+        let map = self.ebpf.map(name).ok_or(Error::Missing(name))?;
+        Ring::new(
+            map_fd(map)?.try_clone_to_owned().map_err(dup)?,
+            self.config.ring_bytes,
+        )
+    }
+
+    /// A handle to the flow table, one per thread.
+    pub fn table(&self) -> Result<Table, Error> {
+        Ok(Table {
+            flows: self.flows.try_clone().map_err(dup)?,
+            control: self.control.try_clone().map_err(dup)?,
+            failures: 0,
+        })
+    }
+
+    /// Runs frames through the program, one per thread.
+    pub fn injector(&self) -> Result<Injector, Error> {
+        Ok(Injector {
+            prog: self.rx.try_clone().map_err(dup)?,
+            buf: Vec::new(),
+        })
+    }
+
+    /// The accounting so far, summed over the CPUs.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        let sys = |source| Error::Sys {
+            what: "cannot read the counters",
+            source,
+        };
+        let cpus = aya::util::nr_cpus().map_err(|(_, e)| sys(e))?;
+        let zero = CpuStats {
+            counters: [0; _],
+            ring_lost: [0; _],
+            said_full: 0,
+        };
+        let mut all = vec![zero; cpus];
+        // SAFETY: a u32 key; a per-CPU map's value is one element per possible CPU, each a multiple
+        // of 8 bytes.
+        unsafe { sys::lookup(self.stats.as_fd(), &0u32, all.as_mut_ptr().cast()) }.map_err(sys)?;
+        let mut sum = Counters::default();
+        all.iter().for_each(|cpu| sum.add(cpu));
+        Ok(sum)
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+/// What to add to a record's time (CLOCK_BOOTTIME) to have ns since the epoch.
+pub fn boot_to_epoch() -> i64 {
+    let read = |clock| {
+        let mut t = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: a valid timespec; these clocks always exist.
+        unsafe { libc::clock_gettime(clock, &raw mut t) };
+        t.tv_sec * 1_000_000_000 + t.tv_nsec
+    };
+    // The real time between two readings of the other clock; the closest pair of several.
+    (0..8)
+        .map(|_| {
+            let (a, real, b) = (
+                read(libc::CLOCK_BOOTTIME),
+                read(libc::CLOCK_REALTIME),
+                read(libc::CLOCK_BOOTTIME),
+            );
+            (b - a, real - (a + (b - a) / 2))
+        })
+        .min_by_key(|&(gap, _)| gap)
+        .map_or(0, |(_, offset)| offset)
+}
+
+fn load_object(config: &Config) -> Result<Ebpf, Error> {
+    let p = config.policy;
+    let policy: [u32; 4] = [p.bits, p.snaplen, p.rings, 0];
+    const { assert!(size_of::<[u32; 4]>() == size_of::<Policy>()) };
+    let mut loader = EbpfLoader::new();
+    loader.override_global("POLICY", &policy[..], true);
+    loader.map_max_entries("FLOWS", config.flows);
+    for name in &RINGS[..config.rings as usize] {
+        loader.map_max_entries(name, config.ring_bytes);
+    }
+    let ebpf = match std::env::var_os(OBJECT_ENV) {
+        Some(path) => {
+            let bytes = std::fs::read(&path).map_err(|source| Error::Object {
+                path: path.to_string_lossy().into_owned(),
+                source,
+            })?;
+            loader.load(&bytes)
+        }
+        None => loader.load(OBJECT),
+    };
+    ebpf.map_err(|e| Error::Load(chain(&e)))
+}
+
+fn load_xdp(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
+    let prog: &mut Xdp = ebpf
+        .program_mut(name)
+        .ok_or(Error::Missing(name))?
+        .try_into()
+        .map_err(|_| Error::Missing(name))?;
+    prog.load().map_err(|e| Error::Load(chain(&e)))?;
+    let fd = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
+    fd.try_clone_to_owned().map_err(dup)
+}
+
+fn tx_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Error> {
+    ebpf.program_mut("tx")
+        .ok_or(Error::Missing("tx"))?
+        .try_into()
+        .map_err(|_| Error::Missing("tx"))
+}
+
+fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, Error> {
+    match map {
+        Map::HashMap(d) | Map::PerCpuArray(d) | Map::RingBuf(d) => Ok(d.fd().as_fd()),
+        _ => Err(Error::Missing("map of the right type")),
+    }
+}
+
+fn dup(source: io::Error) -> Error {
+    Error::Sys {
+        what: "cannot duplicate a descriptor",
+        source,
+    }
+}
+
+/// An error with its causes in one line.
+fn chain(e: &dyn std::error::Error) -> String {
+    let mut s = e.to_string();
+    let mut cause = e.source();
+    while let Some(c) = cause {
+        s = format!("{s}: {c}");
+        cause = c.source();
+    }
+    s
+}
+
+/// CAP_SYS_ADMIN stands for the two newer ones.
+fn check_capabilities() -> Result<(), Error> {
+    const NET_ADMIN: u32 = 12;
+    const SYS_ADMIN: u32 = 21;
+    const PERFMON: u32 = 38;
+    const BPF: u32 = 39;
+    let Some(have) = std::fs::read_to_string("/proc/self/status").ok().and_then(|s| {
+        let line = s.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    }) else {
+        return Ok(());
+    };
+    let has = |bit: u32| have >> bit & 1 == 1;
+    let needed = [
+        ("CAP_BPF", has(BPF) || has(SYS_ADMIN)),
+        ("CAP_NET_ADMIN", has(NET_ADMIN)),
+        ("CAP_PERFMON", has(PERFMON) || has(SYS_ADMIN)),
+    ];
+    let missing: Vec<_> = needed
+        .iter()
+        .filter(|(_, ok)| !ok)
+        .map(|&(name, _)| name)
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Capabilities { missing })
+    }
+}
+
+fn check_kernel() -> Result<(), Error> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
+    if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
+        && (major, minor) < OLDEST
+    {
+        return Err(Error::Kernel {
+            feature: "multi-buffer XDP",
+            since: "5.18",
+            has: release.trim().to_owned(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! The kernel's program from userspace's side: loading, attaching, its rings, its flow table and
+//! its accounting. Knows nothing of connections.
+//!
+//! All that a program is attached by is a file descriptor of this process, so nothing stays
+//! attached when the process ends, however it ends. The one exception is the `clsact` filter of
+//! kernels that lack TCX (before 6.6).
+
+pub mod abi;
+mod attach;
+mod counters;
+mod error;
+mod kernel;
+mod ring;
+mod run;
+mod sys;
+mod table;
+
+pub use attach::{Attached, Egress, Mode};
+pub use counters::Counters;
+pub use error::Error;
+pub use kernel::{Config, Kernel, boot_to_epoch};
+pub use ring::Ring;
+pub use run::{Inject, Injector};
+pub use table::Table;

@@ -1,0 +1,162 @@
+//! A worker's ring: records straight out of the memory that the kernel writes.
+//!
+//! Layout: kernel, `kernel/bpf/ringbuf.c`: one page with the consumer's position, one with the
+//! producer's, then the data, mapped twice in a row so that no record is ever in two pieces.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sensor_common::RecordHeader;
+use sensor_common::record::HEADER_LEN;
+
+use super::error::Error;
+
+const BUSY: u32 = 1 << 31;
+const DISCARDED: u32 = 1 << 30;
+/// Bytes before each record: its length and flags, and the kernel's own.
+const HEAD: u64 = 8;
+
+/// The reader of one ring; there must be one only.
+pub struct Ring {
+    fd: OwnedFd,
+    consumer: Mapping,
+    producer: Mapping,
+    page: usize,
+    mask: u64,
+    /// Where the next record starts; published when the one before it is done with.
+    at: u64,
+}
+
+struct Mapping {
+    addr: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the memory belongs to the mapping, not to a thread.
+unsafe impl Send for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this length, and nobody holds a reference any more.
+        unsafe { libc::munmap(self.addr.as_ptr().cast(), self.len) };
+    }
+}
+
+fn map(fd: RawFd, len: usize, prot: i32, offset: usize) -> Result<Mapping, Error> {
+    // SAFETY: a new mapping of our own descriptor.
+    let p = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            len,
+            prot,
+            libc::MAP_SHARED,
+            fd,
+            offset as i64,
+        )
+    };
+    if p == libc::MAP_FAILED {
+        return Err(Error::Sys {
+            what: "cannot map a ring",
+            source: io::Error::last_os_error(),
+        });
+    }
+    let addr = NonNull::new(p.cast()).ok_or(Error::Missing("ring memory"))?;
+    Ok(Mapping { addr, len })
+}
+
+impl Ring {
+    /// `bytes` is the ring's size.
+    pub(super) fn new(fd: OwnedFd, bytes: u32) -> Result<Self, Error> {
+        // SAFETY: no memory involved.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+        let consumer = map(fd.as_raw_fd(), page, libc::PROT_READ | libc::PROT_WRITE, 0)?;
+        let producer = map(fd.as_raw_fd(), page + 2 * bytes as usize, libc::PROT_READ, page)?;
+        let mut ring = Ring {
+            fd,
+            consumer,
+            producer,
+            page,
+            mask: bytes as u64 - 1,
+            at: 0,
+        };
+        ring.at = ring.consumer_pos().load(Ordering::Relaxed);
+        Ok(ring)
+    }
+
+    fn consumer_pos(&self) -> &AtomicU64 {
+        // SAFETY: the page's first word, written by this side alone.
+        unsafe { AtomicU64::from_ptr(self.consumer.addr.as_ptr().cast()) }
+    }
+
+    fn producer_pos(&self) -> u64 {
+        // SAFETY: the page's first word; only loaded, so read-only memory will do.
+        unsafe { &*self.producer.addr.as_ptr().cast::<AtomicU64>() }.load(Ordering::Acquire)
+    }
+
+    /// The next record, or None when there is none yet. The one returned before is freed.
+    #[allow(clippy::should_implement_trait, reason = "what is returned borrows from self")]
+    pub fn next(&mut self) -> Option<(&RecordHeader, &[u8])> {
+        loop {
+            self.consumer_pos().store(self.at, Ordering::Release);
+            if self.at >= self.producer_pos() {
+                return None;
+            }
+            let offset = self.page + (self.at & self.mask) as usize;
+            // SAFETY: below the producer's position, so a record's head is there; 8-byte aligned.
+            let head = unsafe { self.producer.addr.as_ptr().add(offset) };
+            // SAFETY: as above.
+            let len = unsafe { &*head.cast::<AtomicU32>() }.load(Ordering::Acquire);
+            if len & BUSY != 0 {
+                return None;
+            }
+            let body = (len & !(BUSY | DISCARDED)) as u64;
+            self.at += HEAD + body.next_multiple_of(8);
+            if len & DISCARDED != 0 || body < HEADER_LEN as u64 {
+                continue;
+            }
+            // SAFETY: the record is committed, complete, aligned and in one piece; the kernel does
+            // not touch it until the consumer's position passes it, which needs `&mut self`.
+            return unsafe {
+                let header = &*head.add(HEAD as usize).cast::<RecordHeader>();
+                let n = (header.cap_len as usize).min(body as usize - HEADER_LEN);
+                let data = std::slice::from_raw_parts(head.add(HEAD as usize + HEADER_LEN), n);
+                Some((header, data))
+            };
+        }
+    }
+
+    /// Waits for a record, at most so long. True: there may be one.
+    pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
+        let mut p = libc::pollfd {
+            fd: self.fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let ms = timeout.as_millis().min(i32::MAX as u128) as i32;
+        // SAFETY: one valid pollfd.
+        let n = unsafe { libc::poll(&raw mut p, 1, ms) };
+        if n < 0 {
+            let e = io::Error::last_os_error();
+            if e.kind() == io::ErrorKind::Interrupted {
+                return Ok(false);
+            }
+            return Err(e);
+        }
+        Ok(n > 0)
+    }
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Ring {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}

@@ -1,0 +1,163 @@
+//! bpf(2), the few commands that are needed beyond what aya offers. Struct layouts are those of
+//! `union bpf_attr` in the kernel's `include/uapi/linux/bpf.h`.
+
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+const BPF_MAP_LOOKUP_ELEM: i64 = 1;
+const BPF_MAP_GET_NEXT_KEY: i64 = 4;
+const BPF_PROG_TEST_RUN: i64 = 10;
+const BPF_MAP_LOOKUP_AND_DELETE_ELEM: i64 = 21;
+const BPF_LINK_CREATE: i64 = 28;
+
+/// `enum bpf_attach_type`.
+pub const BPF_XDP: u32 = 37;
+pub const BPF_TCX_EGRESS: u32 = 47;
+/// `XDP_FLAGS_*` of if_link.h.
+pub const XDP_SKB_MODE: u32 = 1 << 1;
+pub const XDP_DRV_MODE: u32 = 1 << 2;
+
+#[repr(C)]
+struct Elem {
+    map: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+struct LinkCreate {
+    prog: u32,
+    target: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct TestRun {
+    prog: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+}
+
+/// `struct xdp_md`, as test runs take it.
+#[repr(C)]
+#[derive(Default)]
+struct XdpMd {
+    data: u32,
+    data_end: u32,
+    data_meta: u32,
+    ingress_ifindex: u32,
+    rx_queue_index: u32,
+    egress_ifindex: u32,
+}
+
+/// # Safety
+/// `attr` is what `cmd` wants, and the addresses in it are valid for it.
+unsafe fn bpf<T>(cmd: i64, attr: &mut T) -> io::Result<i64> {
+    // SAFETY: the caller's word.
+    let r = unsafe { libc::syscall(libc::SYS_bpf, cmd, attr as *mut T, size_of::<T>()) };
+    if r < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(r)
+    }
+}
+
+fn present(r: io::Result<i64>) -> io::Result<bool> {
+    match r {
+        Ok(_) => Ok(true),
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn elem(map: BorrowedFd<'_>, key: *const c_void, value: *mut c_void) -> Elem {
+    Elem {
+        map: map.as_raw_fd() as u32,
+        pad: 0,
+        key: key as u64,
+        value: value as u64,
+        flags: 0,
+    }
+}
+
+/// Copies the value of `key` to `value`; false if there is none.
+///
+/// # Safety
+/// `K` is the map's key and `value` has room for its value (for a per-CPU map: for all of them).
+pub unsafe fn lookup<K>(map: BorrowedFd<'_>, key: &K, value: *mut c_void) -> io::Result<bool> {
+    let mut attr = elem(map, (key as *const K).cast(), value);
+    // SAFETY: the caller's word.
+    present(unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) })
+}
+
+/// As [`lookup`], and removes the entry in the same step.
+///
+/// # Safety
+/// As for [`lookup`].
+pub unsafe fn lookup_and_delete<K>(map: BorrowedFd<'_>, key: &K, value: *mut c_void) -> io::Result<bool> {
+    let mut attr = elem(map, (key as *const K).cast(), value);
+    // SAFETY: the caller's word.
+    present(unsafe { bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut attr) })
+}
+
+/// The key behind `key`, or the first; false if there is none.
+///
+/// # Safety
+/// `K` is the map's key.
+pub unsafe fn next_key<K>(map: BorrowedFd<'_>, key: Option<&K>, next: &mut K) -> io::Result<bool> {
+    let key = key.map_or(std::ptr::null(), |k| k as *const K);
+    let mut attr = elem(map, key.cast(), (next as *mut K).cast());
+    // SAFETY: the caller's word.
+    present(unsafe { bpf(BPF_MAP_GET_NEXT_KEY, &mut attr) })
+}
+
+/// Attaches a program to an interface by a link, which lasts as long as the descriptor.
+pub fn link(prog: BorrowedFd<'_>, ifindex: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
+    let mut attr = LinkCreate {
+        prog: prog.as_raw_fd() as u32,
+        target: ifindex,
+        attach_type,
+        flags,
+    };
+    // SAFETY: the attribute is complete; the kernel returns a descriptor that is ours.
+    unsafe {
+        let fd = bpf(BPF_LINK_CREATE, &mut attr)?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// Runs an XDP program `repeat` times over `data`, of which the first `meta` bytes are metadata.
+/// Returns what the program returned and ns per run.
+pub fn test_run(prog: BorrowedFd<'_>, data: &[u8], meta: u32, repeat: u32) -> io::Result<(u32, u32)> {
+    let md = XdpMd {
+        data: meta,
+        data_end: data.len() as u32,
+        ..Default::default()
+    };
+    let mut attr = TestRun {
+        prog: prog.as_raw_fd() as u32,
+        data_size_in: data.len() as u32,
+        data_in: data.as_ptr() as u64,
+        repeat,
+        ctx_size_in: size_of::<XdpMd>() as u32,
+        ctx_in: &raw const md as u64,
+        ..Default::default()
+    };
+    // SAFETY: both buffers outlive the call; nothing is written back but to the attribute.
+    unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr)? };
+    Ok((attr.retval, attr.duration))
+}

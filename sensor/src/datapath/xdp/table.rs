@@ -1,0 +1,123 @@
+//! The kernel's flow table from a worker's side.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use sensor_common::{FlowKey, FlowState};
+
+use super::abi::{MAX_ORDERS, OP_SHED, OP_UNSHED, ORDERS_HEAD, Order};
+use super::sys;
+use crate::datapath::FlowTable;
+
+/// A handle to the flow table; each thread has its own.
+pub struct Table {
+    pub(super) flows: OwnedFd,
+    /// The program that changes entries: see [`Table::order`].
+    pub(super) control: OwnedFd,
+    pub(super) failures: u64,
+}
+
+impl Table {
+    /// The entry of `key`.
+    pub fn lookup(&self, key: &FlowKey) -> io::Result<Option<FlowState>> {
+        let mut value = MaybeUninit::<FlowState>::uninit();
+        // SAFETY: the map's types; the kernel fills the value when it says so.
+        unsafe {
+            Ok(sys::lookup(self.flows.as_fd(), key, value.as_mut_ptr().cast())?.then(|| value.assume_init()))
+        }
+    }
+
+    /// The entry of `key`, removed.
+    pub fn take(&self, key: &FlowKey) -> io::Result<Option<FlowState>> {
+        let mut value = MaybeUninit::<FlowState>::uninit();
+        // SAFETY: as above.
+        unsafe {
+            Ok(
+                sys::lookup_and_delete(self.flows.as_fd(), key, value.as_mut_ptr().cast())?
+                    .then(|| value.assume_init()),
+            )
+        }
+    }
+
+    /// The key behind `key`, or the first one. When `key` has gone meanwhile it starts anew, so a
+    /// walk needs a bound of its own.
+    pub fn next_key(&self, key: Option<&FlowKey>) -> io::Result<Option<FlowKey>> {
+        let mut next = FlowKey::default();
+        // SAFETY: the map's key type.
+        Ok(unsafe { sys::next_key(self.flows.as_fd(), key, &mut next)? }.then_some(next))
+    }
+
+    /// Looks at up to `n` entries from `cursor` on, for the slow sweep; `cursor` is None again when
+    /// the table's end was reached.
+    pub fn walk(
+        &self,
+        cursor: &mut Option<FlowKey>,
+        n: usize,
+        mut f: impl FnMut(&FlowKey, &FlowState),
+    ) -> io::Result<()> {
+        for _ in 0..n {
+            *cursor = self.next_key(cursor.as_ref())?;
+            let Some(key) = cursor else { break };
+            if let Some(state) = self.lookup(key)? {
+                f(key, &state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets (`shed`) or clears bits of entries' `shed`; (key, bits) each. Unknown keys are passed over.
+    pub fn order(&self, shed: bool, orders: &[(FlowKey, u32)]) -> io::Result<()> {
+        for chunk in orders.chunks(MAX_ORDERS) {
+            let mut frame = [0u8; ORDERS_HEAD + MAX_ORDERS * size_of::<Order>()];
+            let mut end = ORDERS_HEAD;
+            for &(key, dirs) in chunk {
+                let op = if shed { OP_SHED } else { OP_UNSHED };
+                // SAFETY: at most MAX_ORDERS of them; a plain struct without padding.
+                unsafe {
+                    frame
+                        .as_mut_ptr()
+                        .add(end)
+                        .cast::<Order>()
+                        .write_unaligned(Order { key, op, dirs })
+                };
+                end += size_of::<Order>();
+            }
+            sys::test_run(self.control.as_fd(), &frame[..end], 0, 1)?;
+        }
+        Ok(())
+    }
+
+    /// ns per run of a program that does nothing, over `n` runs: what a measurement subtracts.
+    pub fn measure_empty(&self, n: u32) -> io::Result<u32> {
+        Ok(sys::test_run(self.control.as_fd(), &[0; ORDERS_HEAD], 0, n)?.1)
+    }
+
+    /// System calls that failed behind the infallible [`FlowTable`] functions.
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    fn said<T: Default>(&mut self, r: io::Result<T>) -> T {
+        r.unwrap_or_else(|e| {
+            self.failures += 1;
+            tracing::debug!("flow table: {e}");
+            T::default()
+        })
+    }
+}
+
+impl FlowTable for Table {
+    fn get(&mut self, key: &FlowKey) -> Option<FlowState> {
+        let r = self.lookup(key);
+        self.said(r)
+    }
+    fn remove(&mut self, key: &FlowKey) -> Option<FlowState> {
+        let r = self.take(key);
+        self.said(r)
+    }
+    fn shed(&mut self, key: &FlowKey, dirs: u32) {
+        let r = self.order(true, &[(*key, dirs)]);
+        self.said(r);
+    }
+}
