@@ -1,7 +1,12 @@
 //! Builds, runs and tests the project: `cargo xtask --help`.
 
 mod bench;
+mod ebpf;
+mod setup;
+mod shell;
 mod testbed;
+
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
@@ -17,7 +22,11 @@ enum Command {
     /// Install what is missing for rebuilding the eBPF object
     Setup,
     /// Rebuild the eBPF object
-    BuildEbpf,
+    BuildEbpf {
+        /// Change nothing; fail when the committed object is not what the sources make
+        #[arg(long)]
+        check: bool,
+    },
     /// Run every test, as root or through sudo
     Test {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -39,8 +48,43 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Setup => {
+            let toolchain = setup::run_setup()?;
+            println!("ready: {}", toolchain.version());
+            Ok(())
+        }
+        Command::BuildEbpf { check: false } => ebpf::rebuild(),
+        Command::BuildEbpf { check: true } => ebpf::check().map(drop),
+        Command::Test { args } => test(None, &args),
         Command::Run { args } => testbed::run(args),
         Command::Bench { args } => bench::run(args),
-        _ => anyhow::bail!("not there yet"),
+        Command::Ci => ci(),
     }
+}
+
+/// Runs all tests as root: the test programs alone go through sudo, so that what cargo builds stays
+/// the user's. `object` is loaded instead of the one in the tree.
+fn test(object: Option<&Path>, args: &[String]) -> anyhow::Result<()> {
+    let mut cmd = shell::cargo();
+    cmd.current_dir(shell::workspace())
+        .args(["test", "--workspace"])
+        .args(args);
+    if !shell::is_root() {
+        cmd.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo -E");
+        cmd.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", "sudo -E");
+    }
+    if let Some(object) = object {
+        cmd.env("SENSOR_BPF_OBJECT", object);
+    }
+    shell::run(&mut cmd)
+}
+
+/// Everything that must hold before a change goes in.
+fn ci() -> anyhow::Result<()> {
+    let cargo = |args: &[&str]| shell::run(shell::cargo().current_dir(shell::workspace()).args(args));
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["fmt", "--check", "--manifest-path", "sensor-ebpf/Cargo.toml"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    let object = ebpf::check()?;
+    test(Some(&object), &[])
 }

@@ -1,0 +1,199 @@
+//! What the eBPF build needs, found or installed: a rustc with `core` for BPF, and bpf-linker.
+//!
+//! Two ways. A rustup nightly with rust-src builds `core` itself; that is the usual one. Where
+//! rustup can fetch nothing, Debian's rustc-web has a ready `core` for BPF.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell::{output, root, run};
+
+/// The version of bpf-linker that the committed object was linked by.
+const BPF_LINKER: &str = "0.13.0";
+/// Debian's compiler, wherever rustup's comes first in the path.
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_PACKAGES: [&str; 5] = [
+    "rustc-web",
+    "cargo-web",
+    "libstd-rust-web-dev-bpf",
+    "llvm-22-dev",
+    "libpolly-22-dev",
+];
+/// What Debian's bpf-linker links; at least the LLVM that rustc-web was built with.
+const DEBIAN_LLVM: &str = "/usr/lib/llvm-22";
+/// Programs that the tests use.
+const TOOLS: [(&str, &str); 2] = [("ip", "iproute2"), ("openssl", "openssl")];
+
+/// A compiler that can build for BPF.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Toolchain {
+    Debian,
+    Nightly,
+}
+
+impl Toolchain {
+    /// The one that is there and complete.
+    pub fn find() -> Option<Self> {
+        if debian_has_core() {
+            Some(Toolchain::Debian)
+        } else if nightly_has_sources() {
+            Some(Toolchain::Nightly)
+        } else {
+            None
+        }
+    }
+
+    /// What its rustc calls itself.
+    pub fn version(&self) -> String {
+        let v = match self {
+            Toolchain::Debian => output(Command::new(DEBIAN_RUSTC).arg("-V")),
+            Toolchain::Nightly => output(Command::new("rustup").args(["run", "nightly", "rustc", "-V"])),
+        };
+        v.unwrap_or_default()
+    }
+
+    /// Its cargo, ready for `build`.
+    pub fn cargo(&self) -> Command {
+        match self {
+            Toolchain::Debian => {
+                let mut c = Command::new("/usr/bin/cargo");
+                c.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
+                c
+            }
+            Toolchain::Nightly => {
+                let mut c = Command::new("rustup");
+                c.args(["run", "nightly", "cargo", "-Zbuild-std=core"]);
+                c.env_remove("RUSTC");
+                c
+            }
+        }
+    }
+}
+
+/// Installs what is missing; does nothing where nothing is.
+pub fn run_setup() -> Result<Toolchain> {
+    let missing: Vec<_> = TOOLS
+        .iter()
+        .filter(|(program, _)| which(program).is_none())
+        .map(|&(_, package)| package)
+        .collect();
+    if !missing.is_empty() {
+        apt(&missing)?;
+    }
+    let toolchain = match Toolchain::find() {
+        Some(t) => t,
+        None => install_toolchain()?,
+    };
+    if linker_version().as_deref() != Some(&format!("bpf-linker {BPF_LINKER}")) {
+        install_linker(&toolchain)?;
+    }
+    if objcopy().is_none() {
+        apt(&["llvm-22"])?;
+    }
+    Ok(toolchain)
+}
+
+/// What bpf-linker calls itself.
+pub fn linker_version() -> Option<String> {
+    output(Command::new("bpf-linker").arg("--version"))
+}
+
+/// An objcopy that knows BPF objects.
+pub fn objcopy() -> Option<PathBuf> {
+    let own = Path::new(DEBIAN_LLVM).join("bin/llvm-objcopy");
+    if own.exists() {
+        Some(own)
+    } else {
+        which("llvm-objcopy")
+    }
+}
+
+fn install_toolchain() -> Result<Toolchain> {
+    let nightly = [
+        "toolchain",
+        "install",
+        "nightly",
+        "--profile",
+        "minimal",
+        "--component",
+        "rust-src",
+    ];
+    if which("rustup").is_some() && run(Command::new("rustup").args(nightly)).is_ok() && nightly_has_sources()
+    {
+        return Ok(Toolchain::Nightly);
+    }
+    eprintln!("rustup has no nightly with sources here; taking Debian's rustc");
+    apt(&DEBIAN_PACKAGES)?;
+    if !debian_has_core() {
+        bail!(
+            "{DEBIAN_RUSTC} has no core for bpfel-unknown-none; this needs Debian's rustc-web or a rustup nightly"
+        );
+    }
+    Ok(Toolchain::Debian)
+}
+
+fn install_linker(toolchain: &Toolchain) -> Result<()> {
+    let mut c = Command::new("cargo");
+    c.args(["install", "bpf-linker", "--force", "--version", BPF_LINKER]);
+    if *toolchain == Toolchain::Debian {
+        c.args(["--no-default-features", "--features", "llvm-22"]);
+        c.env("LLVM_SYS_221_PREFIX", DEBIAN_LLVM);
+        // Else the linker does not find -lLLVM.
+        c.env("LIBRARY_PATH", format!("{DEBIAN_LLVM}/lib"));
+    }
+    run(&mut c)
+}
+
+fn apt(packages: &[&str]) -> Result<()> {
+    if which("apt-get").is_none() {
+        bail!("please install: {}", packages.join(" "));
+    }
+    let install = |packages: &[&str]| {
+        let mut c = root("apt-get");
+        c.env("DEBIAN_FRONTEND", "noninteractive");
+        run(c
+            .args(["install", "-y", "--no-install-recommends"])
+            .args(packages))
+    };
+    if install(packages).is_ok() {
+        return Ok(());
+    }
+    run(root("apt-get").arg("update"))?;
+    install(packages)
+}
+
+fn debian_has_core() -> bool {
+    let libs = output(Command::new(DEBIAN_RUSTC).args([
+        "--print",
+        "target-libdir",
+        "--target",
+        "bpfel-unknown-none",
+    ]));
+    libs.is_some_and(|dir| {
+        std::fs::read_dir(dir).is_ok_and(|entries| {
+            entries
+                .flatten()
+                .any(|e| e.file_name().to_string_lossy().starts_with("libcore-"))
+        })
+    })
+}
+
+fn nightly_has_sources() -> bool {
+    output(Command::new("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"])).is_some_and(
+        |root| {
+            Path::new(&root)
+                .join("lib/rustlib/src/rust/library/core")
+                .exists()
+        },
+    )
+}
+
+fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
+        .map(|dir| dir.join(program))
+        .find(|p| p.exists())
+}
