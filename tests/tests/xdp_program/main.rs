@@ -1,0 +1,499 @@
+//! The program in the kernel, run over crafted frames (BPF_PROG_TEST_RUN). Needs root; no
+//! interface is touched.
+
+mod frames;
+
+use std::sync::Barrier;
+use std::time::Duration;
+
+use frames::{ACK, Case, SYN};
+use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, Ring, Table};
+use sensor_common::flow::{update, why};
+use sensor_common::policy::{ALL_FRAMES, ALL_PACKETS, PAYLOAD};
+use sensor_common::record::{KIND_FRAME, KIND_PACKET};
+use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy, RecordHeader};
+
+const XDP_PASS: u32 = 2;
+
+fn load(bits: u32) -> Kernel {
+    load_with(&Config {
+        flows: 1024,
+        ring_bytes: 1 << 20,
+        policy: Policy {
+            bits,
+            ..Default::default()
+        },
+        ..Default::default()
+    })
+}
+
+fn load_with(config: &Config) -> Kernel {
+    Kernel::load(config).expect("the program loads; these tests need root")
+}
+
+/// What the host's build of the same function makes of a packet.
+fn on_host(flow: &mut FlowState, p: &Packet, bits: u32) -> sensor_common::flow::Outcome {
+    // SAFETY: a local entry.
+    unsafe { update(flow, p, bits) }
+}
+
+fn records(ring: &mut Ring) -> Vec<(RecordHeader, Vec<u8>)> {
+    let mut out = Vec::new();
+    while let Some((h, data)) = ring.next() {
+        out.push((*h, data.to_vec()));
+    }
+    out
+}
+
+fn flows(table: &Table) -> usize {
+    let (mut n, mut cursor) = (0, None);
+    table.walk(&mut cursor, 100_000, |_, _| n += 1).unwrap();
+    n
+}
+
+fn grew(before: &Counters, after: &Counters, c: Counter) -> u64 {
+    after.get(c) - before.get(c)
+}
+
+#[test]
+fn a_frame_of_every_kind_updates_its_flow_as_the_host_build_does() {
+    let kernel = load(PAYLOAD);
+    let (mut ring, table, mut run) = (
+        kernel.ring(0).unwrap(),
+        kernel.table().unwrap(),
+        kernel.injector().unwrap(),
+    );
+    for Case { name, frame, expect } in frames::tracked() {
+        let mut p = expect.unwrap();
+        let mut host = FlowState::starting(1_000);
+        for (i, ts) in [1_000, 2_000, 1_500].into_iter().enumerate() {
+            let before = kernel.counters().unwrap();
+            assert_eq!(run.test_run(&frame, ts).unwrap(), XDP_PASS, "{name}");
+            p.ts = ts;
+            let out = on_host(&mut host, &p, PAYLOAD);
+            assert_eq!(table.lookup(&p.key).unwrap(), Some(host), "{name}, packet {i}");
+            let after = kernel.counters().unwrap();
+            assert_eq!(grew(&before, &after, Counter::Frames), 1, "{name}");
+            assert_eq!(
+                grew(&before, &after, Counter::FrameBytes),
+                frame.len() as u64,
+                "{name}"
+            );
+            assert_eq!(grew(&before, &after, Counter::Tracked), 1, "{name}");
+            assert!(after.balanced(), "{name}: {after:?}");
+            let got = records(&mut ring);
+            assert_eq!(got.len(), out.forward() as usize, "{name}, packet {i}");
+            for (h, data) in got {
+                let cap = if out.with_payload() {
+                    frame.len()
+                } else {
+                    p.data as usize
+                };
+                let mut want = RecordHeader::default();
+                want.fill(&p, &host, &out);
+                (want.cap_len, want.wire_len, want.kind) = (cap as u32, frame.len() as u32, KIND_PACKET);
+                assert_eq!(h, want, "{name}, packet {i}");
+                assert_eq!(data, &frame[..cap], "{name}");
+            }
+        }
+        assert_eq!(table.take(&p.key).unwrap(), Some(host), "{name}");
+        assert_eq!(table.lookup(&p.key).unwrap(), None, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_tracked_has_its_reason_and_is_forwarded_whole() {
+    for bits in [PAYLOAD, PAYLOAD | ALL_FRAMES] {
+        let kernel = load(bits);
+        let (mut ring, table, mut run) = (
+            kernel.ring(0).unwrap(),
+            kernel.table().unwrap(),
+            kernel.injector().unwrap(),
+        );
+        for Case { name, frame, expect } in frames::untracked() {
+            let reason = expect.unwrap_err();
+            let before = kernel.counters().unwrap();
+            assert_eq!(run.test_run(&frame, 77).unwrap(), XDP_PASS, "{name}");
+            let after = kernel.counters().unwrap();
+            assert_eq!(grew(&before, &after, reason), 1, "{name}: {after:?}");
+            assert!(after.balanced(), "{name}");
+            assert_eq!(flows(&table), 0, "{name}");
+            let got = records(&mut ring);
+            let forwarded = reason != Counter::NotIp || bits & ALL_FRAMES != 0;
+            assert_eq!(got.len(), forwarded as usize, "{name}");
+            for (h, data) in got {
+                assert_eq!(
+                    (h.kind, h.untracked, h.pkt.ts),
+                    (KIND_FRAME, reason as u8, 77),
+                    "{name}"
+                );
+                assert_eq!((data, h.wire_len), (frame.clone(), frame.len() as u32), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_truncation_is_more_than_truncated() {
+    let kernel = load(PAYLOAD | ALL_FRAMES);
+    let (mut ring, table, mut run) = (
+        kernel.ring(0).unwrap(),
+        kernel.table().unwrap(),
+        kernel.injector().unwrap(),
+    );
+    let mut cases = frames::tracked();
+    cases.extend(frames::untracked());
+    for Case { name, frame, expect } in cases.into_iter().filter(|c| c.name != "length zero") {
+        for n in 14..=frame.len() {
+            let before = kernel.counters().unwrap();
+            assert_eq!(run.test_run(&frame[..n], 9).unwrap(), XDP_PASS, "{name} at {n}");
+            let after = kernel.counters().unwrap();
+            assert_eq!(grew(&before, &after, Counter::Frames), 1, "{name} at {n}");
+            assert!(after.balanced(), "{name} at {n}");
+            if let Ok(mut p) = expect {
+                let mut host = FlowState::starting(9);
+                p.ts = 9;
+                on_host(&mut host, &p, PAYLOAD);
+                let tracked = n >= p.data as usize;
+                assert_eq!(
+                    table.take(&p.key).unwrap(),
+                    tracked.then_some(host),
+                    "{name} at {n}"
+                );
+                assert_eq!(
+                    grew(&before, &after, Counter::Truncated),
+                    !tracked as u64,
+                    "{name} at {n}"
+                );
+            } else {
+                assert_eq!(grew(&before, &after, Counter::Tracked), 0, "{name} at {n}");
+            }
+            records(&mut ring);
+        }
+    }
+    assert_eq!(flows(&table), 0);
+}
+
+/// IPv4 UDP, `n` bytes of payload, from 10.0.0.1 port 53.
+fn udp_frame(n: usize) -> (Vec<u8>, FlowKey) {
+    let case = frames::tracked()
+        .into_iter()
+        .find(|c| c.name == "udp4 0 vlans 0 options")
+        .unwrap();
+    let mut f = case.frame[..42].to_vec();
+    f[16..18].copy_from_slice(&((28 + n) as u16).to_be_bytes());
+    f[38..40].copy_from_slice(&((8 + n) as u16).to_be_bytes());
+    f.extend((0..n).map(|i| i as u8));
+    (f, case.expect.unwrap().key)
+}
+
+#[test]
+fn large_frames_arrive_whole() {
+    let kernel = load(PAYLOAD);
+    let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+    for n in [
+        1, 100, 150, 151, 599, 1472, 1622, 1623, 3000, 3800, 5000, 8972, 10_199, 20_000, 65_000,
+    ] {
+        let (frame, _) = udp_frame(n);
+        run.test_run(&frame, 1).unwrap();
+        let got = records(&mut ring);
+        assert_eq!(got.len(), 1, "{n}");
+        assert_eq!(got[0].0.cap_len as usize, frame.len(), "{n}");
+        assert!(got[0].1 == frame, "{n}");
+    }
+    let kernel = load_with(&Config {
+        policy: Policy {
+            snaplen: 96,
+            ..Default::default()
+        },
+        ..Default::default()
+    });
+    let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+    let (frame, _) = udp_frame(9000);
+    run.test_run(&frame, 1).unwrap();
+    let got = records(&mut ring);
+    assert_eq!((got[0].0.cap_len, got[0].0.wire_len as usize), (96, frame.len()));
+    assert_eq!(got[0].1, &frame[..96]);
+}
+
+#[test]
+fn shedding_stops_one_direction_and_counters_go_on() {
+    let kernel = load(PAYLOAD);
+    let (mut ring, table, mut run) = (
+        kernel.ring(0).unwrap(),
+        kernel.table().unwrap(),
+        kernel.injector().unwrap(),
+    );
+    let (frame, key) = udp_frame(100);
+    run.test_run(&frame, 1).unwrap();
+    let (h, _) = records(&mut ring).remove(0);
+    let dir = 1 << h.pkt.dir;
+    table.order(true, &[(key, 3 ^ dir)]).unwrap();
+    run.test_run(&frame, 2).unwrap();
+    assert_eq!(records(&mut ring).len(), 1, "the other direction was shed");
+    table.order(true, &[(FlowKey::default(), 3), (key, dir)]).unwrap();
+    assert_eq!(table.lookup(&key).unwrap().unwrap().shed, 3);
+    run.test_run(&frame, 3).unwrap();
+    assert_eq!(records(&mut ring).len(), 0);
+    table.order(false, &[(key, dir)]).unwrap();
+    run.test_run(&frame, 4).unwrap();
+    assert_eq!(records(&mut ring).len(), 1);
+    let c = kernel.counters().unwrap();
+    assert_eq!(
+        (
+            c.get(Counter::Forwarded),
+            c.get(Counter::Shed),
+            c.get(Counter::Payload)
+        ),
+        (3, 1, 4)
+    );
+    assert_eq!(
+        table.lookup(&key).unwrap().unwrap().dir[h.pkt.dir as usize].pkts,
+        4
+    );
+    assert!(c.balanced());
+}
+
+#[test]
+fn a_full_ring_and_a_full_table_are_counted() {
+    let kernel = load_with(&Config {
+        flows: 16,
+        ring_bytes: 1 << 16,
+        ..Default::default()
+    });
+    let (mut ring, table, mut run) = (
+        kernel.ring(0).unwrap(),
+        kernel.table().unwrap(),
+        kernel.injector().unwrap(),
+    );
+    let (frame, key) = udp_frame(1000);
+    for _ in 0..100 {
+        run.test_run(&frame, 5).unwrap();
+    }
+    let c = kernel.counters().unwrap();
+    let got = records(&mut ring).len() as u64;
+    assert!(got > 10 && got < 100, "{got}");
+    assert_eq!(
+        (c.get(Counter::Forwarded), c.get(Counter::Lost), c.ring_lost[0]),
+        (got, 100 - got, 100 - got)
+    );
+    assert_eq!(
+        table
+            .lookup(&key)
+            .unwrap()
+            .unwrap()
+            .dir
+            .iter()
+            .map(|d| d.pkts)
+            .sum::<u64>(),
+        100
+    );
+    for port in 0..200u16 {
+        let mut f = frame.clone();
+        f[36..38].copy_from_slice(&(1000 + port).to_be_bytes());
+        assert_eq!(run.test_run(&f, 6).unwrap(), XDP_PASS);
+        records(&mut ring);
+    }
+    let c = kernel.counters().unwrap();
+    let made = flows(&table) as u64;
+    assert!(made >= 16, "{made}");
+    assert_eq!(c.get(Counter::FlowsCreated), made);
+    assert_eq!(c.get(Counter::TableFull), 201 - made);
+    assert!(c.balanced(), "{c:?}");
+    run.test_run(&frame, 7).unwrap();
+    assert_eq!(
+        table.lookup(&key).unwrap().unwrap().last(),
+        7,
+        "known flows go on"
+    );
+}
+
+#[test]
+fn injected_packets_count_in_their_flow_alone() {
+    let kernel = load(PAYLOAD);
+    let (mut ring, table, mut run) = (
+        kernel.ring(0).unwrap(),
+        kernel.table().unwrap(),
+        kernel.injector().unwrap(),
+    );
+    let (frame, key) = udp_frame(3000);
+    let how = Inject {
+        ts: 8,
+        injected: true,
+        ip_len: 3068,
+        ifindex: 4,
+        ..Default::default()
+    };
+    run.run(&frame, &how).unwrap();
+    let c = kernel.counters().unwrap();
+    assert_eq!(
+        (
+            c.get(Counter::Frames),
+            c.get(Counter::Injected),
+            c.get(Counter::Tracked)
+        ),
+        (0, 1, 0)
+    );
+    assert!(c.balanced());
+    let flow = table.lookup(&key).unwrap().unwrap();
+    assert_eq!(flow.dir[0].bytes + flow.dir[1].bytes, 3068);
+    let got = records(&mut ring);
+    assert_eq!((got[0].0.ifindex, got[0].0.pkt.ip_len), (4, 3068));
+}
+
+#[test]
+fn rings_share_the_flows() {
+    let kernel = load_with(&Config {
+        rings: 8,
+        ..Default::default()
+    });
+    let mut run = kernel.injector().unwrap();
+    let mut rings: Vec<_> = (0..8).map(|i| kernel.ring(i).unwrap()).collect();
+    let (frame, _) = udp_frame(64);
+    for port in 0..512u16 {
+        let mut f = frame.clone();
+        f[36..38].copy_from_slice(&(2000 + port).to_be_bytes());
+        run.test_run(&f, 1).unwrap();
+    }
+    let mut sum = 0;
+    for (i, ring) in rings.iter_mut().enumerate() {
+        let got = records(ring);
+        assert!(got.len() > 20, "ring {i}: {}", got.len());
+        assert!(got.iter().all(|(h, _)| h.pkt.key.hash32() % 8 == i as u32));
+        sum += got.len();
+    }
+    assert_eq!(sum, 512);
+    assert!(kernel.ring(8).is_err());
+}
+
+fn pin(cpu: usize) {
+    // SAFETY: a zeroed set is an empty one; the calling thread's affinity.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        assert_eq!(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set), 0);
+    }
+}
+
+#[test]
+fn two_cpus_on_one_flow_count_exactly() {
+    const ROUNDS: u32 = 40;
+    const REPEAT: u32 = 5_000;
+    let kernel = load(0);
+    let table = kernel.table().unwrap();
+    let (frame, key) = udp_frame(64);
+    let barrier = Barrier::new(2);
+    std::thread::scope(|s| {
+        for cpu in 0..2 {
+            let (mut run, frame, barrier) = (kernel.injector().unwrap(), frame.clone(), &barrier);
+            s.spawn(move || {
+                pin(cpu);
+                for i in 0..ROUNDS {
+                    barrier.wait();
+                    let how = Inject {
+                        ts: 100 + i as u64,
+                        ..Default::default()
+                    };
+                    run.repeat(&frame, &how, REPEAT).unwrap();
+                }
+            });
+        }
+    });
+    let n = 2 * (ROUNDS * REPEAT) as u64;
+    let flow = table.lookup(&key).unwrap().unwrap();
+    let d = if flow.dir[0].pkts > 0 {
+        flow.dir[0]
+    } else {
+        flow.dir[1]
+    };
+    assert_eq!((d.pkts, d.bytes, d.payload), (n, n * 92, n * 64));
+    let c = kernel.counters().unwrap();
+    assert_eq!((c.get(Counter::Frames), c.get(Counter::FlowsCreated)), (n, 1));
+    assert!(c.balanced());
+}
+
+/// ns per packet by kind, less what an empty program takes. Says, does not judge: run with
+/// `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn nanoseconds_per_packet() {
+    const N: u32 = 1_000_000;
+    let kernel = load_with(&Config {
+        ring_bytes: 32 << 20,
+        ..Default::default()
+    });
+    let (mut ring, table, mut run) = (
+        kernel.ring(0).unwrap(),
+        kernel.table().unwrap(),
+        kernel.injector().unwrap(),
+    );
+    let best = |f: &mut dyn FnMut() -> u32| (0..7).map(|_| f()).min().unwrap();
+    println!(
+        "empty program: {} ns",
+        best(&mut || table.measure_empty(N).unwrap())
+    );
+    let case = |name: &str| frames::tracked().into_iter().find(|c| c.name == name).unwrap();
+    // A connection at rest: its pure ACKs are boring.
+    let base = case("tcp4 0 vlans 0+0 options 0 bytes").frame;
+    let set = |seq: u32, ack: u32, flags: u8, back: bool| {
+        let mut f = base[..34].to_vec();
+        let mut t = frames::tcp(seq, ack, flags, 0, &[]);
+        if back {
+            f[26..34].rotate_left(4);
+            t[..4].rotate_left(2);
+        }
+        f.extend(t);
+        f.resize(60, 0);
+        f
+    };
+    for f in [
+        set(99, 0, SYN, false),
+        set(199, 100, SYN | ACK, true),
+        set(100, 200, ACK, false),
+    ] {
+        run.test_run(&f, 1).unwrap();
+    }
+    records(&mut ring);
+    let ack = set(100, 200, ACK, false);
+    println!(
+        "tcp ack, not forwarded: {} ns",
+        best(&mut || run.measure(&ack, N).unwrap())
+    );
+    assert!(records(&mut ring).is_empty());
+    for n in [64, 1460] {
+        let (frame, key) = udp_frame(n);
+        let batch = if n > 100 { 10_000 } else { 50_000 };
+        let mut one = || {
+            let ns = run.measure(&frame, batch).unwrap();
+            records(&mut ring);
+            ns
+        };
+        println!("udp {n} bytes, forwarded: {} ns", best(&mut one));
+        table.order(true, &[(key, 3)]).unwrap();
+        println!(
+            "udp {n} bytes, shed: {} ns",
+            best(&mut || run.measure(&frame, N).unwrap())
+        );
+        table.order(false, &[(key, 3)]).unwrap();
+    }
+    let c = kernel.counters().unwrap();
+    println!("lost {}", c.get(Counter::Lost));
+    assert!(c.balanced());
+}
+
+#[test]
+fn a_reader_wakes() {
+    let kernel = load(ALL_PACKETS);
+    let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+    assert!(!ring.wait(Duration::from_millis(1)).unwrap());
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            std::thread::sleep(Duration::from_millis(20));
+            run.test_run(&udp_frame(10).0, 1).unwrap();
+        });
+        assert!(ring.wait(Duration::from_secs(5)).unwrap());
+    });
+    let got = records(&mut ring);
+    assert_eq!(got.len(), 1);
+    assert_ne!(got[0].0.why & why::ALL, 0);
+}
