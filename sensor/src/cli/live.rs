@@ -1,7 +1,325 @@
-//! `sensor run`.
-use super::Failure;
-use super::args::Run;
+//! `sensor run`: the kernel's program on interfaces, a worker thread per ring, the terminal.
+//!
+//! tokio is at this edge only (signals, the clock of the status line); a worker is a plain thread with its
+//! own ring and its own connection table, and shares only the output files, which it touches when a
+//! connection ends.
 
-pub fn run(_a: &Run) -> Result<(), Failure> {
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use sensor_common::counters::UNTRACKED;
+use sensor_common::{Counter, FlowKey, FlowState, Policy};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::Run;
+use super::sinks::{Outputs, subscriptions};
+use super::slow::SlowPath;
+use super::{Failure, status};
+use crate::conn::{Config, Engine, Sink};
+use crate::datapath::FlowTable;
+use crate::datapath::xdp::{self, Counters, Injector, Kernel, Mode, Ring, Table};
+use crate::event::log::LogRow;
+use crate::event::{Event, Subscriptions, Ts, policy_bits};
+use crate::output::stats_row::StatsRow;
+
+/// How long a worker sleeps at most: timers are that late with no traffic.
+const TICK: Duration = Duration::from_millis(50);
+/// How often files are flushed and the status line is drawn.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How often stats.log gets a row.
+const STATS_EVERY: u32 = 60;
+/// A flow entry that no connection knows is collected when it has been silent so long.
+const SWEEP_AFTER: u64 = 600 * 1_000_000_000;
+/// Entries looked at per refresh.
+const SWEEP_STEP: usize = 1024;
+
+/// The outputs, shared by the workers.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Outputs>>);
+
+impl Shared {
+    fn with<R>(&self, f: impl FnOnce(&mut Outputs) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink for Shared {
+    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+        self.with(|o| o.event(ts, ev));
+    }
+
+    fn log(&mut self, row: &dyn LogRow) {
+        self.with(|o| o.log(row));
+    }
+}
+
+/// The kernel's flow table with its times moved to the epoch.
+struct Shifted {
+    table: Table,
+    by: u64,
+}
+
+impl FlowTable for Shifted {
+    fn get(&mut self, key: &FlowKey) -> Option<FlowState> {
+        self.table.get(key).map(|f| self.shift(f))
+    }
+
+    fn remove(&mut self, key: &FlowKey) -> Option<FlowState> {
+        self.table.remove(key).map(|f| self.shift(f))
+    }
+
+    fn shed(&mut self, key: &FlowKey, dirs: u32) {
+        self.table.shed(key, dirs);
+    }
+}
+
+impl Shifted {
+    fn shift(&self, mut f: FlowState) -> FlowState {
+        f.start = f.start.wrapping_add(self.by);
+        for d in &mut f.dir {
+            for t in [&mut d.first, &mut d.last] {
+                if *t != 0 {
+                    *t = t.wrapping_add(self.by);
+                }
+            }
+        }
+        f
+    }
+}
+
+fn now() -> Ts {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+}
+
+/// One worker.
+struct Worker {
+    ring: Ring,
+    table: Shifted,
+    injector: Injector,
+    engine: Engine<Shared>,
+    slow: SlowPath,
+    shift: i64,
+    stop: Arc<AtomicBool>,
+    /// Open connections, for the status line.
+    open: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    fn run(mut self) -> anyhow::Result<()> {
+        while !self.stop.load(Ordering::Acquire) {
+            self.ring.wait(TICK).context("cannot wait for the kernel")?;
+            self.turn()?;
+        }
+        // The program is detached: what is in the ring is the rest.
+        self.turn()?;
+        let at = now();
+        self.engine.finish(at, &mut self.table);
+        Ok(())
+    }
+
+    fn turn(&mut self) -> anyhow::Result<()> {
+        self.slow.drain(&mut self.ring, &mut self.table, &mut self.injector, &mut self.engine, self.shift)?;
+        self.engine.advance(now(), &mut self.table);
+        self.open.store(self.engine.len(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Runs the command.
+pub fn run(a: &Run) -> Result<(), Failure> {
+    let subs = subscriptions(&a.common)?;
+    let seed = match a.common.seed {
+        Some(s) => s,
+        None => now() ^ (std::process::id() as u64) << 32,
+    };
+    let cfg = super::engine_config(&a.common, seed)?;
+    if a.common.checksums == super::args::Switch::On {
+        return Err(anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into());
+    }
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    let rings = a.workers.unwrap_or(cores.clamp(1, 8));
+    let bits = policy_bits(&subs, cfg.contents.any());
+    let mut kernel = Kernel::load(&xdp::Config {
+        flows: a.flows,
+        rings,
+        policy: Policy { bits, snaplen: a.snaplen, rings, pad: 0 },
+        ring_bytes: a.ring_mib << 20,
+        skb_mode: a.skb_mode,
+    })?;
+    let mut outputs = Outputs::open(&a.common, subs, true)?;
+    let terminal = std::io::stdout().is_terminal() && !a.quiet;
+    outputs.on_conn = (!a.quiet).then_some(if terminal { status::row_on_terminal } else { status::row });
+    let outputs = Shared(Arc::new(Mutex::new(outputs)));
+    for iface in &a.ifaces {
+        let at = kernel.attach(iface, a.rx_only)?;
+        if at.mode == Mode::Skb {
+            eprintln!("sensor: {iface}: the driver has no native XDP, using generic (skb) mode, which is slower");
+        }
+        tracing::info!("{iface}: attached, {:?}, egress {:?}", at.mode, at.egress);
+    }
+    raise(&outputs, subs, &Event::BroInit {});
+    let stop = Arc::new(AtomicBool::new(false));
+    let open: Vec<Arc<AtomicUsize>> = (0..rings).map(|_| Arc::default()).collect();
+    let workers = start(&kernel, &cfg, subs, &outputs, &stop, &open)?;
+    eprintln!("sensor: ready, watching {} with {rings} workers", a.ifaces.join(", "));
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let watched = runtime.block_on(watch(&kernel, &outputs, &open, &workers, terminal));
+    // Nothing new comes in from here on; the workers take what is there.
+    kernel.detach();
+    stop.store(true, Ordering::Release);
+    let mut failed = watched.err();
+    for w in workers {
+        match w.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => failed = Some(e),
+            Err(_) => failed = Some(anyhow::anyhow!("a worker died")),
+        }
+    }
+    raise(&outputs, subs, &Event::BroDone {});
+    let counters = kernel.counters()?;
+    if terminal {
+        status::clear();
+    }
+    eprint!("{}", status::sums(&counters));
+    outputs.with(|o| log_stats(o, &counters, 0));
+    let closed = match Arc::try_unwrap(outputs.0) {
+        Ok(m) => m.into_inner().unwrap_or_else(PoisonError::into_inner).close(),
+        Err(_) => Ok(()),
+    };
+    match failed.map_or(closed, Err) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Failure { status: 1, error }),
+    }
+}
+
+fn raise(outputs: &Shared, subs: Subscriptions, ev: &Event<'_>) {
+    if subs.wants(ev.kind()) {
+        outputs.with(|o| o.event(now(), ev));
+    }
+}
+
+fn start(
+    kernel: &Kernel,
+    cfg: &Config,
+    subs: Subscriptions,
+    outputs: &Shared,
+    stop: &Arc<AtomicBool>,
+    open: &[Arc<AtomicUsize>],
+) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
+    let shift = xdp::boot_to_epoch();
+    let mut workers = Vec::new();
+    for (i, open) in open.iter().enumerate() {
+        let mut engine = Engine::new(cfg.clone(), subs, outputs.clone());
+        engine.number_from((i as u64) << 48);
+        let worker = Worker {
+            ring: kernel.ring(i as u32)?,
+            table: Shifted { table: kernel.table()?, by: shift as u64 },
+            injector: kernel.injector()?,
+            engine,
+            slow: SlowPath::default(),
+            shift,
+            stop: stop.clone(),
+            open: open.clone(),
+        };
+        let name = format!("worker-{i}");
+        workers.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
+    }
+    Ok(workers)
+}
+
+/// Until a signal: flushes, status line, stats.log, the slow sweep.
+async fn watch(
+    kernel: &Kernel,
+    outputs: &Shared,
+    open: &[Arc<AtomicUsize>],
+    workers: &[JoinHandle<anyhow::Result<()>>],
+    terminal: bool,
+) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // A file-size limit is an error like a full disk, not the end.
+    let _xfsz = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
+    let mut clock = tokio::time::interval(REFRESH);
+    let mut table = kernel.table()?;
+    let mut cursor = None;
+    let mut last = Counters::default();
+    let mut n = 0;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = clock.tick() => {}
+        }
+        if workers.iter().any(|w| w.is_finished()) {
+            return Ok(());
+        }
+        n += 1;
+        let counters = kernel.counters()?;
+        let conns: usize = open.iter().map(|o| o.load(Ordering::Relaxed)).sum();
+        outputs.with(|o| {
+            if n % STATS_EVERY == 0 {
+                log_stats(o, &counters, conns as u64);
+            }
+            o.flush();
+        });
+        let full = counters.get(Counter::TableFull);
+        if full > last.get(Counter::TableFull) {
+            tracing::warn!("the flow table is full: {full} frames of new flows not tracked; see --flows");
+        }
+        if terminal {
+            status::line(&counters, &last, REFRESH, conns);
+        }
+        last = counters;
+        sweep(&mut table, &mut cursor)?;
+    }
+}
+
+/// Collects entries whose records were lost: no connection will ever end them.
+fn sweep(table: &mut Table, cursor: &mut Option<FlowKey>) -> anyhow::Result<()> {
+    let boot = (now() as i64 - xdp::boot_to_epoch()) as u64;
+    let mut old = Vec::new();
+    table.walk(cursor, SWEEP_STEP, |key, flow| {
+        // Interactive TCP connections may be silent for an hour and are still known.
+        let tcp = key.proto == sensor_common::key::IPPROTO_TCP;
+        let limit = if tcp { 8 * SWEEP_AFTER } else { SWEEP_AFTER };
+        if flow.last() + limit < boot {
+            old.push(*key);
+        }
+    })?;
+    for key in old {
+        table.take(&key)?;
+    }
     Ok(())
+}
+
+fn log_stats(o: &mut Outputs, c: &Counters, open: u64) {
+    let untracked: Vec<(String, u64)> = UNTRACKED
+        .iter()
+        .map(|r| (format!("{r:?}").to_lowercase(), c.get(*r)))
+        .filter(|(_, n)| *n > 0)
+        .collect();
+    let untracked: Vec<(&str, u64)> = untracked.iter().map(|(s, n)| (s.as_str(), *n)).collect();
+    let row = StatsRow {
+        ts: now(),
+        iface: None,
+        worker: None,
+        frames: c.get(Counter::Frames),
+        bytes: c.get(Counter::FrameBytes),
+        tracked: c.get(Counter::Tracked),
+        untracked: &untracked,
+        payload: c.get(Counter::Payload),
+        forwarded: c.get(Counter::Forwarded),
+        shed: c.get(Counter::Shed),
+        lost: c.get(Counter::Lost),
+        table_full: c.get(Counter::TableFull),
+        open_conns: open,
+        events_dropped: o.stream.as_ref().map_or(0, |s| s.totals().dropped),
+        rows_lost: o.logs.lost(),
+    };
+    o.logs.row(&row);
 }

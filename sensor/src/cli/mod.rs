@@ -5,6 +5,7 @@ mod live;
 mod read;
 mod sinks;
 mod slow;
+mod status;
 
 use std::process::ExitCode;
 use std::sync::Arc;

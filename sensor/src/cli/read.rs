@@ -9,7 +9,7 @@ use super::sinks::{Outputs, subscriptions};
 use crate::conn::Engine;
 use crate::datapath::soft::{self, Flows, Soft, Untracked};
 use crate::datapath::xdp;
-use crate::event::{Event, EventKind, L2Hdr, L3Proto, PktHdr, RawPktHdr, Subscriptions, Ts, policy_bits};
+use crate::event::{Event, EventKind, Subscriptions, Ts, policy_bits};
 use crate::packet::capture::{Capture, CaptureError, Frame};
 use crate::packet::weird::Weird;
 

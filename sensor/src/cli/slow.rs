@@ -5,8 +5,7 @@
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
 use sensor_common::{Packet, Policy, RecordHeader, policy};
 
-use super::sinks::Outputs;
-use crate::conn::Engine;
+use crate::conn::{Engine, Sink};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Soft, Untracked};
 use crate::datapath::xdp::{Inject, Injector, Ring};
@@ -41,7 +40,7 @@ struct Collect<'e, S> {
     engine: &'e mut Engine<S>,
 }
 
-impl<S: crate::conn::Sink> soft::Sink for Collect<'_, S> {
+impl<S: Sink> soft::Sink for Collect<'_, S> {
     fn advance(&mut self, _ts: u64, _flows: &mut Flows) {}
 
     fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) {
@@ -68,18 +67,18 @@ impl<S: crate::conn::Sink> soft::Sink for Collect<'_, S> {
 
 impl SlowPath {
     /// Takes a frame apart; what is found waits for [`SlowPath::inject`].
-    pub fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) {
+    pub fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<impl Sink>) {
         let _ = self.soft.frame(f, &mut Collect { found: &mut self.found, engine });
     }
 
     /// Takes all records off a ring, to the engine or, if they are whole frames, through here and the
     /// program again. `shift` is added to the kernel's times.
-    pub fn drain<T: FlowTable>(
+    pub fn drain<T: FlowTable, S: Sink>(
         &mut self,
         ring: &mut Ring,
         table: &mut T,
         injector: &mut Injector,
-        engine: &mut Engine<Outputs>,
+        engine: &mut Engine<S>,
         shift: i64,
     ) -> anyhow::Result<()> {
         for _ in 0..MAX_DEPTH {

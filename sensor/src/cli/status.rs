@@ -1,0 +1,125 @@
+//! What a person sees of a live run: rows as connections end, a status line, the two sums at the end.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use sensor_common::Counter;
+use sensor_common::counters::UNTRACKED;
+
+use crate::datapath::xdp::Counters;
+use crate::event::log::{LogRow, Value};
+
+/// Columns of conn.log that a terminal's line has room for.
+const SHOWN: [&str; 11] = [
+    "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "service", "conn_state", "history", "duration",
+    "orig_bytes", "resp_bytes",
+];
+
+fn text(v: &Value<'_>) -> String {
+    match v {
+        Value::Str(s) => s.to_string(),
+        Value::Addr(a) => a.to_string(),
+        Value::Port(p) => p.to_string(),
+        Value::Count(n) => n.to_string(),
+        Value::Interval(ns) => format!("{:.3}s", *ns as f64 / 1e9),
+        _ => "-".into(),
+    }
+}
+
+/// Prints a row of conn.log in short.
+pub fn row(row: &dyn LogRow) {
+    let mut values = Vec::new();
+    row.values(&mut values);
+    let fields: Vec<String> = SHOWN
+        .iter()
+        .filter_map(|name| row.columns().iter().position(|c| c.name == *name))
+        .filter_map(|i| values.get(i).map(text))
+        .collect();
+    // The reader may be gone; the logs are what counts.
+    let _ = writeln!(std::io::stdout(), "{}", fields.join(" "));
+}
+
+/// The same above a status line.
+pub fn row_on_terminal(r: &dyn LogRow) {
+    clear();
+    row(r);
+}
+
+/// Removes the status line.
+pub fn clear() {
+    let mut out = std::io::stdout();
+    let _ = write!(out, "\r\x1b[K");
+    let _ = out.flush();
+}
+
+/// Draws the status line.
+pub fn line(now: &Counters, before: &Counters, every: Duration, open: usize) {
+    let rate = |c: Counter| (now.get(c) - before.get(c)) as f64 / every.as_secs_f64();
+    let mut out = std::io::stdout();
+    let _ = write!(
+        out,
+        "\r\x1b[K{} packets/s  {}bit/s  {open} connections  forwarded {}  shed {}  lost {}",
+        rate(Counter::Frames) as u64,
+        scaled(rate(Counter::FrameBytes) * 8.0),
+        now.get(Counter::Forwarded),
+        now.get(Counter::Shed),
+        now.get(Counter::Lost),
+    );
+    let _ = out.flush();
+}
+
+fn scaled(v: f64) -> String {
+    match v {
+        v if v >= 1e9 => format!("{:.2} G", v / 1e9),
+        v if v >= 1e6 => format!("{:.2} M", v / 1e6),
+        v if v >= 1e3 => format!("{:.2} k", v / 1e3),
+        v => format!("{v:.0} "),
+    }
+}
+
+/// The two sums that hold at all times.
+pub fn sums(c: &Counters) -> String {
+    let mut s = format!("frames {} = {} tracked", c.get(Counter::Frames), c.get(Counter::Tracked));
+    for r in UNTRACKED {
+        let _ = write!(s, " + {} {}", c.get(r), name(r));
+    }
+    let _ = writeln!(
+        s,
+        "\npayload {} = {} forwarded + {} shed + {} lost",
+        c.get(Counter::Payload),
+        c.get(Counter::Forwarded),
+        c.get(Counter::Shed),
+        c.get(Counter::Lost),
+    );
+    s
+}
+
+fn name(r: Counter) -> &'static str {
+    match r {
+        Counter::NotIp => "not IP",
+        Counter::OtherEthertype => "other ethertype",
+        Counter::Fragment => "fragment",
+        Counter::Tunnel => "tunnel",
+        Counter::OtherProtocol => "other protocol",
+        Counter::Truncated => "truncated",
+        Counter::Malformed => "malformed",
+        _ => "table full",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_name_every_part() {
+        let mut c = Counters::default();
+        for (i, n) in c.counts.iter_mut().enumerate() {
+            *n = i as u64;
+        }
+        let s = sums(&c);
+        assert!(s.starts_with("frames 0 = 2 tracked + 3 not IP + "), "{s}");
+        assert!(s.contains("\npayload 11 = 12 forwarded + 13 shed + 14 lost\n"), "{s}");
+    }
+}
