@@ -1,1 +1,606 @@
+//! Conversations of OpenSSL's s_client and s_server (3.0), recorded over loopback, against what they said of
+//! themselves; and noise. A sample is a list of: direction (0 client), length (4 bytes, big endian), bytes.
 
+use proptest::prelude::*;
+
+use super::{Dtls, Tls};
+use crate::analyzer::x509::SharedCerts;
+use crate::analyzer::{Ctx, Out};
+use crate::event::log::{LogRow, Value};
+use crate::event::{AnalyzerTag, ConnId, Event, EventKind, Proto, Subscriptions, Ts, Uid};
+
+macro_rules! sample {
+    ($name:literal) => {
+        include_bytes!(concat!("samples/", $name, ".bin")).as_slice()
+    };
+}
+
+const STREAMS: &[&[u8]] = &[
+    sample!("tls10"),
+    sample!("tls11"),
+    sample!("tls12-ecdhe"),
+    sample!("tls12-dhe"),
+    sample!("tls12-rsa"),
+    sample!("tls12-psk"),
+    sample!("tls12-client-cert"),
+    sample!("tls12-ticket"),
+    sample!("tls12-session-id"),
+    sample!("tls12-alert"),
+    sample!("tls13"),
+    sample!("tls13-psk"),
+    sample!("tls13-hrr"),
+];
+
+/// Everything that came out, one line each.
+#[derive(Default)]
+struct Recorder {
+    lines: Vec<String>,
+    rows: Vec<String>,
+}
+
+impl Out for Recorder {
+    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+        let mut line = Vec::new();
+        ev.write_json(ts, &mut line);
+        self.lines.push(String::from_utf8(line).unwrap());
+    }
+    fn log(&mut self, row: &dyn LogRow) {
+        let mut values = Vec::new();
+        row.values(&mut values);
+        assert_eq!(values.len(), row.columns().len());
+        let columns = row.columns().iter().zip(&values).skip(1);
+        // Times and addresses are not of interest here, nor what is unset.
+        let shown =
+            columns.filter(|(c, v)| !c.name.starts_with("id.") && c.name != "uid" && **v != Value::Unset);
+        let shown: Vec<_> = shown.map(|(c, v)| format!("{}={}", c.name, show(v))).collect();
+        self.rows.push(format!("{} {}", row.path(), shown.join(" ")));
+    }
+    fn confirm(&mut self, tag: AnalyzerTag) {
+        self.lines.push(format!("confirm {}", tag.short()));
+    }
+    fn violation(&mut self, tag: AnalyzerTag, reason: &str) {
+        self.lines.push(format!("violation {} {reason}", tag.short()));
+    }
+    fn weird(&mut self, name: &'static str, addl: &str) {
+        self.lines.push(format!("weird {name} {addl}"));
+    }
+}
+
+fn show(v: &Value<'_>) -> String {
+    match v {
+        Value::Str(s) => s.to_string(),
+        Value::Bool(b) => b.to_string(),
+        Value::Count(n) | Value::Time(n) => n.to_string(),
+        Value::Addr(a) => a.to_string(),
+        Value::List(l) => format!("[{}]", l.iter().map(show).collect::<Vec<_>>().join(",")),
+        other => format!("{other:?}"),
+    }
+}
+
+fn conn() -> ConnId {
+    ConnId {
+        uid: Uid::new(0, 1),
+        orig_h: [192, 0, 2, 1].into(),
+        resp_h: [192, 0, 2, 2].into(),
+        orig_p: 40000,
+        resp_p: 443,
+        proto: Proto::Tcp,
+        start: 0,
+    }
+}
+
+fn messages(mut sample: &[u8]) -> Vec<(bool, &[u8])> {
+    let mut out = Vec::new();
+    while let [dir, a, b, c, d, rest @ ..] = sample {
+        let (bytes, rest) = rest.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+        out.push((*dir == 0, bytes));
+        sample = rest;
+    }
+    out
+}
+
+struct Run {
+    tls: Tls,
+    out: Recorder,
+    subs: Subscriptions,
+}
+
+impl Run {
+    fn new(subs: Subscriptions) -> Run {
+        Run {
+            tls: Tls::new(),
+            out: Recorder::default(),
+            subs,
+        }
+    }
+
+    fn with<T>(&mut self, f: impl FnOnce(&mut Tls, &mut Ctx<'_>) -> T) -> T {
+        let c = conn();
+        let mut ctx = Ctx {
+            ts: 7_000_000_000,
+            c: &c,
+            subs: &self.subs,
+            out: &mut self.out,
+        };
+        f(&mut self.tls, &mut ctx)
+    }
+
+    fn data(&mut self, is_orig: bool, bytes: &[u8]) {
+        self.with(|tls, ctx| tls.data(is_orig, bytes, ctx));
+    }
+}
+
+/// A whole stream, each message cut after `piece` bytes again and again.
+fn stream(sample: &[u8], piece: usize) -> Recorder {
+    let mut run = Run::new(Subscriptions::ALL);
+    for (is_orig, bytes) in messages(sample) {
+        bytes.chunks(piece).for_each(|b| run.data(is_orig, b));
+    }
+    run.with(|tls, ctx| tls.end(ctx));
+    run.out
+}
+
+fn ssl_row(out: &Recorder) -> &str {
+    let rows: Vec<_> = out.rows.iter().filter(|r| r.starts_with("ssl ")).collect();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    rows[0]
+}
+
+/// The row without its fingerprints, which change when the samples are made anew.
+fn row_of(sample: &[u8]) -> String {
+    let out = stream(sample, usize::MAX);
+    let fields = ssl_row(&out).split(' ').skip(1);
+    fields
+        .filter(|f| !f.contains("_fps="))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn rows_say_what_openssl_said() {
+    const ECDHE: &str = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384";
+    assert_eq!(
+        row_of(sample!("tls10")),
+        "version=TLSv10 cipher=TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA curve=x25519 resumed=false established=true ssl_history=CsxknGIti"
+    );
+    assert_eq!(
+        row_of(sample!("tls12-ecdhe")),
+        format!(
+            "version=TLSv12 cipher={ECDHE} curve=x25519 server_name=www.example.org resumed=false next_protocol=h2 established=true ssl_history=CsxknGIti sni_matches_cert=true"
+        )
+    );
+    assert_eq!(
+        row_of(sample!("tls12-dhe")),
+        "version=TLSv12 cipher=TLS_DHE_RSA_WITH_AES_256_GCM_SHA384 server_name=other.example.com resumed=false established=true ssl_history=CsxknGIti sni_matches_cert=false"
+    );
+    assert_eq!(
+        row_of(sample!("tls12-session-id")),
+        format!("version=TLSv12 cipher={ECDHE} resumed=true established=true ssl_history=CsiI")
+    );
+    assert_eq!(
+        row_of(sample!("tls12-alert")),
+        "resumed=false last_alert=handshake_failure established=false ssl_history=Cl"
+    );
+    assert_eq!(
+        row_of(sample!("tls13")),
+        "version=TLSv13 cipher=TLS_AES_256_GCM_SHA384 curve=x25519 server_name=example.org resumed=false established=true ssl_history=CsiI"
+    );
+    assert_eq!(
+        row_of(sample!("tls13-hrr")),
+        "version=TLSv13 cipher=TLS_AES_256_GCM_SHA384 curve=secp384r1 resumed=false established=true ssl_history=CjiICs"
+    );
+}
+
+#[test]
+fn resumption_is_told_by_ticket_session_id_and_psk() {
+    for resumed in [
+        sample!("tls12-ticket"),
+        sample!("tls12-session-id"),
+        sample!("tls13-psk"),
+    ] {
+        assert!(
+            row_of(resumed).contains("resumed=true established=true"),
+            "{}",
+            row_of(resumed)
+        );
+    }
+}
+
+#[test]
+fn both_chains_are_in_the_row_and_in_x509_log() {
+    let out = stream(sample!("tls12-client-cert"), usize::MAX);
+    let certs: Vec<_> = out.rows.iter().filter(|r| r.starts_with("x509 ")).collect();
+    // Leaf and authority of each side; the authority in each role is a row of its own.
+    assert_eq!(certs.len(), 4, "{certs:#?}");
+    assert!(
+        certs[0].contains("certificate.curve=secp384r1") && certs[0].contains("certificate.key_length=384")
+    );
+    assert!(
+        certs[0].contains("san.dns=[ec.example.org]")
+            && certs[0].ends_with("host_cert=true client_cert=false")
+    );
+    assert!(certs[1].contains("basic_constraints.ca=true basic_constraints.path_len=1 host_cert=false"));
+    assert!(certs[2].contains("certificate.key_type=ED25519") && certs[2].ends_with("client_cert=true"));
+    let row = ssl_row(&out);
+    assert!(row.contains("ssl_history=CsxkrnXGYIti"), "{row}");
+    for (column, cert) in [
+        ("cert_chain_fps=[", certs[0]),
+        ("client_cert_chain_fps=[", certs[2]),
+    ] {
+        let fp = cert
+            .split("fingerprint=")
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap();
+        assert!(row.contains(&format!(" {column}{fp},")), "{row}");
+    }
+}
+
+#[test]
+fn a_certificate_is_logged_once_for_all_connections() {
+    let certs = SharedCerts::default();
+    let mut logged = Vec::new();
+    for _ in 0..2 {
+        let mut run = Run::new(Subscriptions::NONE);
+        run.tls = Tls::with_certs(&certs);
+        for (is_orig, bytes) in messages(sample!("tls12-rsa")) {
+            run.data(is_orig, bytes);
+        }
+        logged.push(run.out.rows.iter().filter(|r| r.starts_with("x509")).count());
+        assert!(ssl_row(&run.out).contains("established=true"));
+    }
+    assert_eq!(logged, [2, 0]);
+}
+
+#[test]
+fn events_come_in_zeeks_order() {
+    let out = stream(sample!("tls12-ecdhe"), usize::MAX);
+    let names = out.lines.iter().map(|l| match l.strip_prefix("{\"event\":\"") {
+        Some(l) => l.split('"').next().unwrap(),
+        None => l,
+    });
+    let mut names: Vec<_> = names.filter(|n| !n.starts_with("ssl_extension")).collect();
+    names.dedup();
+    let file = [
+        "file_new",
+        "file_over_new_connection",
+        "file_sniff",
+        "file_state_remove",
+    ];
+    let mut want = vec![
+        "confirm SSL",
+        "ssl_client_hello",
+        "ssl_handshake_message",
+        "ssl_server_hello",
+    ];
+    want.push("ssl_handshake_message");
+    want.extend(file);
+    want.extend(file);
+    want.extend([
+        "ssl_handshake_message",
+        "ssl_server_curve",
+        "ssl_handshake_message",
+    ]);
+    want.extend([
+        "ssl_change_cipher_spec",
+        "ssl_encrypted_data",
+        "ssl_session_ticket_handshake",
+    ]);
+    want.extend([
+        "ssl_handshake_message",
+        "ssl_change_cipher_spec",
+        "ssl_established",
+        "ssl_encrypted_data",
+    ]);
+    assert_eq!(names, want);
+}
+
+#[test]
+fn splitting_the_stream_changes_nothing() {
+    for sample in STREAMS {
+        let whole = stream(sample, usize::MAX);
+        for piece in [1, 2, 3, 4, 5, 7, 11, 100] {
+            let split = stream(sample, piece);
+            assert_eq!(split.lines, whole.lines);
+            assert_eq!(split.rows, whole.rows);
+        }
+    }
+}
+
+#[test]
+fn nothing_more_is_wanted_once_established_unless_somebody_asks_for_encrypted_data() {
+    for (subs, wanted) in [
+        (Subscriptions::NONE, false),
+        (Subscriptions::NONE.with(EventKind::SslEncryptedData), true),
+    ] {
+        for sample in [sample!("tls12-rsa"), sample!("tls13")] {
+            let mut run = Run::new(subs);
+            for (is_orig, bytes) in messages(sample) {
+                assert!(run.tls.wants_more(is_orig) || !wanted);
+                run.data(is_orig, bytes);
+            }
+            assert_eq!([true, false].map(|d| run.tls.wants_more(d)), [wanted; 2]);
+        }
+    }
+}
+
+#[test]
+fn roles_the_wrong_way_round_are_seen() {
+    let mut run = Run::new(Subscriptions::ALL);
+    for (is_client, bytes) in messages(sample!("tls12-rsa")) {
+        run.data(!is_client, bytes);
+    }
+    assert!(
+        ssl_row(&run.out).contains("ssl_history=^CsxnGIti"),
+        "{}",
+        ssl_row(&run.out)
+    );
+    let hello = run
+        .out
+        .lines
+        .iter()
+        .find(|l| l.contains("ssl_handshake_message"))
+        .unwrap();
+    assert!(hello.contains("\"is_orig\":true"));
+}
+
+#[test]
+fn flipping_the_connection_keeps_the_client() {
+    let mut run = Run::new(Subscriptions::ALL);
+    for (i, (is_client, bytes)) in messages(sample!("tls12-rsa")).into_iter().enumerate() {
+        if i == 1 {
+            run.tls.flip();
+        }
+        run.data(is_client != (i >= 1), bytes);
+    }
+    assert!(
+        ssl_row(&run.out).contains("established=true ssl_history=CsxnGIti"),
+        "{}",
+        ssl_row(&run.out)
+    );
+}
+
+#[test]
+fn a_gap_ends_the_analysis_and_the_row_is_still_written() {
+    let all = messages(sample!("tls12-rsa"));
+    let mut run = Run::new(Subscriptions::ALL);
+    run.data(all[0].0, all[0].1);
+    run.with(|tls, ctx| tls.gap(false, 100, ctx));
+    let events = run.out.lines.len();
+    run.data(all[1].0, all[1].1);
+    assert_eq!(run.out.lines.len(), events);
+    assert!(!run.tls.wants_more(true));
+    run.with(|tls, ctx| tls.end(ctx));
+    assert!(ssl_row(&run.out).ends_with("established=false ssl_history=C"));
+}
+
+#[test]
+fn other_protocols_are_violations_with_zeeks_words() {
+    for (bytes, reason) in [
+        (
+            &b"SSH-2.0-x"[..],
+            "Invalid version in TLS connection. Version: 21320",
+        ),
+        (
+            &[0x16, 3, 1, 0, 0, 0x16, 0, 0, 0, 0],
+            "Invalid version late in TLS connection. Packet reported version: 0",
+        ),
+        (
+            &[0x40, 3, 1, 0, 0],
+            "Invalid type in TLS connection. Version: 769, Type: 64",
+        ),
+        (
+            &[25, 3, 1, 0, 1, 0],
+            "unknown SSL record type (25) from originator",
+        ),
+        (
+            &[0x80, 1, 9, 8, 7],
+            "Invalid headers in SSL connection. Head1: 1, head2: 9, head3: 8",
+        ),
+        (
+            &[22, 3, 3, 0, 4, 99, 0, 0, 0],
+            "unknown handshake message (99) from originator",
+        ),
+        (
+            &[22, 3, 3, 0, 7, 11, 0, 0, 3, 0, 0, 9],
+            "Binpac exception: binpac exception: out_of_bound: Certificate: 12 > 3",
+        ),
+    ] {
+        let mut run = Run::new(Subscriptions::ALL);
+        run.data(true, bytes);
+        let want = format!("violation SSL {reason}");
+        assert!(run.out.lines.contains(&want), "{want}: {:?}", run.out.lines);
+    }
+}
+
+#[test]
+fn bounds_hold() {
+    // A ClientHello that claims 64 KiB and one byte.
+    let mut run = Run::new(Subscriptions::ALL);
+    run.data(true, &[22, 3, 1, 0, 4, 1, 1, 0, 1]);
+    assert_eq!(run.out.lines, ["weird tls_handshake_message_too_long 65537"]);
+    assert!(!run.tls.wants_more(true));
+    // Seventeen certificates.
+    let body = [[0, 0, 1, 0x30]; 17].concat();
+    let mut record = vec![
+        22,
+        3,
+        1,
+        0,
+        (body.len() + 7) as u8,
+        11,
+        0,
+        0,
+        (body.len() + 3) as u8,
+    ];
+    record.extend([0, 0, body.len() as u8]);
+    record.extend(body);
+    let mut run = Run::new(Subscriptions::ALL);
+    run.data(false, &record);
+    assert_eq!(
+        run.out.lines.iter().filter(|l| l.contains("file_new")).count(),
+        super::MAX_CERTS
+    );
+    assert!(
+        run.out
+            .lines
+            .contains(&"weird tls_too_many_certificates 17".to_owned())
+    );
+}
+
+#[test]
+fn sslv2_is_read_to_its_keys() {
+    let mut run = Run::new(Subscriptions::ALL);
+    let mut hello = vec![0x80, 9 + 3 + 16, 1, 0, 2, 0, 3, 0, 0, 0, 16, 7, 0, 0xc0];
+    hello.extend([5; 16]);
+    run.data(true, &hello);
+    let mut server = vec![0x80, 11 + 3 + 4, 4, 0, 1, 0, 2, 0, 0, 0, 3, 0, 4, 7, 0, 0xc0];
+    server.extend([9; 4]);
+    run.data(false, &server);
+    run.data(true, &[0x80, 10 + 1, 2, 7, 0, 0xc0, 0, 0, 0, 1, 0, 0, 0xee]);
+    assert_eq!(
+        ssl_row(&run.out),
+        "ssl version=SSLv2 cipher=SSLv20_CK_DES_192_EDE3_CBC_WITH_MD5 resumed=false established=true ssl_history=Cs"
+    );
+}
+
+#[test]
+fn heartbeats_in_the_clear_are_shown() {
+    let mut run = Run::new(Subscriptions::ALL);
+    run.data(true, &[24, 3, 2, 0, 4, 1, 0x40, 0, 0xab]);
+    let line = run.out.lines.last().unwrap();
+    assert!(
+        line.ends_with(
+            r#""args":{"is_orig":true,"length":4,"heartbeat_type":1,"payload_length":16384,"payload":"ab"}}"#
+        ),
+        "{line}"
+    );
+}
+
+/// Datagrams through the DTLS analyzer, `order` of them.
+fn datagrams<'a>(order: impl IntoIterator<Item = (bool, &'a [u8])>) -> Recorder {
+    let (mut dtls, mut out, c) = (Dtls::new(), Recorder::default(), conn());
+    for (i, (is_orig, bytes)) in order.into_iter().enumerate() {
+        let mut ctx = Ctx {
+            ts: i as Ts,
+            c: &c,
+            subs: &Subscriptions::ALL,
+            out: &mut out,
+        };
+        dtls.datagram(is_orig, bytes, &mut ctx);
+    }
+    let mut ctx = Ctx {
+        ts: 0,
+        c: &c,
+        subs: &Subscriptions::ALL,
+        out: &mut out,
+    };
+    dtls.end(&mut ctx);
+    out
+}
+
+#[test]
+fn dtls_is_put_together_from_fragments() {
+    let out = datagrams(messages(sample!("dtls12")));
+    let row = ssl_row(&out);
+    assert!(
+        row.starts_with("ssl version=DTLSv12 cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 curve=x25519"),
+        "{row}"
+    );
+    assert!(row.contains("established=true ssl_history=CvCsxknGIti"), "{row}");
+    assert_eq!(out.rows.iter().filter(|r| r.starts_with("x509")).count(), 2);
+}
+
+#[test]
+fn dtls_fragments_may_be_repeated_and_swapped() {
+    let all = messages(sample!("dtls12"));
+    let plain = datagrams(all.iter().copied());
+    let certs = |out: &Recorder| {
+        out.rows
+            .iter()
+            .filter(|r| r.starts_with("x509"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert!(!certs(&plain).is_empty());
+    // Swap neighbours that come from the server, one pair at a time.
+    for i in 0..all.len() - 1 {
+        if all[i].0 || all[i + 1].0 {
+            continue;
+        }
+        let mut swapped = all.clone();
+        swapped.swap(i, i + 1);
+        let out = datagrams(swapped);
+        assert!(out.lines.iter().all(|l| !l.starts_with("violation")), "{i}");
+    }
+    let twice = datagrams(all.iter().flat_map(|m| [*m, *m]));
+    assert_eq!(certs(&twice), certs(&plain));
+}
+
+proptest! {
+    #[test]
+    fn noise_does_no_harm(pieces in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..300)), 0..20)) {
+        let mut run = Run::new(Subscriptions::ALL);
+        for (is_orig, bytes) in &pieces {
+            run.data(*is_orig, bytes);
+        }
+        run.with(|tls, ctx| tls.end(ctx));
+        datagrams(pieces.iter().map(|(d, b)| (*d, b.as_slice())));
+    }
+
+    /// Real conversations with bytes changed, cut at random: deeper states than noise reaches.
+    #[test]
+    fn damage_does_no_harm(
+        which in 0..STREAMS.len(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        piece in 1usize..2000,
+    ) {
+        let all = messages(STREAMS[which]);
+        let mut bytes: Vec<u8> = all.iter().flat_map(|m| m.1).copied().collect();
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let mut run = Run::new(Subscriptions::ALL);
+        let mut rest = bytes.as_slice();
+        for (is_orig, m) in all {
+            let (head, tail) = rest.split_at(m.len());
+            head.chunks(piece).for_each(|b| run.data(is_orig, b));
+            rest = tail;
+        }
+        run.with(|tls, ctx| tls.end(ctx));
+    }
+
+    #[test]
+    fn damaged_datagrams_do_no_harm(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let all = messages(sample!("dtls12"));
+        let mut owned: Vec<(bool, Vec<u8>)> = all.iter().map(|(d, b)| (*d, b.to_vec())).collect();
+        for (at, value) in damage {
+            let n = owned.len();
+            let bytes = &mut owned[at.index(n)].1;
+            let i = at.index(bytes.len().min(64));
+            bytes[i] = value;
+        }
+        datagrams(owned.iter().map(|(d, b)| (*d, b.as_slice())));
+    }
+
+    /// Where a stream is cut makes no difference, noise or not.
+    #[test]
+    fn random_cuts_change_nothing(which in 0..STREAMS.len(), cuts in prop::collection::vec(1usize..400, 1..40)) {
+        let whole = stream(STREAMS[which], usize::MAX);
+        let mut run = Run::new(Subscriptions::ALL);
+        let mut cuts = cuts.iter().cycle();
+        for (is_orig, mut bytes) in messages(STREAMS[which]) {
+            while !bytes.is_empty() {
+                let n = (*cuts.next().unwrap()).min(bytes.len());
+                run.data(is_orig, &bytes[..n]);
+                bytes = &bytes[n..];
+            }
+        }
+        run.with(|tls, ctx| tls.end(ctx));
+        prop_assert_eq!(run.out.lines, whole.lines);
+        prop_assert_eq!(run.out.rows, whole.rows);
+    }
+}

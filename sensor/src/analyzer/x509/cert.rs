@@ -231,6 +231,48 @@ mod tests {
         assert_eq!(decimal(&[1; 9]), None);
     }
 
+    /// Made with OpenSSL 3.0; what is expected is what `openssl x509 -nameopt RFC2253` prints of it.
+    #[test]
+    fn a_certificate_is_read_as_openssl_reads_it() {
+        let der = include_bytes!("sample.der");
+        let c = Certificate::parse(der).unwrap();
+        assert_eq!(
+            c.fingerprint,
+            "8ca4471c5f9e06b7e9af99403c0c1c4c357690e2a5e076cf99dde27f70b2c01a"
+        );
+        assert_eq!((c.version, c.serial.as_str()), (3, "C0FFEE"));
+        assert_eq!(c.subject, r"O=M\C3\BCller\, S\C3\B6hne,CN=www.example.org");
+        assert_eq!(c.issuer, r"CN=Test CA,O=Test\, Inc.,C=DE");
+        assert_eq!(
+            (c.not_before, c.not_after),
+            (1_795_434_785_000_000_000, 2_110_794_785_000_000_000)
+        );
+        assert_eq!(
+            (c.key_alg.as_str(), c.sig_alg.as_str()),
+            ("rsaEncryption", "ecdsa-with-SHA256")
+        );
+        assert_eq!((c.key_type.as_deref(), c.key_length), (Some("rsa"), Some(2048)));
+        assert_eq!((c.exponent.as_deref(), c.curve), (Some("65537"), None));
+        assert_eq!(c.dns, ["*.example.org", "example.org"]);
+        assert_eq!(
+            (c.uri, c.email),
+            (
+                vec!["https://example.org/".to_owned()],
+                vec!["a@example.org".to_owned()]
+            )
+        );
+        assert_eq!(
+            c.ip,
+            ["192.0.2.1", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap())
+        );
+        assert_eq!((c.ca, c.path_len), (Some(false), None));
+        // What follows the certificate is not part of it.
+        let longer = [der.as_slice(), b"more"].concat();
+        assert_eq!(Certificate::parse(&longer).unwrap().sha256, c.sha256);
+        // Every shorter one is none, and does no harm.
+        assert!((0..der.len()).all(|n| Certificate::parse(&der[..n]).is_none()));
+    }
+
     #[test]
     fn bytes_that_are_no_certificate_are_none() {
         assert_eq!(Certificate::parse(&[]), None);
