@@ -195,10 +195,10 @@ impl Session {
         if matches!(version, names::DTLSV10 | names::DTLSV12) {
             r.vec8("ClientHelloCookie:cookie")?;
         }
-        let ciphers = u16s(r.vec16("ClientHello:csuits")?);
+        let ciphers = r.vec16("ClientHello:csuits")?.rest();
         r.vec8("ClientHello:cmeths")?;
         self.read_extensions(ctx, is_orig, hs::CLIENT_HELLO, r)?;
-        self.client_hello(ctx, version, time, random, id, &ciphers);
+        self.client_hello(ctx, version, time, random, id, || u16s(ciphers));
         Ok(())
     }
 
@@ -273,12 +273,12 @@ impl Session {
         match code {
             ext::SERVER_NAME => self.read_server_name(ctx, is_client, r)?,
             ext::ELLIPTIC_CURVES => {
-                let curves = u16s(r.vec16("EllipticCurves:elliptic_curve_list")?);
+                let curves = r.vec16("EllipticCurves:elliptic_curve_list")?.rest();
                 self.event(ctx, EventKind::SslExtensionEllipticCurves, |c, raise| {
                     raise(&Event::SslExtensionEllipticCurves {
                         c,
                         is_orig: is_client,
-                        curves: &curves,
+                        curves: &u16s(curves),
                     });
                 });
             }
@@ -473,10 +473,9 @@ impl Session {
     }
 }
 
-/// Two-byte numbers to the end; an odd byte at the end is left out.
-fn u16s(mut r: Reader<'_>) -> Vec<u64> {
-    r.rest()
-        .chunks_exact(2)
+/// Two-byte numbers; an odd byte at the end is left out.
+fn u16s(list: &[u8]) -> Vec<u64> {
+    list.chunks_exact(2)
         .map(|b| u64::from(b[0]) << 8 | u64::from(b[1]))
         .collect()
 }

@@ -1,7 +1,7 @@
-//! Names of code points, one table a registry: generated from the IANA TLS parameters as Zeek 8.0.10 spells them.
+//! Names of code points of the IANA registry "TLS Parameters" (and SSLv2's kinds), one table a registry.
 //!
-//! Registry state: TLS Parameters, 2025-08; facts only. GREASE (RFC 8701) and TLS 1.3 drafts follow a rule
-//! and are in [`super::names`], not here.
+//! Generated; the set and its spelling are those of Zeek 9.1.0-dev. GREASE (RFC 8701) and TLS 1.3 drafts
+//! follow rules, which are in [`super::names`].
 
 /// Cipher suites; SSLv2 kinds have three bytes.
 pub(super) static CIPHERS: &[(u32, &str)] = &[

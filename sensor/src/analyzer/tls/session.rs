@@ -182,7 +182,7 @@ impl Session {
         }
     }
 
-    /// A ClientHello; `possible_ts` in seconds.
+    /// A ClientHello; `possible_ts` in seconds. `ciphers` is called when somebody wants them.
     pub(super) fn client_hello(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -190,7 +190,7 @@ impl Session {
         possible_ts: u32,
         random: &[u8],
         id: SessionId,
-        ciphers: &[u64],
+        ciphers: impl FnOnce() -> Vec<u64>,
     ) {
         let ok = names::version_ok(version);
         if ok {
@@ -205,7 +205,7 @@ impl Session {
                 possible_ts: u64::from(possible_ts) * 1_000_000_000,
                 client_random: random,
                 session_id: &id,
-                ciphers,
+                ciphers: &ciphers(),
             });
         });
         self.info(ctx).client_hello(id);

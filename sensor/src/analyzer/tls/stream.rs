@@ -16,6 +16,9 @@ const HEADER: usize = 5;
 /// Alerts read of one record (Zeek's `SSL::max_alerts_per_record`).
 const MAX_ALERTS: usize = 10;
 
+/// Buffers up to this size are kept between records, bytes.
+const KEEP_BUFFER: usize = 4096;
+
 /// Where a direction stands in its records.
 #[derive(Clone, Copy, Debug)]
 enum At {
@@ -179,10 +182,12 @@ impl Tls {
                 half.at = At::Header;
                 let body = std::mem::take(&mut half.partial);
                 self.record(is_orig, head, &body, ctx);
-                // The buffer serves the next record.
-                let half = &mut self.halves[usize::from(!is_orig)];
-                half.partial = body;
-                half.partial.clear();
+                // The buffer serves the next record, unless it is that of an uncommonly long one.
+                if body.capacity() <= KEEP_BUFFER && !self.s.is_encrypted(is_orig) {
+                    let half = &mut self.halves[usize::from(!is_orig)];
+                    half.partial = body;
+                    half.partial.clear();
+                }
             }
         }
         true
@@ -364,10 +369,12 @@ fn v2_client_hello(s: &mut Session, ctx: &mut Ctx<'_>, head: Head, body: &[u8]) 
     let ciphers = r.u16("V2ClientHello:csuit_len")?;
     let id = r.u16("V2ClientHello:session_len")?;
     let challenge = r.u16("V2ClientHello:chal_len")?;
-    let ciphers = u24s(r.take("V2ClientHello:ciphers", ciphers.into())?);
+    let ciphers = r.take("V2ClientHello:ciphers", ciphers.into())?;
     let id = session_id(r.take("V2ClientHello:session_id", id.into())?);
     let challenge = r.take("V2ClientHello:challenge", challenge.into())?;
-    s.client_hello(ctx, u16::from_be_bytes(head.tail), 0, challenge, id, &ciphers);
+    s.client_hello(ctx, u16::from_be_bytes(head.tail), 0, challenge, id, || {
+        u24s(ciphers)
+    });
     let full = s.info(ctx).letter(true, 'c');
     s.history_limit(ctx, full);
     Ok(())
