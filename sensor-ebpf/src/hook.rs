@@ -1,5 +1,6 @@
 //! The two places where frames are seen, under one trait.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_boot_ns, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
@@ -10,6 +11,9 @@ use crate::parse::Frame;
 
 /// A frame at a hook.
 pub trait Hook {
+    type Ctx: EbpfContext;
+    /// What the kernel called the program with.
+    fn ctx(&self) -> &Self::Ctx;
     /// The frame as it can be read now.
     fn frame(&self) -> Frame;
     /// Makes `n` bytes from the start readable, if the hook can; pointers are void afterwards.
@@ -82,6 +86,11 @@ impl<'a> Rx<'a> {
 }
 
 impl Hook for Rx<'_> {
+    type Ctx = XdpContext;
+    #[inline(always)]
+    fn ctx(&self) -> &XdpContext {
+        self.ctx
+    }
     #[inline(always)]
     fn frame(&self) -> Frame {
         Frame {
@@ -141,6 +150,11 @@ impl<'a> Tx<'a> {
 }
 
 impl Hook for Tx<'_> {
+    type Ctx = TcContext;
+    #[inline(always)]
+    fn ctx(&self) -> &TcContext {
+        self.ctx
+    }
     #[inline(always)]
     fn frame(&self) -> Frame {
         Frame {

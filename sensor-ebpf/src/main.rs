@@ -16,6 +16,7 @@ mod parse;
 use aya_ebpf::bindings::{BPF_NOEXIST, TC_ACT_UNSPEC, xdp_action::XDP_PASS};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_log_ebpf::warn;
 use sensor_common::flow::{update, why};
 use sensor_common::policy::ALL_FRAMES;
 use sensor_common::{Counter, FlowState, Packet};
@@ -91,7 +92,15 @@ fn see<H: Hook>(hook: &H) {
     let reason = match parsed {
         Ok(()) => match find(stats, w) {
             Some(flow) => return track(hook, stats, w, flow),
-            None => Counter::TableFull as Reason,
+            None => {
+                if stats.may_say_full() {
+                    warn!(
+                        hook.ctx(),
+                        "the flow table is full: new flows are counted, not tracked"
+                    );
+                }
+                Counter::TableFull as Reason
+            }
         },
         Err(NEED_MORE) => Counter::Truncated as Reason,
         Err(reason) => reason,

@@ -1,5 +1,6 @@
 //! The program's maps and its read-only data.
 
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
 use core::ffi::c_void;
@@ -159,6 +160,21 @@ impl Stats {
             // SAFETY: a live map value; the index is in range.
             unsafe { *(&raw mut (*self.0).counters).cast::<u64>().add(i as usize) += n }
         }
+    }
+
+    /// Whether this CPU may say once more that the table is full: once in ten seconds.
+    #[inline(always)]
+    pub fn may_say_full(self) -> bool {
+        // SAFETY: no arguments; a live map value that is this CPU's alone.
+        unsafe {
+            let now = bpf_ktime_get_boot_ns();
+            let said = (*self.0).said_full;
+            if said != 0 && now - said < 10_000_000_000 {
+                return false;
+            }
+            (*self.0).said_full = now;
+        }
+        true
     }
 
     #[inline(always)]

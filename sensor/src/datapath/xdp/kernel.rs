@@ -186,6 +186,12 @@ impl Kernel {
         Ok(sum)
     }
 
+    /// Passes on what the program itself has to say, when [`aya_log::EbpfLogger::flush`] is called
+    /// (now and then; it says little). May be asked for once.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
+        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|e| Error::Load(chain(&e)))
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.config
