@@ -307,7 +307,7 @@ pub fn untracked() -> Vec<Case> {
         ("esp", join(e4(), v4(50, 0, 0, &[0; 30])), Counter::OtherProtocol),
         (
             "ah",
-            join(e6(), v6(51, &[hop.clone()], &[0; 30])),
+            join(e6(), v6(51, std::slice::from_ref(&hop), &[0; 30])),
             Counter::OtherProtocol,
         ),
         (

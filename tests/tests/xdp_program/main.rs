@@ -1,6 +1,7 @@
-//! The program in the kernel, run over crafted frames (BPF_PROG_TEST_RUN). Needs root; no
-//! interface is touched.
+//! The program in the kernel, run over crafted frames (BPF_PROG_TEST_RUN), and on interfaces in
+//! namespaces of its own. Needs root.
 
+mod attach;
 mod frames;
 
 use std::sync::Barrier;

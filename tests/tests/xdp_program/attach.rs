@@ -1,0 +1,155 @@
+//! The program on a veth between two namespaces.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use sensor::datapath::xdp::{Config, Egress, Error, Kernel, Mode};
+use sensor_common::key::{IPPROTO_TCP, v4_mapped};
+use sensor_common::{Counter, FlowState, Policy};
+
+/// Two namespaces, `s0` in one and `c0` in the other; gone when dropped.
+struct Pair {
+    server: String,
+    client: String,
+}
+
+fn ip(args: &str) {
+    let out = Command::new("ip").args(args.split(' ')).output().unwrap();
+    assert!(
+        out.status.success(),
+        "ip {args}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+impl Pair {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = |side: char| format!("xdpt{}-{n}{side}", std::process::id());
+        let pair = Pair {
+            server: name('s'),
+            client: name('c'),
+        };
+        let (s, c) = (&pair.server, &pair.client);
+        ip(&format!("netns add {s}"));
+        ip(&format!("netns add {c}"));
+        ip(&format!("link add s0 netns {s} type veth peer name c0 netns {c}"));
+        ip(&format!("-n {s} addr add 10.9.0.1/24 dev s0"));
+        ip(&format!("-n {c} addr add 10.9.0.2/24 dev c0"));
+        for (ns, dev) in [(s, "s0"), (c, "c0"), (s, "lo"), (c, "lo")] {
+            ip(&format!("-n {ns} link set {dev} up"));
+        }
+        pair
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for ns in [&self.server, &self.client] {
+            let _ = Command::new("ip").args(["netns", "del", ns]).status();
+        }
+    }
+}
+
+/// Moves the calling thread into a namespace.
+fn enter(ns: &str) {
+    let file = std::fs::File::open(format!("/run/netns/{ns}")).unwrap();
+    // SAFETY: a descriptor of a namespace; only this thread moves.
+    assert_eq!(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+}
+
+fn attached(ns: &str) -> bool {
+    let out = Command::new("ip")
+        .args(["-n", ns, "link", "show", "s0"])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&out.stdout).contains("prog/xdp")
+}
+
+/// Sends `n` bytes from the server to the client; the client's port.
+fn transfer(pair: &Pair, n: usize) -> u16 {
+    std::thread::scope(|s| {
+        let listener = s
+            .spawn(|| {
+                enter(&pair.server);
+                TcpListener::bind("10.9.0.1:5000").unwrap()
+            })
+            .join()
+            .unwrap();
+        s.spawn(move || {
+            let (mut to, _) = listener.accept().unwrap();
+            to.write_all(&vec![7; n]).unwrap();
+        });
+        s.spawn(|| {
+            enter(&pair.client);
+            let mut from = TcpStream::connect("10.9.0.1:5000").unwrap();
+            let port = from.local_addr().unwrap().port();
+            let mut all = Vec::new();
+            from.read_to_end(&mut all).unwrap();
+            assert_eq!(all.len(), n);
+            port
+        })
+        .join()
+        .unwrap()
+    })
+}
+
+#[test]
+fn both_directions_of_a_transfer_are_counted_as_on_the_wire() {
+    const N: usize = 3_000_000;
+    for skb_mode in [false, true] {
+        let pair = Pair::new();
+        let config = Config {
+            skb_mode,
+            policy: Policy {
+                bits: 0,
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let mut kernel = Kernel::load(&config).unwrap();
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                enter(&pair.server);
+                assert!(matches!(
+                    kernel.attach("none0", false),
+                    Err(Error::NoInterface(_))
+                ));
+                let a = kernel.attach("s0", false).unwrap();
+                assert_eq!(a.mode, if skb_mode { Mode::Skb } else { Mode::Native });
+                assert_ne!(a.egress, Egress::Off);
+                let mut second = Kernel::load(&config).unwrap();
+                assert!(matches!(second.attach("s0", true), Err(Error::Occupied(_))));
+            });
+        });
+        let port = transfer(&pair, N);
+        let table = kernel.table().unwrap();
+        let (server, client) = (v4_mapped([10, 9, 0, 1]), v4_mapped([10, 9, 0, 2]));
+        let (key, dir) = sensor_common::FlowKey::new(&server, &client, 5000, port, IPPROTO_TCP, false);
+        // Both FINs and the last ACK may still be on their way.
+        let deadline = Instant::now() + Duration::from_secs(3);
+        let done = |f: &FlowState| f.dir.iter().all(|d| d.flags & 1 != 0);
+        let mut flow = table.lookup(&key).unwrap().unwrap();
+        while !done(&flow) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+            flow = table.lookup(&key).unwrap().unwrap();
+        }
+        let (tx, rx) = (flow.dir[dir as usize], flow.dir[1 - dir as usize]);
+        assert_eq!(tx.payload - tx.rexmit_bytes, N as u64, "{flow:?}");
+        assert_eq!(rx.payload, 0);
+        // 20 + 32 bytes of headers a segment, 8 more of options on the SYN-ACK.
+        assert_eq!(tx.bytes, tx.payload + 52 * tx.pkts + 8, "{flow:?}");
+        assert!(tx.pkts >= N as u64 / 1448 && tx.pkts < N as u64 / 500, "{flow:?}");
+        let c = kernel.counters().unwrap();
+        assert!(c.balanced(), "{c:?}");
+        assert!(c.get(Counter::Shed) >= N as u64 / 1448);
+        assert!(attached(&pair.server));
+        drop(kernel);
+        assert!(!attached(&pair.server));
+    }
+}
