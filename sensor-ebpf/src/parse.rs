@@ -100,8 +100,12 @@ unsafe fn field32(p: *const u8, off: usize) -> u32 {
 }
 #[inline(always)]
 unsafe fn address(p: *const u8, off: usize) -> Addr {
-    // SAFETY: the caller's word.
-    unsafe { Addr(p.add(off).cast::<[u8; 16]>().read_unaligned()) }
+    // By words: of 16 bytes of alignment 1 the compiler makes a call to a loop.
+    // SAFETY: the caller's word; any bytes are an address.
+    unsafe {
+        let p = p.add(off).cast::<u64>();
+        core::mem::transmute::<[u64; 2], Addr>([p.read_unaligned(), p.add(1).read_unaligned()])
+    }
 }
 
 /// Offsets of headers are below this: MAX_EXTENSIONS of the longest and what is before them.

@@ -80,6 +80,9 @@ fn build(toolchain: &Toolchain) -> Result<PathBuf> {
         "-Cdebuginfo=2".to_owned(),
         "-Clinker=bpf-linker".to_owned(),
         "-Clink-arg=--btf".to_owned(),
+        // Stores instead of a call to a loop over bytes, which is what LLVM makes of every memset
+        // for BPF otherwise: 30 ns a packet.
+        "-Clink-arg=--llvm-args=-max-store-memset=32".to_owned(),
         // Atomic or; 32-bit arithmetic.
         "-Ctarget-cpu=v3".to_owned(),
         // Headers lie at odd addresses; the kernels that we promise read them there.
