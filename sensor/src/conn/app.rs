@@ -1,48 +1,308 @@
-//! The analyzers of one connection.
+//! The analyzers of one connection: which are at work, what they are fed, what becomes of it.
 
-use super::Sink;
 use super::entry::Tcp;
 use super::shared::Run;
-use crate::event::AnalyzerTag;
+use super::{Proto, Sink, proto};
+use crate::analyzer::detect::{Detector, Inner};
+use crate::analyzer::tls::{DTLS_PORTS, Dtls, Match, SSL_PORTS, Tls, looks_like_dtls, looks_like_tls};
+use crate::analyzer::{Ctx, Out};
+use crate::event::log::LogRow;
+use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
+
+/// Bytes of both directions kept while it is open whether they are TLS (Zeek: dpd_buffer_size).
+const PROBE_BYTES: usize = 1024;
+/// Ports of UDP protocols whose analyzers say udp_session_done in Zeek: DNS, NTP, SNMP, syslog.
+const SESSION_PORTS: [u16; 8] = [53, 137, 5353, 5355, 123, 161, 162, 514];
+/// First octets of IPv4 multicast.
+const MULTICAST_V4: std::ops::RangeInclusive<u8> = 224..=239;
 
 /// The analyzers at work on a connection and what they found.
-#[derive(Default)]
 pub struct App {
+    detector: Detector,
+    security: Security,
     /// Confirmed protocols, in order.
-    pub services: Vec<AnalyzerTag>,
+    confirmed: Vec<AnalyzerTag>,
+    /// TLS or DTLS was confirmed and not refuted.
+    secure: bool,
+}
+
+/// TLS, in its several conditions.
+enum Security {
+    /// The first bytes of either direction are kept until they tell.
+    Probing(Vec<(bool, Vec<u8>)>, usize),
+    Tls(Box<Tls>),
+    Dtls(Box<Dtls>),
+    None,
 }
 
 impl App {
-    /// conn.log's `service`.
+    fn new(p: Proto, orig_port: u16, resp_port: u16) -> App {
+        let (detector, security) = if p == Proto::Tcp {
+            let tls = match SSL_PORTS.contains(&resp_port) {
+                true => Security::Tls(Box::default()),
+                false => Security::Probing(Vec::new(), 0),
+            };
+            (Detector::tcp(orig_port, resp_port), tls)
+        } else {
+            let dtls = match DTLS_PORTS.contains(&resp_port) {
+                true => Security::Dtls(Box::default()),
+                false => Security::Probing(Vec::new(), 0),
+            };
+            (Detector::udp(orig_port, resp_port), dtls)
+        };
+        App { detector, security, confirmed: Vec::new(), secure: false }
+    }
+
+    /// conn.log's `service`: what was confirmed and not refuted, in order.
     pub fn service(&self) -> String {
-        self.services.iter().map(|t| t.service()).collect::<Vec<_>>().join(",")
+        let mut names: Vec<&str> = Vec::new();
+        for tag in &self.confirmed {
+            let name = tag.service();
+            let holds = match tag {
+                AnalyzerTag::Ssl | AnalyzerTag::Dtls => self.secure,
+                _ => self.detector.services().any(|s| s == name),
+            };
+            if holds && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.join(",")
+    }
+
+    fn wants(&self, is_orig: bool) -> bool {
+        let secure = match &self.security {
+            Security::Probing(..) => true,
+            Security::Tls(t) => t.wants_more(is_orig),
+            Security::Dtls(d) => d.wants_more(is_orig),
+            Security::None => false,
+        };
+        secure || self.detector.wants_more(is_orig)
+    }
+
+    fn stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        let inner = self.detector.stream(is_orig, bytes, ctx);
+        match self.detector.inner() {
+            Inner::None => self.secure_stream(is_orig, bytes, ctx),
+            Inner::Tls => {
+                if !matches!(self.security, Security::Tls(_)) {
+                    self.security = Security::Tls(Box::default());
+                }
+                self.secure_stream(is_orig, inner, ctx);
+            }
+            Inner::Tunnel => {
+                if matches!(self.security, Security::None) && !inner.is_empty() && !self.secure {
+                    self.security = Security::Probing(Vec::new(), 0);
+                }
+                self.secure_stream(is_orig, inner, ctx);
+            }
+        }
+    }
+
+    fn secure_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        if bytes.is_empty() {
+            return;
+        }
+        match &mut self.security {
+            Security::Tls(t) => t.data(is_orig, bytes, ctx),
+            Security::Probing(kept, size) => {
+                kept.push((is_orig, bytes.to_vec()));
+                *size += bytes.len();
+                self.judge(ctx);
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks at what is kept: TLS, not TLS, or too early to tell.
+    fn judge(&mut self, ctx: &mut Ctx<'_>) {
+        let Security::Probing(kept, size) = &mut self.security else { return };
+        let size = *size;
+        let mut sides = [Match::NeedMore; 2];
+        for (side, verdict) in sides.iter_mut().enumerate() {
+            let orig = side == 0;
+            let first: Vec<u8> =
+                kept.iter().filter(|k| k.0 == orig).flat_map(|k| k.1.iter()).take(128).copied().collect();
+            if !first.is_empty() {
+                *verdict = looks_like_tls(&first, orig);
+            }
+        }
+        if sides.contains(&Match::Yes) {
+            let kept = std::mem::take(kept);
+            let mut tls = Box::<Tls>::default();
+            for (is_orig, bytes) in kept {
+                tls.data(is_orig, &bytes, ctx);
+            }
+            self.security = Security::Tls(tls);
+        } else if sides == [Match::No; 2] || size > PROBE_BYTES {
+            self.security = Security::None;
+        }
+    }
+
+    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        self.detector.datagram(is_orig, bytes, ctx);
+        if matches!(self.security, Security::Probing(..)) {
+            self.security = match looks_like_dtls(bytes) {
+                Match::Yes => Security::Dtls(Box::default()),
+                _ => Security::None,
+            };
+        }
+        if let Security::Dtls(d) = &mut self.security {
+            d.datagram(is_orig, bytes, ctx);
+        }
     }
 }
 
-impl<S: Sink> Run<'_, S> {
-    /// In-order bytes of a TCP direction.
-    pub fn app_stream(&mut self, _tcp: &mut Tcp, _is_orig: bool, _bytes: &[u8]) {}
+/// Takes the analyzers' results to the engine's outputs.
+struct Results<'r, 'e, S> {
+    run: &'r mut Run<'e, S>,
+    id: ConnId,
+    confirmed: Vec<AnalyzerTag>,
+    refuted: Vec<AnalyzerTag>,
+}
 
-    /// Bytes of a TCP direction that the analyzers will not see.
-    pub fn app_gap(&mut self, _is_orig: bool, _len: u64) {}
-
-    /// A TCP direction has been delivered to its end.
-    pub fn app_eof(&mut self, _tcp: &mut Tcp, _is_orig: bool) {}
-
-    /// A UDP datagram's payload.
-    pub fn app_datagram(&mut self, _is_orig: bool, _bytes: &[u8]) {}
-
-    /// The connection's ends changed places.
-    pub fn app_flip(&mut self) {}
-
-    /// Whether anybody wants more of a direction's payload.
-    pub fn app_wants(&self, _is_orig: bool) -> bool {
-        false
+impl<S: Sink> Out for Results<'_, '_, S> {
+    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+        self.run.sh.emit(ts, ev);
     }
 
-    /// The connection is new.
-    pub fn app_begin(&mut self) {}
+    fn log(&mut self, row: &dyn LogRow) {
+        self.run.sh.sink.log(row);
+    }
+
+    fn confirm(&mut self, tag: AnalyzerTag) {
+        self.confirmed.push(tag);
+        if matches!(tag, AnalyzerTag::Ssh | AnalyzerTag::Ftp) {
+            let timeout = self.run.sh.cfg.timeouts.interactive_inactivity;
+            self.run.set_inactivity(timeout);
+        }
+        if self.run.sh.subs.wants(crate::event::EventKind::ProtocolConfirmation) {
+            let ev = Event::ProtocolConfirmation { c: &self.id, atype: tag, aid: tag as u64 };
+            self.run.sh.emit(self.run.ts, &ev);
+        }
+    }
+
+    fn violation(&mut self, tag: AnalyzerTag, reason: &str) {
+        self.refuted.push(tag);
+        if self.run.sh.subs.wants(crate::event::EventKind::ProtocolViolation) {
+            let ev = Event::ProtocolViolation { c: &self.id, atype: tag, aid: tag as u64, reason };
+            self.run.sh.emit(self.run.ts, &ev);
+        }
+    }
+
+    fn weird(&mut self, name: &'static str, addl: &str) {
+        self.run.weird(name, addl);
+    }
+}
+
+impl<'e, S: Sink> Run<'e, S> {
+    /// Lets the connection's analyzers work.
+    fn with_app(&mut self, work: impl FnOnce(&mut App, &mut Ctx<'_>)) {
+        let mut app = match self.conn.app.take() {
+            Some(a) => a,
+            None => Box::new(App::new(
+                proto(self.conn.key.proto),
+                self.conn.orig_port(),
+                self.conn.resp_port(),
+            )),
+        };
+        let id = self.id();
+        let subs: Subscriptions = self.sh.subs;
+        let ts = self.ts;
+        let mut out = Results { run: self, id, confirmed: Vec::new(), refuted: Vec::new() };
+        work(&mut app, &mut Ctx { ts, c: &id, subs: &subs, out: &mut out });
+        let is_tls = |t: &AnalyzerTag| matches!(t, AnalyzerTag::Ssl | AnalyzerTag::Dtls);
+        app.secure |= out.confirmed.iter().any(is_tls);
+        app.secure &= !out.refuted.iter().any(is_tls);
+        app.confirmed.append(&mut out.confirmed);
+        self.conn.app = Some(app);
+    }
+
+    /// In-order bytes of a TCP direction.
+    pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, bytes: &[u8]) {
+        let partial = tcp.is_partial;
+        self.with_app(|app, ctx| {
+            app.detector.set_partial(partial);
+            if partial {
+                app.security = Security::None;
+            }
+            app.stream(is_orig, bytes, ctx);
+        });
+    }
+
+    /// Bytes of a TCP direction that the analyzers will not see.
+    pub fn app_gap(&mut self, is_orig: bool, len: u64) {
+        if self.conn.app.is_none() {
+            return;
+        }
+        self.with_app(|app, ctx| {
+            app.detector.gap(is_orig, len, ctx);
+            match &mut app.security {
+                Security::Tls(t) => t.gap(is_orig, len, ctx),
+                Security::Probing(..) => app.security = Security::None,
+                _ => {}
+            }
+        });
+    }
+
+    /// A TCP direction has been delivered to its end.
+    pub fn app_eof(&mut self, _tcp: &mut Tcp, is_orig: bool) {
+        if self.conn.app.is_some() {
+            self.with_app(|app, ctx| app.detector.eof(is_orig, ctx));
+        }
+    }
+
+    /// A UDP datagram's payload.
+    pub fn app_datagram(&mut self, is_orig: bool, bytes: &[u8]) {
+        let mut backwards = false;
+        self.with_app(|app, ctx| {
+            app.datagram(is_orig, bytes, ctx);
+            backwards = app.detector.take_backwards();
+        });
+        let receiver = if self.conn.orig_dir == 0 { self.conn.key.b } else { self.conn.key.a };
+        let multicast = match super::addr(&receiver) {
+            std::net::IpAddr::V4(a) => MULTICAST_V4.contains(&a.octets()[0]),
+            std::net::IpAddr::V6(a) => a.is_multicast(),
+        };
+        if backwards && !multicast {
+            self.flip_conn();
+        }
+    }
+
+    /// The connection's ends changed places.
+    pub fn app_flip(&mut self) {
+        if let Some(app) = &mut self.conn.app {
+            app.detector.flip();
+            match &mut app.security {
+                Security::Tls(t) => t.flip(),
+                Security::Dtls(d) => d.flip(),
+                Security::Probing(kept, _) => kept.iter_mut().for_each(|k| k.0 = !k.0),
+                Security::None => {}
+            }
+        }
+    }
+
+    /// Whether anybody wants more of a direction's payload.
+    pub fn app_wants(&self, is_orig: bool) -> bool {
+        self.conn.app.as_ref().is_none_or(|a| a.wants(is_orig))
+    }
 
     /// The connection is over.
-    pub fn app_end(&mut self) {}
+    pub fn app_end(&mut self) {
+        if self.conn.app.is_some() {
+            self.with_app(|app, ctx| {
+                app.detector.end(ctx);
+                match &mut app.security {
+                    Security::Tls(t) => t.end(ctx),
+                    Security::Dtls(d) => d.end(ctx),
+                    _ => {}
+                }
+            });
+        }
+        if proto(self.conn.key.proto) == Proto::Udp && SESSION_PORTS.contains(&self.conn.resp_port()) {
+            if self.sh.subs.wants(crate::event::EventKind::UdpSessionDone) {
+                let id = self.id();
+                self.sh.emit(self.ts, &Event::UdpSessionDone { u: &id });
+            }
+        }
+    }
 }

@@ -47,7 +47,6 @@ pub struct Conn {
     pub shed: u8,
     /// Packets of unwanted payload since nobody wants it.
     pub unwanted: u8,
-    pub status_timer: bool,
     pub hist_seen: u32,
     pub history: String,
     pub missed_bytes: u64,

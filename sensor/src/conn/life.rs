@@ -52,7 +52,6 @@ impl<S: Sink> Run<'_, S> {
         if t.status_interval > 0 {
             self.arm(Kind::Status, self.ts + t.status_interval);
         }
-        self.app_begin();
         raise!(self, NewConnection);
     }
 

@@ -327,7 +327,6 @@ impl Conn {
             analyzer_epoch: 0,
             shed: 0,
             unwanted: 0,
-            status_timer: false,
             hist_seen: 0,
             history: String::new(),
             missed_bytes: 0,

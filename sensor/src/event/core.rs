@@ -179,12 +179,12 @@ macro_rules! core_events {
 
     /// An analyzer is sure that a connection speaks its protocol.
     /// `atype`: the analyzer; `aid`: its number, unique in the run.
-    ProtocolConfirmation "protocol_confirmation" core not_yet
+    ProtocolConfirmation "protocol_confirmation" core raised
         (c "c": connection, atype "atype": tag, aid "aid": count);
 
     /// An analyzer met what its protocol does not allow.
     /// `atype`: the analyzer; `aid`: its number; `reason`: what is wrong.
-    ProtocolViolation "protocol_violation" core not_yet
+    ProtocolViolation "protocol_violation" core raised
         (c "c": connection, atype "atype": tag, aid "aid": count, reason "reason": text);
 
     /// A frame with a valid link-layer header, IP or not; needs every frame.
@@ -294,6 +294,6 @@ macro_rules! core_events {
     TunnelChanged "tunnel_changed" core not_yet (c "c": connection, e "e": encap);
 
     /// A UDP session of a protocol the sensor knows is over.
-    UdpSessionDone "udp_session_done" core not_yet (u "u": connection);
+    UdpSessionDone "udp_session_done" core raised (u "u": connection);
     } };
 }
