@@ -1,0 +1,159 @@
+//! The sensor at its limits: a signal at the first moment, a full flow table, a full disk.
+
+use std::time::{Duration, Instant};
+
+use sensor_tests::raw::{ACK, Crafter, Ends, FIN, SYN, c, s};
+use sensor_tests::sensor::TempDir;
+use sensor_tests::traffic::{self, Server, port};
+use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
+
+#[test]
+fn a_signal_at_the_first_moment_is_obeyed() {
+    if !root_or_say_so("a_signal_at_the_first_moment_is_obeyed") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    for _ in 0..5 {
+        let logs = TempDir::new().unwrap();
+        let sensor = Sensor::start(&lab.middle, &["m0"], logs.path(), &[]).expect("a sensor");
+        sensor.stop().expect("exit status 0").check_sums().unwrap();
+    }
+}
+
+#[test]
+fn a_full_flow_table_leaves_known_flows_exact() {
+    if !root_or_say_so("a_full_flow_table_leaves_known_flows_exact") {
+        return;
+    }
+    const FLOWS: u64 = 64;
+    const NEW: u16 = 300;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let crafter = Crafter::new(&lab).expect("packet sockets");
+    let logs = TempDir::new().unwrap();
+    let options = ["--rx-only", "--flows", "64"];
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
+    let ends = |client_port| Ends {
+        v6: false,
+        client_port,
+        server_port: 80,
+    };
+    let known = ends(42_000);
+    crafter
+        .play(
+            &known,
+            &[
+                c(SYN, 0, 0, 0),
+                s(SYN | ACK, 0, 1, 0),
+                c(ACK, 1, 1, 0),
+                c(ACK, 1, 1, 100),
+            ],
+        )
+        .unwrap();
+    for i in 0..NEW {
+        crafter.play(&ends(43_000 + i), &[c(SYN, 0, 0, 0)]).unwrap();
+    }
+    crafter
+        .play(
+            &known,
+            &[
+                s(ACK, 1, 101, 300),
+                c(ACK, 101, 301, 0),
+                c(FIN | ACK, 101, 301, 0),
+                s(FIN | ACK, 301, 102, 0),
+                c(ACK, 102, 302, 0),
+            ],
+        )
+        .unwrap();
+    // It is said once a second.
+    std::thread::sleep(Duration::from_millis(1200));
+    let done = sensor.stop().unwrap();
+    assert_eq!(done.check_sums().unwrap().frames, 9 + u64::from(NEW));
+    assert!(
+        done.stderr
+            .lines()
+            .any(|l| l.contains("flow table") && l.contains("full")),
+        "{}",
+        done.stderr
+    );
+    let rows = done.conns().unwrap();
+    let row = rows
+        .iter()
+        .find(|r| r["id.orig_p"] == 42_000)
+        .expect("the known flow's row");
+    for (column, value) in [
+        ("orig_pkts", 6),
+        ("resp_pkts", 3),
+        ("orig_bytes", 100),
+        ("resp_bytes", 300),
+    ] {
+        assert_eq!(row[column], value, "{column} in {row:#}");
+    }
+    assert_eq!(row["conn_state"], "SF", "{row:#}");
+    assert!(
+        rows.len() as u64 <= FLOWS && rows.len() > 1,
+        "{} rows",
+        rows.len()
+    );
+}
+
+/// Sets the largest size that a process may write a file to; None lifts it.
+fn limit_files(pid: u32, bytes: Option<u64>) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes.unwrap_or(libc::RLIM_INFINITY),
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the new limit lives through the call, no old one is asked for.
+    let rc = unsafe {
+        libc::prlimit(
+            pid as i32,
+            libc::RLIMIT_FSIZE,
+            &raw const limit,
+            std::ptr::null_mut(),
+        )
+    };
+    assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_line_and_ends() {
+    if !root_or_say_so("a_full_disk_leaves_no_half_line_and_ends") {
+        return;
+    }
+    const ROWS: usize = 60;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let logs = TempDir::new().unwrap();
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &["--rx-only"]).expect("a sensor");
+    let refusals = || {
+        lab.client
+            .run(|| (0..ROWS).try_for_each(|_| traffic::refused(lab::server_ip(false))))
+            .unwrap()
+            .unwrap();
+    };
+    // In the middle of a line, whatever its length.
+    limit_files(sensor.pid(), Some(4099));
+    refusals();
+    // Rows come when connections end, seconds later, and the complaint with them.
+    let deadline = Instant::now() + Duration::from_secs(12);
+    while !sensor.stderr().contains("conn.log") && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(sensor.stderr().contains("conn.log"), "{}", sensor.stderr());
+    let on_disk = std::fs::metadata(logs.path().join("conn.log")).map_or(0, |m| m.len());
+    assert!(on_disk <= 4099);
+    limit_files(sensor.pid(), None);
+    refusals();
+    let done = sensor.end_by(libc::SIGTERM).unwrap();
+    // Fails on a half line.
+    let rows = done.conns().unwrap();
+    assert!(
+        rows.len() >= ROWS,
+        "{} rows: none after there was space again?",
+        rows.len()
+    );
+    assert!(rows.iter().all(|r| r["id.resp_p"] == port::REFUSED));
+    done.check_sums().unwrap();
+}
