@@ -1,5 +1,7 @@
 //! Whether the first bytes of a connection are TLS or DTLS; Zeek's signatures, written out.
 
+use super::MAX_MESSAGE;
+
 /// Server ports on which TLS is looked for whatever the first bytes say (Zeek's `SSL::ssl_ports`).
 pub const SSL_PORTS: &[u16] = &[443, 465, 563, 585, 614, 636, 989, 990, 992, 993, 995, 5223];
 
@@ -136,6 +138,30 @@ fn sslv2_client(data: &[u8]) -> Match {
     }
 }
 
+/// How much clear text, bytes of both directions, may come before TLS begins in mid-stream: what STARTTLS
+/// dialogues and proxies' handshakes need, and some.
+pub const CLEAR_TEXT_BYTES: u64 = 4096;
+
+/// Whether TLS begins here, in mid-stream: after STARTTLS (XMPP, IMAP, POP3, LDAP), a TLS request (PostgreSQL,
+/// MySQL, RDP) or a proxy's consent (SOCKS, CONNECT).
+///
+/// `bytes` is what a client wrote next, as it came in a segment: it waited for the server's consent, so its hello
+/// begins the segment, and whatever either side sends from there on is TLS. Stricter than the signature for a
+/// connection's first bytes, since clear text precedes: the first record must hold the hello and nothing else.
+pub fn client_hello_begins(bytes: &[u8]) -> bool {
+    let [_, _, _, r1, r0, _, h2, h1, h0, ..] = bytes else {
+        return false;
+    };
+    let record = u32::from_be_bytes([0, 0, *r1, *r0]);
+    let hello = u32::from_be_bytes([0, *h2, *h1, *h0]);
+    // Version, random, and the shortest of each list (RFC 5246 section 7.4.1.2).
+    const SHORTEST: u32 = 2 + 32 + 1 + 4 + 2;
+    fits(CLIENT, bytes) == Match::Yes
+        && (SHORTEST..=MAX_MESSAGE as u32).contains(&hello)
+        && hello + 4 >= record
+        && record > 4
+}
+
 /// Whether a UDP originator's datagram is a DTLS ClientHello. Never needs more.
 pub fn looks_like_dtls(data: &[u8]) -> Match {
     match fits(DTLS_CLIENT, data) {
@@ -183,6 +209,21 @@ mod tests {
             assert_eq!(looks_like_tls(other, false), Match::No);
         }
         assert_eq!(looks_like_tls(b"", true), Match::NeedMore);
+    }
+
+    #[test]
+    fn a_hello_in_mid_stream_fills_its_record() {
+        let hello = [22, 3, 1, 0, 64, 1, 0, 0, 60, 3, 3, 7];
+        assert!(client_hello_begins(&hello));
+        // A server's hello, a record with room for more, a hello too short to be one, too few bytes.
+        for (at, value) in [(5, 2), (4, 65), (8, 40)] {
+            let mut other = hello;
+            other[at] = value;
+            assert!(!client_hello_begins(&other));
+        }
+        assert!((0..11).all(|n| !client_hello_begins(&hello[..n])));
+        // A hello in several records.
+        assert!(client_hello_begins(&[22, 3, 1, 0, 64, 1, 0, 2, 0, 3, 3]));
     }
 
     #[test]

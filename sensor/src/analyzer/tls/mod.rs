@@ -16,7 +16,9 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use detect::{DTLS_PORTS, Match, SSL_PORTS, looks_like_dtls, looks_like_tls};
+pub use detect::{
+    CLEAR_TEXT_BYTES, DTLS_PORTS, Match, SSL_PORTS, client_hello_begins, looks_like_dtls, looks_like_tls,
+};
 pub use dtls::Dtls;
 pub use handshake::{MAX_CERTIFICATE_MESSAGE, MAX_MESSAGE};
 pub use log::SslRow;
