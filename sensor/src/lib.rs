@@ -5,10 +5,10 @@
 //! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`output`] (logs, stream) ·
 //! [`cli`].
 pub mod analyzer;
+pub mod cli;
+pub mod conn;
 pub mod datapath;
 pub mod event;
 pub mod output;
 pub mod packet;
 pub mod tcp;
-pub mod cli;
-pub mod conn;

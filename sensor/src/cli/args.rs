@@ -99,7 +99,12 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
     /// Only these events.
-    #[arg(long = "event", value_delimiter = ',', value_name = "NAME", requires = "events")]
+    #[arg(
+        long = "event",
+        value_delimiter = ',',
+        value_name = "NAME",
+        requires = "events"
+    )]
     pub event: Vec<String>,
     /// Deliver reassembled payload as tcp_contents: orig, resp or both, optionally `:PORT,PORT`.
     #[arg(long, value_name = "WHOSE")]

@@ -92,7 +92,9 @@ impl Shifted {
 }
 
 fn now() -> Ts {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos() as u64)
 }
 
 /// One worker.
@@ -122,7 +124,13 @@ impl Worker {
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
-        self.slow.drain(&mut self.ring, &mut self.table, &mut self.injector, &mut self.engine, self.shift)?;
+        self.slow.drain(
+            &mut self.ring,
+            &mut self.table,
+            &mut self.injector,
+            &mut self.engine,
+            self.shift,
+        )?;
         self.engine.advance(now(), &mut self.table);
         self.open.store(self.engine.len(), Ordering::Relaxed);
         Ok(())
@@ -138,7 +146,9 @@ pub fn run(a: &Run) -> Result<(), Failure> {
     };
     let cfg = super::engine_config(&a.common, seed)?;
     if a.common.checksums == super::args::Switch::On {
-        return Err(anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into());
+        return Err(
+            anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into(),
+        );
     }
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let rings = a.workers.unwrap_or(cores.clamp(1, 8));
@@ -146,18 +156,29 @@ pub fn run(a: &Run) -> Result<(), Failure> {
     let mut kernel = Kernel::load(&xdp::Config {
         flows: a.flows,
         rings,
-        policy: Policy { bits, snaplen: a.snaplen, rings, pad: 0 },
+        policy: Policy {
+            bits,
+            snaplen: a.snaplen,
+            rings,
+            pad: 0,
+        },
         ring_bytes: a.ring_mib << 20,
         skb_mode: a.skb_mode,
     })?;
     let mut outputs = Outputs::open(&a.common, subs, true)?;
     let terminal = std::io::stdout().is_terminal() && !a.quiet;
-    outputs.on_conn = (!a.quiet).then_some(if terminal { status::row_on_terminal } else { status::row });
+    outputs.on_conn = (!a.quiet).then_some(if terminal {
+        status::row_on_terminal
+    } else {
+        status::row
+    });
     let outputs = Shared(Arc::new(Mutex::new(outputs)));
     for iface in &a.ifaces {
         let at = kernel.attach(iface, a.rx_only)?;
         if at.mode == Mode::Skb {
-            eprintln!("sensor: {iface}: the driver has no native XDP, using generic (skb) mode, which is slower");
+            eprintln!(
+                "sensor: {iface}: the driver has no native XDP, using generic (skb) mode, which is slower"
+            );
         }
         tracing::info!("{iface}: attached, {:?}, egress {:?}", at.mode, at.egress);
     }
@@ -165,9 +186,14 @@ pub fn run(a: &Run) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let open: Vec<Arc<AtomicUsize>> = (0..rings).map(|_| Arc::default()).collect();
     let workers = start(&kernel, &cfg, subs, &outputs, &stop, &open)?;
-    eprintln!("sensor: ready, watching {} with {rings} workers", a.ifaces.join(", "));
+    eprintln!(
+        "sensor: ready, watching {} with {rings} workers",
+        a.ifaces.join(", ")
+    );
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let watched = runtime.block_on(watch(&kernel, &outputs, &open, &workers, terminal));
     // Nothing new comes in from here on; the workers take what is there.
     kernel.detach();
@@ -218,7 +244,10 @@ fn start(
         engine.number_from((i as u64) << 48);
         let worker = Worker {
             ring: kernel.ring(i as u32)?,
-            table: Shifted { table: kernel.table()?, by: shift as u64 },
+            table: Shifted {
+                table: kernel.table()?,
+                by: shift as u64,
+            },
             injector: kernel.injector()?,
             engine,
             slow: SlowPath::default(),
@@ -227,7 +256,11 @@ fn start(
             open: open.clone(),
         };
         let name = format!("worker-{i}");
-        workers.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
+        workers.push(
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || worker.run())?,
+        );
     }
     Ok(workers)
 }

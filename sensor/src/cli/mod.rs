@@ -25,7 +25,10 @@ pub struct Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(e: E) -> Self {
-        Failure { status: 2, error: e.into() }
+        Failure {
+            status: 2,
+            error: e.into(),
+        }
     }
 }
 
@@ -41,7 +44,11 @@ pub fn main() -> ExitCode {
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
     let result = match &cli.command {
         Command::Run(a) => live::run(a),
         Command::Read(a) => read::read(a),
@@ -56,7 +63,10 @@ pub fn main() -> ExitCode {
 }
 
 fn ns(seconds: f64, what: &str) -> anyhow::Result<u64> {
-    anyhow::ensure!((0.0..=1e9).contains(&seconds), "{what} must be between 0 and 1e9 seconds");
+    anyhow::ensure!(
+        (0.0..=1e9).contains(&seconds),
+        "{what} must be between 0 and 1e9 seconds"
+    );
     Ok((seconds * 1e9) as u64)
 }
 

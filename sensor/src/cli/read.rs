@@ -9,8 +9,9 @@ use super::sinks::{Outputs, subscriptions};
 use crate::conn::Engine;
 use crate::datapath::soft::{self, Flows, Soft, Untracked};
 use crate::datapath::xdp;
-use crate::event::{Event, EventKind, Subscriptions, Ts, policy_bits};
+use crate::event::{Event, EventKind, L2Hdr, L3Proto, RawPktHdr, Subscriptions, Ts, policy_bits};
 use crate::packet::capture::{Capture, CaptureError, Frame};
+use crate::packet::link::{self, LinkType};
 use crate::packet::weird::Weird;
 
 /// The engine behind the soft datapath.
@@ -44,7 +45,10 @@ pub fn read(a: &Read) -> Result<(), Failure> {
     if a.forward_all {
         bits |= policy::ALL_PACKETS;
     }
-    let policy = Policy { bits, ..Policy::default() };
+    let policy = Policy {
+        bits,
+        ..Policy::default()
+    };
     // What cannot be opened is known before anything is written.
     let mut captures = Vec::new();
     for f in &a.files {
@@ -57,7 +61,11 @@ pub fn read(a: &Read) -> Result<(), Failure> {
     let checksums = a.common.checksums == Switch::On;
     let (last, damage) = match a.datapath {
         Datapath::User => {
-            let mut soft = Soft::new(soft::Config { policy, checksums, ..soft::Config::default() });
+            let mut soft = Soft::new(soft::Config {
+                policy,
+                checksums,
+                ..soft::Config::default()
+            });
             let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| -> anyhow::Result<()> {
                 raw_packet(f, engine, subs);
                 let _ = soft.frame(f, &mut EngineSink(engine));
@@ -68,7 +76,10 @@ pub fn read(a: &Read) -> Result<(), Failure> {
             (last, damage)
         }
         Datapath::Xdp => {
-            anyhow_ensure(!checksums, "--checksums on needs --datapath user: the kernel does not verify them")?;
+            anyhow_ensure(
+                !checksums,
+                "--checksums on needs --datapath user: the kernel does not verify them",
+            )?;
             let mut kernel = xdp_read::Reader::load(policy)?;
             let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
                 raw_packet(f, engine, subs);
@@ -83,7 +94,10 @@ pub fn read(a: &Read) -> Result<(), Failure> {
     let outputs = engine.into_sink();
     outputs.close().map_err(|error| Failure { status: 1, error })?;
     match damage {
-        Some(e) => Err(Failure { status: e.exit_code(), error: e.into() }),
+        Some(e) => Err(Failure {
+            status: e.exit_code(),
+            error: e.into(),
+        }),
         None => Ok(()),
     }
 }
@@ -117,10 +131,50 @@ fn each_frame(
     Ok((now, None))
 }
 
-fn raw_packet(_f: &Frame<'_>, _engine: &mut Engine<Outputs>, subs: Subscriptions) {
+/// Raises raw_packet for a frame, if somebody wants it.
+fn raw_packet(f: &Frame<'_>, engine: &mut Engine<Outputs>, subs: Subscriptions) {
     if !subs.wants(EventKind::RawPacket) {
         return;
     }
+    let ethernet = f.link == LinkType::ETHERNET;
+    let mac = |at: usize| {
+        f.data
+            .get(at..at + 6)
+            .and_then(|b| b.try_into().ok())
+            .filter(|_| ethernet)
+    };
+    let (ethertype, vlan, inner_vlan, ip) = match link::parse(f.link, f.data) {
+        Ok(l) => (
+            l.ethertype,
+            l.vlan,
+            l.inner_vlan,
+            f.data.get(l.l3 as usize..l.end as usize),
+        ),
+        Err(e) => (e.ethertype, e.vlan, e.inner_vlan, None),
+    };
+    let proto = match (ip.and_then(|ip| ip.first()).map(|b| b >> 4), ethertype) {
+        (Some(4), _) => L3Proto::Ipv4,
+        (Some(6), _) => L3Proto::Ipv6,
+        (_, link::ethertype::ARP | link::ethertype::RARP) => L3Proto::Arp,
+        _ => L3Proto::Unknown,
+    };
+    let l2 = L2Hdr {
+        ethernet,
+        len: f.wire_len as u64,
+        cap_len: f.data.len() as u64,
+        src: mac(6),
+        dst: mac(0),
+        vlan,
+        inner_vlan,
+        eth_type: ethernet.then_some(ethertype),
+        proto,
+    };
+    engine.raise(
+        f.ts,
+        &Event::RawPacket {
+            p: RawPktHdr::new(l2, ip),
+        },
+    );
 }
 
 /// Captures through the program in the kernel.
@@ -168,9 +222,16 @@ mod xdp_read {
                 self.slow.frame(f, engine);
                 return Ok(());
             }
-            let how = xdp::Inject { ts: f.ts, wire_len: f.wire_len, ..Default::default() };
-            self.injector.run(f.data, &how).context("frame refused by the kernel")?;
-            self.slow.drain(&mut self.ring, &mut self.table, &mut self.injector, engine, 0)
+            let how = xdp::Inject {
+                ts: f.ts,
+                wire_len: f.wire_len,
+                ..Default::default()
+            };
+            self.injector
+                .run(f.data, &how)
+                .context("frame refused by the kernel")?;
+            self.slow
+                .drain(&mut self.ring, &mut self.table, &mut self.injector, engine, 0)
         }
     }
 }

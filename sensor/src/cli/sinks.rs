@@ -33,7 +33,11 @@ impl Outputs {
             }
             None => None,
         };
-        Ok(Outputs { logs, stream, on_conn: None })
+        Ok(Outputs {
+            logs,
+            stream,
+            on_conn: None,
+        })
     }
 
     pub fn flush(&mut self) {
@@ -49,7 +53,10 @@ impl Outputs {
         if let Some(s) = self.stream {
             let totals = s.finish()?;
             if totals.dropped > 0 {
-                tracing::warn!("{} events were dropped: their reader was too slow", totals.dropped);
+                tracing::warn!(
+                    "{} events were dropped: their reader was too slow",
+                    totals.dropped
+                );
             }
         }
         anyhow::ensure!(lost == 0, "{lost} log rows could not be written");

@@ -30,8 +30,17 @@ struct Found {
 
 impl Default for SlowPath {
     fn default() -> Self {
-        let policy = Policy { bits: policy::ALL_PACKETS, ..Policy::default() };
-        SlowPath { soft: Soft::new(soft::Config { policy, ..soft::Config::default() }), found: Vec::new() }
+        let policy = Policy {
+            bits: policy::ALL_PACKETS,
+            ..Policy::default()
+        };
+        SlowPath {
+            soft: Soft::new(soft::Config {
+                policy,
+                ..soft::Config::default()
+            }),
+            found: Vec::new(),
+        }
     }
 }
 
@@ -46,12 +55,21 @@ impl<S: Sink> soft::Sink for Collect<'_, S> {
     fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) {
         // The kernel counts it; here it leaves nothing behind.
         flows.remove(&h.pkt.key);
-        let Some(ip) = frame.get(h.pkt.l3 as usize..) else { return };
-        let ethertype: u16 = if ip.first().is_some_and(|b| b >> 4 == 6) { 0x86dd } else { 0x0800 };
+        let Some(ip) = frame.get(h.pkt.l3 as usize..) else {
+            return;
+        };
+        let ethertype: u16 = if ip.first().is_some_and(|b| b >> 4 == 6) {
+            0x86dd
+        } else {
+            0x0800
+        };
         let mut out = vec![0; 12];
         out.extend(ethertype.to_be_bytes());
         out.extend_from_slice(ip);
-        self.found.push(Found { ts: h.pkt.ts, frame: out });
+        self.found.push(Found {
+            ts: h.pkt.ts,
+            frame: out,
+        });
     }
 
     fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
@@ -61,14 +79,21 @@ impl<S: Sink> soft::Sink for Collect<'_, S> {
     fn untracked(&mut self, _u: &Untracked<'_>, _flows: &mut Flows) {}
 
     fn weird(&mut self, ts: u64, weird: Weird, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
-        self.engine.stray_weird(ts, weird.name(), addrs.map(|(s, d)| (s, d)));
+        self.engine
+            .stray_weird(ts, weird.name(), addrs.map(|(s, d)| (s, d)));
     }
 }
 
 impl SlowPath {
     /// Takes a frame apart; what is found waits for [`SlowPath::inject`].
     pub fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<impl Sink>) {
-        let _ = self.soft.frame(f, &mut Collect { found: &mut self.found, engine });
+        let _ = self.soft.frame(
+            f,
+            &mut Collect {
+                found: &mut self.found,
+                engine,
+            },
+        );
     }
 
     /// Takes all records off a ring, to the engine or, if they are whole frames, through here and the
@@ -92,7 +117,13 @@ impl SlowPath {
                         engine.record(&h, frame, table);
                     }
                     KIND_FRAME => {
-                        let f = Frame { ts: h.pkt.ts, link: LinkType(1), data: frame, wire_len: h.wire_len, iface: 0 };
+                        let f = Frame {
+                            ts: h.pkt.ts,
+                            link: LinkType(1),
+                            data: frame,
+                            wire_len: h.wire_len,
+                            iface: 0,
+                        };
                         self.frame(&f, engine);
                     }
                     _ => {}
@@ -103,7 +134,14 @@ impl SlowPath {
             }
             for p in std::mem::take(&mut self.found) {
                 let ts = p.ts.wrapping_sub(shift as u64);
-                injector.run(&p.frame, &Inject { ts, injected: true, ..Default::default() })?;
+                injector.run(
+                    &p.frame,
+                    &Inject {
+                        ts,
+                        injected: true,
+                        ..Default::default()
+                    },
+                )?;
             }
         }
         self.found.clear();

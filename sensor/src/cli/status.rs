@@ -12,8 +12,17 @@ use crate::event::log::{LogRow, Value};
 
 /// Columns of conn.log that a terminal's line has room for.
 const SHOWN: [&str; 11] = [
-    "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "service", "conn_state", "history", "duration",
-    "orig_bytes", "resp_bytes",
+    "id.orig_h",
+    "id.orig_p",
+    "id.resp_h",
+    "id.resp_p",
+    "proto",
+    "service",
+    "conn_state",
+    "history",
+    "duration",
+    "orig_bytes",
+    "resp_bytes",
 ];
 
 fn text(v: &Value<'_>) -> String {
@@ -80,7 +89,11 @@ fn scaled(v: f64) -> String {
 
 /// The two sums that hold at all times.
 pub fn sums(c: &Counters) -> String {
-    let mut s = format!("frames {} = {} tracked", c.get(Counter::Frames), c.get(Counter::Tracked));
+    let mut s = format!(
+        "frames {} = {} tracked",
+        c.get(Counter::Frames),
+        c.get(Counter::Tracked)
+    );
     for r in UNTRACKED {
         let _ = write!(s, " + {} {}", c.get(r), name(r));
     }
@@ -120,6 +133,9 @@ mod tests {
         }
         let s = sums(&c);
         assert!(s.starts_with("frames 0 = 2 tracked + 3 not IP + "), "{s}");
-        assert!(s.contains("\npayload 11 = 12 forwarded + 13 shed + 14 lost\n"), "{s}");
+        assert!(
+            s.contains("\npayload 11 = 12 forwarded + 13 shed + 14 lost\n"),
+            "{s}"
+        );
     }
 }

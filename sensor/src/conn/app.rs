@@ -50,7 +50,12 @@ impl App {
             };
             (Detector::udp(orig_port, resp_port), dtls)
         };
-        App { detector, security, confirmed: Vec::new(), secure: false }
+        App {
+            detector,
+            security,
+            confirmed: Vec::new(),
+            secure: false,
+        }
     }
 
     /// conn.log's `service`: what was confirmed and not refuted, in order.
@@ -115,13 +120,20 @@ impl App {
 
     /// Looks at what is kept: TLS, not TLS, or too early to tell.
     fn judge(&mut self, ctx: &mut Ctx<'_>) {
-        let Security::Probing(kept, size) = &mut self.security else { return };
+        let Security::Probing(kept, size) = &mut self.security else {
+            return;
+        };
         let size = *size;
         let mut sides = [Match::NeedMore; 2];
         for (side, verdict) in sides.iter_mut().enumerate() {
             let orig = side == 0;
-            let first: Vec<u8> =
-                kept.iter().filter(|k| k.0 == orig).flat_map(|k| k.1.iter()).take(128).copied().collect();
+            let first: Vec<u8> = kept
+                .iter()
+                .filter(|k| k.0 == orig)
+                .flat_map(|k| k.1.iter())
+                .take(128)
+                .copied()
+                .collect();
             if !first.is_empty() {
                 *verdict = looks_like_tls(&first, orig);
             }
@@ -175,8 +187,17 @@ impl<S: Sink> Out for Results<'_, '_, S> {
             let timeout = self.run.sh.cfg.timeouts.interactive_inactivity;
             self.run.set_inactivity(timeout);
         }
-        if self.run.sh.subs.wants(crate::event::EventKind::ProtocolConfirmation) {
-            let ev = Event::ProtocolConfirmation { c: &self.id, atype: tag, aid: tag as u64 };
+        if self
+            .run
+            .sh
+            .subs
+            .wants(crate::event::EventKind::ProtocolConfirmation)
+        {
+            let ev = Event::ProtocolConfirmation {
+                c: &self.id,
+                atype: tag,
+                aid: tag as u64,
+            };
             self.run.sh.emit(self.run.ts, &ev);
         }
     }
@@ -184,7 +205,12 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     fn violation(&mut self, tag: AnalyzerTag, reason: &str) {
         self.refuted.push(tag);
         if self.run.sh.subs.wants(crate::event::EventKind::ProtocolViolation) {
-            let ev = Event::ProtocolViolation { c: &self.id, atype: tag, aid: tag as u64, reason };
+            let ev = Event::ProtocolViolation {
+                c: &self.id,
+                atype: tag,
+                aid: tag as u64,
+                reason,
+            };
             self.run.sh.emit(self.run.ts, &ev);
         }
     }
@@ -208,8 +234,21 @@ impl<'e, S: Sink> Run<'e, S> {
         let id = self.id();
         let subs: Subscriptions = self.sh.subs;
         let ts = self.ts;
-        let mut out = Results { run: self, id, confirmed: Vec::new(), refuted: Vec::new() };
-        work(&mut app, &mut Ctx { ts, c: &id, subs: &subs, out: &mut out });
+        let mut out = Results {
+            run: self,
+            id,
+            confirmed: Vec::new(),
+            refuted: Vec::new(),
+        };
+        work(
+            &mut app,
+            &mut Ctx {
+                ts,
+                c: &id,
+                subs: &subs,
+                out: &mut out,
+            },
+        );
         let is_tls = |t: &AnalyzerTag| matches!(t, AnalyzerTag::Ssl | AnalyzerTag::Dtls);
         app.secure |= out.confirmed.iter().any(is_tls);
         app.secure &= !out.refuted.iter().any(is_tls);
@@ -258,7 +297,11 @@ impl<'e, S: Sink> Run<'e, S> {
             app.datagram(is_orig, bytes, ctx);
             backwards = app.detector.take_backwards();
         });
-        let receiver = if self.conn.orig_dir == 0 { self.conn.key.b } else { self.conn.key.a };
+        let receiver = if self.conn.orig_dir == 0 {
+            self.conn.key.b
+        } else {
+            self.conn.key.a
+        };
         let multicast = match super::addr(&receiver) {
             std::net::IpAddr::V4(a) => MULTICAST_V4.contains(&a.octets()[0]),
             std::net::IpAddr::V6(a) => a.is_multicast(),

@@ -25,6 +25,8 @@ pub struct Timeouts {
     /// UDP, and TCP before its handshake is over.
     pub udp_inactivity: u64,
     pub icmp_inactivity: u64,
+    /// A DNS flow that is silent so long, less a second, is over.
+    pub dns_session: u64,
     /// connection_status_update; 0 = never.
     pub status_interval: u64,
 }
@@ -43,6 +45,7 @@ impl Default for Timeouts {
             interactive_inactivity: 3600 * SECOND,
             udp_inactivity: 60 * SECOND,
             icmp_inactivity: 60 * SECOND,
+            dns_session: 10 * SECOND,
             status_interval: 0,
         }
     }

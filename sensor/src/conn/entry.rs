@@ -131,11 +131,19 @@ impl Conn {
     }
 
     pub fn resp_port(&self) -> u16 {
-        if self.orig_dir == 0 { self.key.b_port } else { self.key.a_port }
+        if self.orig_dir == 0 {
+            self.key.b_port
+        } else {
+            self.key.a_port
+        }
     }
 
     pub fn orig_port(&self) -> u16 {
-        if self.orig_dir == 0 { self.key.a_port } else { self.key.b_port }
+        if self.orig_dir == 0 {
+            self.key.a_port
+        } else {
+            self.key.b_port
+        }
     }
 
     /// The flow direction of a side (0 originator, 1 responder) and the other way round.
@@ -155,7 +163,11 @@ impl Conn {
     }
 
     pub fn add_history(&mut self, side: usize, code: char) {
-        self.history.push(if side == 0 { code } else { code.to_ascii_lowercase() });
+        self.history.push(if side == 0 {
+            code
+        } else {
+            code.to_ascii_lowercase()
+        });
     }
 
     pub fn extra(&mut self) -> &mut Extra {
@@ -230,7 +242,10 @@ impl Conn {
     /// A SYN and later a RST by the originator, which sent nothing else in between.
     fn was_syn_then_rst(&self) -> bool {
         let h = self.history.strip_prefix('^').unwrap_or(&self.history);
-        let Some(rest) = h.strip_prefix('S') else { return false };
-        rest.find('R').is_some_and(|i| !rest[..i].contains(['H', 'A', 'F', 'G', 'I', 'Q']))
+        let Some(rest) = h.strip_prefix('S') else {
+            return false;
+        };
+        rest.find('R')
+            .is_some_and(|i| !rest[..i].contains(['H', 'A', 'F', 'G', 'I', 'Q']))
     }
 }

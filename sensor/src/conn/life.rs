@@ -19,6 +19,10 @@ use crate::tcp::endpoint::State;
 /// connections are over before, and telling costs a system call.
 const PATIENCE: u8 = 4;
 
+/// UDP ports of DNS, NetBIOS names, multicast DNS and LLMNR.
+const DNS_PORTS: [u16; 4] = [53, 137, 5353, 5355];
+const ONE_SECOND: u64 = 1_000_000_000;
+
 impl<S: Sink> Run<'_, S> {
     /// The connection is new; `p` is its first packet.
     pub fn begin(&mut self, p: &Packet) {
@@ -46,7 +50,12 @@ impl<S: Sink> Run<'_, S> {
                 self.arm(Kind::Expire, self.ts + t.tcp_syn_timeout);
                 self.set_inactivity(t.udp_inactivity);
             }
-            Proto::Udp => self.set_inactivity(t.udp_inactivity),
+            Proto::Udp => {
+                self.set_inactivity(t.udp_inactivity);
+                if DNS_PORTS.contains(&self.conn.resp_port()) {
+                    self.arm(Kind::Session, self.ts + t.dns_session);
+                }
+            }
             _ => self.set_inactivity(t.icmp_inactivity),
         }
         if t.status_interval > 0 {
@@ -71,7 +80,7 @@ impl<S: Sink> Run<'_, S> {
         let p = &rec.pkt;
         let mut tcp = self.conn.tcp.take();
         if let Some(tcp) = &mut tcp {
-            self.catch_up(tcp, rec);
+            self.catch_up_record(tcp, rec);
         }
         self.packet_events(p, frame);
         let seg = Segment::new(rec, frame);
@@ -138,26 +147,17 @@ impl<S: Sink> Run<'_, S> {
             raise!(self, Ipv6ExtHeaders, p: PktHdr::new(ip));
         }
         raise!(self, NewPacket, p: PktHdr::new(ip));
-        let body = match proto(p.key.proto) {
-            // Zeek hands out TCP with its header.
-            Proto::Tcp => frame.get(p.l4 as usize..),
-            _ => frame.get(p.data as usize..),
-        }
-        .unwrap_or_default();
-        let head = p.data.saturating_sub(p.l4) as usize;
-        let whole = match proto(p.key.proto) {
-            Proto::Tcp => p.payload_len as usize + head,
-            _ => p.payload_len as usize,
-        };
-        let body = &body[..body.len().min(whole)];
-        let icmp_empty = proto(p.key.proto) == Proto::Icmp && ip.is_empty();
-        if !icmp_empty {
+        let body = frame.get(p.data as usize..).unwrap_or_default();
+        let body = &body[..body.len().min(p.payload_len as usize)];
+        if !body.is_empty() {
             raise!(self, PacketContents, contents: body);
         }
     }
 
     fn flow_label(&mut self, p: &Packet, ip: &[u8]) {
-        let Some(&[_, a, b, c]) = ip.first_chunk::<4>() else { return };
+        let Some(&[_, a, b, c]) = ip.first_chunk::<4>() else {
+            return;
+        };
         let label = (a as u32 & 0x0f) << 16 | (b as u32) << 8 | c as u32;
         let s = self.conn.dir(p.dir as usize);
         let old = self.conn.extra().labels[s].replace(label);
@@ -208,13 +208,25 @@ impl<S: Sink> Run<'_, S> {
                 raise!(self, ConnectionStatusUpdate);
                 self.arm(Kind::Status, now + t.status_interval);
             }
+            Kind::Session => {
+                let last = self.last_time(flows.get(&self.conn.key).as_ref());
+                let silent = now.saturating_sub(last) + ONE_SECOND >= t.dns_session;
+                if silent || self.sh.terminating {
+                    raise!(self, ConnectionTimeout);
+                    self.remove = true;
+                } else {
+                    self.arm(Kind::Session, now + t.dns_session);
+                }
+            }
             Kind::Expire => self.expire(flows),
             Kind::Attempt | Kind::PartialClose | Kind::Reset => self.tcp_timer(kind),
         }
     }
 
     fn tcp_timer(&mut self, kind: Kind) {
-        let Some(mut tcp) = self.conn.tcp.take() else { return };
+        let Some(mut tcp) = self.conn.tcp.take() else {
+            return;
+        };
         if !tcp.inactive {
             let (o, r) = (tcp.ep[0].state, tcp.ep[1].state);
             match kind {
@@ -270,6 +282,15 @@ impl<S: Sink> Run<'_, S> {
     /// The connection is out of the table: its last events and its row. `flow`: its final state.
     pub fn finish(&mut self, flow: Option<&FlowState>) {
         let last = self.last_time(flow);
+        if let (Some(flow), Some(mut tcp)) = (
+            flow,
+            self.conn
+                .tcp
+                .take_if(|t| !t.ep[0].did_close || !t.ep[1].did_close),
+        ) {
+            self.catch_up_flow(&mut tcp, flow);
+            self.conn.tcp = Some(tcp);
+        }
         if let (true, Some(tcp)) = (self.sh.terminating, &self.conn.tcp) {
             let both_closed = tcp.ep[0].did_close && tcp.ep[1].did_close;
             if !tcp.inactive && !both_closed {
@@ -291,7 +312,12 @@ impl<S: Sink> Run<'_, S> {
     fn stats(&self, flow: &FlowState, totals: &[Totals; 2], s: usize) -> EndpointStats {
         let dir = self.conn.dir(s);
         let d = &flow.dir[dir];
-        let base = self.conn.extra.as_ref().map(|e| e.base.dir[dir]).unwrap_or_default();
+        let base = self
+            .conn
+            .extra
+            .as_ref()
+            .map(|e| e.base.dir[dir])
+            .unwrap_or_default();
         let rexmit = (d.rexmit_pkts - base.rexmit_pkts.min(d.rexmit_pkts)) as u64;
         let data = d.data_pkts - base.data_pkts.min(d.data_pkts);
         let ep: Option<&Endpoint> = self.conn.tcp.as_ref().map(|t| &t.ep[s]);

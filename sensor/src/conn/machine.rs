@@ -6,11 +6,11 @@ use sensor_common::RecordHeader;
 use sensor_common::flow::why;
 use sensor_common::packet::tcp_flags as tf;
 
+use super::Sink;
 use super::entry::{Tcp, letter};
 use super::shared::{Run, raise};
 use super::syn::{parse_options, syn_packet};
 use super::timer::Kind;
-use super::Sink;
 use crate::event::EventKind;
 use crate::tcp::endpoint::{State, seq_delta};
 
@@ -40,7 +40,15 @@ impl<'r> Segment<'r> {
         let p = &rec.pkt;
         let payload = frame.get(p.data as usize..).unwrap_or_default();
         let n = payload.len().min(p.payload_len as usize);
-        Segment { rec, frame, flags: p.flags, seq: p.seq, ack: p.ack, len: p.payload_len, payload: &payload[..n] }
+        Segment {
+            rec,
+            frame,
+            flags: p.flags,
+            seq: p.seq,
+            ack: p.ack,
+            len: p.payload_len,
+            payload: &payload[..n],
+        }
     }
 
     pub fn has(&self, flag: u8) -> bool {
@@ -48,7 +56,9 @@ impl<'r> Segment<'r> {
     }
 
     pub fn tcp_header(&self) -> &'r [u8] {
-        self.frame.get(self.rec.pkt.l4 as usize..self.rec.pkt.data as usize).unwrap_or_default()
+        self.frame
+            .get(self.rec.pkt.l4 as usize..self.rec.pkt.data as usize)
+            .unwrap_or_default()
     }
 
     /// Sequence space it takes; a RST's payload takes none.
@@ -138,7 +148,11 @@ impl<S: Sink> Run<'_, S> {
             }
         }
         tcp.first_packet_seen |= if is_orig { 1 } else { 2 };
-        let rel_data = if seg.has(tf::SYN) { rel_seq.wrapping_add(1) } else { rel_seq };
+        let rel_data = if seg.has(tf::SYN) {
+            rel_seq.wrapping_add(1)
+        } else {
+            rel_seq
+        };
         if seg.len > 0 && !seg.has(tf::RST) && !underflow {
             self.data_sent(tcp, s, rel_data, seg);
         }
@@ -206,8 +220,11 @@ impl<S: Sink> Run<'_, S> {
             }
             _ => {
                 let both = tf::FIN | tf::RST;
-                let (bit, code) =
-                    if control & both == both { (letter::FIN_RST, 'I') } else { (letter::MULTI, 'Q') };
+                let (bit, code) = if control & both == both {
+                    (letter::FIN_RST, 'I')
+                } else {
+                    (letter::MULTI, 'Q')
+                };
                 self.conn.check_history(s, bit, code);
             }
         }
@@ -249,7 +266,8 @@ impl<S: Sink> Run<'_, S> {
             }
         }
         let ep = &mut tcp.ep[s];
-        if seg.flags & (tf::SYN | tf::FIN | tf::RST) != 0 || matches!(ep.state, State::Closed | State::Reset) {
+        if seg.flags & (tf::SYN | tf::FIN | tf::RST) != 0 || matches!(ep.state, State::Closed | State::Reset)
+        {
             return;
         }
         if seq_delta(seg.seq, ep.window_seq) >= 0 && seq_delta(seg.ack, ep.window_ack_seq) >= 0 {
@@ -341,7 +359,9 @@ impl<S: Sink> Run<'_, S> {
         let peer_window = tcp.ep[s ^ 1].window;
         let ep = &mut tcp.ep[s];
         let delta = seq_delta(end, ep.last_seq);
-        if seg.flags & (tf::SYN | tf::RST) != 0 && !(-TOO_LARGE_SEQ_DELTA..=TOO_LARGE_SEQ_DELTA).contains(&delta) {
+        if seg.flags & (tf::SYN | tf::RST) != 0
+            && !(-TOO_LARGE_SEQ_DELTA..=TOO_LARGE_SEQ_DELTA).contains(&delta)
+        {
             return delta;
         }
         if seg.has(tf::FIN) && ep.last_seq == ep.start_seq.wrapping_add(1) {
@@ -378,7 +398,14 @@ impl<S: Sink> Run<'_, S> {
         tcp.ep[s].state = to;
     }
 
-    fn advance_state(&mut self, tcp: &mut Tcp, s: usize, is_orig: bool, seg: &Segment<'_>, delta: i32) -> Close {
+    fn advance_state(
+        &mut self,
+        tcp: &mut Tcp,
+        s: usize,
+        is_orig: bool,
+        seg: &Segment<'_>,
+        delta: i32,
+    ) -> Close {
         let mut close = Close::default();
         match tcp.ep[s].state {
             State::Inactive => self.from_inactive(tcp, s, is_orig, seg, &mut close),
@@ -400,7 +427,14 @@ impl<S: Sink> Run<'_, S> {
         close
     }
 
-    fn from_inactive(&mut self, tcp: &mut Tcp, s: usize, is_orig: bool, seg: &Segment<'_>, close: &mut Close) {
+    fn from_inactive(
+        &mut self,
+        tcp: &mut Tcp,
+        s: usize,
+        is_orig: bool,
+        seg: &Segment<'_>,
+        close: &mut Close,
+    ) {
         let mut s = s;
         if seg.has(tf::SYN) {
             if is_orig {
@@ -419,7 +453,10 @@ impl<S: Sink> Run<'_, S> {
         let p = s ^ 1;
         if seg.has(tf::FIN) {
             self.set_state(tcp, s, State::Closed);
-            *close = Close { close: true, event: true };
+            *close = Close {
+                close: true,
+                event: true,
+            };
             if tcp.ep[p].state != State::Partial && !seg.has(tf::SYN) {
                 self.weird("spontaneous_FIN", "");
             }
@@ -433,7 +470,10 @@ impl<S: Sink> Run<'_, S> {
             } else {
                 matches!(peer, State::SynSent | State::SynAckSent)
             };
-            *close = Close { close: true, event: !reject };
+            *close = Close {
+                close: true,
+                event: !reject,
+            };
             if reject {
                 raise!(self, ConnectionRejected);
             } else if peer == State::Inactive {
@@ -494,7 +534,14 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn from_syn_sent(&mut self, tcp: &mut Tcp, s: usize, is_orig: bool, seg: &Segment<'_>, close: &mut Close) {
+    fn from_syn_sent(
+        &mut self,
+        tcp: &mut Tcp,
+        s: usize,
+        is_orig: bool,
+        seg: &Segment<'_>,
+        close: &mut Close,
+    ) {
         if seg.has(tf::SYN) {
             let state = tcp.ep[s].state;
             let plain = seg.flags & (tf::FIN | tf::RST) == 0;
@@ -509,7 +556,10 @@ impl<S: Sink> Run<'_, S> {
                 self.weird("inappropriate_FIN", "");
             }
             self.set_state(tcp, s, State::Closed);
-            *close = Close { close: true, event: true };
+            *close = Close {
+                close: true,
+                event: true,
+            };
         }
         if seg.has(tf::RST) {
             self.set_state(tcp, s, State::Reset);
@@ -536,7 +586,10 @@ impl<S: Sink> Run<'_, S> {
                 // FIN, then RST: normal termination after all.
                 self.set_state(tcp, p, State::Closed);
             }
-            *close = Close { close: true, event: true };
+            *close = Close {
+                close: true,
+                event: true,
+            };
         }
         if seg.has(tf::RST) {
             self.set_state(tcp, s, State::Reset);
@@ -637,8 +690,11 @@ impl<S: Sink> Run<'_, S> {
             {
                 return false;
             }
-            let name =
-                if first.state == State::SynSent { "SYN_seq_jump" } else { "active_connection_reuse" };
+            let name = if first.state == State::SynSent {
+                "SYN_seq_jump"
+            } else {
+                "active_connection_reuse"
+            };
             self.weird(name, "");
         } else if (orig.is_active() || resp.is_active()) && no_reset {
             self.weird("active_connection_reuse", "");

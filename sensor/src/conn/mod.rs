@@ -55,7 +55,13 @@ impl<S: Sink> Engine<S> {
     pub fn new(cfg: Config, subs: Subscriptions, sink: S) -> Self {
         Engine {
             hasher: FixedState::with_seed(cfg.seed),
-            sh: Shared { cfg, subs, sink, wheel: Wheel::default(), terminating: false },
+            sh: Shared {
+                cfg,
+                subs,
+                sink,
+                wheel: Wheel::default(),
+                terminating: false,
+            },
             slots: Vec::new(),
             free: Vec::new(),
             table: HashTable::new(),
@@ -117,19 +123,16 @@ impl<S: Sink> Engine<S> {
             Some(i) => (i, false),
             None => (self.create(hash, p, rec.flow_start), true),
         };
-        let Some(conn) = self.slots[i as usize].as_mut() else { return };
+        let Some(conn) = self.slots[i as usize].as_mut() else {
+            return;
+        };
         if new {
             if rec.prev_last != 0 {
                 // The flow was there before this connection: its counts are not ours.
                 conn.extra().base = before(rec, flows.get(&p.key));
             }
             if let Some(tcp) = conn.tcp.as_mut() {
-                let sender = p.dir as usize;
-                for dir in 0..2 {
-                    let own = dir == sender;
-                    tcp.known_next[dir] = if own { rec.prev_next } else { rec.totals[dir].next };
-                    tcp.known_ack[dir] = if own { rec.prev_ack } else { rec.totals[dir].ack };
-                }
+                (tcp.known_next, tcp.known_ack) = stream::before_packet(rec);
             }
         } else if conn.flow_start != rec.flow_start {
             // The datapath made a new entry for the same key.
@@ -138,7 +141,13 @@ impl<S: Sink> Engine<S> {
                 e.base = FlowState::default();
             }
         }
-        let mut run = Run { ts: p.ts, slot: i, conn, sh: &mut self.sh, remove: false };
+        let mut run = Run {
+            ts: p.ts,
+            slot: i,
+            conn,
+            sh: &mut self.sh,
+            remove: false,
+        };
         run.packet(rec, frame, flows);
         if run.remove {
             self.remove(i, flows);
@@ -153,8 +162,16 @@ impl<S: Sink> Engine<S> {
             Some(i) => i,
             None => self.create(hash, p, 0),
         };
-        let Some(conn) = self.slots[i as usize].as_mut() else { return };
-        let mut run = Run { ts: p.ts, slot: i, conn, sh: &mut self.sh, remove: false };
+        let Some(conn) = self.slots[i as usize].as_mut() else {
+            return;
+        };
+        let mut run = Run {
+            ts: p.ts,
+            slot: i,
+            conn,
+            sh: &mut self.sh,
+            remove: false,
+        };
         run.packet_events(p, frame);
         run.weird(weird, "");
         run.bad_checksum(p, weird);
@@ -165,7 +182,14 @@ impl<S: Sink> Engine<S> {
         match ends {
             Some((s, d)) => {
                 if self.sh.subs.wants(EventKind::FlowWeird) {
-                    self.sh.emit(ts, &Event::FlowWeird { name, src: addr(s), dst: addr(d) });
+                    self.sh.emit(
+                        ts,
+                        &Event::FlowWeird {
+                            name,
+                            src: addr(s),
+                            dst: addr(d),
+                        },
+                    );
                 }
             }
             None => {
@@ -174,7 +198,13 @@ impl<S: Sink> Engine<S> {
                 }
             }
         }
-        self.sh.sink.log(&row::WeirdRow { ts, c: None, name, addl: "", source: "" });
+        self.sh.sink.log(&row::WeirdRow {
+            ts,
+            c: None,
+            name,
+            addl: "",
+            source: "",
+        });
     }
 
     /// Raises an event of no connection.
@@ -189,7 +219,7 @@ impl<S: Sink> Engine<S> {
         self.sh.terminating = true;
         // Timers that want to know of the end (Zeek: do_expire).
         for t in self.sh.wheel.drain() {
-            if matches!(t.kind, Kind::Attempt | Kind::Reset) {
+            if matches!(t.kind, Kind::Attempt | Kind::Reset | Kind::Session) {
                 self.timer(t, now, flows);
             }
         }
@@ -206,10 +236,18 @@ impl<S: Sink> Engine<S> {
     }
 
     fn reused(&mut self, i: u32, rec: &RecordHeader, frame: &[u8]) -> bool {
-        let Some(conn) = self.slots[i as usize].as_mut() else { return false };
+        let Some(conn) = self.slots[i as usize].as_mut() else {
+            return false;
+        };
         let Some(tcp) = conn.tcp.take() else { return false };
         let linger = self.sh.cfg.timeouts.tcp_connection_linger;
-        let mut run = Run { ts: rec.pkt.ts, slot: i, conn, sh: &mut self.sh, remove: false };
+        let mut run = Run {
+            ts: rec.pkt.ts,
+            slot: i,
+            conn,
+            sh: &mut self.sh,
+            remove: false,
+        };
         let reuse = run.is_reuse(&tcp, &machine::Segment::new(rec, frame), linger);
         if reuse {
             shared::raise!(run, ConnectionReused);
@@ -238,7 +276,13 @@ impl<S: Sink> Engine<S> {
             slots[*i as usize].as_ref().map_or(0, |c| hasher.hash_one(c.key))
         });
         if let Some(conn) = self.slots[i as usize].as_mut() {
-            let mut run = Run { ts: p.ts, slot: i, conn, sh: &mut self.sh, remove: false };
+            let mut run = Run {
+                ts: p.ts,
+                slot: i,
+                conn,
+                sh: &mut self.sh,
+                remove: false,
+            };
             run.begin(p);
         }
         i
@@ -258,7 +302,13 @@ impl<S: Sink> Engine<S> {
     fn end(&mut self, i: u32, now: Ts, flows: &mut impl FlowTable) {
         let Some(mut conn) = self.take(i) else { return };
         let flow = flows.remove(&conn.key).filter(|f| f.start == conn.flow_start);
-        let mut run = Run { ts: now, slot: i, conn: &mut conn, sh: &mut self.sh, remove: false };
+        let mut run = Run {
+            ts: now,
+            slot: i,
+            conn: &mut conn,
+            sh: &mut self.sh,
+            remove: false,
+        };
         run.finish(flow.as_ref());
     }
 
@@ -271,7 +321,13 @@ impl<S: Sink> Engine<S> {
     fn split(&mut self, i: u32, _hash: u64, rec: &RecordHeader, flows: &mut impl FlowTable) {
         let flow = before(rec, flows.get(&rec.pkt.key));
         let Some(mut conn) = self.take(i) else { return };
-        let mut run = Run { ts: rec.pkt.ts, slot: i, conn: &mut conn, sh: &mut self.sh, remove: false };
+        let mut run = Run {
+            ts: rec.pkt.ts,
+            slot: i,
+            conn: &mut conn,
+            sh: &mut self.sh,
+            remove: false,
+        };
         run.finish(Some(&flow));
     }
 
@@ -282,12 +338,24 @@ impl<S: Sink> Engine<S> {
     }
 
     fn timer(&mut self, t: timer::Timer, now: Ts, flows: &mut impl FlowTable) {
-        let Some(Some(conn)) = self.slots.get_mut(t.slot as usize) else { return };
-        let epoch = if t.kind == Kind::Inactivity { conn.inactivity_epoch } else { conn.analyzer_epoch };
+        let Some(Some(conn)) = self.slots.get_mut(t.slot as usize) else {
+            return;
+        };
+        let epoch = if t.kind == Kind::Inactivity {
+            conn.inactivity_epoch
+        } else {
+            conn.analyzer_epoch
+        };
         if conn.generation != t.generation || epoch != t.epoch {
             return;
         }
-        let mut run = Run { ts: now, slot: t.slot, conn, sh: &mut self.sh, remove: false };
+        let mut run = Run {
+            ts: now,
+            slot: t.slot,
+            conn,
+            sh: &mut self.sh,
+            remove: false,
+        };
         run.on_timer(t.kind, flows);
         if run.remove {
             self.end(t.slot, now, flows);
@@ -305,6 +373,10 @@ fn before(rec: &RecordHeader, now: Option<FlowState>) -> FlowState {
         f.dir[dir].bytes = t.bytes - own * rec.pkt.ip_len as u64;
         f.dir[dir].payload = t.payload - own * rec.pkt.payload_len as u64;
         f.dir[dir].last = rec.prev_last;
+    }
+    let (next, ack) = stream::before_packet(rec);
+    for dir in 0..2 {
+        (f.dir[dir].next, f.dir[dir].ack) = (next[dir], ack[dir]);
     }
     f.start = rec.flow_start;
     f

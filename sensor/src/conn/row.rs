@@ -56,7 +56,11 @@ pub const CONN: &[Column] = &[
 ];
 
 fn text(s: &str) -> Value<'_> {
-    if s.is_empty() { Value::Unset } else { Value::Str(Cow::Borrowed(s)) }
+    if s.is_empty() {
+        Value::Unset
+    } else {
+        Value::Str(Cow::Borrowed(s))
+    }
 }
 
 fn uid(u: Uid) -> Value<'static> {
@@ -149,7 +153,13 @@ impl LogRow for WeirdRow<'_> {
                 Value::Addr(c.resp_h),
                 Value::Port(c.resp_p),
             ]),
-            None => out.extend([Value::Unset, Value::Unset, Value::Unset, Value::Unset, Value::Unset]),
+            None => out.extend([
+                Value::Unset,
+                Value::Unset,
+                Value::Unset,
+                Value::Unset,
+                Value::Unset,
+            ]),
         }
         out.extend([
             text(self.name),

@@ -31,14 +31,30 @@ pub(super) use raise;
 impl<S: Sink> Shared<S> {
     pub fn emit(&mut self, ts: Ts, ev: &Event<'_>) {
         if self.subs.wants(EventKind::NewEvent) {
-            self.sink.event(ts, &Event::NewEvent { name: ev.kind().name(), params: ev });
+            self.sink.event(
+                ts,
+                &Event::NewEvent {
+                    name: ev.kind().name(),
+                    params: ev,
+                },
+            );
         }
         self.sink.event(ts, ev);
     }
 
     pub fn arm(&mut self, conn: &Conn, slot: u32, kind: Kind, at: Ts) {
-        let epoch = if kind == Kind::Inactivity { conn.inactivity_epoch } else { conn.analyzer_epoch };
-        self.wheel.arm(Timer { at, slot, generation: conn.generation, kind, epoch });
+        let epoch = if kind == Kind::Inactivity {
+            conn.inactivity_epoch
+        } else {
+            conn.analyzer_epoch
+        };
+        self.wheel.arm(Timer {
+            at,
+            slot,
+            generation: conn.generation,
+            kind,
+            epoch,
+        });
     }
 }
 
@@ -72,7 +88,13 @@ impl<S: Sink> Run<'_, S> {
         if self.sh.subs.wants(EventKind::ConnWeird) {
             self.sh.emit(now, &Event::ConnWeird { name, c: &id, addl });
         }
-        self.sh.sink.log(&WeirdRow { ts: now, c: Some(&id), name, addl, source });
+        self.sh.sink.log(&WeirdRow {
+            ts: now,
+            c: Some(&id),
+            name,
+            addl,
+            source,
+        });
     }
 
     pub fn arm(&mut self, kind: Kind, at: Ts) {

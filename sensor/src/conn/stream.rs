@@ -1,7 +1,7 @@
 //! From segments to streams: reassembly within a connection, gaps, the end of a direction
 //! (Zeek: TCP_Reassembler), and what happened in the datapath between two records.
 
-use sensor_common::RecordHeader;
+use sensor_common::{FlowState, RecordHeader};
 
 use super::Sink;
 use super::entry::Tcp;
@@ -21,13 +21,22 @@ fn is_clean(e: &Endpoint) -> bool {
     e.state == State::Established || (e.state == State::Closed && e.prev_state == State::Established)
 }
 
+/// Where both directions stood before a record's packet: sequence numbers and acknowledgements sent.
+pub fn before_packet(rec: &RecordHeader) -> ([u64; 2], [u64; 2]) {
+    let sender = rec.pkt.dir as usize & 1;
+    let mut next = [rec.totals[0].next, rec.totals[1].next];
+    let mut ack = [rec.totals[0].ack, rec.totals[1].ack];
+    next[sender] = rec.prev_next;
+    ack[sender] = rec.prev_ack;
+    (next, ack)
+}
+
 impl<S: Sink> Run<'_, S> {
     /// Replays what was not forwarded since the last record: it was in order and acknowledged nothing
-    /// new to the datapath, or it would have been forwarded.
-    pub fn catch_up(&mut self, tcp: &mut Tcp, rec: &RecordHeader) {
-        let sender = rec.pkt.dir as usize;
-        for dir in 0..2 {
-            let now = if dir == sender { rec.prev_next } else { rec.totals[dir].next };
+    /// new to the datapath, or it would have been forwarded. `next` and `ack` tell where the datapath
+    /// stands, by flow direction.
+    pub fn catch_up(&mut self, tcp: &mut Tcp, next: [u64; 2], ack: [u64; 2]) {
+        for (dir, now) in next.into_iter().enumerate() {
             let moved = now.wrapping_sub(tcp.known_next[dir]);
             let s = self.conn.dir(dir);
             if moved == 0 || moved > PLAUSIBLE || tcp.ep[s].state == State::Reset {
@@ -38,20 +47,31 @@ impl<S: Sink> Run<'_, S> {
             self.with_reassembler(tcp, s, |r, out| r.segment(from, moved, None, out));
             self.bound(tcp, s);
         }
-        for dir in 0..2 {
-            let now = if dir == sender { rec.prev_ack } else { rec.totals[dir].ack };
+        for (dir, now) in ack.into_iter().enumerate() {
             let moved = now.wrapping_sub(tcp.known_ack[dir]);
-            if moved == 0 || moved > PLAUSIBLE {
-                continue;
-            }
             let peer = self.conn.dir(dir) ^ 1;
-            if tcp.ep[peer].state == State::Inactive {
+            if moved == 0 || moved > PLAUSIBLE || tcp.ep[peer].state == State::Inactive {
                 continue;
             }
             tcp.ep[peer].skip_acked(moved);
             let acked = tcp.ep[peer].acked();
             self.ack_received(tcp, peer, acked);
         }
+        tcp.known_next = next;
+        tcp.known_ack = ack;
+    }
+
+    /// Up to a record's packet.
+    pub fn catch_up_record(&mut self, tcp: &mut Tcp, rec: &RecordHeader) {
+        let (next, ack) = before_packet(rec);
+        self.catch_up(tcp, next, ack);
+    }
+
+    /// Up to the flow's final state.
+    pub fn catch_up_flow(&mut self, tcp: &mut Tcp, flow: &FlowState) {
+        let next = [flow.dir[0].next, flow.dir[1].next];
+        let ack = [flow.dir[0].ack, flow.dir[1].ack];
+        self.catch_up(tcp, next, ack);
     }
 
     /// Remembers where the datapath stood after a record.
@@ -159,7 +179,11 @@ impl<S: Sink> Run<'_, S> {
     /// Side `s`'s bytes before `seq` (relative) were acknowledged.
     pub fn ack_received(&mut self, tcp: &mut Tcp, s: usize, seq: u64) {
         let ep = &tcp.ep[s];
-        let seq = if ep.fin_cnt > 0 && seq >= ep.fin_seq { ep.fin_seq.wrapping_sub(1) } else { seq };
+        let seq = if ep.fin_cnt > 0 && seq >= ep.fin_seq {
+            ep.fin_seq.wrapping_sub(1)
+        } else {
+            seq
+        };
         if seq <= tcp.reasm[s].trim() {
             return;
         }

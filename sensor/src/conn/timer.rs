@@ -18,6 +18,8 @@ pub enum Kind {
     Reset,
     /// A closed connection has lingered long enough.
     Delete,
+    /// Looks whether a DNS exchange is over (Zeek: dns_session_timeout).
+    Session,
     /// connection_status_update is due.
     Status,
 }

@@ -189,7 +189,7 @@ macro_rules! core_events {
 
     /// A frame with a valid link-layer header, IP or not; needs every frame.
     /// `p`: its headers.
-    RawPacket "raw_packet" core not_yet (p "p": raw_pkt_hdr);
+    RawPacket "raw_packet" core raised (p "p": raw_pkt_hdr);
 
     /// A peer sent a capture filter.
     /// `p`: the peer; `filter`: the filter's text.

@@ -29,7 +29,7 @@ pub(super) struct Messages {
 impl Messages {
     /// Takes the payload of one handshake record and reads every message it completes.
     pub(super) fn record(&mut self, s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, mut data: &[u8]) {
-        while !s.ended && !(data.is_empty() && self.partial.is_empty()) {
+        while !(s.ended || data.is_empty() && self.partial.is_empty()) {
             if self.partial.is_empty() {
                 // The common case: whole messages in one record, read where they are.
                 match whole(data) {
@@ -332,7 +332,9 @@ impl Session {
                 r.u16("SelectedPreSharedKeyIdentity:selected_identity")?;
             }
             ext::ENCRYPTED_CLIENT_HELLO => {
-                if r.u8("EncryptedClientHelloSwitch:tpe")? != 0 {
+                // 0 is the outer form; the inner one belongs under encryption.
+                let form = r.u8("EncryptedClientHelloSwitch:tpe")?;
+                if form != 0 {
                     ctx.out.weird("ssl_unexpected_inner_encrypted_client_hello", "");
                 }
             }
