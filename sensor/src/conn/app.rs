@@ -341,11 +341,12 @@ impl<'e, S: Sink> Run<'e, S> {
                 }
             });
         }
-        if proto(self.conn.key.proto) == Proto::Udp && SESSION_PORTS.contains(&self.conn.resp_port()) {
-            if self.sh.subs.wants(crate::event::EventKind::UdpSessionDone) {
-                let id = self.id();
-                self.sh.emit(self.ts, &Event::UdpSessionDone { u: &id });
-            }
+        if proto(self.conn.key.proto) == Proto::Udp
+            && SESSION_PORTS.contains(&self.conn.resp_port())
+            && self.sh.subs.wants(crate::event::EventKind::UdpSessionDone)
+        {
+            let id = self.id();
+            self.sh.emit(self.ts, &Event::UdpSessionDone { u: &id });
         }
     }
 }

@@ -172,11 +172,9 @@ impl<S: Sink> Run<'_, S> {
             State::Inactive if syn => ep.init(seg.seq, end),
             // As though a SYN had been seen, so that numbering is the same.
             State::Inactive => ep.init(seg.seq.wrapping_sub(1), seg.seq),
-            State::SynSent | State::SynAckSent => {
-                if syn && seg.seq != ep.start_seq {
-                    ep.init(seg.seq, end);
-                    self.weird("SYN_seq_jump", "");
-                }
+            State::SynSent | State::SynAckSent if syn && seg.seq != ep.start_seq => {
+                ep.init(seg.seq, end);
+                self.weird("SYN_seq_jump", "");
             }
             State::Established | State::Partial if syn => {
                 let size = tcp.ep[s].size(&tcp.ep[s ^ 1]);
@@ -257,12 +255,15 @@ impl<S: Sink> Run<'_, S> {
         let peer_closed = tcp.ep[s ^ 1].state == State::Closed;
         let ep = &mut tcp.ep[s];
         let window = (seg.rec.pkt.window as u32) << ep.window_scale;
-        if window == 0 && !seg.has(tf::RST) && !peer_closed && ep.state != State::Reset {
-            if let Some(n) = ep.zero_windows.count() {
-                self.conn.add_history(s, 'W');
-                if n > 1 {
-                    raise!(self, TcpMultipleZeroWindows, is_orig: s == 0, threshold: n);
-                }
+        if window == 0
+            && !seg.has(tf::RST)
+            && !peer_closed
+            && ep.state != State::Reset
+            && let Some(n) = ep.zero_windows.count()
+        {
+            self.conn.add_history(s, 'W');
+            if n > 1 {
+                raise!(self, TcpMultipleZeroWindows, is_orig: s == 0, threshold: n);
             }
         }
         let ep = &mut tcp.ep[s];
@@ -408,10 +409,10 @@ impl<S: Sink> Run<'_, S> {
     ) -> Close {
         let mut close = Close::default();
         match tcp.ep[s].state {
-            State::Inactive => self.from_inactive(tcp, s, is_orig, seg, &mut close),
-            State::SynSent | State::SynAckSent => self.from_syn_sent(tcp, s, is_orig, seg, &mut close),
-            State::Established | State::Partial => self.from_established(tcp, s, seg, &mut close),
-            State::Closed => self.from_closed(tcp, s, seg, delta, &mut close),
+            State::Inactive => self.in_inactive(tcp, s, is_orig, seg, &mut close),
+            State::SynSent | State::SynAckSent => self.in_syn_sent(tcp, s, is_orig, seg, &mut close),
+            State::Established | State::Partial => self.in_established(tcp, s, seg, &mut close),
+            State::Closed => self.in_closed(tcp, s, seg, delta, &mut close),
             State::Reset => {
                 if seg.has(tf::SYN) {
                     self.weird("SYN_after_reset", "");
@@ -427,14 +428,7 @@ impl<S: Sink> Run<'_, S> {
         close
     }
 
-    fn from_inactive(
-        &mut self,
-        tcp: &mut Tcp,
-        s: usize,
-        is_orig: bool,
-        seg: &Segment<'_>,
-        close: &mut Close,
-    ) {
+    fn in_inactive(&mut self, tcp: &mut Tcp, s: usize, is_orig: bool, seg: &Segment<'_>, close: &mut Close) {
         let mut s = s;
         if seg.has(tf::SYN) {
             if is_orig {
@@ -534,14 +528,7 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn from_syn_sent(
-        &mut self,
-        tcp: &mut Tcp,
-        s: usize,
-        is_orig: bool,
-        seg: &Segment<'_>,
-        close: &mut Close,
-    ) {
+    fn in_syn_sent(&mut self, tcp: &mut Tcp, s: usize, is_orig: bool, seg: &Segment<'_>, close: &mut Close) {
         if seg.has(tf::SYN) {
             let state = tcp.ep[s].state;
             let plain = seg.flags & (tf::FIN | tf::RST) == 0;
@@ -570,7 +557,7 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn from_established(&mut self, tcp: &mut Tcp, s: usize, seg: &Segment<'_>, close: &mut Close) {
+    fn in_established(&mut self, tcp: &mut Tcp, s: usize, seg: &Segment<'_>, close: &mut Close) {
         let p = s ^ 1;
         if seg.has(tf::SYN)
             && tcp.ep[s].state == State::Partial
@@ -600,7 +587,7 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn from_closed(&mut self, tcp: &mut Tcp, s: usize, seg: &Segment<'_>, delta: i32, close: &mut Close) {
+    fn in_closed(&mut self, tcp: &mut Tcp, s: usize, seg: &Segment<'_>, delta: i32, close: &mut Close) {
         if seg.has(tf::SYN) {
             self.weird("SYN_after_close", "");
         }

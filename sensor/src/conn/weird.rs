@@ -34,7 +34,7 @@ impl Sampler {
             (*since, *count) = (0, 1);
             return true;
         }
-        (*count - THRESHOLD) % RATE == 0
+        (*count - THRESHOLD).is_multiple_of(RATE)
     }
 }
 
