@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use sensor_common::counters::UNTRACKED;
 use sensor_common::{Counter, FlowKey, FlowState, Policy};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::Run;
 use super::sinks::{Outputs, subscriptions};
@@ -21,7 +21,7 @@ use super::slow::SlowPath;
 use super::{Failure, status};
 use crate::conn::{Config, Engine, Sink};
 use crate::datapath::FlowTable;
-use crate::datapath::xdp::{self, Counters, Injector, Kernel, Mode, Ring, Table};
+use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
 use crate::event::log::LogRow;
 use crate::event::{Event, Subscriptions, Ts, policy_bits};
 use crate::output::stats_row::StatsRow;
@@ -150,6 +150,11 @@ pub fn run(a: &Run) -> Result<(), Failure> {
             anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into(),
         );
     }
+    // Before anything is attached: from here on a signal ends the run in order.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let rings = a.workers.unwrap_or(cores.clamp(1, 8));
     let bits = policy_bits(&subs, cfg.contents.any());
@@ -175,11 +180,6 @@ pub fn run(a: &Run) -> Result<(), Failure> {
     let outputs = Shared(Arc::new(Mutex::new(outputs)));
     for iface in &a.ifaces {
         let at = kernel.attach(iface, a.rx_only)?;
-        if at.mode == Mode::Skb {
-            eprintln!(
-                "sensor: {iface}: the driver has no native XDP, using generic (skb) mode, which is slower"
-            );
-        }
         tracing::info!("{iface}: attached, {:?}, egress {:?}", at.mode, at.egress);
     }
     raise(&outputs, subs, &Event::BroInit {});
@@ -191,10 +191,7 @@ pub fn run(a: &Run) -> Result<(), Failure> {
         a.ifaces.join(", ")
     );
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let watched = runtime.block_on(watch(&kernel, &outputs, &open, &workers, terminal));
+    let watched = runtime.block_on(watch(&kernel, &outputs, &open, &workers, &mut signals, terminal));
     // Nothing new comes in from here on; the workers take what is there.
     kernel.detach();
     stop.store(true, Ordering::Release);
@@ -265,18 +262,33 @@ fn start(
     Ok(workers)
 }
 
+/// The signals that are handled.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// A file-size limit is an error like a full disk, not the end.
+    _file_size: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
+        })
+    }
+}
+
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
 async fn watch(
     kernel: &Kernel,
     outputs: &Shared,
     open: &[Arc<AtomicUsize>],
     workers: &[JoinHandle<anyhow::Result<()>>],
+    signals: &mut Signals,
     terminal: bool,
 ) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    // A file-size limit is an error like a full disk, not the end.
-    let _xfsz = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
     let mut clock = tokio::time::interval(REFRESH);
     let mut table = kernel.table()?;
     let mut cursor = None;
@@ -284,8 +296,8 @@ async fn watch(
     let mut n = 0;
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return Ok(()),
             _ = clock.tick() => {}
         }
         if workers.iter().any(|w| w.is_finished()) {

@@ -7,6 +7,7 @@ mod sinks;
 mod slow;
 mod status;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .init();
     let result = match &cli.command {
@@ -56,10 +58,25 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(f) => {
-            eprintln!("sensor: {:#}", f.error);
+            eprintln!("sensor: {}", explain(&f.error));
             ExitCode::from(f.status)
         }
     }
+}
+
+/// The error and its causes in one line, nothing twice.
+fn explain(e: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in e.chain().map(|c| c.to_string()) {
+        if line.contains(&cause) {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(": ");
+        }
+        line.push_str(&cause);
+    }
+    line
 }
 
 fn ns(seconds: f64, what: &str) -> anyhow::Result<u64> {

@@ -54,8 +54,7 @@ pub fn read(a: &Read) -> Result<(), Failure> {
     for f in &a.files {
         captures.push(Capture::open(f)?);
     }
-    let mut outputs = Outputs::open(&a.common, subs, false)?;
-    outputs.logs.set_clock(0);
+    let outputs = Outputs::open(&a.common, subs, false)?;
     let mut engine = Engine::new(cfg, subs, outputs);
     engine.raise(0, &Event::BroInit {});
     let checksums = a.common.checksums == Switch::On;
@@ -119,7 +118,9 @@ fn each_frame(
     for mut c in captures {
         while let Some(frame) = c.next() {
             match frame {
-                Ok(f) => {
+                Ok(mut f) => {
+                    // Network time has microseconds, as in Zeek; finer ones are cut.
+                    f.ts -= f.ts % 1000;
                     // Network time never goes back.
                     now = now.max(f.ts);
                     feed(&f, engine)?;

@@ -24,6 +24,10 @@ impl Outputs {
             LogFormat::Json => Format::Json,
         };
         let mut logs = LogWriter::create(&common.log_dir, format)?;
+        if !live {
+            // The same capture gives the same bytes.
+            logs.set_clock(0);
+        }
         logs.open("conn", conn::row::CONN)?;
         let when_full = if live { WhenFull::Drop } else { WhenFull::Wait };
         let stream = match &common.events {

@@ -4,7 +4,11 @@ use super::entry::Tcp;
 use super::shared::Run;
 use super::{Proto, Sink, proto};
 use crate::analyzer::detect::{Detector, Inner};
-use crate::analyzer::tls::{DTLS_PORTS, Dtls, Match, SSL_PORTS, Tls, looks_like_dtls, looks_like_tls};
+use crate::analyzer::tls::{
+    CLEAR_TEXT_BYTES, DTLS_PORTS, Dtls, Match, SSL_PORTS, Tls, client_hello_begins, looks_like_dtls,
+    looks_like_tls,
+};
+use crate::analyzer::x509::SharedCerts;
 use crate::analyzer::{Ctx, Out};
 use crate::event::log::LogRow;
 use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
@@ -22,6 +26,8 @@ pub struct App {
     security: Security,
     /// Confirmed protocols, in order.
     confirmed: Vec<AnalyzerTag>,
+    /// Clear text seen while it was open whether TLS comes, bytes.
+    clear: u64,
     /// TLS or DTLS was confirmed and not refuted.
     secure: bool,
 }
@@ -36,16 +42,16 @@ enum Security {
 }
 
 impl App {
-    fn new(p: Proto, orig_port: u16, resp_port: u16) -> App {
+    fn new(p: Proto, orig_port: u16, resp_port: u16, certs: &SharedCerts) -> App {
         let (detector, security) = if p == Proto::Tcp {
             let tls = match SSL_PORTS.contains(&resp_port) {
-                true => Security::Tls(Box::default()),
+                true => Security::Tls(Box::new(Tls::with_certs(certs))),
                 false => Security::Probing(Vec::new(), 0),
             };
             (Detector::tcp(orig_port, resp_port), tls)
         } else {
             let dtls = match DTLS_PORTS.contains(&resp_port) {
-                true => Security::Dtls(Box::default()),
+                true => Security::Dtls(Box::new(Dtls::with_certs(certs))),
                 false => Security::Probing(Vec::new(), 0),
             };
             (Detector::udp(orig_port, resp_port), dtls)
@@ -55,6 +61,8 @@ impl App {
             security,
             confirmed: Vec::new(),
             secure: false,
+            // Over UDP it is the first datagram that tells.
+            clear: if p == Proto::Tcp { 0 } else { u64::MAX },
         }
     }
 
@@ -79,47 +87,54 @@ impl App {
             Security::Probing(..) => true,
             Security::Tls(t) => t.wants_more(is_orig),
             Security::Dtls(d) => d.wants_more(is_orig),
-            Security::None => false,
+            Security::None => self.clear <= CLEAR_TEXT_BYTES,
         };
         secure || self.detector.wants_more(is_orig)
     }
 
-    fn stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+    fn stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>, certs: &SharedCerts) {
         let inner = self.detector.stream(is_orig, bytes, ctx);
         match self.detector.inner() {
-            Inner::None => self.secure_stream(is_orig, bytes, ctx),
+            Inner::None => self.secure_stream(is_orig, bytes, ctx, certs),
             Inner::Tls => {
                 if !matches!(self.security, Security::Tls(_)) {
-                    self.security = Security::Tls(Box::default());
+                    self.security = Security::Tls(Box::new(Tls::with_certs(certs)));
                 }
-                self.secure_stream(is_orig, inner, ctx);
+                self.secure_stream(is_orig, inner, ctx, certs);
             }
             Inner::Tunnel => {
                 if matches!(self.security, Security::None) && !inner.is_empty() && !self.secure {
                     self.security = Security::Probing(Vec::new(), 0);
                 }
-                self.secure_stream(is_orig, inner, ctx);
+                self.secure_stream(is_orig, inner, ctx, certs);
             }
         }
     }
 
-    fn secure_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+    fn secure_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>, certs: &SharedCerts) {
         if bytes.is_empty() {
             return;
         }
+        // TLS may also begin in mid-stream, with the client's hello at the start of a segment.
+        let late =
+            !matches!(self.security, Security::Tls(_)) && self.clear > 0 && self.clear <= CLEAR_TEXT_BYTES;
+        if late && is_orig && client_hello_begins(bytes) {
+            self.security = Security::Tls(Box::new(Tls::with_certs(certs)));
+        }
+        self.clear = self.clear.saturating_add(bytes.len() as u64);
         match &mut self.security {
             Security::Tls(t) => t.data(is_orig, bytes, ctx),
             Security::Probing(kept, size) => {
                 kept.push((is_orig, bytes.to_vec()));
                 *size += bytes.len();
-                self.judge(ctx);
+                self.judge(ctx, certs);
             }
             _ => {}
         }
     }
 
     /// Looks at what is kept: TLS, not TLS, or too early to tell.
-    fn judge(&mut self, ctx: &mut Ctx<'_>) {
+    fn judge(&mut self, ctx: &mut Ctx<'_>, certs: &SharedCerts) {
         let Security::Probing(kept, size) = &mut self.security else {
             return;
         };
@@ -140,7 +155,7 @@ impl App {
         }
         if sides.contains(&Match::Yes) {
             let kept = std::mem::take(kept);
-            let mut tls = Box::<Tls>::default();
+            let mut tls = Box::new(Tls::with_certs(certs));
             for (is_orig, bytes) in kept {
                 tls.data(is_orig, &bytes, ctx);
             }
@@ -150,11 +165,11 @@ impl App {
         }
     }
 
-    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>, certs: &SharedCerts) {
         self.detector.datagram(is_orig, bytes, ctx);
         if matches!(self.security, Security::Probing(..)) {
             self.security = match looks_like_dtls(bytes) {
-                Match::Yes => Security::Dtls(Box::default()),
+                Match::Yes => Security::Dtls(Box::new(Dtls::with_certs(certs))),
                 _ => Security::None,
             };
         }
@@ -229,6 +244,7 @@ impl<'e, S: Sink> Run<'e, S> {
                 proto(self.conn.key.proto),
                 self.conn.orig_port(),
                 self.conn.resp_port(),
+                &self.sh.certs,
             )),
         };
         let id = self.id();
@@ -259,12 +275,15 @@ impl<'e, S: Sink> Run<'e, S> {
     /// In-order bytes of a TCP direction.
     pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, bytes: &[u8]) {
         let partial = tcp.is_partial;
+        let certs = self.sh.certs.clone();
         self.with_app(|app, ctx| {
             app.detector.set_partial(partial);
             if partial {
+                // Zeek does not look for TLS where the start was not seen.
                 app.security = Security::None;
+                app.clear = u64::MAX;
             }
-            app.stream(is_orig, bytes, ctx);
+            app.stream(is_orig, bytes, ctx, &certs);
         });
     }
 
@@ -293,8 +312,9 @@ impl<'e, S: Sink> Run<'e, S> {
     /// A UDP datagram's payload.
     pub fn app_datagram(&mut self, is_orig: bool, bytes: &[u8]) {
         let mut backwards = false;
+        let certs = self.sh.certs.clone();
         self.with_app(|app, ctx| {
-            app.datagram(is_orig, bytes, ctx);
+            app.datagram(is_orig, bytes, ctx, &certs);
             backwards = app.detector.take_backwards();
         });
         let receiver = if self.conn.orig_dir == 0 {

@@ -338,6 +338,8 @@ impl<S: Sink> Run<'_, S> {
         let conn = &*self.conn;
         let size = |s: usize| match &conn.tcp {
             Some(t) => t.ep[s].size(&t.ep[s ^ 1]),
+            // Of what is neither UDP nor ICMP, only packets are counted.
+            None if id.proto == Proto::Unknown => 0,
             None => totals[s].payload,
         };
         let row = ConnRow {

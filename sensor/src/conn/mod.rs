@@ -60,6 +60,7 @@ impl<S: Sink> Engine<S> {
                 subs,
                 sink,
                 wheel: Wheel::default(),
+                certs: Default::default(),
                 terminating: false,
             },
             slots: Vec::new(),

@@ -5,6 +5,7 @@ use sensor_common::FlowState;
 use super::row::WeirdRow;
 use super::timer::{Kind, Timer, Wheel};
 use super::{Config, Conn, Sink};
+use crate::analyzer::x509::SharedCerts;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
 
 /// Everything of the engine but the table.
@@ -13,6 +14,8 @@ pub struct Shared<S> {
     pub subs: Subscriptions,
     pub sink: S,
     pub wheel: Wheel,
+    /// Certificates met, so that each is parsed and logged once.
+    pub certs: SharedCerts,
     /// Set while the input is over and connections are being flushed.
     pub terminating: bool,
 }

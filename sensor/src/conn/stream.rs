@@ -63,8 +63,13 @@ impl<S: Sink> Run<'_, S> {
 
     /// Up to a record's packet.
     pub fn catch_up_record(&mut self, tcp: &mut Tcp, rec: &RecordHeader) {
+        if !self.conn.frozen {
+            self.conn.last = self.conn.last.max(rec.prev_last);
+        }
         let (next, ack) = before_packet(rec);
         self.catch_up(tcp, next, ack);
+        // A deferred close may have waited for an ack that was not forwarded.
+        self.conn.frozen |= tcp.ep[0].did_close && tcp.ep[1].did_close;
     }
 
     /// Up to the flow's final state.

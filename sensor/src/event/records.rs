@@ -57,6 +57,8 @@ pub struct FaFile<'a> {
     pub parent_id: Option<&'a str>,
     /// What carried it, such as `SSL`.
     pub source: &'a str,
+    /// The connection that carries it; the event's `c`.
+    pub conn: Option<&'a ConnId>,
     /// Sent by the originator.
     pub is_orig: Option<bool>,
     /// Bytes handed to the file's analyzers.

@@ -364,8 +364,10 @@ impl Session {
             return during(self, ctx);
         }
         let id = self.file_id(ctx.c, is_orig);
+        let c = *ctx.c;
         let mut f = FaFile {
             id: &id,
+            conn: Some(&c),
             parent_id: None,
             source: self.tag.short(),
             is_orig: Some(is_orig),
