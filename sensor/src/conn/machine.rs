@@ -12,7 +12,7 @@ use super::shared::{Run, raise};
 use super::syn::{parse_options, syn_packet};
 use super::timer::Kind;
 use crate::event::EventKind;
-use crate::tcp::endpoint::{State, seq_delta};
+use crate::tcp::endpoint::{Endpoint, State, seq_delta};
 
 /// Jumps beyond this are not believed of a SYN or RST (Zeek: TOO_LARGE_SEQ_DELTA).
 const TOO_LARGE_SEQ_DELTA: i32 = 1_048_576;
@@ -125,6 +125,7 @@ impl<S: Sink> Run<'_, S> {
             }
         }
         let rel_ack = self.acknowledge(tcp, s, is_orig, seg);
+        note_replica(&mut tcp.ep[s], seg);
         let delta = self.update_last_seq(tcp, s, seg, end, rel_seq);
         tcp.ep[s].last_time = self.ts;
         let close = self.advance_state(tcp, s, is_orig, seg, delta);
@@ -690,6 +691,21 @@ impl<S: Sink> Run<'_, S> {
         }
         true
     }
+}
+
+/// Counts a packet that was captured twice: IPv4 tells by its id.
+fn note_replica(ep: &mut Endpoint, seg: &Segment<'_>) {
+    let ip = seg.frame.get(seg.rec.pkt.l3 as usize..).unwrap_or_default();
+    let Some([v, _, _, _, hi, lo]) = ip.first_chunk::<6>() else {
+        return;
+    };
+    if v >> 4 != 4 {
+        return;
+    }
+    let this = (u16::from_be_bytes([*hi, *lo]), seg.seq, seg.len);
+    // An id of 0 says nothing: hosts write it on packets that may not be fragmented.
+    ep.replicas += (this.0 != 0 && this == ep.last_packet) as u32;
+    ep.last_packet = this;
 }
 
 /// Zeek's letters for the flags: S F R A P U E C.

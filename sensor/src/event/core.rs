@@ -23,7 +23,7 @@ macro_rules! core_events {
 
     /// A TCP connection's state goes away; figures of both endpoints.
     /// `os`: the originator's; `rs`: the responder's.
-    ConnStats "conn_stats" core not_yet (c "c": connection, os "os": endpoint_stats, rs "rs": endpoint_stats);
+    ConnStats "conn_stats" core raised (c "c": connection, os "os": endpoint_stats, rs "rs": endpoint_stats);
 
     /// Something unexpected within one connection.
     /// `name`: which weird it is; `addl`: more about it, may be empty.
@@ -35,24 +35,24 @@ macro_rules! core_events {
 
     /// A direction of an IPv6 connection uses another flow label than before.
     /// `is_orig`: its direction; `old_label`, `new_label`: 20-bit labels.
-    ConnectionFlowLabelChanged "connection_flow_label_changed" core not_yet
+    ConnectionFlowLabelChanged "connection_flow_label_changed" core raised
         (c "c": connection, is_orig "is_orig": bool, old_label "old_label": count, new_label "new_label": count);
 
     /// A new connection has the addresses and ports of one still being tracked.
-    ConnectionReused "connection_reused" core not_yet (c "c": connection);
+    ConnectionReused "connection_reused" core raised (c "c": connection);
 
     /// A connection's state is about to be removed; once for every connection, UDP and ICMP included.
-    ConnectionStateRemove "connection_state_remove" core not_yet (c "c": connection);
+    ConnectionStateRemove "connection_state_remove" core raised (c "c": connection);
 
     /// A connection is still there after another status interval.
-    ConnectionStatusUpdate "connection_status_update" core not_yet (c "c": connection);
+    ConnectionStatusUpdate "connection_status_update" core raised (c "c": connection);
 
     /// A TCP connection expired with one side closed or never active.
-    ConnectionTimeout "connection_timeout" core not_yet (c "c": connection);
+    ConnectionTimeout "connection_timeout" core raised (c "c": connection);
 
     /// A piece of a TCP stream was acknowledged but never seen.
     /// `is_orig`: its direction; `seq`: where the gap starts, relative; `length`: bytes.
-    ContentGap "content_gap" core not_yet
+    ContentGap "content_gap" core raised
         (c "c": connection, is_orig "is_orig": bool, seq "seq": count, length "length": count);
 
     /// A lookup of the sensor's own gave other addresses than before.
@@ -134,7 +134,7 @@ macro_rules! core_events {
 
     /// An IPv6 packet with extension headers.
     /// `p`: its headers.
-    Ipv6ExtHeaders "ipv6_ext_headers" core not_yet (c "c": connection, p "p": pkt_hdr);
+    Ipv6ExtHeaders "ipv6_ext_headers" core raised (c "c": connection, p "p": pkt_hdr);
 
     /// A Kazaa signature matched (deprecated in the seeds).
     KazaaSignatureFound "kazaa_signature_found" core not_yet (c "c": connection);
@@ -155,7 +155,7 @@ macro_rules! core_events {
     NetWeird "net_weird" core raised (name "name": text);
 
     /// A connection's first packet, of any transport.
-    NewConnection "new_connection" core not_yet (c "c": connection);
+    NewConnection "new_connection" core raised (c "c": connection);
 
     /// Any other event is raised.
     /// `name`: its name; `params`: its arguments.
@@ -163,11 +163,11 @@ macro_rules! core_events {
 
     /// A packet of a connection; needs every packet.
     /// `p`: its headers.
-    NewPacket "new_packet" core not_yet (c "c": connection, p "p": pkt_hdr);
+    NewPacket "new_packet" core raised (c "c": connection, p "p": pkt_hdr);
 
     /// A packet with transport payload; needs every packet.
     /// `contents`: the payload as captured.
-    PacketContents "packet_contents" core not_yet (c "c": connection, contents "contents": bytes);
+    PacketContents "packet_contents" core raised (c "c": connection, contents "contents": bytes);
 
     /// A script prints (deprecated in the seeds).
     /// `f`: where to; `s`: the text.
