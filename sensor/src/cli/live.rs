@@ -182,6 +182,11 @@ pub fn run(a: &Run) -> Result<(), Failure> {
         let at = kernel.attach(iface, a.rx_only)?;
         tracing::info!("{iface}: attached, {:?}, egress {:?}", at.mode, at.egress);
     }
+    // What the program itself has to say; without it everything else works all the same.
+    let mut logger: ProgramLog = kernel
+        .logger()
+        .inspect_err(|e| tracing::warn!("no log of the BPF program: {e}"))
+        .ok();
     raise(&outputs, subs, &Event::BroInit {});
     let stop = Arc::new(AtomicBool::new(false));
     let open: Vec<Arc<AtomicUsize>> = (0..rings).map(|_| Arc::default()).collect();
@@ -191,7 +196,15 @@ pub fn run(a: &Run) -> Result<(), Failure> {
         a.ifaces.join(", ")
     );
 
-    let watched = runtime.block_on(watch(&kernel, &outputs, &open, &workers, &mut signals, terminal));
+    let watched = runtime.block_on(watch(
+        &kernel,
+        &outputs,
+        &open,
+        &workers,
+        &mut signals,
+        &mut logger,
+        terminal,
+    ));
     // Nothing new comes in from here on; the workers take what is there.
     kernel.detach();
     stop.store(true, Ordering::Release);
@@ -262,6 +275,9 @@ fn start(
     Ok(workers)
 }
 
+/// The BPF program's own diagnostics.
+type ProgramLog = Option<aya_log::EbpfLogger<&'static dyn log::Log>>;
+
 /// The signals that are handled.
 struct Signals {
     interrupt: Signal,
@@ -287,6 +303,7 @@ async fn watch(
     open: &[Arc<AtomicUsize>],
     workers: &[JoinHandle<anyhow::Result<()>>],
     signals: &mut Signals,
+    logger: &mut ProgramLog,
     terminal: bool,
 ) -> anyhow::Result<()> {
     let mut clock = tokio::time::interval(REFRESH);
@@ -304,6 +321,9 @@ async fn watch(
             return Ok(());
         }
         n += 1;
+        if let Some(l) = logger {
+            l.flush();
+        }
         let counters = kernel.counters()?;
         let conns: usize = open.iter().map(|o| o.load(Ordering::Relaxed)).sum();
         outputs.with(|o| {

@@ -1,0 +1,166 @@
+//! The update of a flow's state: what is counted, and what may stay in the kernel.
+
+use proptest::prelude::*;
+use sensor_common::flow::{Outcome, update, why};
+use sensor_common::key::{FlowKey, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_mapped};
+use sensor_common::packet::tcp_flags::{ACK, FIN, RST, SYN};
+use sensor_common::{FlowState, Packet, policy};
+
+const A: [u8; 4] = [10, 0, 0, 1];
+const B: [u8; 4] = [10, 0, 0, 2];
+
+fn packet(dir: u8, flags: u8, seq: u32, ack: u32, len: u32) -> Packet {
+    let (key, _) = FlowKey::new(&v4_mapped(A), &v4_mapped(B), 1000, 80, IPPROTO_TCP, false);
+    Packet {
+        key,
+        ts: 1,
+        ip_len: 40 + len,
+        payload_len: len,
+        seq,
+        ack,
+        window: 1000,
+        flags,
+        dir,
+        segs: 1,
+        ..Packet::default()
+    }
+}
+
+fn step(flow: &mut FlowState, p: &Packet, bits: u32) -> Outcome {
+    // SAFETY: an exclusive reference is a live, aligned entry that nobody else uses.
+    unsafe { update(flow, p, bits) }
+}
+
+/// A flow after its handshake: client at 101, server at 501.
+fn established() -> FlowState {
+    let mut f = FlowState::starting(1);
+    for p in [
+        packet(0, SYN, 100, 0, 0),
+        packet(1, SYN | ACK, 500, 101, 0),
+        packet(0, ACK, 101, 501, 0),
+        packet(1, ACK, 501, 101, 0),
+    ] {
+        assert!(step(&mut f, &p, 0).forward(), "each of these is news");
+    }
+    f
+}
+
+#[test]
+fn a_boring_packet_stays() {
+    let mut f = established();
+    assert!(
+        step(&mut f, &packet(0, ACK, 101, 501, 100), 0).forward(),
+        "first payload"
+    );
+    for i in 1..100 {
+        assert!(!step(&mut f, &packet(0, ACK, 101 + i * 100, 501, 100), 0).forward());
+        assert!(!step(&mut f, &packet(1, ACK, 501, 201 + i * 100, 0), 0).forward());
+    }
+    assert_eq!(f.dir[0].next, 101 + 100 * 100);
+    assert_eq!((f.dir[0].payload, f.dir[0].data_pkts), (10_000, 100));
+}
+
+#[test]
+fn what_teaches_something_is_forwarded() {
+    let news = |p: Packet| step(&mut established(), &p, 0).why & why::FORWARD;
+    assert_ne!(news(packet(0, ACK | FIN, 101, 501, 0)) & why::CONTROL, 0);
+    assert_ne!(news(packet(0, RST, 101, 0, 0)) & why::CONTROL, 0);
+    assert_ne!(news(packet(0, ACK, 151, 501, 10)) & why::OUT_OF_ORDER, 0);
+    assert_ne!(news(packet(1, ACK, 501, 999, 0)) & why::ODD_ACK, 0);
+    let mut zero = packet(0, ACK, 101, 501, 0);
+    zero.window = 0;
+    assert_ne!(news(zero) & why::ZERO_WINDOW, 0);
+}
+
+#[test]
+fn acks_are_forwarded_while_a_hole_is_open() {
+    let mut f = established();
+    step(&mut f, &packet(0, ACK, 101, 501, 10), 0);
+    // 111 to 121 is missing.
+    assert!(step(&mut f, &packet(0, ACK, 121, 501, 10), 0).forward());
+    assert_ne!(step(&mut f, &packet(1, ACK, 501, 111, 0), 0).why & why::HOLE, 0);
+    assert!(
+        step(&mut f, &packet(0, ACK, 111, 501, 10), 0).forward(),
+        "fills it"
+    );
+    assert_ne!(
+        step(&mut f, &packet(1, ACK, 501, 131, 0), 0).why & why::HOLE,
+        0,
+        "decides it"
+    );
+    assert!(
+        !step(&mut f, &packet(0, ACK, 131, 501, 10), 0).forward(),
+        "closed"
+    );
+}
+
+#[test]
+fn retransmissions_and_wraps_are_counted() {
+    let mut f = FlowState::starting(1);
+    step(&mut f, &packet(0, SYN, u32::MAX - 50, 0, 0), 0);
+    step(&mut f, &packet(0, ACK, u32::MAX - 49, 1, 100), 0);
+    assert_eq!(f.dir[0].next, (1 << 32) + 50);
+    step(&mut f, &packet(0, ACK, u32::MAX - 49, 1, 100), 0);
+    assert_eq!((f.dir[0].rexmit_pkts, f.dir[0].rexmit_bytes), (1, 100));
+}
+
+#[test]
+fn shed_payload_is_said_to_be_shed() {
+    let mut f = established();
+    let out = step(&mut f, &packet(0, ACK, 101, 501, 10), policy::PAYLOAD);
+    assert_ne!(out.why & why::PAYLOAD, 0);
+    f.shed = 1;
+    let out = step(&mut f, &packet(0, ACK, 111, 501, 10), policy::PAYLOAD);
+    assert_eq!(out.why & (why::PAYLOAD | why::SHED), why::SHED);
+    assert!(!out.forward());
+    assert!(step(&mut f, &packet(0, ACK, 121, 501, 10), policy::ALL_PACKETS).with_payload());
+}
+
+#[test]
+fn both_directions_have_one_key() {
+    let (k, d) = FlowKey::new(&v4_mapped(A), &v4_mapped(B), 1, 2, IPPROTO_UDP, false);
+    let (r, e) = FlowKey::new(&v4_mapped(B), &v4_mapped(A), 2, 1, IPPROTO_UDP, false);
+    assert_eq!((k, d), (r, 1 - e));
+    assert_eq!(k.hash32(), r.hash32());
+    assert_eq!(icmp_ports(false, 8, 0), (8, 0, false));
+    assert_eq!(icmp_ports(false, 0, 0), (0, 8, false));
+    assert_eq!(icmp_ports(false, 3, 1), (3, 1, true));
+}
+
+proptest! {
+    #[test]
+    fn counts_are_exact_and_what_stays_is_in_order(
+        packets in prop::collection::vec(
+            (0u8..2, any::<u8>(), 0u32..5000, 0u32..5000, 0u32..3, 0u16..3), 1..200),
+        shed in 0u32..4,
+    ) {
+        let mut f = FlowState::starting(1);
+        f.shed = shed;
+        let (mut pkts, mut bytes, mut payload) = ([0u64; 2], [0u64; 2], [0u64; 2]);
+        for (i, (dir, flags, seq, ack, len, window)) in packets.into_iter().enumerate() {
+            let mut p = packet(dir, flags, seq, ack, len * 100);
+            p.window = window;
+            p.ts = 1 + i as u64;
+            let before = f;
+            let out = step(&mut f, &p, policy::PAYLOAD);
+            let d = dir as usize;
+            pkts[d] += 1;
+            bytes[d] += p.ip_len as u64;
+            payload[d] += p.payload_len as u64;
+            prop_assert_eq!(out.prev_next, before.dir[d].next);
+            prop_assert_eq!(f.last(), p.ts);
+            if !out.forward() {
+                prop_assert_eq!(flags & (SYN | FIN | RST), 0);
+                prop_assert_eq!(seq, before.dir[d].next as u32, "starts where the direction stood");
+                prop_assert_eq!(f.dir[d].next, before.dir[d].next + p.payload_len as u64);
+                prop_assert!(p.payload_len == 0 || shed & (1 << dir) != 0);
+            }
+        }
+        for d in 0..2 {
+            prop_assert_eq!(
+                (f.dir[d].pkts, f.dir[d].bytes, f.dir[d].payload),
+                (pkts[d], bytes[d], payload[d])
+            );
+        }
+    }
+}
