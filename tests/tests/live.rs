@@ -281,8 +281,16 @@ fn a_hosts_own_interface_shows_both_directions() {
                 ("resp_bytes", resp.into()),
                 ("orig_pkts", t.segs_out.into()),
                 ("resp_pkts", t.segs_in.into()),
-                ("resp_ip_bytes", (resp + t.segs_in * headers + 8).into()),
             ],
+        );
+        // On a busy machine a transfer may see retransmissions, and with them payload twice and
+        // acknowledgements with more options: the sum is a lower bound then.
+        let sum = resp + t.segs_in * headers + 8;
+        let bytes = r["resp_ip_bytes"].as_u64().unwrap();
+        let clean = !r["history"].as_str().unwrap().contains(['T', 't']);
+        assert!(
+            if clean { bytes == sum } else { bytes >= sum },
+            "{bytes} and not {sum} in {r:#}"
         );
     }
 }
