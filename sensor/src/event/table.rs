@@ -78,6 +78,9 @@ macro_rules! conn_of {
     (connection $v:ident) => {
         Some(*$v)
     };
+    (fa_file $v:ident) => {
+        $v.conn
+    };
     ($k:ident $v:ident) => {
         None
     };
