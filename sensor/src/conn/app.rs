@@ -303,7 +303,7 @@ impl<'e, S: Sink> Run<'e, S> {
     }
 
     /// A TCP direction has been delivered to its end.
-    pub fn app_eof(&mut self, _tcp: &mut Tcp, is_orig: bool) {
+    pub fn app_eof(&mut self, is_orig: bool) {
         if self.conn.app.is_some() {
             self.with_app(|app, ctx| app.detector.eof(is_orig, ctx));
         }

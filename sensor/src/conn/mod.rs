@@ -117,7 +117,7 @@ impl<S: Sink> Engine<S> {
             && p.key.proto == IPPROTO_TCP
             && self.reused(i, rec, frame)
         {
-            self.split(i, hash, rec, flows);
+            self.split(i, rec, flows);
             slot = None;
         }
         let (i, new) = match slot {
@@ -142,17 +142,8 @@ impl<S: Sink> Engine<S> {
                 e.base = FlowState::default();
             }
         }
-        let mut run = Run {
-            ts: p.ts,
-            slot: i,
-            conn,
-            sh: &mut self.sh,
-            remove: false,
-        };
+        let mut run = Run::new(p.ts, i, conn, &mut self.sh);
         run.packet(rec, frame, flows);
-        if run.remove {
-            self.remove(i, flows);
-        }
     }
 
     /// A packet that belongs to a connection but cannot be used: its header is damaged or its
@@ -166,13 +157,7 @@ impl<S: Sink> Engine<S> {
         let Some(conn) = self.slots[i as usize].as_mut() else {
             return;
         };
-        let mut run = Run {
-            ts: p.ts,
-            slot: i,
-            conn,
-            sh: &mut self.sh,
-            remove: false,
-        };
+        let mut run = Run::new(p.ts, i, conn, &mut self.sh);
         run.packet_events(p, frame);
         run.weird(weird, "");
         run.bad_checksum(p, weird);
@@ -242,13 +227,7 @@ impl<S: Sink> Engine<S> {
         };
         let Some(tcp) = conn.tcp.take() else { return false };
         let linger = self.sh.cfg.timeouts.tcp_connection_linger;
-        let mut run = Run {
-            ts: rec.pkt.ts,
-            slot: i,
-            conn,
-            sh: &mut self.sh,
-            remove: false,
-        };
+        let mut run = Run::new(rec.pkt.ts, i, conn, &mut self.sh);
         let reuse = run.is_reuse(&tcp, &machine::Segment::new(rec, frame), linger);
         if reuse {
             shared::raise!(run, ConnectionReused);
@@ -277,13 +256,7 @@ impl<S: Sink> Engine<S> {
             slots[*i as usize].as_ref().map_or(0, |c| hasher.hash_one(c.key))
         });
         if let Some(conn) = self.slots[i as usize].as_mut() {
-            let mut run = Run {
-                ts: p.ts,
-                slot: i,
-                conn,
-                sh: &mut self.sh,
-                remove: false,
-            };
+            let mut run = Run::new(p.ts, i, conn, &mut self.sh);
             run.begin(p);
         }
         i
@@ -303,32 +276,15 @@ impl<S: Sink> Engine<S> {
     fn end(&mut self, i: u32, now: Ts, flows: &mut impl FlowTable) {
         let Some(mut conn) = self.take(i) else { return };
         let flow = flows.remove(&conn.key).filter(|f| f.start == conn.flow_start);
-        let mut run = Run {
-            ts: now,
-            slot: i,
-            conn: &mut conn,
-            sh: &mut self.sh,
-            remove: false,
-        };
+        let mut run = Run::new(now, i, &mut conn, &mut self.sh);
         run.finish(flow.as_ref());
     }
 
-    fn remove(&mut self, i: u32, flows: &mut impl FlowTable) {
-        let now = self.slots[i as usize].as_ref().map_or(0, |c| c.last);
-        self.end(i, now, flows);
-    }
-
     /// Ends a connection whose flow goes on as another one.
-    fn split(&mut self, i: u32, _hash: u64, rec: &RecordHeader, flows: &mut impl FlowTable) {
+    fn split(&mut self, i: u32, rec: &RecordHeader, flows: &mut impl FlowTable) {
         let flow = before(rec, flows.get(&rec.pkt.key));
         let Some(mut conn) = self.take(i) else { return };
-        let mut run = Run {
-            ts: rec.pkt.ts,
-            slot: i,
-            conn: &mut conn,
-            sh: &mut self.sh,
-            remove: false,
-        };
+        let mut run = Run::new(rec.pkt.ts, i, &mut conn, &mut self.sh);
         run.finish(Some(&flow));
     }
 
@@ -350,13 +306,7 @@ impl<S: Sink> Engine<S> {
         if conn.generation != t.generation || epoch != t.epoch {
             return;
         }
-        let mut run = Run {
-            ts: now,
-            slot: t.slot,
-            conn,
-            sh: &mut self.sh,
-            remove: false,
-        };
+        let mut run = Run::new(now, t.slot, conn, &mut self.sh);
         run.on_timer(t.kind, flows);
         if run.remove {
             self.end(t.slot, now, flows);

@@ -71,7 +71,17 @@ pub struct Run<'e, S> {
     pub remove: bool,
 }
 
-impl<S: Sink> Run<'_, S> {
+impl<'e, S: Sink> Run<'e, S> {
+    pub fn new(ts: Ts, slot: u32, conn: &'e mut Conn, sh: &'e mut Shared<S>) -> Self {
+        Run {
+            ts,
+            slot,
+            conn,
+            sh,
+            remove: false,
+        }
+    }
+
     pub fn id(&self) -> ConnId {
         self.conn.id(self.sh.cfg.seed)
     }

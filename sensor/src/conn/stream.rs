@@ -223,7 +223,7 @@ impl<S: Sink> Run<'_, S> {
         }
         tcp.reasm[s].eof = true;
         raise!(self, ConnectionEof, is_orig: s == 0);
-        self.app_eof(tcp, s == 0);
+        self.app_eof(s == 0);
         if tcp.close_deferred {
             if self.data_pending(tcp, s) && tcp.ep[0].did_close && tcp.ep[1].did_close {
                 self.weird("pending_data_when_closed", "");
