@@ -1,7 +1,14 @@
-//! TCP options, and what a SYN says (Zeek: build_syn_packet_val, ParseTCPOptions).
+//! SYNs: TCP options, what a SYN says, and whether it starts another connection
+//! (Zeek: build_syn_packet_val, ParseTCPOptions, IsReuse).
 
+use sensor_common::packet::tcp_flags as tf;
+
+use super::Sink;
+use super::entry::Tcp;
 use super::machine::Segment;
+use super::shared::{Run, raise};
 use crate::event::SynPacket;
+use crate::tcp::endpoint::State;
 
 const EOL: u8 = 0;
 const NOP: u8 = 1;
@@ -31,7 +38,7 @@ fn be32(b: &[u8]) -> u64 {
 }
 
 /// The fields of `connection_SYN_packet`.
-pub fn syn_packet(is_orig: bool, seg: &Segment<'_>) -> SynPacket {
+fn syn_packet(is_orig: bool, seg: &Segment<'_>) -> SynPacket {
     let ip = seg.frame.get(seg.rec.pkt.l3 as usize..).unwrap_or_default();
     let v4 = ip.first().is_some_and(|b| b >> 4 == 4);
     let byte = |i: usize| ip.get(i).copied().unwrap_or(0);
@@ -60,6 +67,78 @@ pub fn syn_packet(is_orig: bool, seg: &Segment<'_>) -> SynPacket {
         }
     }
     pkt
+}
+
+impl<S: Sink> Run<'_, S> {
+    pub(super) fn syn(&mut self, tcp: &mut Tcp, s: usize, is_orig: bool, seg: &Segment<'_>) {
+        if seg.has(tf::RST) {
+            self.weird_from("TCP_christmas", "", "TCP");
+        }
+        if seg.has(tf::URG) {
+            self.weird_from("baroque_SYN", "", "TCP");
+        }
+        if seg.len > 0 {
+            self.weird_from("SYN_with_data", "", "TCP");
+        }
+        let pkt = syn_packet(is_orig, seg);
+        let scale = pkt.win_scale;
+        if scale < 0 {
+            tcp.ep[s].window_scale = 0;
+            if seg.has(tf::ACK) {
+                tcp.ep[s ^ 1].window_scale = 0;
+            }
+        } else {
+            if scale > 14 && !self.conn.weird {
+                self.weird_from("TCP_scale_range", &scale.to_string(), "TCP");
+            }
+            let ep = &mut tcp.ep[s];
+            ep.window_scale = scale.min(14) as u8;
+            ep.window_seq = seg.seq;
+            ep.window_ack_seq = seg.ack;
+            tcp.ep[s ^ 1].window_seq = seg.ack;
+            tcp.ep[s ^ 1].window_ack_seq = seg.seq;
+        }
+        raise!(self, ConnectionSynPacket, pkt: pkt);
+    }
+
+    /// Whether a second packet with a SYN starts another connection on the same addresses and ports.
+    pub fn is_reuse(&mut self, tcp: &Tcp, seg: &Segment<'_>, linger: u64) -> bool {
+        if !seg.has(tf::SYN) {
+            return false;
+        }
+        let (orig, resp) = (&tcp.ep[0], &tcp.ep[1]);
+        let mut first = orig;
+        if seg.has(tf::ACK) {
+            if orig.state != State::Inactive {
+                return false;
+            }
+            first = resp;
+        }
+        let no_reset = orig.state != State::Reset && resp.state != State::Reset;
+        if !(orig.did_close || resp.did_close) {
+            if seg.seq == first.start_seq {
+                return false;
+            }
+            if !seg.has(tf::ACK)
+                && first.state == State::SynAckSent
+                && resp.state == State::Inactive
+                && seg.seq == resp.start_seq
+            {
+                return false;
+            }
+            let name = if first.state == State::SynSent {
+                "SYN_seq_jump"
+            } else {
+                "active_connection_reuse"
+            };
+            self.weird(name, "");
+        } else if (orig.is_active() || resp.is_active()) && no_reset {
+            self.weird("active_connection_reuse", "");
+        } else if self.ts.saturating_sub(self.conn.last) < linger && no_reset {
+            self.weird("premature_connection_reuse", "");
+        }
+        true
+    }
 }
 
 #[cfg(test)]
