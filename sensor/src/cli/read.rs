@@ -1,41 +1,17 @@
 //! `sensor read`: captures through the engine.
 
 use anyhow::Context as _;
-use sensor_common::{Packet, Policy, RecordHeader, policy};
+use sensor_common::{Policy, policy};
 
 use super::Failure;
 use super::args::{Datapath, Read, Switch};
 use super::sinks::{Outputs, subscriptions};
-use crate::conn::Engine;
-use crate::datapath::soft::{self, Flows, Soft, Untracked};
+use crate::conn::{Engine, EngineSink};
+use crate::datapath::soft::{self, Soft};
 use crate::datapath::xdp;
 use crate::event::{Event, EventKind, L2Hdr, L3Proto, RawPktHdr, Subscriptions, Ts, policy_bits};
 use crate::packet::capture::{Capture, CaptureError, Frame};
 use crate::packet::link::{self, LinkType};
-use crate::packet::weird::Weird;
-
-/// The engine behind the soft datapath.
-pub struct EngineSink<'e>(pub &'e mut Engine<Outputs>);
-
-impl soft::Sink for EngineSink<'_> {
-    fn advance(&mut self, ts: u64, flows: &mut Flows) {
-        self.0.advance(ts, flows);
-    }
-
-    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) {
-        self.0.record(header, frame, flows);
-    }
-
-    fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
-        self.0.fault(packet, weird.name(), frame);
-    }
-
-    fn untracked(&mut self, _u: &Untracked<'_>, _flows: &mut Flows) {}
-
-    fn weird(&mut self, ts: u64, weird: Weird, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
-        self.0.stray_weird(ts, weird.name(), addrs.map(|(s, d)| (s, d)));
-    }
-}
 
 /// Runs the command.
 pub fn read(a: &Read) -> Result<(), Failure> {

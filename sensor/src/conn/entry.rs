@@ -10,6 +10,7 @@ use super::app::App;
 use super::weird::Sampler;
 use crate::event::{ConnId, Proto, Ts, Uid};
 use crate::tcp::endpoint::{Endpoint, Scaled, State};
+use crate::tcp::kept::Kept;
 use crate::tcp::reassembly::Reassembler;
 
 /// Letters that are written once per direction; the responder's are 16 bits higher.
@@ -63,6 +64,9 @@ pub struct Extra {
     pub weirds: Sampler,
     /// IPv6 flow labels of originator and responder, once seen.
     pub labels: [Option<u32>; 2],
+    /// Delivered and not acknowledged, by flow direction; only while somebody wants to know of
+    /// inconsistent retransmissions.
+    pub kept: Option<Box<[Kept; 2]>>,
     pub tunnel_parents: Vec<Uid>,
     /// UDP packets with a bad checksum, by side.
     pub bad_checksums: [Scaled; 2],

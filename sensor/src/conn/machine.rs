@@ -211,7 +211,7 @@ impl<S: Sink> Run<'_, S> {
 }
 
 /// Zeek's letters for the flags: S F R A P U E C.
-fn flag_letters(flags: u8, buf: &mut [u8; 8]) -> &str {
+pub fn flag_letters(flags: u8, buf: &mut [u8; 8]) -> &str {
     let mut n = 0;
     for (bit, letter) in [
         (tf::SYN, b'S'),

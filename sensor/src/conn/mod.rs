@@ -4,6 +4,7 @@
 mod app;
 mod config;
 mod entry;
+mod feed;
 mod life;
 mod machine;
 mod numbers;
@@ -26,6 +27,7 @@ use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 pub use config::{Config, Contents, Timeouts};
 use entry::Conn;
 pub use entry::{addr, proto};
+pub use feed::EngineSink;
 use shared::{Run, Shared};
 use timer::{Kind, Wheel};
 
@@ -361,3 +363,6 @@ impl Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@ use sensor_common::{FlowState, RecordHeader};
 
 use super::Sink;
 use super::entry::Tcp;
-use super::machine::{Segment, was_shed};
+use super::machine::{Segment, flag_letters, was_shed};
 use super::shared::{Run, raise};
+use crate::event::EventKind;
 use crate::tcp::endpoint::{Endpoint, State};
 use crate::tcp::reassembly::Step;
 
@@ -108,6 +109,7 @@ impl<S: Sink> Run<'_, S> {
                 if self.sh.cfg.contents.wants(is_orig, self.conn.resp_port()) {
                     raise!(self, TcpContents, is_orig: is_orig, seq: seq, contents: bytes);
                 }
+                self.keep(s, seq, bytes);
                 self.app_stream(tcp, is_orig, bytes);
             }
             Step::Unseen { len, .. } => self.app_gap(is_orig, len),
@@ -151,8 +153,51 @@ impl<S: Sink> Run<'_, S> {
         if seq > tcp.reasm[s].next() || tcp.reasm[s].memory() > 0 {
             tcp.ep[s].out_of_order += 1;
         }
+        if let Some(bytes) = bytes {
+            self.compare(tcp, s, seq, bytes, seg.flags);
+        }
         self.with_reassembler(tcp, s, |r, out| r.segment(seq, len, bytes, out));
         self.bound(tcp, s);
+    }
+
+    /// Remembers what was delivered until it is acknowledged, for comparison.
+    fn keep(&mut self, s: usize, seq: u64, bytes: &[u8]) {
+        if self.sh.subs.wants(EventKind::RexmitInconsistency) {
+            let dir = self.conn.dir(s);
+            let limit = self.sh.cfg.reassembly_limit;
+            let kept = self.conn.extra().kept.get_or_insert_default();
+            kept[dir].add(seq, bytes, limit);
+        }
+    }
+
+    /// Compares a segment with what is known of the same place, delivered or waiting.
+    fn compare(&mut self, tcp: &Tcp, s: usize, seq: u64, bytes: &[u8], flags: u8) {
+        if !self.sh.subs.wants(EventKind::RexmitInconsistency) {
+            return;
+        }
+        let dir = self.conn.dir(s);
+        // What has been acknowledged is settled.
+        let settled = tcp.reasm[s].trim().saturating_sub(seq);
+        let Some(bytes) = bytes.get(settled as usize..) else {
+            return;
+        };
+        let seq = seq + settled;
+        // A side that alone was heard so far may be sending keep-alives, whose byte means nothing.
+        let heard = tcp.ep[s ^ 1].last_time != 0;
+        let kept = self.conn.extra().kept.take();
+        let mut buf = [0u8; 8];
+        // Zeek leaves out E and C here.
+        let letters = flag_letters(flags & 0x3f, &mut buf);
+        let mut told = |old: &[u8], new: &[u8]| {
+            if new.len() > 1 || heard {
+                raise!(self, RexmitInconsistency, t1: old, t2: new, tcp_flags: letters);
+            }
+        };
+        if let Some(kept) = &kept {
+            kept[dir].compare(seq, bytes, &mut told);
+        }
+        tcp.reasm[s].compare(seq, bytes, &mut told);
+        self.conn.extra().kept = kept;
     }
 
     /// Keeps what waits for holes and acknowledgements within limits.
@@ -161,6 +206,8 @@ impl<S: Sink> Run<'_, S> {
         if no_acks && tcp.ep[s].size(&tcp.ep[s ^ 1]) > WITHOUT_ACKS {
             // The peer's acknowledgements do not come by here.
             tcp.reasm[s].trim_delivered();
+            let trim = tcp.reasm[s].trim();
+            self.forget(s, trim);
         }
         if tcp.reasm[s].skip {
             return;
@@ -168,9 +215,11 @@ impl<S: Sink> Run<'_, S> {
         if no_acks && tcp.reasm[s].undelivered() > WITHOUT_ACKS && tcp.reasm[s].undelivered() < u64::MAX / 2 {
             self.weird("above_hole_data_without_any_acks", "");
             tcp.reasm[s].stop();
+            self.forget(s, u64::MAX);
         } else if tcp.reasm[s].unacked() > EXCESSIVE {
             self.weird("excessive_data_without_further_acks", "");
             tcp.reasm[s].stop();
+            self.forget(s, u64::MAX);
         }
         while tcp.reasm[s].memory() > self.sh.cfg.reassembly_limit {
             let mut gave = false;
@@ -178,6 +227,14 @@ impl<S: Sink> Run<'_, S> {
             if !gave {
                 break;
             }
+        }
+    }
+
+    /// What was kept for comparison before `seq` is settled.
+    fn forget(&mut self, s: usize, seq: u64) {
+        let dir = self.conn.dir(s);
+        if let Some(kept) = self.conn.extra.as_mut().and_then(|e| e.kept.as_mut()) {
+            kept[dir].trim(seq);
         }
     }
 
@@ -194,6 +251,7 @@ impl<S: Sink> Run<'_, S> {
         }
         let forgive = tcp.is_partial;
         self.with_reassembler(tcp, s, |r, out| r.ack(seq, forgive, out));
+        self.forget(s, seq);
         self.check_eof(tcp, s);
     }
 

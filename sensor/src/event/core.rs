@@ -253,7 +253,7 @@ macro_rules! core_events {
 
     /// A retransmission says something else than the first time.
     /// `t1`: the first content; `t2`: the new one; `tcp_flags`: letters of S F R A P, may be empty.
-    RexmitInconsistency "rexmit_inconsistency" core not_yet
+    RexmitInconsistency "rexmit_inconsistency" core raised
         (c "c": connection, t1 "t1": bytes, t2 "t2": bytes, tcp_flags "tcp_flags": text);
 
     /// A root backdoor's signature matched (deprecated in the seeds).

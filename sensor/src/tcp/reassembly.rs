@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use super::kept;
+
 /// What a reassembler hands out, in stream order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<'a> {
@@ -110,6 +112,20 @@ impl Reassembler {
     /// Bytes seen and not acknowledged.
     pub fn unacked(&self) -> u64 {
         self.top.min(self.next).saturating_sub(self.trim) + self.held_len()
+    }
+
+    /// Where `bytes` at `seq` say something else than what waits beyond a hole: hands out both, a piece
+    /// at a time.
+    pub fn compare(&self, seq: u64, bytes: &[u8], out: &mut dyn FnMut(&[u8], &[u8])) {
+        let first = self.held.range(..=seq).next_back().map_or(seq, |h| *h.0);
+        for (start, held) in self.held.range(first..) {
+            if *start >= seq.saturating_add(bytes.len() as u64) {
+                break;
+            }
+            if let Some(old) = &held.bytes {
+                kept::compare(*start, old, seq, bytes, out);
+            }
+        }
     }
 
     fn held_len(&self) -> u64 {

@@ -1,0 +1,31 @@
+//! The engine behind the soft datapath.
+
+use sensor_common::{Packet, RecordHeader};
+
+use super::{Engine, Sink};
+use crate::datapath::soft::{self, Flows, Untracked};
+use crate::event::Ts;
+use crate::packet::Weird;
+
+/// Gives an engine what the soft datapath finds.
+pub struct EngineSink<'e, S>(pub &'e mut Engine<S>);
+
+impl<S: Sink> soft::Sink for EngineSink<'_, S> {
+    fn advance(&mut self, ts: Ts, flows: &mut Flows) {
+        self.0.advance(ts, flows);
+    }
+
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) {
+        self.0.record(header, frame, flows);
+    }
+
+    fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
+        self.0.fault(packet, weird.name(), frame);
+    }
+
+    fn untracked(&mut self, _u: &Untracked<'_>, _flows: &mut Flows) {}
+
+    fn weird(&mut self, ts: Ts, weird: Weird, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
+        self.0.stray_weird(ts, weird.name(), addrs.map(|(s, d)| (s, d)));
+    }
+}
