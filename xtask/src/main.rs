@@ -37,11 +37,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Measure
-    Bench {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    /// Measure throughput, TLS handshakes and memory per connection
+    Bench(bench::Options),
     /// What continuous integration runs
     Ci,
 }
@@ -57,7 +54,7 @@ fn main() -> anyhow::Result<()> {
         Command::BuildEbpf { check: true } => ebpf::check().map(drop),
         Command::Test { args } => test(None, &args),
         Command::Run { args } => testbed::run(args),
-        Command::Bench { args } => bench::run(args),
+        Command::Bench(o) => bench::run(&o),
         Command::Ci => ci(),
     }
 }

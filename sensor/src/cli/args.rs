@@ -64,6 +64,9 @@ pub struct Read {
     /// Forward every packet to the engine, not only those that teach it something.
     #[arg(long, hide = true)]
     pub forward_all: bool,
+    /// Look into no payload: no services, no TLS.
+    #[arg(long, hide = true)]
+    pub no_analyzers: bool,
     #[command(flatten)]
     pub common: Common,
 }

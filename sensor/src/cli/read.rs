@@ -16,7 +16,8 @@ use crate::packet::link::{self, LinkType};
 /// Runs the command.
 pub fn read(a: &Read) -> Result<(), Failure> {
     let subs = subscriptions(&a.common)?;
-    let cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
+    let mut cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
+    cfg.analyzers = !a.no_analyzers;
     let mut bits = policy_bits(&subs, cfg.contents.any());
     if a.forward_all {
         bits |= policy::ALL_PACKETS;

@@ -274,6 +274,9 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// In-order bytes of a TCP direction.
     pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, bytes: &[u8]) {
+        if !self.sh.cfg.analyzers {
+            return;
+        }
         let partial = tcp.is_partial;
         let certs = self.sh.certs.clone();
         self.with_app(|app, ctx| {
@@ -311,6 +314,9 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// A UDP datagram's payload.
     pub fn app_datagram(&mut self, is_orig: bool, bytes: &[u8]) {
+        if !self.sh.cfg.analyzers {
+            return;
+        }
         let mut backwards = false;
         let certs = self.sh.certs.clone();
         self.with_app(|app, ctx| {
@@ -346,7 +352,7 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// Whether anybody wants more of a direction's payload.
     pub fn app_wants(&self, is_orig: bool) -> bool {
-        self.conn.app.as_ref().is_none_or(|a| a.wants(is_orig))
+        self.sh.cfg.analyzers && self.conn.app.as_ref().is_none_or(|a| a.wants(is_orig))
     }
 
     /// The connection is over.

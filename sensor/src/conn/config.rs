@@ -79,6 +79,8 @@ pub type IsLocal = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 pub struct Config {
     pub timeouts: Timeouts,
     pub contents: Contents,
+    /// Whether analyzers look into payload.
+    pub analyzers: bool,
     /// Unique ids derive from it.
     pub seed: u64,
     /// Bytes kept beyond holes, per direction.
@@ -92,6 +94,7 @@ impl Default for Config {
         Config {
             timeouts: Timeouts::default(),
             contents: Contents::default(),
+            analyzers: true,
             seed: 0,
             reassembly_limit: 1 << 20,
             is_local: Arc::new(|_| false),
