@@ -112,6 +112,9 @@ pub struct Common {
     /// Deliver reassembled payload as tcp_contents: orig, resp or both, optionally `:PORT,PORT`.
     #[arg(long, value_name = "WHOSE")]
     pub contents: Option<ContentsArg>,
+    /// Write each direction of each TCP connection to a file in this directory.
+    #[arg(long, value_name = "DIR")]
+    pub contents_file: Option<PathBuf>,
     /// Verify checksums.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub checksums: Switch,

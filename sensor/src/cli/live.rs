@@ -16,14 +16,15 @@ use sensor_common::{Counter, FlowKey, FlowState, Policy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::Run;
-use super::sinks::{Outputs, subscriptions};
+use super::sinks::{Outputs, contents_files, subscriptions};
 use super::slow::SlowPath;
 use super::{Failure, status};
-use crate::conn::{Config, Engine, Sink};
+use crate::conn::{Config, Engine, Piece, Sink};
 use crate::datapath::FlowTable;
 use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
 use crate::event::log::LogRow;
-use crate::event::{Event, Subscriptions, Ts, policy_bits};
+use crate::event::{ConnId, Event, Subscriptions, Ts, policy_bits};
+use crate::output::contents::ContentsFiles;
 use crate::output::stats_row::StatsRow;
 
 /// How long a worker sleeps at most: timers are that late with no traffic.
@@ -47,13 +48,23 @@ impl Shared {
     }
 }
 
-impl Sink for Shared {
+/// A worker's outputs: the shared ones, and files of its own for contents.
+struct WorkerSink {
+    shared: Shared,
+    contents: Option<ContentsFiles>,
+}
+
+impl Sink for WorkerSink {
     fn event(&mut self, ts: Ts, ev: &Event<'_>) {
-        self.with(|o| o.event(ts, ev));
+        self.shared.with(|o| o.event(ts, ev));
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.with(|o| o.log(row));
+        self.shared.with(|o| o.log(row));
+    }
+
+    fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
+        self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
     }
 }
 
@@ -102,7 +113,7 @@ struct Worker {
     ring: Ring,
     table: Shifted,
     injector: Injector,
-    engine: Engine<Shared>,
+    engine: Engine<WorkerSink>,
     slow: SlowPath,
     shift: i64,
     stop: Arc<AtomicBool>,
@@ -170,6 +181,8 @@ pub fn run(a: &Run) -> Result<(), Failure> {
         ring_bytes: a.ring_mib << 20,
         skb_mode: a.skb_mode,
     })?;
+    let contents = (0..rings).map(|_| contents_files(&a.common, rings as usize));
+    let contents: Vec<_> = contents.collect::<anyhow::Result<_>>()?;
     let mut outputs = Outputs::open(&a.common, subs, true)?;
     let terminal = std::io::stdout().is_terminal() && !a.quiet;
     outputs.on_conn = (!a.quiet).then_some(if terminal {
@@ -190,7 +203,7 @@ pub fn run(a: &Run) -> Result<(), Failure> {
     raise(&outputs, subs, &Event::BroInit {});
     let stop = Arc::new(AtomicBool::new(false));
     let open: Vec<Arc<AtomicUsize>> = (0..rings).map(|_| Arc::default()).collect();
-    let workers = start(&kernel, &cfg, subs, &outputs, &stop, &open)?;
+    let workers = start(&kernel, &cfg, subs, &outputs, &stop, &open, contents)?;
     eprintln!(
         "sensor: ready, watching {} with {rings} workers",
         a.ifaces.join(", ")
@@ -246,11 +259,16 @@ fn start(
     outputs: &Shared,
     stop: &Arc<AtomicBool>,
     open: &[Arc<AtomicUsize>],
+    contents: Vec<Option<ContentsFiles>>,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
     let shift = xdp::boot_to_epoch();
     let mut workers = Vec::new();
-    for (i, open) in open.iter().enumerate() {
-        let mut engine = Engine::new(cfg.clone(), subs, outputs.clone());
+    for (i, (open, contents)) in open.iter().zip(contents).enumerate() {
+        let sink = WorkerSink {
+            shared: outputs.clone(),
+            contents,
+        };
+        let mut engine = Engine::new(cfg.clone(), subs, sink);
         engine.number_from((i as u64) << 48);
         let worker = Worker {
             ring: kernel.ring(i as u32)?,

@@ -5,7 +5,7 @@ use sensor_common::{Policy, policy};
 
 use super::Failure;
 use super::args::{Datapath, Read, Switch};
-use super::sinks::{Outputs, subscriptions};
+use super::sinks::{Outputs, contents_files, subscriptions};
 use crate::conn::{Engine, EngineSink};
 use crate::datapath::soft::{self, Soft};
 use crate::datapath::xdp;
@@ -31,7 +31,8 @@ pub fn read(a: &Read) -> Result<(), Failure> {
     for f in &a.files {
         captures.push(Capture::open(f)?);
     }
-    let outputs = Outputs::open(&a.common, subs, false)?;
+    let mut outputs = Outputs::open(&a.common, subs, false)?;
+    outputs.contents = contents_files(&a.common, 1)?;
     let mut engine = Engine::new(cfg, subs, outputs);
     engine.raise(0, &Event::BroInit {});
     let checksums = a.common.checksums == Switch::On;

@@ -3,16 +3,22 @@
 use anyhow::Context as _;
 
 use super::args::{Common, LogFormat};
-use crate::conn::{self, Sink};
+use crate::conn::{self, Piece, Sink};
 use crate::event::log::LogRow;
-use crate::event::{Event, EventKind, Handler, Subscriptions, Ts};
+use crate::event::{ConnId, Event, EventKind, Handler, Subscriptions, Ts};
+use crate::output::contents::ContentsFiles;
 use crate::output::log::{Format, LogWriter};
 use crate::output::stream::{EventStream, WhenFull};
+
+/// Most contents files open at a time.
+const MOST_OPEN: usize = 1024;
 
 /// Logs and stream of a run.
 pub struct Outputs {
     pub logs: LogWriter,
     pub stream: Option<EventStream>,
+    /// Each worker has its own.
+    pub contents: Option<ContentsFiles>,
     /// Told of each row of conn.log (the terminal).
     pub on_conn: Option<fn(&dyn LogRow)>,
 }
@@ -40,6 +46,7 @@ impl Outputs {
         Ok(Outputs {
             logs,
             stream,
+            contents: None,
             on_conn: None,
         })
     }
@@ -81,6 +88,28 @@ impl Sink for Outputs {
         }
         self.logs.row(row);
     }
+
+    fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
+        self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
+    }
+}
+
+/// The contents files of one of `workers`, if there are to be any. All together take at most a quarter of the
+/// files that this process may open.
+pub fn contents_files(common: &Common, workers: usize) -> anyhow::Result<Option<ContentsFiles>> {
+    let Some(dir) = &common.contents_file else {
+        return Ok(None);
+    };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the call writes to the structure it is given and nowhere else.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
+    let all = if known { limit.rlim_cur as usize / 4 } else { 256 };
+    let files = ContentsFiles::create(dir, all.min(MOST_OPEN) / workers.max(1));
+    let files = files.with_context(|| format!("cannot write contents files to {}", dir.display()))?;
+    Ok(Some(files))
 }
 
 /// Which events somebody wants.

@@ -81,6 +81,8 @@ pub struct Config {
     pub contents: Contents,
     /// Whether analyzers look into payload.
     pub analyzers: bool,
+    /// Every TCP direction's payload is handed to [`super::Sink::contents`].
+    pub contents_files: bool,
     /// Unique ids derive from it.
     pub seed: u64,
     /// Bytes kept beyond holes, per direction.
@@ -95,6 +97,7 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             contents: Contents::default(),
             analyzers: true,
+            contents_files: false,
             seed: 0,
             reassembly_limit: 1 << 20,
             is_local: Arc::new(|_| false),

@@ -115,7 +115,8 @@ impl<S: Sink> Run<'_, S> {
             return;
         }
         let contents = self.sh.cfg.contents.wants(is_orig, self.conn.resp_port());
-        if contents || self.sh.subs.wants(EventKind::RexmitInconsistency) || self.app_wants(is_orig) {
+        let wanted = contents || self.sh.cfg.contents_files;
+        if wanted || self.sh.subs.wants(EventKind::RexmitInconsistency) || self.app_wants(is_orig) {
             return;
         }
         self.conn.unwanted += 1;
@@ -298,6 +299,7 @@ impl<S: Sink> Run<'_, S> {
             }
         }
         self.app_end();
+        self.end_files();
         let none = FlowState::default();
         let flow = flow.unwrap_or(&none);
         let totals = [self.conn.totals(flow, 0), self.conn.totals(flow, 1)];

@@ -3,10 +3,10 @@
 
 use sensor_common::{FlowState, RecordHeader};
 
-use super::Sink;
 use super::entry::Tcp;
 use super::machine::{Segment, flag_letters, was_shed};
 use super::shared::{Run, raise};
+use super::{Piece, Sink};
 use crate::event::EventKind;
 use crate::tcp::endpoint::{Endpoint, State};
 use crate::tcp::reassembly::Step;
@@ -110,9 +110,13 @@ impl<S: Sink> Run<'_, S> {
                     raise!(self, TcpContents, is_orig: is_orig, seq: seq, contents: bytes);
                 }
                 self.keep(s, seq, bytes);
+                self.record(is_orig, Piece::Data(bytes));
                 self.app_stream(tcp, is_orig, bytes);
             }
-            Step::Unseen { len, .. } => self.app_gap(is_orig, len),
+            Step::Unseen { len, .. } => {
+                self.record(is_orig, Piece::Missing(len));
+                self.app_gap(is_orig, len);
+            }
             Step::Gap { seq, len } => {
                 // Elsewhere numbers may be wrong without anything missing.
                 if is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) {
@@ -122,6 +126,7 @@ impl<S: Sink> Run<'_, S> {
                     self.conn.missed_bytes += len;
                     raise!(self, ContentGap, is_orig: is_orig, seq: seq, length: len);
                 }
+                self.record(is_orig, Piece::Missing(len));
                 self.app_gap(is_orig, len);
             }
         }
@@ -228,6 +233,37 @@ impl<S: Sink> Run<'_, S> {
                 break;
             }
         }
+    }
+
+    /// Adds to a direction's contents file.
+    fn record(&mut self, is_orig: bool, piece: Piece<'_>) {
+        if !self.sh.cfg.contents_files {
+            return;
+        }
+        let id = self.id();
+        if let Some(reason) = self.sh.sink.contents(&id, is_orig, piece) {
+            raise!(self, ContentsFileWriteFailure, is_orig: is_orig, msg: &reason);
+        }
+    }
+
+    /// Ends the contents files, with what still waits for holes.
+    pub fn end_files(&mut self) {
+        if !self.sh.cfg.contents_files {
+            return;
+        }
+        let Some(tcp) = self.conn.tcp.take() else { return };
+        for s in 0..2 {
+            let mut at = tcp.reasm[s].next();
+            for (seq, len, bytes) in tcp.reasm[s].waiting() {
+                if seq > at {
+                    self.record(s == 0, Piece::Missing(seq - at));
+                }
+                self.record(s == 0, bytes.map_or(Piece::Missing(len), Piece::Data));
+                at = seq + len;
+            }
+            self.record(s == 0, Piece::End);
+        }
+        self.conn.tcp = Some(tcp);
     }
 
     /// What was kept for comparison before `seq` is settled.

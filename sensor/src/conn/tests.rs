@@ -8,6 +8,7 @@ use crate::datapath::soft::{self, Soft};
 use crate::event::{Value, policy_bits};
 use crate::packet::{Frame, LinkType};
 
+mod contents;
 mod rexmit;
 
 const SECOND: u64 = 1_000_000_000;
@@ -19,6 +20,10 @@ const ISN: [u32; 2] = [1000, 5000];
 struct Seen {
     events: Vec<serde_json::Value>,
     rows: Vec<(String, Vec<(&'static str, String)>)>,
+    /// Contents files of originator and responder, and whether they ended.
+    files: [(Vec<u8>, bool); 2],
+    /// After so many pieces files cannot be written.
+    files_fail: Option<usize>,
 }
 
 impl Sink for Seen {
@@ -41,6 +46,20 @@ impl Sink for Seen {
             (c.name, text)
         });
         self.rows.push((row.path().to_owned(), named.collect()));
+    }
+
+    fn contents(&mut self, _: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
+        let (bytes, ended) = &mut self.files[!is_orig as usize];
+        assert!(!*ended, "nothing after the end");
+        match piece {
+            Piece::Data(b) => bytes.extend(b),
+            Piece::Missing(n) => bytes.extend(format!("<{n}>").bytes()),
+            Piece::End => *ended = true,
+        }
+        self.files_fail.as_mut().and_then(|left| {
+            *left = left.wrapping_sub(1);
+            (*left == 0).then(|| "no space".to_owned())
+        })
     }
 }
 

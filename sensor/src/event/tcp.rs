@@ -40,7 +40,7 @@ macro_rules! tcp_events {
 
     /// A stream's contents could not be written to its file; said once per direction.
     /// `is_orig`: the originator's file; `msg`: the system's reason.
-    ContentsFileWriteFailure "contents_file_write_failure" tcp not_yet
+    ContentsFileWriteFailure "contents_file_write_failure" tcp raised
         (c "c": connection, is_orig "is_orig": bool, msg "msg": text);
 
     /// Reassembly of a connection's streams starts.

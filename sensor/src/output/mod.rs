@@ -2,8 +2,12 @@
 //!
 //! Knows events and log rows, nothing of how they come about.
 
+pub mod contents;
 pub mod local_nets;
 pub mod log;
 pub mod stats_row;
 pub mod stream;
 mod tsv;
+
+#[cfg(test)]
+mod small_disk;

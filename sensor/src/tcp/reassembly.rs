@@ -114,6 +114,11 @@ impl Reassembler {
         self.top.min(self.next).saturating_sub(self.trim) + self.held_len()
     }
 
+    /// What waits beyond holes, in order: where it begins, its length, and its bytes if they are at hand.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, u64, Option<&[u8]>)> {
+        self.held.iter().map(|(seq, h)| (*seq, h.len, h.bytes.as_deref()))
+    }
+
     /// Where `bytes` at `seq` say something else than what waits beyond a hole: hands out both, a piece
     /// at a time.
     pub fn compare(&self, seq: u64, bytes: &[u8], out: &mut dyn FnMut(&[u8], &[u8])) {

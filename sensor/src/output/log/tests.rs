@@ -1,9 +1,8 @@
 //! Log files written for real, on a disk with space and on full ones.
 
-use std::ffi::CString;
-
 use super::*;
 use crate::event::log::Value;
+use crate::output::small_disk::small_disk;
 
 struct Row(u64);
 
@@ -115,32 +114,6 @@ fn a_device_that_is_full_loses_rows_and_nothing_else() {
     w.flush();
     assert_eq!((w.lost(), w.rows()), (10_000, 10_000));
     assert_eq!(w.close(), 10_000);
-}
-
-/// Mounts a small tmpfs on `dir`, seen by this thread alone; false without the right to.
-fn small_disk(dir: &Path) -> bool {
-    let c = |s: &str| CString::new(s).expect("no NUL");
-    let (tmpfs, root, opts) = (c("tmpfs"), c("/"), c("size=128k"));
-    let at = c(dir.to_str().expect("text"));
-    // SAFETY: plain system calls on strings that outlive them; the new mount namespace is this thread's.
-    unsafe {
-        let private = libc::MS_REC | libc::MS_PRIVATE;
-        libc::unshare(libc::CLONE_NEWNS) == 0
-            && libc::mount(
-                tmpfs.as_ptr(),
-                root.as_ptr(),
-                std::ptr::null(),
-                private,
-                std::ptr::null(),
-            ) == 0
-            && libc::mount(
-                tmpfs.as_ptr(),
-                at.as_ptr(),
-                tmpfs.as_ptr(),
-                0,
-                opts.as_ptr().cast(),
-            ) == 0
-    }
 }
 
 #[test]
