@@ -7,6 +7,7 @@ pub mod cleanup;
 pub mod lab;
 pub mod link;
 pub mod netns;
+pub mod openssl;
 pub mod raw;
 pub mod sensor;
 pub mod traffic;

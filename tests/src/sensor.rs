@@ -87,13 +87,13 @@ impl Drop for TempDir {
 
 /// Lines that a thread collects, and a bell for who waits for one.
 #[derive(Default)]
-struct Lines {
+pub(crate) struct Lines {
     state: Mutex<(Vec<String>, bool)>,
     bell: Condvar,
 }
 
 impl Lines {
-    fn collect(self: &Arc<Self>, from: impl Read + Send + 'static, echo: bool) -> JoinHandle<()> {
+    pub(crate) fn collect(self: &Arc<Self>, from: impl Read + Send + 'static, echo: bool) -> JoinHandle<()> {
         let me = self.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(from).lines().map_while(Result::ok) {
@@ -113,7 +113,7 @@ impl Lines {
     }
 
     /// Waits for a line with `text` in it; false: it ended or took too long.
-    fn wait_for(&self, text: &str, patience: Duration) -> bool {
+    pub(crate) fn wait_for(&self, text: &str, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -132,7 +132,7 @@ impl Lines {
         }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
