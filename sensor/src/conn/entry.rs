@@ -1,5 +1,6 @@
 //! One connection: what the table keeps of it, its history and its final state.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP};
@@ -7,21 +8,23 @@ use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState};
 
 use super::app::App;
+use super::history::History;
+use super::timer::{Kind, Timer};
 use super::weird::Sampler;
 use crate::event::{ConnId, Proto, Ts, Uid};
 use crate::tcp::endpoint::{Endpoint, Scaled, State};
 use crate::tcp::kept::Kept;
 use crate::tcp::reassembly::Reassembler;
 
-/// Letters that are written once per direction; the responder's are 16 bits higher.
+/// Letters that are written once per direction; the responder's are 8 bits higher.
 pub mod letter {
-    pub const SYN: u32 = 1 << 0;
-    pub const FIN: u32 = 1 << 1;
-    pub const RST: u32 = 1 << 2;
-    pub const FIN_RST: u32 = 1 << 3;
-    pub const DATA: u32 = 1 << 4;
-    pub const ACK: u32 = 1 << 5;
-    pub const MULTI: u32 = 1 << 6;
+    pub const SYN: u16 = 1 << 0;
+    pub const FIN: u16 = 1 << 1;
+    pub const RST: u16 = 1 << 2;
+    pub const FIN_RST: u16 = 1 << 3;
+    pub const DATA: u16 = 1 << 4;
+    pub const ACK: u16 = 1 << 5;
+    pub const MULTI: u16 = 1 << 6;
 }
 
 /// A connection in the table. Kept small: there may be a million of them.
@@ -34,8 +37,6 @@ pub struct Conn {
     pub flow_start: Ts,
     /// Number from which the uid is made.
     pub n: u64,
-    /// Slot generation, see [`super::timer::Timer`].
-    pub generation: u32,
     pub inactivity_ms: u32,
     /// The flow direction that is the originator's.
     pub orig_dir: u8,
@@ -48,9 +49,10 @@ pub struct Conn {
     pub shed: u8,
     /// Packets of unwanted payload since nobody wants it.
     pub unwanted: u8,
-    pub hist_seen: u32,
-    pub history: String,
-    pub missed_bytes: u64,
+    /// Letters written, by [`letter`].
+    pub hist_seen: u16,
+    /// Its beginning; the rest is in [`Extra::history`].
+    pub history: History,
     pub tcp: Option<Box<Tcp>>,
     pub app: Option<Box<App>>,
     pub extra: Option<Box<Extra>>,
@@ -68,6 +70,10 @@ pub struct Extra {
     /// inconsistent retransmissions.
     pub kept: Option<Box<[Kept; 2]>>,
     pub tunnel_parents: Vec<Uid>,
+    /// Sequence space that never came and was acknowledged, bytes.
+    pub missed_bytes: u64,
+    /// What the connection's own [`History`] has no room for.
+    pub history: String,
     /// UDP packets with a bad checksum, by side.
     pub bad_checksums: [Scaled; 2],
 }
@@ -156,8 +162,8 @@ impl Conn {
     }
 
     /// Writes a letter unless it was written before; whether it was.
-    pub fn check_history(&mut self, side: usize, bit: u32, code: char) -> bool {
-        let bit = bit << (16 * side);
+    pub fn check_history(&mut self, side: usize, bit: u16, code: char) -> bool {
+        let bit = bit << (8 * side);
         if self.hist_seen & bit == 0 {
             self.hist_seen |= bit;
             self.add_history(side, code);
@@ -167,11 +173,33 @@ impl Conn {
     }
 
     pub fn add_history(&mut self, side: usize, code: char) {
-        self.history.push(if side == 0 {
+        let code = if side == 0 {
             code
         } else {
             code.to_ascii_lowercase()
-        });
+        };
+        if !self.history.push(code) {
+            self.extra().history.push(code);
+        }
+    }
+
+    /// All letters so far.
+    pub fn history(&self) -> Cow<'_, str> {
+        let head = self.history.as_str();
+        match &self.extra {
+            Some(e) if !e.history.is_empty() => Cow::Owned([head, &e.history].concat()),
+            _ => Cow::Borrowed(head),
+        }
+    }
+
+    /// A timer of this connection, as long as it is not cancelled.
+    pub fn timer(&self, slot: u32, kind: Kind, at: Ts) -> Timer {
+        let epoch = if kind == Kind::Inactivity {
+            self.inactivity_epoch
+        } else {
+            self.analyzer_epoch
+        };
+        Timer::new(at, slot, self.n, kind, epoch)
     }
 
     pub fn extra(&mut self) -> &mut Extra {
@@ -245,8 +273,8 @@ impl Conn {
 
     /// A SYN and later a RST by the originator, which sent nothing else in between.
     fn was_syn_then_rst(&self) -> bool {
-        let h = self.history.strip_prefix('^').unwrap_or(&self.history);
-        let Some(rest) = h.strip_prefix('S') else {
+        let h = self.history();
+        let Some(rest) = h.strip_prefix('^').unwrap_or(&h).strip_prefix('S') else {
             return false;
         };
         rest.find('R')

@@ -10,7 +10,7 @@ use super::ports::{likely_tcp, likely_udp};
 use super::row::ConnRow;
 use super::shared::{Run, raise};
 use super::timer::Kind;
-use super::{Endpoint, PktHdr, Proto, Sink, proto};
+use super::{PktHdr, Proto, Sink, proto};
 use crate::datapath::FlowTable;
 use crate::event::{EndpointStats, Event, EventKind};
 use crate::tcp::endpoint::State;
@@ -72,7 +72,7 @@ impl<S: Sink> Run<'_, S> {
             e.bad_checksums.swap(0, 1);
         }
         self.app_flip();
-        self.conn.history.push('^');
+        self.conn.add_history(0, '^');
     }
 
     /// A packet of the connection.
@@ -174,7 +174,11 @@ impl<S: Sink> Run<'_, S> {
     pub fn bad_checksum(&mut self, p: &Packet, weird: &str) {
         let s = self.conn.dir(p.dir as usize);
         let mark = match weird {
-            "bad_TCP_checksum" => self.conn.tcp.as_mut().and_then(|t| t.ep[s].bad_checksums.count()),
+            "bad_TCP_checksum" => self
+                .conn
+                .tcp
+                .as_mut()
+                .and_then(|t| t.ep[s].rare().bad_checksums.count()),
             "bad_UDP_checksum" => self.conn.extra().bad_checksums[s].count(),
             _ => None,
         };
@@ -322,15 +326,15 @@ impl<S: Sink> Run<'_, S> {
             .unwrap_or_default();
         let rexmit = (d.rexmit_pkts - base.rexmit_pkts.min(d.rexmit_pkts)) as u64;
         let data = d.data_pkts - base.data_pkts.min(d.data_pkts);
-        let ep: Option<&Endpoint> = self.conn.tcp.as_ref().map(|t| &t.ep[s]);
-        let out_of_order = ep.map_or(0, |e| e.out_of_order as u64);
+        let rare = self.conn.tcp.as_ref().and_then(|t| t.ep[s].rare.as_ref());
+        let out_of_order = rare.map_or(0, |r| r.out_of_order as u64);
         EndpointStats {
             num_pkts: totals[s].pkts,
             num_rxmit: rexmit,
             num_rxmit_bytes: d.rexmit_bytes - base.rexmit_bytes.min(d.rexmit_bytes),
             num_in_order: data.saturating_sub(rexmit + out_of_order),
             num_oo: out_of_order,
-            num_repl: ep.map_or(0, |e| e.replicas as u64),
+            num_repl: rare.map_or(0, |r| r.replicas as u64),
             endian_type: 0,
         }
     }
@@ -353,8 +357,8 @@ impl<S: Sink> Run<'_, S> {
             conn_state: conn.conn_state([totals[0].pkts > 0, totals[1].pkts > 0]),
             local_orig: (self.sh.cfg.is_local)(id.orig_h),
             local_resp: (self.sh.cfg.is_local)(id.resp_h),
-            missed_bytes: conn.missed_bytes,
-            history: &conn.history,
+            missed_bytes: conn.extra.as_ref().map_or(0, |e| e.missed_bytes),
+            history: &conn.history(),
             orig_pkts: totals[0].pkts,
             orig_ip_bytes: totals[0].bytes,
             resp_pkts: totals[1].pkts,

@@ -9,6 +9,7 @@ use sensor_common::packet::tcp_flags as tf;
 
 use super::Sink;
 use super::entry::{Tcp, letter};
+use super::history::History;
 use super::numbers::note_replica;
 use super::shared::{Run, raise};
 use super::syn::parse_options;
@@ -97,22 +98,28 @@ impl<S: Sink> Run<'_, S> {
             self.syn(tcp, s, is_orig, seg);
         }
         if seg.has(tf::FIN) {
-            tcp.ep[s].fin_cnt += 1;
-            if tcp.ep[s].fin_cnt >= STORM && self.ts < tcp.ep[s].last_time + SECOND {
+            let ep = tcp.ep[s].rare();
+            ep.fin_seq = rel_seq.wrapping_add(space as u64);
+            ep.fin_cnt = ep.fin_cnt.saturating_add(1);
+            if ep.fin_cnt >= STORM && self.ts < ep.last_time + SECOND {
                 self.weird("FIN_storm", "");
             }
-            tcp.ep[s].fin_seq = rel_seq.wrapping_add(space as u64);
         }
         if seg.has(tf::RST) {
-            tcp.ep[s].rst_cnt += 1;
-            if tcp.ep[s].rst_cnt >= STORM && self.ts < tcp.ep[s].last_time + SECOND {
+            let ep = tcp.ep[s].rare();
+            ep.rst_cnt = ep.rst_cnt.saturating_add(1);
+            if ep.rst_cnt >= STORM && self.ts < ep.last_time + SECOND {
                 self.weird("RST_storm", "");
             }
         }
         let rel_ack = self.acknowledge(tcp, s, is_orig, seg);
-        note_replica(&mut tcp.ep[s], seg);
+        if self.sh.subs.wants(EventKind::ConnStats) {
+            note_replica(tcp.ep[s].rare(), seg);
+        }
         let delta = self.update_last_seq(tcp, s, seg, end, rel_seq);
-        tcp.ep[s].last_time = self.ts;
+        if let Some(r) = &mut tcp.ep[s].rare {
+            r.last_time = self.ts;
+        }
         let close = self.advance_state(tcp, s, is_orig, seg, delta);
         // `advance_state` may flip, too.
         if (self.conn.orig_dir != orig_dir) != (s != !is_orig as usize) {
@@ -164,12 +171,14 @@ impl<S: Sink> Run<'_, S> {
                     _ => (letter::RST, 'R', rel_seq),
                 };
                 let ep = &mut tcp.ep[s];
-                let last = match control {
-                    tf::SYN => &mut ep.hist_syn,
-                    tf::FIN => &mut ep.hist_fin,
-                    _ => &mut ep.hist_rst,
-                };
-                let moved = std::mem::replace(last, rel) != rel;
+                let moved = ep.moved(
+                    |r| match control {
+                        tf::SYN => &mut r.hist_syn,
+                        tf::FIN => &mut r.hist_fin,
+                        _ => &mut r.hist_rst,
+                    },
+                    rel,
+                );
                 if self.conn.check_history(s, bit, code) && moved {
                     self.conn.add_history(s, code);
                 }
@@ -188,11 +197,11 @@ impl<S: Sink> Run<'_, S> {
 
     /// A pure ACK or payload. If all that was seen before is a SYN-ACK, its sender is the responder
     /// after all: scans elicit a RST and no more.
-    fn productive(&mut self, tcp: &mut Tcp, s: usize, bit: u32, code: char) {
+    fn productive(&mut self, tcp: &mut Tcp, s: usize, bit: u16, code: char) {
         let mut s = s;
-        if self.conn.history == "H" {
+        if self.conn.history.as_str() == "H" {
             self.flip(tcp);
-            self.conn.history = "^h".into();
+            self.conn.history = History::from("^h");
             tcp.first_packet_seen |= 1;
             s ^= 1;
         }

@@ -5,6 +5,7 @@ mod app;
 mod config;
 mod entry;
 mod feed;
+mod history;
 mod life;
 mod machine;
 mod numbers;
@@ -28,13 +29,13 @@ pub use config::{Config, Contents, Timeouts};
 use entry::Conn;
 pub use entry::{addr, proto};
 pub use feed::EngineSink;
+use history::History;
 use shared::{Run, Shared};
 use timer::{Kind, Wheel};
 
 use crate::datapath::FlowTable;
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, EventKind, PktHdr, Proto, Subscriptions, Ts};
-use crate::tcp::endpoint::Endpoint;
 
 /// Where events and log rows go.
 pub trait Sink {
@@ -69,8 +70,6 @@ pub struct Engine<S> {
     hasher: FixedState,
     /// Connections made, for uids.
     made: u64,
-    /// Generation of the next connection.
-    generation: u32,
 }
 
 impl<S: Sink> Engine<S> {
@@ -89,7 +88,6 @@ impl<S: Sink> Engine<S> {
             free: Vec::new(),
             table: HashTable::new(),
             made: 0,
-            generation: 0,
         }
     }
 
@@ -227,7 +225,7 @@ impl<S: Sink> Engine<S> {
         self.sh.terminating = true;
         // Timers that want to know of the end (Zeek: do_expire).
         for t in self.sh.wheel.drain() {
-            if matches!(t.kind, Kind::Attempt | Kind::Reset | Kind::Session) {
+            if matches!(t.kind(), Kind::Attempt | Kind::Reset | Kind::Session) {
                 self.timer(t, now, flows);
             }
         }
@@ -261,8 +259,7 @@ impl<S: Sink> Engine<S> {
     fn create(&mut self, hash: u64, p: &Packet, flow_start: Ts) -> u32 {
         let n = self.made;
         self.made += 1;
-        self.generation = self.generation.wrapping_add(1);
-        let conn = Conn::new(p, n, self.generation, flow_start);
+        let conn = Conn::new(p, n, flow_start);
         let i = match self.free.pop() {
             Some(i) => {
                 self.slots[i as usize] = Some(conn);
@@ -320,16 +317,12 @@ impl<S: Sink> Engine<S> {
         let Some(Some(conn)) = self.slots.get_mut(t.slot as usize) else {
             return;
         };
-        let epoch = if t.kind == Kind::Inactivity {
-            conn.inactivity_epoch
-        } else {
-            conn.analyzer_epoch
-        };
-        if conn.generation != t.generation || epoch != t.epoch {
+        if conn.timer(t.slot, t.kind(), t.at) != t {
+            // Of a connection that was here before, or cancelled.
             return;
         }
         let mut run = Run::new(now, t.slot, conn, &mut self.sh);
-        run.on_timer(t.kind, flows);
+        run.on_timer(t.kind(), flows);
         if run.remove {
             self.end(t.slot, now, flows);
         }
@@ -356,14 +349,13 @@ fn before(rec: &RecordHeader, now: Option<FlowState>) -> FlowState {
 }
 
 impl Conn {
-    fn new(p: &Packet, n: u64, generation: u32, flow_start: Ts) -> Conn {
+    fn new(p: &Packet, n: u64, flow_start: Ts) -> Conn {
         Conn {
             key: p.key,
             start: p.ts,
             last: p.ts,
             flow_start,
             n,
-            generation,
             inactivity_ms: 0,
             orig_dir: p.dir,
             frozen: false,
@@ -373,8 +365,7 @@ impl Conn {
             shed: 0,
             unwanted: 0,
             hist_seen: 0,
-            history: String::new(),
-            missed_bytes: 0,
+            history: History::default(),
             tcp: (proto(p.key.proto) == Proto::Tcp).then(Default::default),
             app: None,
             extra: None,

@@ -6,7 +6,7 @@ use super::Sink;
 use super::entry::Tcp;
 use super::machine::Segment;
 use super::shared::{Run, raise};
-use crate::tcp::endpoint::{Endpoint, State, seq_delta};
+use crate::tcp::endpoint::{Rare, State, seq_delta};
 
 /// Jumps beyond this are not believed of a SYN or RST (Zeek: TOO_LARGE_SEQ_DELTA).
 const TOO_LARGE_SEQ_DELTA: i32 = 1_048_576;
@@ -48,7 +48,7 @@ impl<S: Sink> Run<'_, S> {
             && !seg.has(tf::RST)
             && !peer_closed
             && ep.state != State::Reset
-            && let Some(n) = ep.zero_windows.count()
+            && let Some(n) = ep.rare().zero_windows.count()
         {
             self.conn.add_history(s, 'W');
             if n > 1 {
@@ -139,7 +139,7 @@ impl<S: Sink> Run<'_, S> {
             ep.update_last_seq(end);
         } else if seg.len > 0 {
             let flight = ep.sent().saturating_sub(ep.acked());
-            let mark = ep.rexmits.count();
+            let mark = ep.rare().rexmits.count();
             if let Some(n) = mark {
                 self.conn.add_history(s, 'T');
                 if n > 1 {
@@ -154,7 +154,7 @@ impl<S: Sink> Run<'_, S> {
 }
 
 /// Counts a packet that was captured twice: IPv4 tells by its id.
-pub(super) fn note_replica(ep: &mut Endpoint, seg: &Segment<'_>) {
+pub(super) fn note_replica(ep: &mut Rare, seg: &Segment<'_>) {
     let ip = seg.frame.get(seg.rec.pkt.l3 as usize..).unwrap_or_default();
     let Some([v, _, _, _, hi, lo]) = ip.first_chunk::<6>() else {
         return;

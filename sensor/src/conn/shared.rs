@@ -3,7 +3,7 @@
 use sensor_common::FlowState;
 
 use super::row::WeirdRow;
-use super::timer::{Kind, Timer, Wheel};
+use super::timer::{Kind, Wheel};
 use super::{Config, Conn, Sink};
 use crate::analyzer::x509::SharedCerts;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
@@ -46,18 +46,7 @@ impl<S: Sink> Shared<S> {
     }
 
     pub fn arm(&mut self, conn: &Conn, slot: u32, kind: Kind, at: Ts) {
-        let epoch = if kind == Kind::Inactivity {
-            conn.inactivity_epoch
-        } else {
-            conn.analyzer_epoch
-        };
-        self.wheel.arm(Timer {
-            at,
-            slot,
-            generation: conn.generation,
-            kind,
-            epoch,
-        });
+        self.wheel.arm(conn.timer(slot, kind, at));
     }
 }
 
@@ -120,8 +109,12 @@ impl<'e, S: Sink> Run<'e, S> {
         if ms == self.conn.inactivity_ms {
             return;
         }
+        let old = std::mem::replace(&mut self.conn.inactivity_ms, ms);
+        if ms > old && old != 0 {
+            // The timer that is pending comes too early, finds that out and goes on.
+            return;
+        }
         self.conn.inactivity_epoch = self.conn.inactivity_epoch.wrapping_add(1);
-        self.conn.inactivity_ms = ms;
         if ms != 0 {
             self.arm(Kind::Inactivity, self.conn.last + timeout_ns);
         }

@@ -120,10 +120,10 @@ impl<S: Sink> Run<'_, S> {
             Step::Gap { seq, len } => {
                 // Elsewhere numbers may be wrong without anything missing.
                 if is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) {
-                    if tcp.ep[s].gaps.count().is_some() {
+                    if tcp.ep[s].rare().gaps.count().is_some() {
                         self.conn.add_history(s, 'G');
                     }
-                    self.conn.missed_bytes += len;
+                    self.conn.extra().missed_bytes += len;
                     raise!(self, ContentGap, is_orig: is_orig, seq: seq, length: len);
                 }
                 self.record(is_orig, Piece::Missing(len));
@@ -155,8 +155,9 @@ impl<S: Sink> Run<'_, S> {
             bytes = bytes.and_then(|b| b.get(cut as usize..));
             (seq, len) = (acked, len - cut);
         }
-        if seq > tcp.reasm[s].next() || tcp.reasm[s].memory() > 0 {
-            tcp.ep[s].out_of_order += 1;
+        let in_order = seq <= tcp.reasm[s].next() && tcp.reasm[s].memory() == 0;
+        if !in_order && self.sh.subs.wants(EventKind::ConnStats) {
+            tcp.ep[s].rare().out_of_order += 1;
         }
         if let Some(bytes) = bytes {
             self.compare(tcp, s, seq, bytes, seg.flags);
@@ -188,7 +189,7 @@ impl<S: Sink> Run<'_, S> {
         };
         let seq = seq + settled;
         // A side that alone was heard so far may be sending keep-alives, whose byte means nothing.
-        let heard = tcp.ep[s ^ 1].last_time != 0;
+        let heard = tcp.first_packet_seen & 1 << (s ^ 1) != 0;
         let kept = self.conn.extra().kept.take();
         let mut buf = [0u8; 8];
         // Zeek leaves out E and C here.
@@ -277,10 +278,9 @@ impl<S: Sink> Run<'_, S> {
     /// Side `s`'s bytes before `seq` (relative) were acknowledged.
     pub fn ack_received(&mut self, tcp: &mut Tcp, s: usize, seq: u64) {
         let ep = &tcp.ep[s];
-        let seq = if ep.fin_cnt > 0 && seq >= ep.fin_seq {
-            ep.fin_seq.wrapping_sub(1)
-        } else {
-            seq
+        let seq = match &ep.rare {
+            Some(r) if r.fin_cnt > 0 && seq >= r.fin_seq => r.fin_seq.wrapping_sub(1),
+            _ => seq,
         };
         if seq <= tcp.reasm[s].trim() {
             return;
@@ -311,7 +311,7 @@ impl<S: Sink> Run<'_, S> {
 
     pub fn check_eof(&mut self, tcp: &mut Tcp, s: usize) {
         let ep = &tcp.ep[s];
-        let over = ep.fin_cnt > 0 || matches!(ep.state, State::Closed | State::Reset);
+        let over = ep.fins() > 0 || matches!(ep.state, State::Closed | State::Reset);
         if tcp.reasm[s].eof || !over || self.data_pending(tcp, s) {
             return;
         }

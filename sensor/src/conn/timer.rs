@@ -7,7 +7,7 @@ use std::collections::BinaryHeap;
 use crate::event::Ts;
 
 /// What a timer is for; the delays are in [`super::Timeouts`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
     /// Looks whether a TCP connection is over that did not say so (Zeek: ExpireTimer).
@@ -24,16 +24,42 @@ pub enum Kind {
     Status,
 }
 
-/// A deadline of one connection.
+/// All kinds, in the order of their numbers.
+const KINDS: [Kind; 8] = [
+    Kind::Expire,
+    Kind::Attempt,
+    Kind::Inactivity,
+    Kind::PartialClose,
+    Kind::Reset,
+    Kind::Delete,
+    Kind::Session,
+    Kind::Status,
+];
+
+/// A deadline of one connection. There are a few for every open connection, so it is kept small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
     pub at: Ts,
     pub slot: u32,
-    /// The slot's generation: a timer of a connection that is gone is void.
-    pub generation: u32,
-    pub kind: Kind,
-    /// The connection's epoch for timers of this kind: cancelling increments it.
-    pub epoch: u8,
+    /// From the lowest bit: epoch (8), kind (3), generation (21).
+    tag: u32,
+}
+
+impl Timer {
+    /// `generation` tells a connection from one that was in the slot before, by its lower 21 bits: a timer
+    /// of a connection that is gone is void. `epoch` is the connection's for timers of this kind:
+    /// cancelling increments it.
+    pub fn new(at: Ts, slot: u32, generation: u64, kind: Kind, epoch: u8) -> Timer {
+        Timer {
+            at,
+            slot,
+            tag: (generation as u32) << 11 | (kind as u32) << 8 | epoch as u32,
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        KINDS[(self.tag >> 8) as usize % KINDS.len()]
+    }
 }
 
 /// A tick is 2^23 ns (8.4 ms); the first level spans 2.1 s, each further one 256 times as much.
@@ -179,13 +205,23 @@ mod tests {
     use proptest::prelude::*;
 
     fn timer(at: Ts, slot: u32) -> Timer {
-        Timer {
-            at,
-            slot,
-            generation: 0,
-            kind: Kind::Expire,
-            epoch: 0,
+        Timer::new(at, slot, 0, Kind::Expire, 0)
+    }
+
+    #[test]
+    fn a_timer_keeps_what_it_is_for() {
+        for (n, kind) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, n);
+            assert_eq!(Timer::new(7, 3, u64::MAX, kind, 255).kind(), kind);
         }
+        assert_ne!(
+            Timer::new(7, 3, 1, Kind::Delete, 0),
+            Timer::new(7, 3, 2, Kind::Delete, 0)
+        );
+        assert_ne!(
+            Timer::new(7, 3, 1, Kind::Delete, 0),
+            Timer::new(7, 3, 1, Kind::Delete, 1)
+        );
     }
 
     proptest! {

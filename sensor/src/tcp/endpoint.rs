@@ -37,10 +37,18 @@ pub struct Endpoint {
     pub window: u32,
     pub window_ack_seq: u32,
     pub window_seq: u32,
+    /// Apart, because most open connections have none of it.
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What a side needs once it closes, once something goes wrong, or for conn_stats.
+#[derive(Clone, Debug, Default)]
+pub struct Rare {
     /// Relative number one past the FIN.
     pub fin_seq: u64,
     pub fin_cnt: u32,
     pub rst_cnt: u32,
+    /// Relative numbers of the last SYN, FIN and RST that history has seen.
     pub hist_syn: u64,
     pub hist_fin: u64,
     pub hist_rst: u64,
@@ -48,11 +56,11 @@ pub struct Endpoint {
     pub bad_checksums: Scaled,
     pub rexmits: Scaled,
     pub zero_windows: Scaled,
-    /// Its last packet, ns; 0 = none.
+    /// The side's last packet since this is here, ns; 0 = none.
     pub last_time: Ts,
-    /// Payload packets beyond a hole or filling one.
+    /// For conn_stats: payload packets beyond a hole or filling one.
     pub out_of_order: u32,
-    /// Packets seen twice: same IP id, sequence number and length.
+    /// For conn_stats: packets seen twice, with the same IP id, sequence number and length.
     pub replicas: u32,
     /// (IP id, sequence number, payload length) of the last packet seen.
     pub last_packet: (u16, u32, u32),
@@ -77,6 +85,22 @@ pub fn seq_delta(a: u32, b: u32) -> i32 {
 }
 
 impl Endpoint {
+    /// What is rarely needed, made if it is not there.
+    pub fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// FINs seen.
+    pub fn fins(&self) -> u32 {
+        self.rare.as_ref().map_or(0, |r| r.fin_cnt)
+    }
+
+    /// Remembers where a SYN, FIN or RST was, relative; whether that is elsewhere than the last time.
+    pub fn moved(&mut self, last: impl FnOnce(&mut Rare) -> &mut u64, rel: u64) -> bool {
+        // A connection's first SYN is at 0, where all begin.
+        (rel != 0 || self.rare.is_some()) && std::mem::replace(last(self.rare()), rel) != rel
+    }
+
     fn full(seq: u32, wraps: u32) -> u64 {
         ((wraps as u64) << 32) + seq as u64
     }
@@ -178,7 +202,7 @@ impl Endpoint {
         let ack = Self::full(self.ack_seq, self.ack_wraps);
         let mut size = last.max(ack).wrapping_sub(self.start_seq as u64);
         size = size.saturating_sub(1);
-        if self.fin_cnt > 0 && size != 0 {
+        if self.fins() > 0 && size != 0 {
             size -= 1;
         }
         size

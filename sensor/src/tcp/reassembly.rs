@@ -59,14 +59,23 @@ pub struct Reassembler {
     next: u64,
     /// All before this has been acknowledged (Zeek: trim_seq).
     trim: u64,
-    /// End of the highest segment.
-    top: u64,
-    held: BTreeMap<u64, Held>,
-    held_bytes: u64,
+    /// There while segments beyond `next` are known; most directions never have any.
+    beyond: Option<Box<Beyond>>,
     /// Deliveries are over (Zeek: skip_deliveries).
     pub skip: bool,
     pub eof: bool,
-    pub had_gap: bool,
+}
+
+/// What came beyond a hole.
+#[derive(Debug, Default)]
+struct Beyond {
+    held: BTreeMap<u64, Held>,
+    /// Sequence space that is held, with bytes or without.
+    len: u64,
+    /// Bytes kept in memory.
+    bytes: u64,
+    /// End of the highest segment, also of one that was not kept.
+    top: u64,
 }
 
 impl Default for Reassembler {
@@ -74,12 +83,9 @@ impl Default for Reassembler {
         Reassembler {
             next: 1,
             trim: 1,
-            top: 0,
-            held: BTreeMap::new(),
-            held_bytes: 0,
+            beyond: None,
             skip: false,
             eof: false,
-            had_gap: false,
         }
     }
 }
@@ -97,33 +103,42 @@ impl Reassembler {
 
     /// Whether segments are waiting for an acknowledgement (Zeek: HasUndeliveredData).
     pub fn has_blocks(&self) -> bool {
-        self.top > self.trim
+        match &self.beyond {
+            Some(b) => b.top > self.trim,
+            None => !self.skip && self.next > self.trim,
+        }
     }
 
     /// Bytes from the first undelivered to the highest seen.
     pub fn undelivered(&self) -> u64 {
-        if self.has_blocks() {
-            self.top.wrapping_sub(self.next)
-        } else {
-            0
+        match &self.beyond {
+            Some(b) if b.top > self.trim => b.top.wrapping_sub(self.next),
+            _ => 0,
         }
     }
 
     /// Bytes seen and not acknowledged.
     pub fn unacked(&self) -> u64 {
-        self.top.min(self.next).saturating_sub(self.trim) + self.held_len()
+        let (top, held) = match &self.beyond {
+            Some(b) => (b.top, b.len),
+            None if self.skip => return 0,
+            None => (self.next, 0),
+        };
+        top.min(self.next).saturating_sub(self.trim) + held
     }
 
     /// What waits beyond holes, in order: where it begins, its length, and its bytes if they are at hand.
     pub fn waiting(&self) -> impl Iterator<Item = (u64, u64, Option<&[u8]>)> {
-        self.held.iter().map(|(seq, h)| (*seq, h.len, h.bytes.as_deref()))
+        let held = self.beyond.iter().flat_map(|b| &b.held);
+        held.map(|(seq, h)| (*seq, h.len, h.bytes.as_deref()))
     }
 
     /// Where `bytes` at `seq` say something else than what waits beyond a hole: hands out both, a piece
     /// at a time.
     pub fn compare(&self, seq: u64, bytes: &[u8], out: &mut dyn FnMut(&[u8], &[u8])) {
-        let first = self.held.range(..=seq).next_back().map_or(seq, |h| *h.0);
-        for (start, held) in self.held.range(first..) {
+        let Some(b) = &self.beyond else { return };
+        let first = b.held.range(..=seq).next_back().map_or(seq, |h| *h.0);
+        for (start, held) in b.held.range(first..) {
             if *start >= seq.saturating_add(bytes.len() as u64) {
                 break;
             }
@@ -133,20 +148,14 @@ impl Reassembler {
         }
     }
 
-    fn held_len(&self) -> u64 {
-        self.held.values().map(|h| h.len).sum()
-    }
-
     /// Bytes kept in memory.
     pub fn memory(&self) -> u64 {
-        self.held_bytes
+        self.beyond.as_ref().map_or(0, |b| b.bytes)
     }
 
     /// Drops what is kept and ends deliveries.
     pub fn stop(&mut self) {
-        self.held.clear();
-        self.held_bytes = 0;
-        self.top = 0;
+        self.beyond = None;
         self.skip = true;
     }
 
@@ -158,16 +167,18 @@ impl Reassembler {
     /// A segment of `len` bytes at `seq`; `bytes` if they are at hand (then `bytes.len() == len`).
     pub fn segment(&mut self, seq: u64, len: u64, bytes: Option<&[u8]>, out: &mut dyn FnMut(Step<'_>)) {
         let Some(end) = seq.checked_add(len) else { return };
-        if end <= self.trim || len == 0 {
+        if end <= self.trim || len == 0 || self.skip {
             return;
         }
-        self.top = self.top.max(end);
         let mut at = seq.max(self.next);
         let part = |from: u64, to: u64| bytes.map(|b| &b[(from - seq) as usize..(to - seq) as usize]);
         if at == self.next {
             // Continues the stream. What is held was seen first and wins where both have bytes.
+            if let Some(b) = &mut self.beyond {
+                b.top = b.top.max(end);
+            }
             while at < end {
-                let to = self.held.keys().next().map_or(end, |h| end.min(*h));
+                let to = self.first_held().map_or(end, |h| end.min(h));
                 if to > at {
                     self.next = to;
                     match part(at, to) {
@@ -184,39 +195,54 @@ impl Reassembler {
             self.deliver_held(out);
             return;
         }
-        if self.held.len() >= MAX_HELD {
+        // Beyond a hole: keep what is not held yet.
+        let b = self.beyond.get_or_insert_default();
+        b.top = b.top.max(end);
+        if b.held.len() >= MAX_HELD {
             return;
         }
-        // Beyond a hole: keep what is not held yet.
-        if let Some((s, h)) = self.held.range(..=at).next_back() {
+        if let Some((s, h)) = b.held.range(..=at).next_back() {
             at = at.max(s + h.len);
         }
         while at < end {
-            let following = self.held.range(at..).next().map(|(s, h)| (*s, s + h.len));
+            let following = b.held.range(at..).next().map(|(s, h)| (*s, s + h.len));
             let to = following.map_or(end, |(s, _)| s.min(end));
             if to > at {
                 let bytes: Option<Box<[u8]>> = part(at, to).map(Into::into);
-                self.held_bytes += bytes.as_ref().map_or(0, |b| b.len() as u64);
-                self.held.insert(at, Held { len: to - at, bytes });
+                b.bytes += bytes.as_ref().map_or(0, |b| b.len() as u64);
+                b.len += to - at;
+                b.held.insert(at, Held { len: to - at, bytes });
             }
             at = following.map_or(end, |(_, e)| e.max(to));
         }
     }
 
+    /// Where the first held segment begins.
+    fn first_held(&self) -> Option<u64> {
+        let (seq, _) = self.beyond.as_ref()?.held.first_key_value()?;
+        Some(*seq)
+    }
+
+    /// Hands out what is held and continues the stream.
     fn deliver_held(&mut self, out: &mut dyn FnMut(Step<'_>)) {
-        while let Some(first) = self.held.first_entry() {
+        let Some(b) = &mut self.beyond else { return };
+        while let Some(first) = b.held.first_entry() {
             let seq = *first.key();
             if seq > self.next {
                 break;
             }
             let h = first.remove();
-            self.held_bytes -= h.bytes.as_ref().map_or(0, |b| b.len() as u64);
+            b.bytes -= h.bytes.as_ref().map_or(0, |b| b.len() as u64);
+            b.len -= h.len;
             let end = seq + h.len;
             if end > self.next {
                 let from = self.next;
                 self.next = end;
                 out(h.step(seq, from));
             }
+        }
+        if b.held.is_empty() && b.top <= self.next {
+            self.beyond = None;
         }
     }
 
@@ -236,10 +262,7 @@ impl Reassembler {
     /// Gives up on what is missing before `to`.
     pub fn give_up(&mut self, to: u64, out: &mut dyn FnMut(Step<'_>)) {
         if !self.skip {
-            while let Some((&seq, _)) = self.held.first_key_value() {
-                if seq >= to {
-                    break;
-                }
+            while let Some(seq) = self.first_held().filter(|seq| *seq < to) {
                 self.gap(seq, out);
                 self.deliver_held(out);
             }
@@ -250,7 +273,7 @@ impl Reassembler {
 
     /// Up to the first held segment: what is missing before it is given up.
     pub fn give_up_first(&mut self, out: &mut dyn FnMut(Step<'_>)) -> bool {
-        let Some((&seq, _)) = self.held.first_key_value() else {
+        let Some(seq) = self.first_held() else {
             return false;
         };
         self.give_up(seq, out);
@@ -262,7 +285,6 @@ impl Reassembler {
         if to > self.next {
             let (seq, len) = (self.next, to - self.next);
             self.next = to;
-            self.had_gap = true;
             out(Step::Gap { seq, len });
         }
     }
