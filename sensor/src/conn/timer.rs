@@ -78,6 +78,8 @@ pub struct Wheel {
     due: BinaryHeap<Reverse<Timer>>,
     /// Beyond the last level.
     far: Vec<Timer>,
+    /// The earliest of `far`; asked for with every packet, so it is kept.
+    far_first: Ts,
     len: usize,
 }
 
@@ -89,6 +91,7 @@ impl Default for Wheel {
             used: [[0; SLOTS / 64]; LEVELS],
             due: BinaryHeap::new(),
             far: Vec::new(),
+            far_first: Ts::MAX,
             len: 0,
         }
     }
@@ -121,6 +124,7 @@ impl Wheel {
                 return;
             }
         }
+        self.far_first = self.far_first.min(t.at);
         self.far.push(t);
     }
 
@@ -155,6 +159,7 @@ impl Wheel {
                 self.used[level][slot / 64] &= !(1 << (slot % 64));
                 std::mem::take(&mut self.levels[level][slot])
             } else {
+                self.far_first = Ts::MAX;
                 std::mem::take(&mut self.far)
             };
             for t in moved {
@@ -168,6 +173,7 @@ impl Wheel {
         let mut all: Vec<Timer> = self.due.drain().map(|Reverse(t)| t).collect();
         all.extend(self.levels.iter_mut().flatten().flat_map(|s| s.drain(..)));
         all.append(&mut self.far);
+        self.far_first = Ts::MAX;
         self.used = Default::default();
         self.len = 0;
         all.sort_unstable();
@@ -184,8 +190,7 @@ impl Wheel {
                 return Some((level, base + ((slot as u64) << shift)));
             }
         }
-        let first = self.far.iter().map(|t| t.at).min()?;
-        Some((LEVELS, first >> TICK_SHIFT))
+        (!self.far.is_empty()).then_some((LEVELS, self.far_first >> TICK_SHIFT))
     }
 
     fn next_used(&self, level: usize, from: usize) -> Option<usize> {
@@ -254,5 +259,24 @@ mod tests {
             let rest: Vec<Ts> = wheel.drain().iter().map(|t| t.at).collect();
             prop_assert_eq!(rest, model);
         }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_last_level_is_not_lost() {
+        let mut wheel = Wheel::default();
+        // All levels end here.
+        let end = 1u64 << (TICK_SHIFT + 8 * LEVELS as u32);
+        wheel.arm(timer(end - 1_000_000_000, 0));
+        for n in 1..4 {
+            wheel.arm(timer(end + n * 1_000_000_000, n as u32));
+        }
+        assert_eq!(wheel.pop(end - 1).map(|t| t.slot), Some(0));
+        assert!(wheel.pop(end - 1).is_none() && wheel.next() <= end + 1_000_000_000);
+        assert!(wheel.next() > end - 1_000_000_000);
+        let slots: Vec<u32> = std::iter::from_fn(|| wheel.pop(Ts::MAX))
+            .map(|t| t.slot)
+            .collect();
+        assert_eq!(slots, [1, 2, 3]);
+        assert_eq!(wheel.next(), Ts::MAX);
     }
 }
