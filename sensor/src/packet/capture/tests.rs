@@ -262,6 +262,16 @@ fn pcapng_other_packets() {
 }
 
 #[test]
+fn times_leave_room_for_deadlines() {
+    let mut b = LE.section();
+    b.extend(LE.interface(1, 0, &[(9, &[0])]));
+    b.extend(LE.enhanced(0, u64::MAX, &[1; 5], 5));
+    let (all, e) = read(&b);
+    assert!(e.is_none(), "{e:?}");
+    assert_eq!(all[0].0, i64::MAX as u64);
+}
+
+#[test]
 fn pcapng_damage() {
     let mut good = LE.section();
     good.extend(LE.interface(1, 0, &[]));
