@@ -16,6 +16,9 @@ use crate::tcp::endpoint::{Endpoint, Scaled, State};
 use crate::tcp::kept::Kept;
 use crate::tcp::reassembly::Reassembler;
 
+/// Letters of a history beyond the first few that are kept. Zeek has no bound.
+const MAX_HISTORY: usize = 4096;
+
 /// Letters that are written once per direction; the responder's are 8 bits higher.
 pub mod letter {
     pub const SYN: u16 = 1 << 0;
@@ -179,7 +182,11 @@ impl Conn {
             code.to_ascii_lowercase()
         };
         if !self.history.push(code) {
-            self.extra().history.push(code);
+            // Repeated SYNs, FINs, RSTs and flips write without an end, and nothing new.
+            let more = &mut self.extra().history;
+            if more.len() < MAX_HISTORY {
+                more.push(code);
+            }
         }
     }
 
