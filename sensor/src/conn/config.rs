@@ -87,6 +87,9 @@ pub struct Config {
     pub seed: u64,
     /// Bytes kept beyond holes, per direction.
     pub reassembly_limit: u64,
+    /// With so many in the table, a damaged packet makes no connection. What makes all others is the
+    /// datapath, whose flow table has a bound of its own.
+    pub max_connections: usize,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,
 }
@@ -100,6 +103,7 @@ impl Default for Config {
             contents_files: false,
             seed: 0,
             reassembly_limit: 1 << 20,
+            max_connections: 1 << 23,
             is_local: Arc::new(|_| false),
         }
     }

@@ -82,6 +82,7 @@ impl<S: Sink> Engine<S> {
                 sink,
                 wheel: Wheel::default(),
                 certs: Default::default(),
+                strays: Default::default(),
                 terminating: false,
             },
             slots: Vec::new(),
@@ -167,11 +168,20 @@ impl<S: Sink> Engine<S> {
     }
 
     /// A packet that belongs to a connection but cannot be used: its header is damaged or its
-    /// checksum wrong. The connection is made if need be; the packet counts for nothing.
+    /// checksum wrong. The connection is made if need be (and if there is room: no flow table bounds
+    /// these); the packet counts for nothing.
     pub fn fault(&mut self, p: &Packet, weird: &'static str, frame: &[u8]) {
         let hash = self.hasher.hash_one(p.key);
         let i = match self.find(hash, &p.key) {
             Some(i) => i,
+            None if self.table.len() >= self.sh.cfg.max_connections => {
+                let (src, dst) = if p.dir == 0 {
+                    (&p.key.a, &p.key.b)
+                } else {
+                    (&p.key.b, &p.key.a)
+                };
+                return self.stray_weird(p.ts, weird, Some((src, dst)));
+            }
             None => self.create(hash, p, 0),
         };
         let Some(conn) = self.slots[i as usize].as_mut() else {
@@ -185,6 +195,9 @@ impl<S: Sink> Engine<S> {
 
     /// An oddity of no connection.
     pub fn stray_weird(&mut self, ts: Ts, name: &'static str, ends: Option<(&[u8; 16], &[u8; 16])>) {
+        if !self.sh.strays.permit(name, ends, ts) {
+            return;
+        }
         match ends {
             Some((s, d)) => {
                 if self.sh.subs.wants(EventKind::FlowWeird) {

@@ -4,6 +4,7 @@ use sensor_common::FlowState;
 
 use super::row::WeirdRow;
 use super::timer::{Kind, Wheel};
+use super::weird::StraySampler;
 use super::{Config, Conn, Sink};
 use crate::analyzer::x509::SharedCerts;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
@@ -16,6 +17,8 @@ pub struct Shared<S> {
     pub wheel: Wheel,
     /// Certificates met, so that each is parsed and logged once.
     pub certs: SharedCerts,
+    /// How often oddities of no connection were told.
+    pub strays: StraySampler,
     /// Set while the input is over and connections are being flushed.
     pub terminating: bool,
 }
