@@ -20,6 +20,9 @@ const MAX_PARSED: usize = 4096;
 /// Larger ones are parsed anew each time: few, and not worth the memory, bytes of DER.
 const MAX_KEPT_DER: usize = 16 * 1024;
 
+/// A full memory is looked through for old ones so often, ns.
+const SWEEP_EVERY: Ts = 60 * 1_000_000_000;
+
 /// Logged certificates remembered; 40 bytes each.
 const MAX_LOGGED: usize = 1 << 18;
 
@@ -33,6 +36,8 @@ pub struct CertCache {
     parsed: HashMap<Key, Option<Arc<Certificate>>>,
     /// When each was logged; per certificate, host_cert and client_cert.
     logged: HashMap<(Key, bool, bool), Ts>,
+    /// When `logged` was last looked through for old ones.
+    swept: Ts,
 }
 
 impl CertCache {
@@ -64,7 +69,9 @@ impl CertCache {
         {
             return false;
         }
-        if self.logged.len() >= MAX_LOGGED {
+        // Not with every certificate: many new ones a day would make that slow.
+        if self.logged.len() >= MAX_LOGGED && now >= self.swept.saturating_add(SWEEP_EVERY) {
+            self.swept = now;
             self.logged.retain(|_, t| now < t.saturating_add(RELOG_AFTER));
         }
         if self.logged.len() < MAX_LOGGED {
