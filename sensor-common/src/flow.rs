@@ -52,6 +52,8 @@ mod seen {
     /// `ack` is set.
     pub const ACK: u32 = 1 << 3;
     pub const PKT: u32 = 1 << 4;
+    /// What a connection does for the first time.
+    pub const FIRSTS: u32 = DATA | PURE_ACK;
 }
 
 /// Bytes above a hole after which a direction that nobody ever acknowledges is taken for one-sided
@@ -105,7 +107,7 @@ pub struct FlowState {
     pub dir: [DirState; 2],
     /// Time of the packet that made the entry, ns.
     pub start: u64,
-    /// Bit per direction: userspace wants no more of its payload. Set by userspace only.
+    /// Bit per direction: userspace wants no more of its payload. Set by userspace, cleared by any SYN.
     pub shed: u32,
     pub pad: u32,
 }
@@ -183,7 +185,20 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
             prev_ack: (*me).ack,
             prev_last: if my_last > peer_last { my_last } else { peer_last },
         };
-        let was_seen = (*me).seen;
+        let had_seen = (*me).seen;
+        let mut was_seen = had_seen;
+        if p.key.proto == IPPROTO_TCP && p.flags & tf::SYN != 0 {
+            // Another connection may begin here on the same ports: its firsts are to be seen again, and of
+            // its payload nobody said anything.
+            was_seen &= !seen::FIRSTS;
+            let peer_seen = (*peer).seen;
+            if peer_seen & seen::FIRSTS != 0 {
+                (*peer).seen = peer_seen & !seen::FIRSTS;
+            }
+            if (*flow).shed != 0 {
+                (*flow).shed = 0;
+            }
+        }
         let mut now_seen = was_seen | seen::PKT;
 
         add64(&raw mut (*me).pkts, p.segs as u64);
@@ -221,7 +236,7 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
         if policy & ALL_PACKETS != 0 {
             out.why |= why::ALL;
         }
-        if now_seen != was_seen {
+        if now_seen != had_seen {
             (*me).seen = now_seen;
         }
         out

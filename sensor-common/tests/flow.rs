@@ -117,6 +117,25 @@ fn shed_payload_is_said_to_be_shed() {
 }
 
 #[test]
+fn another_connection_on_the_same_ports_is_new() {
+    let mut f = established();
+    step(&mut f, &packet(0, ACK, 101, 501, 10), policy::PAYLOAD);
+    step(&mut f, &packet(1, ACK, 501, 111, 10), policy::PAYLOAD);
+    f.shed = 3;
+    step(&mut f, &packet(0, SYN, 9000, 0, 0), policy::PAYLOAD);
+    assert_eq!(f.shed, 0);
+    step(&mut f, &packet(1, SYN | ACK, 7000, 9001, 0), policy::PAYLOAD);
+    for p in [packet(0, ACK, 9001, 7001, 0), packet(1, ACK, 7001, 9001, 0)] {
+        assert_ne!(step(&mut f, &p, policy::PAYLOAD).why & why::FIRST, 0);
+    }
+    let payload = step(&mut f, &packet(0, ACK, 9001, 7001, 10), policy::PAYLOAD);
+    assert_eq!(
+        payload.why & (why::FIRST | why::PAYLOAD),
+        why::FIRST | why::PAYLOAD
+    );
+}
+
+#[test]
 fn both_directions_have_one_key() {
     let (k, d) = FlowKey::new(&v4_mapped(A), &v4_mapped(B), 1, 2, IPPROTO_UDP, false);
     let (r, e) = FlowKey::new(&v4_mapped(B), &v4_mapped(A), 2, 1, IPPROTO_UDP, false);

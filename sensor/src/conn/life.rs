@@ -80,6 +80,10 @@ impl<S: Sink> Run<'_, S> {
         let p = &rec.pkt;
         let mut tcp = self.conn.tcp.take();
         if let Some(tcp) = &mut tcp {
+            if p.flags & tf::SYN != 0 {
+                // With this the datapath forwards payload again.
+                self.conn.shed = 0;
+            }
             self.catch_up_record(tcp, rec);
         }
         self.packet_events(p, frame);

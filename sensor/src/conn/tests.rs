@@ -9,6 +9,7 @@ use crate::event::{Value, policy_bits};
 use crate::packet::{Frame, LinkType};
 
 mod contents;
+mod hostile;
 mod rexmit;
 
 const SECOND: u64 = 1_000_000_000;
