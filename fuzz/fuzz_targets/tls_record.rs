@@ -1,0 +1,42 @@
+//! Both directions of a TLS stream, in arbitrary pieces. What comes out must not depend on the pieces.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sensor::analyzer::tls::Tls;
+use sensor::event::{Proto, Subscriptions};
+use sensor_fuzz::analyzers::{Said, conn, pieces, with_ctx};
+
+/// Pieces as they are, or in parts of `size` bytes.
+fn run(data: &[u8], subs: Subscriptions, size: usize) -> Vec<u8> {
+    let c = conn(Proto::Tcp, 443);
+    let mut out = Said::default();
+    let mut tls = Tls::new();
+    with_ctx(&c, &subs, &mut out, |ctx| {
+        for (what, piece) in pieces(data) {
+            match what {
+                0xff => tls.gap(true, 1, ctx),
+                0xfe => tls.flip(),
+                _ => {
+                    for part in piece.chunks(size) {
+                        tls.data(what & 1 == 0, part, ctx);
+                        let _ = tls.wants_more(what & 1 == 0);
+                    }
+                }
+            }
+        }
+        tls.end(ctx);
+    });
+    out.text
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&settings, rest)) = data.split_first() else {
+        return;
+    };
+    let subs = if settings & 1 != 0 { Subscriptions::ALL } else { Subscriptions::NONE };
+    let whole = run(rest, subs, usize::MAX);
+    if settings & 2 != 0 {
+        let parts = run(rest, subs, (settings >> 2) as usize + 1);
+        assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&parts));
+    }
+});
