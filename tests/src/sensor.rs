@@ -275,6 +275,13 @@ impl Finished {
         self.log("conn.log")
     }
 
+    /// Bytes that went through the rings to userspace, as the sensor says at its end.
+    pub fn copied(&self) -> Result<u64> {
+        let line = self.stderr.lines().find(|l| l.starts_with("copied "));
+        let line = line.with_context(|| format!("no line of copied bytes:\n{}", self.stderr))?;
+        numbers(line).first().copied().context("no number in it")
+    }
+
     /// Checks the two conservation sums that the sensor prints at its end. Each is a line of the form
     /// `NAME TOTAL = A + B ...`, where words may stand between the numbers.
     pub fn check_sums(&self) -> Result<Sums> {

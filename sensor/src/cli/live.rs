@@ -122,7 +122,8 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) -> anyhow::Result<()> {
+    /// Until told to stop; the bytes that came through the ring.
+    fn run(mut self) -> anyhow::Result<u64> {
         while !self.stop.load(Ordering::Acquire) {
             self.ring.wait(TICK).context("cannot wait for the kernel")?;
             self.turn()?;
@@ -131,7 +132,7 @@ impl Worker {
         self.turn()?;
         let at = now();
         self.engine.finish(at, &mut self.table);
-        Ok(())
+        Ok(self.ring.consumed())
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
@@ -222,9 +223,10 @@ pub fn run(a: &Run) -> Result<(), Failure> {
     kernel.detach();
     stop.store(true, Ordering::Release);
     let mut failed = watched.err();
+    let mut copied = 0;
     for w in workers {
         match w.join() {
-            Ok(Ok(())) => {}
+            Ok(Ok(bytes)) => copied += bytes,
             Ok(Err(e)) => failed = Some(e),
             Err(_) => failed = Some(anyhow::anyhow!("a worker died")),
         }
@@ -235,6 +237,10 @@ pub fn run(a: &Run) -> Result<(), Failure> {
         status::clear();
     }
     eprint!("{}", status::sums(&counters));
+    eprintln!(
+        "copied {copied} bytes to userspace, of {} bytes of frames",
+        counters.get(Counter::FrameBytes)
+    );
     outputs.with(|o| log_stats(o, &counters, 0));
     let closed = match Arc::try_unwrap(outputs.0) {
         Ok(m) => m.into_inner().unwrap_or_else(PoisonError::into_inner).close(),
@@ -260,7 +266,7 @@ fn start(
     stop: &Arc<AtomicBool>,
     open: &[Arc<AtomicUsize>],
     contents: Vec<Option<ContentsFiles>>,
-) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
+) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<u64>>>> {
     let shift = xdp::boot_to_epoch();
     let mut workers = Vec::new();
     for (i, (open, contents)) in open.iter().zip(contents).enumerate() {
@@ -319,7 +325,7 @@ async fn watch(
     kernel: &Kernel,
     outputs: &Shared,
     open: &[Arc<AtomicUsize>],
-    workers: &[JoinHandle<anyhow::Result<()>>],
+    workers: &[JoinHandle<anyhow::Result<u64>>],
     signals: &mut Signals,
     logger: &mut ProgramLog,
     terminal: bool,

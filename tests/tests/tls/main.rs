@@ -1,6 +1,8 @@
 //! TLS and DTLS between real peers in namespaces: what ssl.log says against what the peers say themselves.
 
+mod bulk;
 mod openssl_peers;
+mod rustls_peers;
 
 use serde_json::Value;
 

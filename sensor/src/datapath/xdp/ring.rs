@@ -128,6 +128,11 @@ impl Ring {
         }
     }
 
+    /// Bytes of all records returned so far, with what the ring adds to each.
+    pub fn consumed(&self) -> u64 {
+        self.at
+    }
+
     /// Waits for a record, at most so long. True: there may be one.
     pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
         let mut p = libc::pollfd {

@@ -1,0 +1,170 @@
+//! A long transfer under TLS 1.3: the kernel counts, userspace is told next to nothing.
+
+use std::io::{Read, Write};
+use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use sensor_tests::sensor::TempDir;
+use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
+
+use super::{check, rows};
+
+const NAME: &str = "bulk.example";
+const PORT: u16 = 26_400;
+/// Payload of one write.
+const PIECE: usize = 256 * 1024;
+
+/// Reads all there is, answers with its length and closes.
+fn sink(stream: TcpStream, config: Arc<ServerConfig>) -> Result<()> {
+    let mut io = StreamOwned::new(ServerConnection::new(config)?, stream);
+    let mut total = [0; 8];
+    io.read_exact(&mut total)?;
+    let mut left = u64::from_be_bytes(total);
+    let mut buf = vec![0; PIECE];
+    while left > 0 {
+        let n = io.read(&mut buf)?;
+        ensure!(n > 0, "the stream ended {left} bytes early");
+        left -= n as u64;
+    }
+    io.write_all(&total)?;
+    io.conn.send_close_notify();
+    io.flush()?;
+    io.sock.shutdown(Shutdown::Write)?;
+    std::io::copy(&mut io.sock, &mut std::io::sink())?;
+    Ok(())
+}
+
+fn upload(config: Arc<ClientConfig>, bytes: u64) -> Result<()> {
+    let stream = TcpStream::connect((lab::server_ip(false), PORT))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let mut io = StreamOwned::new(
+        ClientConnection::new(config, ServerName::try_from(NAME)?)?,
+        stream,
+    );
+    io.write_all(&bytes.to_be_bytes())?;
+    let piece = vec![0x5a; PIECE];
+    let mut left = bytes;
+    while left > 0 {
+        let n = left.min(PIECE as u64) as usize;
+        io.write_all(&piece[..n])?;
+        left -= n as u64;
+    }
+    io.flush()?;
+    let mut answer = [0; 8];
+    io.read_exact(&mut answer)?;
+    ensure!(u64::from_be_bytes(answer) == bytes, "bytes went missing");
+    io.conn.send_close_notify();
+    io.flush()?;
+    io.sock.shutdown(Shutdown::Write)?;
+    std::io::copy(&mut io.sock, &mut std::io::sink())?;
+    Ok(())
+}
+
+/// Uploads `bytes` past a sensor with `options`; the share of the wire's bytes that went to userspace.
+fn transfer(bytes: u64, options: &[&str]) -> (f64, Vec<serde_json::Value>) {
+    let _turn = one_at_a_time();
+    let made = rcgen::generate_simple_self_signed(vec![NAME.into()]).unwrap();
+    let cert = made.cert.der().clone();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.clone()).unwrap();
+    let provider = Arc::new(default_provider());
+    let versions = &[&rustls::version::TLS13];
+    let server = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert], key)
+        .unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let listener = lab
+        .server
+        .run(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))
+        .unwrap()
+        .unwrap();
+    let logs = TempDir::new().unwrap();
+    let mut args = vec!["--rx-only"];
+    let events = logs.path().join("events.jsonl");
+    if !options.is_empty() {
+        args.extend(["--events", events.to_str().unwrap()]);
+        args.extend(options);
+    }
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &args).expect("a sensor");
+    let before = lab.tapped().unwrap();
+    std::thread::scope(|s| {
+        let server = Arc::new(server);
+        s.spawn(move || sink(listener.accept().unwrap().0, server).unwrap());
+        lab.client
+            .run(|| upload(Arc::new(client), bytes))
+            .unwrap()
+            .unwrap();
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let after = lab.tapped().unwrap();
+    let done = sensor.stop().unwrap();
+
+    let conns = done.conns().unwrap();
+    let row = rows(&conns, PORT)[0];
+    check(
+        row,
+        "the transfer",
+        &[
+            ("conn_state", "SF".into()),
+            ("service", "ssl".into()),
+            ("missed_bytes", 0.into()),
+            ("orig_pkts", (after[0] - before[0]).into()),
+            ("resp_pkts", (after[1] - before[1]).into()),
+        ],
+    );
+    assert!(row["orig_bytes"].as_u64() > Some(bytes), "{row:#}");
+    let ssl = done.log("ssl.log").unwrap();
+    check(
+        rows(&ssl, PORT)[0],
+        "the session",
+        &[("version", "TLSv13".into()), ("established", true.into())],
+    );
+    let frames: u64 = (0..2).map(|i| after[i] - before[i]).sum();
+    assert_eq!(done.check_sums().unwrap().frames, frames);
+    let wire = row["orig_ip_bytes"].as_u64().unwrap() + row["resp_ip_bytes"].as_u64().unwrap();
+    let copied = done.copied().unwrap();
+    assert!(copied > 0);
+    let share = copied as f64 / wire as f64;
+    eprintln!(
+        "{copied} bytes of {wire} copied to userspace, {:.4} %",
+        100.0 * share
+    );
+    let events = match events.exists() {
+        true => sensor_tests::sensor::read_log(&events).unwrap(),
+        false => Vec::new(),
+    };
+    (share, events)
+}
+
+#[test]
+fn an_established_session_stays_in_the_kernel() {
+    if root_or_say_so("an_established_session_stays_in_the_kernel") {
+        let (share, _) = transfer(200_000_000, &[]);
+        assert!(share < 0.01, "{share} of the bytes copied");
+    }
+}
+
+/// `cargo test -p sensor-tests --test tls -- --ignored --nocapture gigabyte`
+#[test]
+#[ignore = "takes a while; prints a figure"]
+fn a_gigabyte_of_tls_stays_in_the_kernel() {
+    if root_or_say_so("a_gigabyte_of_tls_stays_in_the_kernel") {
+        let (share, _) = transfer(1_000_000_000, &[]);
+        assert!(share < 0.01, "{share} of the bytes copied");
+    }
+}
