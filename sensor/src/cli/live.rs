@@ -16,6 +16,7 @@ use sensor_common::{Counter, FlowKey, FlowState, Policy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::Run;
+use super::reporter::Reporter;
 use super::sinks::{Outputs, contents_files, subscriptions};
 use super::slow::SlowPath;
 use super::{Failure, status};
@@ -143,15 +144,18 @@ impl Worker {
             &mut self.engine,
             self.shift,
         )?;
-        self.engine.advance(now(), &mut self.table);
+        let at = now();
+        self.engine.advance(at, &mut self.table);
+        self.engine.flush_point(at);
         self.open.store(self.engine.len(), Ordering::Relaxed);
         Ok(())
     }
 }
 
 /// Runs the command.
-pub fn run(a: &Run) -> Result<(), Failure> {
+pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let subs = subscriptions(&a.common)?;
+    reporter.listen(subs);
     let seed = match a.common.seed {
         Some(s) => s,
         None => now() ^ (std::process::id() as u64) << 32,
@@ -215,9 +219,12 @@ pub fn run(a: &Run) -> Result<(), Failure> {
         &outputs,
         &open,
         &workers,
-        &mut signals,
-        &mut logger,
-        terminal,
+        Desk {
+            signals: &mut signals,
+            logger: &mut logger,
+            terminal,
+            reporter,
+        },
     ));
     // Nothing new comes in from here on; the workers take what is there.
     kernel.detach();
@@ -231,6 +238,7 @@ pub fn run(a: &Run) -> Result<(), Failure> {
             Err(_) => failed = Some(anyhow::anyhow!("a worker died")),
         }
     }
+    reporter.drain(now(), |ev| raise(&outputs, subs, ev));
     raise(&outputs, subs, &Event::BroDone {});
     let counters = kernel.counters()?;
     if terminal {
@@ -320,15 +328,22 @@ impl Signals {
     }
 }
 
+/// What comes in from outside while the workers work, and where the operator is told things.
+struct Desk<'d> {
+    signals: &'d mut Signals,
+    logger: &'d mut ProgramLog,
+    /// A status line is drawn.
+    terminal: bool,
+    reporter: &'d Reporter,
+}
+
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
 async fn watch(
     kernel: &Kernel,
     outputs: &Shared,
     open: &[Arc<AtomicUsize>],
     workers: &[JoinHandle<anyhow::Result<u64>>],
-    signals: &mut Signals,
-    logger: &mut ProgramLog,
-    terminal: bool,
+    desk: Desk<'_>,
 ) -> anyhow::Result<()> {
     let mut clock = tokio::time::interval(REFRESH);
     let mut table = kernel.table()?;
@@ -337,30 +352,35 @@ async fn watch(
     let mut n = 0;
     loop {
         tokio::select! {
-            _ = signals.interrupt.recv() => return Ok(()),
-            _ = signals.terminate.recv() => return Ok(()),
+            _ = desk.signals.interrupt.recv() => return Ok(()),
+            _ = desk.signals.terminate.recv() => return Ok(()),
             _ = clock.tick() => {}
         }
         if workers.iter().any(|w| w.is_finished()) {
             return Ok(());
         }
         n += 1;
-        if let Some(l) = logger {
+        if let Some(l) = desk.logger {
             l.flush();
         }
         let counters = kernel.counters()?;
         let conns: usize = open.iter().map(|o| o.load(Ordering::Relaxed)).sum();
         outputs.with(|o| {
+            desk.reporter.drain(now(), |ev| o.event(now(), ev));
             if n % STATS_EVERY == 0 {
                 log_stats(o, &counters, conns as u64);
             }
             o.flush();
         });
+        let lost = counters.get(Counter::Lost) - last.get(Counter::Lost);
+        if lost > 0 {
+            tracing::warn!("a ring was full: {lost} packets' payload not seen; see --ring-mib and --workers");
+        }
         let full = counters.get(Counter::TableFull);
         if full > last.get(Counter::TableFull) {
             tracing::warn!("the flow table is full: {full} frames of new flows not tracked; see --flows");
         }
-        if terminal {
+        if desk.terminal {
             status::line(&counters, &last, REFRESH, conns);
         }
         last = counters;

@@ -3,6 +3,7 @@
 mod args;
 mod live;
 mod read;
+mod reporter;
 mod sinks;
 mod slow;
 mod status;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 
 use args::{Cli, Command, Common};
 use clap::Parser as _;
+use reporter::Reporter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
 
 use crate::conn::{self, Timeouts};
 use crate::output::local_nets::LocalNets;
@@ -45,15 +49,19 @@ pub fn main() -> ExitCode {
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+    let reporter = Reporter::default();
+    let terminal = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
+        .with_filter(LevelFilter::from_level(level));
+    tracing_subscriber::registry()
+        .with(terminal)
+        .with(reporter.clone())
         .init();
     let result = match &cli.command {
-        Command::Run(a) => live::run(a),
-        Command::Read(a) => read::read(a),
+        Command::Run(a) => live::run(a, &reporter),
+        Command::Read(a) => read::read(a, &reporter),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

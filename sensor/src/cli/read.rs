@@ -5,6 +5,7 @@ use sensor_common::{Policy, policy};
 
 use super::Failure;
 use super::args::{Datapath, Read, Switch};
+use super::reporter::Reporter;
 use super::sinks::{Outputs, contents_files, subscriptions};
 use crate::conn::{Engine, EngineSink};
 use crate::datapath::soft::{self, Soft};
@@ -14,8 +15,9 @@ use crate::packet::capture::{Capture, CaptureError, Frame};
 use crate::packet::link::{self, LinkType};
 
 /// Runs the command.
-pub fn read(a: &Read) -> Result<(), Failure> {
+pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
     let subs = subscriptions(&a.common)?;
+    reporter.listen(subs);
     let mut cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
     cfg.analyzers = !a.no_analyzers;
     let mut bits = policy_bits(&subs, cfg.contents.any());
@@ -48,7 +50,7 @@ pub fn read(a: &Read) -> Result<(), Failure> {
                 let _ = soft.frame(f, &mut EngineSink(engine));
                 Ok(())
             };
-            let (last, damage) = each_frame(captures, &mut engine, &mut feed)?;
+            let (last, damage) = each_frame(captures, &mut engine, reporter, &mut feed)?;
             engine.finish(last, soft.flows());
             (last, damage)
         }
@@ -62,11 +64,13 @@ pub fn read(a: &Read) -> Result<(), Failure> {
                 raw_packet(f, engine, subs);
                 kernel.frame(f, engine)
             };
-            let (last, damage) = each_frame(captures, &mut engine, &mut feed)?;
+            let (last, damage) = each_frame(captures, &mut engine, reporter, &mut feed)?;
             engine.finish(last, &mut kernel.table);
             (last, damage)
         }
     };
+    engine.flush_point(last);
+    reporter.drain(last, |ev| engine.raise(last, ev));
     engine.raise(last, &Event::BroDone {});
     let outputs = engine.into_sink();
     outputs.close().map_err(|error| Failure { status: 1, error })?;
@@ -90,10 +94,12 @@ type Feed<'f> = dyn FnMut(&Frame<'_>, &mut Engine<Outputs>) -> anyhow::Result<()
 fn each_frame(
     captures: Vec<Capture>,
     engine: &mut Engine<Outputs>,
+    reporter: &Reporter,
     feed: &mut Feed<'_>,
 ) -> anyhow::Result<(Ts, Option<CaptureError>)> {
     let mut now = 0;
     for mut c in captures {
+        tracing::info!("reading {}", c.name());
         while let Some(frame) = c.next() {
             match frame {
                 Ok(mut f) => {
@@ -102,8 +108,14 @@ fn each_frame(
                     // Network time never goes back.
                     now = now.max(f.ts);
                     feed(&f, engine)?;
+                    engine.flush_point(f.ts);
+                    reporter.drain(f.ts, |ev| engine.raise(f.ts, ev));
                 }
-                Err(e) => return Ok((now, Some(e))),
+                Err(e) => {
+                    let (t, msg, location) = (now, &*e.to_string(), "");
+                    engine.raise(now, &Event::ReporterError { t, msg, location });
+                    return Ok((now, Some(e)));
+                }
             }
         }
     }
@@ -212,5 +224,51 @@ mod xdp_read {
             self.slow
                 .drain(&mut self.ring, &mut self.table, &mut self.injector, engine, 0)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::args::{Cli, Command};
+    use super::*;
+
+    #[test]
+    fn damage_in_a_capture_is_an_event_too() {
+        let dir = std::env::temp_dir().join(format!("sensor-read-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("directory");
+        let at = |name: &str| dir.join(name).display().to_string();
+        // pcap's header, then the begin of a record.
+        let mut pcap = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        pcap.extend([0, 0, 4, 0, 1, 0, 0, 0, 7, 7, 7]);
+        std::fs::write(at("cut.pcap"), pcap).expect("capture");
+        let wanted = "bro_init,reporter_error,bro_done";
+        let cli = Cli::parse_from([
+            "sensor",
+            "read",
+            &at("cut.pcap"),
+            "--log-dir",
+            &at("logs"),
+            "--events",
+            &at("events"),
+            "--event",
+            wanted,
+        ]);
+        let Command::Read(a) = &cli.command else {
+            panic!("read")
+        };
+        let failure = read(a, &Reporter::default()).expect_err("damaged");
+        let events = std::fs::read_to_string(at("events")).expect("events");
+        let _ = std::fs::remove_dir_all(&dir);
+        assert_eq!(failure.status, 1);
+        let lines: Vec<serde_json::Value> = events
+            .lines()
+            .map(|l| serde_json::from_str(l).expect("valid JSON"))
+            .collect();
+        let names: Vec<_> = lines.iter().filter_map(|l| l["event"].as_str()).collect();
+        assert_eq!(names.join(","), wanted);
+        let msg = lines[1]["args"]["msg"].as_str().expect("text");
+        assert!(msg.contains("cut.pcap: damaged at byte "), "{msg}");
     }
 }

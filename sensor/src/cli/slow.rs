@@ -5,7 +5,7 @@
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
 use sensor_common::{Packet, Policy, RecordHeader, policy};
 
-use crate::conn::{Engine, Sink};
+use crate::conn::{Engine, Sink, untracked};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Soft, Untracked};
 use crate::datapath::xdp::{Inject, Injector, Ring};
@@ -76,7 +76,9 @@ impl<S: Sink> soft::Sink for Collect<'_, S> {
         self.engine.fault(packet, weird.name(), frame);
     }
 
-    fn untracked(&mut self, _u: &Untracked<'_>, _flows: &mut Flows) {}
+    fn untracked(&mut self, u: &Untracked<'_>, _flows: &mut Flows) {
+        untracked(self.engine, u);
+    }
 
     fn weird(&mut self, ts: u64, weird: Weird, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
         self.engine

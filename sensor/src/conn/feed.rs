@@ -1,11 +1,20 @@
 //! The engine behind the soft datapath.
 
-use sensor_common::{Packet, RecordHeader};
+use sensor_common::{Counter, Packet, RecordHeader};
 
 use super::{Engine, Sink};
 use crate::datapath::soft::{self, Flows, Untracked};
 use crate::event::Ts;
 use crate::packet::Weird;
+
+/// A packet that is not tracked, for the engine.
+pub fn untracked<S: Sink>(engine: &mut Engine<S>, u: &Untracked<'_>) {
+    if u.reason == Counter::OtherProtocol
+        && let Some(ip) = u.l3.and_then(|at| u.frame.get(at as usize..))
+    {
+        engine.untracked(u.ts, ip);
+    }
+}
 
 /// Gives an engine what the soft datapath finds.
 pub struct EngineSink<'e, S>(pub &'e mut Engine<S>);
@@ -23,7 +32,9 @@ impl<S: Sink> soft::Sink for EngineSink<'_, S> {
         self.0.fault(packet, weird.name(), frame);
     }
 
-    fn untracked(&mut self, _u: &Untracked<'_>, _flows: &mut Flows) {}
+    fn untracked(&mut self, u: &Untracked<'_>, _flows: &mut Flows) {
+        untracked(self.0, u);
+    }
 
     fn weird(&mut self, ts: Ts, weird: Weird, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
         self.0.stray_weird(ts, weird.name(), addrs.map(|(s, d)| (s, d)));

@@ -6,6 +6,7 @@ mod config;
 mod entry;
 mod feed;
 mod history;
+mod last;
 mod life;
 mod machine;
 mod numbers;
@@ -28,8 +29,9 @@ use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 pub use config::{Config, Contents, Timeouts};
 use entry::Conn;
 pub use entry::{addr, proto};
-pub use feed::EngineSink;
+pub use feed::{EngineSink, untracked};
 use history::History;
+use last::{IPPROTO_ESP, IPPROTO_MOBILITY, last_header};
 use shared::{Run, Shared};
 use timer::{Kind, Wheel};
 
@@ -84,6 +86,7 @@ impl<S: Sink> Engine<S> {
                 certs: Default::default(),
                 strays: Default::default(),
                 terminating: false,
+                unflushed: false,
             },
             slots: Vec::new(),
             free: Vec::new(),
@@ -230,6 +233,29 @@ impl<S: Sink> Engine<S> {
     pub fn raise(&mut self, ts: Ts, ev: &Event<'_>) {
         if self.sh.subs.wants(ev.kind()) {
             self.sh.emit(ts, ev);
+        }
+    }
+
+    /// All that the packets so far gave rise to has been raised; for who gathers events and wants to know
+    /// when to look at them.
+    pub fn flush_point(&mut self, ts: Ts) {
+        if self.sh.unflushed {
+            self.raise(ts, &Event::EventQueueFlushPoint {});
+            self.sh.unflushed = false;
+        }
+    }
+
+    /// A packet of no connection: ESP and Mobile IPv6 have events of their own. `ip`: from its IP header on.
+    pub fn untracked(&mut self, ts: Ts, ip: &[u8]) {
+        let (esp, mobile) = (EventKind::EspPacket, EventKind::MobileIpv6Message);
+        if !self.sh.subs.wants(esp) && !self.sh.subs.wants(mobile) {
+            return;
+        }
+        let p = PktHdr::new(ip);
+        match last_header(ip) {
+            Some(IPPROTO_ESP) => self.raise(ts, &Event::EspPacket { p }),
+            Some(IPPROTO_MOBILITY) => self.raise(ts, &Event::MobileIpv6Message { p }),
+            _ => {}
         }
     }
 

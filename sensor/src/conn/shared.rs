@@ -21,6 +21,8 @@ pub struct Shared<S> {
     pub strays: StraySampler,
     /// Set while the input is over and connections are being flushed.
     pub terminating: bool,
+    /// Events were raised since the last event_queue_flush_point.
+    pub unflushed: bool,
 }
 
 /// Raises an event about the connection at work, if somebody wants it.
@@ -46,6 +48,7 @@ impl<S: Sink> Shared<S> {
             );
         }
         self.sink.event(ts, ev);
+        self.unflushed = true;
     }
 
     pub fn arm(&mut self, conn: &Conn, slot: u32, kind: Kind, at: Ts) {

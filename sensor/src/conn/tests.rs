@@ -10,6 +10,7 @@ use crate::packet::{Frame, LinkType};
 
 mod contents;
 mod hostile;
+mod packets;
 mod rexmit;
 
 const SECOND: u64 = 1_000_000_000;

@@ -78,10 +78,10 @@ macro_rules! core_events {
 
     /// A packet whose payload is encrypted by IPsec ESP.
     /// `p`: its headers.
-    EspPacket "esp_packet" core not_yet (p "p": pkt_hdr);
+    EspPacket "esp_packet" core raised (p "p": pkt_hdr);
 
     /// The events queued so far are about to be handed out.
-    EventQueueFlushPoint "event_queue_flush_point" core not_yet ();
+    EventQueueFlushPoint "event_queue_flush_point" core raised ();
 
     /// A piece of a file is missing.
     /// `f`: the file; `offset`: where, bytes from its start; `len`: bytes.
@@ -145,7 +145,7 @@ macro_rules! core_events {
 
     /// A packet with a Mobile IPv6 mobility header (RFC 6275).
     /// `p`: its headers.
-    MobileIpv6Message "mobile_ipv6_message" core not_yet (p "p": pkt_hdr);
+    MobileIpv6Message "mobile_ipv6_message" core raised (p "p": pkt_hdr);
 
     /// A Napster signature matched (deprecated in the seeds).
     NapsterSignatureFound "napster_signature_found" core not_yet (c "c": connection);
@@ -241,15 +241,15 @@ macro_rules! core_events {
 
     /// The sensor reports an error.
     /// `t`: when; `msg`: the text; `location`: where, may be empty.
-    ReporterError "reporter_error" core not_yet (t "t": time, msg "msg": text, location "location": text);
+    ReporterError "reporter_error" core raised (t "t": time, msg "msg": text, location "location": text);
 
     /// The sensor reports something worth knowing.
     /// `t`: when; `msg`: the text; `location`: where, may be empty.
-    ReporterInfo "reporter_info" core not_yet (t "t": time, msg "msg": text, location "location": text);
+    ReporterInfo "reporter_info" core raised (t "t": time, msg "msg": text, location "location": text);
 
     /// The sensor warns.
     /// `t`: when; `msg`: the text; `location`: where, may be empty.
-    ReporterWarning "reporter_warning" core not_yet (t "t": time, msg "msg": text, location "location": text);
+    ReporterWarning "reporter_warning" core raised (t "t": time, msg "msg": text, location "location": text);
 
     /// A retransmission says something else than the first time.
     /// `t1`: the first content; `t2`: the new one; `tcp_flags`: letters of S F R A P, may be empty.

@@ -130,6 +130,11 @@ impl Capture {
         }
     }
 
+    /// What it is called in messages.
+    pub fn name(&self) -> &str {
+        &self.path
+    }
+
     /// Reads from `input`; `name` is used in messages.
     pub fn from_reader(name: &str, mut input: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
         let open_failed = |source| CaptureError::Open {

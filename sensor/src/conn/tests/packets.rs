@@ -1,0 +1,72 @@
+//! Events of packets of no connection, and of the event queue.
+
+use super::*;
+
+/// An Ethernet frame of an IPv6 packet with these headers after the first.
+fn ipv6(next: u8, rest: &[u8]) -> Vec<u8> {
+    let mut f = vec![0; 12];
+    f.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, rest.len() as u8, next, 64]);
+    f.extend([0x20; 16]);
+    f.extend([0x21; 16]);
+    f.extend(rest);
+    f
+}
+
+#[test]
+fn esp_and_mobility_headers_have_events_of_their_own() {
+    const BINDING_REFRESH: [u8; 8] = [59, 0, 0, 0, 0, 0, 0, 0];
+    let mut lab = Lab::new("esp_packet,mobile_ipv6_message,new_connection");
+    // Destination options before it.
+    let mut options = vec![135, 0, 1, 4, 0, 0, 0, 0];
+    options.extend(BINDING_REFRESH);
+    lab.frame(&ipv6(60, &options));
+    lab.frame(&ipv6(50, &[0, 0, 0, 9, 0, 0, 0, 1, 1, 2, 3, 4]));
+    // Only IPv6 has it as an extension header; over IPv4 it is a protocol like others.
+    let mut esp4 = tcp_frame(0, 1, 0, [0, 0], b"");
+    esp4[23] = 50;
+    lab.frame(&esp4);
+    let seen = lab.finish();
+    assert_eq!(
+        seen.names(),
+        ["mobile_ipv6_message", "esp_packet", "new_connection"]
+    );
+    let mobile = &seen.args("mobile_ipv6_message")[0]["p"]["ip6"];
+    assert_eq!(mobile["nxt"], 60);
+    assert_eq!(mobile["exts"][1]["id"], 135, "{mobile}");
+    let esp = seen.args("esp_packet");
+    assert_eq!(esp[0]["p"]["ip6"]["exts"][0]["id"], 50, "{}", esp[0]);
+}
+
+#[test]
+fn a_flush_point_follows_events_and_nothing_else() {
+    let mut lab = Lab::new("connection_first_ACK,event_queue_flush_point");
+    lab.handshake();
+    lab.engine.flush_point(lab.now);
+    lab.engine.flush_point(lab.now);
+    lab.data(0, 1, 1, b"abcd");
+    lab.engine.flush_point(lab.now);
+    assert_eq!(
+        lab.finish().names(),
+        ["connection_first_ACK", "event_queue_flush_point"]
+    );
+}
+
+#[test]
+fn new_event_precedes_every_event_but_itself() {
+    let mut lab = Lab::new("new_event,new_connection,connection_established");
+    lab.handshake();
+    let seen = lab.finish();
+    assert_eq!(
+        seen.names(),
+        [
+            "new_event",
+            "new_connection",
+            "new_event",
+            "connection_established"
+        ]
+    );
+    let args = seen.args("new_event");
+    let told: Vec<_> = args.iter().map(|a| &a["name"]).collect();
+    assert_eq!(told, ["new_connection", "connection_established"]);
+    assert_eq!(args[0]["params"][0]["value"]["orig_p"], 4096);
+}
