@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sensor::datapath::FlowTable;
-use sensor::datapath::soft::{Addrs, Config, Flows, Sink, Soft, Untracked};
+use sensor::datapath::soft::{Addrs, Config, Flows, Inner, Sink, Soft, Untracked};
 use sensor::packet::defrag::Limits;
 use sensor::packet::{Frame, LinkType, Weird};
 use sensor_common::policy::{ALL_PACKETS, PAYLOAD};
@@ -18,7 +18,7 @@ struct Checks {
 
 impl Sink for Checks {
     fn advance(&mut self, _: u64, _: &mut Flows) {}
-    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) {
+    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
         assert_eq!(h.cap_len as usize, frame.len());
         assert!(h.pkt.l3 <= h.pkt.l4 && h.pkt.l4 <= h.pkt.data);
         assert!(h.pkt.data as usize <= frame.len());
@@ -29,6 +29,7 @@ impl Sink for Checks {
             7 => assert!(flows.remove(h.key()).is_some()),
             _ => {}
         }
+        None
     }
     fn fault(&mut self, p: &Packet, _: Weird, frame: &[u8], _: &mut Flows) {
         assert!(p.data as usize <= frame.len());
@@ -36,8 +37,8 @@ impl Sink for Checks {
     fn untracked(&mut self, u: &Untracked<'_>, _: &mut Flows) {
         assert!(u.l3.is_none_or(|at| at as usize <= u.frame.len()));
     }
-    fn weird(&mut self, _: u64, w: Weird, _: Option<&Addrs>, _: &mut Flows) {
-        assert!(!w.name().is_empty());
+    fn weird(&mut self, _: u64, name: &'static str, _: Option<&Addrs>, _: &mut Flows) {
+        assert!(!name.is_empty());
     }
 }
 

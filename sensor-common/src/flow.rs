@@ -35,6 +35,8 @@ pub mod why {
     pub const ZERO_WINDOW: u32 = 1 << 7;
     /// The policy wants every packet.
     pub const ALL: u32 = 1 << 8;
+    /// Came through other tunnels than the flow's last packet.
+    pub const TUNNEL: u32 = 1 << 9;
     /// The packet carries payload.
     pub const HAS_PAYLOAD: u32 = 1 << 16;
     /// It carries payload that was shed: the headers alone are forwarded.
@@ -109,7 +111,8 @@ pub struct FlowState {
     pub start: u64,
     /// Bit per direction: userspace wants no more of its payload. Set by userspace, cleared by any SYN.
     pub shed: u32,
-    pub pad: u32,
+    /// The last packet's [`Packet::tunnel`].
+    pub tunnel: u32,
 }
 
 /// What an update found: the sender's state before it, and what to do with the packet.
@@ -216,6 +219,10 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
         }
         if p.ts > my_last {
             (*me).last = p.ts;
+        }
+        if (*flow).tunnel != p.tunnel {
+            (*flow).tunnel = p.tunnel;
+            out.why |= why::TUNNEL;
         }
 
         if p.key.proto == IPPROTO_TCP {

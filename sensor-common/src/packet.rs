@@ -38,4 +38,7 @@ pub struct Packet {
     pub l4: u16,
     pub data: u16,
     pub pad: u16,
+    /// Number of the tunnels that the packet was taken out of, in userspace's own table; 0 = none.
+    pub tunnel: u32,
+    pub pad2: u32,
 }

@@ -34,6 +34,8 @@ pub trait Hook {
     fn injected(&self) -> bool;
     /// IP bytes to count; 0 = as the header says.
     fn ip_len(&self) -> u32;
+    /// See [`sensor_common::Packet::tunnel`].
+    fn tunnel(&self) -> u32;
 }
 
 /// What an interface receives.
@@ -42,6 +44,7 @@ pub struct Rx<'a> {
     len: u32,
     ts: u64,
     injected: bool,
+    tunnel: u32,
     ip_len: u32,
     wire_len: u32,
     ifindex: u32,
@@ -57,6 +60,7 @@ impl<'a> Rx<'a> {
             len,
             ts: 0,
             injected: false,
+            tunnel: 0,
             ip_len: 0,
             wire_len: len,
             ifindex: ctx.ingress_ifindex() as u32,
@@ -70,6 +74,7 @@ impl<'a> Rx<'a> {
                 if (&raw const (*meta).magic).read_unaligned() == META_MAGIC {
                     rx.ts = (&raw const (*meta).ts).read_unaligned();
                     rx.injected = (*meta).flags & META_INJECTED != 0;
+                    rx.tunnel = (*meta).tunnel;
                     rx.ip_len = (*meta).ip_len;
                     if (*meta).wire_len != 0 {
                         rx.wire_len = (*meta).wire_len;
@@ -131,6 +136,10 @@ impl Hook for Rx<'_> {
     #[inline(always)]
     fn ip_len(&self) -> u32 {
         self.ip_len
+    }
+    #[inline(always)]
+    fn tunnel(&self) -> u32 {
+        self.tunnel
     }
 }
 
@@ -199,6 +208,10 @@ impl Hook for Tx<'_> {
     }
     #[inline(always)]
     fn ip_len(&self) -> u32 {
+        0
+    }
+    #[inline(always)]
+    fn tunnel(&self) -> u32 {
         0
     }
 }

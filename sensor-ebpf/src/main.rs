@@ -62,6 +62,7 @@ fn see<H: Hook>(hook: &H) {
         (*w).pkt = Packet {
             ts: hook.time(),
             segs,
+            tunnel: hook.tunnel(),
             ..Default::default()
         };
         let mut parsed = parse(hook.frame(), w);
@@ -193,8 +194,10 @@ fn untracked<H: Hook>(hook: &H, stats: Stats, pkt: &Packet, reason: Reason) {
     if !hook.injected() {
         stats.add_reason(reason, pkt.segs as u64);
     }
-    // A full table is a state of ours: the frame would teach userspace nothing.
-    let forward = reason != Counter::TableFull as Reason
+    // A full table is a state of ours: the frame would teach userspace nothing. And what userspace made
+    // must not come back to be made again.
+    let forward = !hook.injected()
+        && reason != Counter::TableFull as Reason
         && (reason != Counter::NotIp as Reason || policy.bits & ALL_FRAMES != 0);
     if !forward {
         return;

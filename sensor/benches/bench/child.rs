@@ -76,14 +76,14 @@ impl soft::Sink for Feed<'_> {
         self.engine.advance(ts, &mut Elsewhere);
     }
 
-    fn record(&mut self, header: &RecordHeader, frame: &[u8], _: &mut Flows) {
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], _: &mut Flows) -> Option<soft::Inner> {
         self.key = header.pkt.key;
-        self.engine.record(header, frame, &mut Elsewhere);
+        self.engine.record(header, frame, &mut Elsewhere)
     }
 
     fn fault(&mut self, _: &Packet, _: Weird, _: &[u8], _: &mut Flows) {}
     fn untracked(&mut self, _: &Untracked<'_>, _: &mut Flows) {}
-    fn weird(&mut self, _: u64, _: Weird, _: Option<&soft::Addrs>, _: &mut Flows) {}
+    fn weird(&mut self, _: u64, _: &'static str, _: Option<&soft::Addrs>, _: &mut Flows) {}
 }
 
 fn resident() -> anyhow::Result<u64> {

@@ -292,7 +292,7 @@ fn start(
             },
             injector: kernel.injector()?,
             engine,
-            slow: SlowPath::default(),
+            slow: SlowPath::new(cfg.tunnels.clone()),
             shift,
             stop: stop.clone(),
             open: open.clone(),

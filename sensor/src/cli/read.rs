@@ -9,6 +9,7 @@ use super::reporter::Reporter;
 use super::sinks::{Outputs, contents_files, subscriptions};
 use crate::conn::{Engine, EngineSink};
 use crate::datapath::soft::{self, Soft};
+use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
 use crate::event::{Event, EventKind, L2Hdr, L3Proto, RawPktHdr, Subscriptions, Ts, policy_bits};
 use crate::packet::capture::{Capture, CaptureError, Frame};
@@ -35,16 +36,18 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
     }
     let mut outputs = Outputs::open(&a.common, subs, false)?;
     outputs.contents = contents_files(&a.common, 1)?;
+    let tunnels = cfg.tunnels.clone();
     let mut engine = Engine::new(cfg, subs, outputs);
     engine.raise(0, &Event::BroInit {});
     let checksums = a.common.checksums == Switch::On;
     let (last, damage) = match a.datapath {
         Datapath::User => {
-            let mut soft = Soft::new(soft::Config {
+            let config = soft::Config {
                 policy,
                 checksums,
                 ..soft::Config::default()
-            });
+            };
+            let mut soft = Soft::with_tunnels(config, tunnels);
             let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| -> anyhow::Result<()> {
                 raw_packet(f, engine, subs);
                 let _ = soft.frame(f, &mut EngineSink(engine));
@@ -59,7 +62,7 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
                 !checksums,
                 "--checksums on needs --datapath user: the kernel does not verify them",
             )?;
-            let mut kernel = xdp_read::Reader::load(policy)?;
+            let mut kernel = xdp_read::Reader::load(policy, tunnels)?;
             let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
                 raw_packet(f, engine, subs);
                 kernel.frame(f, engine)
@@ -185,7 +188,7 @@ mod xdp_read {
     }
 
     impl Reader {
-        pub fn load(policy: Policy) -> anyhow::Result<Self> {
+        pub fn load(policy: Policy, tunnels: Tunnels) -> anyhow::Result<Self> {
             let kernel = xdp::Kernel::load(&xdp::Config {
                 policy,
                 rings: 1,
@@ -197,7 +200,7 @@ mod xdp_read {
                 table: kernel.table()?,
                 injector: kernel.injector()?,
                 ring: kernel.ring(0)?,
-                slow: Default::default(),
+                slow: super::super::slow::SlowPath::new(tunnels),
                 _kernel: kernel,
             })
         }

@@ -1,20 +1,23 @@
-//! Frames that the kernel forwards whole because it does not parse them: fragments, and link layers and
-//! headers of the rarer kind. They are taken apart here as the soft datapath does, and the packets found go
-//! back through the program, so that its flow table stays the only one.
+//! Frames that the kernel forwards whole because it does not parse them: fragments, tunnels, and link
+//! layers and headers of the rarer kind; and the packets in connections that are tunnels. They are taken
+//! apart here as the soft datapath does, and the packets found go back through the program, so that its flow
+//! table stays the only one.
 
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
 use sensor_common::{Packet, Policy, RecordHeader, policy};
 
 use crate::conn::{Engine, Sink, untracked};
 use crate::datapath::FlowTable;
-use crate::datapath::soft::{self, Flows, Soft, Untracked};
+use crate::datapath::soft::{self, Flows, Inner, Soft, Untracked};
+use crate::datapath::tunnels::{MAX_DEPTH, Tunnels};
 use crate::datapath::xdp::{Inject, Injector, Ring};
 use crate::packet::capture::Frame;
 use crate::packet::link::LinkType;
 use crate::packet::weird::Weird;
 
-/// Rounds of injecting what was found in what was injected.
-const MAX_DEPTH: u32 = 4;
+/// Rounds of injecting what was found in what was injected: one for each tunnel that a packet may be in,
+/// one for the packet itself. What the program cannot use of it does not come back.
+const ROUNDS: usize = MAX_DEPTH + 2;
 
 /// Parser and reassembler for such frames.
 pub struct SlowPath {
@@ -25,20 +28,26 @@ pub struct SlowPath {
 /// A packet to be injected: an Ethernet frame made for it.
 struct Found {
     ts: u64,
+    /// See [`Packet::tunnel`].
+    tunnel: u32,
     frame: Vec<u8>,
 }
 
-impl Default for SlowPath {
-    fn default() -> Self {
+impl SlowPath {
+    /// `tunnels`: the engine's.
+    pub fn new(tunnels: Tunnels) -> Self {
         let policy = Policy {
             bits: policy::ALL_PACKETS,
             ..Policy::default()
         };
         SlowPath {
-            soft: Soft::new(soft::Config {
-                policy,
-                ..soft::Config::default()
-            }),
+            soft: Soft::with_tunnels(
+                soft::Config {
+                    policy,
+                    ..soft::Config::default()
+                },
+                tunnels,
+            ),
             found: Vec::new(),
         }
     }
@@ -52,12 +61,10 @@ struct Collect<'e, S> {
 impl<S: Sink> soft::Sink for Collect<'_, S> {
     fn advance(&mut self, _ts: u64, _flows: &mut Flows) {}
 
-    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) {
+    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
         // The kernel counts it; here it leaves nothing behind.
         flows.remove(&h.pkt.key);
-        let Some(ip) = frame.get(h.pkt.l3 as usize..) else {
-            return;
-        };
+        let ip = frame.get(h.pkt.l3 as usize..)?;
         let ethertype: u16 = if ip.first().is_some_and(|b| b >> 4 == 6) {
             0x86dd
         } else {
@@ -68,8 +75,11 @@ impl<S: Sink> soft::Sink for Collect<'_, S> {
         out.extend_from_slice(ip);
         self.found.push(Found {
             ts: h.pkt.ts,
+            tunnel: h.pkt.tunnel,
             frame: out,
         });
+        // What is in it is found when it comes back from the kernel.
+        None
     }
 
     fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
@@ -80,9 +90,8 @@ impl<S: Sink> soft::Sink for Collect<'_, S> {
         untracked(self.engine, u);
     }
 
-    fn weird(&mut self, ts: u64, weird: Weird, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
-        self.engine
-            .stray_weird(ts, weird.name(), addrs.map(|(s, d)| (s, d)));
+    fn weird(&mut self, ts: u64, name: &'static str, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
+        self.engine.stray_weird(ts, name, addrs.map(|(s, d)| (s, d)));
     }
 }
 
@@ -98,6 +107,16 @@ impl SlowPath {
         );
     }
 
+    /// Takes a packet out of a record's, which a tunnel carried.
+    fn inner(&mut self, h: &RecordHeader, mut inner: Inner, frame: &[u8], engine: &mut Engine<impl Sink>) {
+        inner.cut = (h.pkt.l3 as u32 + h.pkt.ip_len).saturating_sub(frame.len() as u32);
+        let mut sink = Collect {
+            found: &mut self.found,
+            engine,
+        };
+        self.soft.inner(h.pkt.ts, &inner, frame, &mut sink);
+    }
+
     /// Takes all records off a ring, to the engine or, if they are whole frames, through here and the
     /// program again. `shift` is added to the kernel's times.
     pub fn drain<T: FlowTable, S: Sink>(
@@ -108,7 +127,7 @@ impl SlowPath {
         engine: &mut Engine<S>,
         shift: i64,
     ) -> anyhow::Result<()> {
-        for _ in 0..MAX_DEPTH {
+        for _ in 0..ROUNDS {
             while let Some((header, frame)) = ring.next() {
                 let h = shifted(header, shift);
                 match h.kind {
@@ -116,7 +135,9 @@ impl SlowPath {
                         if shift != 0 {
                             engine.advance(h.pkt.ts, table);
                         }
-                        engine.record(&h, frame, table);
+                        if let Some(inner) = engine.record(&h, frame, table) {
+                            self.inner(&h, inner, frame, engine);
+                        }
                     }
                     KIND_FRAME => {
                         let f = Frame {
@@ -141,6 +162,7 @@ impl SlowPath {
                     &Inject {
                         ts,
                         injected: true,
+                        tunnel: p.tunnel,
                         ..Default::default()
                     },
                 )?;

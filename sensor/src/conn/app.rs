@@ -73,6 +73,11 @@ impl App {
             let name = tag.service();
             let holds = match tag {
                 AnalyzerTag::Ssl | AnalyzerTag::Dtls => self.secure,
+                AnalyzerTag::Vxlan
+                | AnalyzerTag::Geneve
+                | AnalyzerTag::Teredo
+                | AnalyzerTag::Gtpv1
+                | AnalyzerTag::Ayiya => true,
                 _ => self.detector.services().any(|s| s == name),
             };
             if holds && !names.contains(&name) {
@@ -348,6 +353,16 @@ impl<'e, S: Sink> Run<'e, S> {
                 Security::None => {}
             }
         }
+    }
+
+    /// A tunnel protocol is sure.
+    pub fn app_confirm(&mut self, tag: AnalyzerTag) {
+        self.with_app(|_, ctx| ctx.out.confirm(tag));
+    }
+
+    /// It is not that tunnel protocol. If it was taken for it, `service` keeps it, as in Zeek.
+    pub fn app_violation(&mut self, tag: AnalyzerTag, reason: &str) {
+        self.with_app(|_, ctx| ctx.out.violation(tag, reason));
     }
 
     /// Whether anybody wants more of a direction's payload.

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::datapath::tunnels::Tunnels;
+
 const SECOND: u64 = 1_000_000_000;
 
 /// Delays and timeouts, ns; the names are Zeek's.
@@ -92,6 +94,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,
+    /// The tunnels that packets come through; one table for all engines.
+    pub tunnels: Tunnels,
 }
 
 impl Default for Config {
@@ -105,6 +109,7 @@ impl Default for Config {
             reassembly_limit: 1 << 20,
             max_connections: 1 << 23,
             is_local: Arc::new(|_| false),
+            tunnels: Tunnels::default(),
         }
     }
 }

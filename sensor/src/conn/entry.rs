@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP};
 use sensor_common::record::Totals;
@@ -10,7 +11,9 @@ use sensor_common::{FlowKey, FlowState};
 use super::app::App;
 use super::history::History;
 use super::timer::{Kind, Timer};
+use super::tunnel::UdpTunnel;
 use super::weird::Sampler;
+use crate::datapath::tunnels::Stack;
 use crate::event::{ConnId, Proto, Ts, Uid};
 use crate::tcp::endpoint::{Endpoint, Scaled, State};
 use crate::tcp::kept::Kept;
@@ -28,6 +31,8 @@ pub mod letter {
     pub const DATA: u16 = 1 << 4;
     pub const ACK: u16 = 1 << 5;
     pub const MULTI: u16 = 1 << 6;
+    /// An analyzer gave up at a limit; one for both directions.
+    pub const LIMIT: u16 = 1 << 7;
 }
 
 /// A connection in the table. Kept small: there may be a million of them.
@@ -77,6 +82,12 @@ pub struct Extra {
     pub missed_bytes: u64,
     /// What the connection's own [`History`] has no room for.
     pub history: String,
+    /// The tunnels that the last packet came through.
+    pub encap: Option<Arc<Stack>>,
+    /// How often that was others than before, as far as it was told.
+    pub tunnel_changes: u8,
+    /// What is known of the connection as a tunnel.
+    pub tunnel: UdpTunnel,
     /// UDP packets with a bad checksum, by side.
     pub bad_checksums: [Scaled; 2],
 }

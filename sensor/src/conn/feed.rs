@@ -3,7 +3,7 @@
 use sensor_common::{Counter, Packet, RecordHeader};
 
 use super::{Engine, Sink};
-use crate::datapath::soft::{self, Flows, Untracked};
+use crate::datapath::soft::{self, Flows, Inner, Untracked};
 use crate::event::Ts;
 use crate::packet::Weird;
 
@@ -24,8 +24,8 @@ impl<S: Sink> soft::Sink for EngineSink<'_, S> {
         self.0.advance(ts, flows);
     }
 
-    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) {
-        self.0.record(header, frame, flows);
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
+        self.0.record(header, frame, flows)
     }
 
     fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
@@ -36,7 +36,7 @@ impl<S: Sink> soft::Sink for EngineSink<'_, S> {
         untracked(self.0, u);
     }
 
-    fn weird(&mut self, ts: Ts, weird: Weird, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
-        self.0.stray_weird(ts, weird.name(), addrs.map(|(s, d)| (s, d)));
+    fn weird(&mut self, ts: Ts, name: &'static str, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
+        self.0.stray_weird(ts, name, addrs.map(|(s, d)| (s, d)));
     }
 }

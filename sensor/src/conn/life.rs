@@ -12,6 +12,7 @@ use super::shared::{Run, raise};
 use super::timer::Kind;
 use super::{PktHdr, Proto, Sink, proto};
 use crate::datapath::FlowTable;
+use crate::datapath::soft::Inner;
 use crate::event::{EndpointStats, Event, EventKind};
 use crate::tcp::endpoint::State;
 
@@ -61,6 +62,9 @@ impl<S: Sink> Run<'_, S> {
         if t.status_interval > 0 {
             self.arm(Kind::Status, self.ts + t.status_interval);
         }
+        if p.tunnel != 0 {
+            self.enter(p.tunnel);
+        }
         raise!(self, NewConnection);
     }
 
@@ -75,9 +79,16 @@ impl<S: Sink> Run<'_, S> {
         self.conn.add_history(0, '^');
     }
 
-    /// A packet of the connection.
-    pub fn packet(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) {
+    /// A packet of the connection, its first or a later one; the packet in it, if it is a tunnel.
+    pub fn packet(
+        &mut self,
+        rec: &RecordHeader,
+        frame: &[u8],
+        flows: &mut impl FlowTable,
+        first: bool,
+    ) -> Option<Inner> {
         let p = &rec.pkt;
+        let mut inner = None;
         let mut tcp = self.conn.tcp.take();
         if let Some(tcp) = &mut tcp {
             if p.flags & tf::SYN != 0 {
@@ -98,6 +109,7 @@ impl<S: Sink> Run<'_, S> {
                 self.conn.last = self.ts;
                 if proto(p.key.proto) == Proto::Udp {
                     self.conn.check_history(s, letter::DATA, 'D');
+                    inner = self.tunnelled(rec, frame, first);
                     if !seg.payload.is_empty() {
                         self.app_datagram(s == 0, seg.payload);
                     }
@@ -109,6 +121,7 @@ impl<S: Sink> Run<'_, S> {
         if !seg.payload.is_empty() && !truncated {
             self.shed_unwanted(p, flows);
         }
+        inner
     }
 
     /// Tells the datapath when a direction's payload is of no more use.
@@ -119,7 +132,7 @@ impl<S: Sink> Run<'_, S> {
             return;
         }
         let contents = self.sh.cfg.contents.wants(is_orig, self.conn.resp_port());
-        let wanted = contents || self.sh.cfg.contents_files;
+        let wanted = contents || self.sh.cfg.contents_files || self.is_tunnel();
         if wanted || self.sh.subs.wants(EventKind::RexmitInconsistency) || self.app_wants(is_orig) {
             return;
         }
@@ -316,6 +329,7 @@ impl<S: Sink> Run<'_, S> {
             raise!(self, ConnStats, os: os, rs: rs);
         }
         raise!(self, ConnectionStateRemove);
+        self.leave();
         self.log(last, &totals);
     }
 

@@ -17,6 +17,7 @@ mod states;
 mod stream;
 mod syn;
 pub mod timer;
+mod tunnel;
 mod weird;
 
 use std::hash::BuildHasher;
@@ -36,6 +37,7 @@ use shared::{Run, Shared};
 use timer::{Kind, Wheel};
 
 use crate::datapath::FlowTable;
+use crate::datapath::soft::Inner;
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, EventKind, PktHdr, Proto, Subscriptions, Ts};
 
@@ -85,6 +87,7 @@ impl<S: Sink> Engine<S> {
                 wheel: Wheel::default(),
                 certs: Default::default(),
                 strays: Default::default(),
+                tunnels_armed: false,
                 terminating: false,
                 unflushed: false,
             },
@@ -132,8 +135,9 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// Takes a record of a tracked packet; `frame` is what was forwarded of it.
-    pub fn record(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) {
+    /// Takes a record of a tracked packet; `frame` is what was forwarded of it. If its connection is a
+    /// tunnel, the packet in it is returned.
+    pub fn record(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) -> Option<Inner> {
         let p = &rec.pkt;
         let hash = self.hasher.hash_one(p.key);
         let mut slot = self.find(hash, &p.key);
@@ -148,9 +152,7 @@ impl<S: Sink> Engine<S> {
             Some(i) => (i, false),
             None => (self.create(hash, p, rec.flow_start), true),
         };
-        let Some(conn) = self.slots[i as usize].as_mut() else {
-            return;
-        };
+        let conn = self.slots[i as usize].as_mut()?;
         if new {
             if rec.prev_last != 0 {
                 // The flow was there before this connection: its counts are not ours.
@@ -167,7 +169,10 @@ impl<S: Sink> Engine<S> {
             }
         }
         let mut run = Run::new(p.ts, i, conn, &mut self.sh);
-        run.packet(rec, frame, flows);
+        if !new {
+            run.check_encap(p.tunnel);
+        }
+        run.packet(rec, frame, flows, new)
     }
 
     /// A packet that belongs to a connection but cannot be used: its header is damaged or its
@@ -175,8 +180,8 @@ impl<S: Sink> Engine<S> {
     /// these); the packet counts for nothing.
     pub fn fault(&mut self, p: &Packet, weird: &'static str, frame: &[u8]) {
         let hash = self.hasher.hash_one(p.key);
-        let i = match self.find(hash, &p.key) {
-            Some(i) => i,
+        let (i, new) = match self.find(hash, &p.key) {
+            Some(i) => (i, false),
             None if self.table.len() >= self.sh.cfg.max_connections => {
                 let (src, dst) = if p.dir == 0 {
                     (&p.key.a, &p.key.b)
@@ -185,12 +190,15 @@ impl<S: Sink> Engine<S> {
                 };
                 return self.stray_weird(p.ts, weird, Some((src, dst)));
             }
-            None => self.create(hash, p, 0),
+            None => (self.create(hash, p, 0), true),
         };
         let Some(conn) = self.slots[i as usize].as_mut() else {
             return;
         };
         let mut run = Run::new(p.ts, i, conn, &mut self.sh);
+        if !new {
+            run.check_encap(p.tunnel);
+        }
         run.packet_events(p, frame);
         run.weird(weird, "");
         run.bad_checksum(p, weird);
@@ -198,35 +206,7 @@ impl<S: Sink> Engine<S> {
 
     /// An oddity of no connection.
     pub fn stray_weird(&mut self, ts: Ts, name: &'static str, ends: Option<(&[u8; 16], &[u8; 16])>) {
-        if !self.sh.strays.permit(name, ends, ts) {
-            return;
-        }
-        match ends {
-            Some((s, d)) => {
-                if self.sh.subs.wants(EventKind::FlowWeird) {
-                    self.sh.emit(
-                        ts,
-                        &Event::FlowWeird {
-                            name,
-                            src: addr(s),
-                            dst: addr(d),
-                        },
-                    );
-                }
-            }
-            None => {
-                if self.sh.subs.wants(EventKind::NetWeird) {
-                    self.sh.emit(ts, &Event::NetWeird { name });
-                }
-            }
-        }
-        self.sh.sink.log(&row::WeirdRow {
-            ts,
-            c: None,
-            name,
-            addl: "",
-            source: "",
-        });
+        self.sh.stray_weird(ts, name, ends);
     }
 
     /// Raises an event of no connection.
@@ -348,7 +328,11 @@ impl<S: Sink> Engine<S> {
 
     fn fire(&mut self, now: Ts, flows: &mut impl FlowTable) {
         while let Some(t) = self.sh.wheel.pop(now) {
-            self.timer(t, now, flows);
+            if t.slot == timer::TUNNELS {
+                self.sh.expire_tunnels(now);
+            } else {
+                self.timer(t, now, flows);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
-//! The rows of conn.log and weird.log.
+//! The rows of conn.log, weird.log and tunnel.log.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use crate::event::log::{Column, LogRow, Value};
 use crate::event::{ConnId, Ts, Uid};
@@ -167,6 +168,57 @@ impl LogRow for WeirdRow<'_> {
             Value::Bool(false),
             Value::Str(Cow::Borrowed("sensor")),
             text(self.source),
+        ]);
+    }
+}
+
+/// One row of tunnel.log.
+#[derive(Clone, Debug)]
+pub struct TunnelRow {
+    pub ts: Ts,
+    /// The connection's, if the tunnel has one.
+    pub uid: Uid,
+    pub orig_h: IpAddr,
+    /// Host byte order; 0 where there is no connection.
+    pub orig_p: u16,
+    pub resp_h: IpAddr,
+    pub resp_p: u16,
+    /// Zeek's name, such as `Tunnel::VXLAN`.
+    pub tunnel_type: &'static str,
+    /// `Tunnel::DISCOVER`, `Tunnel::CLOSE` or `Tunnel::EXPIRE`.
+    pub action: &'static str,
+}
+
+const TUNNEL: &[Column] = &[
+    Column::new("ts", "time"),
+    Column::new("uid", "string"),
+    Column::new("id.orig_h", "addr"),
+    Column::new("id.orig_p", "port"),
+    Column::new("id.resp_h", "addr"),
+    Column::new("id.resp_p", "port"),
+    Column::new("tunnel_type", "enum"),
+    Column::new("action", "enum"),
+];
+
+impl LogRow for TunnelRow {
+    fn path(&self) -> &'static str {
+        "tunnel"
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        TUNNEL
+    }
+
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
+        out.extend([
+            Value::Time(self.ts),
+            uid(self.uid),
+            Value::Addr(self.orig_h),
+            Value::Port(self.orig_p),
+            Value::Addr(self.resp_h),
+            Value::Port(self.resp_p),
+            Value::Str(Cow::Borrowed(self.tunnel_type)),
+            Value::Str(Cow::Borrowed(self.action)),
         ]);
     }
 }

@@ -5,7 +5,7 @@ use sensor_common::FlowState;
 use super::row::WeirdRow;
 use super::timer::{Kind, Wheel};
 use super::weird::StraySampler;
-use super::{Config, Conn, Sink};
+use super::{Config, Conn, Sink, addr};
 use crate::analyzer::x509::SharedCerts;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
 
@@ -19,6 +19,8 @@ pub struct Shared<S> {
     pub certs: SharedCerts,
     /// How often oddities of no connection were told.
     pub strays: StraySampler,
+    /// The timer [`super::timer::TUNNELS`] is armed.
+    pub tunnels_armed: bool,
     /// Set while the input is over and connections are being flushed.
     pub terminating: bool,
     /// Events were raised since the last event_queue_flush_point.
@@ -49,6 +51,39 @@ impl<S: Sink> Shared<S> {
         }
         self.sink.event(ts, ev);
         self.unflushed = true;
+    }
+
+    /// An oddity of no connection; `ends` as in [`super::Engine::stray_weird`].
+    pub fn stray_weird(&mut self, ts: Ts, name: &'static str, ends: Option<(&[u8; 16], &[u8; 16])>) {
+        if !self.strays.permit(name, ends, ts) {
+            return;
+        }
+        match ends {
+            Some((s, d)) => {
+                if self.subs.wants(EventKind::FlowWeird) {
+                    self.emit(
+                        ts,
+                        &Event::FlowWeird {
+                            name,
+                            src: addr(s),
+                            dst: addr(d),
+                        },
+                    );
+                }
+            }
+            None => {
+                if self.subs.wants(EventKind::NetWeird) {
+                    self.emit(ts, &Event::NetWeird { name });
+                }
+            }
+        }
+        self.sink.log(&WeirdRow {
+            ts,
+            c: None,
+            name,
+            addl: "",
+            source: "",
+        });
     }
 
     pub fn arm(&mut self, conn: &Conn, slot: u32, kind: Kind, at: Ts) {

@@ -107,11 +107,12 @@ impl Lab {
             bits: policy_bits(&subs, cfg.contents.any()),
             ..Policy::default()
         };
+        let config = soft::Config {
+            policy,
+            ..soft::Config::default()
+        };
         Lab {
-            soft: Soft::new(soft::Config {
-                policy,
-                ..soft::Config::default()
-            }),
+            soft: Soft::with_tunnels(config, cfg.tunnels.clone()),
             engine: Engine::new(cfg, subs, Seen::default()),
             now: 1_000_000 * SECOND,
             id: 1,

@@ -24,6 +24,9 @@ pub enum Kind {
     Status,
 }
 
+/// The slot of the timer that belongs to no connection: it looks for tunnels that have expired.
+pub const TUNNELS: u32 = u32::MAX;
+
 /// All kinds, in the order of their numbers.
 const KINDS: [Kind; 8] = [
     Kind::Expire,

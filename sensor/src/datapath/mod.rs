@@ -1,6 +1,7 @@
 //! Where records come from: the kernel's program or its double in userspace.
 
 pub mod soft;
+pub mod tunnels;
 pub mod xdp;
 
 use sensor_common::{FlowKey, FlowState};

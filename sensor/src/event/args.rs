@@ -122,13 +122,15 @@ pub(super) fn fa_metadata(out: &mut Vec<u8>, v: &FaMetadata<'_>) {
 pub(super) fn encap(out: &mut Vec<u8>, v: &[Encap<'_>]) {
     json::array(out, v, |out, e| {
         let mut o = Object::new(out);
-        if let Some(c) = &e.cid {
-            json::conn(o.key("cid"), c);
-        }
-        if let Some((src, dst)) = e.ends {
-            o.addr("src", src).addr("dst", dst);
-        }
-        o.text("tunnel_type", e.tunnel_type);
+        let mut cid = Object::new(o.key("cid"));
+        cid.addr("orig_h", e.orig_h)
+            .count("orig_p", e.orig_p)
+            .addr("resp_h", e.resp_h)
+            .count("resp_p", e.resp_p)
+            .text("proto", e.proto.as_str());
+        cid.end();
+        o.text("tunnel_type", e.tunnel_type)
+            .text("uid", &e.uid.to_string());
         o.end();
     });
 }

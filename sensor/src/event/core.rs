@@ -291,7 +291,7 @@ macro_rules! core_events {
 
     /// A connection's encapsulation is not what it was.
     /// `e`: the new one, outermost layer first.
-    TunnelChanged "tunnel_changed" core not_yet (c "c": connection, e "e": encap);
+    TunnelChanged "tunnel_changed" core raised (c "c": connection, e "e": encap);
 
     /// A UDP session of a protocol the sensor knows is over.
     UdpSessionDone "udp_session_done" core raised (u "u": connection);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{ConnId, Ts};
+use super::{ConnId, Proto, Ts, Uid};
 
 /// What a SYN or SYN-ACK says (Zeek's `SYN_packet`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +81,19 @@ pub struct FaMetadata<'a> {
 /// One layer of encapsulation (Zeek's `Tunnel::EncapsulatingConn`), outermost first in a slice of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encap<'a> {
-    /// The outer connection, where the tunnel has one; `None` for IP in IP.
-    pub cid: Option<ConnId>,
-    /// Outer source and destination, for tunnels that are not connections.
-    pub ends: Option<(IpAddr, IpAddr)>,
+    /// The outer connection's ends; for tunnels that are not connections the outer addresses, with
+    /// ports 0, as its first packet had them.
+    pub orig_h: IpAddr,
+    /// Host byte order.
+    pub orig_p: u16,
+    pub resp_h: IpAddr,
+    /// Host byte order.
+    pub resp_p: u16,
+    pub proto: Proto,
     /// Zeek's name, such as `Tunnel::VXLAN`.
     pub tunnel_type: &'a str,
+    /// The outer connection's, if there is one.
+    pub uid: Uid,
 }
 
 /// A fingerprinted operating system (Zeek's `OS_version`).

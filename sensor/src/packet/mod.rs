@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod defrag;
 pub mod ip;
 pub mod link;
+pub mod tunnel;
 pub mod weird;
 
 pub use capture::{Capture, CaptureError, Frame};

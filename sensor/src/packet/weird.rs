@@ -16,6 +16,11 @@ macro_rules! weirds {
             pub const fn name(self) -> &'static str {
                 match self { $(Weird::$variant => $name),* }
             }
+
+            /// Zeek's name for it in a packet that came out of a tunnel.
+            pub const fn name_in_tunnel(self) -> &'static str {
+                match self { $(Weird::$variant => concat!($name, "_in_tunnel")),* }
+            }
         }
     };
 }
@@ -90,6 +95,22 @@ weirds! {
     FragmentProtocolInconsistency "fragment_protocol_inconsistency"
     ExcessivelySmallFragment "excessively_small_fragment"
     ExcessivelyLargeFragment "excessively_large_fragment"
+    // Tunnels.
+    ExceededTunnelMaxDepth "exceeded_tunnel_max_depth"
+    InvalidInnerIpVersion "invalid_inner_IP_version"
+    TruncatedInnerIp "truncated_inner_IP"
+    InnerIpLengthMismatch "inner_IP_payload_length_mismatch"
+    TruncatedGre "truncated_GRE"
+    UnknownGreVersion "unknown_gre_version"
+    EgreProtocolType "egre_protocol_type"
+    GreRouting "gre_routing"
+    UnknownGreFlags "unknown_gre_flags"
+    NonIpInEncap "non_ip_packet_in_encap"
+    VxlanEmpty "vxlan_empty_packet"
+    GeneveInvalidVersion "geneve_invalid_version"
+    GeneveEmpty "geneve_empty_packet"
+    AyiyaEmpty "ayiya_empty_packet"
+    TunnelDepth "tunnel_depth"
 }
 
 /// The oddities of one packet: a few, in the order in which they were found.

@@ -343,6 +343,43 @@ fn injected_packets_count_in_their_flow_alone() {
 }
 
 #[test]
+fn a_change_of_tunnels_is_forwarded() {
+    let kernel = load(0);
+    let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+    let (frame, _) = udp_frame(64);
+    for (ts, tunnel) in [(1, 7), (2, 7), (3, 8), (4, 8), (5, 0), (6, 0)] {
+        let how = Inject {
+            ts,
+            injected: true,
+            tunnel,
+            ..Default::default()
+        };
+        run.run(&frame, &how).unwrap();
+    }
+    let got: Vec<_> = records(&mut ring)
+        .iter()
+        .map(|(h, _)| (h.pkt.ts, h.pkt.tunnel, h.why & why::TUNNEL != 0))
+        .collect();
+    assert_eq!(got, [(1, 7, true), (3, 8, true), (5, 0, true)]);
+}
+
+/// Or what userspace takes apart and puts back could go round for ever.
+#[test]
+fn what_userspace_made_does_not_come_back_whole() {
+    let kernel = load(ALL_PACKETS | ALL_FRAMES);
+    let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+    let how = Inject {
+        injected: true,
+        ..Default::default()
+    };
+    for Case { name, frame, .. } in frames::untracked() {
+        run.run(&frame, &how).unwrap();
+        assert!(records(&mut ring).is_empty(), "{name}");
+    }
+    assert!(kernel.counters().unwrap().balanced());
+}
+
+#[test]
 fn rings_share_the_flows() {
     let kernel = load_with(&Config {
         rings: 8,

@@ -7,14 +7,18 @@
 mod counts;
 mod flows;
 
+use std::sync::Arc;
+
 use sensor_common::record::KIND_PACKET;
 use sensor_common::{Counter, Packet, Policy, RecordHeader, flow};
 
+use super::tunnels::{Kind, MAX_DEPTH, Stack, Tunnels};
 use crate::packet::capture::Frame;
 use crate::packet::checksum;
 use crate::packet::defrag::{Defrag, Limits};
 use crate::packet::ip::{self, Input, Ip, Verdict};
 use crate::packet::link::{self, Link, LinkType, NotIp};
+use crate::packet::tunnel::{self, IPPROTO_GRE};
 use crate::packet::weird::{Weird, Weirds};
 
 pub use counts::Counts;
@@ -26,8 +30,9 @@ pub trait Sink {
     fn advance(&mut self, ts: u64, flows: &mut Flows);
 
     /// A packet of a flow that is to be forwarded. `frame` has `header.cap_len` bytes; the offsets in
-    /// `header.pkt` point into it. A reassembled datagram starts at its IP header.
-    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows);
+    /// `header.pkt` point into it. A reassembled datagram starts at its IP header. If the connection
+    /// is a tunnel, the packet in the packet is returned.
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner>;
 
     /// A packet that belongs to a flow by its addresses and ports but is not counted in it: its TCP
     /// header cannot be used or (with checksums on) its transport checksum is wrong. Zeek makes
@@ -37,13 +42,56 @@ pub trait Sink {
     /// A frame that is not tracked.
     fn untracked(&mut self, u: &Untracked<'_>, flows: &mut Flows);
 
-    /// An oddity of no connection. With addresses (sender, receiver; IPv4 mapped) it is of a flow in
-    /// Zeek's sense (flow_weird), without of the net (net_weird).
-    fn weird(&mut self, ts: u64, weird: Weird, addrs: Option<&Addrs>, flows: &mut Flows);
+    /// An oddity of no connection, under Zeek's name. With addresses (sender, receiver; IPv4 mapped) it is
+    /// of a flow in Zeek's sense (flow_weird), without of the net (net_weird).
+    fn weird(&mut self, ts: u64, name: &'static str, addrs: Option<&Addrs>, flows: &mut Flows);
 }
 
 /// Sender and receiver, network byte order, IPv4 as `::ffff:a.b.c.d`.
 pub type Addrs = ([u8; 16], [u8; 16]);
+
+/// A packet in a record's packet.
+#[derive(Clone, Debug)]
+pub struct Inner {
+    /// Where it starts and ends, bytes from the frame's start; at most the frame's length.
+    pub at: usize,
+    pub end: usize,
+    pub link: LinkType,
+    /// Bytes of it that were not captured.
+    pub cut: u32,
+    /// The tunnels that it came through.
+    pub tunnel: Arc<Stack>,
+}
+
+/// How a packet came to be seen.
+#[derive(Clone, Copy)]
+struct Via<'a> {
+    link: LinkType,
+    /// The frame is to be counted by what becomes of this packet.
+    own: bool,
+    tunnel: Option<&'a Stack>,
+}
+
+impl Via<'_> {
+    /// Zeek's name for an oddity of a packet that came this way.
+    fn name(&self, w: Weird) -> &'static str {
+        if self.tunnel.is_some() {
+            w.name_in_tunnel()
+        } else {
+            w.name()
+        }
+    }
+
+    /// The innermost tunnel's kind.
+    fn last(&self) -> Option<Kind> {
+        self.tunnel.and_then(Stack::last)
+    }
+
+    /// See [`Packet::tunnel`].
+    fn id(&self) -> u32 {
+        self.tunnel.map_or(0, |t| t.id)
+    }
+}
 
 /// A frame (or a packet out of one) that is not tracked.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +139,7 @@ pub struct Soft {
     flows: Flows,
     counts: Counts,
     defrag: Defrag,
+    tunnels: Tunnels,
     /// The datagram put together last; kept for its memory.
     whole: Vec<u8>,
     /// Written for each packet; here so that it is not built anew.
@@ -99,12 +148,19 @@ pub struct Soft {
 }
 
 impl Soft {
+    /// A datapath that nobody shares tunnels with.
     pub fn new(config: Config) -> Self {
+        Soft::with_tunnels(config, Tunnels::default())
+    }
+
+    /// A datapath that notes the tunnels which packets came through in `tunnels`: the engine's.
+    pub fn with_tunnels(config: Config, tunnels: Tunnels) -> Self {
         Soft {
             config,
             flows: Flows::new(config.max_flows),
             counts: Counts::default(),
             defrag: Defrag::new(config.fragments),
+            tunnels,
             whole: Vec::new(),
             ip: Ip::default(),
             header: RecordHeader {
@@ -135,16 +191,65 @@ impl Soft {
             return self.empty(f, sink);
         }
         let parsed = link::parse(f.link, f.data);
-        match &parsed {
+        let via = Via {
+            link: f.link,
+            own: true,
+            tunnel: None,
+        };
+        self.parsed(f, &parsed, via, sink);
+        parsed
+    }
+
+    /// Takes a packet that was found in a record's: `frame` is the record's.
+    pub fn inner<S: Sink + ?Sized>(&mut self, ts: u64, inner: &Inner, frame: &[u8], sink: &mut S) {
+        let Some(data) = frame.get(inner.at..inner.end) else {
+            return;
+        };
+        self.decapsulated(ts, data, inner.cut, inner.link, &inner.tunnel, sink);
+    }
+
+    /// A packet that came out of a tunnel. The tunnels' number is bounded, and so is the recursion.
+    fn decapsulated<S: Sink + ?Sized>(
+        &mut self,
+        ts: u64,
+        data: &[u8],
+        cut: u32,
+        link: LinkType,
+        tunnel: &Stack,
+        sink: &mut S,
+    ) {
+        let f = Frame {
+            ts,
+            link,
+            data,
+            wire_len: (data.len() as u32).saturating_add(cut),
+            iface: 0,
+        };
+        let via = Via {
+            link,
+            own: false,
+            tunnel: Some(tunnel),
+        };
+        self.parsed(&f, &link::parse(link, data), via, sink);
+    }
+
+    #[inline]
+    fn parsed<S: Sink + ?Sized>(
+        &mut self,
+        f: &Frame<'_>,
+        parsed: &Result<Link, NotIp>,
+        via: Via<'_>,
+        sink: &mut S,
+    ) {
+        match parsed {
             Ok(l) => {
-                self.packet(f, l, true, sink);
+                self.packet(f, l, via, sink);
                 if l.more != 0 {
-                    self.aggregate(f, l.more, sink);
+                    self.aggregate(f, l.more, via, sink);
                 }
             }
-            Err(e) => self.not_ip(f, e, true, sink),
+            Err(e) => self.not_ip(f, e, via, sink),
         }
-        parsed
     }
 
     #[cold]
@@ -157,23 +262,29 @@ impl Soft {
             inner_vlan: None,
         };
         e.weirds.push(Weird::EmptyPcapHeader);
-        self.not_ip(f, &e, true, sink);
+        let via = Via {
+            link: f.link,
+            own: true,
+            tunnel: None,
+        };
+        self.not_ip(f, &e, via, sink);
         Err(e)
     }
 
     /// The other packets of an IEEE 802.11 aggregate: their frame has been counted.
     #[cold]
-    fn aggregate<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, first: u32, sink: &mut S) {
+    fn aggregate<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, first: u32, via: Via<'_>, sink: &mut S) {
+        let via = Via { own: false, ..via };
         let mut more = first;
         // Each starts beyond the one before, so this ends with the frame.
         while more != 0 {
             match link::next_subframe(f.data, more) {
                 Ok(l) => {
-                    self.packet(f, &l, false, sink);
+                    self.packet(f, &l, via, sink);
                     more = l.more;
                 }
                 Err(e) => {
-                    self.not_ip(f, &e, false, sink);
+                    self.not_ip(f, &e, via, sink);
                     more = 0;
                 }
             }
@@ -181,11 +292,11 @@ impl Soft {
     }
 
     #[cold]
-    fn not_ip<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, e: &NotIp, own: bool, sink: &mut S) {
+    fn not_ip<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, e: &NotIp, via: Via<'_>, sink: &mut S) {
         for w in e.weirds.iter() {
-            sink.weird(f.ts, w, None, &mut self.flows);
+            sink.weird(f.ts, via.name(w), None, &mut self.flows);
         }
-        if own {
+        if via.own {
             self.counts.add(e.reason, 1);
         }
         self.counts.add(Counter::FrameRecords, 1);
@@ -202,12 +313,12 @@ impl Soft {
         sink.untracked(&u, &mut self.flows);
     }
 
-    /// One IP packet of a frame; `own`: the frame is to be counted by what becomes of it.
+    /// One IP packet of a frame.
     #[inline]
-    fn packet<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, l: &Link, own: bool, sink: &mut S) {
+    fn packet<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, l: &Link, via: Via<'_>, sink: &mut S) {
         if !l.weirds.is_empty() {
             for w in l.weirds.iter() {
-                sink.weird(f.ts, w, None, &mut self.flows);
+                sink.weird(f.ts, via.name(w), None, &mut self.flows);
             }
         }
         let input = Input {
@@ -219,13 +330,16 @@ impl Soft {
             checksums: self.config.checksums,
             reassembled: false,
         };
-        self.ip(&input, f.link, own, sink);
+        self.ip(&input, via, sink);
     }
 
     #[inline]
-    fn ip<S: Sink + ?Sized>(&mut self, i: &Input<'_>, link: LinkType, own: bool, sink: &mut S) {
+    fn ip<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
         let verdict = ip::parse(i, &mut self.ip);
+        self.ip.pkt.tunnel = via.id();
         let weird = match verdict {
+            // A Teredo bubble has no next header, and nothing odd about it.
+            Verdict::Drop(_, Some(Weird::Ipv6NoNext)) if via.last() == Some(Kind::Teredo) => None,
             Verdict::Drop(_, w) => w,
             _ => None,
         };
@@ -233,11 +347,16 @@ impl Soft {
             // Found on the way, when the addresses were known (but for one), then the verdict's.
             let addrs = (self.ip.src, self.ip.dst);
             for w in self.ip.weirds.iter() {
-                let addrs = (w != Weird::IpHdrLenZero).then_some(&addrs);
-                sink.weird(i.ts, w, addrs, &mut self.flows);
+                let (name, addrs) = match w {
+                    Weird::IpHdrLenZero => (via.name(w), None),
+                    Weird::IncompletelyCapturedFragment => (via.name(w), Some(&addrs)),
+                    // Zeek tells of extension headers without knowing of the packet around them.
+                    _ => (w.name(), Some(&addrs)),
+                };
+                sink.weird(i.ts, name, addrs, &mut self.flows);
             }
             if let Some(w) = weird {
-                sink.weird(i.ts, w, self.addrs().as_ref(), &mut self.flows);
+                sink.weird(i.ts, via.name(w), self.addrs().as_ref(), &mut self.flows);
             }
         }
         match verdict {
@@ -245,35 +364,71 @@ impl Soft {
                 if self.config.checksums {
                     let cut = (i.frame.len() as u32) < i.wire_len;
                     if let Err(w) = checksum::verify(i.frame, &self.ip.pkt, cut) {
-                        return self.fault(i, Counter::Malformed, w, own, sink);
+                        return self.fault(i, Counter::Malformed, w, via, sink);
                     }
                 }
-                self.track(
-                    i,
-                    link,
-                    if own { Counter::Tracked } else { Counter::Injected },
-                    sink,
-                );
+                let count = if via.own {
+                    Counter::Tracked
+                } else {
+                    Counter::Injected
+                };
+                self.track(i, via, count, sink);
             }
             Verdict::Other => {
                 // The kernel leaves these to userspace, and so they are counted here.
-                if own {
+                if via.own {
                     self.counts.add(Counter::OtherProtocol, 1);
                 }
-                self.track(i, link, Counter::Injected, sink);
+                self.track(i, via, Counter::Injected, sink);
             }
-            Verdict::Fault(reason, w) => self.fault(i, reason, w, own, sink),
-            Verdict::Fragment => self.fragment(i, link, own, sink),
-            // Here the inner packet would be taken out and go through `ip` again, not `own`.
-            Verdict::Tunnel => self.untracked(i, link, Counter::Tunnel, weird, own, sink),
-            Verdict::Drop(reason, _) => self.untracked(i, link, reason, weird, own, sink),
+            Verdict::Fault(reason, w) => self.fault(i, reason, w, via, sink),
+            Verdict::Fragment => self.fragment(i, via, sink),
+            Verdict::Tunnel => {
+                self.untracked(i, Counter::Tunnel, weird, via, sink);
+                self.tunnel(i, via, sink);
+            }
+            Verdict::Drop(reason, _) => self.untracked(i, reason, weird, via, sink),
+        }
+    }
+
+    /// A packet in IP or GRE.
+    #[cold]
+    fn tunnel<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
+        let addrs = (self.ip.src, self.ip.dst);
+        let p = self.ip.tunnel;
+        let payload = i.frame.get(p.at..p.end).unwrap_or(&[]);
+        let inner = match p.proto {
+            IPPROTO_GRE => {
+                tunnel::gre(payload).map(|g| (Kind::Gre, g.inner, payload.get(g.at..).unwrap_or(&[])))
+            }
+            proto => Ok((Kind::Ip, tunnel::Inner::Ip(proto), payload)),
+        };
+        let found = inner.and_then(|(kind, inner, data)| {
+            if via.tunnel.is_some_and(|t| t.layers.len() >= MAX_DEPTH) {
+                return Err(Weird::ExceededTunnelMaxDepth);
+            }
+            match inner {
+                tunnel::Inner::Link(link) => Ok((kind, link, data)),
+                tunnel::Inner::Ip(proto) => match tunnel::check_ip(proto, data).weird() {
+                    None => Ok((kind, LinkType::RAW, data)),
+                    Some(w) => Err(w),
+                },
+            }
+        });
+        match found {
+            Ok((kind, link, data)) => {
+                let ends = (&addrs.0, &addrs.1);
+                let stack = self.tunnels.ip(via.tunnel, kind, ends, p.proto, i.ts);
+                self.decapsulated(i.ts, data, 0, link, &stack, sink);
+            }
+            Err(w) => sink.weird(i.ts, via.name(w), Some(&addrs), &mut self.flows),
         }
     }
 
     /// A fragment is not tracked; the datagram that it completes is, as a packet of its own.
     #[cold]
-    fn fragment<S: Sink + ?Sized>(&mut self, i: &Input<'_>, link: LinkType, own: bool, sink: &mut S) {
-        self.untracked(i, link, Counter::Fragment, None, own, sink);
+    fn fragment<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
+        self.untracked(i, Counter::Fragment, None, via, sink);
         if i.reassembled {
             // Fragments of fragments: nobody sends them.
             return;
@@ -290,7 +445,7 @@ impl Soft {
             &mut weirds,
         );
         for w in weirds.iter() {
-            sink.weird(i.ts, w, Some(&addrs), &mut self.flows);
+            sink.weird(i.ts, w.name(), Some(&addrs), &mut self.flows);
         }
         if complete {
             let input = Input {
@@ -301,7 +456,12 @@ impl Soft {
                 reassembled: true,
                 ..*i
             };
-            self.ip(&input, LinkType::RAW, false, sink);
+            let via = Via {
+                link: LinkType::RAW,
+                own: false,
+                ..via
+            };
+            self.ip(&input, via, sink);
         }
         self.whole = whole;
     }
@@ -311,8 +471,15 @@ impl Soft {
     }
 
     #[cold]
-    fn fault<S: Sink + ?Sized>(&mut self, i: &Input<'_>, reason: Counter, w: Weird, own: bool, sink: &mut S) {
-        if own {
+    fn fault<S: Sink + ?Sized>(
+        &mut self,
+        i: &Input<'_>,
+        reason: Counter,
+        w: Weird,
+        via: Via<'_>,
+        sink: &mut S,
+    ) {
+        if via.own {
             self.counts.add(reason, 1);
         }
         sink.fault(&self.ip.pkt, w, i.frame, &mut self.flows);
@@ -322,13 +489,12 @@ impl Soft {
     fn untracked<S: Sink + ?Sized>(
         &mut self,
         i: &Input<'_>,
-        link: LinkType,
         reason: Counter,
         weird: Option<Weird>,
-        own: bool,
+        via: Via<'_>,
         sink: &mut S,
     ) {
-        if own {
+        if via.own {
             self.counts.add(reason, 1);
         }
         self.counts.add(Counter::FrameRecords, 1);
@@ -337,7 +503,7 @@ impl Soft {
             reason,
             weird,
             addrs: self.addrs(),
-            link,
+            link: via.link,
             l3: Some(i.l3 as u32),
             wire_len: i.wire_len,
             frame: i.frame,
@@ -348,11 +514,11 @@ impl Soft {
     /// Counts the packet in its flow, and forwards it if it says something new. `count` is what the
     /// frame is counted as.
     #[inline]
-    fn track<S: Sink + ?Sized>(&mut self, i: &Input<'_>, link: LinkType, count: Counter, sink: &mut S) {
+    fn track<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, count: Counter, sink: &mut S) {
         let pkt = &self.ip.pkt;
         let Some((state, new)) = self.flows.entry(&pkt.key, pkt.ts) else {
             let own = count == Counter::Tracked;
-            return self.untracked(i, link, Counter::TableFull, None, own, sink);
+            return self.untracked(i, Counter::TableFull, None, Via { own, ..via }, sink);
         };
         // SAFETY: `state` is an exclusive reference to a live entry.
         let out = unsafe { flow::update(state, pkt, self.config.policy.bits) };
@@ -391,7 +557,10 @@ impl Soft {
         self.header.fill(pkt, state, &out);
         self.header.cap_len = frame.len() as u32;
         self.header.wire_len = i.wire_len;
-        sink.record(&self.header, frame, &mut self.flows);
+        if let Some(mut inner) = sink.record(&self.header, frame, &mut self.flows) {
+            inner.cut = i.wire_len.saturating_sub(i.frame.len() as u32);
+            self.inner(i.ts, &inner, frame, sink);
+        }
     }
 }
 

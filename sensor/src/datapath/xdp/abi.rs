@@ -7,15 +7,18 @@ use sensor_common::counters::COUNTERS;
 use sensor_common::policy::MAX_RINGS;
 
 /// First word of a [`Meta`]: the frame comes from userspace.
-pub const META_MAGIC: u64 = 0x7365_6e73_6f72_0001;
+pub const META_MAGIC: u32 = 0x7365_6e02;
 /// [`Meta::flags`]: the frame was put together by userspace and counts as injected, not as seen.
 pub const META_INJECTED: u32 = 1;
 
-/// Stands in the frame's XDP metadata when userspace runs a frame through the program.
+/// Stands in the frame's XDP metadata when userspace runs a frame through the program: 32 bytes, the
+/// most that the kernel lets it have.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
-    pub magic: u64,
+    pub magic: u32,
+    /// See [`sensor_common::Packet::tunnel`].
+    pub tunnel: u32,
     /// Time to take for the frame's, ns; the clock is the caller's.
     pub ts: u64,
     /// [`META_INJECTED`].

@@ -24,6 +24,8 @@ pub struct Inject {
     /// Frame bytes on the wire, where the capture cut the frame; 0: the frame's.
     pub wire_len: u32,
     pub ifindex: u32,
+    /// See [`sensor_common::Packet::tunnel`].
+    pub tunnel: u32,
 }
 
 /// Runs frames through the program; each thread has its own.
@@ -57,6 +59,7 @@ impl Injector {
         }
         let meta = Meta {
             magic: META_MAGIC,
+            tunnel: how.tunnel,
             ts: how.ts,
             flags: if how.injected { META_INJECTED } else { 0 },
             ip_len: how.ip_len,
@@ -65,6 +68,7 @@ impl Injector {
         };
         self.buf.clear();
         self.buf.extend(meta.magic.to_ne_bytes());
+        self.buf.extend(meta.tunnel.to_ne_bytes());
         self.buf.extend(meta.ts.to_ne_bytes());
         for word in [meta.flags, meta.ip_len, meta.wire_len, meta.ifindex] {
             self.buf.extend(word.to_ne_bytes());

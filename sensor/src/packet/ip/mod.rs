@@ -7,6 +7,7 @@
 use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_mapped};
 use sensor_common::{Counter, FlowKey, Packet};
 
+use super::tunnel::{IPPROTO_GRE, IPPROTO_IPV4, IPPROTO_IPV6};
 use super::weird::{Weird, Weirds};
 use super::{be16, be32, checksum};
 
@@ -39,7 +40,7 @@ pub enum Verdict {
     /// A packet of another transport protocol. [`Ip::pkt`] has its key, ports 0, the whole IP
     /// payload as payload.
     Other,
-    /// A packet in a packet.
+    /// A packet in a packet: [`Ip::tunnel`].
     Tunnel,
     /// A fragment, captured whole: [`Ip::fragment`].
     Fragment,
@@ -68,6 +69,15 @@ pub struct Fragment {
     pub total_len: u32,
 }
 
+/// What an IP packet carries that is itself a packet. Offsets from the frame's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// IP protocol number.
+    pub proto: u8,
+    pub at: usize,
+    pub end: usize,
+}
+
 /// What was found; the fields that [`Verdict`] names are valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ip {
@@ -79,6 +89,7 @@ pub struct Ip {
     /// Whether the IP header was sound enough for the verdict's oddity to be told with addresses.
     pub has_addrs: bool,
     pub fragment: Fragment,
+    pub tunnel: Payload,
     /// Oddities beside the verdict's own.
     pub weirds: Weirds,
 }
@@ -86,11 +97,8 @@ pub struct Ip {
 /// Protocol numbers (IANA) beside the tracked ones.
 mod proto {
     pub const HOPOPTS: u8 = 0;
-    pub const IPV4: u8 = 4;
-    pub const IPV6: u8 = 41;
     pub const ROUTING: u8 = 43;
     pub const FRAGMENT: u8 = 44;
-    pub const GRE: u8 = 47;
     pub const ESP: u8 = 50;
     pub const AH: u8 = 51;
     pub const NONE: u8 = 59;
@@ -118,7 +126,7 @@ pub fn parse(i: &Input<'_>, out: &mut Ip) -> Verdict {
     };
     out.pkt.ts = i.ts;
     out.pkt.segs = 1;
-    out.pkt.pad = 0;
+    (out.pkt.pad, out.pkt.pad2) = (0, 0);
     out.pkt.l3 = i.l3 as u16;
     match first >> 4 {
         4 => v4(i, b, out),
@@ -458,7 +466,15 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
             verdict = Verdict::Flow;
             out.pkt.payload_len = (payload - 8) as u32;
         }
-        proto::IPV4 | proto::IPV6 | proto::GRE => return Verdict::Tunnel,
+        IPPROTO_IPV4 | IPPROTO_IPV6 | IPPROTO_GRE => {
+            let at = l3 + l4;
+            out.tunnel = Payload {
+                proto,
+                at,
+                end: at + t.len(),
+            };
+            return Verdict::Tunnel;
+        }
         proto::NONE => return Verdict::Drop(Counter::OtherProtocol, Some(Weird::Ipv6NoNext)),
         _ => {
             (sport, dport, one_way, header) = (0, 0, false, 0);

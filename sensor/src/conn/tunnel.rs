@@ -1,0 +1,447 @@
+//! Tunnels as connections see them: which tunnels a connection's packets came through, and the UDP
+//! connections that are tunnels themselves.
+//!
+//! The rules are Zeek's: a connection is the same one whatever tunnels its packets came through (its
+//! key has no tunnel in it), the change is an event; the responder's port says which tunnel protocol
+//! it is, and where it says nothing, AYIYA and Teredo are looked for in each packet.
+
+use std::sync::Arc;
+
+use sensor_common::RecordHeader;
+use sensor_common::key::IPPROTO_UDP;
+
+use super::entry::letter;
+use super::row::TunnelRow;
+use super::shared::{Run, Shared};
+use super::timer::{self, Timer};
+use super::{Sink, addr};
+use crate::datapath::soft::Inner;
+use crate::datapath::tunnels::{self, Ends, Kind, Layer, MAX_DEPTH, Stack};
+use crate::event::{AnalyzerTag, Encap, EventKind, Ts, Uid};
+use crate::packet::link::LinkType;
+use crate::packet::tunnel::{self, Found, Gtp, Teredo};
+use crate::packet::weird::Weird;
+
+/// Most changes that are told per connection (Zeek: Tunnel::max_changes_per_connection).
+const MAX_CHANGES: u8 = 5;
+/// How often it is looked for expired tunnels, ns (Zeek: table_expire_interval).
+const EXPIRE_INTERVAL: u64 = 10 * 1_000_000_000;
+
+/// What is known of a UDP connection as a tunnel. Bits are those of [`bit`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UdpTunnel {
+    confirmed: u8,
+    violated: u8,
+    /// Packets were taken out of it.
+    used: bool,
+    /// Sides that sent sound Teredo.
+    teredo: [bool; 2],
+}
+
+fn bit(k: Kind) -> u8 {
+    1 << k as u8
+}
+
+/// The tunnel protocol of a responder's port.
+fn by_port(port: u16) -> Option<Kind> {
+    Some(match port {
+        4789 => Kind::Vxlan,
+        6081 => Kind::Geneve,
+        3544 => Kind::Teredo,
+        2123 | 2152 => Kind::Gtpv1,
+        5072 => Kind::Ayiya,
+        4754 => Kind::Gre,
+        _ => return None,
+    })
+}
+
+fn tag(k: Kind) -> Option<AnalyzerTag> {
+    Some(match k {
+        Kind::Vxlan => AnalyzerTag::Vxlan,
+        Kind::Geneve => AnalyzerTag::Geneve,
+        Kind::Teredo => AnalyzerTag::Teredo,
+        Kind::Gtpv1 => AnalyzerTag::Gtpv1,
+        Kind::Ayiya => AnalyzerTag::Ayiya,
+        Kind::Gre | Kind::Ip => return None,
+    })
+}
+
+impl<S: Sink> Shared<S> {
+    fn uid(&self, l: &Layer) -> Uid {
+        Uid::new(self.cfg.seed, l.n)
+    }
+
+    /// tunnel.log has each tunnel when the first connection in it begins.
+    fn discover(&mut self, stack: &Stack, now: Ts) {
+        for l in self.cfg.tunnels.discover(stack, now) {
+            self.tunnel_row(&l, "Tunnel::DISCOVER", now);
+        }
+        if !self.tunnels_armed {
+            self.arm_tunnels(now + EXPIRE_INTERVAL);
+        }
+    }
+
+    fn arm_tunnels(&mut self, at: Ts) {
+        self.tunnels_armed = true;
+        self.wheel
+            .arm(Timer::new(at, timer::TUNNELS, 0, timer::Kind::Status, 0));
+    }
+
+    /// The timer for tunnels in which nothing began for long.
+    pub fn expire_tunnels(&mut self, now: Ts) {
+        self.tunnels_armed = false;
+        let (over, next) = self.cfg.tunnels.expire(now);
+        for l in over {
+            self.tunnel_row(&l, "Tunnel::EXPIRE", now);
+        }
+        if let Some(next) = next {
+            self.arm_tunnels(next.max(now + EXPIRE_INTERVAL));
+        }
+    }
+
+    fn tunnel_row(&mut self, l: &Layer, action: &'static str, ts: Ts) {
+        let uid = self.uid(l);
+        self.sink.log(&TunnelRow {
+            ts,
+            uid,
+            orig_h: addr(&l.ends.orig),
+            orig_p: l.ends.orig_port,
+            resp_h: addr(&l.ends.resp),
+            resp_p: l.ends.resp_port,
+            tunnel_type: l.kind.name(),
+            action,
+        });
+    }
+}
+
+impl<S: Sink> Run<'_, S> {
+    /// The connection's first packet came out of tunnels.
+    pub fn enter(&mut self, tunnel: u32) {
+        let Some(stack) = self.sh.cfg.tunnels.get(tunnel) else {
+            return;
+        };
+        self.add_parent(&stack);
+        self.sh.discover(&stack, self.ts);
+        self.conn.extra().encap = Some(stack);
+    }
+
+    /// The uid of the innermost tunnel goes to conn.log.
+    fn add_parent(&mut self, stack: &Stack) {
+        let Some(uid) = stack.layers.last().map(|l| self.sh.uid(l)) else {
+            return;
+        };
+        let parents = &mut self.conn.extra().tunnel_parents;
+        if !parents.contains(&uid) {
+            parents.push(uid);
+        }
+    }
+
+    /// A later packet came out of these tunnels (0: none): others than before?
+    #[inline]
+    pub fn check_encap(&mut self, tunnel: u32) {
+        let before = self.conn.extra.as_ref().and_then(|e| e.encap.as_ref());
+        if before.map_or(0, |s| s.id) != tunnel {
+            self.encap_differs(tunnel);
+        }
+    }
+
+    #[cold]
+    fn encap_differs(&mut self, tunnel: u32) {
+        let stack = self.sh.cfg.tunnels.get(tunnel);
+        let extra = self.conn.extra();
+        let same = match (&extra.encap, &stack) {
+            (Some(a), Some(b)) => a.same(b),
+            (None, None) => true,
+            _ => false,
+        };
+        extra.encap.clone_from(&stack);
+        if same {
+            return;
+        }
+        if extra.tunnel_changes >= MAX_CHANGES {
+            let limit = MAX_CHANGES.to_string();
+            self.weird("tunnel_max_changes_per_connection_exceeded", &limit);
+            self.limit_reached();
+            return;
+        }
+        extra.tunnel_changes += 1;
+        if let Some(s) = &stack {
+            self.add_parent(s);
+        }
+        if self.sh.subs.wants(EventKind::TunnelChanged) {
+            let layers = stack.as_ref().map_or(&[][..], |s| &s.layers);
+            let e: Vec<Encap<'_>> = layers
+                .iter()
+                .map(|l| Encap {
+                    orig_h: addr(&l.ends.orig),
+                    orig_p: l.ends.orig_port,
+                    resp_h: addr(&l.ends.resp),
+                    resp_p: l.ends.resp_port,
+                    proto: super::proto(l.ends.proto),
+                    tunnel_type: l.kind.name(),
+                    uid: self.sh.uid(l),
+                })
+                .collect();
+            super::shared::raise!(self, TunnelChanged, e: &e);
+        }
+        if let Some(s) = &stack {
+            self.sh.discover(s, self.ts);
+        }
+    }
+
+    fn limit_reached(&mut self) {
+        self.conn.check_history(0, letter::LIMIT, 'X');
+    }
+
+    /// Whether packets were taken out of this connection, and more may be.
+    pub fn is_tunnel(&self) -> bool {
+        self.conn.key.proto == IPPROTO_UDP
+            && (by_port(self.conn.resp_port()).is_some_and(|k| self.may_be(k))
+                || self.conn.extra.as_ref().is_some_and(|e| {
+                    let t = &e.tunnel;
+                    t.used && t.violated & (bit(Kind::Teredo) | bit(Kind::Ayiya)) == 0
+                }))
+    }
+
+    /// Whether the analyzer has not been refuted; GTP's goes on all the same, as Zeek's does.
+    fn may_be(&self, k: Kind) -> bool {
+        k == Kind::Gtpv1
+            || self
+                .conn
+                .extra
+                .as_ref()
+                .is_none_or(|e| e.tunnel.violated & bit(k) == 0)
+    }
+
+    /// A UDP datagram: the packet in it, if it is a tunnel's.
+    pub fn tunnelled(&mut self, rec: &RecordHeader, frame: &[u8], first: bool) -> Option<Inner> {
+        let p = &rec.pkt;
+        let start = p.data as usize;
+        let end = frame.len().min(p.l3 as usize + p.ip_len as usize);
+        let payload = frame.get(start..end)?;
+        if payload.is_empty() && p.payload_len > 0 {
+            // Its payload was not forwarded.
+            return None;
+        }
+        let kind = by_port(self.conn.resp_port()).or_else(|| {
+            if tunnel::looks_like_ayiya(payload) {
+                Some(Kind::Ayiya)
+            } else {
+                tunnel::looks_like_teredo(payload).then_some(Kind::Teredo)
+            }
+        })?;
+        if !self.may_be(kind) {
+            return None;
+        }
+        let outer = self.conn.extra.as_ref().and_then(|e| e.encap.clone());
+        let outer = outer.as_deref();
+        let (src, dst) = self.ends(p.dir);
+        let too_deep = outer.is_some_and(|s| s.layers.len() >= MAX_DEPTH);
+        if too_deep && !matches!(kind, Kind::Gtpv1 | Kind::Gre) {
+            self.limit_reached();
+            self.odd(Weird::ExceededTunnelMaxDepth, outer, Some((&src, &dst)));
+            return None;
+        }
+        let found = match kind {
+            Kind::Vxlan => tunnel::vxlan(payload),
+            Kind::Geneve => tunnel::geneve(payload),
+            Kind::Ayiya => tunnel::ayiya(payload),
+            Kind::Teredo => self.teredo(payload, self.conn.dir(p.dir as usize)),
+            Kind::Gtpv1 => self.gtpv1(payload, outer, too_deep),
+            Kind::Gre | Kind::Ip => return self.gre(start, payload, outer, (&src, &dst), too_deep),
+        };
+        let (at, link) = match found {
+            Found::Packet { at, link } => (at, link),
+            Found::Nothing => return None,
+            Found::Odd(w) => {
+                self.odd(w, outer, Some((&src, &dst)));
+                return None;
+            }
+            Found::Violation(reason) => {
+                self.violated(kind, reason);
+                return None;
+            }
+        };
+        // Teredo is sure when both sides have sent it (Zeek: Tunnel::delay_teredo_confirmation).
+        let sure = kind != Kind::Teredo
+            || self
+                .conn
+                .extra
+                .as_ref()
+                .is_some_and(|e| e.tunnel.teredo == [true; 2]);
+        if sure {
+            self.confirmed(kind);
+        }
+        if at >= payload.len() {
+            let w = match kind {
+                Kind::Geneve => Weird::GeneveEmpty,
+                Kind::Ayiya => Weird::AyiyaEmpty,
+                _ => Weird::VxlanEmpty,
+            };
+            self.odd(w, outer, Some((&src, &dst)));
+            return None;
+        }
+        let layer = Layer {
+            kind,
+            ends: self.udp_ends(),
+            n: self.conn.n,
+        };
+        let stack = self.sh.cfg.tunnels.conn(outer, layer);
+        let extra = self.conn.extra();
+        extra.tunnel.used = true;
+        if first && extra.encap.is_some() {
+            // Zeek's connection shares its first packet's stack, to which the tunnel in it is added; the
+            // next packet then comes through other tunnels.
+            extra.encap = Some(stack.clone());
+        }
+        link.map(|link| inner(start + at, end, link, stack))
+    }
+
+    fn teredo(&mut self, payload: &[u8], side: usize) -> Found {
+        let known = |e: &UdpTunnel| e.confirmed & bit(Kind::Teredo) != 0;
+        let at = match tunnel::teredo(payload) {
+            Teredo::Ipv6(at) => at,
+            Teredo::OddBubble(at) => {
+                self.weird_from("Teredo_bubble_with_payload", "", "TEREDO");
+                at
+            }
+            Teredo::Bad(reason, name) => {
+                if let Some(name) = name
+                    && self.conn.extra.as_ref().is_some_and(|e| known(&e.tunnel))
+                {
+                    self.weird_from(name, "", "TEREDO");
+                }
+                return Found::Violation(reason);
+            }
+        };
+        self.conn.extra().tunnel.teredo[side] = true;
+        Found::Packet {
+            at,
+            link: Some(LinkType::RAW),
+        }
+    }
+
+    fn gtpv1(&mut self, payload: &[u8], outer: Option<&Stack>, too_deep: bool) -> Found {
+        let found = tunnel::gtpv1(payload);
+        if found == Gtp::Bad(tunnel::GTP_CUT) {
+            return Found::Violation(tunnel::GTP_CUT);
+        }
+        if too_deep {
+            self.sh.stray_weird(self.ts, Weird::TunnelDepth.name(), None);
+            return Found::Nothing;
+        }
+        if outer.and_then(Stack::last) == Some(Kind::Gtpv1) {
+            return Found::Violation("GTP-in-GTP");
+        }
+        match found {
+            Gtp::Packet(at) => Found::Packet {
+                at,
+                link: Some(LinkType::RAW),
+            },
+            Gtp::Other => Found::Nothing,
+            Gtp::Bad(reason) => Found::Violation(reason),
+        }
+    }
+
+    /// GRE in UDP (RFC 8086): a tunnel between two addresses, like GRE in IP.
+    fn gre(
+        &mut self,
+        start: usize,
+        payload: &[u8],
+        outer: Option<&Stack>,
+        ends: (&[u8; 16], &[u8; 16]),
+        too_deep: bool,
+    ) -> Option<Inner> {
+        let found = tunnel::gre(payload).and_then(|g| {
+            if too_deep {
+                return Err(Weird::ExceededTunnelMaxDepth);
+            }
+            match g.inner {
+                tunnel::Inner::Link(link) => Ok((g.at, link)),
+                tunnel::Inner::Ip(proto) => {
+                    match tunnel::check_ip(proto, payload.get(g.at..).unwrap_or(&[])).weird() {
+                        None => Ok((g.at, LinkType::RAW)),
+                        Some(w) => Err(w),
+                    }
+                }
+            }
+        });
+        match found {
+            Ok((at, link)) => {
+                let tunnels = &self.sh.cfg.tunnels;
+                let stack = tunnels.ip(outer, Kind::Gre, ends, IPPROTO_UDP, self.ts);
+                self.conn.extra().tunnel.used = true;
+                Some(inner(start + at, start + payload.len(), link, stack))
+            }
+            Err(w) => {
+                self.odd(w, outer, Some(ends));
+                None
+            }
+        }
+    }
+
+    /// An oddity of the packet as such.
+    fn odd(&mut self, w: Weird, outer: Option<&Stack>, ends: Option<(&[u8; 16], &[u8; 16])>) {
+        let name = if outer.is_some() {
+            w.name_in_tunnel()
+        } else {
+            w.name()
+        };
+        self.sh.stray_weird(self.ts, name, ends);
+    }
+
+    fn confirmed(&mut self, kind: Kind) {
+        let t = &mut self.conn.extra().tunnel;
+        if (t.confirmed | t.violated) & bit(kind) != 0 {
+            return;
+        }
+        t.confirmed |= bit(kind);
+        if let Some(tag) = tag(kind) {
+            self.app_confirm(tag);
+        }
+    }
+
+    fn violated(&mut self, kind: Kind, reason: &str) {
+        let t = &mut self.conn.extra().tunnel;
+        if t.violated & bit(kind) != 0 {
+            return;
+        }
+        t.violated |= bit(kind);
+        t.confirmed &= !bit(kind);
+        if let Some(tag) = tag(kind) {
+            self.app_violation(tag, reason);
+        }
+    }
+
+    /// A packet's sender and receiver.
+    fn ends(&self, dir: u8) -> ([u8; 16], [u8; 16]) {
+        let k = &self.conn.key;
+        if dir == 0 { (k.a, k.b) } else { (k.b, k.a) }
+    }
+
+    fn udp_ends(&self) -> Ends {
+        let (orig, resp) = self.ends(self.conn.orig_dir);
+        tunnels::udp_ends((orig, self.conn.orig_port()), (resp, self.conn.resp_port()))
+    }
+
+    /// The connection is over, and with it the tunnel that it was.
+    pub fn leave(&mut self) {
+        if !self.conn.extra.as_ref().is_some_and(|e| e.tunnel.used) {
+            return;
+        }
+        let ends = self.udp_ends();
+        if let Some(l) = self.sh.cfg.tunnels.close(&ends) {
+            self.sh.tunnel_row(&l, "Tunnel::CLOSE", self.ts);
+        }
+    }
+}
+
+fn inner(at: usize, end: usize, link: LinkType, tunnel: Arc<Stack>) -> Inner {
+    Inner {
+        at,
+        end,
+        link,
+        cut: 0,
+        tunnel,
+    }
+}

@@ -1,0 +1,415 @@
+//! The tunnels that packets came through: which are known, and what a record's tunnel number means.
+//!
+//! One table for all workers, because the two directions of a tunnelled connection may come through
+//! different outer flows and so through different workers. It is locked for packets out of tunnels
+//! only. Its size is bounded: what was not used for longest is forgotten first, and a tunnel that
+//! comes back gets a new number and a new uid.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use sensor_common::key::IPPROTO_UDP;
+
+/// Most tunnels in a packet (Zeek: Tunnel::max_depth).
+pub const MAX_DEPTH: usize = 4;
+/// An IP tunnel silent so long is another one when it comes back, ns (Zeek: Tunnel::ip_tunnel_timeout).
+const IP_TUNNEL_TIMEOUT: u64 = 24 * 3600 * 1_000_000_000;
+/// Tunnels in which no connection began for so long are told as expired, ns (Zeek:
+/// Tunnel::expiration_interval).
+const EXPIRATION: u64 = 3600 * 1_000_000_000;
+/// Entries of a generation; twice as many are kept at most.
+const GENERATION: usize = 1 << 15;
+/// Numbers of tunnels without a connection, from which their uids are made: above all connections'.
+const FIRST_UID: u64 = 1 << 63;
+
+/// What a tunnel is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Ip,
+    Ayiya,
+    Teredo,
+    Gtpv1,
+    Gre,
+    Vxlan,
+    Geneve,
+}
+
+impl Kind {
+    /// Zeek's name (Tunnel::Type).
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Ip => "Tunnel::IP",
+            Kind::Ayiya => "Tunnel::AYIYA",
+            Kind::Teredo => "Tunnel::TEREDO",
+            Kind::Gtpv1 => "Tunnel::GTPv1",
+            Kind::Gre => "Tunnel::GRE",
+            Kind::Vxlan => "Tunnel::VXLAN",
+            Kind::Geneve => "Tunnel::GENEVE",
+        }
+    }
+}
+
+/// Who a tunnel is between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ends {
+    /// Addresses in network byte order, IPv4 mapped; where there is no connection, as its first
+    /// packet had them.
+    pub orig: [u8; 16],
+    pub resp: [u8; 16],
+    /// Host byte order; 0 where there is no connection.
+    pub orig_port: u16,
+    pub resp_port: u16,
+    /// IP protocol number.
+    pub proto: u8,
+}
+
+/// One tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Layer {
+    pub kind: Kind,
+    pub ends: Ends,
+    /// Number from which the uid is made: the connection's, if it has one.
+    pub n: u64,
+}
+
+impl Layer {
+    /// Whether it is the same tunnel (Zeek: EncapsulatingConn's operator==).
+    fn same(&self, o: &Layer) -> bool {
+        let (a, b) = (&self.ends, &o.ends);
+        let straight = (a.orig, a.resp) == (b.orig, b.resp);
+        let either = straight || (a.orig, a.resp) == (b.resp, b.orig);
+        let ends = match self.kind {
+            Kind::Ip | Kind::Gre => either,
+            Kind::Vxlan => either && a.resp_port == b.resp_port,
+            _ => straight && (a.orig_port, a.resp_port) == (b.orig_port, b.resp_port),
+        };
+        (self.kind, self.n, a.proto) == (o.kind, o.n, b.proto) && ends
+    }
+}
+
+/// The tunnels of a packet, outermost first; at least one.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// What records name it by; never 0, which is no tunnel.
+    pub id: u32,
+    pub layers: Vec<Layer>,
+}
+
+impl Stack {
+    /// The innermost tunnel's kind.
+    pub fn last(&self) -> Option<Kind> {
+        self.layers.last().map(|l| l.kind)
+    }
+
+    /// Whether it is the same way through the same tunnels.
+    pub fn same(&self, other: &Stack) -> bool {
+        self.layers.len() == other.layers.len()
+            && self.layers.iter().zip(&other.layers).all(|(a, b)| a.same(b))
+    }
+}
+
+/// The table; clones share it.
+#[derive(Clone, Default)]
+pub struct Tunnels(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    /// By what is outside (0: nothing) and the layer.
+    stacks: Aging<(u32, Layer), Arc<Stack>>,
+    by_id: Aging<u32, Arc<Stack>>,
+    last_id: u32,
+    /// IP tunnels by their addresses, the lower first.
+    ip: Aging<([u8; 16], [u8; 16]), IpTunnel>,
+    made: u64,
+    /// What tunnel.log has as discovered: the layer, and when a connection last began in it.
+    active: Aging<Ends, (Layer, u64)>,
+}
+
+struct IpTunnel {
+    layer: Layer,
+    since: u64,
+    last: u64,
+}
+
+impl IpTunnel {
+    /// Whether it would have been given up by `now`: Zeek looks every [`IP_TUNNEL_TIMEOUT`].
+    fn over(&self, now: u64) -> bool {
+        let looks = now.saturating_sub(self.since) / IP_TUNNEL_TIMEOUT;
+        let looked = self.since + looks * IP_TUNNEL_TIMEOUT;
+        looks > 0 && looked.saturating_sub(self.last) >= IP_TUNNEL_TIMEOUT
+    }
+}
+
+impl Tunnels {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way that a record names.
+    pub fn get(&self, id: u32) -> Option<Arc<Stack>> {
+        if id == 0 {
+            return None;
+        }
+        self.table().by_id.get(&id).map(|s| s.clone())
+    }
+
+    /// A tunnel of IP packets between two addresses, in what is `outer` to it. Zeek knows such a tunnel
+    /// by its addresses alone: the first packet says what it is.
+    pub fn ip(
+        &self,
+        outer: Option<&Stack>,
+        kind: Kind,
+        (src, dst): (&[u8; 16], &[u8; 16]),
+        proto: u8,
+        now: u64,
+    ) -> Arc<Stack> {
+        let mut t = self.table();
+        let key = if src < dst { (*src, *dst) } else { (*dst, *src) };
+        let known = match t.ip.get(&key) {
+            Some(k) if !k.over(now) => {
+                k.last = k.last.max(now);
+                Some(k.layer)
+            }
+            _ => None,
+        };
+        let layer = known.unwrap_or_else(|| {
+            t.made += 1;
+            let ends = Ends {
+                orig: *src,
+                resp: *dst,
+                orig_port: 0,
+                resp_port: 0,
+                proto,
+            };
+            let layer = Layer {
+                kind,
+                ends,
+                n: FIRST_UID + t.made,
+            };
+            let (since, last) = (now, now);
+            t.ip.insert(key, IpTunnel { layer, since, last });
+            layer
+        });
+        t.push(outer, layer)
+    }
+
+    /// A tunnel over a connection, in what is `outer` to it.
+    pub fn conn(&self, outer: Option<&Stack>, layer: Layer) -> Arc<Stack> {
+        self.table().push(outer, layer)
+    }
+
+    /// Notes a connection in these tunnels: those of them that tunnel.log does not have yet.
+    pub fn discover(&self, stack: &Stack, now: u64) -> Vec<Layer> {
+        let mut t = self.table();
+        let mut new = Vec::new();
+        for l in &stack.layers {
+            match t.active.get(&l.ends) {
+                Some(a) => a.1 = a.1.max(now),
+                None => {
+                    t.active.insert(l.ends, (*l, now));
+                    new.push(*l);
+                }
+            }
+        }
+        new
+    }
+
+    /// A connection that was a tunnel is over: what tunnel.log has of it.
+    pub fn close(&self, ends: &Ends) -> Option<Layer> {
+        self.table().active.remove(ends).map(|a| a.0)
+    }
+
+    /// Takes the tunnels out that are to be told as expired; also when the next may be due, if there
+    /// are any left.
+    pub fn expire(&self, now: u64) -> (Vec<Layer>, Option<u64>) {
+        let mut t = self.table();
+        let mut over = Vec::new();
+        let mut next = None;
+        t.active.retain(|(layer, last)| {
+            let due = last.saturating_add(EXPIRATION);
+            if due <= now {
+                over.push(*layer);
+                return false;
+            }
+            next = Some(next.map_or(due, |n: u64| n.min(due)));
+            true
+        });
+        over.sort_by_key(|l| l.n);
+        (over, next)
+    }
+}
+
+impl Table {
+    fn push(&mut self, outer: Option<&Stack>, layer: Layer) -> Arc<Stack> {
+        let key = (outer.map_or(0, |o| o.id), layer);
+        if let Some(s) = self.stacks.get(&key) {
+            let s = s.clone();
+            // Both tables age alike, or a number could be forgotten whose way is still in use.
+            if self.by_id.get(&s.id).is_none() {
+                self.by_id.insert(s.id, s.clone());
+            }
+            return s;
+        }
+        self.last_id = match self.last_id.wrapping_add(1) {
+            0 => 1,
+            n => n,
+        };
+        let mut layers = outer.map(|o| o.layers.clone()).unwrap_or_default();
+        layers.push(layer);
+        let s = Arc::new(Stack {
+            id: self.last_id,
+            layers,
+        });
+        self.stacks.insert(key, s.clone());
+        self.by_id.insert(s.id, s.clone());
+        s
+    }
+}
+
+/// A map that keeps what was used last: entries that a whole generation of others was put in after
+/// are gone.
+struct Aging<K, V> {
+    young: HashMap<K, V, RandomState>,
+    old: HashMap<K, V, RandomState>,
+}
+
+impl<K, V> Default for Aging<K, V> {
+    fn default() -> Self {
+        Aging {
+            young: HashMap::default(),
+            old: HashMap::default(),
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V> Aging<K, V> {
+    fn get(&mut self, key: &K) -> Option<&mut V> {
+        if !self.young.contains_key(key) {
+            let v = self.old.remove(key)?;
+            self.insert(*key, v);
+        }
+        self.young.get_mut(key)
+    }
+
+    fn insert(&mut self, key: K, value: V) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    fn remove(&mut self, key: &K) -> Option<V> {
+        self.young.remove(key).or_else(|| self.old.remove(key))
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
+        self.young.retain(|_, v| keep(v));
+        self.old.retain(|_, v| keep(v));
+    }
+}
+
+/// The ends of a UDP connection.
+pub fn udp_ends(orig: ([u8; 16], u16), resp: ([u8; 16], u16)) -> Ends {
+    Ends {
+        orig: orig.0,
+        resp: resp.0,
+        orig_port: orig.1,
+        resp_port: resp.1,
+        proto: IPPROTO_UDP,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3600 * 1_000_000_000;
+    const A: [u8; 16] = [1; 16];
+    const B: [u8; 16] = [2; 16];
+
+    #[test]
+    fn an_ip_tunnel_is_one_for_both_directions_and_kinds() {
+        let t = Tunnels::default();
+        let there = t.ip(None, Kind::Gre, (&A, &B), 47, 5);
+        let back = t.ip(None, Kind::Ip, (&B, &A), 4, 6);
+        assert_eq!(there.id, back.id);
+        assert_eq!(back.last(), Some(Kind::Gre));
+        assert_eq!(back.layers[0].ends.orig, A);
+        let inside = t.ip(Some(&there), Kind::Gre, (&A, &B), 47, 7);
+        assert_ne!(inside.id, there.id);
+        assert_eq!(inside.layers.len(), 2);
+        assert!(t.get(there.id).is_some_and(|s| s.same(&there)) && !inside.same(&there));
+        assert!(t.get(0).is_none() && t.get(77).is_none());
+    }
+
+    #[test]
+    fn an_ip_tunnel_that_was_silent_is_another() {
+        let t = Tunnels::default();
+        let n = |now| t.ip(None, Kind::Ip, (&A, &B), 4, now).layers[0].n;
+        let first = n(0);
+        // Looked at after 24 hours, when it had been silent for 4; then after 48.
+        assert_eq!(n(20 * HOUR), first);
+        assert_eq!(n(47 * HOUR), first);
+        assert_ne!(n(96 * HOUR), first);
+    }
+
+    #[test]
+    fn vxlan_is_the_same_from_either_side() {
+        let t = Tunnels::default();
+        let layer = |o: [u8; 16], r: [u8; 16], kind| Layer {
+            kind,
+            ends: udp_ends((o, 1), (r, 4789)),
+            n: 3,
+        };
+        let (x, y) = (
+            t.conn(None, layer(A, B, Kind::Vxlan)),
+            t.conn(None, layer(B, A, Kind::Vxlan)),
+        );
+        assert!(x.same(&y));
+        let (x, y) = (
+            t.conn(None, layer(A, B, Kind::Geneve)),
+            t.conn(None, layer(B, A, Kind::Geneve)),
+        );
+        assert!(!x.same(&y));
+    }
+
+    #[test]
+    fn tunnels_are_discovered_once_and_expire() {
+        let t = Tunnels::default();
+        let s = t.ip(None, Kind::Ip, (&A, &B), 4, 0);
+        assert_eq!(t.discover(&s, 0).len(), 1);
+        assert_eq!(t.discover(&s, HOUR / 2).len(), 0);
+        assert_eq!(t.expire(HOUR).1, Some(HOUR + HOUR / 2));
+        assert_eq!(t.expire(2 * HOUR).0.len(), 1);
+        assert_eq!(t.expire(2 * HOUR), (vec![], None));
+        assert_eq!(t.discover(&s, 2 * HOUR).len(), 1);
+        assert!(t.close(&s.layers[0].ends).is_some());
+        assert!(t.close(&s.layers[0].ends).is_none());
+    }
+
+    /// A flood of tunnels takes bounded memory, and what is in use stays.
+    #[test]
+    fn a_flood_is_bounded() {
+        let t = Tunnels::default();
+        let used = t.ip(None, Kind::Ip, (&A, &B), 4, 0);
+        for n in 0..(3 * GENERATION as u128) {
+            let other = t.ip(None, Kind::Ip, (&n.to_be_bytes(), &B), 4, 0);
+            t.discover(&other, 0);
+            if n % 1000 == 0 {
+                assert_eq!(t.ip(None, Kind::Ip, (&A, &B), 4, 0).id, used.id);
+            }
+        }
+        assert!(t.get(used.id).is_some());
+        let table = t.table();
+        for len in [
+            table.by_id.young.len() + table.by_id.old.len(),
+            table.stacks.young.len() + table.stacks.old.len(),
+            table.ip.young.len() + table.ip.old.len(),
+            table.active.young.len() + table.active.old.len(),
+        ] {
+            assert!(len <= 2 * GENERATION);
+        }
+    }
+}

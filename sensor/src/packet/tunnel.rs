@@ -1,0 +1,382 @@
+//! Encapsulation headers between an outer IP header and an inner packet: IP in IP and GRE.
+//!
+//! Which packets are taken apart, and under which name the others are odd, is Zeek's
+//! (its GRE and IPTunnel analyzers).
+
+use super::link::LinkType;
+use super::weird::Weird;
+use super::{be16, be32};
+
+/// Protocol numbers (IANA) of a packet in a packet.
+pub const IPPROTO_IPV4: u8 = 4;
+pub const IPPROTO_IPV6: u8 = 41;
+pub const IPPROTO_GRE: u8 = 47;
+
+/// What a GRE header leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gre {
+    /// Where the inner packet starts, bytes from the GRE header.
+    pub at: usize,
+    /// What it is.
+    pub inner: Inner,
+}
+
+/// What stands behind an encapsulation header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// An IP packet of this version's protocol number that must fill the space it has: [`check_ip`].
+    Ip(u8),
+    /// A frame of a link layer ([`LinkType::RAW`]: IP of any version and length).
+    Link(LinkType),
+}
+
+/// GRE's flag bits (RFC 2784, 2890, 1701, 2637).
+mod flag {
+    pub const CHECKSUM: u16 = 0x8000;
+    pub const ROUTING: u16 = 0x4000;
+    pub const KEY: u16 = 0x2000;
+    pub const SEQUENCE: u16 = 0x1000;
+    pub const ACK: u16 = 0x0080;
+    pub const RESERVED: u16 = 0x0078;
+    pub const VERSION: u16 = 0x0007;
+}
+
+/// Length of an Ethernet header, which mirrored frames must have.
+const ETHERNET: usize = 14;
+/// EtherTypes in GRE: transparent Ethernet bridging, ERSPAN types I and II, ERSPAN type III, PPP.
+const TEB: u16 = 0x6558;
+const ERSPAN: u16 = 0x88be;
+const ERSPAN_III: u16 = 0x22eb;
+const PPP: u16 = 0x880b;
+
+/// Whether it is one of the numbers under which Aruba's access points send IEEE 802.11 frames.
+fn is_aruba(t: u16) -> bool {
+    t & 0x0f == 0 && (t & 0x8200 == 0x8200 || (t & 0x8300 == 0x8300 && t <= 0x8370)) || t == 0x9000
+}
+
+/// Reads a GRE header; `b` is the payload of IP, as far as captured.
+pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
+    let (Some(flags), Some(typ)) = (be16(b, 0), be16(b, 2)) else {
+        return Err(Weird::TruncatedGre);
+    };
+    let field = |bit: u16| if flags & bit != 0 { 4 } else { 0 };
+    let header = 4 + field(flag::CHECKSUM) + field(flag::KEY) + field(flag::SEQUENCE) + field(flag::ACK);
+    // Bytes of headers behind GRE's that are passed over, and of those that must be there.
+    let (mut skip, mut need) = (0, 0);
+    let mut inner = Inner::Link(LinkType::RAW);
+    match flags & flag::VERSION {
+        0 if matches!(typ, TEB | ERSPAN | ERSPAN_III) => {
+            (inner, need) = (Inner::Link(LinkType::ETHERNET), ETHERNET);
+            let long_enough = |skip: usize| b.len() > header + skip + ETHERNET;
+            match typ {
+                // ERSPAN with a sequence number is type II and has a header.
+                ERSPAN if flags & flag::SEQUENCE != 0 => skip = 8,
+                ERSPAN_III => skip = 12,
+                _ => {}
+            }
+            // A type II header is looked for after the frame's least length, and may just fill it.
+            if !long_enough(if typ == ERSPAN { 0 } else { skip }) {
+                return Err(Weird::TruncatedGre);
+            }
+            // Type III: the last bit of its header tells of eight bytes more.
+            if typ == ERSPAN_III && b.get(header + 11).is_some_and(|f| f & 1 != 0) {
+                skip += 8;
+                if !long_enough(skip) {
+                    return Err(Weird::TruncatedGre);
+                }
+            }
+        }
+        0 if is_aruba(typ) => {
+            if b.len() <= header {
+                return Err(Weird::TruncatedGre);
+            }
+            inner = Inner::Link(LinkType::IEEE802_11);
+        }
+        0 => {}
+        1 if typ != PPP => return Err(Weird::EgreProtocolType),
+        // PPP's address, control and protocol fields.
+        1 => skip = 4,
+        _ => return Err(Weird::UnknownGreVersion),
+    }
+    if flags & flag::ROUTING != 0 {
+        return Err(Weird::GreRouting);
+    }
+    if flags & flag::RESERVED != 0 {
+        return Err(Weird::UnknownGreFlags);
+    }
+    if b.len() < header + skip + need {
+        return Err(Weird::TruncatedGre);
+    }
+    if flags & flag::VERSION == 1 {
+        inner = match be16(b, header + 2) {
+            Some(0x0021) => Inner::Ip(IPPROTO_IPV4),
+            Some(0x0057) => Inner::Ip(IPPROTO_IPV6),
+            _ => return Err(Weird::NonIpInEncap),
+        };
+    }
+    Ok(Gre {
+        at: header + skip,
+        inner,
+    })
+}
+
+/// How an inner IP packet's own length stands to the bytes there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    Exact,
+    /// It claims more than there is.
+    TooShort,
+    /// There is more than it claims.
+    TooLong,
+    /// Not that version, or no room for a header.
+    NotIp,
+}
+
+impl Fit {
+    /// Zeek's name for a packet in IP or GRE that does not fit.
+    pub fn weird(self) -> Option<Weird> {
+        match self {
+            Fit::Exact => None,
+            Fit::TooShort => Some(Weird::TruncatedInnerIp),
+            Fit::TooLong => Some(Weird::InnerIpLengthMismatch),
+            Fit::NotIp => Some(Weird::InvalidInnerIpVersion),
+        }
+    }
+}
+
+/// Whether `b` is one IP packet of the protocol number's version that fills it (Zeek: ParsePacket).
+pub fn check_ip(proto: u8, b: &[u8]) -> Fit {
+    let total = match (proto, b.first().map(|f| f >> 4)) {
+        (IPPROTO_IPV6, _) if b.len() < 40 => return Fit::TooShort,
+        (IPPROTO_IPV6, Some(6)) => be16(b, 4).map(|n| n as usize + 40),
+        (IPPROTO_IPV4, Some(4)) if b.len() >= 20 => be16(b, 2).map(|n| n as usize),
+        _ => None,
+    };
+    match total {
+        None => Fit::NotIp,
+        Some(n) if b.len() < n => Fit::TooShort,
+        Some(n) if b.len() > n => Fit::TooLong,
+        Some(_) => Fit::Exact,
+    }
+}
+
+/// What a UDP payload of a tunnel protocol is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Its header is sound: the inner packet starts at `at`, and `link` is what it is (None: nothing
+    /// that is looked into). `at` may be the end.
+    Packet { at: usize, link: Option<LinkType> },
+    /// Sound, and without an inner packet.
+    Nothing,
+    /// Odd, under this name.
+    Odd(Weird),
+    /// Not that protocol; Zeek's reason.
+    Violation(&'static str),
+}
+
+/// VXLAN (RFC 7348, 5): eight bytes, then Ethernet.
+pub fn vxlan(b: &[u8]) -> Found {
+    match b {
+        [flags, _, _, _, _, _, _, _, ..] if flags & 0x08 != 0 => Found::Packet {
+            at: 8,
+            link: Some(LinkType::ETHERNET),
+        },
+        [_, _, _, _, _, _, _, _, ..] => Found::Violation("VXLAN 'I' flag not set"),
+        _ => Found::Violation("VXLAN header truncation"),
+    }
+}
+
+/// Geneve (RFC 8926, 3.4).
+pub fn geneve(b: &[u8]) -> Found {
+    let (Some(&first), Some(typ), true) = (b.first(), be16(b, 2), b.len() >= 8) else {
+        return Found::Violation("Geneve header truncation");
+    };
+    if first >> 6 != 0 {
+        return Found::Odd(Weird::GeneveInvalidVersion);
+    }
+    let at = 8 + (first & 0x3f) as usize * 4;
+    if at > b.len() {
+        return Found::Violation("Geneve option header truncation");
+    }
+    let link = match typ {
+        TEB => Some(LinkType::ETHERNET),
+        0x0800 | 0x86dd => Some(LinkType::RAW),
+        _ => None,
+    };
+    Found::Packet { at, link }
+}
+
+/// AYIYA (draft-massar-v6ops-ayiya-02).
+pub fn ayiya(b: &[u8]) -> Found {
+    let &[lengths, signature, op, next, ..] = b else {
+        return Found::Violation("Truncated AYIYA");
+    };
+    let at = 8 + (1usize << (lengths >> 4)) + ((signature >> 4) * 4) as usize;
+    if at > b.len() {
+        return Found::Violation("Truncated AYIYA");
+    }
+    // 1: forward what follows.
+    if op & 0x0f != 1 {
+        return Found::Nothing;
+    }
+    let link = matches!(next, IPPROTO_IPV4 | IPPROTO_IPV6).then_some(LinkType::RAW);
+    Found::Packet { at, link }
+}
+
+/// Whether a payload on any port looks like AYIYA.
+pub fn looks_like_ayiya(b: &[u8]) -> bool {
+    matches!(b, [_, 0x52, 0x11, ..])
+}
+
+/// A Teredo payload (RFC 4380, 5.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Teredo {
+    /// IPv6 from here on.
+    Ipv6(usize),
+    /// IPv6 from here on: a bubble with bytes behind its header.
+    OddBubble(usize),
+    /// Not that; told under a name if the connection was known as Teredo before.
+    Bad(&'static str, Option<&'static str>),
+}
+
+/// Reads the headers before the IPv6 packet: one authentication, then one origin indication at most.
+pub fn teredo(b: &[u8]) -> Teredo {
+    const BAD: &str = "Bad Teredo encapsulation";
+    let bad = |name| Teredo::Bad(BAD, Some(name));
+    let (mut at, mut origin, mut auth) = (0, false, false);
+    loop {
+        let rest = b.get(at..).unwrap_or(&[]);
+        let Some(tag) = be16(rest, 0) else {
+            return bad("truncated_Teredo");
+        };
+        match tag {
+            0 if !origin => {
+                if rest.len() < 8 {
+                    return bad("truncated_Teredo_origin_indication");
+                }
+                origin = true;
+                at += 8;
+            }
+            1 if !origin && !auth => {
+                let len = match rest {
+                    &[_, _, id, value, ..] => 4 + id as usize + value as usize + 9,
+                    _ => return bad("truncated_Teredo_authentication"),
+                };
+                if rest.len() < len {
+                    return bad("truncated_Teredo_authentication");
+                }
+                auth = true;
+                at += len;
+            }
+            _ if tag >> 12 == 6 => {
+                if rest.len() < 40 {
+                    return bad("truncated_IPv6_in_Teredo");
+                }
+                let empty = rest.get(4..7) == Some(&[0, 0, 59]);
+                return match check_ip(IPPROTO_IPV6, rest) {
+                    Fit::Exact => Teredo::Ipv6(at),
+                    Fit::TooLong if empty => Teredo::OddBubble(at),
+                    Fit::TooLong => Teredo::Bad("Teredo payload length", None),
+                    _ => Teredo::Bad("Truncated Teredo or invalid inner IP version", None),
+                };
+            }
+            _ => return Teredo::Bad(BAD, None),
+        }
+    }
+}
+
+/// Whether a payload on any port looks like Teredo (Zeek: DetectProtocol).
+pub fn looks_like_teredo(b: &[u8]) -> bool {
+    let (Some(&first), Some(&second), true) = (b.first(), b.get(1), b.len() >= 40) else {
+        return false;
+    };
+    if first >> 4 != 6 && (first != 0 || second > 1) {
+        return false;
+    }
+    // Teredo's own prefix in the source or the destination; exactly a header's length for the pattern.
+    const PREFIX: u32 = 0x2001_0000;
+    if first >> 4 == 6 && (be32(b, 8) == Some(PREFIX) || be32(b, 24) == Some(PREFIX)) {
+        return true;
+    }
+    let mut rest = b;
+    let mut tag = second as u16;
+    if tag == 1 {
+        let skip = match b {
+            &[_, _, id, value, ..] => 13 + id as usize + value as usize,
+            _ => return false,
+        };
+        rest = b.get(skip..).unwrap_or(&[]);
+        if rest.len() < 40 {
+            return false;
+        }
+        tag = be16(rest, 0).unwrap_or(u16::MAX);
+    }
+    tag == 0 && rest.len() >= 48 && rest.get(8).is_some_and(|f| f >> 4 == 6)
+}
+
+/// Reason for GTP that ends within a header.
+pub const GTP_CUT: &str = "Binpac exception: binpac exception: out_of_bound: GTPv1_Header";
+
+/// A GTPv1 payload (3GPP TS 29.060, 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gtp {
+    /// An IP packet from here on.
+    Packet(usize),
+    /// Another message, or GTP'.
+    Other,
+    /// Not that; Zeek's reason.
+    Bad(&'static str),
+}
+
+/// Reads a GTP header and its extensions.
+pub fn gtpv1(b: &[u8]) -> Gtp {
+    const SHORT: &str = GTP_CUT;
+    const G_PDU: u8 = 255;
+    let &[flags, message, _, _, _, _, _, _, ..] = b else {
+        return Gtp::Bad(SHORT);
+    };
+    let mut at = 8;
+    if flags & 0x07 != 0 {
+        at += 4;
+    }
+    if at > b.len() {
+        return Gtp::Bad(SHORT);
+    }
+    if flags & 0x04 != 0 {
+        loop {
+            // Length in units of four bytes, contents, type of the next.
+            let len = match b.get(at) {
+                Some(&n) if n > 0 => n as usize * 4,
+                _ => return Gtp::Bad(SHORT),
+            };
+            let Some(&next) = b.get(at + len - 1) else {
+                return Gtp::Bad(SHORT);
+            };
+            at += len;
+            if next == 0 {
+                break;
+            }
+        }
+    }
+    if flags >> 5 != 1 {
+        return Gtp::Bad("GTPv1 bad Version");
+    }
+    if flags & 0x10 == 0 || message != G_PDU {
+        return Gtp::Other;
+    }
+    let packet = b.get(at..).unwrap_or(&[]);
+    if packet.len() < 20 {
+        return Gtp::Bad("Truncated GTPv1");
+    }
+    let proto = match packet.first().map(|f| f >> 4) {
+        Some(4) => IPPROTO_IPV4,
+        Some(6) => IPPROTO_IPV6,
+        _ => return Gtp::Bad("non-IP packet in GTPv1"),
+    };
+    match check_ip(proto, packet) {
+        Fit::Exact => Gtp::Packet(at),
+        Fit::TooShort => Gtp::Bad("Truncated GTPv1"),
+        Fit::TooLong => Gtp::Bad("GTPv1 payload length"),
+        Fit::NotIp => Gtp::Bad("Invalid IP version in wrapped packet"),
+    }
+}
