@@ -15,6 +15,8 @@ use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
 
 /// Bytes of both directions kept while it is open whether they are TLS (Zeek: dpd_buffer_size).
 const PROBE_BYTES: usize = 1024;
+/// Datagrams looked at for DTLS (Zeek: dpd_max_packets).
+const PROBE_DATAGRAMS: u32 = 100;
 /// Ports of UDP protocols whose analyzers say udp_session_done in Zeek: DNS, NTP, SNMP, syslog.
 const SESSION_PORTS: [u16; 8] = [53, 137, 5353, 5355, 123, 161, 162, 514];
 /// First octets of IPv4 multicast.
@@ -36,6 +38,11 @@ pub struct App {
 enum Security {
     /// The first bytes of either direction are kept until they tell.
     Probing(Vec<(bool, Vec<u8>)>, usize),
+    /// Datagrams looked at so far, and their bytes: STUN or others' may come before DTLS does.
+    Datagrams {
+        count: u32,
+        bytes: usize,
+    },
     Tls(Box<Tls>),
     Dtls(Box<Dtls>),
     None,
@@ -52,7 +59,7 @@ impl App {
         } else {
             let dtls = match DTLS_PORTS.contains(&resp_port) {
                 true => Security::Dtls(Box::new(Dtls::with_certs(certs))),
-                false => Security::Probing(Vec::new(), 0),
+                false => Security::Datagrams { count: 0, bytes: 0 },
             };
             (Detector::udp(orig_port, resp_port), dtls)
         };
@@ -61,7 +68,7 @@ impl App {
             security,
             confirmed: Vec::new(),
             secure: false,
-            // Over UDP it is the first datagram that tells.
+            // Datagrams are looked at whatever came before.
             clear: if p == Proto::Tcp { 0 } else { u64::MAX },
         }
     }
@@ -89,7 +96,7 @@ impl App {
 
     fn wants(&self, is_orig: bool) -> bool {
         let secure = match &self.security {
-            Security::Probing(..) => true,
+            Security::Probing(..) | Security::Datagrams { .. } => true,
             Security::Tls(t) => t.wants_more(is_orig),
             Security::Dtls(d) => d.wants_more(is_orig),
             Security::None => self.clear <= CLEAR_TEXT_BYTES,
@@ -172,11 +179,14 @@ impl App {
 
     fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>, certs: &SharedCerts) {
         self.detector.datagram(is_orig, bytes, ctx);
-        if matches!(self.security, Security::Probing(..)) {
-            self.security = match looks_like_dtls(bytes) {
-                Match::Yes => Security::Dtls(Box::new(Dtls::with_certs(certs))),
-                _ => Security::None,
-            };
+        if let Security::Datagrams { count, bytes: size } = &mut self.security {
+            *count += 1;
+            *size += bytes.len();
+            if looks_like_dtls(bytes) == Match::Yes {
+                self.security = Security::Dtls(Box::new(Dtls::with_certs(certs)));
+            } else if *size > PROBE_BYTES || *count > PROBE_DATAGRAMS {
+                self.security = Security::None;
+            }
         }
         if let Security::Dtls(d) = &mut self.security {
             d.datagram(is_orig, bytes, ctx);
@@ -350,7 +360,7 @@ impl<'e, S: Sink> Run<'e, S> {
                 Security::Tls(t) => t.flip(),
                 Security::Dtls(d) => d.flip(),
                 Security::Probing(kept, _) => kept.iter_mut().for_each(|k| k.0 = !k.0),
-                Security::None => {}
+                Security::Datagrams { .. } | Security::None => {}
             }
         }
     }

@@ -12,6 +12,7 @@ mod contents;
 mod hostile;
 mod packets;
 mod rexmit;
+mod secure;
 
 const SECOND: u64 = 1_000_000_000;
 /// Initial sequence numbers of the two sides.

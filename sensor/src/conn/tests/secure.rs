@@ -1,0 +1,71 @@
+//! TLS and DTLS that begin after something else, on ports that tell nothing.
+
+use super::*;
+
+const DTLS: &[u8] = include_bytes!("../../analyzer/tls/samples/dtls12.bin");
+
+/// The datagrams of a sample, with who sent them: see the samples' README.
+fn pieces(mut sample: &[u8]) -> Vec<(usize, &[u8])> {
+    let mut out = Vec::new();
+    while let [side, a, b, c, d, rest @ ..] = sample {
+        let n = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        let (piece, after) = rest.split_at(n);
+        out.push((usize::from(*side), piece));
+        sample = after;
+    }
+    out
+}
+
+/// 10.0.0.1:4096 to 10.0.0.2:5000 or back.
+fn udp_frame(side: usize, payload: &[u8]) -> Vec<u8> {
+    let (hosts, ports) = ([[10, 0, 0, 1], [10, 0, 0, 2]], [4096u16, 5000]);
+    let mut f = vec![0; 12];
+    f.extend([8, 0, 0x45, 0]);
+    f.extend((28 + payload.len() as u16).to_be_bytes());
+    f.extend([0, 1, 0, 0, 64, 17, 0, 0]);
+    f.extend(hosts[side]);
+    f.extend(hosts[side ^ 1]);
+    f.extend(ports[side].to_be_bytes());
+    f.extend(ports[side ^ 1].to_be_bytes());
+    f.extend((8 + payload.len() as u16).to_be_bytes());
+    f.extend([0, 0]);
+    f.extend_from_slice(payload);
+    f
+}
+
+/// DTLS after `before`, its client being `client`; the service and the rows of ssl.log.
+fn dtls_after(before: &[&[u8]], client: usize) -> (String, usize) {
+    let mut lab = Lab::new("");
+    for b in before {
+        lab.frame(&udp_frame(0, b));
+        lab.frame(&udp_frame(1, b));
+    }
+    for (side, piece) in pieces(DTLS) {
+        lab.frame(&udp_frame(side ^ client, piece));
+    }
+    let seen = lab.finish();
+    let rows = seen.rows.iter().filter(|r| r.0 == "ssl").count();
+    (seen.conn("service").to_owned(), rows)
+}
+
+/// A binding request with the magic cookie.
+fn stun() -> Vec<u8> {
+    let mut m = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    m.resize(20 + 8, 7);
+    m
+}
+
+#[test]
+fn dtls_after_stun_is_found_whoever_is_its_client() {
+    let stun = stun();
+    let found = ("dtls".to_owned(), 1);
+    assert_eq!(dtls_after(&[], 0), found);
+    assert_eq!(dtls_after(&[&stun], 0), found);
+    assert_eq!(dtls_after(&[&stun, &stun], 1), found);
+}
+
+#[test]
+fn datagrams_are_not_looked_at_for_ever() {
+    let long = [0x55; 600];
+    assert_eq!(dtls_after(&[&long], 0).1, 0);
+}
