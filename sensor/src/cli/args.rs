@@ -134,6 +134,12 @@ pub struct Common {
     pub udp_inactivity_timeout: f64,
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub icmp_inactivity_timeout: f64,
+    /// Memory that segments waiting for a hole may take per direction of a connection; beyond it the hole becomes a gap.
+    #[arg(long, default_value_t = 1024, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub reassembly_limit: u64,
+    /// The same for all connections together.
+    #[arg(long, default_value_t = 512, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub reassembly_total: u64,
     /// How long a SYN may go unanswered.
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     pub tcp_attempt_delay: f64,

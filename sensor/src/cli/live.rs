@@ -5,7 +5,7 @@
 //! connection ends.
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -109,6 +109,22 @@ fn now() -> Ts {
         .map_or(0, |d| d.as_nanos() as u64)
 }
 
+/// What a worker shows of itself.
+#[derive(Default)]
+struct Gauges {
+    /// Open connections.
+    open: AtomicUsize,
+    /// Holes given up because reassembly had no room.
+    no_room: AtomicU64,
+}
+
+/// Sums over all workers: open connections, holes given up.
+fn gauged(gauges: &[Arc<Gauges>]) -> (u64, u64) {
+    let open = gauges.iter().map(|g| g.open.load(Ordering::Relaxed) as u64).sum();
+    let no_room = gauges.iter().map(|g| g.no_room.load(Ordering::Relaxed)).sum();
+    (open, no_room)
+}
+
 /// One worker.
 struct Worker {
     ring: Ring,
@@ -118,8 +134,7 @@ struct Worker {
     slow: SlowPath,
     shift: i64,
     stop: Arc<AtomicBool>,
-    /// Open connections, for the status line.
-    open: Arc<AtomicUsize>,
+    gauges: Arc<Gauges>,
 }
 
 impl Worker {
@@ -147,7 +162,10 @@ impl Worker {
         let at = now();
         self.engine.advance(at, &mut self.table);
         self.engine.flush_point(at);
-        self.open.store(self.engine.len(), Ordering::Relaxed);
+        self.gauges.open.store(self.engine.len(), Ordering::Relaxed);
+        self.gauges
+            .no_room
+            .store(self.engine.no_room(), Ordering::Relaxed);
         Ok(())
     }
 }
@@ -160,7 +178,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         Some(s) => s,
         None => now() ^ (std::process::id() as u64) << 32,
     };
-    let cfg = super::engine_config(&a.common, seed)?;
+    let mut cfg = super::engine_config(&a.common, seed)?;
     if a.common.checksums == super::args::Switch::On {
         return Err(
             anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into(),
@@ -173,6 +191,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let rings = a.workers.unwrap_or(cores.clamp(1, 8));
+    cfg.reassembly_total /= rings as u64;
     let bits = policy_bits(&subs, cfg.contents.any());
     let mut kernel = Kernel::load(&xdp::Config {
         flows: a.flows,
@@ -207,8 +226,8 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         .ok();
     raise(&outputs, subs, &Event::BroInit {});
     let stop = Arc::new(AtomicBool::new(false));
-    let open: Vec<Arc<AtomicUsize>> = (0..rings).map(|_| Arc::default()).collect();
-    let workers = start(&kernel, &cfg, subs, &outputs, &stop, &open, contents)?;
+    let gauges: Vec<Arc<Gauges>> = (0..rings).map(|_| Arc::default()).collect();
+    let workers = start(&kernel, &cfg, subs, &outputs, &stop, &gauges, contents)?;
     eprintln!(
         "sensor: ready, watching {} with {rings} workers",
         a.ifaces.join(", ")
@@ -217,7 +236,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let watched = runtime.block_on(watch(
         &kernel,
         &outputs,
-        &open,
+        &gauges,
         &workers,
         Desk {
             signals: &mut signals,
@@ -249,7 +268,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         "copied {copied} bytes to userspace, of {} bytes of frames",
         counters.get(Counter::FrameBytes)
     );
-    outputs.with(|o| log_stats(o, &counters, 0));
+    outputs.with(|o| log_stats(o, &counters, (0, gauged(&gauges).1)));
     let closed = match Arc::try_unwrap(outputs.0) {
         Ok(m) => m.into_inner().unwrap_or_else(PoisonError::into_inner).close(),
         Err(_) => Ok(()),
@@ -272,12 +291,12 @@ fn start(
     subs: Subscriptions,
     outputs: &Shared,
     stop: &Arc<AtomicBool>,
-    open: &[Arc<AtomicUsize>],
+    gauges: &[Arc<Gauges>],
     contents: Vec<Option<ContentsFiles>>,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<u64>>>> {
     let shift = xdp::boot_to_epoch();
     let mut workers = Vec::new();
-    for (i, (open, contents)) in open.iter().zip(contents).enumerate() {
+    for (i, (gauges, contents)) in gauges.iter().zip(contents).enumerate() {
         let sink = WorkerSink {
             shared: outputs.clone(),
             contents,
@@ -295,7 +314,7 @@ fn start(
             slow: SlowPath::new(cfg.tunnels.clone()),
             shift,
             stop: stop.clone(),
-            open: open.clone(),
+            gauges: gauges.clone(),
         };
         let name = format!("worker-{i}");
         workers.push(
@@ -341,7 +360,7 @@ struct Desk<'d> {
 async fn watch(
     kernel: &Kernel,
     outputs: &Shared,
-    open: &[Arc<AtomicUsize>],
+    gauges: &[Arc<Gauges>],
     workers: &[JoinHandle<anyhow::Result<u64>>],
     desk: Desk<'_>,
 ) -> anyhow::Result<()> {
@@ -364,11 +383,11 @@ async fn watch(
             l.flush();
         }
         let counters = kernel.counters()?;
-        let conns: usize = open.iter().map(|o| o.load(Ordering::Relaxed)).sum();
+        let (conns, no_room) = gauged(gauges);
         outputs.with(|o| {
             desk.reporter.drain(now(), |ev| o.event(now(), ev));
             if n % STATS_EVERY == 0 {
-                log_stats(o, &counters, conns as u64);
+                log_stats(o, &counters, (conns, no_room));
             }
             o.flush();
         });
@@ -381,7 +400,7 @@ async fn watch(
             tracing::warn!("the flow table is full: {full} frames of new flows not tracked; see --flows");
         }
         if desk.terminal {
-            status::line(&counters, &last, REFRESH, conns);
+            status::line(&counters, &last, REFRESH, conns as usize);
         }
         last = counters;
         sweep(&mut table, &mut cursor)?;
@@ -406,7 +425,7 @@ fn sweep(table: &mut Table, cursor: &mut Option<FlowKey>) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn log_stats(o: &mut Outputs, c: &Counters, open: u64) {
+fn log_stats(o: &mut Outputs, c: &Counters, (open, no_room): (u64, u64)) {
     let untracked: Vec<(String, u64)> = UNTRACKED
         .iter()
         .map(|r| (format!("{r:?}").to_lowercase(), c.get(*r)))
@@ -429,6 +448,7 @@ fn log_stats(o: &mut Outputs, c: &Counters, open: u64) {
         open_conns: open,
         events_dropped: o.stream.as_ref().map_or(0, |s| s.totals().dropped),
         rows_lost: o.logs.lost(),
+        no_room,
     };
     o.logs.row(&row);
 }

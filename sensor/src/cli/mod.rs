@@ -115,6 +115,8 @@ fn engine_config(c: &Common, seed: u64) -> anyhow::Result<conn::Config> {
         timeouts,
         contents: c.contents.as_ref().map(|c| c.0.clone()).unwrap_or_default(),
         contents_files: c.contents_file.is_some(),
+        reassembly_limit: c.reassembly_limit << 10,
+        reassembly_total: c.reassembly_total << 20,
         seed,
         is_local: Arc::new(move |a| nets.is_local(a)),
         ..conn::Config::default()

@@ -75,6 +75,10 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
     engine.flush_point(last);
     reporter.drain(last, |ev| engine.raise(last, ev));
     engine.raise(last, &Event::BroDone {});
+    let no_room = engine.no_room();
+    if no_room > 0 {
+        tracing::warn!("{no_room} holes were given up early: no room for reassembly; see --reassembly-limit");
+    }
     let outputs = engine.into_sink();
     outputs.close().map_err(|error| Failure { status: 1, error })?;
     match damage {

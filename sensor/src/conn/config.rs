@@ -87,8 +87,10 @@ pub struct Config {
     pub contents_files: bool,
     /// Unique ids derive from it.
     pub seed: u64,
-    /// Bytes kept beyond holes, per direction.
+    /// Bytes of memory that what waits for holes may take, per direction.
     pub reassembly_limit: u64,
+    /// The same, all connections together.
+    pub reassembly_total: u64,
     /// With so many in the table, a damaged packet makes no connection. What makes all others is the
     /// datapath, whose flow table has a bound of its own.
     pub max_connections: usize,
@@ -107,6 +109,7 @@ impl Default for Config {
             contents_files: false,
             seed: 0,
             reassembly_limit: 1 << 20,
+            reassembly_total: 512 << 20,
             max_connections: 1 << 23,
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),

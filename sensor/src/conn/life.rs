@@ -321,6 +321,7 @@ impl<S: Sink> Run<'_, S> {
         }
         self.app_end();
         self.end_files();
+        self.release();
         let none = FlowState::default();
         let flow = flow.unwrap_or(&none);
         let totals = [self.conn.totals(flow, 0), self.conn.totals(flow, 1)];
@@ -346,11 +347,12 @@ impl<S: Sink> Run<'_, S> {
         let data = d.data_pkts - base.data_pkts.min(d.data_pkts);
         let rare = self.conn.tcp.as_ref().and_then(|t| t.ep[s].rare.as_ref());
         let out_of_order = rare.map_or(0, |r| r.out_of_order as u64);
+        let ahead = rare.map_or(0, |r| r.ahead as u64);
         EndpointStats {
             num_pkts: totals[s].pkts,
             num_rxmit: rexmit,
             num_rxmit_bytes: d.rexmit_bytes - base.rexmit_bytes.min(d.rexmit_bytes),
-            num_in_order: data.saturating_sub(rexmit + out_of_order),
+            num_in_order: data.saturating_sub(rexmit + ahead),
             num_oo: out_of_order,
             num_repl: rare.map_or(0, |r| r.replicas as u64),
             endian_type: 0,

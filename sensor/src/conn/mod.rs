@@ -90,6 +90,8 @@ impl<S: Sink> Engine<S> {
                 tunnels_armed: false,
                 terminating: false,
                 unflushed: false,
+                held: 0,
+                no_room: 0,
             },
             slots: Vec::new(),
             free: Vec::new(),
@@ -115,6 +117,11 @@ impl<S: Sink> Engine<S> {
 
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Holes that were given up, and so became gaps, because reassembly had no room.
+    pub fn no_room(&self) -> u64 {
+        self.sh.no_room
     }
 
     /// Makes the first uid number: workers start far apart, so that none repeats another's.

@@ -23,6 +23,10 @@ pub struct Shared<S> {
     pub tunnels_armed: bool,
     /// Set while the input is over and connections are being flushed.
     pub terminating: bool,
+    /// Bytes of memory that reassembly takes, all connections together.
+    pub held: u64,
+    /// Holes given up for want of room.
+    pub no_room: u64,
     /// Events were raised since the last event_queue_flush_point.
     pub unflushed: bool,
 }
@@ -84,6 +88,11 @@ impl<S: Sink> Shared<S> {
             addl: "",
             source: "",
         });
+    }
+
+    /// What reassembly takes changed.
+    pub fn account(&mut self, before: u64, after: u64) {
+        self.held = (self.held + after).saturating_sub(before);
     }
 
     pub fn arm(&mut self, conn: &Conn, slot: u32, kind: Kind, at: Ts) {

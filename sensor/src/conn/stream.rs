@@ -9,12 +9,15 @@ use super::shared::{Run, raise};
 use super::{Piece, Sink};
 use crate::event::EventKind;
 use crate::tcp::endpoint::{Endpoint, State};
-use crate::tcp::reassembly::Step;
+use crate::tcp::kept::Kept;
+use crate::tcp::reassembly::{Reassembler, Step};
 
 /// Zeek: tcp_max_initial_window and tcp_max_above_hole_without_any_acks, bytes.
 const WITHOUT_ACKS: u64 = 16384;
 /// Zeek: tcp_excessive_data_without_further_acks, bytes.
 const EXCESSIVE: u64 = 10 * 1024 * 1024;
+/// Most segments that wait for holes, per direction: bounds the work of one segment that overlaps them all.
+const MAX_SEGMENTS: usize = 4096;
 /// In-order bytes that the datapath may have kept between two records; more is a new flow entry.
 const PLAUSIBLE: u64 = 1 << 44;
 
@@ -92,11 +95,13 @@ impl<S: Sink> Run<'_, S> {
         &mut self,
         tcp: &mut Tcp,
         s: usize,
-        work: impl FnOnce(&mut crate::tcp::reassembly::Reassembler, &mut dyn FnMut(Step<'_>)),
+        work: impl FnOnce(&mut Reassembler, &mut dyn FnMut(Step<'_>)),
     ) {
         let mut r = std::mem::take(&mut tcp.reasm[s]);
         let orig_dir = self.conn.orig_dir;
+        let before = r.memory();
         work(&mut r, &mut |step| self.step(tcp, s, step));
+        self.sh.account(before, r.memory());
         // An analyzer may have flipped the connection meanwhile.
         let s = if self.conn.orig_dir == orig_dir { s } else { s ^ 1 };
         tcp.reasm[s] = r;
@@ -155,9 +160,15 @@ impl<S: Sink> Run<'_, S> {
             bytes = bytes.and_then(|b| b.get(cut as usize..));
             (seq, len) = (acked, len - cut);
         }
-        let in_order = seq <= tcp.reasm[s].next() && tcp.reasm[s].memory() == 0;
-        if !in_order && self.sh.subs.wants(EventKind::ConnStats) {
-            tcp.ep[s].rare().out_of_order += 1;
+        if self.sh.subs.wants(EventKind::ConnStats) {
+            let r = &tcp.reasm[s];
+            let (beyond, fills) = (seq > r.next(), seq + len > r.next() && r.segments() > 0);
+            if beyond || fills {
+                let ahead = seq + len > r.top();
+                let rare = tcp.ep[s].rare();
+                rare.out_of_order = rare.out_of_order.saturating_add(1);
+                rare.ahead = rare.ahead.saturating_add(ahead as u32);
+            }
         }
         if let Some(bytes) = bytes {
             self.compare(tcp, s, seq, bytes, seg.flags);
@@ -171,8 +182,15 @@ impl<S: Sink> Run<'_, S> {
         if self.sh.subs.wants(EventKind::RexmitInconsistency) {
             let dir = self.conn.dir(s);
             let limit = self.sh.cfg.reassembly_limit;
-            let kept = self.conn.extra().kept.get_or_insert_default();
-            kept[dir].add(seq, bytes, limit);
+            let kept = &mut self.conn.extra().kept.get_or_insert_default()[dir];
+            let before = kept.memory();
+            kept.add(seq, bytes, limit);
+            let after = kept.memory();
+            self.sh.account(before, after);
+            if self.sh.held > self.sh.cfg.reassembly_total {
+                // Streams come first.
+                self.forget(s, u64::MAX);
+            }
         }
     }
 
@@ -220,20 +238,46 @@ impl<S: Sink> Run<'_, S> {
         }
         if no_acks && tcp.reasm[s].undelivered() > WITHOUT_ACKS && tcp.reasm[s].undelivered() < u64::MAX / 2 {
             self.weird("above_hole_data_without_any_acks", "");
-            tcp.reasm[s].stop();
-            self.forget(s, u64::MAX);
+            self.stop(tcp, s);
         } else if tcp.reasm[s].unacked() > EXCESSIVE {
             self.weird("excessive_data_without_further_acks", "");
-            tcp.reasm[s].stop();
-            self.forget(s, u64::MAX);
+            self.stop(tcp, s);
         }
-        while tcp.reasm[s].memory() > self.sh.cfg.reassembly_limit {
+        while self.has_no_room(&tcp.reasm[s]) {
             let mut gave = false;
             self.with_reassembler(tcp, s, |r, out| gave = r.give_up_first(out));
             if !gave {
                 break;
             }
+            self.sh.no_room += 1;
         }
+    }
+
+    /// Ends a direction's deliveries.
+    fn stop(&mut self, tcp: &mut Tcp, s: usize) {
+        self.sh.account(tcp.reasm[s].memory(), 0);
+        tcp.reasm[s].stop();
+        self.forget(s, u64::MAX);
+    }
+
+    /// Whether a direction has to give up its first hole: it holds too much, or all together do.
+    fn has_no_room(&self, r: &Reassembler) -> bool {
+        let cfg = &self.sh.cfg;
+        r.memory() > cfg.reassembly_limit
+            || r.segments() > MAX_SEGMENTS
+            || self.sh.held > cfg.reassembly_total && r.segments() > 0
+    }
+
+    /// The connection ends: what it held counts no more.
+    pub fn release(&mut self) {
+        let kept = self.conn.extra.as_ref().and_then(|e| e.kept.as_ref());
+        let kept: u64 = kept.map_or(0, |k| k.iter().map(Kept::memory).sum());
+        let held: u64 = self
+            .conn
+            .tcp
+            .as_ref()
+            .map_or(0, |t| t.reasm.iter().map(Reassembler::memory).sum());
+        self.sh.held = self.sh.held.saturating_sub(kept + held);
     }
 
     /// Adds to a direction's contents file.
@@ -271,7 +315,9 @@ impl<S: Sink> Run<'_, S> {
     fn forget(&mut self, s: usize, seq: u64) {
         let dir = self.conn.dir(s);
         if let Some(kept) = self.conn.extra.as_mut().and_then(|e| e.kept.as_mut()) {
+            let before = kept[dir].memory();
             kept[dir].trim(seq);
+            self.sh.account(before, kept[dir].memory());
         }
     }
 

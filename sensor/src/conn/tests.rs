@@ -8,13 +8,16 @@ use crate::datapath::soft::{self, Soft};
 use crate::event::{Value, policy_bits};
 use crate::packet::{Frame, LinkType};
 
+mod bounds;
 mod contents;
 mod hostile;
 mod packets;
 mod rexmit;
 mod secure;
+mod stats;
 
 const SECOND: u64 = 1_000_000_000;
+const CLIENT_PORT: u16 = 4096;
 /// Initial sequence numbers of the two sides.
 const ISN: [u32; 2] = [1000, 5000];
 
@@ -94,6 +97,8 @@ struct Lab {
     now: Ts,
     /// IP id of the next packet.
     id: u16,
+    /// The originator's port.
+    client_port: u16,
 }
 
 impl Lab {
@@ -117,6 +122,7 @@ impl Lab {
             engine: Engine::new(cfg, subs, Seen::default()),
             now: 1_000_000 * SECOND,
             id: 1,
+            client_port: CLIENT_PORT,
         }
     }
 
@@ -136,7 +142,9 @@ impl Lab {
     /// A TCP packet of a side (0 originator); `seq` and `ack` count from the sides' initial numbers.
     fn tcp(&mut self, side: usize, flags: u8, seq: u32, ack: u32, payload: &[u8]) {
         self.id += 1;
-        let frame = tcp_frame(side, self.id, flags, [seq, ack], payload);
+        let mut frame = tcp_frame(side, self.id, flags, [seq, ack], payload);
+        let at = 34 + 2 * side;
+        frame[at..at + 2].copy_from_slice(&self.client_port.to_be_bytes());
         self.frame(&frame);
     }
 
@@ -164,7 +172,7 @@ impl Lab {
 
 /// 10.0.0.1:4096 to 10.0.0.2:80 or back.
 fn tcp_frame(side: usize, id: u16, flags: u8, [seq, ack]: [u32; 2], payload: &[u8]) -> Vec<u8> {
-    let (hosts, ports) = ([[10, 0, 0, 1], [10, 0, 0, 2]], [4096u16, 80]);
+    let (hosts, ports) = ([[10, 0, 0, 1], [10, 0, 0, 2]], [CLIENT_PORT, 80]);
     let mut f = vec![0; 12];
     f.extend([8, 0, 0x45, 0]);
     f.extend((40 + payload.len() as u16).to_be_bytes());

@@ -38,6 +38,8 @@ pub struct StatsRow<'a> {
     pub events_dropped: u64,
     /// Log rows that the disk did not take.
     pub rows_lost: u64,
+    /// Holes in streams given up early because reassembly had no room.
+    pub no_room: u64,
 }
 
 const COLUMNS: &[Column] = &[
@@ -56,6 +58,7 @@ const COLUMNS: &[Column] = &[
     Column::new("open_conns", "count"),
     Column::new("events_dropped", "count"),
     Column::new("rows_lost", "count"),
+    Column::new("no_room", "count"),
 ];
 
 impl LogRow for StatsRow<'_> {
@@ -90,6 +93,7 @@ impl LogRow for StatsRow<'_> {
             self.open_conns,
             self.events_dropped,
             self.rows_lost,
+            self.no_room,
         ];
         out.extend(rest.map(Value::Count));
     }
@@ -105,7 +109,7 @@ mod tests {
             worker: Some(1),
             frames: 7,
             untracked: &[("arp", 2)],
-            rows_lost: 9,
+            no_room: 9,
             ..StatsRow::default()
         };
         let mut v = Vec::new();

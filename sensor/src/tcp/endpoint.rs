@@ -60,6 +60,8 @@ pub struct Rare {
     pub last_time: Ts,
     /// For conn_stats: payload packets beyond a hole or filling one.
     pub out_of_order: u32,
+    /// Of these, those that moved the highest sequence number; the others count as retransmissions, too.
+    pub ahead: u32,
     /// For conn_stats: packets seen twice, with the same IP id, sequence number and length.
     pub replicas: u32,
     /// (IP id, sequence number, payload length) of the last packet seen.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 /// Most pieces kept: bounds what single bytes cost.
 const MAX_PIECES: usize = 4096;
+/// What a piece takes beside its bytes, roughly.
+const PER_PIECE: u64 = 64;
 
 /// Delivered bytes, in the pieces in which they came.
 #[derive(Debug, Default)]
@@ -14,18 +16,19 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Bytes in memory.
+    /// Bytes of memory taken, roughly.
     pub fn memory(&self) -> u64 {
-        self.bytes
+        self.bytes + PER_PIECE * self.pieces.len() as u64
     }
 
-    /// Remembers `bytes` at relative `seq`. Pieces come in stream order; beyond `limit` bytes the oldest go.
+    /// Remembers `bytes` at relative `seq`. Pieces come in stream order; beyond `limit` bytes of memory the
+    /// oldest go.
     pub fn add(&mut self, seq: u64, bytes: &[u8], limit: u64) {
         self.bytes += bytes.len() as u64;
         if let Some(old) = self.pieces.insert(seq, bytes.into()) {
             self.bytes -= old.len() as u64;
         }
-        while self.bytes > limit || self.pieces.len() > MAX_PIECES {
+        while self.memory() > limit || self.pieces.len() > MAX_PIECES {
             self.drop_first();
         }
     }
@@ -90,9 +93,9 @@ mod tests {
     #[test]
     fn tells_the_overlap_with_each_piece_that_differs() {
         let mut k = Kept::default();
-        k.add(1, b"abcd", 100);
-        k.add(5, b"efgh", 100);
-        k.add(9, b"ijkl", 100);
+        k.add(1, b"abcd", 1000);
+        k.add(5, b"efgh", 1000);
+        k.add(9, b"ijkl", 1000);
         assert_eq!(differences(&k, 3, b"cdefghij"), []);
         assert_eq!(
             differences(&k, 3, b"cDefghIJxx"),
@@ -104,8 +107,8 @@ mod tests {
     #[test]
     fn forgets_what_was_acknowledged_in_whole_pieces() {
         let mut k = Kept::default();
-        k.add(1, b"abcd", 100);
-        k.add(5, b"efgh", 100);
+        k.add(1, b"abcd", 1000);
+        k.add(5, b"efgh", 1000);
         k.trim(6);
         assert_eq!(differences(&k, 1, b"XXXX"), []);
         assert_eq!(differences(&k, 5, b"Xfgh"), [pair(b"efgh", b"Xfgh")]);
@@ -117,13 +120,13 @@ mod tests {
     fn keeps_no_more_than_the_limit() {
         let mut k = Kept::default();
         for i in 0..100 {
-            k.add(1 + 4 * i, b"abcd", 40);
+            k.add(1 + 4 * i, b"abcd", 10 * (4 + PER_PIECE));
         }
-        assert_eq!(k.memory(), 40);
+        assert_eq!(k.memory(), 10 * (4 + PER_PIECE));
         assert_eq!(differences(&k, 397, b"abcX"), [pair(b"abcd", b"abcX")]);
         for i in 0..2 * MAX_PIECES as u64 {
             k.add(1000 + i, b"x", u64::MAX);
         }
-        assert_eq!(k.memory(), MAX_PIECES as u64);
+        assert_eq!(k.memory(), MAX_PIECES as u64 * (1 + PER_PIECE));
     }
 }

@@ -28,8 +28,28 @@ pub enum Step<'a> {
     },
 }
 
-/// Most segments kept beyond a hole: bounds the work of one segment that overlaps them all.
-const MAX_HELD: usize = 4096;
+/// What a held segment takes beside its bytes, roughly.
+const PER_SEGMENT: u64 = 64;
+
+/// Counts steps of work, for the test that there are not too many.
+#[cfg(test)]
+mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub static STEPS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub fn step() {
+        STEPS.set(STEPS.get() + 1);
+    }
+}
+
+#[cfg(not(test))]
+mod work {
+    #[inline(always)]
+    pub fn step() {}
+}
 
 #[derive(Debug)]
 struct Held {
@@ -139,6 +159,7 @@ impl Reassembler {
         let Some(b) = &self.beyond else { return };
         let first = b.held.range(..=seq).next_back().map_or(seq, |h| *h.0);
         for (start, held) in b.held.range(first..) {
+            work::step();
             if *start >= seq.saturating_add(bytes.len() as u64) {
                 break;
             }
@@ -148,9 +169,21 @@ impl Reassembler {
         }
     }
 
-    /// Bytes kept in memory.
+    /// Bytes of memory that what waits takes, roughly.
     pub fn memory(&self) -> u64 {
-        self.beyond.as_ref().map_or(0, |b| b.bytes)
+        self.beyond
+            .as_ref()
+            .map_or(0, |b| b.bytes + PER_SEGMENT * b.held.len() as u64)
+    }
+
+    /// Segments that wait.
+    pub fn segments(&self) -> usize {
+        self.beyond.as_ref().map_or(0, |b| b.held.len())
+    }
+
+    /// End of the highest segment.
+    pub fn top(&self) -> u64 {
+        self.beyond.as_ref().map_or(self.next, |b| b.top.max(self.next))
     }
 
     /// Drops what is kept and ends deliveries.
@@ -178,6 +211,7 @@ impl Reassembler {
                 b.top = b.top.max(end);
             }
             while at < end {
+                work::step();
                 let to = self.first_held().map_or(end, |h| end.min(h));
                 if to > at {
                     self.next = to;
@@ -198,13 +232,11 @@ impl Reassembler {
         // Beyond a hole: keep what is not held yet.
         let b = self.beyond.get_or_insert_default();
         b.top = b.top.max(end);
-        if b.held.len() >= MAX_HELD {
-            return;
-        }
         if let Some((s, h)) = b.held.range(..=at).next_back() {
             at = at.max(s + h.len);
         }
         while at < end {
+            work::step();
             let following = b.held.range(at..).next().map(|(s, h)| (*s, s + h.len));
             let to = following.map_or(end, |(s, _)| s.min(end));
             if to > at {
@@ -227,6 +259,7 @@ impl Reassembler {
     fn deliver_held(&mut self, out: &mut dyn FnMut(Step<'_>)) {
         let Some(b) = &mut self.beyond else { return };
         while let Some(first) = b.held.first_entry() {
+            work::step();
             let seq = *first.key();
             if seq > self.next {
                 break;
@@ -263,6 +296,7 @@ impl Reassembler {
     pub fn give_up(&mut self, to: u64, out: &mut dyn FnMut(Step<'_>)) {
         if !self.skip {
             while let Some(seq) = self.first_held().filter(|seq| *seq < to) {
+                work::step();
                 self.gap(seq, out);
                 self.deliver_held(out);
             }
@@ -363,6 +397,40 @@ mod tests {
                 prop_assert_eq!(r.next(), next as u64);
             }
             prop_assert_eq!(stream.gaps.iter().map(|g| g.1).sum::<u64>(), lost);
+        }
+    }
+
+    /// Work done for these segments of ten bytes each, with the stream's end.
+    fn work_for(order: impl Iterator<Item = u64>) -> u64 {
+        let mut r = Reassembler::default();
+        let mut delivered = 0;
+        work::STEPS.set(0);
+        for i in order {
+            let seq = 1 + 10 * i;
+            let bytes: Vec<u8> = (seq..seq + 10).map(byte).collect();
+            r.compare(seq, &bytes, &mut |_, _| panic!("nothing differs"));
+            r.segment(seq, 10, Some(&bytes), &mut |s| {
+                let Step::Data { bytes, .. } = s else {
+                    panic!("data")
+                };
+                delivered += bytes.len() as u64;
+            });
+        }
+        assert_eq!(delivered + 1, r.next());
+        assert_eq!((r.memory(), r.segments()), (0, 0));
+        work::STEPS.get()
+    }
+
+    #[test]
+    fn work_grows_with_the_segments_and_not_with_their_square() {
+        for k in [500, 4000u64] {
+            let backwards = work_for((0..k).rev());
+            let combed = work_for((0..k).filter(|i| i % 2 == 1).chain((0..k).filter(|i| i % 2 == 0)));
+            // Scattered, each twice.
+            let scattered = work_for((0..2 * k).map(|i| i * 7919 % k));
+            for steps in [backwards, combed, scattered] {
+                assert!(steps <= 6 * k, "{steps} steps for {k} segments");
+            }
         }
     }
 }
