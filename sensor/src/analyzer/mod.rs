@@ -1,6 +1,8 @@
 //! Protocol analyzers: bytes of a stream in, events and log rows out. Sans-I/O.
 
 pub mod detect;
+pub mod dns;
+mod text;
 pub mod tls;
 pub mod x509;
 

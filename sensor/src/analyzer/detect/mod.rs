@@ -5,7 +5,6 @@
 //! (`sig`), as Zeek attaches its analyzers; only what it then reads makes a service of it. TLS is not here.
 //! Nothing here knows of packets, sequence numbers or tables.
 
-mod dns;
 mod ftp;
 mod http;
 mod lines;
@@ -16,10 +15,11 @@ mod smtp;
 mod ssh;
 mod udp;
 
-use super::Ctx;
+use super::{Ctx, dns};
 use crate::event::{AnalyzerTag, Ts};
 use probe::Probe;
-use slot::{Matcher, Said, Services, Slot, Tail};
+pub(super) use slot::Said;
+use slot::{Matcher, Services, Slot, Tail};
 
 /// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
 /// `DPD::ignore_violations_after`).
@@ -144,7 +144,7 @@ impl Detector {
             backwards,
             ..
         } = self;
-        for slot in slots.iter_mut() {
+        for slot in slots.iter_mut().filter(|slot| !slot.done) {
             let Slot {
                 tag,
                 matcher,
@@ -186,16 +186,15 @@ impl Detector {
         self.gap = true;
         self.bytes = self.bytes.saturating_add(len);
         self.probe = None;
-        self.slots.retain_mut(|slot| {
+        for slot in &mut self.slots {
             match &mut slot.matcher {
                 Matcher::Http(m) => m.gap(is_orig),
                 Matcher::Ssh(m) => m.gap(),
                 Matcher::Smtp(m) => m.gap(),
-                Matcher::Dns(_) => return false,
+                Matcher::Dns(_) => slot.done = true,
                 Matcher::Ftp(_) | Matcher::Ntp | Matcher::Syslog | Matcher::Quic => {}
             }
-            true
-        });
+        }
     }
 
     /// Originator and responder change places.
@@ -242,7 +241,7 @@ impl Detector {
             matcher,
             confirmed,
             failed,
-            ..
+            done,
         } in slots.iter_mut()
         {
             let Matcher::Dns(m) = matcher else { continue };
@@ -256,9 +255,13 @@ impl Detector {
                 late,
             };
             let (dns, frames) = &mut **m;
-            for part in frames.iter().filter_map(dns::Frames::rest) {
-                dns.message(false, part, said);
+            if !*done {
+                for part in frames.iter().filter_map(dns::Frames::rest) {
+                    dns.message(false, part, said);
+                }
             }
+            let Ctx { c, out, .. } = &mut *said.ctx;
+            dns.finish(c, &mut |row| out.log(row));
         }
         self.slots = Vec::new();
         self.probe = None;
@@ -310,8 +313,13 @@ impl Detector {
         self.probe = probe.then(Box::default);
     }
 
+    /// Takes off what failed in an earlier packet. DNS stays, to log at the end what still waits.
     fn drop_failed(&mut self, now: Ts) {
-        self.slots.retain(|slot| slot.failed.is_none_or(|at| at == now));
+        self.slots.retain_mut(|slot| {
+            let over = slot.failed.is_some_and(|at| at != now);
+            slot.done |= over;
+            !over || matches!(slot.matcher, Matcher::Dns(_))
+        });
     }
 
     /// Gives bytes to one matcher; where it hands over to an inner stream, if it does.

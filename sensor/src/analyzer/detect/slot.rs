@@ -1,7 +1,7 @@
 //! A matcher on a connection, what it may say, and what becomes of that.
 
-use super::{IGNORE_VIOLATIONS_AFTER, dns, ftp, http, smtp, ssh};
-use crate::analyzer::Ctx;
+use super::{IGNORE_VIOLATIONS_AFTER, ftp, http, smtp, ssh};
+use crate::analyzer::{Ctx, dns};
 use crate::event::{AnalyzerTag, Ts};
 
 /// A matcher at work.
@@ -153,7 +153,9 @@ impl Slot {
             Matcher::Ssh(m) => m.wants_more(is_orig),
             Matcher::Smtp(m) => m.wants_more(is_orig) && bytes <= IGNORE_VIOLATIONS_AFTER,
             Matcher::Ftp(_) | Matcher::Ntp => bytes <= IGNORE_VIOLATIONS_AFTER,
-            Matcher::Dns(_) | Matcher::Syslog | Matcher::Quic => !self.confirmed,
+            // Every message is logged.
+            Matcher::Dns(_) => true,
+            Matcher::Syslog | Matcher::Quic => !self.confirmed,
         }
     }
 }

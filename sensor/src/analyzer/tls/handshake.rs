@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use super::info::session_id;
 use super::names::{self, Kex, kex};
 use super::reader::{Parsed, Reader};
-use super::session::{Session, text};
+use super::session::Session;
 use super::{ext, hs};
 use crate::analyzer::Ctx;
+use crate::analyzer::text::wire_text;
 use crate::event::{Event, EventKind};
 
 /// Longest message read but for certificates, bytes after its header. Real ones stay far below.
@@ -349,7 +350,7 @@ impl Session {
         let mut unknown = None;
         while !list.is_empty() {
             match list.u8("ServerName:name_type")? {
-                0 => names.push(text(list.vec16("ServerNameHostName:host_name")?.rest())),
+                0 => names.push(wire_text(list.vec16("ServerNameHostName:host_name")?.rest())),
                 other => {
                     // How long a name of another type is, nobody has said.
                     unknown = Some(other);
@@ -383,7 +384,7 @@ impl Session {
         let mut list = r.vec16("ApplicationLayerProtocolNegotiationExtension")?;
         let mut names: Vec<Cow<'_, str>> = Vec::new();
         while !list.is_empty() {
-            names.push(text(list.vec8("ProtocolName:name")?.rest()));
+            names.push(wire_text(list.vec8("ProtocolName:name")?.rest()));
         }
         let protocols: Vec<&str> = names.iter().map(|n| &**n).collect();
         self.event(

@@ -1,0 +1,359 @@
+//! What a resource record says, as dns.log's `answers` puts it.
+
+use std::fmt::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::wire::{Bad, Reader};
+
+/// Types (IANA's DNS parameters).
+pub mod rr {
+    pub const A: u16 = 1;
+    pub const NS: u16 = 2;
+    pub const CNAME: u16 = 5;
+    pub const SOA: u16 = 6;
+    pub const WKS: u16 = 11;
+    pub const PTR: u16 = 12;
+    pub const HINFO: u16 = 13;
+    pub const MX: u16 = 15;
+    pub const TXT: u16 = 16;
+    pub const AAAA: u16 = 28;
+    pub const LOC: u16 = 29;
+    pub const NBS: u16 = 32;
+    pub const SRV: u16 = 33;
+    pub const NAPTR: u16 = 35;
+    pub const A6: u16 = 38;
+    pub const OPT: u16 = 41;
+    pub const DS: u16 = 43;
+    pub const SSHFP: u16 = 44;
+    pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
+    pub const DNSKEY: u16 = 48;
+    pub const NSEC3: u16 = 50;
+    pub const NSEC3PARAM: u16 = 51;
+    pub const SVCB: u16 = 64;
+    pub const HTTPS: u16 = 65;
+    pub const SPF: u16 = 99;
+    pub const TKEY: u16 = 249;
+    pub const TSIG: u16 = 250;
+    pub const ANY: u16 = 255;
+    pub const CAA: u16 = 257;
+    pub const BINDS: u16 = 65534;
+}
+
+/// What follows a record's owner name.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed {
+    pub rtype: u16,
+    pub class: u16,
+    /// Seconds.
+    pub ttl: u32,
+    /// Bytes of data; not more than the message has left.
+    pub len: usize,
+}
+
+/// What a record has to say.
+#[derive(Debug, PartialEq)]
+pub enum Said {
+    /// An answer: this text. Empty, it is an answer all the same.
+    Answer(Vec<u8>),
+    /// Nothing that Zeek logs.
+    Nothing,
+    /// This text, but the record is not sound: the message ends here.
+    Unsound(Vec<u8>),
+    /// A type that nobody knows.
+    Unknown,
+    /// The reading of NAPTR failed, which is a violation.
+    Violation(&'static str),
+}
+
+/// Reads a record's data. `owner` is its name; `prefix` puts type and owner before an address, as in
+/// dynamic updates.
+pub fn read(
+    r: &mut Reader<'_>,
+    f: Fixed,
+    owner: &[u8],
+    netbios: bool,
+    prefix: bool,
+    weird: &mut dyn FnMut(&'static str),
+) -> Result<Said, Bad> {
+    let start = r.at();
+    let name = |r: &mut Reader<'_>| r.name(true, netbios);
+    let checked = |r: &Reader<'_>, weird: &mut dyn FnMut(&'static str)| {
+        if r.at() - start != f.len {
+            weird("DNS_RR_length_mismatch");
+        }
+    };
+    let address = |kind: &str, addr: String| {
+        Said::Answer(match prefix {
+            true => [kind.as_bytes(), b" ", owner, b" ", addr.as_bytes()].concat(),
+            false => addr.into_bytes(),
+        })
+    };
+    let text = |s: String| Said::Answer(s.into_bytes());
+    let said = match f.rtype {
+        rr::A if f.len != 4 => return Err(Some("DNS_RR_bad_length")),
+        rr::A => address("A", Ipv4Addr::from(r.long()).to_string()),
+        rr::AAAA | rr::A6 => {
+            let parts = [r.long(), r.long(), r.long(), r.long()];
+            let bits = parts
+                .iter()
+                .fold(0u128, |bits, part| bits << 32 | u128::from(*part));
+            let kind = if f.rtype == rr::AAAA { "AAAA" } else { "A6" };
+            address(kind, zeek_v6(Ipv6Addr::from(bits)))
+        }
+        rr::NS | rr::CNAME | rr::PTR => {
+            let target = name(r)?;
+            checked(r, weird);
+            Said::Answer(target)
+        }
+        rr::SOA => {
+            let primary = name(r)?;
+            name(r)?;
+            if r.left() < 20 {
+                return Err(None);
+            }
+            r.bytes(20);
+            checked(r, weird);
+            Said::Answer(primary)
+        }
+        rr::MX => {
+            r.short();
+            let exchange = name(r)?;
+            checked(r, weird);
+            Said::Answer(exchange)
+        }
+        rr::SRV if netbios => Said::Nothing,
+        rr::SRV => {
+            (r.short(), r.short(), r.short());
+            let target = name(r)?;
+            checked(r, weird);
+            Said::Answer(target)
+        }
+        rr::WKS => Said::Answer(Vec::new()),
+        rr::TXT => strings(r, f.len, "TXT", weird),
+        rr::SPF => strings(r, f.len, "SPF", weird),
+        rr::NAPTR => naptr(r, f.len, netbios, weird),
+        rr::LOC => {
+            if f.len != 16 {
+                return Err(Some("dns_invalid_loc_length"));
+            }
+            let (version, size, horizontal, vertical) = (r.byte(), r.byte(), r.byte(), r.byte());
+            r.bytes(12);
+            if version != 0 {
+                weird("DNS_LOC_version_unrecognized");
+            }
+            text(format!("LOC:  {size} {horizontal} {vertical}"))
+        }
+        rr::RRSIG => {
+            if r.left() < 18 {
+                return Err(None);
+            }
+            let covered = r.short();
+            r.bytes(16);
+            let from = r.at();
+            let signer = name(r)?;
+            // The signature's length as Zeek reckons it.
+            r.bytes((f.len + from).saturating_sub(r.at() + 18));
+            let signer = if signer.is_empty() {
+                b"<Root>".to_vec()
+            } else {
+                signer
+            };
+            Said::Answer([format!("RRSIG {covered} ").as_bytes(), &signer].concat())
+        }
+        rr::DNSKEY => {
+            if r.left() < 4 {
+                return Err(None);
+            }
+            r.bytes(3);
+            let algorithm = r.byte();
+            r.bytes(f.len.saturating_sub(4));
+            text(format!("DNSKEY {algorithm}"))
+        }
+        rr::DS => {
+            if r.left() < 4 {
+                return Err(None);
+            }
+            r.short();
+            let (algorithm, digest) = (r.byte(), r.byte());
+            r.bytes(f.len.saturating_sub(4));
+            text(format!("DS {algorithm} {digest}"))
+        }
+        rr::NSEC => {
+            let next = name(r)?;
+            bitmaps(r, f.len.saturating_sub(r.at() - start));
+            Said::Answer([b"NSEC ", owner, b" ", &next].concat())
+        }
+        rr::NSEC3 => {
+            if r.left() < 6 {
+                return Err(None);
+            }
+            r.bytes(4);
+            for _ in 0..2 {
+                // Salt, then hash.
+                let n = r.byte();
+                r.bytes(n.into());
+            }
+            bitmaps(r, f.len.saturating_sub(r.at() - start));
+            text("NSEC3".into())
+        }
+        rr::NSEC3PARAM => {
+            if r.left() < 5 {
+                return Err(None);
+            }
+            r.bytes(4);
+            let n = r.byte();
+            r.bytes(n.into());
+            text("NSEC3PARAM".into())
+        }
+        rr::BINDS => {
+            if r.left() < 5 {
+                return Err(None);
+            }
+            r.bytes(5);
+            text("BIND9 signing signal".into())
+        }
+        rr::SSHFP => {
+            if r.left() < 2 {
+                return Err(None);
+            }
+            r.short();
+            let mut s = String::from("SSHFP: ");
+            for b in r.bytes(f.len.saturating_sub(2)) {
+                let _ = write!(s, "{b:02x}");
+            }
+            text(s)
+        }
+        rr::SVCB | rr::HTTPS => {
+            if f.len < 3 {
+                return Err(Some("DNS_SVCB_wrong_length"));
+            }
+            r.short();
+            r.name(false, netbios)?;
+            r.bytes(f.len.saturating_sub(r.at() - start));
+            Said::Nothing
+        }
+        rr::OPT => {
+            let mut left = f.len;
+            while let Some(rest) = left.checked_sub(4) {
+                r.short();
+                let n = usize::from(r.short());
+                if n > rest {
+                    return Err(Some("EDNS_truncated_option"));
+                }
+                r.bytes(n);
+                left = rest - n;
+            }
+            if left > 0 {
+                return Err(Some("EDNS_truncated_option"));
+            }
+            Said::Nothing
+        }
+        rr::TSIG => {
+            name(r)?;
+            r.bytes(8);
+            for other in [4, 0] {
+                // The MAC, ids and error, then other data.
+                let n = r.short();
+                r.bytes(n.into());
+                r.bytes(other);
+            }
+            Said::Nothing
+        }
+        rr::NBS | rr::HINFO | rr::TKEY | rr::CAA => {
+            r.bytes(f.len);
+            Said::Nothing
+        }
+        _ => {
+            r.bytes(f.len);
+            Said::Unknown
+        }
+    };
+    Ok(said)
+}
+
+/// IPv6 as Zeek prints it: an IPv4-mapped address is printed as the IPv4 one.
+fn zeek_v6(a: Ipv6Addr) -> String {
+    match a.to_ipv4_mapped() {
+        Some(v4) => v4.to_string(),
+        None => a.to_string(),
+    }
+}
+
+/// TXT and SPF: `kind`, length and bytes of every string. Unsound when they do not fill the data.
+fn strings(r: &mut Reader<'_>, mut left: usize, kind: &str, weird: &mut dyn FnMut(&'static str)) -> Said {
+    let mut out = Vec::new();
+    loop {
+        match r.char_string(&mut left) {
+            Ok(Some(s)) => {
+                if !out.is_empty() {
+                    out.push(b' ');
+                }
+                out.extend_from_slice(format!("{kind} {} ", s.len()).as_bytes());
+                out.extend_from_slice(s);
+            }
+            Ok(None) => return Said::Answer(out),
+            Err(bad) => {
+                bad.into_iter().for_each(weird);
+                return Said::Unsound(out);
+            }
+        }
+    }
+}
+
+fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'static str)) -> Said {
+    let (order, preference) = (r.short(), r.short());
+    let mut left = match len.checked_sub(4) {
+        None | Some(0) => return Said::Violation("DNS_NAPTR_too_short"),
+        Some(_) if r.left() == 0 => return Said::Violation("DNS_NAPTR_too_short"),
+        Some(left) => left,
+    };
+    let mut parts: [&[u8]; 3] = [&[]; 3];
+    let mut sound = true;
+    for part in &mut parts {
+        match r.char_string(&mut left) {
+            Ok(Some(s)) => *part = s,
+            Ok(None) => sound = false,
+            Err(bad) => {
+                bad.into_iter().for_each(&mut *weird);
+                sound = false;
+            }
+        }
+    }
+    let replacement = r.name(false, netbios);
+    let (true, Ok(replacement)) = (sound, replacement) else {
+        return Said::Violation("DNS_NAPTR_RR_too_short");
+    };
+    let [flags, service, regexp] = parts;
+    let between: &[u8] = match (regexp, replacement.as_slice()) {
+        ([], _) | (_, []) => b"",
+        _ => b" ",
+    };
+    let head = format!("NAPTR {order} {preference} ");
+    Said::Answer(
+        [
+            head.as_bytes(),
+            flags,
+            b" ",
+            service,
+            b" ",
+            regexp,
+            between,
+            &replacement,
+        ]
+        .concat(),
+    )
+}
+
+/// NSEC's windows of types that exist; `left` is what the record's length leaves for them.
+fn bitmaps(r: &mut Reader<'_>, mut left: usize) {
+    while left > 0 && r.left() > 0 {
+        r.byte();
+        let n = usize::from(r.byte());
+        if n == 0 {
+            return;
+        }
+        r.bytes(n);
+        left = left.saturating_sub(2 + n);
+    }
+}

@@ -1,0 +1,453 @@
+//! DNS over UDP and TCP: messages, which answer belongs to which question, rows of dns.log.
+//!
+//! Meaning is Zeek's (its DNS analyzer, base/protocols/dns); what makes a message sound decides whether
+//! the connection is DNS at all. Questions and answers wait for each other by transaction id, in bounds.
+
+mod answer;
+mod log;
+mod names;
+mod wire;
+
+use std::collections::VecDeque;
+
+use answer::{Fixed, Said as Rr, rr};
+pub use log::{DnsRow, Session};
+pub use wire::Frames;
+use wire::{Bad, HEADER, Header, OP_NOTIFY, OP_QUERY, OP_UPDATE, Reader};
+
+use super::detect::Said;
+use crate::event::ConnId;
+
+/// NetBIOS's name service bends some rules.
+pub const NETBIOS_PORT: u16 = 137;
+/// Messages that claim more questions are not DNS (Zeek's `dns_max_queries`).
+const MAX_QUERIES: u16 = 25;
+/// Questions without an answer, or answers without a question, that wait on a connection. With more, all
+/// are logged as they are.
+const MAX_WAITING: usize = 256;
+/// Bytes of text that they may hold on to.
+const MAX_KEPT: usize = 256 * 1024;
+/// Classes in dynamic updates (RFC 2136).
+const CLASS_NONE: u16 = 254;
+const CLASS_ANY: u16 = 255;
+
+/// A connection's messages.
+#[derive(Debug, Default)]
+pub struct Dns {
+    /// One of the ports is 137.
+    netbios: bool,
+    first_seen: bool,
+    /// The first message came from the originator and is a response.
+    pub backwards: bool,
+    questions: VecDeque<Session>,
+    answers: VecDeque<Session>,
+    /// Bytes of text in both.
+    kept: usize,
+}
+
+/// Where in a message a record stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Answer,
+    Prerequisite,
+    Update,
+}
+
+/// Where a session goes when its message is read and the other half is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Question,
+    Answer,
+    /// It was waiting already; what is still incomplete is forgotten.
+    No,
+}
+
+impl Dns {
+    pub fn new(netbios: bool) -> Self {
+        Dns {
+            netbios,
+            ..Dns::default()
+        }
+    }
+
+    /// One message, without TCP's length.
+    pub fn message(&mut self, is_orig: bool, msg: &[u8], said: &mut Said<'_, '_>) {
+        let Some(header) = Header::parse(msg) else {
+            said.ctx.out.weird("DNS_truncated_len_lt_hdr_len", "");
+            return;
+        };
+        let tracked = matches!(header.opcode(), OP_QUERY | OP_NOTIFY | OP_UPDATE);
+        if !tracked && !self.netbios {
+            said.ctx
+                .out
+                .weird("DNS_unknown_opcode", &header.opcode().to_string());
+            return;
+        }
+        if !std::mem::replace(&mut self.first_seen, true) {
+            self.backwards = header.is_response() && is_orig;
+        }
+        let mut session = tracked.then(|| self.session(&header, said));
+        let end = self.read(&header, msg, session.as_mut().map(|(session, _)| session), said);
+        if let Some((session, wait)) = session {
+            self.end_message(&header, session, wait, end, said.ctx.c, &mut |row| {
+                said.ctx.out.log(row);
+            });
+        }
+    }
+
+    /// The connection is over: what waits is logged as it is.
+    pub fn finish(&mut self, c: &ConnId, log: &mut dyn FnMut(&DnsRow<'_>)) {
+        for s in self.questions.drain(..).chain(self.answers.drain(..)) {
+            log(&DnsRow { c, s: &s });
+        }
+        self.kept = 0;
+    }
+
+    /// The session that a message belongs to.
+    fn session(&mut self, header: &Header, said: &Said<'_, '_>) -> (Session, Wait) {
+        let multicast = said.ctx.c.resp_h.is_multicast();
+        let (others, wait) = match header.is_response() {
+            true => (&mut self.questions, Wait::Answer),
+            false => (&mut self.answers, Wait::Question),
+        };
+        let waiting = match multicast {
+            // Who answers does so on another connection: every message stands for itself.
+            true => None,
+            false => others.iter().position(|s| s.trans_id == header.id),
+        };
+        let (mut s, wait) = match waiting.and_then(|at| others.remove(at)) {
+            Some(s) => {
+                self.kept = self.kept.saturating_sub(s.kept());
+                (s, Wait::No)
+            }
+            None => {
+                let s = Session {
+                    ts: said.ctx.ts,
+                    trans_id: header.id,
+                    saw_query: multicast,
+                    saw_reply: multicast,
+                    ..Session::default()
+                };
+                (s, wait)
+            }
+        };
+        if header.is_response() {
+            s.rcode = Some(header.rcode());
+            s.rejected |= header.rcode() != 0 && header.questions == 0;
+        }
+        (s, wait)
+    }
+
+    /// A message was read, to its `end` or not.
+    fn end_message(
+        &mut self,
+        header: &Header,
+        mut s: Session,
+        wait: Wait,
+        end: bool,
+        c: &ConnId,
+        log: &mut dyn FnMut(&DnsRow<'_>),
+    ) {
+        if end {
+            s.saw_reply |= header.is_response();
+            s.saw_query |= !header.is_response();
+        }
+        if s.saw_query && s.saw_reply {
+            log(&DnsRow { c, s: &s });
+            return;
+        }
+        self.kept += s.kept();
+        match wait {
+            Wait::Question => self.questions.push_back(s),
+            Wait::Answer => self.answers.push_back(s),
+            Wait::No => self.kept -= s.kept(),
+        }
+        if self.questions.len() + self.answers.len() > MAX_WAITING || self.kept > MAX_KEPT {
+            self.finish(c, log);
+        }
+    }
+
+    /// Reads questions and answers. False where Zeek leaves without calling it the message's end.
+    fn read(
+        &self,
+        header: &Header,
+        msg: &[u8],
+        mut session: Option<&mut Session>,
+        said: &mut Said<'_, '_>,
+    ) -> bool {
+        if header.questions > MAX_QUERIES {
+            said.violation("DNS_Conn_count_too_large");
+            return true;
+        }
+        // The responder as it will be once the connection is turned round.
+        let c = said.ctx.c;
+        let turned = self.backwards && !c.resp_h.is_multicast();
+        let port = if turned { c.orig_p } else { c.resp_p };
+        let mut m = Message {
+            header,
+            netbios: self.netbios,
+            to_netbios: port == NETBIOS_PORT,
+            now: said.ctx.ts,
+            zone_class: 0,
+            weirds: Vec::new(),
+        };
+        let mut r = Reader::new(msg);
+        r.bytes(HEADER);
+        let outcome = m.sections(&mut r, &mut session);
+        for (name, addl) in m.weirds {
+            said.ctx.out.weird(name, &addl);
+        }
+        match outcome {
+            Ok(()) => said.confirm(),
+            Err(Stop::Bad(bad)) => {
+                if let Some(name) = bad {
+                    said.ctx.out.weird(name, "");
+                }
+            }
+            Err(Stop::Violation(reason)) => said.violation(reason),
+            Err(Stop::NoZone) => {
+                said.ctx.out.weird("DNS_DU_incorrect_zone_type", "");
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Why a message is read no further.
+enum Stop {
+    Bad(Bad),
+    Violation(&'static str),
+    /// A dynamic update without its zone.
+    NoZone,
+}
+
+impl From<Bad> for Stop {
+    fn from(bad: Bad) -> Stop {
+        Stop::Bad(bad)
+    }
+}
+
+/// A message being read.
+struct Message<'m> {
+    header: &'m Header,
+    netbios: bool,
+    to_netbios: bool,
+    now: u64,
+    zone_class: u16,
+    weirds: Vec<(&'static str, String)>,
+}
+
+impl Message<'_> {
+    fn is_update(&self) -> bool {
+        self.header.opcode() == OP_UPDATE && !self.netbios
+    }
+
+    fn sections(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
+        if self.is_update() {
+            if self.header.questions != 1 {
+                let n = self.header.questions.to_string();
+                self.weirds.push(("DNS_DU_invalid_zone_count", n));
+                return Err(Stop::Bad(None));
+            }
+            let (_, rtype, class) = self.owner(r)?;
+            if rtype != rr::SOA {
+                return Err(Stop::NoZone);
+            }
+            self.zone_class = class;
+            for _ in 0..self.header.answers {
+                self.record(r, Section::Prerequisite, s)?;
+            }
+            for _ in 0..self.header.authorities {
+                self.record(r, Section::Update, s)?;
+            }
+            return Ok(());
+        }
+        for _ in 0..self.header.questions {
+            self.question(r, s)?;
+        }
+        for _ in 0..self.header.answers {
+            self.record(r, Section::Answer, s)?;
+        }
+        Ok(())
+    }
+
+    fn question(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
+        let name = r.name(true, self.to_netbios)?;
+        if r.left() < 4 {
+            return Err(Stop::Bad(Some("DNS_truncated_quest_too_short")));
+        }
+        let (qtype, qclass) = (r.short(), r.short());
+        let h = self.header;
+        let Some(s) = s else { return Ok(()) };
+        if h.is_response() {
+            s.rejected |= h.answers == 0 && h.authorities == 0 && h.additional == 0;
+            return Ok(());
+        }
+        (s.rd, s.tc, s.z) = (h.rd(), h.tc(), h.z());
+        (s.qtype, s.qclass) = (Some(qtype), Some(qclass));
+        s.is_nbstat = self.to_netbios && qtype == rr::SRV;
+        s.query = Some(match self.to_netbios {
+            true => netbios_name(&name).unwrap_or(name),
+            false => name,
+        });
+        Ok(())
+    }
+
+    /// A record's owner, type and class.
+    fn owner(&mut self, r: &mut Reader<'_>) -> Result<(Vec<u8>, u16, u16), Stop> {
+        let name = r.name(true, self.to_netbios)?;
+        if r.left() < 4 {
+            return Err(Stop::Bad(Some("DNS_truncated_ans_too_short")));
+        }
+        Ok((name, r.short(), r.short()))
+    }
+
+    fn record(
+        &mut self,
+        r: &mut Reader<'_>,
+        section: Section,
+        s: &mut Option<&mut Session>,
+    ) -> Result<(), Stop> {
+        let (owner, rtype, class) = self.owner(r)?;
+        let (ttl, len) = (r.long(), usize::from(r.short()));
+        if len > r.left() {
+            return Err(Stop::Bad(Some("DNS_truncated_RR_rdlength_lt_len")));
+        }
+        let f = Fixed {
+            rtype,
+            class,
+            ttl,
+            len,
+        };
+        if self.is_update()
+            && let Some(text) = self.update(f, &owner, section)
+        {
+            if let Some(text) = text {
+                self.answer(s, &owner, text, ttl);
+            }
+            return Ok(());
+        }
+        if len == 0 && r.left() > 0 {
+            return match self.is_update() {
+                true => Ok(()),
+                false => Err(Stop::Bad(Some("DNS_zero_rdlength"))),
+            };
+        }
+        let weirds = &mut self.weirds;
+        let prefix = self.header.opcode() == OP_UPDATE && !self.netbios;
+        let said = answer::read(r, f, &owner, self.to_netbios, prefix, &mut |name| {
+            weirds.push((name, String::new()));
+        })?;
+        let (text, stop) = match said {
+            Rr::Answer(text) => (Some(text), None),
+            Rr::Nothing => (None, None),
+            Rr::Unsound(text) => (Some(text), Some(Stop::Bad(None))),
+            Rr::Unknown => {
+                self.weirds.push(("DNS_RR_unknown_type", rtype.to_string()));
+                (Some(format!("<unknown type={rtype}>").into_bytes()), None)
+            }
+            Rr::Violation(reason) => (None, Some(Stop::Violation(reason))),
+        };
+        if let Some(mut text) = text {
+            if prefix && section == Section::Update && !text.is_empty() {
+                text.splice(..0, *b"add: ");
+            }
+            self.answer(s, &owner, text, ttl);
+        }
+        stop.map_or(Ok(()), Err)
+    }
+
+    /// The records of dynamic updates that say something without data (RFC 2136, 2.4 and 2.5). `None`: it
+    /// reads like any other record.
+    fn update(&mut self, f: Fixed, owner: &[u8], section: Section) -> Option<Option<Vec<u8>>> {
+        let of_type = |what: &str| {
+            let kind = names::qtype(f.rtype);
+            [what.as_bytes(), b" ", kind.as_bytes(), b" ", owner].concat()
+        };
+        let any = f.rtype == rr::ANY;
+        if section == Section::Update {
+            if f.class == CLASS_ANY && f.ttl == 0 && f.len == 0 {
+                return Some(Some(match any {
+                    true => [b"del: RRSet * ", owner].concat(),
+                    false => format!("del: RRSet {}", names::qtype(f.rtype)).into_bytes(),
+                }));
+            }
+            if !(f.class == CLASS_NONE && f.ttl == 0) && f.class != self.zone_class {
+                self.weirds
+                    .push(("DNS_dynamic_update_invalid_update", String::new()));
+                return Some(None);
+            }
+            return None;
+        }
+        if f.ttl != 0 {
+            self.weirds
+                .push(("DNS_dynamic_update_prereq_nonzero_ttl", f.ttl.to_string()));
+            return Some(None);
+        }
+        let no_data = matches!(f.class, CLASS_ANY | CLASS_NONE) && f.len == 0;
+        if !no_data && f.class != self.zone_class {
+            self.weirds
+                .push(("DNS_dynamic_update_invalid_prereq", String::new()));
+            return Some(None);
+        }
+        Some(Some(match f.class {
+            CLASS_NONE if any => [b"pre: NameNotInUse ", owner].concat(),
+            CLASS_ANY if any => [b"pre: NameInUse ", owner].concat(),
+            CLASS_NONE => of_type("pre: NoRRSet"),
+            _ => of_type("pre: RRSetExists"),
+        }))
+    }
+
+    /// A record of an answer, into the session's row.
+    fn answer(&mut self, s: &mut Option<&mut Session>, owner: &[u8], text: Vec<u8>, ttl: u32) {
+        let h = self.header;
+        let Some(s) = s else { return };
+        // Answers in a question are not an answer.
+        if !h.is_response() {
+            return;
+        }
+        s.query.get_or_insert_with(|| owner.to_vec());
+        (s.aa, s.ra) = (h.aa(), h.ra());
+        if s.rtt.is_none() {
+            let rtt = (self.now as i64).saturating_sub(s.ts as i64);
+            // No time at all: the answer is all there was.
+            s.rtt = (rtt != 0).then_some(rtt);
+        }
+        if !text.is_empty() {
+            s.answers.push((text, ttl));
+        }
+    }
+}
+
+/// The name in a NetBIOS name's 32 letters (RFC 1001, 14.1), without what pads it. `None`: it is not
+/// written that way.
+fn netbios_name(name: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, []) = name.as_chunks::<2>() else {
+        return None;
+    };
+    if pairs.len() != 16 {
+        return None;
+    }
+    let half = |b: u8| {
+        let b = b.to_ascii_uppercase();
+        b.is_ascii_uppercase().then(|| b - b'A').filter(|half| *half < 16)
+    };
+    let mut out = Vec::with_capacity(16);
+    for [high, low] in pairs {
+        let b = half(*high)? << 4 | half(*low)?;
+        if !(b.is_ascii_graphic() || b == b' ' || b < 3) {
+            break;
+        }
+        out.push(b);
+    }
+    // The last one is the kind of name.
+    out.truncate(15);
+    while let Some(b' ' | 0) = out.last() {
+        out.pop();
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+use super::*;
+use crate::analyzer::detect::Detector;
+use crate::analyzer::{Ctx, Out};
+use crate::event::log::{LogRow, Value};
+use crate::event::{AnalyzerTag, Event, Proto, Subscriptions, Ts, Uid};
+
+/// What came out: rows as `column=value` of what is set, weirds.
+#[derive(Default)]
+struct Heard {
+    rows: Vec<String>,
+    weirds: Vec<String>,
+    confirmed: bool,
+}
+
+impl Out for Heard {
+    fn event(&mut self, _: Ts, _: &Event<'_>) {}
+    fn log(&mut self, row: &dyn LogRow) {
+        let mut values = Vec::new();
+        row.values(&mut values);
+        assert_eq!(values.len(), row.columns().len());
+        let text = row
+            .columns()
+            .iter()
+            .zip(&values)
+            .skip(7)
+            .filter_map(|(c, v)| match v {
+                Value::Unset | Value::Bool(false) | Value::Count(0) => None,
+                Value::Str(s) => Some(format!("{}={s}", c.name)),
+                Value::Count(n) => Some(format!("{}={n}", c.name)),
+                Value::Interval(n) => Some(format!("{}={n}", c.name)),
+                Value::Bool(true) => Some(c.name.to_string()),
+                Value::List(l) => {
+                    let items: Vec<String> = l
+                        .iter()
+                        .map(|v| match v {
+                            Value::Str(s) => s.to_string(),
+                            Value::Interval(n) => (n / 1_000_000_000).to_string(),
+                            other => format!("{other:?}"),
+                        })
+                        .collect();
+                    Some(format!("{}=[{}]", c.name, items.join("|")))
+                }
+                other => Some(format!("{other:?}")),
+            })
+            .collect::<Vec<_>>();
+        self.rows.push(text.join(" "));
+    }
+    fn confirm(&mut self, _: AnalyzerTag) {
+        self.confirmed = true;
+    }
+    fn violation(&mut self, _: AnalyzerTag, reason: &str) {
+        self.weirds.push(reason.into());
+    }
+    fn weird(&mut self, name: &'static str, addl: &str) {
+        self.weirds.push(format!("{name} {addl}").trim_end().into());
+    }
+}
+
+fn conn(resp_h: &str, resp_p: u16) -> ConnId {
+    ConnId {
+        uid: Uid::new(1, 1),
+        orig_h: [10, 0, 0, 1].into(),
+        resp_h: resp_h.parse().unwrap(),
+        orig_p: 4000,
+        resp_p,
+        proto: Proto::Udp,
+        start: 0,
+    }
+}
+
+/// Datagrams a microsecond apart, then the end.
+fn run(c: &ConnId, talk: &[(bool, Vec<u8>)]) -> Heard {
+    let (mut out, subs) = (Heard::default(), Subscriptions::default());
+    let mut d = Detector::udp(c.orig_p, c.resp_p);
+    for (n, (is_orig, msg)) in talk.iter().enumerate() {
+        let mut ctx = Ctx {
+            ts: n as u64 * 1000,
+            c,
+            subs: &subs,
+            out: &mut out,
+        };
+        d.datagram(*is_orig, msg, &mut ctx);
+    }
+    let mut ctx = Ctx {
+        ts: 0,
+        c,
+        subs: &subs,
+        out: &mut out,
+    };
+    d.end(&mut ctx);
+    out
+}
+
+fn header(id: u16, flags: u16, counts: [u16; 4]) -> Vec<u8> {
+    [id, flags]
+        .iter()
+        .chain(&counts)
+        .flat_map(|n| n.to_be_bytes())
+        .collect()
+}
+
+const NAME: &[u8] = b"\x03WWW\x02ab\0";
+
+fn query(id: u16, qtype: u8) -> Vec<u8> {
+    [&header(id, 0x0100, [1, 0, 0, 0]), NAME, &[0, qtype, 0, 1][..]].concat()
+}
+
+/// An answer to `query`, with records of type and data.
+fn reply(id: u16, qtype: u8, records: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut msg = header(id, 0x8580, [1, records.len() as u16, 0, 0]);
+    msg.extend([NAME, &[0, qtype, 0, 1]].concat());
+    for (rtype, data) in records {
+        msg.extend(b"\xc0\x0c");
+        msg.extend(rtype.to_be_bytes());
+        msg.extend([0, 1, 0, 0, 1, 0]);
+        msg.extend((data.len() as u16).to_be_bytes());
+        msg.extend(*data);
+    }
+    msg
+}
+
+const HEAD: &str = "query=www.ab qclass=1 qclass_name=C_INTERNET";
+
+#[test]
+fn a_question_and_its_answer_are_one_row() {
+    let c = conn("10.0.0.2", 53);
+    let records: &[(u16, &[u8])] = &[(5, b"\x01X\xc0\x10"), (1, &[192, 0, 2, 1])];
+    let out = run(
+        &c,
+        &[
+            (true, query(7, 1)),
+            (true, query(8, 28)),
+            (false, reply(7, 1, records)),
+        ],
+    );
+    assert!(out.confirmed && out.weirds.is_empty());
+    assert_eq!(
+        out.rows,
+        [
+            format!(
+                "trans_id=7 rtt=2000 {HEAD} qtype=1 qtype_name=A rcode_name=NOERROR AA RD RA \
+                 answers=[x.ab|192.0.2.1] TTLs=[256|256]"
+            ),
+            format!("trans_id=8 {HEAD} qtype=28 qtype_name=AAAA RD"),
+        ]
+    );
+}
+
+#[test]
+fn what_each_type_of_record_says() {
+    let cases: &[(u16, &[u8], &str)] = &[
+        (
+            28,
+            &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+            "2001:db8::1",
+        ),
+        (2, b"\x02ns\xc0\x0c", "ns.www.ab"),
+        (15, b"\0\x0a\x02mx\xc0\x10", "mx.ab"),
+        (6, b"\x01m\0\x01r\0....................", "m"),
+        (16, b"\x03a,b\x02cd", "TXT 3 a,b TXT 2 cd"),
+        (99, b"\x01\xff", "SPF 1 \\xff"),
+        (33, b"\0\x01\0\x02\0\x50\x01t\0", "t"),
+        (35, b"\0\x64\0\x0a\x01s\x03SIP\0\x01r\0", "NAPTR 100 10 s SIP r"),
+        (43, b"\0\x01\x05\x02....", "DS 5 2"),
+        (48, b"\x01\0\x03\x08key", "DNSKEY 8"),
+        (46, b"\0\x2b\x05\x02............\0\x01\x02ed\0sig", "RRSIG 43 ed"),
+        (47, b"\x01n\0\0\x01\x40", "NSEC www.ab n"),
+        (44, b"\x01\x01\xab\xcd", "SSHFP: abcd"),
+        (29, b"\0\x12\x15\x13............", "LOC:  18 21 19"),
+        (300, b"??", "<unknown type=300>"),
+    ];
+    let c = conn("10.0.0.2", 53);
+    for (rtype, data, says) in cases {
+        let out = run(
+            &c,
+            &[(true, query(1, 1)), (false, reply(1, 1, &[(*rtype, data)]))],
+        );
+        assert!(out.confirmed, "type {rtype}: {:?}", out.weirds);
+        let want = format!("answers=[{says}]");
+        assert!(out.rows[0].contains(&want), "{} lacks {want}", out.rows[0]);
+    }
+}
+
+#[test]
+fn refusals_and_answers_without_a_question() {
+    let c = conn("10.0.0.2", 53);
+    let mut refused = query(9, 1);
+    refused[2] |= 0x80;
+    refused[3] |= 3;
+    let out = run(
+        &c,
+        &[
+            (true, query(9, 1)),
+            (false, refused),
+            (false, reply(10, 1, &[(1, &[192, 0, 2, 1])])),
+        ],
+    );
+    assert_eq!(
+        out.rows,
+        [
+            &format!("trans_id=9 {HEAD} qtype=1 qtype_name=A rcode=3 rcode_name=NXDOMAIN RD rejected")[..],
+            "trans_id=10 query=www.ab rcode_name=NOERROR AA RA answers=[192.0.2.1] TTLs=[256]",
+        ]
+    );
+}
+
+#[test]
+fn multicast_messages_stand_for_themselves() {
+    let c = conn("224.0.0.251", 5353);
+    let out = run(
+        &c,
+        &[(true, query(0, 1)), (true, reply(0, 1, &[(1, &[192, 0, 2, 1])]))],
+    );
+    assert_eq!(
+        out.rows,
+        [
+            &format!("{HEAD} qtype=1 qtype_name=A RD")[..],
+            "query=www.ab rcode_name=NOERROR AA RA answers=[192.0.2.1] TTLs=[256]",
+        ]
+    );
+}
+
+#[test]
+fn netbios_names_are_written_out() {
+    let mut msg = header(1, 0x0110, [1, 0, 0, 0]);
+    // "WPAD", padded with blanks, kind 0.
+    msg.extend(b"\x20FHFAEBEECACACACACACACACACACACAAA\0\0\x20\0\x01");
+    let out = run(&conn("10.0.0.255", 137), &[(true, msg)]);
+    assert_eq!(
+        out.rows,
+        ["trans_id=1 query=WPAD qclass=1 qclass_name=C_INTERNET qtype=32 qtype_name=NIMLOC RD Z=1"]
+    );
+}
+
+#[test]
+fn what_is_not_sound_is_weird_and_not_dns() {
+    let c = conn("10.0.0.2", 53);
+    let bad: &[(&str, Vec<u8>)] = &[
+        ("DNS_truncated_len_lt_hdr_len", vec![0; 11]),
+        ("DNS_unknown_opcode 2", header(1, 0x1000, [1, 0, 0, 0])),
+        ("DNS_Conn_count_too_large", header(1, 0, [26, 0, 0, 0])),
+        ("DNS_truncated_quest_too_short", query(1, 1)[..23].to_vec()),
+        ("DNS_RR_bad_length", reply(1, 1, &[(1, &[1, 2, 3])])),
+        (
+            "DNS_truncated_RR_rdlength_lt_len",
+            reply(1, 1, &[(1, &[1, 2, 3, 4])])[..38].to_vec(),
+        ),
+    ];
+    for (weird, msg) in bad {
+        let out = run(&c, &[(true, msg.clone())]);
+        assert!(!out.confirmed, "{weird}");
+        assert_eq!(out.weirds, [*weird]);
+    }
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let c = conn("10.0.0.2", 53);
+    let (mut out, subs) = (Heard::default(), Subscriptions::default());
+    let mut d = Dns::new(false);
+    let mut services = Default::default();
+    for id in 0..2000u16 {
+        let mut ctx = Ctx {
+            ts: 0,
+            c: &c,
+            subs: &subs,
+            out: &mut out,
+        };
+        let said = &mut Said {
+            ctx: &mut ctx,
+            services: &mut services,
+            tag: AnalyzerTag::Dns,
+            confirmed: &mut false,
+            failed: &mut None,
+            mute: false,
+            late: false,
+        };
+        d.message(true, &query(id, 1), said);
+        d.message(false, &reply(id ^ 0x8000, 16, &[(16, &[0; 4000])]), said);
+        assert!(d.questions.len() + d.answers.len() <= MAX_WAITING);
+        assert!(d.kept <= MAX_KEPT);
+    }
+    let mut last = 0;
+    d.finish(&c, &mut |_| last += 1);
+    assert_eq!((d.kept, out.rows.len() + last), (0, 4000));
+    assert!(d.questions.is_empty() && d.answers.is_empty());
+}
