@@ -7,7 +7,7 @@
 //! "in order, up to the totals of the next record". Everything else goes up, at least its headers.
 //!
 //! # Concurrency
-//! Several CPUs may update one entry at once. Counters are added to atomically and are exact. The
+//! In the kernel several CPUs may update one entry at once. Counters are added to atomically and are exact. The
 //! sequence fields are written plainly: a direction normally arrives on one CPU, and where it does
 //! not, a lost update costs an extra forwarded header, never a count.
 
@@ -170,8 +170,9 @@ pub fn extend(near: u64, seq: u32) -> u64 {
 /// `policy` are the bits of [`crate::policy`].
 ///
 /// # Safety
-/// `flow` must point to a live, aligned entry. Others may be in this function on the same entry
-/// at the same time, as the kernel's map values are shared; nobody may hold a reference to it.
+/// `flow` must point to a live, aligned entry to which nobody holds a reference. Compiled for BPF, others
+/// may be in this function on the same entry at the same time, as the kernel's map values are shared; on
+/// the host nobody may.
 #[inline(always)]
 pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
     // SAFETY: by the contract above, for all dereferences here.

@@ -32,6 +32,7 @@ pub struct App {
     clear: u64,
     /// TLS or DTLS was confirmed and not refuted.
     secure: bool,
+    certs: SharedCerts,
 }
 
 /// TLS, in its several conditions.
@@ -70,6 +71,7 @@ impl App {
             secure: false,
             // Datagrams are looked at whatever came before.
             clear: if p == Proto::Tcp { 0 } else { u64::MAX },
+            certs: certs.clone(),
         }
     }
 
@@ -94,6 +96,17 @@ impl App {
         names.join(",")
     }
 
+    /// Whether its service is final and nothing is left to be written, if no more payload comes.
+    fn is_settled(&self) -> bool {
+        self.detector.is_settled()
+            && match &self.security {
+                Security::Probing(..) | Security::Datagrams { .. } => false,
+                Security::Tls(t) => t.is_logged(),
+                Security::Dtls(d) => d.is_logged(),
+                Security::None => true,
+            }
+    }
+
     fn wants(&self, is_orig: bool) -> bool {
         let secure = match &self.security {
             Security::Probing(..) | Security::Datagrams { .. } => true,
@@ -104,26 +117,26 @@ impl App {
         secure || self.detector.wants_more(is_orig)
     }
 
-    fn stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>, certs: &SharedCerts) {
+    fn stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         let inner = self.detector.stream(is_orig, bytes, ctx);
         match self.detector.inner() {
-            Inner::None => self.secure_stream(is_orig, bytes, ctx, certs),
+            Inner::None => self.secure_stream(is_orig, bytes, ctx),
             Inner::Tls => {
                 if !matches!(self.security, Security::Tls(_)) {
-                    self.security = Security::Tls(Box::new(Tls::with_certs(certs)));
+                    self.security = Security::Tls(Box::new(Tls::with_certs(&self.certs)));
                 }
-                self.secure_stream(is_orig, inner, ctx, certs);
+                self.secure_stream(is_orig, inner, ctx);
             }
             Inner::Tunnel => {
                 if matches!(self.security, Security::None) && !inner.is_empty() && !self.secure {
                     self.security = Security::Probing(Vec::new(), 0);
                 }
-                self.secure_stream(is_orig, inner, ctx, certs);
+                self.secure_stream(is_orig, inner, ctx);
             }
         }
     }
 
-    fn secure_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>, certs: &SharedCerts) {
+    fn secure_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         if bytes.is_empty() {
             return;
         }
@@ -131,7 +144,7 @@ impl App {
         let late =
             !matches!(self.security, Security::Tls(_)) && self.clear > 0 && self.clear <= CLEAR_TEXT_BYTES;
         if late && is_orig && client_hello_begins(bytes) {
-            self.security = Security::Tls(Box::new(Tls::with_certs(certs)));
+            self.security = Security::Tls(Box::new(Tls::with_certs(&self.certs)));
         }
         self.clear = self.clear.saturating_add(bytes.len() as u64);
         match &mut self.security {
@@ -139,14 +152,14 @@ impl App {
             Security::Probing(kept, size) => {
                 kept.push((is_orig, bytes.to_vec()));
                 *size += bytes.len();
-                self.judge(ctx, certs);
+                self.judge(ctx);
             }
             _ => {}
         }
     }
 
     /// Looks at what is kept: TLS, not TLS, or too early to tell.
-    fn judge(&mut self, ctx: &mut Ctx<'_>, certs: &SharedCerts) {
+    fn judge(&mut self, ctx: &mut Ctx<'_>) {
         let Security::Probing(kept, size) = &mut self.security else {
             return;
         };
@@ -154,20 +167,20 @@ impl App {
         let mut sides = [Match::NeedMore; 2];
         for (side, verdict) in sides.iter_mut().enumerate() {
             let orig = side == 0;
-            let first: Vec<u8> = kept
-                .iter()
-                .filter(|k| k.0 == orig)
-                .flat_map(|k| k.1.iter())
-                .take(128)
-                .copied()
-                .collect();
-            if !first.is_empty() {
-                *verdict = looks_like_tls(&first, orig);
+            let mut first = [0u8; 128];
+            let mut n = 0;
+            for (_, bytes) in kept.iter().filter(|k| k.0 == orig) {
+                let part = &bytes[..bytes.len().min(first.len() - n)];
+                first[n..n + part.len()].copy_from_slice(part);
+                n += part.len();
+            }
+            if n > 0 {
+                *verdict = looks_like_tls(&first[..n], orig);
             }
         }
         if sides.contains(&Match::Yes) {
             let kept = std::mem::take(kept);
-            let mut tls = Box::new(Tls::with_certs(certs));
+            let mut tls = Box::new(Tls::with_certs(&self.certs));
             for (is_orig, bytes) in kept {
                 tls.data(is_orig, &bytes, ctx);
             }
@@ -177,13 +190,13 @@ impl App {
         }
     }
 
-    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>, certs: &SharedCerts) {
+    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         self.detector.datagram(is_orig, bytes, ctx);
         if let Security::Datagrams { count, bytes: size } = &mut self.security {
             *count += 1;
             *size += bytes.len();
             if looks_like_dtls(bytes) == Match::Yes {
-                self.security = Security::Dtls(Box::new(Dtls::with_certs(certs)));
+                self.security = Security::Dtls(Box::new(Dtls::with_certs(&self.certs)));
             } else if *size > PROBE_BYTES || *count > PROBE_DATAGRAMS {
                 self.security = Security::None;
             }
@@ -289,11 +302,10 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// In-order bytes of a TCP direction.
     pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, bytes: &[u8]) {
-        if !self.sh.cfg.analyzers {
+        if !self.sh.cfg.analyzers || self.conn.service != 0 {
             return;
         }
         let partial = tcp.is_partial;
-        let certs = self.sh.certs.clone();
         self.with_app(|app, ctx| {
             app.detector.set_partial(partial);
             if partial {
@@ -301,7 +313,7 @@ impl<'e, S: Sink> Run<'e, S> {
                 app.security = Security::None;
                 app.clear = u64::MAX;
             }
-            app.stream(is_orig, bytes, ctx, &certs);
+            app.stream(is_orig, bytes, ctx);
         });
     }
 
@@ -329,13 +341,12 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// A UDP datagram's payload.
     pub fn app_datagram(&mut self, is_orig: bool, bytes: &[u8]) {
-        if !self.sh.cfg.analyzers {
+        if !self.sh.cfg.analyzers || self.conn.service != 0 {
             return;
         }
         let mut backwards = false;
-        let certs = self.sh.certs.clone();
         self.with_app(|app, ctx| {
-            app.datagram(is_orig, bytes, ctx, &certs);
+            app.datagram(is_orig, bytes, ctx);
             backwards = app.detector.take_backwards();
         });
         let receiver = if self.conn.orig_dir == 0 {
@@ -377,7 +388,42 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// Whether anybody wants more of a direction's payload.
     pub fn app_wants(&self, is_orig: bool) -> bool {
-        self.sh.cfg.analyzers && self.conn.app.as_ref().is_none_or(|a| a.wants(is_orig))
+        let at_work = self.sh.cfg.analyzers && self.conn.service == 0;
+        at_work && self.conn.app.as_ref().is_none_or(|a| a.wants(is_orig))
+    }
+
+    /// No payload comes any more: frees the analyzers, unless something is left for them to do.
+    pub fn app_done(&mut self) {
+        if !self.conn.app.as_ref().is_some_and(|a| a.is_settled()) {
+            return;
+        }
+        let name = self.service();
+        let known = &mut self.sh.services;
+        let at = known.iter().position(|s| *s == name).unwrap_or(known.len());
+        let Some(number) = u8::try_from(at + 1).ok() else {
+            // So many combinations do not occur.
+            return;
+        };
+        if at == known.len() {
+            known.push(name);
+        }
+        self.conn.service = number;
+        self.conn.app = None;
+    }
+
+    /// conn.log's `service`.
+    pub fn service(&self) -> String {
+        let done = self.sh.services.get((self.conn.service as usize).wrapping_sub(1));
+        let mut name = done.cloned().unwrap_or_default();
+        if let Some(app) = &self.conn.app {
+            // A tunnel may be found after the analyzers were done.
+            let more = app.service();
+            if !name.is_empty() && !more.is_empty() {
+                name.push(',');
+            }
+            name.push_str(&more);
+        }
+        name
     }
 
     /// The connection is over.

@@ -57,6 +57,8 @@ pub struct Conn {
     pub shed: u8,
     /// Packets of unwanted payload since nobody wants it.
     pub unwanted: u8,
+    /// Once analyzers are done: one more than its index in [`super::shared::Shared::services`].
+    pub service: u8,
     /// Letters written, by [`letter`].
     pub hist_seen: u16,
     /// Its beginning; the rest is in [`Extra::history`].

@@ -141,6 +141,9 @@ impl<S: Sink> Run<'_, S> {
             self.conn.unwanted = 0;
             self.conn.shed |= bit;
             flows.shed(&p.key, self.conn.shed as u32);
+            if !self.app_wants(!is_orig) {
+                self.app_done();
+            }
         }
     }
 
@@ -361,6 +364,7 @@ impl<S: Sink> Run<'_, S> {
 
     fn log(&mut self, last: u64, totals: &[Totals; 2]) {
         let id = self.id();
+        let service = self.service();
         let conn = &*self.conn;
         let size = |s: usize| match &conn.tcp {
             Some(t) => t.ep[s].size(&t.ep[s ^ 1]),
@@ -370,7 +374,7 @@ impl<S: Sink> Run<'_, S> {
         };
         let row = ConnRow {
             c: &id,
-            service: conn.app.as_ref().map(|a| a.service()).unwrap_or_default(),
+            service,
             duration: last.saturating_sub(conn.start) as i64,
             orig_bytes: size(0),
             resp_bytes: size(1),

@@ -20,11 +20,10 @@ pub mod timer;
 mod tunnel;
 mod weird;
 
-use std::hash::BuildHasher;
-
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use sensor_common::key::IPPROTO_TCP;
+use sensor_common::packet::tcp_flags;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 pub use config::{Config, Contents, Timeouts};
@@ -36,8 +35,8 @@ use last::{IPPROTO_ESP, IPPROTO_MOBILITY, last_header};
 use shared::{Run, Shared};
 use timer::{Kind, Wheel};
 
-use crate::datapath::FlowTable;
 use crate::datapath::soft::Inner;
+use crate::datapath::{FlowTable, hash_key};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, EventKind, PktHdr, Proto, Subscriptions, Ts};
 
@@ -86,6 +85,7 @@ impl<S: Sink> Engine<S> {
                 sink,
                 wheel: Wheel::default(),
                 certs: Default::default(),
+                services: Vec::new(),
                 strays: Default::default(),
                 tunnels_armed: false,
                 terminating: false,
@@ -146,10 +146,11 @@ impl<S: Sink> Engine<S> {
     /// tunnel, the packet in it is returned.
     pub fn record(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) -> Option<Inner> {
         let p = &rec.pkt;
-        let hash = self.hasher.hash_one(p.key);
+        let hash = hash_key(&self.hasher, &p.key);
         let mut slot = self.find(hash, &p.key);
         if let Some(i) = slot
             && p.key.proto == IPPROTO_TCP
+            && p.flags & tcp_flags::SYN != 0
             && self.reused(i, rec, frame)
         {
             self.split(i, rec, flows);
@@ -186,7 +187,7 @@ impl<S: Sink> Engine<S> {
     /// checksum wrong. The connection is made if need be (and if there is room: no flow table bounds
     /// these); the packet counts for nothing.
     pub fn fault(&mut self, p: &Packet, weird: &'static str, frame: &[u8]) {
-        let hash = self.hasher.hash_one(p.key);
+        let hash = hash_key(&self.hasher, &p.key);
         let (i, new) = match self.find(hash, &p.key) {
             Some(i) => (i, false),
             None if self.table.len() >= self.sh.cfg.max_connections => {
@@ -298,7 +299,9 @@ impl<S: Sink> Engine<S> {
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.table.insert_unique(hash, i, |i| {
-            slots[*i as usize].as_ref().map_or(0, |c| hasher.hash_one(c.key))
+            slots[*i as usize]
+                .as_ref()
+                .map_or(0, |c| hash_key(hasher, &c.key))
         });
         if let Some(conn) = self.slots[i as usize].as_mut() {
             let mut run = Run::new(p.ts, i, conn, &mut self.sh);
@@ -310,7 +313,7 @@ impl<S: Sink> Engine<S> {
     /// Takes a connection out of the table.
     fn take(&mut self, i: u32) -> Option<Conn> {
         let conn = self.slots.get_mut(i as usize)?.take()?;
-        let hash = self.hasher.hash_one(conn.key);
+        let hash = hash_key(&self.hasher, &conn.key);
         if let Ok(e) = self.table.find_entry(hash, |j| *j == i) {
             e.remove();
         }
@@ -398,6 +401,7 @@ impl Conn {
             history: History::default(),
             tcp: (proto(p.key.proto) == Proto::Tcp).then(Default::default),
             app: None,
+            service: 0,
             extra: None,
         }
     }

@@ -21,6 +21,8 @@ pub struct Shared<S> {
     pub strays: StraySampler,
     /// The timer [`super::timer::TUNNELS`] is armed.
     pub tunnels_armed: bool,
+    /// What conn.log calls connections whose analyzers were done before they were.
+    pub services: Vec<String>,
     /// Set while the input is over and connections are being flushed.
     pub terminating: bool,
     /// Bytes of memory that reassembly takes, all connections together.

@@ -83,6 +83,8 @@ pub struct Wheel {
     far: Vec<Timer>,
     /// The earliest of `far`; asked for with every packet, so it is kept.
     far_first: Ts,
+    /// Nothing can be due before; asked for with every packet.
+    next: Ts,
     len: usize,
 }
 
@@ -95,6 +97,7 @@ impl Default for Wheel {
             due: BinaryHeap::new(),
             far: Vec::new(),
             far_first: Ts::MAX,
+            next: Ts::MAX,
             len: 0,
         }
     }
@@ -108,6 +111,7 @@ impl Wheel {
             self.tick = self.tick.max((t.at >> TICK_SHIFT).saturating_sub(1));
         }
         self.len += 1;
+        self.next = self.next.min(t.at);
         self.place(t);
     }
 
@@ -132,7 +136,12 @@ impl Wheel {
     }
 
     /// A time before which nothing can be due; `Ts::MAX` with nothing pending.
+    #[inline]
     pub fn next(&self) -> Ts {
+        self.next
+    }
+
+    fn earliest(&self) -> Ts {
         if let Some(Reverse(t)) = self.due.peek() {
             return t.at;
         }
@@ -144,6 +153,14 @@ impl Wheel {
 
     /// The next entry that is due at `now`, in order of time.
     pub fn pop(&mut self, now: Ts) -> Option<Timer> {
+        let found = self.take(now);
+        if found.is_none() {
+            self.next = self.earliest();
+        }
+        found
+    }
+
+    fn take(&mut self, now: Ts) -> Option<Timer> {
         loop {
             match self.due.peek() {
                 Some(Reverse(t)) if t.at <= now => {
@@ -178,6 +195,7 @@ impl Wheel {
         all.append(&mut self.far);
         self.far_first = Ts::MAX;
         self.used = Default::default();
+        self.next = Ts::MAX;
         self.len = 0;
         all.sort_unstable();
         all

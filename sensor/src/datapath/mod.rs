@@ -4,7 +4,20 @@ pub mod soft;
 pub mod tunnels;
 pub mod xdp;
 
+use std::hash::{BuildHasher, Hasher};
+
 use sensor_common::{FlowKey, FlowState};
+
+/// A key's hash, in a few large pieces: it is computed for every packet.
+#[inline(always)]
+pub fn hash_key(with: &impl BuildHasher, k: &FlowKey) -> u64 {
+    let mut h = with.build_hasher();
+    h.write_u128(u128::from_ne_bytes(k.a));
+    h.write_u128(u128::from_ne_bytes(k.b));
+    let ports = (k.a_port as u64) << 32 | (k.b_port as u64) << 16 | (k.proto as u64) << 8;
+    h.write_u64(ports | k.one_way as u64);
+    h.finish()
+}
 
 /// What the engine may ask of the flow table that stands behind the records.
 pub trait FlowTable {

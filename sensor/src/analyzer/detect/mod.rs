@@ -278,6 +278,14 @@ impl Detector {
                 .any(|slot| !self.ignores(slot.tag) && slot.wants_more(is_orig, self.bytes))
     }
 
+    /// Whether the connection's end changes nothing, if no more bytes come.
+    pub fn is_settled(&self) -> bool {
+        !self
+            .slots
+            .iter()
+            .any(|slot| matches!(slot.matcher, Matcher::Dns(_)))
+    }
+
     /// What the bytes that [`Detector::stream`] gives back are.
     pub fn inner(&self) -> Inner {
         self.inner

@@ -11,8 +11,17 @@ struct Rule {
     tag: AnalyzerTag,
     orig: fn(&[u8]) -> Verdict,
     resp: fn(&[u8]) -> Verdict,
-    /// Both directions have to match, or one is enough.
-    both: bool,
+    need: Need,
+}
+
+/// What it takes to match.
+enum Need {
+    /// One direction is enough.
+    Either,
+    /// Both directions.
+    Both,
+    /// Both; the originator's pattern may come on any line, so that alone it never refuses.
+    BothAnywhere,
 }
 
 const RULES: [Rule; 4] = [
@@ -20,25 +29,25 @@ const RULES: [Rule; 4] = [
         tag: AnalyzerTag::Http,
         orig: sig::http_client,
         resp: sig::http_server,
-        both: false,
+        need: Need::Either,
     },
     Rule {
         tag: AnalyzerTag::Ssh,
         orig: sig::ssh,
         resp: sig::ssh,
-        both: true,
+        need: Need::Both,
     },
     Rule {
         tag: AnalyzerTag::Smtp,
         orig: sig::smtp_client,
         resp: sig::smtp_server,
-        both: true,
+        need: Need::BothAnywhere,
     },
     Rule {
         tag: AnalyzerTag::Ftp,
         orig: sig::ftp_client,
         resp: sig::ftp_server,
-        both: true,
+        need: Need::BothAnywhere,
     },
 ];
 
@@ -76,12 +85,19 @@ impl Probe {
             if *decided {
                 continue;
             }
-            let verdict = match ((rule.orig)(&self.kept[0]), (rule.resp)(&self.kept[1])) {
-                (Verdict::Yes, Verdict::Yes) => Verdict::Yes,
-                (Verdict::Yes, _) | (_, Verdict::Yes) if !rule.both => Verdict::Yes,
-                (Verdict::No, Verdict::No) => Verdict::No,
-                (Verdict::No, _) | (_, Verdict::No) if rule.both => Verdict::No,
-                _ => Verdict::More,
+            let orig = || (rule.orig)(&self.kept[0]);
+            let verdict = match ((rule.resp)(&self.kept[1]), &rule.need) {
+                (Verdict::Yes, Need::Either) => Verdict::Yes,
+                (Verdict::Yes, _) => orig(),
+                (Verdict::No, Need::Either) => orig(),
+                (Verdict::No, _) => Verdict::No,
+                // Looking for it all over again is of no use yet.
+                (Verdict::More, Need::BothAnywhere) => Verdict::More,
+                (Verdict::More, need) => match (orig(), need) {
+                    (Verdict::Yes, Need::Either) => Verdict::Yes,
+                    (Verdict::No, Need::Both) => Verdict::No,
+                    _ => Verdict::More,
+                },
             };
             *decided = verdict != Verdict::More;
             if verdict == Verdict::Yes {

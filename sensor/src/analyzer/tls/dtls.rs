@@ -105,6 +105,11 @@ impl Dtls {
         self.partial.swap(0, 1);
     }
 
+    /// Whether the connection's end writes nothing.
+    pub fn is_logged(&self) -> bool {
+        self.s.is_logged()
+    }
+
     /// Whether more of this direction could teach anything to anybody.
     pub fn wants_more(&self, _is_orig: bool) -> bool {
         !self.s.ended && (self.bulk_wanted || !self.s.is_established())

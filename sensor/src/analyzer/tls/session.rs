@@ -117,6 +117,11 @@ impl Session {
         }
     }
 
+    /// Whether there is no row to come.
+    pub(super) fn is_logged(&self) -> bool {
+        self.logged || self.info.is_none()
+    }
+
     /// Writes the row unless it is written or there is nothing to write.
     pub(super) fn write_row(&mut self, ctx: &mut Ctx<'_>) {
         if let Some(info) = &self.info

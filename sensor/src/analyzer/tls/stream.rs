@@ -126,6 +126,11 @@ impl Tls {
         self.halves.swap(0, 1);
     }
 
+    /// Whether the connection's end writes nothing.
+    pub fn is_logged(&self) -> bool {
+        self.s.is_logged()
+    }
+
     /// Whether more payload of this direction could teach anything to anybody.
     pub fn wants_more(&self, _is_orig: bool) -> bool {
         !self.s.ended && (self.bulk_wanted || !self.s.is_established())

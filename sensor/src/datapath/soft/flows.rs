@@ -3,13 +3,11 @@
 //! Entries lie in a vector, so that memory is what the flows take and not what a half-empty hash
 //! table leaves free; the hash table holds their numbers and 32 bits of their hash.
 
-use std::hash::{BuildHasher, Hasher};
-
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use sensor_common::{FlowKey, FlowState};
 
-use crate::datapath::FlowTable;
+use crate::datapath::{FlowTable, hash_key};
 
 struct Slot {
     key: FlowKey,
@@ -52,12 +50,7 @@ impl Flows {
 
     #[inline(always)]
     fn hash(&self, k: &FlowKey) -> u32 {
-        let mut h = self.hasher.build_hasher();
-        h.write_u128(u128::from_ne_bytes(k.a));
-        h.write_u128(u128::from_ne_bytes(k.b));
-        let ports = (k.a_port as u64) << 32 | (k.b_port as u64) << 16 | (k.proto as u64) << 8;
-        h.write_u64(ports | k.one_way as u64);
-        h.finish() as u32
+        hash_key(&self.hasher, k) as u32
     }
 
     #[inline(always)]
