@@ -4,6 +4,7 @@
 //! This crate knows the sensor only from outside: its command line and its logs.
 
 pub mod cleanup;
+pub mod forwarder;
 pub mod lab;
 pub mod link;
 pub mod netns;

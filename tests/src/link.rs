@@ -53,6 +53,7 @@ pub fn index(ifname: &str) -> Result<u32> {
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub enum Offload {
+    TxChecksum = 0x17,
     Tso = 0x1f,
     Gso = 0x24,
     Gro = 0x2c,
