@@ -124,7 +124,8 @@ pub fn read(
         }
         rr::SRV if netbios => Said::Nothing,
         rr::SRV => {
-            (r.short(), r.short(), r.short());
+            // Priority, weight, port.
+            r.bytes(6);
             let target = name(r)?;
             checked(r, weird);
             Said::Answer(target)
