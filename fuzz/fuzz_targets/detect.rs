@@ -7,7 +7,9 @@ use sensor::analyzer::tls::{client_hello_begins, looks_like_dtls, looks_like_tls
 use sensor::event::{Proto, Subscriptions};
 use sensor_fuzz::analyzers::{Said, conn, pieces, with_ctx};
 
-const PORTS: [u16; 16] = [4000, 80, 22, 25, 21, 53, 137, 123, 514, 443, 8080, 587, 5353, 5355, 3128, 65535];
+const PORTS: [u16; 16] = [
+    4000, 80, 22, 25, 21, 53, 137, 123, 514, 443, 8080, 587, 5353, 5355, 3128, 65535,
+];
 
 fuzz_target!(|data: &[u8]| {
     let [settings, rest @ ..] = data else {
@@ -15,7 +17,11 @@ fuzz_target!(|data: &[u8]| {
     };
     let port = PORTS[(settings & 15) as usize];
     let is_tcp = settings & 16 == 0;
-    let subs = if settings & 32 != 0 { Subscriptions::ALL } else { Subscriptions::NONE };
+    let subs = if settings & 32 != 0 {
+        Subscriptions::ALL
+    } else {
+        Subscriptions::NONE
+    };
     let (mut d, c) = if is_tcp {
         (Detector::tcp(40000, port), conn(Proto::Tcp, port))
     } else {

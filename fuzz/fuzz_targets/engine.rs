@@ -33,7 +33,11 @@ fn frames(data: &[u8], whole: bool, m: &mut Machine) {
             n @ 0..=127 => n * 1_000_000,
             n => (n - 127).pow(3) * 1_000_000_000,
         };
-        let cut = if whole { 0 } else { ((kind >> 4) as i32 - 4).max(-1) * 16 };
+        let cut = if whole {
+            0
+        } else {
+            ((kind >> 4) as i32 - 4).max(-1) * 16
+        };
         m.frame(&Frame {
             ts,
             link: LinkType(LINKS[(kind & 15) as usize]),
@@ -49,7 +53,10 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let setup = Setup::new(settings);
-    let is_capture = matches!(rest, [0xd4, 0xc3, ..] | [0xa1, 0xb2, ..] | [0x0a, 0x0d, ..] | [0x1f, 0x8b, ..]);
+    let is_capture = matches!(
+        rest,
+        [0xd4, 0xc3, ..] | [0xa1, 0xb2, ..] | [0x0a, 0x0d, ..] | [0x1f, 0x8b, ..]
+    );
     let run = |m: &mut Machine| {
         if is_capture {
             capture(rest, m);

@@ -7,6 +7,8 @@ use sensor_fuzz::{Machine, Setup, both_ways};
 
 /// Payloads are counting bytes, so that delivered contents can be checked.
 const COUNTING: u8 = 0x20;
+/// Some records are lost.
+const LOSSY: u8 = 0x80;
 /// Some packets are cut by the capture.
 const CUTS: u8 = 0x40;
 
@@ -18,6 +20,7 @@ fuzz_target!(|data: &[u8]| {
     let setup = Setup {
         counting,
         checksums: false,
+        lossy: settings & LOSSY != 0,
         ..Setup::new(settings)
     };
     let run = |m: &mut Machine| {
@@ -26,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
             script.step(step, cuts, m);
         }
     };
-    if setup.events || setup.contents || cuts {
+    if setup.events || setup.contents || setup.lossy || cuts {
         let mut m = Machine::new(setup);
         run(&mut m);
         m.finish();

@@ -33,7 +33,11 @@ fuzz_target!(|data: &[u8]| {
     let Some((&settings, rest)) = data.split_first() else {
         return;
     };
-    let subs = if settings & 1 != 0 { Subscriptions::ALL } else { Subscriptions::NONE };
+    let subs = if settings & 1 != 0 {
+        Subscriptions::ALL
+    } else {
+        Subscriptions::NONE
+    };
     let whole = run(rest, subs, usize::MAX);
     if settings & 2 != 0 {
         let parts = run(rest, subs, (settings >> 2) as usize + 1);

@@ -23,7 +23,8 @@ impl Out for Said {
         self.text.extend(format!("confirm {tag:?}\n").into_bytes());
     }
     fn violation(&mut self, tag: AnalyzerTag, reason: &str) {
-        self.text.extend(format!("violation {tag:?} {reason}\n").into_bytes());
+        self.text
+            .extend(format!("violation {tag:?} {reason}\n").into_bytes());
     }
     fn weird(&mut self, name: &'static str, addl: &str) {
         self.text.extend(format!("weird {name} {addl}\n").into_bytes());
@@ -43,7 +44,12 @@ pub fn conn(proto: Proto, resp_p: u16) -> ConnId {
 }
 
 /// Calls `work` as the engine would.
-pub fn with_ctx<R>(c: &ConnId, subs: &Subscriptions, out: &mut Said, work: impl FnOnce(&mut Ctx<'_>) -> R) -> R {
+pub fn with_ctx<R>(
+    c: &ConnId,
+    subs: &Subscriptions,
+    out: &mut Said,
+    work: impl FnOnce(&mut Ctx<'_>) -> R,
+) -> R {
     work(&mut Ctx {
         ts: 1_700_000_000_000_000_000,
         c,

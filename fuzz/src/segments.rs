@@ -62,7 +62,11 @@ fn distance(code: u8) -> u32 {
         n @ 0..=63 => n as u32,
         n => 1u32 << ((n - 64) / 2).min(31) | (n as u32 & 1),
     };
-    if code & 0x80 != 0 { size.wrapping_neg() } else { size }
+    if code & 0x80 != 0 {
+        size.wrapping_neg()
+    } else {
+        size
+    }
 }
 
 impl Script {
@@ -106,7 +110,7 @@ impl Script {
         let payload: Vec<u8> = if self.counting {
             let len = match load {
                 0..=127 => load as u32,
-                n => (n as u32 - 127) * 11,
+                n => (n as u32 - 127) * 5,
             };
             (0..len).map(|i| first.wrapping_add(i) as u8).collect()
         } else if load & 0x80 != 0 {
@@ -114,9 +118,7 @@ impl Script {
         } else {
             vec![b'x'; load as usize * 11]
         };
-        let space = payload.len() as u32
-            + (flags & tf::SYN != 0) as u32
-            + (flags & tf::FIN != 0) as u32;
+        let space = payload.len() as u32 + (flags & tf::SYN != 0) as u32 + (flags & tf::FIN != 0) as u32;
         let end = seq.wrapping_add(space);
         let side = &mut self.conns[which][dir];
         if more & 0x10 == 0 {

@@ -148,6 +148,7 @@ impl<S: Sink> Engine<S> {
         let p = &rec.pkt;
         let hash = hash_key(&self.hasher, &p.key);
         let mut slot = self.find(hash, &p.key);
+        let mut split = false;
         if let Some(i) = slot
             && p.key.proto == IPPROTO_TCP
             && p.flags & tcp_flags::SYN != 0
@@ -155,6 +156,7 @@ impl<S: Sink> Engine<S> {
         {
             self.split(i, rec, flows);
             slot = None;
+            split = true;
         }
         let (i, new) = match slot {
             Some(i) => (i, false),
@@ -163,8 +165,14 @@ impl<S: Sink> Engine<S> {
         let conn = self.slots[i as usize].as_mut()?;
         if new {
             if rec.prev_last != 0 {
-                // The flow was there before this connection: its counts are not ours.
-                conn.extra().base = before(rec, flows.get(&p.key));
+                let flow = flows.get(&p.key);
+                if !split && flow.is_some_and(|f| f.start == rec.flow_start) {
+                    // The flow's first records were lost, and no other connection has its counts.
+                    conn.start = rec.flow_start;
+                } else {
+                    // The flow was there before this connection: its counts are not ours.
+                    conn.extra().base = before(rec, flow);
+                }
             }
             if let Some(tcp) = conn.tcp.as_mut() {
                 (tcp.known_next, tcp.known_ack) = stream::before_packet(rec);

@@ -43,11 +43,14 @@ impl<S: Sink> Run<'_, S> {
         for (dir, now) in next.into_iter().enumerate() {
             let moved = now.wrapping_sub(tcp.known_next[dir]);
             let s = self.conn.dir(dir);
-            if moved == 0 || moved > PLAUSIBLE || tcp.ep[s].state == State::Reset {
+            // A side from which nothing came has no numbers yet: its first record was lost.
+            let unknown = matches!(tcp.ep[s].state, State::Reset | State::Inactive);
+            if moved == 0 || moved > PLAUSIBLE || unknown {
                 continue;
             }
-            let from = tcp.ep[s].sent();
-            tcp.ep[s].skip_sent(moved);
+            let Some(from) = tcp.ep[s].skip_sent(moved, now as u32) else {
+                continue;
+            };
             self.with_reassembler(tcp, s, |r, out| r.segment(from, moved, None, out));
             self.bound(tcp, s);
         }
@@ -57,7 +60,7 @@ impl<S: Sink> Run<'_, S> {
             if moved == 0 || moved > PLAUSIBLE || tcp.ep[peer].state == State::Inactive {
                 continue;
             }
-            tcp.ep[peer].skip_acked(moved);
+            tcp.ep[peer].skip_acked(moved, now as u32);
             let acked = tcp.ep[peer].acked();
             self.ack_received(tcp, peer, acked);
         }
@@ -128,7 +131,8 @@ impl<S: Sink> Run<'_, S> {
                     if tcp.ep[s].rare().gaps.count().is_some() {
                         self.conn.add_history(s, 'G');
                     }
-                    self.conn.extra().missed_bytes += len;
+                    let extra = self.conn.extra();
+                    extra.missed_bytes = extra.missed_bytes.saturating_add(len);
                     raise!(self, ContentGap, is_orig: is_orig, seq: seq, length: len);
                 }
                 self.record(is_orig, Piece::Missing(len));

@@ -3,6 +3,8 @@
 //! Sequence numbers relative to the connection's start are 64 bits wide; the SYN has 0 and the first
 //! payload byte 1, also where no SYN was seen.
 
+use sensor_common::flow::extend;
+
 use crate::event::Ts;
 
 /// Zeek's endpoint states.
@@ -169,15 +171,32 @@ impl Endpoint {
         self.ack_seq = seq;
     }
 
-    /// Moves on by what the datapath saw in order and did not forward.
-    pub fn skip_sent(&mut self, bytes: u64) {
-        let to = Self::full(self.last_seq, self.seq_wraps).wrapping_add(bytes);
-        (self.last_seq, self.seq_wraps) = (to as u32, (to >> 32) as u32);
+    /// Moves on by `bytes`, which the datapath saw in order up to `seq` and did not forward; where they
+    /// began, relative. The number decides, because the datapath may have begun to count elsewhere; the
+    /// length only tells how often it wrapped.
+    pub fn skip_sent(&mut self, bytes: u64, seq: u32) -> Option<u64> {
+        let last = Self::full(self.last_seq, self.seq_wraps);
+        let to = Self::skip(last, bytes, seq)?;
+        if to > last {
+            (self.last_seq, self.seq_wraps) = (to as u32, (to >> 32) as u32);
+        }
+        to.checked_sub(bytes)?.checked_sub(self.start_seq as u64)
     }
 
-    pub fn skip_acked(&mut self, bytes: u64) {
-        let to = Self::full(self.ack_seq, self.ack_wraps).wrapping_add(bytes);
-        (self.ack_seq, self.ack_wraps) = (to as u32, (to >> 32) as u32);
+    /// Moves the acknowledgement on likewise.
+    pub fn skip_acked(&mut self, bytes: u64, ack: u32) {
+        let last = Self::full(self.ack_seq, self.ack_wraps);
+        if let Some(to) = Self::skip(last, bytes, ack)
+            && to > last
+        {
+            (self.ack_seq, self.ack_wraps) = (to as u32, (to >> 32) as u32);
+        }
+    }
+
+    fn skip(last: u64, bytes: u64, seq: u32) -> Option<u64> {
+        let to = extend(last.checked_add(bytes)?, seq);
+        // Not before the beginning of all numbers.
+        (to < u64::MAX / 2).then_some(to)
     }
 
     pub fn no_data_acked(&self) -> bool {
@@ -230,7 +249,19 @@ mod tests {
         assert_eq!(e.sent(), 0x20);
         assert_eq!(e.relative_seq(0x10), (0x20, false));
         assert_eq!(e.relative_seq(0xffff_fff8), (8, false));
-        e.skip_sent(0x2_0000_0000);
+        assert_eq!(e.skip_sent(0x2_0000_0000, 0x10), Some(0x20));
         assert_eq!(e.sent(), 0x2_0000_0020);
+    }
+
+    #[test]
+    fn the_number_decides_where_a_skip_leads() {
+        let mut e = Endpoint::default();
+        e.init(1044, 1045);
+        // The datapath counted these from 1000.
+        e.skip_acked(1002, 2002);
+        assert_eq!(e.acked(), 2002 - 1044);
+        assert_eq!(e.skip_sent(5, 1050), Some(1));
+        assert_eq!(e.skip_sent(10, 1040), None);
+        assert_eq!(e.sent(), 6);
     }
 }

@@ -1,6 +1,7 @@
 //! What somebody might send to fill memory, and what must not depend on how much the datapath forwards.
 
 use super::*;
+use crate::packet::Weird;
 
 /// The rows of conn.log for what `play` sends, by the default policy and with every packet forwarded.
 fn both_ways(play: impl Fn(&mut Lab)) -> Vec<Vec<(&'static str, String)>> {
@@ -38,6 +39,95 @@ fn a_connection_on_the_ports_of_another_has_its_own_letters_and_service() {
     assert_eq!(rows.len(), 2);
     assert_eq!(column(&rows[1], "history"), "ShAaDd");
     assert_eq!(column(&rows[1], "service"), "http");
+}
+
+#[test]
+fn acks_that_stay_below_count_from_where_the_numbers_are() {
+    // The originator's numbers are first taken from an ack, then from its own packet beyond a hole.
+    let rows = both_ways(|lab| {
+        lab.ack(1, 15, 1000);
+        lab.data(0, 1045, 18, &[b'x'; 869]);
+        lab.data(0, 1000, 18, &[b'x'; 11]);
+        lab.data(0, 1011, 18, &[b'x'; 990]);
+        lab.tcp(0, tf::FIN | tf::ACK, 2001, 18, b"");
+        lab.ack(1, 18, 2002);
+        lab.tcp(1, tf::FIN | tf::ACK, 18, 2002, b"");
+    });
+    let side = ["orig_bytes", "resp_bytes"].map(|c| column(&rows[0], c));
+    assert!(side.contains(&"956"), "{side:?}");
+}
+
+/// Loses one record, as a full ring does.
+struct Losing<'l> {
+    engine: &'l mut Engine<Seen>,
+    left: &'l mut usize,
+}
+
+impl soft::Sink for Losing<'_> {
+    fn advance(&mut self, ts: Ts, flows: &mut soft::Flows) {
+        self.engine.advance(ts, flows);
+    }
+    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut soft::Flows) -> Option<soft::Inner> {
+        let lost = *self.left == 0;
+        *self.left = self.left.wrapping_sub(1);
+        if lost {
+            return None;
+        }
+        self.engine.record(h, frame, flows)
+    }
+    fn fault(&mut self, _: &Packet, _: Weird, _: &[u8], _: &mut soft::Flows) {}
+    fn untracked(&mut self, _: &soft::Untracked<'_>, _: &mut soft::Flows) {}
+    fn weird(&mut self, _: Ts, _: &'static str, _: Option<&soft::Addrs>, _: &mut soft::Flows) {}
+}
+
+#[test]
+fn a_lost_record_costs_detail_and_no_totals() {
+    let frames = |lab: &mut Vec<Vec<u8>>| {
+        let mut add = |side, flags, at, payload: &[u8]| lab.push(tcp_frame(side, 1, flags, at, payload));
+        add(0, tf::SYN, [0, 0], b"");
+        add(1, tf::SYN | tf::ACK, [0, 1], b"");
+        add(0, tf::ACK, [1, 1], b"");
+        add(0, tf::ACK, [1, 1], b"GET / HTTP/1.1\r\n\r\n");
+        add(1, tf::ACK, [1, 19], b"HTTP/1.1 204 No\r\n\r\n");
+        add(0, tf::FIN | tf::ACK, [19, 20], b"");
+        add(1, tf::FIN | tf::ACK, [20, 20], b"");
+        add(0, tf::ACK, [20, 21], b"");
+    };
+    let mut all = Vec::new();
+    frames(&mut all);
+    for lost in 0..7 {
+        let (mut lab, mut left) = (Lab::new(""), lost);
+        for data in &all {
+            lab.now += SECOND / 1000;
+            let frame = Frame {
+                ts: lab.now,
+                link: LinkType::ETHERNET,
+                data,
+                wire_len: data.len() as u32,
+                iface: 0,
+            };
+            let sink = &mut Losing {
+                engine: &mut lab.engine,
+                left: &mut left,
+            };
+            let _ = lab.soft.frame(&frame, sink);
+        }
+        let seen = lab.finish();
+        let values = ["orig_pkts", "resp_pkts", "ts"].map(|c| seen.conn(c));
+        assert_eq!(
+            values,
+            ["5", "3", "Time(1000000001000000)"],
+            "without record {lost}"
+        );
+        // The payload's record was lost, or a FIN's, which takes the place of a byte.
+        if lost != 3 {
+            assert_eq!(seen.conn("service"), "http", "without record {lost}");
+        }
+        if lost < 5 {
+            let bytes = ["orig_bytes", "resp_bytes"].map(|c| seen.conn(c));
+            assert_eq!(bytes, ["18", "19"], "without record {lost}");
+        }
+    }
 }
 
 #[test]
