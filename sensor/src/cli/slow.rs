@@ -12,6 +12,7 @@ use crate::datapath::soft::{self, Flows, Inner, Soft, Untracked};
 use crate::datapath::tunnels::{MAX_DEPTH, Tunnels};
 use crate::datapath::xdp::{Inject, Injector, Ring};
 use crate::packet::capture::Frame;
+use crate::packet::defrag::make_whole;
 use crate::packet::link::LinkType;
 use crate::packet::weird::Weird;
 
@@ -73,6 +74,10 @@ impl<S: Sink> soft::Sink for Collect<'_, S> {
         let mut out = vec![0; 12];
         out.extend(ethertype.to_be_bytes());
         out.extend_from_slice(ip);
+        if let Some(ip) = out.get_mut(14..) {
+            // A datagram put together has the bits of its first fragment still.
+            make_whole(ip);
+        }
         self.found.push(Found {
             ts: h.pkt.ts,
             tunnel: h.pkt.tunnel,
