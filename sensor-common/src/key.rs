@@ -56,11 +56,28 @@ impl FlowKey {
         (key, swap as Dir)
     }
 
-    /// A hash that is the same for both directions; chooses the ring.
+    /// A hash that is the same for both directions.
     #[inline(always)]
     pub fn hash32(&self) -> u32 {
+        self.hash_with(((self.a_port as u32) << 16 | self.b_port as u32) ^ (self.proto as u32))
+    }
+
+    /// The hash that chooses the ring. Tunnels go by their addresses alone, like what has no ports: the
+    /// two directions of a connection in a VXLAN tunnel come in outer flows with different ports, and
+    /// must be seen in their order.
+    #[inline(always)]
+    pub fn ring_hash(&self) -> u32 {
+        if self.proto == IPPROTO_UDP && (is_tunnel_port(self.a_port) || is_tunnel_port(self.b_port)) {
+            self.hash_with(0)
+        } else {
+            self.hash32()
+        }
+    }
+
+    #[inline(always)]
+    fn hash_with(&self, seed: u32) -> u32 {
         let w = |x: &[u8; 16], i: usize| u32::from_le_bytes([x[i], x[i + 1], x[i + 2], x[i + 3]]);
-        let mut h = ((self.a_port as u32) << 16 | self.b_port as u32) ^ (self.proto as u32);
+        let mut h = seed;
         let mut i = 0;
         while i < 16 {
             h = (h ^ w(&self.a, i)).wrapping_mul(0x9e37_79b1);
@@ -75,6 +92,13 @@ impl FlowKey {
     pub fn is_v4(&self) -> bool {
         is_v4_mapped(&self.a)
     }
+}
+
+/// Whether a UDP port is one of a tunnel protocol: GTP (two), Teredo, GRE, VXLAN, AYIYA, Geneve. Source:
+/// Zeek's packet-protocols.
+#[inline(always)]
+pub fn is_tunnel_port(port: u16) -> bool {
+    matches!(port, 2123 | 2152 | 3544 | 4754 | 4789 | 5072 | 6081)
 }
 
 /// Whether a 16-byte address is an IPv4 one, mapped.

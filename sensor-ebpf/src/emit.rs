@@ -14,7 +14,7 @@ pub fn ring_of(key: &FlowKey, policy: &Policy) -> u32 {
     if policy.rings <= 1 {
         0
     } else {
-        key.hash32() % policy.rings
+        key.ring_hash() % policy.rings
     }
 }
 

@@ -193,8 +193,18 @@ impl Crafter {
     /// Plays the segments in order. The pause between them keeps the order when the two ends'
     /// packets are received by different CPUs.
     pub fn play(&self, ends: &Ends, segments: &[Segment]) -> Result<()> {
+        self.play_as(ends, segments, |_, frame| frame.to_vec())
+    }
+
+    /// As [`Crafter::play`], with each frame changed before it is sent.
+    pub fn play_as(
+        &self,
+        ends: &Ends,
+        segments: &[Segment],
+        change: impl Fn(Side, &[u8]) -> Vec<u8>,
+    ) -> Result<()> {
         for seg in segments {
-            let frame = ends.frame(seg)?;
+            let frame = change(seg.from, &ends.frame(seg)?);
             match seg.from {
                 Side::Client => self.client.send(&frame)?,
                 Side::Server => self.server.send(&frame)?,

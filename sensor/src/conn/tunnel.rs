@@ -445,3 +445,20 @@ fn inner(at: usize, end: usize, link: LinkType, tunnel: Arc<Stack>) -> Inner {
         tunnel,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel program spreads tunnels over the rings by these ports.
+    #[test]
+    fn the_ports_are_those_that_choose_a_ring() {
+        for port in 0..=u16::MAX {
+            assert_eq!(
+                by_port(port).is_some(),
+                sensor_common::key::is_tunnel_port(port),
+                "{port}"
+            );
+        }
+    }
+}

@@ -363,6 +363,29 @@ fn a_change_of_tunnels_is_forwarded() {
     assert_eq!(got, [(1, 7, true), (3, 8, true), (5, 0, true)]);
 }
 
+/// The packets in two outer flows between the same ends are to be seen in their order.
+#[test]
+fn tunnels_between_two_ends_share_a_ring() {
+    let kernel = load_with(&Config {
+        rings: 8,
+        ..Default::default()
+    });
+    let mut run = kernel.injector().unwrap();
+    let mut rings: Vec<_> = (0..8).map(|i| kernel.ring(i).unwrap()).collect();
+    let (mut frame, _) = udp_frame(64);
+    frame[36..38].copy_from_slice(&4789u16.to_be_bytes());
+    for port in 0..64u16 {
+        frame[34..36].copy_from_slice(&(40_000 + port).to_be_bytes());
+        run.test_run(&frame, 1).unwrap();
+    }
+    let used: Vec<_> = rings.iter_mut().map(|r| records(r).len()).collect();
+    assert_eq!(
+        used.iter().filter(|n| **n > 0).collect::<Vec<_>>(),
+        [&64],
+        "{used:?}"
+    );
+}
+
 /// Or what userspace takes apart and puts back could go round for ever.
 #[test]
 fn what_userspace_made_does_not_come_back_whole() {
@@ -397,7 +420,7 @@ fn rings_share_the_flows() {
     for (i, ring) in rings.iter_mut().enumerate() {
         let got = records(ring);
         assert!(got.len() > 20, "ring {i}: {}", got.len());
-        assert!(got.iter().all(|(h, _)| h.pkt.key.hash32() % 8 == i as u32));
+        assert!(got.iter().all(|(h, _)| h.pkt.key.ring_hash() % 8 == i as u32));
         sum += got.len();
     }
     assert_eq!(sum, 512);

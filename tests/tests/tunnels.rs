@@ -1,0 +1,343 @@
+//! Tunnels seen live: crafted frames of every encapsulation, and the kernel's own VXLAN with real traffic.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use sensor_tests::lab::{CLIENT_V4, SERVER_V4};
+use sensor_tests::raw::{ACK, Crafter, Ends, FIN, SYN, Segment, Side, c, s};
+use sensor_tests::sensor::{Finished, TempDir};
+use sensor_tests::traffic::{self, Server};
+use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, root_or_say_so};
+use serde_json::Value;
+
+/// A connection from its handshake to its end: 100 bytes there, 200 back.
+const TALK: [Segment; 10] = [
+    c(SYN, 0, 0, 0),
+    s(SYN | ACK, 0, 1, 0),
+    c(ACK, 1, 1, 0),
+    c(ACK, 1, 1, 100),
+    s(ACK, 1, 101, 0),
+    s(ACK, 1, 101, 200),
+    c(ACK, 101, 201, 0),
+    c(FIN | ACK, 101, 201, 0),
+    s(FIN | ACK, 201, 102, 0),
+    c(ACK, 102, 202, 0),
+];
+
+/// The tunnel's ends: nobody's addresses.
+const OUTER: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 77, 0, 203), Ipv4Addr::new(10, 77, 0, 204)];
+
+/// An IPv4 packet between the tunnel's ends.
+fn ipv4(from: Side, proto: u8, payload: &[u8]) -> Vec<u8> {
+    let mut p = vec![0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, proto, 0, 0];
+    p[2..4].copy_from_slice(&(20 + payload.len() as u16).to_be_bytes());
+    let [client, server] = OUTER.map(|a| a.octets());
+    p.extend(if from == Side::Client {
+        [client, server].concat()
+    } else {
+        [server, client].concat()
+    });
+    p.extend_from_slice(payload);
+    p
+}
+
+fn udp(from: Side, server_port: u16, payload: &[u8]) -> Vec<u8> {
+    const CLIENT_PORT: u16 = 40_001;
+    let (src, dst) = match from {
+        Side::Client => (CLIENT_PORT, server_port),
+        Side::Server => (server_port, CLIENT_PORT),
+    };
+    let len = 8 + payload.len() as u16;
+    let mut u: Vec<u8> = [src, dst, len, 0]
+        .into_iter()
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    u.extend_from_slice(payload);
+    ipv4(from, 17, &u)
+}
+
+fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
+    let mut f = vec![2, 0, 0, 0, 1, 1, 2, 0, 0, 0, 1, 2];
+    f.extend(ethertype.to_be_bytes());
+    f.extend_from_slice(payload);
+    f
+}
+
+/// Puts an IP packet into a tunnel; what comes out is an IP packet.
+type Wrap = fn(Side, &[u8]) -> Vec<u8>;
+
+fn in_vxlan(from: Side, ip: &[u8]) -> Vec<u8> {
+    let frame = ethernet(0x0800, ip);
+    udp(from, 4789, &[&[8, 0, 0, 0, 0, 0, 7, 0][..], &frame].concat())
+}
+
+fn in_gre(from: Side, ip: &[u8]) -> Vec<u8> {
+    ipv4(from, 47, &[&[0, 0, 8, 0], ip].concat())
+}
+
+struct Case {
+    /// Zeek's name of the tunnel's type.
+    tunnel: &'static str,
+    /// Of the outer connection, if there is one.
+    service: Option<&'static str>,
+    v6: bool,
+    wrap: Wrap,
+}
+
+const CASES: [Case; 9] = [
+    Case {
+        tunnel: "Tunnel::IP",
+        service: None,
+        v6: false,
+        wrap: |from, ip| ipv4(from, 4, ip),
+    },
+    Case {
+        tunnel: "Tunnel::IP",
+        service: None,
+        v6: true,
+        wrap: |from, ip| ipv4(from, 41, ip),
+    },
+    Case {
+        tunnel: "Tunnel::GRE",
+        service: None,
+        v6: false,
+        wrap: in_gre,
+    },
+    // ERSPAN type II: mirrored Ethernet frames.
+    Case {
+        tunnel: "Tunnel::GRE",
+        service: None,
+        v6: true,
+        wrap: |from, ip| {
+            let header = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 0, 0, 0, 0, 0];
+            ipv4(from, 47, &[&header[..], &ethernet(0x86dd, ip)].concat())
+        },
+    },
+    Case {
+        tunnel: "Tunnel::VXLAN",
+        service: Some("vxlan"),
+        v6: false,
+        wrap: in_vxlan,
+    },
+    Case {
+        tunnel: "Tunnel::GENEVE",
+        service: Some("geneve"),
+        v6: true,
+        wrap: |from, ip| udp(from, 6081, &[&[0, 0, 0x86, 0xdd, 0, 0, 7, 0], ip].concat()),
+    },
+    Case {
+        tunnel: "Tunnel::TEREDO",
+        service: Some("teredo"),
+        v6: true,
+        wrap: |from, ip| udp(from, 3544, ip),
+    },
+    Case {
+        tunnel: "Tunnel::GTPv1",
+        service: Some("gtpv1"),
+        v6: false,
+        wrap: |from, ip| udp(from, 2152, &[&[0x30, 255, 0, 0, 0, 0, 0, 1], ip].concat()),
+    },
+    Case {
+        tunnel: "Tunnel::AYIYA",
+        service: Some("ayiya"),
+        v6: true,
+        wrap: |from, ip| udp(from, 5072, &[&[0x44, 0x52, 0x11, 41], &[0; 40][..], ip].concat()),
+    },
+];
+
+/// Sends the segments through a tunnel.
+fn play(
+    crafter: &Crafter,
+    ends: &Ends,
+    segments: &[Segment],
+    wrap: impl Fn(Side, &[u8]) -> Vec<u8>,
+) -> anyhow::Result<()> {
+    crafter.play_as(ends, segments, |from, frame| {
+        ethernet(0x0800, &wrap(from, frame.get(14..).unwrap_or_default()))
+    })
+}
+
+fn parents(row: &Value) -> Vec<&str> {
+    let list = row["tunnel_parents"].as_array();
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The row of the crafted connection from this port.
+fn crafted<'r>(rows: &'r [Value], ends: &Ends) -> &'r Value {
+    let hits: Vec<_> = rows
+        .iter()
+        .filter(|r| r["id.orig_p"] == ends.client_port && r["id.resp_p"] == ends.server_port)
+        .collect();
+    assert_eq!(hits.len(), 1, "{hits:#?}");
+    let r = hits[0];
+    let (client, server) = ends.ips();
+    let ip_bytes = |side| -> u64 {
+        let of_side = TALK.iter().filter(|t| t.from == side);
+        of_side.map(|t| ends.ip_len(t)).sum()
+    };
+    for (column, want) in [
+        ("id.orig_h", Value::from(client.to_string())),
+        ("id.resp_h", server.to_string().into()),
+        ("conn_state", "SF".into()),
+        ("history", "ShADadFf".into()),
+        ("orig_bytes", 100.into()),
+        ("resp_bytes", 200.into()),
+        ("orig_pkts", 6.into()),
+        ("resp_pkts", 4.into()),
+        ("orig_ip_bytes", ip_bytes(Side::Client).into()),
+        ("resp_ip_bytes", ip_bytes(Side::Server).into()),
+        ("missed_bytes", 0.into()),
+    ] {
+        assert_eq!(r[column], want, "{column} in {r:#}");
+    }
+    r
+}
+
+/// What two workers make of the traffic.
+fn watched(lab: &Lab, logs: &TempDir, traffic: impl FnOnce() -> anyhow::Result<()>) -> Finished {
+    let args = ["--rx-only", "--workers", "2"];
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &args).expect("a sensor");
+    traffic().expect("traffic");
+    std::thread::sleep(Duration::from_millis(300));
+    let done = sensor.stop().unwrap();
+    done.check_sums().unwrap();
+    done
+}
+
+#[test]
+fn every_encapsulation_is_taken_apart() {
+    if !root_or_say_so("every_encapsulation_is_taken_apart") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let crafter = Crafter::new(&lab).expect("a crafter");
+    let ends = |i: usize, v6| Ends {
+        v6,
+        client_port: 41_000 + i as u16,
+        server_port: 80,
+    };
+    let logs = TempDir::new().unwrap();
+    let done = watched(&lab, &logs, || {
+        for (i, case) in CASES.iter().enumerate() {
+            play(&crafter, &ends(i, case.v6), &TALK, case.wrap)?;
+        }
+        // Through three tunnels.
+        play(&crafter, &ends(100, false), &TALK, |from, ip| {
+            in_gre(from, &in_vxlan(from, &in_gre(from, ip)))
+        })?;
+        // The same connection outside of the tunnel, inside, and outside again.
+        let half = ends(101, false);
+        // With time in between: it takes another worker's turn to get out of the tunnel.
+        let pause = || std::thread::sleep(Duration::from_millis(200));
+        crafter.play(&half, &TALK[..3])?;
+        pause();
+        play(&crafter, &half, &TALK[3..6], in_gre)?;
+        pause();
+        crafter.play(&half, &TALK[6..])
+    });
+    let rows = done.conns().unwrap();
+    let tunnels = done.log("tunnel.log").unwrap();
+    for (i, case) in CASES.iter().enumerate() {
+        let r = crafted(&rows, &ends(i, case.v6));
+        let parent = match *parents(r) {
+            [p] => p,
+            _ => panic!("one parent: {r:#}"),
+        };
+        let found = tunnels
+            .iter()
+            .find(|t| t["uid"] == parent && t["action"] == "Tunnel::DISCOVER");
+        // All of IP and GRE is one tunnel, between these addresses: the first packet named it.
+        let named = if case.service.is_some() {
+            case.tunnel
+        } else {
+            "Tunnel::IP"
+        };
+        assert_eq!(
+            found.expect("in tunnel.log")["tunnel_type"],
+            named,
+            "{}",
+            case.tunnel
+        );
+        let outer = rows.iter().find(|r| r["uid"] == parent);
+        assert_eq!(
+            outer.map(|o| o["service"].as_str().unwrap_or_default()),
+            case.service,
+            "{}",
+            case.tunnel
+        );
+        let closed = tunnels
+            .iter()
+            .any(|t| t["uid"] == parent && t["action"] == "Tunnel::CLOSE");
+        assert_eq!(closed, case.service.is_some(), "{}", case.tunnel);
+    }
+    assert_eq!(parents(crafted(&rows, &ends(100, false))).len(), 1);
+    assert_eq!(parents(crafted(&rows, &ends(101, false))).len(), 1);
+    let weird = done.log("weird.log").unwrap_or_default();
+    assert!(weird.is_empty(), "{weird:#?}");
+}
+
+#[test]
+fn real_traffic_through_the_kernels_vxlan() {
+    if !root_or_say_so("real_traffic_through_the_kernels_vxlan") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let end = |me: u8, dev: &str, peer: Ipv4Addr| {
+        format!(
+            "link add vx0 type vxlan id 7 dstport 4789 remote {peer} dev {dev}
+             addr add 10.88.0.{me}/24 dev vx0
+             link set vx0 up"
+        )
+    };
+    if let Err(e) = lab.client.ip(&end(1, "c0", SERVER_V4)) {
+        eprintln!("real_traffic_through_the_kernels_vxlan: skipped, no VXLAN device: {e:#}");
+        return;
+    }
+    lab.server.ip(&end(2, "s0", CLIENT_V4)).expect("the other end");
+    let server = Server::start(&lab.server).expect("a server");
+    let inside = IpAddr::V4(Ipv4Addr::new(10, 88, 0, 2));
+    let mut ports: Vec<u16> = Vec::new();
+    let logs = TempDir::new().unwrap();
+    let done = watched(&lab, &logs, || {
+        ports = lab.client.run(|| {
+            traffic::ping(inside, 56)?;
+            (0..4)
+                .map(|_| traffic::http_get(inside))
+                .collect::<anyhow::Result<Vec<u16>>>()
+        })??;
+        Ok(())
+    });
+    drop(server);
+    let rows = done.conns().unwrap();
+    let outer: BTreeSet<&str> = rows
+        .iter()
+        .filter(|r| r["service"] == "vxlan")
+        .filter_map(|r| r["uid"].as_str())
+        .collect();
+    for p in ports {
+        let hits: Vec<_> = rows
+            .iter()
+            .filter(|r| r["id.orig_p"] == p && r["id.resp_h"] == inside.to_string())
+            .collect();
+        assert_eq!(hits.len(), 1, "{hits:#?}");
+        let r = hits[0];
+        assert_eq!(r["conn_state"], "SF", "{r:#}");
+        assert_eq!(
+            (&r["missed_bytes"], &r["service"]),
+            (&0.into(), &"http".into()),
+            "{r:#}"
+        );
+        assert!(r["resp_bytes"].as_u64() > Some(2000), "{r:#}");
+        // The two directions have outer connections of their own: the kernel picks the source port.
+        let parents = parents(r);
+        assert!((1..=2).contains(&parents.len()), "{r:#}");
+        assert!(parents.iter().all(|p| outer.contains(p)), "{r:#}");
+    }
+    let ping = rows
+        .iter()
+        .find(|r| r["proto"] == "icmp" && r["id.resp_h"] == inside.to_string());
+    assert_eq!(ping.expect("the ping")["resp_bytes"], 56);
+}
