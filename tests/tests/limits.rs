@@ -157,3 +157,114 @@ fn a_full_disk_leaves_no_half_line_and_ends() {
     assert!(rows.iter().all(|r| r["id.resp_p"] == port::REFUSED));
     done.check_sums().unwrap();
 }
+
+/// The reading end of a new FIFO, opened so that nobody waits for anybody.
+fn fifo(path: &std::path::Path) -> std::fs::File {
+    use std::os::unix::fs::OpenOptionsExt;
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: a NUL-terminated string that outlives the call.
+    let rc = unsafe { libc::mkfifo(name.as_ptr(), 0o600) };
+    assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
+    std::fs::File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .unwrap()
+}
+
+#[test]
+fn a_reader_of_events_that_does_not_read_holds_up_nothing() {
+    if !root_or_say_so("a_reader_of_events_that_does_not_read_holds_up_nothing") {
+        return;
+    }
+    const BYTES: u64 = 6_000_000;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let logs = TempDir::new().unwrap();
+    let events = logs.path().join("events");
+    let reader = fifo(&events);
+    let options = [
+        "--rx-only",
+        "--tcp-close-delay",
+        "0.2",
+        "--contents",
+        "both",
+        "--events",
+        events.to_str().unwrap(),
+        "--event",
+        "tcp_contents,tcp_packet",
+    ];
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
+    let download = || traffic::download(lab::server_ip(false), BYTES);
+    lab.client.run(download).unwrap().unwrap();
+    // Nobody has read a byte, and the row is there all the same: packets, timers and logs go on.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let rows = || sensor_tests::sensor::read_log(&logs.path().join("conn.log")).unwrap_or_default();
+    while rows().is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let rows = rows();
+    assert_eq!(rows.len(), 1, "the connection's row");
+    assert_eq!(rows[0]["resp_bytes"], BYTES);
+    assert_eq!(rows[0]["missed_bytes"], 0, "{:#}", rows[0]);
+    // From here on somebody reads to the end.
+    let reading = std::thread::spawn(move || {
+        use std::io::Read;
+        use std::os::fd::AsRawFd;
+        // SAFETY: the descriptor is open; only its flags change.
+        unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETFL, 0) };
+        let mut text = String::new();
+        (&reader).read_to_string(&mut text).map(|_| text)
+    });
+    let done = sensor.stop().unwrap();
+    done.check_sums().unwrap();
+    assert!(done.stderr.contains(" 0 lost"), "{}", done.stderr);
+    let (mut seen, mut missing) = (0, 0);
+    for line in reading.join().unwrap().unwrap().lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect("a whole line");
+        match event["event"].as_str() {
+            Some("events_dropped") => missing += event["args"]["count"].as_u64().unwrap(),
+            _ => seen += 1,
+        }
+    }
+    assert!(
+        seen > 0 && missing > 0,
+        "{seen} events, {missing} said to be missing"
+    );
+    let stats = done.log("stats.log").unwrap();
+    let last = stats.last().expect("a row");
+    assert_eq!(last["events_dropped"], missing, "{last:#}");
+}
+
+#[test]
+fn a_reader_of_events_that_never_reads_does_not_keep_the_sensor() {
+    if !root_or_say_so("a_reader_of_events_that_never_reads_does_not_keep_the_sensor") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let logs = TempDir::new().unwrap();
+    let events = logs.path().join("events");
+    let reader = fifo(&events);
+    let options = [
+        "--rx-only",
+        "--contents",
+        "both",
+        "--events",
+        events.to_str().unwrap(),
+    ];
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
+    lab.client
+        .run(|| traffic::download(lab::server_ip(false), 2_000_000))
+        .unwrap()
+        .unwrap();
+    let done = sensor.end_by(libc::SIGTERM).unwrap();
+    // It ends in order; that events were lost is said, and is a failure.
+    assert_eq!(done.status.code(), Some(1));
+    assert!(done.stderr.contains("does not read"), "{}", done.stderr);
+    done.check_sums().unwrap();
+    assert_eq!(done.conns().unwrap().len(), 1);
+    drop(reader);
+}

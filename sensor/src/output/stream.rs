@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::event::{Event, Handler, Subscriptions, Ts, json};
 
@@ -18,6 +19,12 @@ const BATCH: usize = 64 * 1024;
 
 /// Buffers between the two threads: 4 MiB of lines, unless single lines are huge.
 const QUEUE: usize = 64;
+
+/// How long the end of a live stream waits for its reader.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two looks at whether the reader has read.
+const NAP: Duration = Duration::from_millis(5);
 
 /// What happens when the reader is slower than the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +35,32 @@ pub enum WhenFull {
     Drop,
 }
 
+/// The same for a single buffer.
+#[derive(Clone, Copy)]
+enum Full {
+    Wait,
+    Drop,
+    WaitUntil(Instant),
+}
+
+impl From<WhenFull> for Full {
+    fn from(w: WhenFull) -> Full {
+        match w {
+            WhenFull::Wait => Full::Wait,
+            WhenFull::Drop => Full::Drop,
+        }
+    }
+}
+
 /// Why a stream ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// Nobody reads any more.
     #[error("the reader of the event stream is gone")]
     ReaderGone,
+    /// Live, at the end: somebody has the stream open and does not read.
+    #[error("the reader of the event stream does not read; its last events are lost")]
+    ReaderStuck,
     /// The file takes no more.
     #[error("cannot write the event stream: {0}")]
     Write(#[source] io::Error),
@@ -130,20 +157,34 @@ impl EventStream {
     /// Hands over what has been gathered; to be called now and then, so that rare events come out too.
     pub fn flush(&mut self) {
         if !self.buf.is_empty() {
-            self.hand_over(self.when_full);
+            self.hand_over(self.when_full.into());
         }
     }
 
-    /// Writes what is left, waiting for the reader, and ends the stream.
+    /// Writes what is left, waiting for the reader (live not for long), and ends the stream.
     pub fn finish(mut self) -> Result<Totals, StreamError> {
+        let deadline = (self.when_full == WhenFull::Drop).then(|| Instant::now() + LAST_PATIENCE);
+        let last = match deadline {
+            Some(at) => Full::WaitUntil(at),
+            None => Full::Wait,
+        };
         if !self.buf.is_empty() {
-            self.hand_over(WhenFull::Wait);
+            self.hand_over(last);
         }
         if self.unsaid > 0 {
             self.say_dropped();
-            self.hand_over(WhenFull::Wait);
+            self.hand_over(last);
         }
         self.queue = None;
+        if let (Some(deadline), Some(writer)) = (deadline, &self.writer) {
+            while !writer.is_finished() {
+                if Instant::now() >= deadline {
+                    // The thread sits in a write; it ends with the process.
+                    return Err(StreamError::ReaderStuck);
+                }
+                std::thread::sleep(NAP);
+            }
+        }
         let result = match self.writer.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) => Err(io::Error::other("the writing thread failed")),
@@ -167,18 +208,24 @@ impl EventStream {
         self.saying = std::mem::take(&mut self.unsaid);
     }
 
-    fn hand_over(&mut self, when_full: WhenFull) {
+    fn hand_over(&mut self, when_full: Full) {
         let Some(queue) = &self.queue else { return };
         let fresh = self.empty.try_recv().unwrap_or_default();
         let full = std::mem::replace(&mut self.buf, fresh);
         let events = std::mem::take(&mut self.pending);
         let said = std::mem::take(&mut self.saying);
         let refused = match when_full {
-            WhenFull::Wait => queue.send(full).err().map(|e| e.0),
-            WhenFull::Drop => match queue.try_send(full) {
-                Ok(()) => None,
-                Err(TrySendError::Full(b) | TrySendError::Disconnected(b)) => Some(b),
-            },
+            Full::Wait => queue.send(full).err().map(|e| e.0),
+            Full::Drop => refused(queue.try_send(full)),
+            Full::WaitUntil(deadline) => {
+                let mut left = refused(queue.try_send(full));
+                while !self.ended.load(Ordering::Relaxed) && Instant::now() < deadline {
+                    let Some(b) = left.take() else { break };
+                    std::thread::sleep(NAP);
+                    left = refused(queue.try_send(b));
+                }
+                left
+            }
         };
         match refused {
             None => self.totals.written += events,
@@ -190,6 +237,14 @@ impl EventStream {
                 self.unsaid += said + events;
             }
         }
+    }
+}
+
+/// The buffer that found no room.
+fn refused(sent: Result<(), TrySendError<Vec<u8>>>) -> Option<Vec<u8>> {
+    match sent {
+        Ok(()) => None,
+        Err(TrySendError::Full(b) | TrySendError::Disconnected(b)) => Some(b),
     }
 }
 
@@ -206,7 +261,7 @@ impl Handler for EventStream {
         self.buf.push(b'\n');
         self.pending += 1;
         if self.buf.len() >= BATCH {
-            self.hand_over(self.when_full);
+            self.hand_over(self.when_full.into());
         }
     }
 }

@@ -138,3 +138,14 @@ fn a_reader_that_leaves_ends_the_stream_and_not_the_sensor() {
     weird(&mut s, 1);
     assert!(matches!(s.finish(), Err(StreamError::Write(_))));
 }
+
+#[test]
+fn a_reader_that_never_reads_does_not_keep_a_live_sensor_from_ending() {
+    let gate = Gate::default();
+    let mut s = EventStream::new(gate.clone(), Subscriptions::ALL, WhenFull::Drop).expect("stream");
+    for n in 0..200_000 {
+        weird(&mut s, n);
+    }
+    assert!(matches!(s.finish(), Err(StreamError::ReaderStuck)));
+    gate.open();
+}
