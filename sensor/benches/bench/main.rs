@@ -162,7 +162,17 @@ fn throughput(cli: &Cli, dir: &Path) -> anyhow::Result<()> {
         .and_then(|n| n.parse().ok())
         .context("cannot read the capture")?;
     let logs = dir.join("logs");
-    let mut cases = vec![parse, Case::read("sensor read", sensor(), pcap, &logs, &[])];
+    let mut cases = vec![
+        parse,
+        Case::read("sensor read", sensor(), pcap, &logs, &[]),
+        Case::read(
+            "the same, no analyzers",
+            sensor(),
+            pcap,
+            &logs,
+            &["--no-analyzers"],
+        ),
+    ];
     if let Some(other) = &cli.against {
         cases.push(Case::read("the other sensor", other, pcap, &logs, &[]));
     }
@@ -177,11 +187,10 @@ fn throughput(cli: &Cli, dir: &Path) -> anyhow::Result<()> {
             s / packets * 1e9
         );
     }
-    println!(
-        "sensor read / read and parse only: {:.2}",
-        ratio(&cases[1], &cases[0])
-    );
-    if let Some(other) = cases.get(2) {
+    for c in &cases[1..3] {
+        println!("{} / {}: {:.2}", c.name, cases[0].name, ratio(c, &cases[0]));
+    }
+    if let Some(other) = cases.get(3) {
         println!("the other sensor / sensor read: {:.3}", ratio(other, &cases[1]));
     }
     Ok(())

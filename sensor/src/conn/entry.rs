@@ -301,3 +301,17 @@ impl Conn {
             .is_some_and(|i| !rest[..i].contains(['H', 'A', 'F', 'G', 'I', 'Q']))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With 10 bytes of hash table, two or three timers of 16 bytes and what the allocator adds, an open
+    /// TCP connection is to stay below 400 bytes (`cargo xtask bench` measures it).
+    #[test]
+    fn a_connection_is_small() {
+        let (conn, tcp) = (size_of::<Option<Conn>>(), size_of::<Tcp>());
+        assert!(conn <= 128 && tcp <= 200, "{conn} {tcp}");
+        assert_eq!(size_of::<Timer>(), 16);
+    }
+}
