@@ -15,6 +15,7 @@ mod packets;
 mod rexmit;
 mod secure;
 mod stats;
+mod tunnels;
 
 const SECOND: u64 = 1_000_000_000;
 const CLIENT_PORT: u16 = 4096;

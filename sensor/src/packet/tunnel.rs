@@ -380,3 +380,6 @@ pub fn gtpv1(b: &[u8]) -> Gtp {
         Fit::NotIp => Gtp::Bad("Invalid IP version in wrapped packet"),
     }
 }
+
+#[cfg(test)]
+mod tests;
