@@ -2,13 +2,14 @@
 //!
 //! Data flows down this list and never up; a module knows only those before it:
 //! [`packet`] (headers, captures) · [`datapath`] (xdp, soft) · [`event`] (every event as a type) ·
-//! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`output`] (logs, stream) ·
-//! [`cli`].
+//! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`offline`] (all of these behind a handler of events) ·
+//! [`output`] (logs, stream) · [`cli`].
 pub mod analyzer;
 pub mod cli;
 pub mod conn;
 pub mod datapath;
 pub mod event;
+pub mod offline;
 pub mod output;
 pub mod packet;
 pub mod tcp;

@@ -11,9 +11,9 @@ use crate::conn::{Engine, EngineSink};
 use crate::datapath::soft::{self, Soft};
 use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
-use crate::event::{Event, EventKind, L2Hdr, L3Proto, RawPktHdr, Subscriptions, Ts, policy_bits};
+use crate::event::{Event, Ts, policy_bits};
+use crate::offline::{network_time, raw_packet};
 use crate::packet::capture::{Capture, CaptureError, Frame};
-use crate::packet::link::{self, LinkType};
 
 /// Runs the command.
 pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
@@ -49,7 +49,7 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
             };
             let mut soft = Soft::with_tunnels(config, tunnels);
             let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| -> anyhow::Result<()> {
-                raw_packet(f, engine, subs);
+                raw_packet(f, engine);
                 let _ = soft.frame(f, &mut EngineSink(engine));
                 Ok(())
             };
@@ -64,7 +64,7 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
             )?;
             let mut kernel = xdp_read::Reader::load(policy, tunnels)?;
             let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
-                raw_packet(f, engine, subs);
+                raw_packet(f, engine);
                 kernel.frame(f, engine)
             };
             let (last, damage) = each_frame(captures, &mut engine, reporter, &mut feed)?;
@@ -110,8 +110,7 @@ fn each_frame(
         while let Some(frame) = c.next() {
             match frame {
                 Ok(mut f) => {
-                    // Network time has microseconds, as in Zeek; finer ones are cut.
-                    f.ts -= f.ts % 1000;
+                    f.ts = network_time(f.ts);
                     // Network time never goes back.
                     now = now.max(f.ts);
                     feed(&f, engine)?;
@@ -127,52 +126,6 @@ fn each_frame(
         }
     }
     Ok((now, None))
-}
-
-/// Raises raw_packet for a frame, if somebody wants it.
-fn raw_packet(f: &Frame<'_>, engine: &mut Engine<Outputs>, subs: Subscriptions) {
-    if !subs.wants(EventKind::RawPacket) {
-        return;
-    }
-    let ethernet = f.link == LinkType::ETHERNET;
-    let mac = |at: usize| {
-        f.data
-            .get(at..at + 6)
-            .and_then(|b| b.try_into().ok())
-            .filter(|_| ethernet)
-    };
-    let (ethertype, vlan, inner_vlan, ip) = match link::parse(f.link, f.data) {
-        Ok(l) => (
-            l.ethertype,
-            l.vlan,
-            l.inner_vlan,
-            f.data.get(l.l3 as usize..l.end as usize),
-        ),
-        Err(e) => (e.ethertype, e.vlan, e.inner_vlan, None),
-    };
-    let proto = match (ip.and_then(|ip| ip.first()).map(|b| b >> 4), ethertype) {
-        (Some(4), _) => L3Proto::Ipv4,
-        (Some(6), _) => L3Proto::Ipv6,
-        (_, link::ethertype::ARP | link::ethertype::RARP) => L3Proto::Arp,
-        _ => L3Proto::Unknown,
-    };
-    let l2 = L2Hdr {
-        ethernet,
-        len: f.wire_len as u64,
-        cap_len: f.data.len() as u64,
-        src: mac(6),
-        dst: mac(0),
-        vlan,
-        inner_vlan,
-        eth_type: ethernet.then_some(ethertype),
-        proto,
-    };
-    engine.raise(
-        f.ts,
-        &Event::RawPacket {
-            p: RawPktHdr::new(l2, ip),
-        },
-    );
 }
 
 /// Captures through the program in the kernel.

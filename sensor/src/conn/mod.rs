@@ -124,6 +124,11 @@ impl<S: Sink> Engine<S> {
         self.sh.no_room
     }
 
+    /// Whether somebody wants this kind of event.
+    pub fn wants(&self, kind: EventKind) -> bool {
+        self.sh.subs.wants(kind)
+    }
+
     /// Makes the first uid number: workers start far apart, so that none repeats another's.
     pub fn number_from(&mut self, n: u64) {
         self.made = n;

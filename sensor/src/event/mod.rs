@@ -33,6 +33,9 @@ pub use tag::AnalyzerTag;
 
 /// Receives events.
 pub trait Handler {
+    /// The kinds it wants: what nobody wants is neither made nor, live, copied out of the kernel. Asked once.
+    fn wants(&self) -> Subscriptions;
+
     /// `ev` was raised at network time `ts`. Called on the engine's thread: must not block for long.
     fn event(&mut self, ts: Ts, ev: &Event<'_>);
 }

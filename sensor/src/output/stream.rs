@@ -139,11 +139,6 @@ impl EventStream {
         })
     }
 
-    /// The kinds it writes.
-    pub fn subscriptions(&self) -> Subscriptions {
-        self.subs
-    }
-
     /// Whether nothing more can be written; [`EventStream::finish`] says why.
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
@@ -249,6 +244,10 @@ fn refused(sent: Result<(), TrySendError<Vec<u8>>>) -> Option<Vec<u8>> {
 }
 
 impl Handler for EventStream {
+    fn wants(&self) -> Subscriptions {
+        self.subs
+    }
+
     fn event(&mut self, ts: Ts, ev: &Event<'_>) {
         if !self.subs.wants(ev.kind()) || self.ended() {
             return;
