@@ -306,7 +306,9 @@ impl<'e, S: Sink> Run<'e, S> {
             return;
         }
         let partial = tcp.is_partial;
+        let mut proxied = false;
         self.with_app(|app, ctx| {
+            let before = app.detector.inner();
             app.detector.set_partial(partial);
             if partial {
                 // Zeek does not look for TLS where the start was not seen.
@@ -314,7 +316,11 @@ impl<'e, S: Sink> Run<'e, S> {
                 app.clear = u64::MAX;
             }
             app.stream(is_orig, bytes, ctx);
+            proxied = app.detector.inner() == Inner::Tunnel && before != Inner::Tunnel;
         });
+        if proxied {
+            self.proxied();
+        }
     }
 
     /// Bytes of a TCP direction that the analyzers will not see.

@@ -176,8 +176,8 @@ impl LogRow for WeirdRow<'_> {
 #[derive(Clone, Debug)]
 pub struct TunnelRow {
     pub ts: Ts,
-    /// The connection's, if the tunnel has one.
-    pub uid: Uid,
+    /// The connection's, if the tunnel is one; its own, if it is none. A proxy has none.
+    pub uid: Option<Uid>,
     pub orig_h: IpAddr,
     /// Host byte order; 0 where there is no connection.
     pub orig_p: u16,
@@ -212,7 +212,7 @@ impl LogRow for TunnelRow {
     fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
         out.extend([
             Value::Time(self.ts),
-            uid(self.uid),
+            self.uid.map_or(Value::Unset, uid),
             Value::Addr(self.orig_h),
             Value::Port(self.orig_p),
             Value::Addr(self.resp_h),

@@ -62,7 +62,7 @@ fn tag(k: Kind) -> Option<AnalyzerTag> {
         Kind::Teredo => AnalyzerTag::Teredo,
         Kind::Gtpv1 => AnalyzerTag::Gtpv1,
         Kind::Ayiya => AnalyzerTag::Ayiya,
-        Kind::Gre | Kind::Ip => return None,
+        Kind::Gre | Kind::Ip | Kind::Http => return None,
     })
 }
 
@@ -72,8 +72,8 @@ impl<S: Sink> Shared<S> {
     }
 
     /// tunnel.log has each tunnel when the first connection in it begins.
-    fn discover(&mut self, stack: &Stack, now: Ts) {
-        for l in self.cfg.tunnels.discover(stack, now) {
+    fn discover(&mut self, layers: &[Layer], now: Ts) {
+        for l in self.cfg.tunnels.discover(layers, now) {
             self.tunnel_row(&l, "Tunnel::DISCOVER", now);
         }
         if !self.tunnels_armed {
@@ -100,7 +100,7 @@ impl<S: Sink> Shared<S> {
     }
 
     fn tunnel_row(&mut self, l: &Layer, action: &'static str, ts: Ts) {
-        let uid = self.uid(l);
+        let uid = (l.kind != Kind::Http).then(|| self.uid(l));
         self.sink.log(&TunnelRow {
             ts,
             uid,
@@ -121,7 +121,7 @@ impl<S: Sink> Run<'_, S> {
             return;
         };
         self.add_parent(&stack);
-        self.sh.discover(&stack, self.ts);
+        self.sh.discover(&stack.layers, self.ts);
         self.conn.extra().encap = Some(stack);
     }
 
@@ -185,7 +185,7 @@ impl<S: Sink> Run<'_, S> {
             super::shared::raise!(self, TunnelChanged, e: &e);
         }
         if let Some(s) = &stack {
-            self.sh.discover(s, self.ts);
+            self.sh.discover(&s.layers, self.ts);
         }
     }
 
@@ -248,7 +248,9 @@ impl<S: Sink> Run<'_, S> {
             Kind::Ayiya => tunnel::ayiya(payload),
             Kind::Teredo => self.teredo(payload, self.conn.dir(p.dir as usize)),
             Kind::Gtpv1 => self.gtpv1(payload, outer, too_deep),
-            Kind::Gre | Kind::Ip => return self.gre(start, payload, outer, (&src, &dst), too_deep),
+            Kind::Gre | Kind::Ip | Kind::Http => {
+                return self.gre(start, payload, outer, (&src, &dst), too_deep);
+            }
         };
         let (at, link) = match found {
             Found::Packet { at, link } => (at, link),
@@ -411,6 +413,18 @@ impl<S: Sink> Run<'_, S> {
         if let Some(tag) = tag(kind) {
             self.app_violation(tag, reason);
         }
+    }
+
+    /// HTTP's CONNECT was granted. All connections to the proxy are one tunnel: the originator's port says
+    /// nothing (Zeek: http_reply).
+    pub fn proxied(&mut self) {
+        let ends = Ends {
+            orig_port: 0,
+            proto: self.conn.key.proto,
+            ..self.udp_ends()
+        };
+        let kind = Kind::Http;
+        self.sh.discover(&[Layer { kind, ends, n: 0 }], self.ts);
     }
 
     /// A packet's sender and receiver.

@@ -34,6 +34,8 @@ pub enum Kind {
     Gre,
     Vxlan,
     Geneve,
+    /// A proxy's HTTP CONNECT: for tunnel.log alone, nothing is taken out of it here.
+    Http,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Kind::Gre => "Tunnel::GRE",
             Kind::Vxlan => "Tunnel::VXLAN",
             Kind::Geneve => "Tunnel::GENEVE",
+            Kind::Http => "Tunnel::HTTP",
         }
     }
 }
@@ -70,7 +73,8 @@ pub struct Ends {
 pub struct Layer {
     pub kind: Kind,
     pub ends: Ends,
-    /// Number from which the uid is made: the connection's, if it has one.
+    /// Number from which the uid is made: the connection's, if it has one. [`Kind::Http`] has no uid, for
+    /// it stands for many connections to one proxy.
     pub n: u64,
 }
 
@@ -201,10 +205,10 @@ impl Tunnels {
     }
 
     /// Notes a connection in these tunnels: those of them that tunnel.log does not have yet.
-    pub fn discover(&self, stack: &Stack, now: u64) -> Vec<Layer> {
+    pub fn discover(&self, layers: &[Layer], now: u64) -> Vec<Layer> {
         let mut t = self.table();
         let mut new = Vec::new();
-        for l in &stack.layers {
+        for l in layers {
             match t.active.get(&l.ends) {
                 Some(a) => a.1 = a.1.max(now),
                 None => {
@@ -379,12 +383,12 @@ mod tests {
     fn tunnels_are_discovered_once_and_expire() {
         let t = Tunnels::default();
         let s = t.ip(None, Kind::Ip, (&A, &B), 4, 0);
-        assert_eq!(t.discover(&s, 0).len(), 1);
-        assert_eq!(t.discover(&s, HOUR / 2).len(), 0);
+        assert_eq!(t.discover(&s.layers, 0).len(), 1);
+        assert_eq!(t.discover(&s.layers, HOUR / 2).len(), 0);
         assert_eq!(t.expire(HOUR).1, Some(HOUR + HOUR / 2));
         assert_eq!(t.expire(2 * HOUR).0.len(), 1);
         assert_eq!(t.expire(2 * HOUR), (vec![], None));
-        assert_eq!(t.discover(&s, 2 * HOUR).len(), 1);
+        assert_eq!(t.discover(&s.layers, 2 * HOUR).len(), 1);
         assert!(t.close(&s.layers[0].ends).is_some());
         assert!(t.close(&s.layers[0].ends).is_none());
     }
@@ -396,7 +400,7 @@ mod tests {
         let used = t.ip(None, Kind::Ip, (&A, &B), 4, 0);
         for n in 0..(3 * GENERATION as u128) {
             let other = t.ip(None, Kind::Ip, (&n.to_be_bytes(), &B), 4, 0);
-            t.discover(&other, 0);
+            t.discover(&other.layers, 0);
             if n % 1000 == 0 {
                 assert_eq!(t.ip(None, Kind::Ip, (&A, &B), 4, 0).id, used.id);
             }

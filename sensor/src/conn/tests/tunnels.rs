@@ -252,6 +252,22 @@ fn an_unused_tunnel_expires() {
     );
 }
 
+/// As in Zeek a proxy is one tunnel, whoever connects through it.
+#[test]
+fn a_proxy_is_a_tunnel() {
+    let mut lab = Lab::new("");
+    for port in [5000, 5001] {
+        lab.client_port = port;
+        lab.handshake();
+        lab.data(0, 1, 1, b"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        lab.data(1, 1, 46, b"HTTP/1.1 200 OK\r\n\r\n");
+    }
+    let seen = lab.finish();
+    assert_eq!(seen.values("tunnel", "action"), ["Tunnel::DISCOVER"]);
+    assert_eq!(seen.values("tunnel", "tunnel_type"), ["Tunnel::HTTP"]);
+    assert_eq!(seen.values("tunnel", "uid"), ["Unset"]);
+}
+
 /// What a tunnel carries is wanted to its end, other payload is not.
 #[test]
 fn a_tunnel_is_not_shed() {
