@@ -37,6 +37,8 @@ pub mod why {
     pub const ALL: u32 = 1 << 8;
     /// Came through other tunnels than the flow's last packet.
     pub const TUNNEL: u32 = 1 << 9;
+    /// Acknowledges all that the peer sent, after a FIN: a close may wait for it.
+    pub const CLOSING: u32 = 1 << 10;
     /// The packet carries payload.
     pub const HAS_PAYLOAD: u32 = 1 << 16;
     /// It carries payload that was shed: the headers alone are forwarded.
@@ -96,7 +98,7 @@ pub struct DirState {
     /// Initial sequence number: of the SYN, or of the first packet less one.
     pub isn: u32,
     seen: u32,
-    /// TCP flags seen, ORed.
+    /// TCP flags seen, ORed; a SYN after a FIN begins anew.
     pub flags: u32,
     /// Last window, unscaled.
     pub window: u32,
@@ -195,6 +197,9 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
             // Another connection may begin here on the same ports: its firsts are to be seen again, and of
             // its payload nobody said anything.
             was_seen &= !seen::FIRSTS;
+            if ((*me).flags | (*peer).flags) & tf::FIN as u32 != 0 {
+                ((*me).flags, (*peer).flags) = (0, 0);
+            }
             let peer_seen = (*peer).seen;
             if peer_seen & seen::FIRSTS != 0 {
                 (*peer).seen = peer_seen & !seen::FIRSTS;
@@ -321,6 +326,11 @@ unsafe fn tcp(me: *mut DirState, peer: *mut DirState, p: &Packet, was_seen: u32,
                 let delta = p.ack.wrapping_sub((*me).ack as u32) as i32;
                 if delta > 0 {
                     (*me).ack = (*me).ack.wrapping_add(delta as u64);
+                    // The peer's own FIN need not be among what is acknowledged.
+                    let closing = ((*me).flags | (*peer).flags) & tf::FIN as u32 != 0;
+                    if closing && ((*peer).next as u32).wrapping_sub(p.ack) <= 1 {
+                        out.why |= why::CLOSING;
+                    }
                 } else if delta < 0 {
                     out.why |= why::ODD_ACK;
                 }

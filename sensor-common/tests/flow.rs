@@ -117,6 +117,20 @@ fn shed_payload_is_said_to_be_shed() {
 }
 
 #[test]
+fn the_last_acks_of_a_close_are_forwarded() {
+    let mut f = established();
+    step(&mut f, &packet(1, ACK, 501, 101, 10), 0);
+    step(&mut f, &packet(1, ACK | FIN, 511, 101, 0), 0);
+    // Some of the data, all of it, and the FIN.
+    for (ack, told) in [(505, false), (511, true), (512, true), (512, false)] {
+        let why = step(&mut f, &packet(0, ACK, 101, ack, 0), 0).why;
+        assert_eq!(why & why::CLOSING != 0, told, "{ack}");
+    }
+    step(&mut f, &packet(0, SYN, 9000, 0, 0), 0);
+    assert_eq!((f.dir[0].flags, f.dir[1].flags), (SYN as u32, 0));
+}
+
+#[test]
 fn another_connection_on_the_same_ports_is_new() {
     let mut f = established();
     step(&mut f, &packet(0, ACK, 101, 501, 10), policy::PAYLOAD);

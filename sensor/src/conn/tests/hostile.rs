@@ -57,6 +57,28 @@ fn acks_that_stay_below_count_from_where_the_numbers_are() {
     assert!(side.contains(&"956"), "{side:?}");
 }
 
+#[test]
+fn the_ack_that_completes_a_close_is_seen() {
+    let rows = both_ways(|lab| {
+        lab.handshake();
+        lab.ack(1, 1, 1);
+        lab.data(1, 1, 1, b"hello");
+        lab.tcp(1, tf::FIN | tf::ACK, 6, 1, b"");
+        // This FIN crosses the data, so the close waits until that is acknowledged.
+        lab.tcp(0, tf::FIN | tf::ACK, 1, 1, b"");
+        lab.ack(1, 7, 2);
+        lab.ack(0, 2, 7);
+        lab.now += 20 * SECOND;
+        lab.ack(0, 2, 7);
+    });
+    assert_eq!(
+        rows.len(),
+        2,
+        "the last packet comes after the connection is forgotten"
+    );
+    assert_eq!(column(&rows[0], "conn_state"), "SF");
+}
+
 /// Loses one record, as a full ring does.
 struct Losing<'l> {
     engine: &'l mut Engine<Seen>,
