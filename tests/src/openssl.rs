@@ -366,7 +366,18 @@ impl Pki {
         let (ca, ca_key) = (self.file("ca.pem"), self.file("ca.key"));
         let mut args = vec!["req", "-x509", "-newkey"];
         args.extend(key);
-        args.extend(["-nodes", "-days", "20", "-subj", &subject, "-addext", &names]);
+        let constraints = "basicConstraints=critical,CA:FALSE";
+        args.extend([
+            "-nodes",
+            "-days",
+            "20",
+            "-subj",
+            &subject,
+            "-addext",
+            &names,
+            "-addext",
+            constraints,
+        ]);
         args.extend([
             "-CA", &ca, "-CAkey", &ca_key, "-keyout", &key_file, "-out", &cert_file,
         ]);

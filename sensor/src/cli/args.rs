@@ -148,6 +148,24 @@ pub struct Common {
     pub tcp_close_delay: f64,
     #[arg(long, default_value_t = 0.1, value_name = "SECONDS")]
     pub tcp_reset_delay: f64,
+    /// JA3, JA3S and JA4 of the hellos as columns of ssl.log.
+    #[arg(long)]
+    pub tls_fingerprints: bool,
+    /// Subjects and issuers of certificates as columns of ssl.log too.
+    #[arg(long)]
+    pub tls_subjects: bool,
+    /// Say in ssl.log's validation_status whether a server's certificate leads to a trusted authority.
+    #[arg(long)]
+    pub validate_certs: bool,
+    /// Authorities to trust, as PEM, instead of Mozilla's.
+    #[arg(long, value_name = "FILE", requires = "validate_certs")]
+    pub ca_file: Option<PathBuf>,
+    /// Longest TLS handshake message to read, KiB; certificates may be eight times as long.
+    #[arg(long, default_value_t = 64, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=2048))]
+    pub tls_max_message: u32,
+    /// Most certificates to read of one message.
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub tls_max_certs: u32,
     /// More to say about what happens; twice for details.
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub verbose: u8,

@@ -18,6 +18,8 @@ use reporter::Reporter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
+use crate::analyzer::tls;
+use crate::analyzer::x509::Validator;
 use crate::conn::{self, Timeouts};
 use crate::output::local_nets::LocalNets;
 
@@ -95,6 +97,24 @@ fn ns(seconds: f64, what: &str) -> anyhow::Result<u64> {
     Ok((seconds * 1e9) as u64)
 }
 
+/// Those of the TLS analyzers.
+fn tls_settings(c: &Common) -> anyhow::Result<tls::Settings> {
+    let validator = match (&c.ca_file, c.validate_certs) {
+        (Some(file), _) => Some(Arc::new(Validator::with_roots_in(file)?)),
+        (None, true) => Some(Arc::new(Validator::with_public_roots())),
+        (None, false) => None,
+    };
+    Ok(tls::Settings {
+        max_message: c.tls_max_message as usize * 1024,
+        max_certs: c.tls_max_certs as usize,
+        extras: tls::Extras {
+            subjects: c.tls_subjects,
+            fingerprints: c.tls_fingerprints,
+        },
+        validator,
+    })
+}
+
 /// The engine's settings out of the command line's.
 fn engine_config(c: &Common, seed: u64) -> anyhow::Result<conn::Config> {
     let nets: LocalNets = match &c.local_nets {
@@ -118,6 +138,7 @@ fn engine_config(c: &Common, seed: u64) -> anyhow::Result<conn::Config> {
         reassembly_limit: c.reassembly_limit << 10,
         reassembly_total: c.reassembly_total << 20,
         seed,
+        tls: tls_settings(c)?,
         is_local: Arc::new(move |a| nets.is_local(a)),
         ..conn::Config::default()
     })

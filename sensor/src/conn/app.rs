@@ -5,10 +5,9 @@ use super::shared::Run;
 use super::{Proto, Sink, proto};
 use crate::analyzer::detect::{Detector, Inner};
 use crate::analyzer::tls::{
-    CLEAR_TEXT_BYTES, DTLS_PORTS, Dtls, Match, SSL_PORTS, Tls, client_hello_begins, looks_like_dtls,
-    looks_like_tls,
+    CLEAR_TEXT_BYTES, DTLS_PORTS, Dtls, Match, SSL_PORTS, SharedTls, Tls, client_hello_begins,
+    looks_like_dtls, looks_like_tls,
 };
-use crate::analyzer::x509::SharedCerts;
 use crate::analyzer::{Ctx, Out};
 use crate::event::log::LogRow;
 use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
@@ -32,7 +31,7 @@ pub struct App {
     clear: u64,
     /// TLS or DTLS was confirmed and not refuted.
     secure: bool,
-    certs: SharedCerts,
+    shared: SharedTls,
 }
 
 /// TLS, in its several conditions.
@@ -50,16 +49,16 @@ enum Security {
 }
 
 impl App {
-    fn new(p: Proto, orig_port: u16, resp_port: u16, certs: &SharedCerts) -> App {
+    fn new(p: Proto, orig_port: u16, resp_port: u16, shared: &SharedTls) -> App {
         let (detector, security) = if p == Proto::Tcp {
             let tls = match SSL_PORTS.contains(&resp_port) {
-                true => Security::Tls(Box::new(Tls::with_certs(certs))),
+                true => Security::Tls(Box::new(Tls::with(shared))),
                 false => Security::Probing(Vec::new(), 0),
             };
             (Detector::tcp(orig_port, resp_port), tls)
         } else {
             let dtls = match DTLS_PORTS.contains(&resp_port) {
-                true => Security::Dtls(Box::new(Dtls::with_certs(certs))),
+                true => Security::Dtls(Box::new(Dtls::with(shared))),
                 false => Security::Datagrams { count: 0, bytes: 0 },
             };
             (Detector::udp(orig_port, resp_port), dtls)
@@ -71,7 +70,7 @@ impl App {
             secure: false,
             // Datagrams are looked at whatever came before.
             clear: if p == Proto::Tcp { 0 } else { u64::MAX },
-            certs: certs.clone(),
+            shared: shared.clone(),
         }
     }
 
@@ -123,7 +122,7 @@ impl App {
             Inner::None => self.secure_stream(is_orig, bytes, ctx),
             Inner::Tls => {
                 if !matches!(self.security, Security::Tls(_)) {
-                    self.security = Security::Tls(Box::new(Tls::with_certs(&self.certs)));
+                    self.security = Security::Tls(Box::new(Tls::with(&self.shared)));
                 }
                 self.secure_stream(is_orig, inner, ctx);
             }
@@ -144,7 +143,7 @@ impl App {
         let late =
             !matches!(self.security, Security::Tls(_)) && self.clear > 0 && self.clear <= CLEAR_TEXT_BYTES;
         if late && is_orig && client_hello_begins(bytes) {
-            self.security = Security::Tls(Box::new(Tls::with_certs(&self.certs)));
+            self.security = Security::Tls(Box::new(Tls::with(&self.shared)));
         }
         self.clear = self.clear.saturating_add(bytes.len() as u64);
         match &mut self.security {
@@ -180,7 +179,7 @@ impl App {
         }
         if sides.contains(&Match::Yes) {
             let kept = std::mem::take(kept);
-            let mut tls = Box::new(Tls::with_certs(&self.certs));
+            let mut tls = Box::new(Tls::with(&self.shared));
             for (is_orig, bytes) in kept {
                 tls.data(is_orig, &bytes, ctx);
             }
@@ -196,7 +195,7 @@ impl App {
             *count += 1;
             *size += bytes.len();
             if looks_like_dtls(bytes) == Match::Yes {
-                self.security = Security::Dtls(Box::new(Dtls::with_certs(&self.certs)));
+                self.security = Security::Dtls(Box::new(Dtls::with(&self.shared)));
             } else if *size > PROBE_BYTES || *count > PROBE_DATAGRAMS {
                 self.security = Security::None;
             }
@@ -272,7 +271,7 @@ impl<'e, S: Sink> Run<'e, S> {
                 proto(self.conn.key.proto),
                 self.conn.orig_port(),
                 self.conn.resp_port(),
-                &self.sh.certs,
+                &self.sh.tls,
             )),
         };
         let id = self.id();

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::analyzer::tls;
+
 use crate::datapath::tunnels::Tunnels;
 
 const SECOND: u64 = 1_000_000_000;
@@ -94,6 +96,7 @@ pub struct Config {
     /// With so many in the table, a damaged packet makes no connection. What makes all others is the
     /// datapath, whose flow table has a bound of its own.
     pub max_connections: usize,
+    pub tls: tls::Settings,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,
     /// The tunnels that packets come through; one table for all engines.
@@ -111,6 +114,7 @@ impl Default for Config {
             reassembly_limit: 1 << 20,
             reassembly_total: 512 << 20,
             max_connections: 1 << 23,
+            tls: tls::Settings::default(),
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
         }

@@ -80,11 +80,11 @@ impl<S: Sink> Engine<S> {
         Engine {
             hasher: FixedState::with_seed(cfg.seed),
             sh: Shared {
+                tls: crate::analyzer::tls::Shared::new(cfg.tls.clone()),
                 cfg,
                 subs,
                 sink,
                 wheel: Wheel::default(),
-                certs: Default::default(),
                 services: Vec::new(),
                 strays: Default::default(),
                 tunnels_armed: false,

@@ -6,7 +6,7 @@ use super::row::WeirdRow;
 use super::timer::{Kind, Wheel};
 use super::weird::StraySampler;
 use super::{Config, Conn, Sink, addr};
-use crate::analyzer::x509::SharedCerts;
+use crate::analyzer::tls::SharedTls;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
 
 /// Everything of the engine but the table.
@@ -15,8 +15,8 @@ pub struct Shared<S> {
     pub subs: Subscriptions,
     pub sink: S,
     pub wheel: Wheel,
-    /// Certificates met, so that each is parsed and logged once.
-    pub certs: SharedCerts,
+    /// What TLS connections share: certificates are parsed and logged once.
+    pub tls: SharedTls,
     /// How often oddities of no connection were told.
     pub strays: StraySampler,
     /// The timer [`super::timer::TUNNELS`] is armed.

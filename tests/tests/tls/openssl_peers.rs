@@ -315,12 +315,18 @@ fn ssl_log_says_what_openssl_says() {
     let logs = TempDir::new().unwrap();
     let events = logs.path().join("events.jsonl");
     let wanted = "ssl_established,ssl_stapled_ocsp,ssl_alert,ssl_session_ticket_handshake";
+    let ca = pki.file("ca.pem");
     let options = [
         "--rx-only",
         "--events",
         events.to_str().unwrap(),
         "--event",
         wanted,
+        "--tls-fingerprints",
+        "--tls-subjects",
+        "--validate-certs",
+        "--ca-file",
+        &ca,
     ];
     let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
     let mut seen = Vec::new();
@@ -404,6 +410,30 @@ fn ssl_log_says_what_openssl_says() {
                     ("last_alert", r.alert.map(alert).into()),
                 ],
             );
+            if case.then != Then::Fail {
+                // The authority that signed all of them is the one that is trusted.
+                let server = !row["cert_chain_fps"].is_null() && row["cert_chain_fps"] != json!([]);
+                check(
+                    row,
+                    &what,
+                    &[
+                        ("validation_status", Some("ok").filter(|_| server).into()),
+                        (
+                            "issuer",
+                            Some("CN=Testbed CA,O=Testbed").filter(|_| server).into(),
+                        ),
+                        (
+                            "client_subject",
+                            Some("CN=client.example,O=Peers\\, Inc.")
+                                .filter(|_| client_cert)
+                                .into(),
+                        ),
+                    ],
+                );
+                let ja4 = row["ja4"].as_str().unwrap_or("");
+                assert!(ja4.starts_with(if s.datagrams() { 'd' } else { 't' }), "{ja4}");
+                assert!(row["ja3"].is_string() && row["ja3s"].is_string(), "{row:#}");
+            }
             let history = row["ssl_history"].as_str().unwrap_or("");
             assert!(history.starts_with(case.history), "{history} of {what}");
             let conn = conns

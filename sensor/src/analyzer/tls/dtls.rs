@@ -1,11 +1,11 @@
 //! DTLS's record layer (RFC 6347, RFC 9147): one or more records a datagram, handshake messages in fragments.
 
-use super::handshake::{fits, too_long};
+use super::handshake::too_long;
 use super::reader::{Parsed, Reader};
 use super::session::Session;
+use super::shared::SharedTls;
 use super::{content, names};
 use crate::analyzer::Ctx;
-use crate::analyzer::x509::SharedCerts;
 use crate::event::{AnalyzerTag, EventKind};
 
 /// Records of unknown version in a row before the analysis ends (Zeek's `SSL::dtls_max_version_errors`).
@@ -61,13 +61,13 @@ struct Fragment<'a> {
 impl Dtls {
     /// With certificates of its own: every one is new to x509.log.
     pub fn new() -> Dtls {
-        Dtls::with_certs(&SharedCerts::default())
+        Dtls::with(&SharedTls::default())
     }
 
     /// With certificates shared between connections, so that each is parsed and logged once.
-    pub fn with_certs(certs: &SharedCerts) -> Dtls {
+    pub fn with(shared: &SharedTls) -> Dtls {
         Dtls {
-            s: Session::new(AnalyzerTag::Dtls, certs.clone()),
+            s: Session::new(AnalyzerTag::Dtls, shared.clone()),
             partial: [None, None],
             version_errors: 0,
             reported_errors: 0,
@@ -194,7 +194,7 @@ impl Dtls {
             let message_seq = r.u16("Handshake:message_seq")?;
             let offset = r.u24("Handshake:fragment_offset")? as usize;
             let fragment_length = r.u24("Handshake:fragment_length")? as usize;
-            if !fits(msg_type, length) {
+            if !self.s.shared.fits(msg_type, length) {
                 too_long(&mut self.s, ctx, length);
                 return Ok(());
             }

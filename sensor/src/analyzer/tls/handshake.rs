@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::fingerprint::Hello;
 use super::info::session_id;
 use super::names::{self, Kex, kex};
 use super::reader::{Parsed, Reader};
@@ -10,13 +11,6 @@ use super::{ext, hs};
 use crate::analyzer::Ctx;
 use crate::analyzer::text::wire_text;
 use crate::event::{Event, EventKind};
-
-/// Longest message read but for certificates, bytes after its header. Real ones stay far below.
-pub const MAX_MESSAGE: usize = 64 * 1024;
-
-/// Longest Certificate message read: chains with thousands of names exist. Memory follows what came, not what
-/// the header claims.
-pub const MAX_CERTIFICATE_MESSAGE: usize = 512 * 1024;
 
 /// Type and three bytes of length.
 const HEADER: usize = 4;
@@ -33,7 +27,7 @@ impl Messages {
         while !(s.ended || data.is_empty() && self.partial.is_empty()) {
             if self.partial.is_empty() {
                 // The common case: whole messages in one record, read where they are.
-                match whole(data) {
+                match whole(s, data) {
                     Size::Message(n) => {
                         let (msg, rest) = data.split_at(n);
                         data = rest;
@@ -49,7 +43,7 @@ impl Messages {
                 }
                 continue;
             }
-            let want = match whole(&self.partial) {
+            let want = match whole(s, &self.partial) {
                 Size::TooLong(n) => return too_long(s, ctx, n),
                 Size::Message(n) => {
                     let msg = std::mem::take(&mut self.partial);
@@ -86,19 +80,9 @@ fn length(msg: &[u8]) -> usize {
     }
 }
 
-/// Whether a message of `msg_type` may be `length` bytes long.
-pub(super) fn fits(msg_type: u8, length: usize) -> bool {
-    length
-        <= if msg_type == hs::CERTIFICATE {
-            MAX_CERTIFICATE_MESSAGE
-        } else {
-            MAX_MESSAGE
-        }
-}
-
-fn whole(data: &[u8]) -> Size {
+fn whole(s: &Session, data: &[u8]) -> Size {
     let n = length(data);
-    if !fits(data.first().copied().unwrap_or(0), n) {
+    if !s.shared.fits(data.first().copied().unwrap_or(0), n) {
         Size::TooLong(n)
     } else if data.len() < HEADER || data.len() - HEADER < n {
         Size::Short
@@ -199,6 +183,11 @@ impl Session {
         let ciphers = r.vec16("ClientHello:csuits")?.rest();
         r.vec8("ClientHello:cmeths")?;
         self.read_extensions(ctx, is_orig, hs::CLIENT_HELLO, r)?;
+        if self.shared.settings.extras.fingerprints {
+            let hello = Hello::new(version, ciphers, r);
+            let datagrams = self.is_datagrams();
+            self.info(ctx).client_fingerprints(&hello, datagrams);
+        }
         self.client_hello(ctx, version, time, random, id, || u16s(ciphers));
         Ok(())
     }
@@ -219,6 +208,10 @@ impl Session {
             false => r.u8("ServerHello:compression_method")?,
         };
         self.read_extensions(ctx, is_orig, hs::SERVER_HELLO, r)?;
+        if self.shared.settings.extras.fingerprints {
+            let hello = Hello::new(version, &(cipher as u16).to_be_bytes(), r);
+            self.info(ctx).server_fingerprint(&hello);
+        }
         self.cipher = Some(cipher);
         self.server_hello(ctx, version, random, session_id(id), cipher, comp_method);
         self.set_version(version);

@@ -2,11 +2,14 @@
 //!
 //! Knows no bytes of the wire: the session calls it with what it has read, in the order of Zeek's events.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::log::SslRow;
+use super::fingerprint::Hello;
+use super::log::{Certs, Fingerprints, SslRow};
 use super::names;
+use super::shared::Settings;
 use crate::analyzer::x509::Certificate;
 use crate::event::{ConnId, Ts};
 
@@ -31,6 +34,15 @@ pub(super) fn session_id(wire: &[u8]) -> SessionId {
     id
 }
 
+/// Columns that are there on request.
+#[derive(Debug, Default)]
+struct Extra {
+    ja3: Option<String>,
+    ja3s: Option<String>,
+    ja4: Option<String>,
+    validation_status: Option<Cow<'static, str>>,
+}
+
 /// The state behind one ssl.log row.
 #[derive(Debug, Default)]
 pub(super) struct Info {
@@ -49,6 +61,8 @@ pub(super) struct Info {
     client_psk: bool,
     hello_retry: bool,
     history: String,
+    /// What columns on request hold.
+    extra: Option<Box<Extra>>,
     /// Chains of server and client, `None` inside for what could not be parsed; unset until a certificate came.
     chains: Option<[Vec<Option<Arc<Certificate>>>; 2]>,
 }
@@ -188,8 +202,31 @@ impl Info {
         self.chains.get_or_insert_default()[usize::from(is_client)].push(cert);
     }
 
-    /// The row as things stand.
-    pub(super) fn row(&self, c: &ConnId) -> SslRow {
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Of the first ClientHello; one after a retry request says less.
+    pub(super) fn client_fingerprints(&mut self, hello: &Hello, datagrams: bool) {
+        let extra = self.extra();
+        if extra.ja3.is_none() {
+            extra.ja3 = Some(hello.ja3());
+            extra.ja4 = Some(hello.ja4(datagrams));
+        }
+    }
+
+    /// Of the last ServerHello: the first may be a retry request.
+    pub(super) fn server_fingerprint(&mut self, hello: &Hello) {
+        self.extra().ja3s = Some(hello.ja3s());
+    }
+
+    /// What is to be thought of the server's chain.
+    pub(super) fn validation(&mut self, status: Cow<'static, str>) {
+        self.extra().validation_status = Some(status);
+    }
+
+    /// The row as things stand, with the columns that `settings` asks for.
+    pub(super) fn row(&self, c: &ConnId, settings: &Settings) -> SslRow {
         let fps = |i: usize| {
             self.chains
                 .as_ref()
@@ -217,6 +254,22 @@ impl Info {
             cert_chain_fps: fps(0),
             client_cert_chain_fps: fps(1),
             sni_matches_cert,
+            subjects: settings.extras.subjects.then(|| {
+                let names = |i| leaf(i).map(|c: &Certificate| (c.subject.clone(), c.issuer.clone()));
+                [names(0), names(1)] as Certs
+            }),
+            fingerprints: settings.extras.fingerprints.then(|| {
+                let extra = self.extra.as_deref();
+                Fingerprints {
+                    ja3: extra.and_then(|e| e.ja3.clone()),
+                    ja3s: extra.and_then(|e| e.ja3s.clone()),
+                    ja4: extra.and_then(|e| e.ja4.clone()),
+                }
+            }),
+            validation_status: settings
+                .validator
+                .as_ref()
+                .map(|_| self.extra.as_deref().and_then(|e| e.validation_status.clone())),
         }
     }
 }

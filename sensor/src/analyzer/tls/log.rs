@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use crate::event::Ts;
 use crate::event::log::{Column, LogRow, Value};
@@ -28,6 +29,23 @@ pub struct SslRow {
     pub cert_chain_fps: Option<Vec<String>>,
     pub client_cert_chain_fps: Option<Vec<String>>,
     pub sni_matches_cert: Option<bool>,
+    /// `subject`, `issuer`, `client_subject`, `client_issuer`, if there are such columns.
+    pub subjects: Option<Certs>,
+    /// `ja3`, `ja3s`, `ja4`, if there are such columns.
+    pub fingerprints: Option<Fingerprints>,
+    /// `validation_status`, if there is such a column.
+    pub validation_status: Option<Option<Cow<'static, str>>>,
+}
+
+/// Subject and issuer of the server's certificate and of the client's.
+pub type Certs = [Option<(String, String)>; 2];
+
+/// Hashes of both hellos.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprints {
+    pub ja3: Option<String>,
+    pub ja3s: Option<String>,
+    pub ja4: Option<String>,
 }
 
 const COLUMNS: &[Column] = &[
@@ -51,6 +69,36 @@ const COLUMNS: &[Column] = &[
     Column::new("sni_matches_cert", "bool"),
 ];
 
+/// Where Zeek has the columns of [`SUBJECTS`]: before `sni_matches_cert`.
+const BEFORE_SUBJECTS: usize = COLUMNS.len() - 1;
+const SUBJECTS: &[Column] = &[
+    Column::new("subject", "string"),
+    Column::new("issuer", "string"),
+    Column::new("client_subject", "string"),
+    Column::new("client_issuer", "string"),
+];
+const VALIDATION: Column = Column::new("validation_status", "string");
+const FINGERPRINTS: &[Column] = &[
+    Column::new("ja3", "string"),
+    Column::new("ja3s", "string"),
+    Column::new("ja4", "string"),
+];
+
+/// The columns for a choice of those on request. Made once: one sensor has one choice.
+fn columns(subjects: bool, validation: bool, fingerprints: bool) -> &'static [Column] {
+    static SETS: [OnceLock<Vec<Column>>; 8] = [const { OnceLock::new() }; 8];
+    let set = usize::from(subjects) | usize::from(validation) << 1 | usize::from(fingerprints) << 2;
+    SETS[set].get_or_init(|| {
+        let (before, after) = COLUMNS.split_at(BEFORE_SUBJECTS);
+        let mut all = before.to_vec();
+        all.extend(SUBJECTS.iter().filter(|_| subjects));
+        all.extend(after);
+        all.extend([VALIDATION].iter().filter(|_| validation));
+        all.extend(FINGERPRINTS.iter().filter(|_| fingerprints));
+        all
+    })
+}
+
 fn text<'a>(v: Option<&'a str>) -> Value<'a> {
     v.map_or(Value::Unset, |s| Value::Str(Cow::Borrowed(s)))
 }
@@ -67,7 +115,11 @@ impl LogRow for SslRow {
     }
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        columns(
+            self.subjects.is_some(),
+            self.validation_status.is_some(),
+            self.fingerprints.is_some(),
+        )
     }
 
     fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
@@ -89,7 +141,16 @@ impl LogRow for SslRow {
             text(Some(&self.ssl_history)),
             texts(self.cert_chain_fps.as_ref()),
             texts(self.client_cert_chain_fps.as_ref()),
-            self.sni_matches_cert.map_or(Value::Unset, Value::Bool),
         ]);
+        for names in self.subjects.iter().flatten() {
+            let names = names.as_ref();
+            out.push(text(names.map(|n| n.0.as_str())));
+            out.push(text(names.map(|n| n.1.as_str())));
+        }
+        out.push(self.sni_matches_cert.map_or(Value::Unset, Value::Bool));
+        out.extend(self.validation_status.iter().map(|s| text(s.as_deref())));
+        if let Some(f) = &self.fingerprints {
+            out.extend([&f.ja3, &f.ja3s, &f.ja4].map(|h| text(h.as_deref())));
+        }
     }
 }

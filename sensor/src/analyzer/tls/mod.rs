@@ -5,6 +5,7 @@
 
 mod detect;
 mod dtls;
+mod fingerprint;
 mod handshake;
 mod info;
 mod log;
@@ -12,6 +13,7 @@ pub mod names;
 mod reader;
 mod registry;
 mod session;
+mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -20,9 +22,8 @@ pub use detect::{
     CLEAR_TEXT_BYTES, DTLS_PORTS, Match, SSL_PORTS, client_hello_begins, looks_like_dtls, looks_like_tls,
 };
 pub use dtls::Dtls;
-pub use handshake::{MAX_CERTIFICATE_MESSAGE, MAX_MESSAGE};
 pub use log::SslRow;
-pub use session::MAX_CERTS;
+pub use shared::{Extras, MAX_CERTS, MAX_MESSAGE, Settings, Shared, SharedTls};
 pub use stream::Tls;
 
 /// Record content types (RFC 8446 section 5.1, RFC 6520).

@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use super::info::{Info, SessionId};
 use super::names;
+use super::shared::SharedTls;
 use crate::analyzer::Ctx;
-use crate::analyzer::x509::{Certificate, SharedCerts, X509Row};
+use crate::analyzer::x509::{Certificate, X509Row};
 use crate::event::{AnalyzerTag, ConnId, Event, EventKind, FaFile, FaMetadata, Ts, Uid};
-
-/// Certificates read of one message; real chains have five or less.
-pub const MAX_CERTS: usize = 16;
 
 /// A violation later than this many payload bytes into the connection does not end the analysis (Zeek's
 /// `DPD::ignore_violations_after`).
@@ -22,7 +20,7 @@ const IGNORE_VIOLATIONS_AFTER: u64 = 10 * 1024;
 #[derive(Debug)]
 pub(super) struct Session {
     tag: AnalyzerTag,
-    certs: SharedCerts,
+    pub(super) shared: SharedTls,
     info: Option<Box<Info>>,
     logged: bool,
     confirmed: bool,
@@ -51,10 +49,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(tag: AnalyzerTag, certs: SharedCerts) -> Session {
+    pub(super) fn new(tag: AnalyzerTag, shared: SharedTls) -> Session {
         Session {
             tag,
-            certs,
+            shared,
             info: None,
             logged: false,
             confirmed: false,
@@ -82,6 +80,11 @@ impl Session {
 
     pub(super) fn is_client(&self, is_orig: bool) -> bool {
         is_orig != self.flipped
+    }
+
+    /// DTLS.
+    pub(super) fn is_datagrams(&self) -> bool {
+        self.tag == AnalyzerTag::Dtls
     }
 
     pub(super) fn is_confirmed(&self) -> bool {
@@ -127,7 +130,7 @@ impl Session {
         if let Some(info) = &self.info
             && !std::mem::replace(&mut self.logged, true)
         {
-            ctx.out.log(&info.row(ctx.c));
+            ctx.out.log(&info.row(ctx.c, &self.shared.settings));
         }
     }
 
@@ -415,7 +418,7 @@ impl Session {
                 ctx.out.weird("zero_length_certificate", "");
                 continue;
             }
-            if i >= MAX_CERTS {
+            if i >= self.shared.settings.max_certs {
                 return self.give_up(ctx, "tls_too_many_certificates", &chain.len().to_string());
             }
             let mime = match i {
@@ -433,10 +436,14 @@ impl Session {
                 self.log_certificate(ctx, cert, i == 0, is_client);
             }
         }
+        if let (false, Some(validator)) = (is_client, self.shared.settings.validator.clone()) {
+            let status = validator.status(chain, ctx.ts);
+            self.info(ctx).validation(status);
+        }
     }
 
     fn look_up(&mut self, ctx: &mut Ctx<'_>, der: &[u8]) -> Option<Arc<Certificate>> {
-        let cert = self.certs.lock().ok()?.get(der);
+        let cert = self.shared.certs.lock().ok()?.get(der);
         if cert.is_none() {
             ctx.out.weird("x509_cert_parse_error", "");
         }
@@ -450,7 +457,7 @@ impl Session {
         host_cert: bool,
         client_cert: bool,
     ) {
-        let new = match self.certs.lock() {
+        let new = match self.shared.certs.lock() {
             Ok(mut certs) => certs.is_new(&cert, host_cert, client_cert, ctx.ts),
             Err(_) => false,
         };

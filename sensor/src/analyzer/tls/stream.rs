@@ -6,8 +6,8 @@ use super::info::session_id;
 use super::names;
 use super::reader::{Parsed, Reader};
 use super::session::Session;
+use super::shared::SharedTls;
 use crate::analyzer::Ctx;
-use crate::analyzer::x509::SharedCerts;
 use crate::event::{AnalyzerTag, EventKind};
 
 /// A record's header, bytes. SSLv2's is shorter, but its message's first three bytes say what it is.
@@ -82,13 +82,13 @@ impl Default for Tls {
 impl Tls {
     /// With certificates of its own: every one is new to x509.log.
     pub fn new() -> Tls {
-        Tls::with_certs(&SharedCerts::default())
+        Tls::with(&SharedTls::default())
     }
 
     /// With certificates shared between connections, so that each is parsed and logged once.
-    pub fn with_certs(certs: &SharedCerts) -> Tls {
+    pub fn with(shared: &SharedTls) -> Tls {
         Tls {
-            s: Session::new(AnalyzerTag::Ssl, certs.clone()),
+            s: Session::new(AnalyzerTag::Ssl, shared.clone()),
             halves: [Half::new(), Half::new()],
             layer: 0,
             bulk_wanted: true,

@@ -4,7 +4,6 @@
 use proptest::prelude::*;
 
 use super::{Dtls, Tls};
-use crate::analyzer::x509::SharedCerts;
 use crate::analyzer::{Ctx, Out};
 use crate::event::log::{LogRow, Value};
 use crate::event::{AnalyzerTag, ConnId, Event, EventKind, Proto, Subscriptions, Ts, Uid};
@@ -240,11 +239,11 @@ fn both_chains_are_in_the_row_and_in_x509_log() {
 
 #[test]
 fn a_certificate_is_logged_once_for_all_connections() {
-    let certs = SharedCerts::default();
+    let certs = super::SharedTls::default();
     let mut logged = Vec::new();
     for _ in 0..2 {
         let mut run = Run::new(Subscriptions::NONE);
-        run.tls = Tls::with_certs(&certs);
+        run.tls = Tls::with(&certs);
         for (is_orig, bytes) in messages(sample!("tls12-rsa")) {
             run.data(is_orig, bytes);
         }

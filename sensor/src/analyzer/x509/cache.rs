@@ -1,15 +1,12 @@
 //! Certificates seen before: parsed once, logged once a day.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::Certificate;
 use crate::event::Ts;
-
-/// Shared by the connections of one worker; the lock is there to be `Send`, not to be waited for.
-pub type SharedCerts = Arc<Mutex<CertCache>>;
 
 /// After this a certificate is logged again, ns (Zeek's `X509::relog_known_certificates_after`).
 const RELOG_AFTER: Ts = 24 * 3600 * 1_000_000_000;

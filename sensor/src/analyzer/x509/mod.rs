@@ -8,7 +8,9 @@ mod host;
 mod log;
 mod name;
 mod oid;
+mod validate;
 
-pub use cache::{CertCache, SharedCerts};
+pub use cache::CertCache;
 pub use cert::Certificate;
 pub use log::X509Row;
+pub use validate::{BadRoots, Validator};

@@ -1,0 +1,76 @@
+//! What the TLS analyzers of one worker share: settings, and what is known of certificates.
+
+use std::sync::{Arc, Mutex};
+
+use super::hs;
+use crate::analyzer::x509::{CertCache, Validator};
+
+/// Longest handshake message read by default, bytes after its header. Real ones stay far below.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// A Certificate message may be so many times as long: chains with thousands of names exist. Memory follows what
+/// came, not what the header claims.
+const CERTIFICATE_MESSAGES: usize = 8;
+
+/// Certificates read of one message by default; real chains have five or less.
+pub const MAX_CERTS: usize = 16;
+
+/// Columns of ssl.log that are there on request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Subjects and issuers of both sides' certificates.
+    pub subjects: bool,
+    /// JA3, JA3S and JA4.
+    pub fingerprints: bool,
+}
+
+/// Settings of the analyzers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Longest handshake message, bytes; Certificate messages may be eight times as long.
+    pub max_message: usize,
+    /// Certificates of one message.
+    pub max_certs: usize,
+    pub extras: Extras,
+    /// Says whether a server's chain is to be believed, for `validation_status`.
+    pub validator: Option<Arc<Validator>>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            max_message: MAX_MESSAGE,
+            max_certs: MAX_CERTS,
+            extras: Extras::default(),
+            validator: None,
+        }
+    }
+}
+
+/// See the module. One per worker; the lock is there to be `Send`, not to be waited for.
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub settings: Settings,
+    pub(super) certs: Mutex<CertCache>,
+}
+
+/// One for all connections of a worker.
+pub type SharedTls = Arc<Shared>;
+
+impl Shared {
+    pub fn new(settings: Settings) -> SharedTls {
+        Arc::new(Shared {
+            settings,
+            certs: Mutex::default(),
+        })
+    }
+
+    /// Whether a handshake message of `msg_type` may be `length` bytes long.
+    pub(super) fn fits(&self, msg_type: u8, length: usize) -> bool {
+        let most = self.settings.max_message;
+        match msg_type {
+            hs::CERTIFICATE => length <= most.saturating_mul(CERTIFICATE_MESSAGES),
+            _ => length <= most,
+        }
+    }
+}
