@@ -39,6 +39,8 @@ pub mod why {
     pub const TUNNEL: u32 = 1 << 9;
     /// Acknowledges all that the peer sent, after a FIN: a close may wait for it.
     pub const CLOSING: u32 = 1 << 10;
+    /// The capture cut its payload, which userspace could not know otherwise.
+    pub const CUT: u32 = 1 << 11;
     /// The packet carries payload.
     pub const HAS_PAYLOAD: u32 = 1 << 16;
     /// It carries payload that was shed: the headers alone are forwarded.
@@ -236,6 +238,9 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
         }
         if p.payload_len > 0 {
             out.why |= why::HAS_PAYLOAD;
+            if p.cut != 0 {
+                out.why |= why::CUT;
+            }
             if was_seen & seen::DATA == 0 {
                 out.why |= why::FIRST;
                 now_seen |= seen::DATA;

@@ -37,8 +37,9 @@ pub struct Packet {
     pub l3: u16,
     pub l4: u16,
     pub data: u16,
-    pub pad: u16,
+    /// TCP payload bytes that the capture cut off. What was received is never cut.
+    pub cut: u16,
     /// Number of the tunnels that the packet was taken out of, in userspace's own table; 0 = none.
     pub tunnel: u32,
-    pub pad2: u32,
+    pub pad: u32,
 }

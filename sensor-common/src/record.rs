@@ -87,6 +87,11 @@ impl RecordHeader {
         self.pad = [0; 6];
     }
 
+    /// Bytes of the IP packet that are not in `frame`, which came with this.
+    pub fn missing(&self, frame: &[u8]) -> u32 {
+        (self.pkt.l3 as u32 + self.pkt.ip_len).saturating_sub(frame.len() as u32)
+    }
+
     pub fn key(&self) -> &FlowKey {
         &self.pkt.key
     }

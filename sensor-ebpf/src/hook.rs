@@ -6,8 +6,11 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 
-use crate::abi::{META_INJECTED, META_MAGIC, Meta};
+use crate::abi::{META_MAGIC, Meta};
 use crate::parse::Frame;
+
+/// What is loaded at once: the kernel refuses more than 65,535 bytes.
+const LOAD: u32 = 1 << 15;
 
 /// A frame at a hook.
 pub trait Hook {
@@ -30,12 +33,6 @@ pub trait Hook {
     fn segs(&self) -> u32;
     /// Arrival, ns.
     fn time(&self) -> u64;
-    /// Whether userspace made it.
-    fn injected(&self) -> bool;
-    /// IP bytes to count; 0 = as the header says.
-    fn ip_len(&self) -> u32;
-    /// See [`sensor_common::Packet::tunnel`].
-    fn tunnel(&self) -> u32;
 }
 
 /// What an interface receives.
@@ -43,9 +40,6 @@ pub struct Rx<'a> {
     ctx: &'a XdpContext,
     len: u32,
     ts: u64,
-    injected: bool,
-    tunnel: u32,
-    ip_len: u32,
     wire_len: u32,
     ifindex: u32,
 }
@@ -59,9 +53,6 @@ impl<'a> Rx<'a> {
             ctx,
             len,
             ts: 0,
-            injected: false,
-            tunnel: 0,
-            ip_len: 0,
             wire_len: len,
             ifindex: ctx.ingress_ifindex() as u32,
         };
@@ -73,9 +64,6 @@ impl<'a> Rx<'a> {
             unsafe {
                 if (&raw const (*meta).magic).read_unaligned() == META_MAGIC {
                     rx.ts = (&raw const (*meta).ts).read_unaligned();
-                    rx.injected = (*meta).flags & META_INJECTED != 0;
-                    rx.tunnel = (*meta).tunnel;
-                    rx.ip_len = (*meta).ip_len;
                     if (*meta).wire_len != 0 {
                         rx.wire_len = (*meta).wire_len;
                     }
@@ -102,6 +90,7 @@ impl Hook for Rx<'_> {
             data: self.ctx.data(),
             end: self.ctx.data_end(),
             len: self.len as usize,
+            wire: self.wire_len as usize,
         }
     }
     #[inline(always)]
@@ -111,7 +100,13 @@ impl Hook for Rx<'_> {
     #[inline(always)]
     unsafe fn load(&self, dst: *mut u8, n: u32) -> bool {
         // SAFETY: the caller's word for `dst`.
-        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, 0, dst.cast(), n) == 0 }
+        unsafe {
+            if n <= LOAD {
+                return bpf_xdp_load_bytes(self.ctx.ctx, 0, dst.cast(), n) == 0;
+            }
+            bpf_xdp_load_bytes(self.ctx.ctx, 0, dst.cast(), LOAD) == 0
+                && bpf_xdp_load_bytes(self.ctx.ctx, LOAD, dst.add(LOAD as usize).cast(), n - LOAD) == 0
+        }
     }
     #[inline(always)]
     fn wire_len(&self) -> u32 {
@@ -128,18 +123,6 @@ impl Hook for Rx<'_> {
     #[inline(always)]
     fn time(&self) -> u64 {
         self.ts
-    }
-    #[inline(always)]
-    fn injected(&self) -> bool {
-        self.injected
-    }
-    #[inline(always)]
-    fn ip_len(&self) -> u32 {
-        self.ip_len
-    }
-    #[inline(always)]
-    fn tunnel(&self) -> u32 {
-        self.tunnel
     }
 }
 
@@ -170,6 +153,7 @@ impl Hook for Tx<'_> {
             data: self.ctx.data(),
             end: self.ctx.data_end(),
             len: self.ctx.len() as usize,
+            wire: self.ctx.len() as usize,
         }
     }
     #[inline(always)]
@@ -201,17 +185,5 @@ impl Hook for Tx<'_> {
     #[inline(always)]
     fn time(&self) -> u64 {
         self.ts
-    }
-    #[inline(always)]
-    fn injected(&self) -> bool {
-        false
-    }
-    #[inline(always)]
-    fn ip_len(&self) -> u32 {
-        0
-    }
-    #[inline(always)]
-    fn tunnel(&self) -> u32 {
-        0
     }
 }

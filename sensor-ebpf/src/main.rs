@@ -10,6 +10,7 @@ mod abi;
 mod control;
 mod emit;
 mod hook;
+mod inject;
 mod maps;
 mod parse;
 
@@ -50,6 +51,13 @@ pub fn control(ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
+/// Never attached: run by userspace over packets that it found in what [`rx`] and [`tx`] did not parse.
+#[xdp(frags)]
+pub fn inject(ctx: XdpContext) -> u32 {
+    inject::run(&Rx::new(&ctx));
+    XDP_PASS
+}
+
 /// Does with a frame all there is to do.
 #[inline(always)]
 fn see<H: Hook>(hook: &H) {
@@ -62,7 +70,6 @@ fn see<H: Hook>(hook: &H) {
         (*w).pkt = Packet {
             ts: hook.time(),
             segs,
-            tunnel: hook.tunnel(),
             ..Default::default()
         };
         let mut parsed = parse(hook.frame(), w);
@@ -80,28 +87,15 @@ fn see<H: Hook>(hook: &H) {
         pkt.ip_len += (segs - 1) * (pkt.data as u32 - pkt.l3 as u32);
         bytes += (segs - 1) as u64 * pkt.data as u64;
     }
-    if hook.ip_len() != 0 {
-        pkt.ip_len = hook.ip_len();
-    }
-    let injected = hook.injected();
-    if injected {
-        stats.add(Counter::Injected, 1);
-    } else {
-        stats.add(Counter::Frames, segs as u64);
-        stats.add(Counter::FrameBytes, bytes);
-    }
+    stats.add(Counter::Frames, segs as u64);
+    stats.add(Counter::FrameBytes, bytes);
     let reason = match parsed {
-        Ok(()) => match find(stats, w) {
-            Some(flow) => return track(hook, stats, w, flow),
-            None => {
-                if stats.may_say_full() {
-                    warn!(
-                        hook.ctx(),
-                        "the flow table is full: new flows are counted, not tracked"
-                    );
-                }
-                Counter::TableFull as Reason
+        Ok(()) => match find(hook, stats, w) {
+            Some(flow) => {
+                stats.add(Counter::Tracked, segs as u64);
+                return track(hook, stats, w, flow);
             }
+            None => Counter::TableFull as Reason,
         },
         Err(NEED_MORE) => Counter::Truncated as Reason,
         Err(reason) => reason,
@@ -120,9 +114,6 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     // SAFETY: as above.
     let (pkt, out) = unsafe { (&(*w).pkt, &(*w).out) };
     let segs = pkt.segs as u64;
-    if !hook.injected() {
-        stats.add(Counter::Tracked, segs);
-    }
     let forward = out.forward();
     let whole = out.with_payload();
     let has_payload = out.why & why::HAS_PAYLOAD != 0;
@@ -131,16 +122,19 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     }
     let mut sent = false;
     if forward {
-        let cap = if whole {
-            let len = hook.frame().len as u32;
-            if policy.snaplen != 0 && policy.snaplen < len {
-                policy.snaplen
-            } else {
-                len
-            }
+        // What is behind the IP packet is padding; a length of 0 says nothing.
+        let mut cap = hook.frame().len as u32;
+        let end = if whole {
+            pkt.l3 as u32 + pkt.ip_len
         } else {
             pkt.data as u32
         };
+        if end < cap && (!whole || pkt.ip_len != 0) {
+            cap = end;
+        }
+        if whole && policy.snaplen != 0 && policy.snaplen < cap {
+            cap = policy.snaplen;
+        }
         let ring = emit::ring_of(&pkt.key, &policy);
         sent = emit::record(hook, stats, ring, cap, |head| {
             // SAFETY: a reservation of that size, and a live map value that others may be adding
@@ -172,7 +166,7 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
 
 /// The packet's flow entry, made if need be. None: the table is full.
 #[inline(always)]
-fn find(stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
+fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
     // SAFETY: this CPU's scratch.
     let (pkt, new) = unsafe { (&(*w).pkt, &mut (*w).new) };
     if let Some(flow) = FLOWS.get_ptr_mut(&pkt.key) {
@@ -184,20 +178,23 @@ fn find(stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
     if FLOWS.insert(&pkt.key, new, BPF_NOEXIST as u64).is_ok() {
         stats.add(Counter::FlowsCreated, 1);
     }
-    FLOWS.get_ptr_mut(&pkt.key)
+    let flow = FLOWS.get_ptr_mut(&pkt.key);
+    if flow.is_none() && stats.may_say_full() {
+        warn!(
+            hook.ctx(),
+            "the flow table is full: new flows are counted, not tracked"
+        );
+    }
+    flow
 }
 
 /// Counts a frame that is not tracked, and forwards it if userspace can make something of it.
 #[inline(always)]
 fn untracked<H: Hook>(hook: &H, stats: Stats, pkt: &Packet, reason: Reason) {
     let policy = policy();
-    if !hook.injected() {
-        stats.add_reason(reason, pkt.segs as u64);
-    }
-    // A full table is a state of ours: the frame would teach userspace nothing. And what userspace made
-    // must not come back to be made again.
-    let forward = !hook.injected()
-        && reason != Counter::TableFull as Reason
+    stats.add_reason(reason, pkt.segs as u64);
+    // A full table is a state of ours: the frame would teach userspace nothing.
+    let forward = reason != Counter::TableFull as Reason
         && (reason != Counter::NotIp as Reason || policy.bits & ALL_FRAMES != 0);
     if !forward {
         return;

@@ -2,7 +2,8 @@
 //! Knows packet pointers and nothing of maps or policy.
 //!
 //! Lengths are the IP header's, never the frame's, which may be padded; where the two contradict
-//! each other or a header is cut off, the packet is not tracked and the reason says so.
+//! each other or a header is cut off, the packet is not tracked and the reason says so. What is odd in
+//! any way is left to userspace: what is tracked here is what userspace, too, would find nothing in.
 
 use sensor_common::Counter;
 use sensor_common::key::{
@@ -24,6 +25,8 @@ const TYPE_MIN: u16 = 0x0600;
 /// LLDP, loopback test.
 const NOT_IP: [u16; 7] = [0x0806, 0x8035, 0x8808, 0x8809, 0x888e, 0x88cc, 0x9000];
 
+/// Longest IP packet that an IPv4 header can speak of.
+const LONGEST: usize = 65_535;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const TCP_LEN: usize = 20;
@@ -35,6 +38,8 @@ const EXT_HOP_BY_HOP: u8 = 0;
 const EXT_ROUTING: u8 = 43;
 const EXT_FRAGMENT: u8 = 44;
 const EXT_DESTINATION: u8 = 60;
+/// First two bytes of LLC that SNAP and perhaps IP follow (IEEE 802.2).
+const LLC_SNAP: u16 = 0xaaaa;
 /// IP in IP (RFC 2003), IPv6 in IP (RFC 4213), GRE (RFC 2784).
 const TUNNELS: [u8; 3] = [4, 41, 47];
 
@@ -50,6 +55,8 @@ pub struct Frame {
     pub end: usize,
     /// Bytes of the whole frame.
     pub len: usize,
+    /// Bytes that it had on the wire: more, where a capture cut it.
+    pub wire: usize,
 }
 
 impl Frame {
@@ -70,6 +77,16 @@ impl Frame {
     #[inline(always)]
     fn holds(&self, n: usize) -> Result<(), Reason> {
         if n <= self.len {
+            Ok(())
+        } else {
+            Err(Counter::Truncated as Reason)
+        }
+    }
+
+    /// Whether an IP packet of `total` bytes at `l3` was as long on the wire.
+    #[inline(always)]
+    fn carries(&self, l3: usize, total: usize) -> Result<(), Reason> {
+        if l3 + total <= self.wire {
             Ok(())
         } else {
             Err(Counter::Truncated as Reason)
@@ -135,6 +152,8 @@ pub unsafe fn parse(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
             ipv4(f, l3, w)?;
         } else if typ == TYPE_IPV6 {
             ipv6(f, l3, w)?;
+        } else if typ < TYPE_MIN && f.be16(l3) == Ok(LLC_SNAP) {
+            return Err(Counter::OtherEthertype as Reason);
         } else if typ < TYPE_MIN || NOT_IP.contains(&typ) {
             return Err(Counter::NotIp as Reason);
         } else {
@@ -155,11 +174,16 @@ unsafe fn ipv4(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
         if vihl >> 4 != 4 || hlen < IPV4_LEN {
             return Err(Counter::Malformed as Reason);
         }
-        // 0 stands on packets that segmentation offload has yet to cut.
-        let total = if total == 0 { f.len - l3 } else { total };
+        // 0 stands on packets that segmentation offload has yet to cut, if they are too long for the field.
+        let total = if total == 0 && f.wire > LONGEST + l3 {
+            f.wire - l3
+        } else {
+            total
+        };
         if total < hlen {
             return Err(Counter::Malformed as Reason);
         }
+        f.carries(l3, total)?;
         f.holds(l3 + hlen)?;
         (*w).pkt.ip_len = total as u32;
         (*w).ip.src = Addr(v4_mapped(p.add(12).cast::<[u8; 4]>().read_unaligned()));
@@ -186,8 +210,15 @@ unsafe fn ipv6(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
         if *p >> 4 != 6 {
             return Err(Counter::Malformed as Reason);
         }
-        // 0 stands on jumbograms and on what segmentation offload has yet to cut.
-        let rest = if len == 0 { f.len - l3 - IPV6_LEN } else { len };
+        // As with IPv4.
+        let rest = if len != 0 {
+            len
+        } else if f.wire > LONGEST + l3 {
+            f.wire - l3 - IPV6_LEN
+        } else {
+            return Err(Counter::Malformed as Reason);
+        };
+        f.carries(l3, rest + IPV6_LEN)?;
         (*w).pkt.ip_len = (rest + IPV6_LEN) as u32;
         (*w).ip.src = address(p, 8);
         (*w).ip.dst = address(p, 24);
@@ -204,16 +235,22 @@ unsafe fn ipv6(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Steps over one extension header; false: it is none.
+/// Steps over one extension header; false: it is none. Only hop-by-hop options are looked through: those
+/// for the destination may hold the sender's real address, a routing header the receiver's, and of a
+/// fragment (also of one that is all of its datagram) userspace takes the header out.
 #[inline(always)]
 unsafe fn extension(f: Frame, w: *mut Scratch) -> Result<bool, Reason> {
     // SAFETY: the caller's word.
     let ip = unsafe { &mut (*w).ip };
-    if !matches!(
-        ip.proto,
-        EXT_HOP_BY_HOP | EXT_ROUTING | EXT_FRAGMENT | EXT_DESTINATION
-    ) {
-        return Ok(false);
+    if ip.proto != EXT_HOP_BY_HOP {
+        let reason = match ip.proto {
+            EXT_FRAGMENT => Counter::Fragment,
+            EXT_ROUTING | EXT_DESTINATION => Counter::OtherProtocol,
+            _ => return Ok(false),
+        };
+        // SAFETY: the caller's word.
+        unsafe { endpoints(w) };
+        return Err(reason as Reason);
     }
     if ip.rest < 8 {
         return Err(Counter::Malformed as Reason);
@@ -221,16 +258,7 @@ unsafe fn extension(f: Frame, w: *mut Scratch) -> Result<bool, Reason> {
     let off = ip.next as usize & OFFSETS;
     let p = f.at::<8>(off)?;
     // SAFETY: 8 bytes are there.
-    let (next, hlen, frag) = unsafe { (*p, *p.add(1) as u32, field16(p, 2)) };
-    let mut n = 8;
-    if ip.proto != EXT_FRAGMENT {
-        n += hlen * 8;
-    } else if frag & 0xfff9 != 0 {
-        // Offset or "more" bit; without either it is an atomic fragment (RFC 6946).
-        // SAFETY: the caller's word.
-        unsafe { endpoints(w) };
-        return Err(Counter::Fragment as Reason);
-    }
+    let (next, n) = unsafe { (*p, 8 + *p.add(1) as u32 * 8) };
     if ip.rest < n {
         return Err(Counter::Malformed as Reason);
     }
@@ -296,6 +324,9 @@ unsafe fn transport(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
             pkt.window = field16(p, 14);
         }
         payload = rest - hlen;
+        if f.len < l4 + rest {
+            pkt.cut = (l4 + rest - f.len) as u16;
+        }
     } else if ip.proto == IPPROTO_UDP {
         hlen = UDP_LEN;
         // SAFETY: see above.

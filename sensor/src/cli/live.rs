@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::args::Run;
 use super::reporter::Reporter;
 use super::sinks::{Outputs, contents_files, subscriptions};
-use super::slow::SlowPath;
+use super::slow::{self, SlowPath};
 use super::{Failure, status};
 use crate::conn::{Config, Engine, Piece, Sink};
 use crate::datapath::FlowTable;
@@ -152,13 +152,14 @@ impl Worker {
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
-        self.slow.drain(
-            &mut self.ring,
-            &mut self.table,
-            &mut self.injector,
-            &mut self.engine,
-            self.shift,
-        )?;
+        self.slow.drain(&mut slow::Worker {
+            ring: &mut self.ring,
+            table: &mut self.table,
+            injector: &mut self.injector,
+            engine: &mut self.engine,
+            shift: self.shift,
+            alone: false,
+        })?;
         let at = now();
         self.engine.advance(at, &mut self.table);
         self.engine.flush_point(at);
@@ -311,7 +312,7 @@ fn start(
             },
             injector: kernel.injector()?,
             engine,
-            slow: SlowPath::new(cfg.tunnels.clone()),
+            slow: SlowPath::new(cfg.tunnels.clone(), false),
             shift,
             stop: stop.clone(),
             gauges: gauges.clone(),

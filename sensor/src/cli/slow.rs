@@ -1,7 +1,7 @@
 //! Frames that the kernel forwards whole because it does not parse them: fragments, tunnels, and link
 //! layers and headers of the rarer kind; and the packets in connections that are tunnels. They are taken
-//! apart here as the soft datapath does, and the packets found go back through the program, so that its flow
-//! table stays the only one.
+//! apart here as the soft datapath does. Each packet found goes to the kernel with its header fields as they
+//! were found, so that its flow table stays the only one, and comes back as a record like all others.
 
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
 use sensor_common::{Packet, Policy, RecordHeader, policy};
@@ -9,172 +9,172 @@ use sensor_common::{Packet, Policy, RecordHeader, policy};
 use crate::conn::{Engine, Sink, untracked};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Inner, Soft, Untracked};
-use crate::datapath::tunnels::{MAX_DEPTH, Tunnels};
-use crate::datapath::xdp::{Inject, Injector, Ring};
+use crate::datapath::tunnels::Tunnels;
+use crate::datapath::xdp::{self, Injector, Ring};
 use crate::packet::capture::Frame;
-use crate::packet::defrag::make_whole;
 use crate::packet::link::LinkType;
 use crate::packet::weird::Weird;
-
-/// Rounds of injecting what was found in what was injected: one for each tunnel that a packet may be in,
-/// one for the packet itself. What the program cannot use of it does not come back.
-const ROUNDS: usize = MAX_DEPTH + 2;
 
 /// Parser and reassembler for such frames.
 pub struct SlowPath {
     soft: Soft,
-    found: Vec<Found>,
-}
-
-/// A packet to be injected: an Ethernet frame made for it.
-struct Found {
-    ts: u64,
-    /// See [`Packet::tunnel`].
-    tunnel: u32,
+    /// The frame in hand, out of the ring's way.
     frame: Vec<u8>,
 }
 
-impl SlowPath {
-    /// `tunnels`: the engine's.
-    pub fn new(tunnels: Tunnels) -> Self {
-        let policy = Policy {
-            bits: policy::ALL_PACKETS,
-            ..Policy::default()
-        };
-        SlowPath {
-            soft: Soft::with_tunnels(
-                soft::Config {
-                    policy,
-                    ..soft::Config::default()
-                },
-                tunnels,
-            ),
-            found: Vec::new(),
+/// What a worker has to do with the kernel and with connections.
+pub struct Worker<'w, T, S> {
+    pub ring: &'w mut Ring,
+    pub table: &'w mut T,
+    pub injector: &'w mut Injector,
+    pub engine: &'w mut Engine<S>,
+    /// Added to the kernel's times.
+    pub shift: i64,
+    /// Nothing but this worker causes records: what it injects comes up next, and is waited for, so that
+    /// all happens in the order in which the soft datapath has it.
+    pub alone: bool,
+}
+
+impl<T: FlowTable, S: Sink> Worker<'_, T, S> {
+    /// The records that are in the ring after an injection.
+    fn answer(&mut self) -> Option<Inner> {
+        let mut inner = None;
+        while let Some((h, frame)) = self.ring.next() {
+            let h = shifted(h, self.shift);
+            if h.kind == KIND_PACKET {
+                inner = self.engine.record(&h, frame, self.table).or(inner);
+            }
         }
+        // The soft datapath's frame does not begin with the packet's fields.
+        if let Some(i) = &mut inner {
+            i.at = i.at.saturating_sub(xdp::PACKET_LEN);
+            i.end = i.end.saturating_sub(xdp::PACKET_LEN);
+        }
+        inner
     }
 }
 
-struct Collect<'e, S> {
-    found: &'e mut Vec<Found>,
-    engine: &'e mut Engine<S>,
+/// The soft datapath's sink: packets go to the kernel, the rest to the engine.
+struct Found<'f, 'w, T, S> {
+    worker: &'f mut Worker<'w, T, S>,
+    failed: Option<xdp::Error>,
 }
 
-impl<S: Sink> soft::Sink for Collect<'_, S> {
+impl<T: FlowTable, S: Sink> soft::Sink for Found<'_, '_, T, S> {
     fn advance(&mut self, _ts: u64, _flows: &mut Flows) {}
 
     fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
         // The kernel counts it; here it leaves nothing behind.
         flows.remove(&h.pkt.key);
-        let ip = frame.get(h.pkt.l3 as usize..)?;
-        let ethertype: u16 = if ip.first().is_some_and(|b| b >> 4 == 6) {
-            0x86dd
-        } else {
-            0x0800
-        };
-        let mut out = vec![0; 12];
-        out.extend(ethertype.to_be_bytes());
-        out.extend_from_slice(ip);
-        if let Some(ip) = out.get_mut(14..) {
-            // A datagram put together has the bits of its first fragment still.
-            make_whole(ip);
+        let mut p = h.pkt;
+        p.ts = p.ts.wrapping_sub(self.worker.shift as u64);
+        if let Err(e) = self.worker.injector.found(&p, frame, h.wire_len) {
+            self.failed.get_or_insert(e);
+            return None;
         }
-        self.found.push(Found {
-            ts: h.pkt.ts,
-            tunnel: h.pkt.tunnel,
-            frame: out,
-        });
-        // What is in it is found when it comes back from the kernel.
-        None
+        // Else what is in it is found when its record comes.
+        if self.worker.alone {
+            self.worker.answer()
+        } else {
+            None
+        }
     }
 
     fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
-        self.engine.fault(packet, weird.name(), frame);
+        self.worker.engine.fault(packet, weird.name(), frame);
     }
 
     fn untracked(&mut self, u: &Untracked<'_>, _flows: &mut Flows) {
-        untracked(self.engine, u);
+        untracked(self.worker.engine, u);
     }
 
     fn weird(&mut self, ts: u64, name: &'static str, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
-        self.engine.stray_weird(ts, name, addrs.map(|(s, d)| (s, d)));
+        self.worker
+            .engine
+            .stray_weird(ts, name, addrs.map(|(s, d)| (s, d)));
     }
 }
 
 impl SlowPath {
-    /// Takes a frame apart; what is found waits for [`SlowPath::inject`].
-    pub fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<impl Sink>) {
-        let _ = self.soft.frame(
-            f,
-            &mut Collect {
-                found: &mut self.found,
-                engine,
-            },
-        );
+    /// `tunnels`: the engine's. `checksums`: verify them.
+    pub fn new(tunnels: Tunnels, checksums: bool) -> Self {
+        let policy = Policy {
+            bits: policy::ALL_PACKETS,
+            ..Policy::default()
+        };
+        let config = soft::Config {
+            policy,
+            checksums,
+            ..soft::Config::default()
+        };
+        SlowPath {
+            soft: Soft::with_tunnels(config, tunnels),
+            frame: Vec::new(),
+        }
+    }
+
+    /// Takes a frame apart.
+    pub fn frame<T: FlowTable, S: Sink>(
+        &mut self,
+        f: &Frame<'_>,
+        worker: &mut Worker<'_, T, S>,
+    ) -> anyhow::Result<()> {
+        let mut sink = Found { worker, failed: None };
+        let _ = self.soft.frame(f, &mut sink);
+        sink.failed.map_or(Ok(()), |e| Err(e.into()))
+    }
+
+    /// Takes all records off the ring, to the engine or, if they are whole frames, through here.
+    pub fn drain<T: FlowTable, S: Sink>(&mut self, worker: &mut Worker<'_, T, S>) -> anyhow::Result<()> {
+        while let Some((header, bytes)) = worker.ring.next() {
+            let h = shifted(header, worker.shift);
+            let inner = match h.kind {
+                KIND_PACKET => {
+                    if worker.shift != 0 {
+                        worker.engine.advance(h.pkt.ts, worker.table);
+                    }
+                    match worker.engine.record(&h, bytes, worker.table) {
+                        Some(inner) => Some(inner),
+                        None => continue,
+                    }
+                }
+                KIND_FRAME => None,
+                _ => continue,
+            };
+            self.frame.clear();
+            self.frame.extend_from_slice(bytes);
+            let bytes = std::mem::take(&mut self.frame);
+            let done = match inner {
+                Some(inner) => self.inner(&h, inner, &bytes, worker),
+                None => {
+                    let f = Frame {
+                        ts: h.pkt.ts,
+                        link: LinkType::ETHERNET,
+                        data: &bytes,
+                        wire_len: h.wire_len,
+                        iface: 0,
+                    };
+                    self.frame(&f, worker)
+                }
+            };
+            self.frame = bytes;
+            done?;
+        }
+        Ok(())
     }
 
     /// Takes a packet out of a record's, which a tunnel carried.
-    fn inner(&mut self, h: &RecordHeader, mut inner: Inner, frame: &[u8], engine: &mut Engine<impl Sink>) {
-        inner.cut = (h.pkt.l3 as u32 + h.pkt.ip_len).saturating_sub(frame.len() as u32);
-        let mut sink = Collect {
-            found: &mut self.found,
-            engine,
-        };
-        self.soft.inner(h.pkt.ts, &inner, frame, &mut sink);
-    }
-
-    /// Takes all records off a ring, to the engine or, if they are whole frames, through here and the
-    /// program again. `shift` is added to the kernel's times.
-    pub fn drain<T: FlowTable, S: Sink>(
+    fn inner<T: FlowTable, S: Sink>(
         &mut self,
-        ring: &mut Ring,
-        table: &mut T,
-        injector: &mut Injector,
-        engine: &mut Engine<S>,
-        shift: i64,
+        h: &RecordHeader,
+        mut inner: Inner,
+        bytes: &[u8],
+        worker: &mut Worker<'_, T, S>,
     ) -> anyhow::Result<()> {
-        for _ in 0..ROUNDS {
-            while let Some((header, frame)) = ring.next() {
-                let h = shifted(header, shift);
-                match h.kind {
-                    KIND_PACKET => {
-                        if shift != 0 {
-                            engine.advance(h.pkt.ts, table);
-                        }
-                        if let Some(inner) = engine.record(&h, frame, table) {
-                            self.inner(&h, inner, frame, engine);
-                        }
-                    }
-                    KIND_FRAME => {
-                        let f = Frame {
-                            ts: h.pkt.ts,
-                            link: LinkType(1),
-                            data: frame,
-                            wire_len: h.wire_len,
-                            iface: 0,
-                        };
-                        self.frame(&f, engine);
-                    }
-                    _ => {}
-                }
-            }
-            if self.found.is_empty() {
-                break;
-            }
-            for p in std::mem::take(&mut self.found) {
-                let ts = p.ts.wrapping_sub(shift as u64);
-                injector.run(
-                    &p.frame,
-                    &Inject {
-                        ts,
-                        injected: true,
-                        tunnel: p.tunnel,
-                        ..Default::default()
-                    },
-                )?;
-            }
-        }
-        self.found.clear();
-        Ok(())
+        inner.cut = h.missing(bytes);
+        let mut sink = Found { worker, failed: None };
+        self.soft.inner(h.pkt.ts, &inner, bytes, &mut sink);
+        sink.failed.map_or(Ok(()), |e| Err(e.into()))
     }
 }
 

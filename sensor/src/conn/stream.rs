@@ -145,7 +145,7 @@ impl<S: Sink> Run<'_, S> {
     pub fn data_sent(&mut self, tcp: &mut Tcp, s: usize, seq: u64, seg: &Segment<'_>) {
         let len = seg.len as u64;
         let whole = seg.payload.len() as u64 == len;
-        if !whole && !was_shed(seg) {
+        if !whole && (!was_shed(seg) || seg.rec.pkt.cut != 0) {
             tcp.truncated = true;
             self.weird("truncated_tcp_payload", "");
             return;

@@ -217,7 +217,11 @@ impl<S: Sink> Run<'_, S> {
     pub fn tunnelled(&mut self, rec: &RecordHeader, frame: &[u8], first: bool) -> Option<Inner> {
         let p = &rec.pkt;
         let start = p.data as usize;
-        let end = frame.len().min(p.l3 as usize + p.ip_len as usize);
+        // A length of 0 says nothing.
+        let end = match p.ip_len {
+            0 => frame.len(),
+            n => frame.len().min(p.l3 as usize + n as usize),
+        };
         let payload = frame.get(start..end)?;
         if payload.is_empty() && p.payload_len > 0 {
             // Its payload was not forwarded.

@@ -131,17 +131,7 @@ pub fn tracked() -> Vec<Case> {
         });
     };
     let hop = |n: u8| (0u8, [vec![n], vec![0; 6 + 8 * n as usize]].concat());
-    let routing = (43u8, vec![0, 0, 0, 0, 0, 0, 0]);
-    let dst = (60u8, vec![1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let atomic = (44u8, vec![0, 0, 0, 0, 0, 0, 9]);
-    let chains: [Vec<(u8, Vec<u8>)>; 6] = [
-        vec![],
-        vec![hop(0)],
-        vec![hop(3), routing.clone()],
-        vec![dst.clone()],
-        vec![atomic.clone()],
-        vec![hop(0), dst.clone(), routing, atomic, dst],
-    ];
+    let chains: [Vec<(u8, Vec<u8>)>; 4] = [vec![], vec![hop(0)], vec![hop(3)], vec![hop(0), hop(1)]];
     for vlans in [&[][..], &[0x8100], &[0x88a8, 0x8100]] {
         let l3 = 14 + 4 * vlans.len();
         for options in [0, 4, 40] {
@@ -225,14 +215,6 @@ pub fn tracked() -> Vec<Case> {
             p,
         );
     }
-    // A packet that segmentation offload has yet to cut has length zero.
-    let mut frame = join(eth(&[], 0x800), v4(17, 0, 0, &udp(None, &[9; 30])));
-    frame[16..18].fill(0);
-    push(
-        "length zero".into(),
-        frame,
-        expect(false, IPPROTO_UDP, (53, 0xc001), 14, 34, 8, 30),
-    );
     out
 }
 
@@ -247,6 +229,9 @@ pub fn untracked() -> Vec<Case> {
         f
     };
     let hop = (0u8, vec![0; 7]);
+    let chain = |exts: &[(u8, Vec<u8>)]| join(e6(), v6(6, exts, &seg));
+    let mut no_length6 = chain(&[]);
+    no_length6[18..20].fill(0);
     let mut cases = vec![
         ("arp", join(eth(&[], 0x806), vec![0; 28]), Counter::NotIp),
         ("lldp", join(eth(&[0x8100], 0x88cc), vec![0; 28]), Counter::NotIp),
@@ -255,6 +240,35 @@ pub fn untracked() -> Vec<Case> {
             join(eth(&[], 38), vec![0x42; 38]),
             Counter::NotIp,
         ),
+        (
+            "snap",
+            join(
+                eth(&[], 48),
+                [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0][..], &[0; 40]].concat(),
+            ),
+            Counter::OtherEthertype,
+        ),
+        (
+            "atomic fragment",
+            chain(&[hop.clone(), (44, vec![0, 0, 0, 0, 0, 0, 9])]),
+            Counter::Fragment,
+        ),
+        (
+            "routing header",
+            chain(&[hop.clone(), (43, vec![0; 7])]),
+            Counter::OtherProtocol,
+        ),
+        (
+            "destination options",
+            chain(&[(60, vec![1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]),
+            Counter::OtherProtocol,
+        ),
+        (
+            "length zero",
+            join(patched(16, 0)[..17].to_vec(), patched(17, 0)[17..].to_vec()),
+            Counter::Malformed,
+        ),
+        ("length zero, 6", no_length6, Counter::Malformed),
         (
             "mpls",
             join(eth(&[], 0x8847), vec![0; 40]),

@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use frames::{ACK, Case, SYN};
-use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, Ring, Table};
+use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, PACKET_LEN, Ring, Table};
 use sensor_common::flow::{update, why};
 use sensor_common::policy::{ALL_FRAMES, ALL_PACKETS, PAYLOAD};
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
@@ -144,10 +144,15 @@ fn no_truncation_is_more_than_truncated() {
     );
     let mut cases = frames::tracked();
     cases.extend(frames::untracked());
-    for Case { name, frame, expect } in cases.into_iter().filter(|c| c.name != "length zero") {
+    for Case { name, frame, expect } in cases {
         for n in 14..=frame.len() {
             let before = kernel.counters().unwrap();
-            assert_eq!(run.test_run(&frame[..n], 9).unwrap(), XDP_PASS, "{name} at {n}");
+            let how = Inject {
+                ts: 9,
+                wire_len: frame.len() as u32,
+                ..Default::default()
+            };
+            assert_eq!(run.run(&frame[..n], &how).unwrap(), XDP_PASS, "{name} at {n}");
             let after = kernel.counters().unwrap();
             assert_eq!(grew(&before, &after, Counter::Frames), 1, "{name} at {n}");
             assert!(after.balanced(), "{name} at {n}");
@@ -193,7 +198,8 @@ fn large_frames_arrive_whole() {
     let kernel = load(PAYLOAD);
     let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
     for n in [
-        1, 100, 150, 151, 599, 1472, 1622, 1623, 3000, 3800, 5000, 8972, 10_199, 20_000, 65_000,
+        1, 100, 150, 151, 599, 1472, 1622, 1623, 3000, 3800, 5000, 8972, 10_199, 20_000, 32_726, 32_727,
+        65_000, 65_494, 65_507,
     ] {
         let (frame, _) = udp_frame(n);
         run.test_run(&frame, 1).unwrap();
@@ -309,37 +315,84 @@ fn a_full_ring_and_a_full_table_are_counted() {
     );
 }
 
+/// The packet in [`udp_frame`], as userspace would find it.
+fn udp_packet(n: usize, ts: u64) -> Packet {
+    let case = frames::tracked()
+        .into_iter()
+        .find(|c| c.name == "udp4 0 vlans 0 options");
+    Packet {
+        ts,
+        ip_len: 28 + n as u32,
+        payload_len: n as u32,
+        ..case.unwrap().expect.unwrap()
+    }
+}
+
+/// What userspace found counts as it says, whatever the bytes are, and in its flow alone.
 #[test]
-fn injected_packets_count_in_their_flow_alone() {
+fn found_packets_count_in_their_flow_alone() {
     let kernel = load(PAYLOAD);
     let (mut ring, table, mut run) = (
         kernel.ring(0).unwrap(),
         kernel.table().unwrap(),
         kernel.injector().unwrap(),
     );
-    let (frame, key) = udp_frame(3000);
-    let how = Inject {
-        ts: 8,
-        injected: true,
-        ip_len: 3068,
-        ifindex: 4,
-        ..Default::default()
-    };
-    run.run(&frame, &how).unwrap();
-    let c = kernel.counters().unwrap();
-    assert_eq!(
-        (
-            c.get(Counter::Frames),
-            c.get(Counter::Injected),
-            c.get(Counter::Tracked)
-        ),
-        (0, 1, 0)
-    );
-    assert!(c.balanced());
-    let flow = table.lookup(&key).unwrap().unwrap();
-    assert_eq!(flow.dir[0].bytes + flow.dir[1].bytes, 3068);
-    let got = records(&mut ring);
-    assert_eq!((got[0].0.ifindex, got[0].0.pkt.ip_len), (4, 3068));
+    let mut host = FlowState::starting(8);
+    for (i, bytes) in [vec![0xee; 42], vec![0xee; 3042], vec![0xee; 70_000]]
+        .into_iter()
+        .enumerate()
+    {
+        let p = Packet {
+            ip_len: 0,
+            ..udp_packet(3000, 8 + i as u64)
+        };
+        run.found(&p, &bytes, 9_999).unwrap();
+        let out = on_host(&mut host, &p, PAYLOAD);
+        let c = kernel.counters().unwrap();
+        let n = i as u64 + 1;
+        assert_eq!(
+            (
+                c.get(Counter::Frames),
+                c.get(Counter::Injected),
+                c.get(Counter::Tracked)
+            ),
+            (0, n, 0)
+        );
+        assert_eq!((c.get(Counter::Payload), c.get(Counter::Forwarded)), (n, n));
+        assert!(c.balanced());
+        assert_eq!(table.lookup(&p.key).unwrap(), Some(host));
+        let (h, got) = records(&mut ring).remove(0);
+        let behind = |at: u16| at + PACKET_LEN as u16;
+        let mut want = RecordHeader::default();
+        let moved = Packet {
+            l3: behind(p.l3),
+            l4: behind(p.l4),
+            data: behind(p.data),
+            ..p
+        };
+        want.fill(&moved, &host, &out);
+        (want.cap_len, want.wire_len) = (got.len() as u32, 9_999);
+        assert_eq!(h, want);
+        let carried = bytes.len().min(66_048 - PACKET_LEN);
+        assert!(got[PACKET_LEN..] == bytes[..carried], "{i}");
+    }
+}
+
+/// Headers alone go up where nobody wants payload, also when there are fewer bytes than they say.
+#[test]
+fn found_headers_are_cut_like_others() {
+    let kernel = load(0);
+    let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+    let mut p = udp_packet(1000, 5);
+    for (port, bytes, carried) in [(7, 1042, 42), (8, 42, 42), (9, 20, 20)] {
+        p.key.a_port = port;
+        run.found(&p, &vec![3; bytes], 0).unwrap();
+        let (h, got) = records(&mut ring).remove(0);
+        assert_eq!(
+            (h.cap_len as usize, got.len()),
+            (PACKET_LEN + carried, PACKET_LEN + carried)
+        );
+    }
 }
 
 #[test]
@@ -348,13 +401,11 @@ fn a_change_of_tunnels_is_forwarded() {
     let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
     let (frame, _) = udp_frame(64);
     for (ts, tunnel) in [(1, 7), (2, 7), (3, 8), (4, 8), (5, 0), (6, 0)] {
-        let how = Inject {
-            ts,
-            injected: true,
+        let p = Packet {
             tunnel,
-            ..Default::default()
+            ..udp_packet(64, ts)
         };
-        run.run(&frame, &how).unwrap();
+        run.found(&p, &frame, 0).unwrap();
     }
     let got: Vec<_> = records(&mut ring)
         .iter()
@@ -386,20 +437,35 @@ fn tunnels_between_two_ends_share_a_ring() {
     );
 }
 
-/// Or what userspace takes apart and puts back could go round for ever.
+/// A capture may have cut the payload of what nobody wants: userspace learns of it by a record.
 #[test]
-fn what_userspace_made_does_not_come_back_whole() {
-    let kernel = load(ALL_PACKETS | ALL_FRAMES);
+fn payload_that_a_capture_cut_is_told_of() {
+    let kernel = load(0);
     let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
-    let how = Inject {
-        injected: true,
-        ..Default::default()
-    };
-    for Case { name, frame, .. } in frames::untracked() {
-        run.run(&frame, &how).unwrap();
-        assert!(records(&mut ring).is_empty(), "{name}");
+    let case = frames::tracked()
+        .into_iter()
+        .find(|c| c.name == "tcp4 0 vlans 0+0 options 1400 bytes")
+        .unwrap();
+    let mut seq = 1000u32;
+    for (cut, told) in [(0, true), (0, false), (400, true), (0, false), (1400, true)] {
+        let mut f = case.frame.clone();
+        f[38..42].copy_from_slice(&seq.to_be_bytes());
+        // No acknowledgement: there is nobody to acknowledge.
+        f[47] = 0;
+        seq += 1400;
+        let how = Inject {
+            ts: 1,
+            wire_len: f.len() as u32,
+            ..Default::default()
+        };
+        run.run(&f[..f.len() - cut], &how).unwrap();
+        let got = records(&mut ring);
+        assert_eq!(got.len(), told as usize, "{cut}");
+        for (h, _) in got {
+            assert_eq!((h.pkt.cut as usize, h.pkt.payload_len), (cut, 1400));
+            assert_eq!(h.why & why::CUT != 0, cut != 0);
+        }
     }
-    assert!(kernel.counters().unwrap().balanced());
 }
 
 #[test]

@@ -133,6 +133,25 @@ impl Default for Config {
     }
 }
 
+/// Whether a frame holds a packet of a flow, and all its checksums are right.
+pub fn verifies(f: &Frame<'_>) -> bool {
+    let Ok(l) = link::parse(f.link, f.data) else {
+        return false;
+    };
+    let input = Input {
+        frame: f.data,
+        l3: l.l3 as usize,
+        end: l.end as usize,
+        wire_len: f.wire_len,
+        ts: f.ts,
+        checksums: true,
+        reassembled: false,
+    };
+    let mut ip = Ip::default();
+    let cut = (f.data.len() as u32) < f.wire_len;
+    ip::parse(&input, &mut ip) == Verdict::Flow && checksum::verify(f.data, &ip.pkt, cut).is_ok()
+}
+
 /// The datapath and its state.
 pub struct Soft {
     config: Config,
@@ -545,8 +564,11 @@ impl Soft {
             self.counts.add(Counter::HeaderRecords, 1);
         }
         let len = if with_payload {
-            // Up to the IP length: no padding, no trailer.
-            pkt.l3 as usize + pkt.ip_len as usize
+            // Up to the IP length: no padding, no trailer. A length of 0 says nothing.
+            match pkt.ip_len {
+                0 => i.end,
+                n => pkt.l3 as usize + n as usize,
+            }
         } else {
             pkt.data as usize
         };
@@ -558,7 +580,7 @@ impl Soft {
         self.header.cap_len = frame.len() as u32;
         self.header.wire_len = i.wire_len;
         if let Some(mut inner) = sink.record(&self.header, frame, &mut self.flows) {
-            inner.cut = i.wire_len.saturating_sub(i.frame.len() as u32);
+            inner.cut = self.header.missing(frame);
             self.inner(i.ts, &inner, frame, sink);
         }
     }

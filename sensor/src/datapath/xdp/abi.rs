@@ -2,34 +2,31 @@
 //! both (`sensor-ebpf` includes this very file), so it knows nothing of either. Native byte order.
 #![allow(dead_code, reason = "each side uses its part")]
 
-use sensor_common::FlowKey;
 use sensor_common::counters::COUNTERS;
 use sensor_common::policy::MAX_RINGS;
+use sensor_common::{FlowKey, Packet};
 
 /// First word of a [`Meta`]: the frame comes from userspace.
-pub const META_MAGIC: u32 = 0x7365_6e02;
-/// [`Meta::flags`]: the frame was put together by userspace and counts as injected, not as seen.
-pub const META_INJECTED: u32 = 1;
+pub const META_MAGIC: u64 = 0x7365_6e73_6f72_0003;
 
-/// Stands in the frame's XDP metadata when userspace runs a frame through the program: 32 bytes, the
-/// most that the kernel lets it have.
+/// Stands in the frame's XDP metadata when userspace runs a frame through a program. At most 32 bytes,
+/// says the kernel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
-    pub magic: u32,
-    /// See [`sensor_common::Packet::tunnel`].
-    pub tunnel: u32,
+    pub magic: u64,
     /// Time to take for the frame's, ns; the clock is the caller's.
     pub ts: u64,
-    /// [`META_INJECTED`].
-    pub flags: u32,
-    /// IP bytes to count instead of the IP header's; 0 = the header's.
-    pub ip_len: u32,
     /// Frame bytes on the wire, where the capture cut the frame; 0 = the frame's.
     pub wire_len: u32,
     /// Interface to report; 0 = none.
     pub ifindex: u32,
 }
+
+/// What stands before the bytes in the frame of program `inject`: the packet that userspace found in them.
+/// Its offsets are the frame's and so include this.
+pub const PACKET_LEN: usize = size_of::<Packet>();
+const _: () = assert!(PACKET_LEN.is_multiple_of(8) && PACKET_LEN >= 14);
 
 /// Set these directions' bits in the flow's `shed`.
 pub const OP_SHED: u32 = 0;

@@ -63,6 +63,7 @@ pub struct Kernel {
     stats: OwnedFd,
     rx: OwnedFd,
     tx: OwnedFd,
+    inject: OwnedFd,
     control: OwnedFd,
     links: Vec<Link>,
 }
@@ -86,6 +87,7 @@ impl Kernel {
         };
         let (flows, stats) = (fd(&ebpf, "FLOWS")?, fd(&ebpf, "STATS")?);
         let rx = load_xdp(&mut ebpf, "rx")?;
+        let inject = load_xdp(&mut ebpf, "inject")?;
         let control = load_xdp(&mut ebpf, "control")?;
         let prog: &mut SchedClassifier = tx_program(&mut ebpf)?;
         prog.load().map_err(|e| Error::Load(chain(&e)))?;
@@ -98,6 +100,7 @@ impl Kernel {
             stats,
             rx,
             tx,
+            inject,
             control,
             links: Vec::new(),
         })
@@ -161,6 +164,7 @@ impl Kernel {
     pub fn injector(&self) -> Result<Injector, Error> {
         Ok(Injector {
             prog: self.rx.try_clone().map_err(dup)?,
+            inject: self.inject.try_clone().map_err(dup)?,
             buf: Vec::new(),
         })
     }

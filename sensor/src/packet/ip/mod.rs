@@ -126,7 +126,7 @@ pub fn parse(i: &Input<'_>, out: &mut Ip) -> Verdict {
     };
     out.pkt.ts = i.ts;
     out.pkt.segs = 1;
-    (out.pkt.pad, out.pkt.pad2) = (0, 0);
+    (out.pkt.cut, out.pkt.pad) = (0, 0);
     out.pkt.l3 = i.l3 as u16;
     match first >> 4 {
         4 => v4(i, b, out),
@@ -151,6 +151,8 @@ fn v4(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
         }
         total = b.len();
     }
+    // Zeek counts such a packet's payload by what was captured, and its IP bytes by the header: as 0.
+    let counted = u16::from_be_bytes([h[2], h[3]]);
     if (i.wire_len as usize) < total + i.l3 {
         return truncated(Weird::TruncatedIpLen);
     }
@@ -169,7 +171,7 @@ fn v4(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
     if i.checksums && !i.reassembled && !checksum::ipv4_header_ok(&b[..header]) {
         return malformed(Weird::BadIpChecksum);
     }
-    out.pkt.ip_len = total as u32;
+    out.pkt.ip_len = counted as u32;
 
     // RFC 791: three flag bits, 13 bits of offset in units of eight bytes.
     let frag = u16::from_be_bytes([h[6], h[7]]);
@@ -443,6 +445,7 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
                 (offset, Verdict::Flow)
             };
             out.pkt.payload_len = (payload - header) as u32;
+            out.pkt.cut = (payload - t.len()) as u16;
         }
         IPPROTO_UDP => {
             let Some(h) = t.first_chunk::<8>() else {

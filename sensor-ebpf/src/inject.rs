@@ -1,0 +1,34 @@
+//! Packets that userspace found: in fragments, in tunnels, behind headers that the parser here leaves to
+//! it. They count in their flows like all others and leave the same records, in the ring of their flow.
+
+use sensor_common::Counter;
+
+use crate::abi::PACKET_LEN;
+use crate::hook::Hook;
+use crate::maps::{Scratch, Stats};
+use crate::{find, track};
+
+/// Takes the packet at the frame's start; see [`PACKET_LEN`].
+#[inline(always)]
+pub fn run<H: Hook>(hook: &H) {
+    let (Some(stats), Some(w)) = (Stats::get(), Scratch::get()) else {
+        return;
+    };
+    let f = hook.frame();
+    if f.data + PACKET_LEN > f.end {
+        return;
+    }
+    // SAFETY: compared above; this CPU's scratch. By words, which the struct is a multiple of.
+    unsafe {
+        let from = f.data as *const u64;
+        let to = (&raw mut (*w).pkt).cast::<u64>();
+        for i in 0..PACKET_LEN / 8 {
+            to.add(i).write(from.add(i).read_unaligned());
+        }
+    }
+    let w = Scratch::forget(w);
+    stats.add(Counter::Injected, 1);
+    if let Some(flow) = find(hook, stats, w) {
+        track(hook, stats, w, flow);
+    }
+}
