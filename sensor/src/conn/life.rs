@@ -108,6 +108,7 @@ impl<S: Sink> Run<'_, S> {
             None => {
                 self.conn.last = self.ts;
                 if proto(p.key.proto) == Proto::Udp {
+                    self.udp_length(p, frame);
                     self.conn.check_history(s, letter::DATA, 'D');
                     inner = self.tunnelled(rec, frame, first);
                     if !seg.payload.is_empty() {
@@ -122,6 +123,20 @@ impl<S: Sink> Run<'_, S> {
             self.shed_unwanted(p, flows);
         }
         inner
+    }
+
+    /// A UDP header that contradicts the IP header about the length.
+    fn udp_length(&mut self, p: &Packet, frame: &[u8]) {
+        let header = frame.get(p.l4 as usize..).and_then(|h| h.first_chunk::<8>());
+        let Some([_, _, _, _, hi, lo, _, _]) = header else {
+            return;
+        };
+        let said = u16::from_be_bytes([*hi, *lo]) as u32;
+        let is = p.ip_len.saturating_sub((p.l4 - p.l3.min(p.l4)) as u32);
+        // One buffer for several datagrams has one header; a length of 0 was left to the network card.
+        if said != is && p.segs == 1 && p.ip_len != 0 {
+            self.weird("UDP_datagram_length_mismatch", &format!("{said} != {is}"));
+        }
     }
 
     /// Tells the datapath when a direction's payload is of no more use.

@@ -92,6 +92,7 @@ impl<S: Sink> Engine<S> {
                 unflushed: false,
                 held: 0,
                 no_room: 0,
+                network_time: 0,
             },
             slots: Vec::new(),
             free: Vec::new(),

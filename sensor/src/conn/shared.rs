@@ -29,6 +29,8 @@ pub struct Shared<S> {
     pub held: u64,
     /// Holes given up for want of room.
     pub no_room: u64,
+    /// Of the last event.
+    pub network_time: Ts,
     /// Events were raised since the last event_queue_flush_point.
     pub unflushed: bool,
 }
@@ -46,6 +48,9 @@ pub(super) use raise;
 
 impl<S: Sink> Shared<S> {
     pub fn emit(&mut self, ts: Ts, ev: &Event<'_>) {
+        // Packets may be captured out of order; network time does not go back.
+        self.network_time = self.network_time.max(ts);
+        let ts = self.network_time;
         if self.subs.wants(EventKind::NewEvent) {
             self.sink.event(
                 ts,

@@ -38,6 +38,40 @@ fn esp_and_mobility_headers_have_events_of_their_own() {
 }
 
 #[test]
+fn a_udp_header_that_contradicts_ip_is_odd() {
+    let mut lab = Lab::new("conn_weird");
+    let mut frame = tcp_frame(0, 1, 0, [0, 0], b"");
+    frame[23] = 17;
+    // 20 bytes behind the IP header, as the UDP header says, too.
+    frame[38..40].copy_from_slice(&[0, 20]);
+    lab.frame(&frame);
+    assert!(lab.engine.sink().events.is_empty());
+    frame[38..40].copy_from_slice(&[1, 0]);
+    lab.frame(&frame);
+    let seen = lab.finish();
+    assert_eq!(
+        seen.args("conn_weird"),
+        [&serde_json::json!({"name": "UDP_datagram_length_mismatch", "addl": "256 != 20"})]
+    );
+}
+
+#[test]
+fn the_time_of_events_never_goes_back() {
+    let mut lab = Lab::new("connection_SYN_packet,connection_established,connection_first_ACK");
+    lab.tcp(0, tf::SYN, 0, 0, b"");
+    let first = lab.now;
+    // Captured later, with an earlier time.
+    lab.now -= SECOND;
+    lab.tcp(1, tf::SYN | tf::ACK, 0, 1, b"");
+    lab.now = first;
+    lab.tcp(0, tf::ACK, 1, 1, b"");
+    let seen = lab.finish();
+    let times: Vec<_> = seen.events.iter().map(|e| e["ts"].as_f64()).collect();
+    assert_eq!(times.len(), 4);
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
 fn a_flush_point_follows_events_and_nothing_else() {
     let mut lab = Lab::new("connection_first_ACK,event_queue_flush_point");
     lab.handshake();
