@@ -3,6 +3,7 @@
 mod bulk;
 mod openssl_peers;
 mod rustls_peers;
+mod starttls;
 
 use serde_json::Value;
 

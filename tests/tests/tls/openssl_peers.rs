@@ -277,7 +277,7 @@ fn run_case(lab: &Lab, pki: &Pki, port: u16, case: &'static Case) -> anyhow::Res
         let args = options(&format!("{} {client}", case.both), pki);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let at = (lab::server_ip(port % 2 == 1), port);
-        let report = openssl::connect(&lab.client, at, &mut server, &args, case.then)?;
+        let report = openssl::connect(&lab.client, at, Some(&mut server), &args, case.then)?;
         seen.push(Seen {
             port,
             case,

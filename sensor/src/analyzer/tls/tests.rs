@@ -450,6 +450,31 @@ fn bounds_hold() {
 }
 
 #[test]
+fn bounds_are_the_settings() {
+    let settings = super::Settings {
+        max_message: 40,
+        max_certs: 1,
+        ..super::Settings::default()
+    };
+    let shared = super::Shared::new(settings);
+    // A ClientHello of 41 bytes, and two empty certificates in eight times as many.
+    let certs = [&[11, 0, 0, 11, 0, 0, 8][..], &[0, 0, 1, 0x30].repeat(2)].concat();
+    for (message, weird) in [
+        (vec![1, 0, 0, 41], "weird tls_handshake_message_too_long 41"),
+        (vec![11, 0, 1, 65], "weird tls_handshake_message_too_long 321"),
+        (certs, "weird tls_too_many_certificates 2"),
+    ] {
+        let mut run = Run::new(Subscriptions::ALL);
+        run.tls = Tls::with(&shared);
+        let mut record = vec![22, 3, 1, 0, message.len() as u8];
+        record.extend(message);
+        run.data(true, &record);
+        assert!(run.out.lines.contains(&weird.to_owned()), "{:?}", run.out.lines);
+        assert!(!run.tls.wants_more(true));
+    }
+}
+
+#[test]
 fn sslv2_is_read_to_its_keys() {
     let mut run = Run::new(Subscriptions::ALL);
     let mut hello = vec![0x80, 9 + 3 + 16, 1, 0, 2, 0, 3, 0, 0, 0, 16, 7, 0, 0xc0];
