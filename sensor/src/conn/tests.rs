@@ -10,6 +10,7 @@ use crate::packet::{Frame, LinkType};
 
 mod bounds;
 mod contents;
+mod events;
 mod hostile;
 mod packets;
 mod rexmit;

@@ -1,0 +1,220 @@
+//! Events of a connection's life, each from the packets that cause it.
+
+use super::*;
+
+/// Names of what these packets raised, until the end of the input.
+fn raised(events: &str, play: impl FnOnce(&mut Lab)) -> Vec<String> {
+    let mut lab = Lab::new(events);
+    play(&mut lab);
+    let seen = lab.finish();
+    seen.names().into_iter().map(str::to_owned).collect()
+}
+
+/// Another connection's packet, so that timers come up.
+fn later(lab: &mut Lab, seconds: u64) {
+    let port = std::mem::replace(&mut lab.client_port, 9999);
+    lab.now += seconds * SECOND;
+    lab.tcp(0, tf::RST, 0, 0, b"");
+    lab.client_port = port;
+}
+
+#[test]
+fn a_syn_without_answer() {
+    let names = raised(
+        "connection_attempt,connection_SYN_packet,new_connection_contents",
+        |lab| {
+            lab.tcp(0, tf::SYN, 0, 0, b"");
+            lab.tcp(0, tf::SYN, 0, 0, b"");
+            later(lab, 10);
+        },
+    );
+    assert_eq!(
+        names,
+        [
+            "new_connection_contents",
+            "connection_SYN_packet",
+            "connection_SYN_packet",
+            "connection_attempt",
+            "new_connection_contents"
+        ]
+    );
+}
+
+#[test]
+fn a_syn_packet_says_what_its_header_says() {
+    let mut lab = Lab::new("connection_SYN_packet");
+    lab.tcp(0, tf::SYN, 0, 0, b"");
+    lab.tcp(1, tf::SYN | tf::ACK, 0, 1, b"");
+    let seen = lab.finish();
+    let args = seen.args("connection_SYN_packet");
+    let pkt = &args[0]["pkt"];
+    assert_eq!((&pkt["is_orig"], &pkt["ttl"]), (&true.into(), &64.into()));
+    assert_eq!((&pkt["size"], &pkt["win_size"]), (&40.into(), &0x4000.into()));
+    assert_eq!(args[1]["pkt"]["is_orig"], false);
+}
+
+#[test]
+fn a_rejected_syn() {
+    let names = raised("connection_rejected,connection_reset", |lab| {
+        lab.tcp(0, tf::SYN, 0, 0, b"");
+        lab.tcp(1, tf::RST | tf::ACK, 0, 1, b"");
+    });
+    assert_eq!(names, ["connection_rejected"]);
+}
+
+#[test]
+fn a_connection_still_open_at_the_end_is_pending() {
+    let wanted = "connection_pending,connection_state_remove,Conn::log_conn";
+    let names = raised(wanted, |lab| {
+        lab.handshake();
+        lab.data(0, 1, 1, b"x");
+    });
+    assert_eq!(names.join(","), wanted);
+    let mut lab = Lab::new(wanted);
+    lab.handshake();
+    lab.tcp(0, tf::RST, 1, 0, b"");
+    later(&mut lab, 10);
+    let seen = lab.finish();
+    let pending = seen.events.iter().filter(|e| e["event"] == "connection_pending");
+    let ports: Vec<_> = pending.map(|e| e["c"]["orig_p"].as_u64()).collect();
+    assert_eq!(ports, [Some(9999)], "not the one that was reset");
+}
+
+#[test]
+fn silence_ends_a_connection() {
+    let names = raised("connection_timeout,connection_state_remove", |lab| {
+        lab.handshake();
+        later(lab, 299);
+        later(lab, 10);
+    });
+    // The other one lasts for no time at all, twice.
+    let of_interest: Vec<_> = names.iter().take(2).collect();
+    assert!(
+        of_interest.contains(&&"connection_timeout".to_owned()),
+        "{names:?}"
+    );
+    assert_eq!(
+        names.iter().filter(|n| *n == "connection_state_remove").count(),
+        3,
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_side_that_closes_while_the_other_was_never_heard() {
+    let names = raised("connection_half_finished,connection_finished", |lab| {
+        lab.tcp(0, tf::SYN, 0, 0, b"");
+        lab.tcp(0, tf::FIN | tf::ACK, 1, 1, b"");
+    });
+    assert_eq!(names, ["connection_half_finished"]);
+}
+
+#[test]
+fn a_silent_side_that_closes_alone() {
+    let names = raised("connection_partial_close,partial_connection", |lab| {
+        lab.data(0, 1, 1, b"abcd");
+        lab.tcp(1, tf::FIN | tf::ACK, 1, 5, b"");
+        later(lab, 4);
+    });
+    assert_eq!(names, ["connection_partial_close"]);
+    let names = raised("connection_partial_close,partial_connection", |lab| {
+        lab.data(0, 1, 1, b"abcd");
+        lab.data(1, 1, 5, b"efgh");
+    });
+    assert_eq!(names, ["partial_connection"]);
+}
+
+#[test]
+fn a_second_syn_is_another_connection() {
+    let names = raised("connection_reused,new_connection", |lab| {
+        lab.handshake();
+        lab.tcp(0, tf::RST, 1, 0, b"");
+        lab.tcp(0, tf::SYN, 70_000, 0, b"");
+    });
+    assert_eq!(names, ["new_connection", "connection_reused", "new_connection"]);
+}
+
+#[test]
+fn closed_windows_are_told_at_thresholds() {
+    let mut lab = Lab::new("tcp_multiple_zero_windows");
+    lab.handshake();
+    for i in 0..12 {
+        let mut frame = tcp_frame(1, 100 + i, tf::ACK, [1, 1], b"");
+        frame[48..50].copy_from_slice(&[0, 0]);
+        lab.frame(&frame);
+    }
+    let seen = lab.finish();
+    assert_eq!(
+        seen.args("tcp_multiple_zero_windows"),
+        [&serde_json::json!({"is_orig": false, "threshold": 10})]
+    );
+    assert_eq!(seen.conn("history"), "ShAaww");
+}
+
+#[test]
+fn status_is_told_as_often_as_asked() {
+    let mut cfg = Config::default();
+    cfg.timeouts.status_interval = 10 * SECOND;
+    let mut lab = Lab::with("connection_status_update", cfg);
+    lab.handshake();
+    for _ in 0..10 {
+        lab.now += 4 * SECOND;
+        lab.data(0, 1, 1, b"abcd");
+    }
+    // At 12, 24 and 36 seconds: the timer is set anew when it is seen to have come up.
+    assert_eq!(lab.finish().names(), ["connection_status_update"; 3]);
+}
+
+#[test]
+fn packets_options_and_payload_one_by_one() {
+    let mut lab = Lab::new("new_packet,tcp_option,packet_contents");
+    lab.handshake();
+    let mut frame = tcp_frame(
+        0,
+        9,
+        tf::ACK,
+        [1, 1],
+        b"\x01\x01\x08\x0a\0\0\0\x01\0\0\0\x02payload",
+    );
+    // Twelve bytes of what follows the header are options: two of nothing, and a time stamp.
+    frame[46] = 0x80;
+    lab.frame(&frame);
+    let seen = lab.finish();
+    let names: Vec<_> = seen.names().into_iter().skip(3).collect();
+    assert_eq!(
+        names,
+        [
+            "new_packet",
+            "packet_contents",
+            "tcp_option",
+            "tcp_option",
+            "tcp_option"
+        ]
+    );
+    assert_eq!(seen.args("packet_contents")[0]["contents"], hex(b"payload"));
+    let kinds: Vec<_> = seen
+        .args("tcp_option")
+        .iter()
+        .map(|a| a["opt"].as_u64())
+        .collect();
+    assert_eq!(kinds, [Some(1), Some(1), Some(8)]);
+    assert_eq!(seen.args("new_packet")[3]["p"]["tcp"]["hl"], 32);
+}
+
+#[test]
+fn oddities_name_their_connection_their_hosts_or_nobody() {
+    let mut lab = Lab::new("conn_weird,flow_weird,net_weird");
+    // Data in an answer to nothing; an IP header that claims more than there is; no IP at all.
+    lab.tcp(1, tf::FIN | tf::ACK, 0, 0, b"");
+    let mut short = tcp_frame(0, 1, tf::ACK, [0, 0], b"");
+    short[17] = 200;
+    lab.frame(&short);
+    let seen = lab.finish();
+    assert_eq!(seen.names()[0], "conn_weird");
+    assert_eq!(seen.args("conn_weird")[0]["name"], "spontaneous_FIN");
+    let rest: Vec<_> = seen.names().into_iter().skip(1).collect();
+    assert!(
+        rest.iter().any(|n| *n == "net_weird" || *n == "flow_weird"),
+        "{rest:?}"
+    );
+}
