@@ -25,8 +25,9 @@ const MAX_QUERIES: u16 = 25;
 /// Questions without an answer, or answers without a question, that wait on a connection. With more, all
 /// are logged as they are.
 const MAX_WAITING: usize = 256;
-/// Bytes of text that they may hold on to.
-const MAX_KEPT: usize = 256 * 1024;
+/// Bytes of text that they may hold on to. Compressed names let a small answer say much, on many
+/// connections at a time.
+const MAX_KEPT: usize = 32 * 1024;
 /// Classes in dynamic updates (RFC 2136).
 const CLASS_NONE: u16 = 254;
 const CLASS_ANY: u16 = 255;
