@@ -1,6 +1,7 @@
 //! Connections in tunnels, and UDP connections that are tunnels.
 
 use super::*;
+use proptest::prelude::*;
 
 /// 192.0.2.`a` to 192.0.2.`b`, an IP packet.
 fn ipv4(a: u8, b: u8, proto: u8, payload: &[u8]) -> Vec<u8> {
@@ -278,4 +279,59 @@ fn a_tunnel_is_not_shed() {
         ip_frame(&mut lab, &vxlan(1, 2, &syn));
     }
     assert_eq!(lab.finish().named("new_connection").len(), 51);
+}
+
+/// One more tunnel around an IP packet.
+fn wrap(kind: u8, ip: &[u8]) -> Vec<u8> {
+    let with = |head: &[u8]| [head, ip].concat();
+    match kind {
+        0 => ipv4(1, 2, 4, ip),
+        1 => ipv4(1, 2, 47, &with(&[0, 0, 8, 0])),
+        2 => vxlan(3, 4, ip),
+        3 => udp(5, 6, [9, 6081], &with(&[0, 0, 8, 0, 0, 0, 7, 0])),
+        4 => udp(
+            5,
+            6,
+            [2152, 2152],
+            &with(&[0x34, 255, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0x85, 1, 0, 0, 0]),
+        ),
+        5 => udp(
+            5,
+            6,
+            [9, 5072],
+            &[&[0x44, 0x52, 0x11, 4], &[0; 40][..], ip].concat(),
+        ),
+        6 => udp(5, 6, [9, 4754], &with(&[0x20, 0, 8, 0, 0, 0, 0, 1])),
+        // Not a tunnel's: two bytes too many.
+        _ => udp(5, 6, [9, 3544], &with(&[0; 10])),
+    }
+}
+
+proptest! {
+    /// Tunnels in tunnels, with a byte changed here and there: nothing breaks, and all is told at the end.
+    #[test]
+    fn any_nesting(
+        packets in proptest::collection::vec((
+            proptest::collection::vec(0u8..8, 0..7),
+            proptest::collection::vec((any::<u16>(), any::<u8>()), 0..3),
+            any::<bool>(),
+        ), 1..30)
+    ) {
+        let mut lab = Lab::new("tunnel_changed,flow_weird,net_weird,conn_weird,new_connection");
+        for (kinds, changes, back) in packets {
+            let mut ip = inner(back as usize, tf::SYN, SYN);
+            for k in kinds {
+                ip = wrap(k, &ip);
+            }
+            for (at, value) in changes {
+                let at = at as usize % ip.len();
+                ip[at] = value;
+            }
+            ip_frame(&mut lab, &ip);
+        }
+        let seen = lab.finish();
+        prop_assert_eq!(seen.named("new_connection").len(), seen.values("conn", "uid").len());
+        let told = |action| seen.values("tunnel", "action").iter().filter(|a| **a == action).count();
+        prop_assert!(told("Tunnel::CLOSE") <= told("Tunnel::DISCOVER"));
+    }
 }
