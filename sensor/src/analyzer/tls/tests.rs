@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::{Dtls, Tls};
+use super::Tls;
 use crate::analyzer::{Ctx, Out};
 use crate::event::log::{LogRow, Value};
 use crate::event::{AnalyzerTag, ConnId, Event, EventKind, Proto, Subscriptions, Ts, Uid};
@@ -13,6 +13,10 @@ macro_rules! sample {
         include_bytes!(concat!("samples/", $name, ".bin")).as_slice()
     };
 }
+
+mod dtls;
+
+use dtls::datagrams;
 
 const STREAMS: &[&[u8]] = &[
     sample!("tls10"),
@@ -501,66 +505,6 @@ fn heartbeats_in_the_clear_are_shown() {
         ),
         "{line}"
     );
-}
-
-/// Datagrams through the DTLS analyzer, `order` of them.
-fn datagrams<'a>(order: impl IntoIterator<Item = (bool, &'a [u8])>) -> Recorder {
-    let (mut dtls, mut out, c) = (Dtls::new(), Recorder::default(), conn());
-    for (i, (is_orig, bytes)) in order.into_iter().enumerate() {
-        let mut ctx = Ctx {
-            ts: i as Ts,
-            c: &c,
-            subs: &Subscriptions::ALL,
-            out: &mut out,
-        };
-        dtls.datagram(is_orig, bytes, &mut ctx);
-    }
-    let mut ctx = Ctx {
-        ts: 0,
-        c: &c,
-        subs: &Subscriptions::ALL,
-        out: &mut out,
-    };
-    dtls.end(&mut ctx);
-    out
-}
-
-#[test]
-fn dtls_is_put_together_from_fragments() {
-    let out = datagrams(messages(sample!("dtls12")));
-    let row = ssl_row(&out);
-    assert!(
-        row.starts_with("ssl version=DTLSv12 cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 curve=x25519"),
-        "{row}"
-    );
-    assert!(row.contains("established=true ssl_history=CvCsxknGIti"), "{row}");
-    assert_eq!(out.rows.iter().filter(|r| r.starts_with("x509")).count(), 2);
-}
-
-#[test]
-fn dtls_fragments_may_be_repeated_and_swapped() {
-    let all = messages(sample!("dtls12"));
-    let plain = datagrams(all.iter().copied());
-    let certs = |out: &Recorder| {
-        out.rows
-            .iter()
-            .filter(|r| r.starts_with("x509"))
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    assert!(!certs(&plain).is_empty());
-    // Swap neighbours that come from the server, one pair at a time.
-    for i in 0..all.len() - 1 {
-        if all[i].0 || all[i + 1].0 {
-            continue;
-        }
-        let mut swapped = all.clone();
-        swapped.swap(i, i + 1);
-        let out = datagrams(swapped);
-        assert!(out.lines.iter().all(|l| !l.starts_with("violation")), "{i}");
-    }
-    let twice = datagrams(all.iter().flat_map(|m| [*m, *m]));
-    assert_eq!(certs(&twice), certs(&plain));
 }
 
 proptest! {

@@ -1,0 +1,167 @@
+//! Datagrams: OpenSSL's DTLS 1.2 as recorded, DTLS 1.3 by hand.
+
+use super::super::Dtls;
+use super::*;
+
+const SAMPLE: &[u8] = include_bytes!("../samples/dtls12.bin");
+
+/// Datagrams through the DTLS analyzer, `order` of them.
+pub(super) fn datagrams<'a>(order: impl IntoIterator<Item = (bool, &'a [u8])>) -> Recorder {
+    let (mut dtls, mut out, c) = (Dtls::new(), Recorder::default(), conn());
+    for (i, (is_orig, bytes)) in order.into_iter().enumerate() {
+        let mut ctx = Ctx {
+            ts: i as Ts,
+            c: &c,
+            subs: &Subscriptions::ALL,
+            out: &mut out,
+        };
+        dtls.datagram(is_orig, bytes, &mut ctx);
+    }
+    let mut ctx = Ctx {
+        ts: 0,
+        c: &c,
+        subs: &Subscriptions::ALL,
+        out: &mut out,
+    };
+    dtls.end(&mut ctx);
+    out
+}
+
+#[test]
+fn dtls_is_put_together_from_fragments() {
+    let out = datagrams(messages(SAMPLE));
+    let row = ssl_row(&out);
+    assert!(
+        row.starts_with("ssl version=DTLSv12 cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 curve=x25519"),
+        "{row}"
+    );
+    assert!(row.contains("established=true ssl_history=CvCsxknGIti"), "{row}");
+    assert_eq!(out.rows.iter().filter(|r| r.starts_with("x509")).count(), 2);
+}
+
+#[test]
+fn dtls_fragments_may_be_repeated_and_swapped() {
+    let all = messages(SAMPLE);
+    let plain = datagrams(all.iter().copied());
+    let certs = |out: &Recorder| {
+        out.rows
+            .iter()
+            .filter(|r| r.starts_with("x509"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert!(!certs(&plain).is_empty());
+    // Swap neighbours that come from the server, one pair at a time.
+    for i in 0..all.len() - 1 {
+        if all[i].0 || all[i + 1].0 {
+            continue;
+        }
+        let mut swapped = all.clone();
+        swapped.swap(i, i + 1);
+        let out = datagrams(swapped);
+        assert!(out.lines.iter().all(|l| !l.starts_with("violation")), "{i}");
+    }
+    let twice = datagrams(all.iter().flat_map(|m| [*m, *m]));
+    assert_eq!(certs(&twice), certs(&plain));
+}
+
+/// A DTLS record in the clear with one whole handshake message.
+fn dtls_message(number: u8, msg_type: u8, body: &[u8]) -> Vec<u8> {
+    let length = &(body.len() as u32).to_be_bytes()[1..];
+    let message = [&[msg_type][..], length, &[0, number], &[0; 3], length, body].concat();
+    let head = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, number];
+    [&head[..], &(message.len() as u16).to_be_bytes(), &message].concat()
+}
+
+/// Hellos of DTLS 1.3 (RFC 9147), whose group is x25519 unless the server's is another; extension bodies are short.
+fn dtls13_hellos(random: [u8; 32], server_share: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let extensions = |list: &[(u8, &[u8])]| {
+        let each = list
+            .iter()
+            .map(|(code, v)| [&[0, *code, 0, v.len() as u8][..], v].concat());
+        let all = each.collect::<Vec<_>>().concat();
+        [&(all.len() as u16).to_be_bytes()[..], &all].concat()
+    };
+    let client = [
+        &[0xfe, 0xfd][..],
+        &[7; 32],
+        // Neither session id nor cookie; one suite, no compression.
+        &[0, 0, 0, 2, 0x13, 1, 1, 0],
+        &extensions(&[
+            (43, &[2, 0xfe, 0xfc]),
+            (51, &[0, 6, 0, 29, 0, 2, 1, 2]),
+            (54, &[2, 0xaa, 0xbb]),
+        ]),
+    ];
+    let server = [
+        &[0xfe, 0xfd][..],
+        &random,
+        &[0, 0x13, 1, 0],
+        &extensions(&[(43, &[0xfe, 0xfc]), (51, server_share)]),
+    ];
+    (client.concat(), server.concat())
+}
+
+#[test]
+fn dtls_1_3_is_read_to_its_first_records_under_encryption() {
+    let (client, server) = dtls13_hellos([9; 32], &[0, 29, 0, 2, 3, 4]);
+    let hellos = [
+        (true, dtls_message(0, 1, &client)),
+        (false, dtls_message(0, 2, &server)),
+    ];
+    // Sequence number of two bytes and a length; one byte and none; and a connection id of unknown length.
+    for unified in [
+        &[0x2e, 1, 2, 0, 3, 9, 9, 9][..],
+        &[0x22, 1, 9, 9, 9],
+        &[0x36, 0xaa, 0xbb, 9],
+    ] {
+        let mut order = hellos.to_vec();
+        order.extend([
+            (false, unified.to_vec()),
+            (true, unified.to_vec()),
+            (true, unified.to_vec()),
+        ]);
+        let out = datagrams(order.iter().map(|(d, b)| (*d, b.as_slice())));
+        assert_eq!(
+            ssl_row(&out),
+            "ssl version=DTLSv13 cipher=TLS_AES_128_GCM_SHA256 curve=x25519 resumed=false established=true ssl_history=Cs"
+        );
+        let count = |what: &str| out.lines.iter().filter(|l| l.contains(what)).count();
+        assert_eq!((count("ssl_established"), count("ssl_encrypted_data")), (1, 3));
+        assert_eq!(count("violation"), 0, "{:?}", out.lines);
+    }
+}
+
+#[test]
+fn a_retry_request_of_dtls_1_3_has_its_letter_and_the_last_group_counts() {
+    const RETRY: [u8; 32] = [
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
+        0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    ];
+    let (client, retry) = dtls13_hellos(RETRY, &[0, 24]);
+    let (_, server) = dtls13_hellos([9; 32], &[0, 23, 0, 2, 3, 4]);
+    let order = [
+        (true, dtls_message(0, 1, &client)),
+        (false, dtls_message(0, 2, &retry)),
+        (true, dtls_message(1, 1, &client)),
+        (false, dtls_message(1, 2, &server)),
+    ];
+    let out = datagrams(order.iter().map(|(d, b)| (*d, b.as_slice())));
+    let row = ssl_row(&out);
+    assert!(
+        row.contains("curve=secp256r1") && row.ends_with("established=false ssl_history=CjCs"),
+        "{row}"
+    );
+}
+
+#[test]
+fn several_messages_of_a_dtls_record_are_read() {
+    let (client, _) = dtls13_hellos([9; 32], &[0, 29]);
+    let mut record = dtls_message(0, 1, &client);
+    let second = dtls_message(1, 16, &[1, 2, 3]);
+    record.extend(&second[13..]);
+    let length = (record.len() - 13) as u16;
+    record[11..13].copy_from_slice(&length.to_be_bytes());
+    let out = datagrams([(true, record.as_slice())]);
+    assert!(ssl_row(&out).ends_with("ssl_history=CG"), "{}", ssl_row(&out));
+}
