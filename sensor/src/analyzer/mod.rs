@@ -6,6 +6,8 @@ mod text;
 pub mod tls;
 pub mod x509;
 
+use std::net::IpAddr;
+
 use crate::event::log::LogRow;
 use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
 
@@ -27,4 +29,8 @@ pub trait Out {
     fn violation(&mut self, tag: AnalyzerTag, reason: &str);
     /// `weird` of this connection (Zeek's name).
     fn weird(&mut self, name: &'static str, addl: &str);
+    /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
+    fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
+        let _ = (orig, resp, port, tag);
+    }
 }

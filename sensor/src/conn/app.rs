@@ -1,5 +1,7 @@
 //! The analyzers of one connection: which are at work, what they are fed, what becomes of it.
 
+use std::net::IpAddr;
+
 use super::entry::Tcp;
 use super::shared::Run;
 use super::{Proto, Sink, proto};
@@ -85,7 +87,8 @@ impl App {
                 | AnalyzerTag::Geneve
                 | AnalyzerTag::Teredo
                 | AnalyzerTag::Gtpv1
-                | AnalyzerTag::Ayiya => true,
+                | AnalyzerTag::Ayiya
+                | AnalyzerTag::FtpData => true,
                 _ => self.detector.services().any(|s| s == name),
             };
             if holds && !names.contains(&name) {
@@ -260,6 +263,11 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     fn weird(&mut self, name: &'static str, addl: &str) {
         self.run.weird(name, addl);
     }
+
+    fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
+        let now = self.run.ts;
+        self.run.sh.expected.announce(orig, resp, port, tag, now);
+    }
 }
 
 impl<'e, S: Sink> Run<'e, S> {
@@ -395,6 +403,11 @@ impl<'e, S: Sink> Run<'e, S> {
     pub fn app_wants(&self, is_orig: bool) -> bool {
         let at_work = self.sh.cfg.analyzers && self.conn.service == 0;
         at_work && self.conn.app.as_ref().is_none_or(|a| a.wants(is_orig))
+    }
+
+    /// The connection was announced as one of `tag`.
+    pub fn app_expected(&mut self, tag: AnalyzerTag) {
+        self.with_app(|app, _| app.confirmed.push(tag));
     }
 
     /// No payload comes any more: frees the analyzers, unless something is left for them to do.

@@ -66,6 +66,12 @@ impl<S: Sink> Run<'_, S> {
             self.enter(p.tunnel);
         }
         raise!(self, NewConnection);
+        if !self.sh.expected.is_empty()
+            && let Some(tag) = self.sh.expected.find(&self.id(), self.ts)
+        {
+            raise!(self, ScheduledAnalyzerApplied, a: tag);
+            self.app_expected(tag);
+        }
     }
 
     /// Originator and responder change places.

@@ -4,6 +4,7 @@
 mod app;
 mod config;
 mod entry;
+mod expected;
 mod feed;
 mod history;
 mod last;
@@ -86,6 +87,7 @@ impl<S: Sink> Engine<S> {
                 sink,
                 wheel: Wheel::default(),
                 services: Vec::new(),
+                expected: Default::default(),
                 strays: Default::default(),
                 tunnels_armed: false,
                 terminating: false,

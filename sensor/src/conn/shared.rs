@@ -2,6 +2,7 @@
 
 use sensor_common::FlowState;
 
+use super::expected::Expected;
 use super::row::WeirdRow;
 use super::timer::{Kind, Wheel};
 use super::weird::StraySampler;
@@ -23,6 +24,8 @@ pub struct Shared<S> {
     pub tunnels_armed: bool,
     /// What conn.log calls connections whose analyzers were done before they were.
     pub services: Vec<String>,
+    /// Connections that others announced.
+    pub expected: Expected,
     /// Set while the input is over and connections are being flushed.
     pub terminating: bool,
     /// Bytes of memory that reassembly takes, all connections together.

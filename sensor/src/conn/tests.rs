@@ -101,6 +101,7 @@ struct Lab {
     id: u16,
     /// The originator's port.
     client_port: u16,
+    resp_port: u16,
 }
 
 impl Lab {
@@ -125,6 +126,7 @@ impl Lab {
             now: 1_000_000 * SECOND,
             id: 1,
             client_port: CLIENT_PORT,
+            resp_port: 80,
         }
     }
 
@@ -147,6 +149,8 @@ impl Lab {
         let mut frame = tcp_frame(side, self.id, flags, [seq, ack], payload);
         let at = 34 + 2 * side;
         frame[at..at + 2].copy_from_slice(&self.client_port.to_be_bytes());
+        let at = 36 - 2 * side;
+        frame[at..at + 2].copy_from_slice(&self.resp_port.to_be_bytes());
         self.frame(&frame);
     }
 

@@ -269,7 +269,7 @@ macro_rules! core_events {
 
     /// A connection came that an analyzer had been waiting for.
     /// `a`: the analyzer.
-    ScheduledAnalyzerApplied "scheduled_analyzer_applied" core not_yet (c "c": connection, a "a": tag);
+    ScheduledAnalyzerApplied "scheduled_analyzer_applied" core raised (c "c": connection, a "a": tag);
 
     /// A signature matched.
     /// `state`: which and where; `msg`: its message; `data`: the last bytes of the match.

@@ -1,7 +1,10 @@
 //! FTP's control connection: sure at the first word of a command; replies have to carry codes.
 
+use std::net::IpAddr;
+
 use super::lines::{Eol, Lines, reply_code, skip_blank, word};
 use super::{Said, Tail};
+use crate::event::AnalyzerTag;
 
 /// Longer words are no commands (Zeek's `FTP::max_command_length`).
 const MAX_COMMAND: usize = 100;
@@ -54,6 +57,17 @@ impl Ftp {
                 let Some(line) = self.lines[dir].next(&mut part) else {
                     break false;
                 };
+                if let Some((host, port)) = data_port(is_orig, line) {
+                    let c = said.ctx.c;
+                    // Who asks for a connection gets one from the other side.
+                    let (orig, here) = if is_orig {
+                        (c.resp_h, c.orig_h)
+                    } else {
+                        (c.orig_h, c.resp_h)
+                    };
+                    let resp = host.unwrap_or(here);
+                    said.ctx.out.announce(orig, resp, port, AnalyzerTag::FtpData);
+                }
                 let turn = if is_orig {
                     Turn::request(line, said)
                 } else {
@@ -88,6 +102,57 @@ impl Ftp {
         // WILL, WONT, DO and DONT carry one byte more.
         self.telnet[dir] = u8::from(self.telnet[dir] == 255 && (251..=254).contains(&b));
     }
+}
+
+/// Where a data connection will go: PORT and EPRT of a client, replies 227 and 229 of a server (RFC 959 and
+/// 2428). Without a host it is the speaker's own.
+fn data_port(is_orig: bool, line: &[u8]) -> Option<(Option<IpAddr>, u16)> {
+    let (first, rest) = word(skip_blank(line));
+    if is_orig {
+        if first.eq_ignore_ascii_case(b"PORT") {
+            return numbers(rest);
+        }
+        return first.eq_ignore_ascii_case(b"EPRT").then(|| extended(rest))?;
+    }
+    let open = rest.iter().position(|b| *b == b'(');
+    match first {
+        b"227" => {
+            let digit = rest.iter().position(u8::is_ascii_digit);
+            numbers(rest.get(open.map_or(digit?, |at| at + 1)..)?)
+        }
+        b"229" => extended(rest.get(open? + 1..)?),
+        _ => None,
+    }
+}
+
+/// `h1,h2,h3,h4,p1,p2`.
+fn numbers(text: &[u8]) -> Option<(Option<IpAddr>, u16)> {
+    let mut n = [0u8; 6];
+    let mut parts = text.splitn(6, |b| *b == b',');
+    for to in &mut n {
+        let part = parts.next()?.trim_ascii_start();
+        let end = part
+            .iter()
+            .position(|b| !b.is_ascii_digit())
+            .unwrap_or(part.len());
+        *to = std::str::from_utf8(part.get(..end)?).ok()?.parse().ok()?;
+    }
+    let [a, b, c, d, hi, lo] = n;
+    Some((Some(IpAddr::from([a, b, c, d])), u16::from_be_bytes([hi, lo])))
+}
+
+/// `|protocol|host|port|`, with any character in the bar's place.
+fn extended(text: &[u8]) -> Option<(Option<IpAddr>, u16)> {
+    let (bar, rest) = text.split_first()?;
+    let mut parts = rest.splitn(4, |b| b == bar);
+    let (_, host, port) = (parts.next()?, parts.next()?, parts.next()?);
+    // The bar behind the port.
+    parts.next()?;
+    let host = match host {
+        b"" => None,
+        h => Some(std::str::from_utf8(h).ok()?.parse().ok()?),
+    };
+    Some((host, std::str::from_utf8(port).ok()?.parse().ok()?))
 }
 
 /// What a line changes.
@@ -140,5 +205,47 @@ impl Turn {
             _ => said.violation("invalid reply line"),
         }
         Turn::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_connections_are_announced_in_four_ways() {
+        let host = Some(IpAddr::from([10, 0, 0, 7]));
+        let six: IpAddr = "2001:db8::7".parse().expect("address");
+        for (is_orig, line, want) in [
+            (true, "PORT 10,0,0,7,4,1", Some((host, 1025))),
+            (true, "port 10,0,0,7,4,1\r", Some((host, 1025))),
+            (true, "EPRT |2|2001:db8::7|1025|", Some((Some(six), 1025))),
+            (
+                false,
+                "227 Entering Passive Mode (10,0,0,7,4,1).",
+                Some((host, 1025)),
+            ),
+            (
+                false,
+                "227 Entering Passive Mode 10,0,0,7,4,1",
+                Some((host, 1025)),
+            ),
+            (
+                false,
+                "229 Entering Extended Passive Mode (|||1025|)",
+                Some((None, 1025)),
+            ),
+            (false, "PORT 10,0,0,7,4,1", None),
+            (true, "227 (10,0,0,7,4,1)", None),
+            (true, "PORT 10,0,0,7,4", None),
+            (true, "PORT 10,0,0,777,4,1", None),
+            (false, "229 (|||1025", None),
+            (false, "229 (|||99999|)", None),
+            (false, "227 nothing", None),
+            (true, "PORT", None),
+            (true, "", None),
+        ] {
+            assert_eq!(data_port(is_orig, line.as_bytes()), want, "{line}");
+        }
     }
 }

@@ -152,6 +152,8 @@ impl Slot {
             Matcher::Http(m) => m.wants_more(is_orig, bytes),
             Matcher::Ssh(m) => m.wants_more(is_orig),
             Matcher::Smtp(m) => m.wants_more(is_orig) && bytes <= IGNORE_VIOLATIONS_AFTER,
+            // Data connections may be announced at any time.
+            Matcher::Ftp(_) if self.confirmed => true,
             Matcher::Ftp(_) | Matcher::Ntp => bytes <= IGNORE_VIOLATIONS_AFTER,
             // Every message is logged.
             Matcher::Dns(_) => true,

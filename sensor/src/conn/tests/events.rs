@@ -218,3 +218,32 @@ fn oddities_name_their_connection_their_hosts_or_nobody() {
         "{rest:?}"
     );
 }
+
+#[test]
+fn a_connection_that_ftp_announced_is_known_by_its_first_packet() {
+    let mut lab = Lab::new("scheduled_analyzer_applied");
+    lab.resp_port = 21;
+    lab.handshake();
+    lab.data(1, 1, 1, b"220 ready\r\n");
+    lab.data(0, 1, 12, b"PASV\r\n");
+    // 10.0.0.2, port 80.
+    lab.data(1, 12, 7, b"227 Entering Passive Mode (10,0,0,2,0,80)\r\n");
+    lab.resp_port = 80;
+    lab.client_port = 4097;
+    lab.handshake();
+    let seen = lab.finish();
+    assert_eq!(
+        seen.args("scheduled_analyzer_applied"),
+        [&serde_json::json!({"a": "Analyzer::ANALYZER_FTP_DATA"})]
+    );
+    let service = |port: &str| {
+        let row = seen
+            .rows
+            .iter()
+            .find(|r| r.1.iter().any(|v| *v == ("id.resp_p", format!("Port({port})"))));
+        let row = row.expect("a row");
+        row.1.iter().find(|v| v.0 == "service").map(|v| v.1.clone())
+    };
+    assert_eq!(service("21").as_deref(), Some("ftp"));
+    assert_eq!(service("80").as_deref(), Some("ftp-data"));
+}
