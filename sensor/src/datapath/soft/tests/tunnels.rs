@@ -88,6 +88,30 @@ fn gre_carries_ip_ethernet_and_mirrored_frames() {
     assert_eq!(after_outer(&ipv4(47, 0, &pptp)), ["record 29"]);
 }
 
+/// Aruba's access points send IEEE 802.11 frames.
+#[test]
+fn gre_carries_wireless_frames() {
+    let flow = ipv4(17, 0, &udp(b"x"));
+    // A data frame's header, LLC and SNAP.
+    let mut frame = vec![8; 1];
+    frame.resize(24, 0);
+    frame.extend([0xaa, 0xaa, 3, 0, 0, 0, 8, 0]);
+    frame.extend_from_slice(&flow);
+    for typ in [0x8200, 0x82f0, 0x8370, 0x9000] {
+        assert_eq!(
+            after_outer(&ipv4(47, 0, &gre(typ, &frame))),
+            ["record 61"],
+            "{typ:x}"
+        );
+    }
+    assert_eq!(
+        after_outer(&ipv4(47, 0, &gre(0x8210, &[]))),
+        ["flow truncated_GRE"]
+    );
+    // Others are taken for IP.
+    assert_eq!(after_outer(&ipv4(47, 0, &gre(0x883e, &flow))), ["record 29"]);
+}
+
 #[test]
 fn odd_gre() {
     let flow = ipv4(17, 0, &udp(b"x"));
