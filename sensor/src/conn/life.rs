@@ -328,12 +328,12 @@ impl<S: Sink> Run<'_, S> {
     /// The connection is out of the table: its last events and its row. `flow`: its final state.
     pub fn finish(&mut self, flow: Option<&FlowState>) {
         let last = self.last_time(flow);
-        if let (Some(flow), Some(mut tcp)) = (
-            flow,
-            self.conn
+        if let Some(flow) = flow
+            && let Some(mut tcp) = self
+                .conn
                 .tcp
-                .take_if(|t| !t.ep[0].did_close || !t.ep[1].did_close),
-        ) {
+                .take_if(|t| !t.ep[0].did_close || !t.ep[1].did_close)
+        {
             self.catch_up_flow(&mut tcp, flow);
             self.conn.tcp = Some(tcp);
         }

@@ -247,3 +247,44 @@ fn a_connection_that_ftp_announced_is_known_by_its_first_packet() {
     assert_eq!(service("21").as_deref(), Some("ftp"));
     assert_eq!(service("80").as_deref(), Some("ftp-data"));
 }
+
+#[test]
+fn a_connection_of_nothing_but_damaged_packets_is_told_of_all_the_same() {
+    let wanted =
+        "conn_weird,tcp_multiple_checksum_errors,connection_pending,conn_stats,connection_state_remove";
+    let mut lab = Lab::new(wanted);
+    lab.soft = Soft::new(soft::Config {
+        checksums: true,
+        ..soft::Config::default()
+    });
+    for i in 0..10 {
+        // The IP header's checksum is right, TCP's is not.
+        let mut frame = tcp_frame(0, i, tf::SYN, [0, 0], b"");
+        let words = frame[14..34]
+            .chunks(2)
+            .map(|w| u16::from_be_bytes([w[0], w[1]]) as u32);
+        let sum = words.sum::<u32>();
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        lab.frame(&frame);
+    }
+    let seen = lab.finish();
+    let mut names = seen.names();
+    names.dedup();
+    assert_eq!(
+        names,
+        [
+            "conn_weird",
+            "tcp_multiple_checksum_errors",
+            "connection_pending",
+            "conn_stats",
+            "connection_state_remove"
+        ]
+    );
+    assert_eq!(seen.args("conn_weird")[0]["name"], "bad_TCP_checksum");
+    assert_eq!(
+        seen.args("tcp_multiple_checksum_errors"),
+        [&serde_json::json!({"is_orig": true, "threshold": 10})]
+    );
+    assert_eq!(seen.conn("history"), "CC");
+}
