@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sensor::analyzer::tls::Tls;
+use sensor::analyzer::tls::{Extras, Settings, Shared, Tls};
 use sensor::event::{Proto, Subscriptions};
 use sensor_fuzz::analyzers::{Said, conn, pieces, with_ctx};
 
@@ -17,7 +17,14 @@ fuzz_target!(|data: &[u8]| {
     let subs = Subscriptions::ALL;
     let c = conn(Proto::Tcp, 443);
     let mut out = Said::default();
-    let mut tls = Tls::new();
+    // All that costs more than the default.
+    let mut tls = Tls::with(&Shared::new(Settings {
+        extras: Extras {
+            subjects: true,
+            fingerprints: true,
+        },
+        ..Settings::default()
+    }));
     let minor = settings & 3;
     let size = 1 + ((settings >> 2) as usize).pow(2);
     with_ctx(&c, &subs, &mut out, |ctx| {

@@ -1,6 +1,7 @@
 //! Names of code points of the IANA registry "TLS Parameters" (and SSLv2's kinds), one table a registry.
 //!
-//! Generated; the set and its spelling are those of Zeek 9.1.0-dev. GREASE (RFC 8701) and TLS 1.3 drafts
+//! Generated from Zeek's names as of 2026-08-21 (9.1.0-dev), which follow the registry in their set and mostly in their
+//! spelling. GREASE (RFC 8701) and TLS 1.3 drafts
 //! follow rules, which are in [`super::names`].
 
 /// Cipher suites; SSLv2 kinds have three bytes.

@@ -437,8 +437,10 @@ impl Session {
             }
         }
         if let (false, Some(validator)) = (is_client, self.shared.settings.validator.clone()) {
-            let status = validator.status(chain, ctx.ts);
-            self.info(ctx).validation(status);
+            // As above: no row for certificates alone.
+            if let Some(info) = &mut self.info {
+                info.validation(validator.status(chain, ctx.ts));
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::Tls;
+use crate::analyzer::x509::Validator;
 use crate::analyzer::{Ctx, Out};
 use crate::event::log::{LogRow, Value};
 use crate::event::{AnalyzerTag, ConnId, Event, EventKind, Proto, Subscriptions, Ts, Uid};
@@ -507,6 +508,39 @@ fn heartbeats_in_the_clear_are_shown() {
     );
 }
 
+/// All that can be asked for.
+fn everything() -> super::SharedTls {
+    static ONE: std::sync::OnceLock<super::SharedTls> = std::sync::OnceLock::new();
+    let make = || {
+        super::Shared::new(super::Settings {
+            extras: super::Extras {
+                subjects: true,
+                fingerprints: true,
+            },
+            validator: Some(std::sync::Arc::new(Validator::with_public_roots())),
+            ..super::Settings::default()
+        })
+    };
+    ONE.get_or_init(make).clone()
+}
+
+#[test]
+fn columns_on_request_are_those_of_the_row() {
+    let shared = everything();
+    for sample in STREAMS {
+        let mut run = Run::new(Subscriptions::NONE);
+        run.tls = Tls::with(&shared);
+        messages(sample).iter().for_each(|(d, b)| run.data(*d, b));
+        run.with(|tls, ctx| tls.end(ctx));
+        let row = ssl_row(&run.out);
+        assert!(row.contains(" ja3=") && row.contains(" ja4=t"), "{row}");
+        let shown = row.contains(" cert_chain_fps=[");
+        for column in [" subject=", " issuer=", " validation_status="] {
+            assert_eq!(row.contains(column), shown, "{column} {row}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn noise_does_no_harm(pieces in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..300)), 0..20)) {
@@ -532,6 +566,7 @@ proptest! {
             bytes[at] = value;
         }
         let mut run = Run::new(Subscriptions::ALL);
+        run.tls = Tls::with(&everything());
         let mut rest = bytes.as_slice();
         for (is_orig, m) in all {
             let (head, tail) = rest.split_at(m.len());
