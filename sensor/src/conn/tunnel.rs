@@ -253,7 +253,9 @@ impl<S: Sink> Run<'_, S> {
             Kind::Teredo => self.teredo(payload, self.conn.dir(p.dir as usize)),
             Kind::Gtpv1 => self.gtpv1(payload, outer, too_deep),
             Kind::Gre | Kind::Ip | Kind::Http => {
-                return self.gre(start, payload, outer, (&src, &dst), too_deep);
+                let (at, link, stack) = self.gre(payload, outer, (&src, &dst), too_deep)?;
+                self.used(&stack, first);
+                return Some(inner(start + at, end, link, stack));
             }
         };
         let (at, link) = match found {
@@ -293,6 +295,12 @@ impl<S: Sink> Run<'_, S> {
             n: self.conn.n,
         };
         let stack = self.sh.cfg.tunnels.conn(outer, layer);
+        self.used(&stack, first);
+        link.map(|link| inner(start + at, end, link, stack))
+    }
+
+    /// A packet was taken out of the connection, its first or a later one.
+    fn used(&mut self, stack: &Arc<Stack>, first: bool) {
         let extra = self.conn.extra();
         extra.tunnel.used = true;
         if first && extra.encap.is_some() {
@@ -300,7 +308,6 @@ impl<S: Sink> Run<'_, S> {
             // next packet then comes through other tunnels.
             extra.encap = Some(stack.clone());
         }
-        link.map(|link| inner(start + at, end, link, stack))
     }
 
     fn teredo(&mut self, payload: &[u8], side: usize) -> Found {
@@ -352,12 +359,11 @@ impl<S: Sink> Run<'_, S> {
     /// GRE in UDP (RFC 8086): a tunnel between two addresses, like GRE in IP.
     fn gre(
         &mut self,
-        start: usize,
         payload: &[u8],
         outer: Option<&Stack>,
         ends: (&[u8; 16], &[u8; 16]),
         too_deep: bool,
-    ) -> Option<Inner> {
+    ) -> Option<(usize, LinkType, Arc<Stack>)> {
         let found = tunnel::gre(payload).and_then(|g| {
             if too_deep {
                 return Err(Weird::ExceededTunnelMaxDepth);
@@ -376,8 +382,7 @@ impl<S: Sink> Run<'_, S> {
             Ok((at, link)) => {
                 let tunnels = &self.sh.cfg.tunnels;
                 let stack = tunnels.ip(outer, Kind::Gre, ends, IPPROTO_UDP, self.ts);
-                self.conn.extra().tunnel.used = true;
-                Some(inner(start + at, start + payload.len(), link, stack))
+                Some((at, link, stack))
             }
             Err(w) => {
                 self.odd(w, outer, Some(ends));
