@@ -176,9 +176,9 @@ mod tests {
         let (names, damage) = read(
             [capture(&[7])],
             Config::default(),
-            Names(Vec::new(), "new_packet"),
+            Names(Vec::new(), "raw_packet,new_packet"),
         );
         assert!(damage.is_some(), "cut in the next packet's header");
-        assert_eq!(names.0, ["new_packet"]);
+        assert_eq!(names.0, ["raw_packet", "new_packet"]);
     }
 }

@@ -104,3 +104,41 @@ fn new_event_precedes_every_event_but_itself() {
     assert_eq!(told, ["new_connection", "connection_established"]);
     assert_eq!(args[0]["params"][0]["value"]["orig_p"], 4096);
 }
+
+#[test]
+fn ipv6_has_labels_and_extension_headers() {
+    let mut lab = Lab::new("connection_flow_label_changed,ipv6_ext_headers");
+    // UDP behind eight bytes of padding options.
+    let rest = [17, 0, 1, 4, 0, 0, 0, 0, 0x10, 0, 0, 9, 0, 8, 0, 0];
+    let mut frame = ipv6(60, &rest);
+    lab.frame(&frame);
+    frame[17] = 7;
+    lab.frame(&frame);
+    lab.frame(&frame);
+    let seen = lab.finish();
+    assert_eq!(
+        seen.args("connection_flow_label_changed"),
+        [&serde_json::json!({"is_orig": true, "old_label": 0, "new_label": 7})]
+    );
+    let headers = seen.args("ipv6_ext_headers");
+    assert_eq!(headers.len(), 3);
+    assert_eq!(headers[0]["p"]["ip6"]["exts"][0]["id"], 60);
+}
+
+#[test]
+fn sessions_of_some_udp_protocols_are_told_at_their_end() {
+    let done = |port: u8| {
+        let mut lab = Lab::new("udp_session_done");
+        let mut frame = tcp_frame(0, 1, 0, [0, 0], b"");
+        frame[23] = 17;
+        frame[36..40].copy_from_slice(&[0, port, 0, 20]);
+        lab.frame(&frame);
+        let seen = lab.finish();
+        seen.events
+            .iter()
+            .map(|e| e["u"]["resp_p"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(done(53), [53]);
+    assert!(done(54).is_empty());
+}
