@@ -26,11 +26,6 @@ fn fold(mut sum: u64) -> u16 {
     sum as u16
 }
 
-/// The ones' complement sum of `data`; its complement is the checksum.
-pub(super) fn sum(data: &[u8]) -> u16 {
-    fold(add(0, data))
-}
-
 /// Whether an IPv4 header (with its options) has a right checksum.
 pub fn ipv4_header_ok(header: &[u8]) -> bool {
     fold(add(0, header)) == 0xffff

@@ -133,7 +133,8 @@ impl Defrag {
 
     /// Takes a fragment; `packet` starts at its IP header and has all of it. True: the datagram is
     /// complete and in `whole`, from its IP header on, with the first fragment's header but for the
-    /// length (and IPv6's next header). IPv4's fragment bits stay as they were: see [`make_whole`].
+    /// length (and IPv6's next header). IPv4's fragment bits stay as they were: who reads it
+    /// knows it for whole.
     pub fn add(
         &mut self,
         now: u64,
@@ -319,26 +320,6 @@ impl Datagram {
             *next = self.proto;
         }
     }
-}
-
-/// Makes a reassembled IPv4 datagram look as if it had never been a fragment: fragment bits cleared
-/// (but for "don't fragment"), the header's checksum right. IPv6's needs nothing.
-pub fn make_whole(datagram: &mut [u8]) {
-    let Some(&first) = datagram.first().filter(|f| **f >> 4 == 4) else {
-        return;
-    };
-    let Some(header) = datagram
-        .get_mut(..(first & 15) as usize * 4)
-        .filter(|h| h.len() >= 20)
-    else {
-        return;
-    };
-    header[6] &= 0x40;
-    header[7] = 0;
-    header[10] = 0;
-    header[11] = 0;
-    let sum = !super::checksum::sum(header);
-    header[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
 #[cfg(test)]

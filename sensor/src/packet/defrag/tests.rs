@@ -62,9 +62,6 @@ fn in_any_order() {
         assert_eq!(b.whole[148..], z);
         assert!(b.d.is_empty());
         assert_eq!(b.d.held(), 0);
-        make_whole(&mut b.whole);
-        assert_eq!(b.whole[6..8], [0, 0]);
-        assert!(super::super::checksum::ipv4_header_ok(&b.whole[..20]));
     }
 }
 
@@ -199,9 +196,7 @@ proptest! {
                 header_len: n[3] & 0xff, next_at: n[4], data_at: n[5] & 0xff, total_len,
             };
             let mut w = Weirds::default();
-            if d.add(0, (&A, &B), &f, &packet, &mut whole, &mut w) {
-                make_whole(&mut whole);
-            }
+            d.add(0, (&A, &B), &f, &packet, &mut whole, &mut w);
             prop_assert!(d.held() <= 4096);
         }
     }
