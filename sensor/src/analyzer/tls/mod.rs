@@ -5,6 +5,7 @@
 
 mod detect;
 mod dtls;
+mod extension;
 mod fingerprint;
 mod handshake;
 mod info;
@@ -66,6 +67,7 @@ mod ext {
     pub(super) const EC_POINT_FORMATS: u16 = 11;
     pub(super) const SIGNATURE_ALGORITHMS: u16 = 13;
     pub(super) const ALPN: u16 = 16;
+    pub(super) const SIGNED_CERTIFICATE_TIMESTAMP: u16 = 18;
     pub(super) const SESSION_TICKET: u16 = 35;
     /// Key share of drafts up to 22.
     pub(super) const KEY_SHARE_OLD: u16 = 40;
@@ -74,5 +76,6 @@ mod ext {
     pub(super) const PSK_KEY_EXCHANGE_MODES: u16 = 45;
     pub(super) const SIGNATURE_ALGORITHMS_CERT: u16 = 50;
     pub(super) const KEY_SHARE: u16 = 51;
+    pub(super) const CONNECTION_ID: u16 = 54;
     pub(super) const ENCRYPTED_CLIENT_HELLO: u16 = 65037;
 }

@@ -479,6 +479,42 @@ fn bounds_are_the_settings() {
     }
 }
 
+/// A ClientHello with one extension of this type and value; the events of it.
+fn hello_with_extension(code: u16, value: &[u8]) -> Vec<String> {
+    let mut body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
+    body.extend((value.len() as u16 + 4).to_be_bytes());
+    body.extend(code.to_be_bytes());
+    body.extend((value.len() as u16).to_be_bytes());
+    body.extend(value);
+    let mut record = vec![22, 3, 1, 0, body.len() as u8 + 4, 1, 0, 0, body.len() as u8];
+    record.extend(body);
+    let mut run = Run::new(Subscriptions::ALL);
+    run.data(true, &record);
+    run.out.lines
+}
+
+#[test]
+fn extensions_without_an_event_must_fit_their_lengths_too() {
+    let timestamp = [&[0, 0x33, 0, 0x31, 0][..], &[1; 40], &[0, 0, 4, 3, 0, 2, 9, 9]].concat();
+    let sound: [(u16, &[u8]); 5] = [
+        (18, &timestamp),
+        (41, &[0, 8, 0, 2, 5, 5, 0, 0, 0, 0, 0, 3, 2, 6, 6]),
+        (54, &[2, 0xaa, 0xbb]),
+        (65037, &[0, 0, 1, 0, 1, 9, 0, 1, 8, 0, 1, 7]),
+        (51, &[0, 6, 0, 29, 0, 2, 1, 2]),
+    ];
+    for (code, value) in sound {
+        let violations = |v: &[u8]| {
+            let lines = hello_with_extension(code, v);
+            lines.iter().filter(|l| l.starts_with("violation")).count()
+        };
+        assert_eq!(violations(value), 0, "{code}");
+        for n in 1..value.len() {
+            assert_eq!(violations(&value[..n]), 1, "{code} cut after {n}");
+        }
+    }
+}
+
 #[test]
 fn sslv2_is_read_to_its_keys() {
     let mut run = Run::new(Subscriptions::ALL);
