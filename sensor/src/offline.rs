@@ -9,6 +9,7 @@ use crate::datapath::soft::{self, Soft};
 use crate::event::log::LogRow;
 use crate::event::{Event, EventKind, Handler, L2Hdr, L3Proto, RawPktHdr, Ts, policy_bits};
 use crate::packet::capture::{Capture, CaptureError, Frame};
+use crate::packet::ip;
 use crate::packet::link::{self, LinkType};
 
 /// Reads captures as one stream of frames and hands the handler its events. Gives the handler back, and the
@@ -60,8 +61,8 @@ impl<H: Handler> Offline<H> {
         f.ts = network_time(f.ts);
         // Network time never goes back.
         self.now = self.now.max(f.ts);
-        raw_packet(&f, &mut self.engine);
         let _ = self.soft.frame(&f, &mut EngineSink(&mut self.engine));
+        raw_packet(&f, self.soft.take_reassembled(), &mut self.engine);
         self.engine.flush_point(f.ts);
     }
 
@@ -90,8 +91,9 @@ pub fn network_time(ts: Ts) -> Ts {
     ts - ts % 1000
 }
 
-/// Raises raw_packet for a frame, if somebody wants it.
-pub fn raw_packet<S: Sink>(f: &Frame<'_>, engine: &mut Engine<S>) {
+/// Raises raw_packet for a frame that has been analyzed, if somebody wants it. A frame that completed a
+/// datagram shows the datagram, `whole`, as in Zeek.
+pub fn raw_packet<S: Sink>(f: &Frame<'_>, whole: Option<&[u8]>, engine: &mut Engine<S>) {
     if !engine.wants(EventKind::RawPacket) {
         return;
     }
@@ -102,24 +104,28 @@ pub fn raw_packet<S: Sink>(f: &Frame<'_>, engine: &mut Engine<S>) {
             .and_then(|b| b.try_into().ok())
             .filter(|_| ethernet)
     };
+    let (mut len, mut sound) = (f.wire_len as u64, false);
     let (ethertype, vlan, inner_vlan, ip) = match link::parse(f.link, f.data) {
-        Ok(l) => (
-            l.ethertype,
-            l.vlan,
-            l.inner_vlan,
-            f.data.get(l.l3 as usize..l.end as usize),
-        ),
+        Ok(l) => {
+            if let Some(whole) = whole {
+                len = l.l3 as u64 + whole.len() as u64;
+            }
+            let ip = f.data.get(l.l3 as usize..l.end as usize);
+            sound = is_sound(f, &l);
+            (l.ethertype, l.vlan, l.inner_vlan, ip)
+        }
         Err(e) => (e.ethertype, e.vlan, e.inner_vlan, None),
     };
-    let proto = match (ip.and_then(|ip| ip.first()).map(|b| b >> 4), ethertype) {
-        (Some(4), _) => L3Proto::Ipv4,
-        (Some(6), _) => L3Proto::Ipv6,
+    let version = ip.and_then(|ip| Some((ip.first()? >> 4, ip.len())));
+    let proto = match (version, ethertype) {
+        (Some((4, 20..)), _) => L3Proto::Ipv4,
+        (Some((6, 40..)), _) => L3Proto::Ipv6,
         (_, link::ethertype::ARP | link::ethertype::RARP) => L3Proto::Arp,
         _ => L3Proto::Unknown,
     };
     let l2 = L2Hdr {
         ethernet,
-        len: f.wire_len as u64,
+        len,
         cap_len: f.data.len() as u64,
         src: mac(6),
         dst: mac(0),
@@ -131,9 +137,28 @@ pub fn raw_packet<S: Sink>(f: &Frame<'_>, engine: &mut Engine<S>) {
     engine.raise(
         f.ts,
         &Event::RawPacket {
-            p: RawPktHdr::new(l2, ip),
+            p: match whole {
+                Some(whole) => RawPktHdr::reassembled(l2, whole),
+                None => RawPktHdr::new(l2, ip.filter(|_| sound)),
+            },
         },
     );
+}
+
+/// Whether the IP header is one that Zeek's analysis keeps.
+fn is_sound(f: &Frame<'_>, l: &link::Link) -> bool {
+    let input = ip::Input {
+        frame: f.data,
+        l3: l.l3 as usize,
+        end: l.end as usize,
+        wire_len: f.wire_len,
+        ts: f.ts,
+        checksums: false,
+        reassembled: false,
+    };
+    let mut found = ip::Ip::default();
+    ip::parse(&input, &mut found);
+    found.has_addrs
 }
 
 #[cfg(test)]
@@ -179,6 +204,6 @@ mod tests {
             Names(Vec::new(), "raw_packet,new_packet"),
         );
         assert!(damage.is_some(), "cut in the next packet's header");
-        assert_eq!(names.0, ["raw_packet", "new_packet"]);
+        assert_eq!(names.0, ["new_packet", "raw_packet"]);
     }
 }

@@ -50,8 +50,8 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
             };
             let mut soft = Soft::with_tunnels(config, tunnels);
             let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| -> anyhow::Result<()> {
-                raw_packet(f, engine);
                 let _ = soft.frame(f, &mut EngineSink(engine));
+                raw_packet(f, soft.take_reassembled(), engine);
                 Ok(())
             };
             let (last, damage) = each_frame(captures, &mut engine, reporter, &mut feed)?;
@@ -61,8 +61,9 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
         Datapath::Xdp => {
             let mut kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
             let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
-                raw_packet(f, engine);
-                kernel.frame(f, engine)
+                kernel.frame(f, engine)?;
+                raw_packet(f, kernel.slow.take_reassembled(), engine);
+                Ok(())
             };
             let (last, damage) = each_frame(captures, &mut engine, reporter, &mut feed)?;
             engine.finish(last, &mut kernel.table);
@@ -135,7 +136,7 @@ mod xdp_read {
         pub table: xdp::Table,
         injector: xdp::Injector,
         ring: xdp::Ring,
-        slow: SlowPath,
+        pub slow: SlowPath,
         checksums: bool,
         _kernel: xdp::Kernel,
     }

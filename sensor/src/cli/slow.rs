@@ -118,6 +118,11 @@ impl SlowPath {
         }
     }
 
+    /// See [`Soft::take_reassembled`].
+    pub fn take_reassembled(&mut self) -> Option<&[u8]> {
+        self.soft.take_reassembled()
+    }
+
     /// Takes a frame apart.
     pub fn frame<T: FlowTable, S: Sink>(
         &mut self,

@@ -278,13 +278,21 @@ pub struct RawPktHdr<'a> {
 }
 
 impl<'a> RawPktHdr<'a> {
-    /// Of a frame with `ip` in it, from the IP header's first byte: the packet is left out where the
-    /// capture lacks a part of what it claims, as Zeek does.
+    /// Of a frame with `ip` in it, from the IP header's first byte: the packet is left out where it claims
+    /// more bytes than were captured of the whole frame, as Zeek does.
     pub fn new(l2: L2Hdr, ip: Option<&'a [u8]>) -> RawPktHdr<'a> {
-        let whole = |ip: &&[u8]| claimed(ip).is_some_and(|n| n <= ip.len());
+        let whole = |ip: &&[u8]| claimed(ip).is_some_and(|n| n as u64 <= l2.cap_len);
         RawPktHdr {
             l2,
             l3: ip.filter(whole).map(PktHdr::new),
+        }
+    }
+
+    /// Of a frame that completed this datagram.
+    pub fn reassembled(l2: L2Hdr, whole: &'a [u8]) -> RawPktHdr<'a> {
+        RawPktHdr {
+            l2,
+            l3: Some(PktHdr::new(whole)),
         }
     }
 
@@ -367,6 +375,7 @@ mod tests {
              \"dst\":\"ff:ff:ff:ff:ff:ff\",\"vlan\":7,\"eth_type\":2054,\"proto\":\"L3_ARP\"}}"
         );
         assert!(RawPktHdr::new(l2, Some(&SYN)).l3.is_some());
-        assert!(RawPktHdr::new(l2, Some(&SYN[..39])).l3.is_none());
+        let cut = L2Hdr { cap_len: 39, ..l2 };
+        assert!(RawPktHdr::new(cut, Some(&SYN[..25])).l3.is_none());
     }
 }

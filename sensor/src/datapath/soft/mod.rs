@@ -161,6 +161,8 @@ pub struct Soft {
     tunnels: Tunnels,
     /// The datagram put together last; kept for its memory.
     whole: Vec<u8>,
+    /// It is the one that a frame completed, not one of a tunnel's.
+    completed: bool,
     /// Written for each packet; here so that it is not built anew.
     ip: Ip,
     header: RecordHeader,
@@ -181,6 +183,7 @@ impl Soft {
             defrag: Defrag::new(config.fragments),
             tunnels,
             whole: Vec::new(),
+            completed: false,
             ip: Ip::default(),
             header: RecordHeader {
                 kind: KIND_PACKET,
@@ -192,6 +195,11 @@ impl Soft {
     /// The flow table.
     pub fn flows(&mut self) -> &mut Flows {
         &mut self.flows
+    }
+
+    /// The datagram that a frame has completed since this was last asked, from its IP header on.
+    pub fn take_reassembled(&mut self) -> Option<&[u8]> {
+        std::mem::take(&mut self.completed).then_some(&self.whole)
     }
 
     /// The counters as they stand.
@@ -483,6 +491,7 @@ impl Soft {
             self.ip(&input, via, sink);
         }
         self.whole = whole;
+        self.completed |= complete && via.tunnel.is_none();
     }
 
     fn addrs(&self) -> Option<Addrs> {
