@@ -60,7 +60,10 @@ impl<S: Sink> Run<'_, S> {
             if moved == 0 || moved > PLAUSIBLE || tcp.ep[peer].state == State::Inactive {
                 continue;
             }
-            tcp.ep[peer].skip_acked(moved, now as u32);
+            // A direction's first acknowledgement may have come on payload that was not forwarded: then
+            // there is no length, and the number nearest to what is known is taken.
+            let bytes = if tcp.known_ack[dir] == 0 { 0 } else { moved };
+            tcp.ep[peer].skip_acked(bytes, now as u32);
             let acked = tcp.ep[peer].acked();
             self.ack_received(tcp, peer, acked);
         }
