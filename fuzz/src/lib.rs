@@ -80,7 +80,7 @@ pub struct Checks {
     subs: Subscriptions,
     counting: bool,
     /// Next byte of each stream that is delivered.
-    streams: HashMap<(String, bool), u64>,
+    streams: HashMap<(String, u16), u64>,
     text: Vec<u8>,
 }
 
@@ -106,7 +106,9 @@ impl conn::Sink for Checks {
         } = ev
         {
             assert!(!contents.is_empty());
-            let next = self.streams.entry((c.uid.to_string(), *is_orig)).or_default();
+            // By port, because originator and responder may change places.
+            let sender = if *is_orig { c.orig_p } else { c.resp_p };
+            let next = self.streams.entry((c.uid.to_string(), sender)).or_default();
             if self.counting {
                 assert!(*seq >= *next, "bytes delivered twice: {seq} after {next}");
                 for two in contents.windows(2) {
