@@ -6,62 +6,23 @@
 
 mod counts;
 mod flows;
-
-use std::sync::Arc;
+mod sink;
+mod tunnel;
 
 use sensor_common::record::KIND_PACKET;
-use sensor_common::{Counter, Packet, Policy, RecordHeader, flow};
+use sensor_common::{Counter, Policy, RecordHeader, flow};
 
-use super::tunnels::{Kind, MAX_DEPTH, Stack, Tunnels};
+use super::tunnels::{Kind, Stack, Tunnels};
 use crate::packet::capture::Frame;
 use crate::packet::checksum;
 use crate::packet::defrag::{Defrag, Limits};
 use crate::packet::ip::{self, Input, Ip, Verdict};
 use crate::packet::link::{self, Link, LinkType, NotIp};
-use crate::packet::tunnel::{self, IPPROTO_GRE};
 use crate::packet::weird::{Weird, Weirds};
 
 pub use counts::Counts;
 pub use flows::Flows;
-
-/// What the soft datapath gives, in the order in which it finds it.
-pub trait Sink {
-    /// Network time moves to `ts` (ns). Comes before everything else of each frame.
-    fn advance(&mut self, ts: u64, flows: &mut Flows);
-
-    /// A packet of a flow that is to be forwarded. `frame` has `header.cap_len` bytes; the offsets in
-    /// `header.pkt` point into it. A reassembled datagram starts at its IP header. If the connection
-    /// is a tunnel, the packet in the packet is returned.
-    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner>;
-
-    /// A packet that belongs to a flow by its addresses and ports but is not counted in it: its TCP
-    /// header cannot be used or (with checksums on) its transport checksum is wrong. Zeek makes
-    /// the connection and raises `weird` for it.
-    fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], flows: &mut Flows);
-
-    /// A frame that is not tracked.
-    fn untracked(&mut self, u: &Untracked<'_>, flows: &mut Flows);
-
-    /// An oddity of no connection, under Zeek's name. With addresses (sender, receiver; IPv4 mapped) it is
-    /// of a flow in Zeek's sense (flow_weird), without of the net (net_weird).
-    fn weird(&mut self, ts: u64, name: &'static str, addrs: Option<&Addrs>, flows: &mut Flows);
-}
-
-/// Sender and receiver, network byte order, IPv4 as `::ffff:a.b.c.d`.
-pub type Addrs = ([u8; 16], [u8; 16]);
-
-/// A packet in a record's packet.
-#[derive(Clone, Debug)]
-pub struct Inner {
-    /// Where it starts and ends, bytes from the frame's start; at most the frame's length.
-    pub at: usize,
-    pub end: usize,
-    pub link: LinkType,
-    /// Bytes of it that were not captured.
-    pub cut: u32,
-    /// The tunnels that it came through.
-    pub tunnel: Arc<Stack>,
-}
+pub use sink::{Addrs, Inner, Sink, Untracked};
 
 /// How a packet came to be seen.
 #[derive(Clone, Copy)]
@@ -87,27 +48,10 @@ impl Via<'_> {
         self.tunnel.and_then(Stack::last)
     }
 
-    /// See [`Packet::tunnel`].
+    /// See [`sensor_common::Packet::tunnel`].
     fn id(&self) -> u32 {
         self.tunnel.map_or(0, |t| t.id)
     }
-}
-
-/// A frame (or a packet out of one) that is not tracked.
-#[derive(Clone, Copy, Debug)]
-pub struct Untracked<'a> {
-    /// Nanoseconds.
-    pub ts: u64,
-    /// One of [`sensor_common::counters::UNTRACKED`].
-    pub reason: Counter,
-    /// Raised before through [`Sink::weird`].
-    pub weird: Option<Weird>,
-    pub addrs: Option<Addrs>,
-    pub link: LinkType,
-    /// Offset of the IP header; None if it was not found.
-    pub l3: Option<u32>,
-    pub wire_len: u32,
-    pub frame: &'a [u8],
 }
 
 /// Settings.
@@ -225,39 +169,6 @@ impl Soft {
         };
         self.parsed(f, &parsed, via, sink);
         parsed
-    }
-
-    /// Takes a packet that was found in a record's: `frame` is the record's.
-    pub fn inner<S: Sink + ?Sized>(&mut self, ts: u64, inner: &Inner, frame: &[u8], sink: &mut S) {
-        let Some(data) = frame.get(inner.at..inner.end) else {
-            return;
-        };
-        self.decapsulated(ts, data, inner.cut, inner.link, &inner.tunnel, sink);
-    }
-
-    /// A packet that came out of a tunnel. The tunnels' number is bounded, and so is the recursion.
-    fn decapsulated<S: Sink + ?Sized>(
-        &mut self,
-        ts: u64,
-        data: &[u8],
-        cut: u32,
-        link: LinkType,
-        tunnel: &Stack,
-        sink: &mut S,
-    ) {
-        let f = Frame {
-            ts,
-            link,
-            data,
-            wire_len: (data.len() as u32).saturating_add(cut),
-            iface: 0,
-        };
-        let via = Via {
-            link,
-            own: false,
-            tunnel: Some(tunnel),
-        };
-        self.parsed(&f, &link::parse(link, data), via, sink);
     }
 
     #[inline]
@@ -415,40 +326,6 @@ impl Soft {
                 self.tunnel(i, via, sink);
             }
             Verdict::Drop(reason, _) => self.untracked(i, reason, weird, via, sink),
-        }
-    }
-
-    /// A packet in IP or GRE.
-    #[cold]
-    fn tunnel<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
-        let addrs = (self.ip.src, self.ip.dst);
-        let p = self.ip.tunnel;
-        let payload = i.frame.get(p.at..p.end).unwrap_or(&[]);
-        let inner = match p.proto {
-            IPPROTO_GRE => {
-                tunnel::gre(payload).map(|g| (Kind::Gre, g.inner, payload.get(g.at..).unwrap_or(&[])))
-            }
-            proto => Ok((Kind::Ip, tunnel::Inner::Ip(proto), payload)),
-        };
-        let found = inner.and_then(|(kind, inner, data)| {
-            if via.tunnel.is_some_and(|t| t.layers.len() >= MAX_DEPTH) {
-                return Err(Weird::ExceededTunnelMaxDepth);
-            }
-            match inner {
-                tunnel::Inner::Link(link) => Ok((kind, link, data)),
-                tunnel::Inner::Ip(proto) => match tunnel::check_ip(proto, data).weird() {
-                    None => Ok((kind, LinkType::RAW, data)),
-                    Some(w) => Err(w),
-                },
-            }
-        });
-        match found {
-            Ok((kind, link, data)) => {
-                let ends = (&addrs.0, &addrs.1);
-                let stack = self.tunnels.ip(via.tunnel, kind, ends, p.proto, i.ts);
-                self.decapsulated(i.ts, data, 0, link, &stack, sink);
-            }
-            Err(w) => sink.weird(i.ts, via.name(w), Some(&addrs), &mut self.flows),
         }
     }
 

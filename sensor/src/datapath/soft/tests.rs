@@ -1,6 +1,7 @@
 use super::*;
 use crate::datapath::FlowTable;
 use proptest::prelude::*;
+use sensor_common::Packet;
 use sensor_common::policy::{ALL_PACKETS, PAYLOAD};
 
 /// What came, one line each.

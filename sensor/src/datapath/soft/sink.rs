@@ -1,0 +1,66 @@
+//! What the soft datapath finds, and who takes it.
+
+use std::sync::Arc;
+
+use sensor_common::{Counter, Packet, RecordHeader};
+
+use super::Flows;
+use crate::datapath::tunnels::Stack;
+use crate::packet::link::LinkType;
+use crate::packet::weird::Weird;
+
+/// What the soft datapath gives, in the order in which it finds it.
+pub trait Sink {
+    /// Network time moves to `ts` (ns). Comes before everything else of each frame.
+    fn advance(&mut self, ts: u64, flows: &mut Flows);
+
+    /// A packet of a flow that is to be forwarded. `frame` has `header.cap_len` bytes; the offsets in
+    /// `header.pkt` point into it. A reassembled datagram starts at its IP header. If the connection
+    /// is a tunnel, the packet in the packet is returned.
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner>;
+
+    /// A packet that belongs to a flow by its addresses and ports but is not counted in it: its TCP
+    /// header cannot be used or (with checksums on) its transport checksum is wrong. Zeek makes
+    /// the connection and raises `weird` for it.
+    fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], flows: &mut Flows);
+
+    /// A frame that is not tracked.
+    fn untracked(&mut self, u: &Untracked<'_>, flows: &mut Flows);
+
+    /// An oddity of no connection, under Zeek's name. With addresses (sender, receiver; IPv4 mapped) it is
+    /// of a flow in Zeek's sense (flow_weird), without of the net (net_weird).
+    fn weird(&mut self, ts: u64, name: &'static str, addrs: Option<&Addrs>, flows: &mut Flows);
+}
+
+/// Sender and receiver, network byte order, IPv4 as `::ffff:a.b.c.d`.
+pub type Addrs = ([u8; 16], [u8; 16]);
+
+/// A packet in a record's packet.
+#[derive(Clone, Debug)]
+pub struct Inner {
+    /// Where it starts and ends, bytes from the frame's start; at most the frame's length.
+    pub at: usize,
+    pub end: usize,
+    pub link: LinkType,
+    /// Bytes of it that were not captured.
+    pub cut: u32,
+    /// The tunnels that it came through.
+    pub tunnel: Arc<Stack>,
+}
+
+/// A frame (or a packet out of one) that is not tracked.
+#[derive(Clone, Copy, Debug)]
+pub struct Untracked<'a> {
+    /// Nanoseconds.
+    pub ts: u64,
+    /// One of [`sensor_common::counters::UNTRACKED`].
+    pub reason: Counter,
+    /// Raised before through [`Sink::weird`].
+    pub weird: Option<Weird>,
+    pub addrs: Option<Addrs>,
+    pub link: LinkType,
+    /// Offset of the IP header; None if it was not found.
+    pub l3: Option<u32>,
+    pub wire_len: u32,
+    pub frame: &'a [u8],
+}

@@ -1,0 +1,78 @@
+//! Packets in packets: in IP and GRE, which are taken apart here, and in what a record's connection carries.
+
+use super::{Inner, Sink, Soft, Via};
+use crate::datapath::tunnels::{Kind, MAX_DEPTH, Stack};
+use crate::packet::capture::Frame;
+use crate::packet::ip::Input;
+use crate::packet::link::{self, LinkType};
+use crate::packet::tunnel::{self, IPPROTO_GRE};
+use crate::packet::weird::Weird;
+
+impl Soft {
+    /// Takes a packet that was found in a record's: `frame` is the record's.
+    pub fn inner<S: Sink + ?Sized>(&mut self, ts: u64, inner: &Inner, frame: &[u8], sink: &mut S) {
+        let Some(data) = frame.get(inner.at..inner.end) else {
+            return;
+        };
+        self.decapsulated(ts, data, inner.cut, inner.link, &inner.tunnel, sink);
+    }
+
+    /// A packet that came out of a tunnel. The tunnels' number is bounded, and so is the recursion.
+    fn decapsulated<S: Sink + ?Sized>(
+        &mut self,
+        ts: u64,
+        data: &[u8],
+        cut: u32,
+        link: LinkType,
+        tunnel: &Stack,
+        sink: &mut S,
+    ) {
+        let f = Frame {
+            ts,
+            link,
+            data,
+            wire_len: (data.len() as u32).saturating_add(cut),
+            iface: 0,
+        };
+        let via = Via {
+            link,
+            own: false,
+            tunnel: Some(tunnel),
+        };
+        self.parsed(&f, &link::parse(link, data), via, sink);
+    }
+
+    /// A packet in IP or GRE.
+    #[cold]
+    pub(super) fn tunnel<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
+        let addrs = (self.ip.src, self.ip.dst);
+        let p = self.ip.tunnel;
+        let payload = i.frame.get(p.at..p.end).unwrap_or(&[]);
+        let inner = match p.proto {
+            IPPROTO_GRE => {
+                tunnel::gre(payload).map(|g| (Kind::Gre, g.inner, payload.get(g.at..).unwrap_or(&[])))
+            }
+            proto => Ok((Kind::Ip, tunnel::Inner::Ip(proto), payload)),
+        };
+        let found = inner.and_then(|(kind, inner, data)| {
+            if via.tunnel.is_some_and(|t| t.layers.len() >= MAX_DEPTH) {
+                return Err(Weird::ExceededTunnelMaxDepth);
+            }
+            match inner {
+                tunnel::Inner::Link(link) => Ok((kind, link, data)),
+                tunnel::Inner::Ip(proto) => match tunnel::check_ip(proto, data).weird() {
+                    None => Ok((kind, LinkType::RAW, data)),
+                    Some(w) => Err(w),
+                },
+            }
+        });
+        match found {
+            Ok((kind, link, data)) => {
+                let ends = (&addrs.0, &addrs.1);
+                let stack = self.tunnels.ip(via.tunnel, kind, ends, p.proto, i.ts);
+                self.decapsulated(i.ts, data, 0, link, &stack, sink);
+            }
+            Err(w) => sink.weird(i.ts, via.name(w), Some(&addrs), &mut self.flows),
+        }
+    }
+}
