@@ -28,7 +28,7 @@ pub fn run<H: Hook>(hook: &H) {
     }
     let w = Scratch::forget(w);
     stats.add(Counter::Injected, 1);
-    if let Some(flow) = find(hook, stats, w) {
+    if let Some(flow) = find(stats, w) {
         track(hook, stats, w, flow);
     }
 }

@@ -90,12 +90,22 @@ fn see<H: Hook>(hook: &H) {
     stats.add(Counter::Frames, segs as u64);
     stats.add(Counter::FrameBytes, bytes);
     let reason = match parsed {
-        Ok(()) => match find(hook, stats, w) {
+        Ok(()) => match find(stats, w) {
             Some(flow) => {
                 stats.add(Counter::Tracked, segs as u64);
                 return track(hook, stats, w, flow);
             }
-            None => Counter::TableFull as Reason,
+            None => {
+                // Said here and not in `find`, which two programs have: a macro's code that is in two
+                // places becomes a function, with a name that depends on where it was compiled.
+                if stats.may_say_full() {
+                    warn!(
+                        hook.ctx(),
+                        "the flow table is full: new flows are counted, not tracked"
+                    );
+                }
+                Counter::TableFull as Reason
+            }
         },
         Err(NEED_MORE) => Counter::Truncated as Reason,
         Err(reason) => reason,
@@ -166,7 +176,7 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
 
 /// The packet's flow entry, made if need be. None: the table is full.
 #[inline(always)]
-fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
+fn find(stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
     // SAFETY: this CPU's scratch.
     let (pkt, new) = unsafe { (&(*w).pkt, &mut (*w).new) };
     if let Some(flow) = FLOWS.get_ptr_mut(&pkt.key) {
@@ -178,14 +188,7 @@ fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowSta
     if FLOWS.insert(&pkt.key, new, BPF_NOEXIST as u64).is_ok() {
         stats.add(Counter::FlowsCreated, 1);
     }
-    let flow = FLOWS.get_ptr_mut(&pkt.key);
-    if flow.is_none() && stats.may_say_full() {
-        warn!(
-            hook.ctx(),
-            "the flow table is full: new flows are counted, not tracked"
-        );
-    }
-    flow
+    FLOWS.get_ptr_mut(&pkt.key)
 }
 
 /// Counts a frame that is not tracked, and forwards it if userspace can make something of it.
