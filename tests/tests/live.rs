@@ -197,10 +197,10 @@ fn transfer(options: LabOptions, bytes: u64) {
             ("missed_bytes", 0.into()),
             ("orig_pkts", (after[0] - before[0]).into()),
             ("resp_pkts", (after[1] - before[1]).into()),
-            ("orig_pkts", t.segs_out.into()),
-            ("resp_pkts", t.segs_in.into()),
         ],
     );
+    // A fast sender fills a veth's ring: what is dropped there the sensor did not miss, it never came.
+    assert!(t.segs_out >= after[0] - before[0] && t.segs_in <= after[1] - before[1]);
     let frames = (after[0] - before[0]) + (after[1] - before[1]);
     assert_eq!(done.check_sums().unwrap().frames, frames);
 }
