@@ -340,7 +340,9 @@ unsafe fn tcp(me: *mut DirState, peer: *mut DirState, p: &Packet, was_seen: u32,
                     out.why |= why::ODD_ACK;
                 }
             }
-            if (*peer).seen & seen::SEQ == 0 || p.ack.wrapping_sub((*peer).next as u32) as i32 > 0 {
+            // Half the number space away is ahead as well as behind: that is odd, too.
+            let behind = ((*peer).next as u32).wrapping_sub(p.ack);
+            if (*peer).seen & seen::SEQ == 0 || behind > i32::MAX as u32 {
                 out.why |= why::ODD_ACK;
             }
         }
