@@ -146,7 +146,7 @@ pub struct Common {
     /// How long a closed connection lingers.
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     pub tcp_close_delay: f64,
-    #[arg(long, default_value_t = 0.1, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     pub tcp_reset_delay: f64,
     /// JA3, JA3S and JA4 of the hellos as columns of ssl.log.
     #[arg(long)]

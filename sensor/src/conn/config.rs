@@ -40,7 +40,7 @@ impl Default for Timeouts {
         Timeouts {
             tcp_attempt_delay: 5 * SECOND,
             tcp_close_delay: 5 * SECOND,
-            tcp_reset_delay: SECOND / 10,
+            tcp_reset_delay: 5 * SECOND,
             tcp_partial_close_delay: 3 * SECOND,
             tcp_syn_timeout: 5 * SECOND,
             tcp_session_timer: 6 * SECOND,
