@@ -48,8 +48,11 @@ impl Peer {
 
     fn say(&mut self, line: &str) -> Result<()> {
         let stdin = self.child.stdin.as_mut().context("no standard input")?;
-        writeln!(stdin, "{line}")?;
-        Ok(stdin.flush()?)
+        match writeln!(stdin, "{line}").and_then(|()| stdin.flush()) {
+            // It has ended already; what it said before is what counts.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            done => Ok(done?),
+        }
     }
 
     /// Waits for the end of the program, by itself.
