@@ -194,13 +194,16 @@ fn transfer(options: LabOptions, bytes: u64) {
             ("conn_state", "SF".into()),
             ("orig_bytes", bytes.into()),
             ("resp_bytes", 8.into()),
-            ("missed_bytes", 0.into()),
             ("orig_pkts", (after[0] - before[0]).into()),
             ("resp_pkts", (after[1] - before[1]).into()),
         ],
     );
     // A fast sender fills a veth's ring: what is dropped there the sensor did not miss, it never came.
     assert!(t.segs_out >= after[0] - before[0] && t.segs_in <= after[1] - before[1]);
+    // And what is sent again may come up after its acknowledgement, which another CPU handles.
+    if t.segs_out == after[0] - before[0] && !r["history"].to_string().contains('T') {
+        check(r, &[("missed_bytes", 0.into())]);
+    }
     let frames = (after[0] - before[0]) + (after[1] - before[1]);
     assert_eq!(done.check_sums().unwrap().frames, frames);
 }
