@@ -1,12 +1,13 @@
 //! What the eBPF build needs, found or installed: a rustc with `core` for BPF, and bpf-linker.
 //!
-//! Two ways. A rustup nightly with rust-src builds `core` itself; that is the usual one. Where
-//! rustup can fetch nothing, Debian's rustc-web has a ready `core` for BPF.
+//! Two ways. Debian's rustc-web has a ready `core` for BPF, and Debian has the LLVM that bpf-linker then
+//! needs: the committed object was made this way. Elsewhere a rustup nightly with rust-src builds `core`
+//! itself, with a bpf-linker that finds an LLVM of its own accord.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::shell::{output, root, run};
 
@@ -83,12 +84,9 @@ pub fn run_setup() -> Result<Toolchain> {
         apt(&missing)?;
     }
     let toolchain = match Toolchain::find() {
-        Some(t) => t,
-        None => install_toolchain()?,
+        Some(t) if linker_version().as_deref() == Some(&format!("bpf-linker {BPF_LINKER}")) => t,
+        _ => install_toolchain()?,
     };
-    if linker_version().as_deref() != Some(&format!("bpf-linker {BPF_LINKER}")) {
-        install_linker(&toolchain)?;
-    }
     if objcopy().is_none() {
         apt(&["llvm-22"])?;
     }
@@ -110,40 +108,53 @@ pub fn objcopy() -> Option<PathBuf> {
     }
 }
 
+/// Installs a compiler and the linker that goes with it, one way or the other.
 fn install_toolchain() -> Result<Toolchain> {
-    let nightly = [
-        "toolchain",
-        "install",
-        "nightly",
-        "--profile",
-        "minimal",
-        "--component",
-        "rust-src",
-    ];
-    if which("rustup").is_some() && run(Command::new("rustup").args(nightly)).is_ok() && nightly_has_sources()
-    {
-        return Ok(Toolchain::Nightly);
-    }
-    eprintln!("rustup has no nightly with sources here; taking Debian's rustc");
-    apt(&DEBIAN_PACKAGES)?;
-    if !debian_has_core() {
-        bail!(
-            "{DEBIAN_RUSTC} has no core for bpfel-unknown-none; this needs Debian's rustc-web or a rustup nightly"
-        );
-    }
-    Ok(Toolchain::Debian)
+    let Err(debian) = install_debian() else {
+        return Ok(Toolchain::Debian);
+    };
+    eprintln!("no BPF toolchain from Debian's packages ({debian}); taking rustup's nightly");
+    install_nightly()?;
+    Ok(Toolchain::Nightly)
 }
 
-fn install_linker(toolchain: &Toolchain) -> Result<()> {
+fn install_debian() -> Result<()> {
+    if !debian_has_core() {
+        apt(&DEBIAN_PACKAGES)?;
+    }
+    if !debian_has_core() {
+        bail!("{DEBIAN_RUSTC} has no core for bpfel-unknown-none");
+    }
+    run(install_linker()
+        .args(["--no-default-features", "--features", "llvm-22"])
+        .env("LLVM_SYS_221_PREFIX", DEBIAN_LLVM)
+        // Else the linker does not find -lLLVM.
+        .env("LIBRARY_PATH", format!("{DEBIAN_LLVM}/lib")))
+}
+
+fn install_nightly() -> Result<()> {
+    if !nightly_has_sources() {
+        run(Command::new("rustup").args([
+            "toolchain",
+            "install",
+            "nightly",
+            "--profile",
+            "minimal",
+            "--component",
+            "rust-src",
+        ]))?;
+    }
+    run(&mut install_linker()).with_context(|| {
+        format!(
+            "please install bpf-linker {BPF_LINKER} as https://github.com/aya-rs/bpf-linker#installation says"
+        )
+    })
+}
+
+fn install_linker() -> Command {
     let mut c = Command::new("cargo");
     c.args(["install", "bpf-linker", "--force", "--version", BPF_LINKER]);
-    if *toolchain == Toolchain::Debian {
-        c.args(["--no-default-features", "--features", "llvm-22"]);
-        c.env("LLVM_SYS_221_PREFIX", DEBIAN_LLVM);
-        // Else the linker does not find -lLLVM.
-        c.env("LIBRARY_PATH", format!("{DEBIAN_LLVM}/lib"));
-    }
-    run(&mut c)
+    c
 }
 
 fn apt(packages: &[&str]) -> Result<()> {
