@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
                 dtls.flip();
             }
             dtls.datagram(what & 1 == 0, piece, ctx);
-            let _ = dtls.wants_more(what & 1 == 0);
+            let _ = dtls.interest(what & 1 == 0);
         }
         dtls.end(ctx);
     });

@@ -17,9 +17,14 @@ fn run(data: &[u8], subs: Subscriptions, size: usize) -> Vec<u8> {
                 0xff => tls.gap(true, 1, ctx),
                 0xfe => tls.flip(),
                 _ => {
+                    let is_orig = what & 1 == 0;
                     for part in piece.chunks(size) {
-                        tls.data(what & 1 == 0, part, ctx);
-                        let _ = tls.wants_more(what & 1 == 0);
+                        // In parts, what nobody reads of a record is not at hand.
+                        let unread = tls.to_header(is_orig).filter(|_| size != usize::MAX);
+                        let n = unread.map_or(0, |n| n.min(part.len() as u64));
+                        tls.unseen(is_orig, n, ctx);
+                        tls.data(is_orig, &part[n as usize..], ctx);
+                        let _ = tls.interest(is_orig);
                     }
                 }
             }

@@ -10,7 +10,7 @@ use sensor::conn::{self, Config, Contents, Engine, EngineSink, Timeouts};
 use sensor::datapath::FlowTable;
 use sensor::datapath::soft::{self, Addrs, Flows, Inner, Soft, Untracked};
 use sensor::event::log::{LogRow, Value, write_json};
-use sensor::event::{Event, Subscriptions, Ts, policy_bits};
+use sensor::event::{Event, EventKind, Subscriptions, Ts, policy_bits};
 use sensor::packet::defrag::Limits;
 use sensor::packet::{Frame, Weird};
 use sensor_common::policy::ALL_PACKETS;
@@ -23,6 +23,8 @@ const SECOND: u64 = 1_000_000_000;
 pub struct Setup {
     /// Every event is wanted, or none.
     pub events: bool,
+    /// Else those are for which TLS is followed in the datapath.
+    pub records: bool,
     pub contents: bool,
     pub checksums: bool,
     /// A flow table of three entries, fragments of 2000 bytes, 600 bytes beyond holes.
@@ -39,6 +41,7 @@ impl Setup {
     pub fn new(bits: u8) -> Setup {
         Setup {
             events: bits & 1 != 0,
+            records: bits & 32 != 0,
             contents: bits & 2 != 0,
             checksums: bits & 4 != 0,
             tight: bits & 8 != 0,
@@ -51,6 +54,8 @@ impl Setup {
     fn subs(&self) -> Subscriptions {
         if self.events {
             Subscriptions::ALL
+        } else if self.records {
+            Subscriptions::NONE.with(EventKind::SslEncryptedData)
         } else {
             Subscriptions::NONE
         }

@@ -31,7 +31,7 @@ pub enum Counter {
     Shed = 13,
     Lost = 14,
     // Of no sum.
-    /// Records of tracked packets without payload (state changes, acks that matter).
+    /// Records of tracked packets without payload: state changes, acks that matter, shed payload's headers.
     HeaderRecords = 15,
     /// Such records that found the ring full.
     HeaderLost = 16,

@@ -12,9 +12,10 @@
 //! not, a lost update costs an extra forwarded header, never a count.
 
 use crate::atomic::{add32, add64, or32};
+use crate::follow::Follow;
 use crate::key::IPPROTO_TCP;
 use crate::packet::{Packet, tcp_flags as tf};
-use crate::policy::{ALL_PACKETS, PAYLOAD};
+use crate::policy::{ALL_PACKETS, PAYLOAD, RECORDS};
 
 /// Why a packet is forwarded: bits of [`Outcome::why`] and of the record.
 pub mod why {
@@ -41,10 +42,14 @@ pub mod why {
     pub const CLOSING: u32 = 1 << 10;
     /// The capture cut its payload, which userspace could not know otherwise.
     pub const CUT: u32 = 1 << 11;
+    /// Reaches the end of a TLS record in a direction that is followed: [`crate::follow::follow`] has the rest.
+    pub const RECORDS: u32 = 1 << 12;
     /// The packet carries payload.
     pub const HAS_PAYLOAD: u32 = 1 << 16;
     /// It carries payload that was shed: the headers alone are forwarded.
     pub const SHED: u32 = 1 << 17;
+    /// The direction was followed and is no longer: its payload is forwarded again.
+    pub const UNSHED: u32 = 1 << 18;
     /// The bits that ask for forwarding.
     pub const FORWARD: u32 = 0xffff;
 }
@@ -113,10 +118,13 @@ pub struct FlowState {
     pub dir: [DirState; 2],
     /// Time of the packet that made the entry, ns.
     pub start: u64,
-    /// Bit per direction: userspace wants no more of its payload. Set by userspace, cleared by any SYN.
+    /// Bit per direction: userspace wants no more of its payload. Set by userspace, cleared by any SYN and where
+    /// following a direction fails.
     pub shed: u32,
     /// The last packet's [`Packet::tunnel`].
     pub tunnel: u32,
+    /// Where the directions stand in TLS's records, if anybody wants to know.
+    pub follow: [Follow; 2],
 }
 
 /// What an update found: the sender's state before it, and what to do with the packet.
@@ -249,6 +257,9 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
                 out.why |= why::PAYLOAD;
             } else if policy & ALL_PACKETS == 0 {
                 out.why |= why::SHED;
+                if policy & RECORDS != 0 && reaches_record(&(*flow).follow[p.dir as usize & 1], p) {
+                    out.why |= why::RECORDS;
+                }
             }
         }
         if policy & ALL_PACKETS != 0 {
@@ -259,6 +270,13 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
         }
         out
     }
+}
+
+/// Whether a packet's payload reaches the place where a record's header is to be read.
+#[inline(always)]
+fn reaches_record(f: &Follow, p: &Packet) -> bool {
+    let end = p.seq.wrapping_add(p.payload_len);
+    f.state != 0 && p.flags & (tf::SYN | tf::RST) == 0 && end.wrapping_sub(f.at) as i32 >= 0
 }
 
 /// The TCP part of [`update`]; returns bits for `seen`.

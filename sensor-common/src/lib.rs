@@ -9,6 +9,7 @@
 pub mod atomic;
 pub mod counters;
 pub mod flow;
+pub mod follow;
 pub mod key;
 pub mod packet;
 pub mod policy;

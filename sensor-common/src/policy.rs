@@ -6,6 +6,8 @@ pub const ALL_PACKETS: u32 = 1 << 0;
 pub const PAYLOAD: u32 = 1 << 1;
 /// Frames that are not IP are forwarded too (`raw_packet`).
 pub const ALL_FRAMES: u32 = 1 << 2;
+/// Shed directions may be followed through TLS's records: see [`crate::follow`].
+pub const RECORDS: u32 = 1 << 3;
 
 /// Part of the BPF program's read-only data; the verifier removes what it switches off.
 #[repr(C)]

@@ -1,4 +1,4 @@
-//! What crosses a ring: a fixed header and, behind it, the start of the frame.
+//! What crosses a ring: a fixed header and, behind it, the start of the frame or what TLS records begin in it.
 
 use crate::flow::FlowState;
 use crate::key::FlowKey;
@@ -25,7 +25,8 @@ pub struct Totals {
     pub ack: u64,
 }
 
-/// The fixed part of a record. Native byte order; 8-byte aligned; `cap_len` bytes of the frame follow.
+/// The fixed part of a record. Native byte order; 8-byte aligned; `cap_len` bytes of the frame follow, or `marks`
+/// times a [`crate::follow::Mark`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordHeader {
@@ -50,7 +51,12 @@ pub struct RecordHeader {
     pub kind: u8,
     /// For [`KIND_FRAME`]: a [`crate::counters::Counter`], the reason it is not tracked.
     pub untracked: u8,
-    pub pad: [u8; 6],
+    /// [`crate::follow::Mark`]s that follow; then `cap_len` is 0.
+    pub marks: u8,
+    /// With [`crate::flow::why::UNSHED`]: bytes of a TLS record's header that came with packets before this one,
+    /// and these.
+    pub part_len: u8,
+    pub part: [u8; 4],
 }
 
 /// Size of the fixed part, bytes; a multiple of 8.
@@ -84,7 +90,17 @@ impl RecordHeader {
         self.why = before.why;
         self.kind = KIND_PACKET;
         self.untracked = 0;
-        self.pad = [0; 6];
+        self.marks = 0;
+        self.part_len = 0;
+        self.part = [0; 4];
+    }
+
+    /// Adds what [`crate::follow::follow`] found, after [`RecordHeader::fill`].
+    #[inline(always)]
+    pub fn fill_marks(&mut self, m: &crate::follow::Marks) {
+        self.marks = m.n as u8;
+        self.part_len = m.part_len as u8;
+        self.part = [m.buf[0], m.buf[1], m.buf[2], m.buf[3]];
     }
 
     /// Bytes of the IP packet that are not in `frame`, which came with this.

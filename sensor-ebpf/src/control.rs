@@ -2,15 +2,16 @@
 //! all of it, over counters that packets are adding to at that moment.
 
 use aya_ebpf::programs::XdpContext;
-use sensor_common::FlowKey;
-use sensor_common::atomic::{and32, or32};
+use sensor_common::atomic::and32;
+use sensor_common::follow;
 
-use crate::abi::{MAX_ORDERS, OP_SHED, ORDERS_HEAD, Order};
+use crate::abi::{MAX_ORDERS, OP_FOLLOW, OP_SHED, ORDERS_HEAD, Order};
 use crate::maps::FLOWS;
 
-/// Carries out the orders in the frame, which may end behind the last one.
+/// Carries out the orders in the frame, which may end behind the last one. Returns how many were refused.
 #[inline(always)]
-pub fn run(ctx: &XdpContext) {
+pub fn run(ctx: &XdpContext) -> u32 {
+    let mut refused = 0;
     let (data, end) = (ctx.data(), ctx.data_end());
     for i in 0..MAX_ORDERS {
         let at = data + ORDERS_HEAD + i * size_of::<Order>();
@@ -19,22 +20,24 @@ pub fn run(ctx: &XdpContext) {
         }
         // SAFETY: compared above; read as one of unknown alignment.
         let order = unsafe { (at as *const Order).read_unaligned() };
-        carry_out(&order.key, order.op, order.dirs & 3);
+        refused += !carry_out(&order) as u32;
     }
+    refused
 }
 
 #[inline(always)]
-fn carry_out(key: &FlowKey, op: u32, dirs: u32) {
-    let Some(flow) = FLOWS.get_ptr_mut(key) else {
-        return;
+fn carry_out(order: &Order) -> bool {
+    let Some(flow) = FLOWS.get_ptr_mut(&order.key) else {
+        return order.op != OP_FOLLOW;
     };
-    // SAFETY: a live map value, aligned; all writers of the field are here and atomic.
+    let dirs = order.dirs & 3;
+    // SAFETY: a live map value, aligned.
     unsafe {
-        let shed = &raw mut (*flow).shed;
-        if op == OP_SHED {
-            or32(shed, dirs);
-        } else {
-            and32(shed, !dirs);
+        match order.op {
+            OP_SHED => follow::shed(flow, dirs),
+            OP_FOLLOW => return follow::order(flow, (dirs == 2) as u8, order.at),
+            _ => and32(&raw mut (*flow).shed, !dirs),
         }
     }
+    true
 }

@@ -1,10 +1,13 @@
 //! Records: the fixed header and the start of the frame, into a ring.
 
+use core::ffi::c_void;
+
 use aya_ebpf::helpers::generated::{bpf_ringbuf_reserve, bpf_ringbuf_submit};
+use sensor_common::follow::{MARK_LEN, Marks};
 use sensor_common::record::{HEADER_LEN, KIND_FRAME, RecordHeader};
 use sensor_common::{FlowKey, Policy};
 
-use crate::abi::{CLASSES, MAX_CAP};
+use crate::abi::{CLASSES, MARK_CLASSES, MAX_CAP};
 use crate::hook::Hook;
 use crate::maps::{Stats, opaque, ring};
 
@@ -64,6 +67,71 @@ pub fn record<H: Hook>(
         bpf_ringbuf_submit(rec, 0);
     }
     true
+}
+
+/// Sends a record with marks and no bytes of the frame.
+#[inline(always)]
+pub fn marks<H: Hook>(
+    hook: &H,
+    stats: Stats,
+    to: u32,
+    m: &Marks,
+    fill: impl FnOnce(*mut RecordHeader),
+) -> bool {
+    let map = ring(to);
+    let n = opaque(m.n as u64) as u32;
+    let size = |class: u32| (HEADER_LEN + class as usize * MARK_LEN) as u64;
+    // SAFETY: the map is a ring buffer; sizes are constant on every path, and so many marks are copied.
+    unsafe {
+        let rec = if n <= MARK_CLASSES[0] {
+            copied(
+                bpf_ringbuf_reserve(map, size(MARK_CLASSES[0]), 0),
+                m,
+                MARK_CLASSES[0],
+            )
+        } else if n <= MARK_CLASSES[1] {
+            copied(
+                bpf_ringbuf_reserve(map, size(MARK_CLASSES[1]), 0),
+                m,
+                MARK_CLASSES[1],
+            )
+        } else {
+            copied(
+                bpf_ringbuf_reserve(map, size(MARK_CLASSES[2]), 0),
+                m,
+                MARK_CLASSES[2],
+            )
+        };
+        if rec.is_null() {
+            stats.ring_lost(to);
+            return false;
+        }
+        fill(rec);
+        (*rec).wire_len = hook.wire_len();
+        (*rec).ifindex = hook.ifindex();
+        (*rec).cap_len = 0;
+        bpf_ringbuf_submit(rec.cast(), 0);
+    }
+    true
+}
+
+/// `rec` with the first `n` marks behind the header.
+///
+/// # Safety
+/// `rec` is null or has room for both.
+#[inline(always)]
+unsafe fn copied(rec: *mut c_void, m: &Marks, n: u32) -> *mut RecordHeader {
+    if !rec.is_null() {
+        // SAFETY: the caller's word; marks are words.
+        unsafe {
+            let to = rec.cast::<u8>().add(HEADER_LEN).cast::<u64>();
+            let from = (&raw const m.marks).cast::<u64>();
+            for i in 0..n as usize {
+                to.add(i).write(from.add(i).read_unaligned());
+            }
+        }
+    }
+    rec.cast()
 }
 
 /// The header of a frame that is not tracked.

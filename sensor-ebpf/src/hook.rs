@@ -7,10 +7,17 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::programs::{TcContext, XdpContext};
 
 use crate::abi::{META_MAGIC, Meta};
+use crate::maps::opaque;
 use crate::parse::Frame;
 
 /// What is loaded at once: the kernel refuses more than 65,535 bytes.
 const LOAD: u32 = 1 << 15;
+
+/// A small length that the verifier sees to be one.
+#[inline(always)]
+fn few(n: u32) -> u32 {
+    (opaque(n.wrapping_sub(1) as u64) as u32 & 7) + 1
+}
 
 /// A frame at a hook.
 pub trait Hook {
@@ -26,6 +33,11 @@ pub trait Hook {
     /// # Safety
     /// `dst` has room for them.
     unsafe fn load(&self, dst: *mut u8, n: u32) -> bool;
+    /// Copies `n` bytes (1 to 5) of the frame, from its byte `from` on, to `dst`.
+    ///
+    /// # Safety
+    /// `dst` has room for 8.
+    unsafe fn load_few(&self, from: u32, dst: *mut u8, n: u32) -> bool;
     /// Frame bytes on the wire.
     fn wire_len(&self) -> u32;
     fn ifindex(&self) -> u32;
@@ -109,6 +121,11 @@ impl Hook for Rx<'_> {
         }
     }
     #[inline(always)]
+    unsafe fn load_few(&self, from: u32, dst: *mut u8, n: u32) -> bool {
+        // SAFETY: the caller's word for `dst`.
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, from, dst.cast(), few(n)) == 0 }
+    }
+    #[inline(always)]
     fn wire_len(&self) -> u32 {
         self.wire_len
     }
@@ -166,6 +183,11 @@ impl Hook for Tx<'_> {
     unsafe fn load(&self, dst: *mut u8, n: u32) -> bool {
         // SAFETY: the caller's word for `dst`.
         unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), 0, dst.cast(), n) == 0 }
+    }
+    #[inline(always)]
+    unsafe fn load_few(&self, from: u32, dst: *mut u8, n: u32) -> bool {
+        // SAFETY: the caller's word for `dst`.
+        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), from, dst.cast(), few(n)) == 0 }
     }
     #[inline(always)]
     fn wire_len(&self) -> u32 {

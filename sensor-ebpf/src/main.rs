@@ -19,8 +19,9 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::warn;
 use sensor_common::flow::{update, why};
-use sensor_common::policy::ALL_FRAMES;
-use sensor_common::{Counter, FlowState, Packet};
+use sensor_common::follow::follow;
+use sensor_common::policy::{ALL_FRAMES, RECORDS};
+use sensor_common::{Counter, FlowState, Packet, RecordHeader};
 
 use hook::{Hook, Rx, Tx};
 use maps::{FLOWS, Scratch, Stats, policy};
@@ -44,11 +45,11 @@ pub fn tx(ctx: TcContext) -> i32 {
     TC_ACT_UNSPEC
 }
 
-/// Never attached: run by userspace to change flow entries without racing the counters in them.
+/// Never attached: run by userspace to change flow entries without racing the counters in them. Returns how many
+/// orders were refused.
 #[xdp]
 pub fn control(ctx: XdpContext) -> u32 {
-    control::run(&ctx);
-    XDP_PASS
+    control::run(&ctx)
 }
 
 /// Never attached: run by userspace over packets that it found in what [`rx`] and [`tx`] did not parse.
@@ -121,8 +122,17 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     // SAFETY: a live map value, valid until the program returns, and this CPU's scratch.
     unsafe { (*w).out = update(flow, &(*w).pkt, policy.bits) };
     let w = Scratch::forget(w);
+    // SAFETY: as above; the loads have room for what they copy.
+    unsafe {
+        if policy.bits & RECORDS != 0 && (*w).out.why & why::RECORDS != 0 {
+            let data = (*w).pkt.data as u32;
+            let load = |from: u32, to, n| hook.load_few(data + from, to, n);
+            follow(flow, &(*w).pkt, &raw mut (*w).out, &raw mut (*w).marks, load);
+        }
+    }
+    let w = Scratch::forget(w);
     // SAFETY: as above.
-    let (pkt, out) = unsafe { (&(*w).pkt, &(*w).out) };
+    let (pkt, out, marks) = unsafe { (&(*w).pkt, &(*w).out, &(*w).marks) };
     let segs = pkt.segs as u64;
     let forward = out.forward();
     let whole = out.with_payload();
@@ -146,11 +156,21 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
             cap = policy.snaplen;
         }
         let ring = emit::ring_of(&pkt.key, &policy);
-        sent = emit::record(hook, stats, ring, cap, |head| {
+        let fill = |head: *mut RecordHeader| {
             // SAFETY: a reservation of that size, and a live map value that others may be adding
             // to, which a record's totals may show or not.
-            unsafe { (*head).fill(pkt, &*flow, out) }
-        });
+            unsafe {
+                (*head).fill(pkt, &*flow, out);
+                if policy.bits & RECORDS != 0 && out.why & (why::RECORDS | why::UNSHED) != 0 {
+                    (*head).fill_marks(marks);
+                }
+            }
+        };
+        sent = if policy.bits & RECORDS != 0 && out.why & why::RECORDS != 0 {
+            emit::marks(hook, stats, ring, marks, fill)
+        } else {
+            emit::record(hook, stats, ring, cap, fill)
+        };
     }
     if has_payload && whole {
         stats.add_reason(

@@ -5,6 +5,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
 use core::ffi::c_void;
 use sensor_common::flow::Outcome;
+use sensor_common::follow::Marks;
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy};
 
 use crate::abi::CpuStats;
@@ -41,6 +42,7 @@ pub struct Scratch {
     pub pkt: Packet,
     pub ip: Ip,
     pub out: Outcome,
+    pub marks: Marks,
     /// The value of a new flow entry: all zero but `start`.
     pub new: FlowState,
 }

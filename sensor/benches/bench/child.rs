@@ -63,6 +63,9 @@ impl FlowTable for Elsewhere {
         None
     }
     fn shed(&mut self, _: &FlowKey, _: u32) {}
+    fn follow(&mut self, _: &FlowKey, _: u8, _: u32) -> bool {
+        false
+    }
 }
 
 /// Takes records from the soft datapath to the engine and remembers whose they were.

@@ -19,6 +19,15 @@ pub struct Ctx<'c> {
     pub out: &'c mut dyn Out,
 }
 
+/// What an analyzer still wants of a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interest {
+    Nothing,
+    /// What the headers of its TLS records say.
+    Headers,
+    Everything,
+}
+
 /// Where an analyzer's results go.
 pub trait Out {
     fn event(&mut self, ts: Ts, ev: &Event<'_>);

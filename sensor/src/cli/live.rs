@@ -87,6 +87,10 @@ impl FlowTable for Shifted {
     fn shed(&mut self, key: &FlowKey, dirs: u32) {
         self.table.shed(key, dirs);
     }
+
+    fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
+        self.table.follow(key, dir, at)
+    }
 }
 
 impl Shifted {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::entry::Tcp;
+use super::followed::Followed;
 use super::shared::Run;
 use super::{Proto, Sink, proto};
 use crate::analyzer::detect::{Detector, Inner};
@@ -10,7 +11,7 @@ use crate::analyzer::tls::{
     CLEAR_TEXT_BYTES, DTLS_PORTS, Dtls, Match, SSL_PORTS, SharedTls, Tls, client_hello_begins,
     looks_like_dtls, looks_like_tls,
 };
-use crate::analyzer::{Ctx, Out};
+use crate::analyzer::{Ctx, Interest, Out};
 use crate::event::log::LogRow;
 use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
 
@@ -26,18 +27,20 @@ const MULTICAST_V4: std::ops::RangeInclusive<u8> = 224..=239;
 /// The analyzers at work on a connection and what they found.
 pub struct App {
     detector: Detector,
-    security: Security,
+    pub(super) security: Security,
     /// Confirmed protocols, in order.
     confirmed: Vec<AnalyzerTag>,
     /// Clear text seen while it was open whether TLS comes, bytes.
     clear: u64,
     /// TLS or DTLS was confirmed and not refuted.
     secure: bool,
+    /// Directions of which the datapath tells the headers of TLS records.
+    pub(super) followed: [Followed; 2],
     shared: SharedTls,
 }
 
 /// TLS, in its several conditions.
-enum Security {
+pub(super) enum Security {
     /// The first bytes of either direction are kept until they tell.
     Probing(Vec<(bool, Vec<u8>)>, usize),
     /// Datagrams looked at so far, and their bytes: STUN or others' may come before DTLS does.
@@ -72,6 +75,7 @@ impl App {
             secure: false,
             // Datagrams are looked at whatever came before.
             clear: if p == Proto::Tcp { 0 } else { u64::MAX },
+            followed: Default::default(),
             shared: shared.clone(),
         }
     }
@@ -109,14 +113,14 @@ impl App {
             }
     }
 
-    fn wants(&self, is_orig: bool) -> bool {
-        let secure = match &self.security {
-            Security::Probing(..) | Security::Datagrams { .. } => true,
-            Security::Tls(t) => t.wants_more(is_orig),
-            Security::Dtls(d) => d.wants_more(is_orig),
-            Security::None => self.clear <= CLEAR_TEXT_BYTES,
-        };
-        secure || self.detector.wants_more(is_orig)
+    fn interest(&self, is_orig: bool) -> Interest {
+        match &self.security {
+            _ if self.detector.wants_more(is_orig) => Interest::Everything,
+            Security::Tls(t) => t.interest(is_orig),
+            Security::Dtls(d) => d.interest(is_orig),
+            Security::None if self.clear > CLEAR_TEXT_BYTES => Interest::Nothing,
+            Security::Probing(..) | Security::Datagrams { .. } | Security::None => Interest::Everything,
+        }
     }
 
     fn stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
@@ -272,7 +276,7 @@ impl<S: Sink> Out for Results<'_, '_, S> {
 
 impl<'e, S: Sink> Run<'e, S> {
     /// Lets the connection's analyzers work.
-    fn with_app(&mut self, work: impl FnOnce(&mut App, &mut Ctx<'_>)) {
+    pub(super) fn with_app(&mut self, work: impl FnOnce(&mut App, &mut Ctx<'_>)) {
         let mut app = match self.conn.app.take() {
             Some(a) => a,
             None => Box::new(App::new(
@@ -308,7 +312,7 @@ impl<'e, S: Sink> Run<'e, S> {
     }
 
     /// In-order bytes of a TCP direction.
-    pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, bytes: &[u8]) {
+    pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, seq: u64, bytes: &[u8]) {
         if !self.sh.cfg.analyzers || self.conn.service != 0 {
             return;
         }
@@ -322,6 +326,7 @@ impl<'e, S: Sink> Run<'e, S> {
                 app.security = Security::None;
                 app.clear = u64::MAX;
             }
+            let bytes = app.unread(is_orig, seq, bytes, ctx);
             app.stream(is_orig, bytes, ctx);
             proxied = app.detector.inner() == Inner::Tunnel && before != Inner::Tunnel;
         });
@@ -380,6 +385,7 @@ impl<'e, S: Sink> Run<'e, S> {
     pub fn app_flip(&mut self) {
         if let Some(app) = &mut self.conn.app {
             app.detector.flip();
+            app.followed.swap(0, 1);
             match &mut app.security {
                 Security::Tls(t) => t.flip(),
                 Security::Dtls(d) => d.flip(),
@@ -399,10 +405,13 @@ impl<'e, S: Sink> Run<'e, S> {
         self.with_app(|_, ctx| ctx.out.violation(tag, reason));
     }
 
-    /// Whether anybody wants more of a direction's payload.
-    pub fn app_wants(&self, is_orig: bool) -> bool {
-        let at_work = self.sh.cfg.analyzers && self.conn.service == 0;
-        at_work && self.conn.app.as_ref().is_none_or(|a| a.wants(is_orig))
+    /// What the analyzers want of a direction's payload.
+    pub fn app_interest(&self, is_orig: bool) -> Interest {
+        if !self.sh.cfg.analyzers || self.conn.service != 0 {
+            return Interest::Nothing;
+        }
+        let app = self.conn.app.as_ref();
+        app.map_or(Interest::Everything, |a| a.interest(is_orig))
     }
 
     /// The connection was announced as one of `tag`.

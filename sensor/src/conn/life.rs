@@ -1,5 +1,6 @@
 //! A connection's life: its beginning, each packet, its timers and its end.
 
+use sensor_common::flow::why;
 use sensor_common::packet::tcp_flags as tf;
 use sensor_common::record::Totals;
 use sensor_common::{FlowState, Packet, RecordHeader};
@@ -15,10 +16,6 @@ use crate::datapath::FlowTable;
 use crate::datapath::soft::Inner;
 use crate::event::{EndpointStats, Event, EventKind};
 use crate::tcp::endpoint::State;
-
-/// Unwanted payload packets of a direction before the datapath is told to keep them: most
-/// connections are over before, and telling costs a system call.
-const PATIENCE: u8 = 4;
 
 /// UDP ports of DNS, NetBIOS names, multicast DNS and LLMNR.
 const DNS_PORTS: [u16; 4] = [53, 137, 5353, 5355];
@@ -125,7 +122,7 @@ impl<S: Sink> Run<'_, S> {
         }
         let truncated = tcp.as_ref().is_some_and(|t| t.truncated);
         self.conn.tcp = tcp;
-        if !seg.payload.is_empty() && !truncated {
+        if !truncated && (!seg.payload.is_empty() || p.payload_len > 0 && rec.why & why::RECORDS != 0) {
             self.shed_unwanted(p, flows);
         }
         inner
@@ -142,29 +139,6 @@ impl<S: Sink> Run<'_, S> {
         // One buffer for several datagrams has one header; a length of 0 was left to the network card.
         if said != is && p.segs == 1 && p.ip_len != 0 {
             self.weird("UDP_datagram_length_mismatch", &format!("{said} != {is}"));
-        }
-    }
-
-    /// Tells the datapath when a direction's payload is of no more use.
-    fn shed_unwanted(&mut self, p: &Packet, flows: &mut impl FlowTable) {
-        let bit = 1 << p.dir;
-        let is_orig = self.conn.dir(p.dir as usize) == 0;
-        if self.conn.shed & bit != 0 {
-            return;
-        }
-        let contents = self.sh.cfg.contents.wants(is_orig, self.conn.resp_port());
-        let wanted = contents || self.sh.cfg.contents_files || self.is_tunnel();
-        if wanted || self.sh.subs.wants(EventKind::RexmitInconsistency) || self.app_wants(is_orig) {
-            return;
-        }
-        self.conn.unwanted += 1;
-        if self.conn.unwanted >= PATIENCE {
-            self.conn.unwanted = 0;
-            self.conn.shed |= bit;
-            flows.shed(&p.key, self.conn.shed as u32);
-            if !self.app_wants(!is_orig) {
-                self.app_done();
-            }
         }
     }
 

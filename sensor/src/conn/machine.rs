@@ -30,11 +30,18 @@ pub struct Segment<'r> {
     pub len: u32,
     /// The payload as far as it is at hand.
     pub payload: &'r [u8],
+    /// [`sensor_common::follow::Mark`]s that came instead of it.
+    pub marks: &'r [u8],
 }
 
 impl<'r> Segment<'r> {
-    pub fn new(rec: &'r RecordHeader, frame: &'r [u8]) -> Self {
+    /// `bytes` are what came with the record: of the frame, or marks.
+    pub fn new(rec: &'r RecordHeader, bytes: &'r [u8]) -> Self {
         let p = &rec.pkt;
+        let (frame, marks) = match rec.why & why::RECORDS {
+            0 => (bytes, &[][..]),
+            _ => (&[][..], bytes),
+        };
         let payload = frame.get(p.data as usize..).unwrap_or_default();
         let n = payload.len().min(p.payload_len as usize);
         Segment {
@@ -45,6 +52,7 @@ impl<'r> Segment<'r> {
             ack: p.ack,
             len: p.payload_len,
             payload: &payload[..n],
+            marks,
         }
     }
 

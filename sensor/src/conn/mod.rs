@@ -6,6 +6,7 @@ mod config;
 mod entry;
 mod expected;
 mod feed;
+mod followed;
 mod history;
 mod last;
 mod life;

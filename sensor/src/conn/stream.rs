@@ -1,6 +1,7 @@
 //! From segments to streams: reassembly within a connection, gaps, the end of a direction
 //! (Zeek: TCP_Reassembler), and what happened in the datapath between two records.
 
+use sensor_common::flow::why;
 use sensor_common::{FlowState, RecordHeader};
 
 use super::entry::Tcp;
@@ -122,11 +123,11 @@ impl<S: Sink> Run<'_, S> {
                 }
                 self.keep(s, seq, bytes);
                 self.record(is_orig, Piece::Data(bytes));
-                self.app_stream(tcp, is_orig, bytes);
+                self.app_stream(tcp, is_orig, seq, bytes);
             }
             Step::Unseen { len, .. } => {
                 self.record(is_orig, Piece::Missing(len));
-                self.app_gap(is_orig, len);
+                self.app_unseen(is_orig, len);
             }
             Step::Gap { seq, len } => {
                 // Elsewhere numbers may be wrong without anything missing.
@@ -156,6 +157,7 @@ impl<S: Sink> Run<'_, S> {
         if tcp.reasm[s].skip {
             return;
         }
+        let first = seq;
         let (mut seq, mut len) = (seq, len);
         let mut bytes = whole.then_some(seg.payload);
         let acked = tcp.ep[s].acked();
@@ -180,7 +182,13 @@ impl<S: Sink> Run<'_, S> {
         if let Some(bytes) = bytes {
             self.compare(tcp, s, seq, bytes, seg.flags);
         }
+        if seg.rec.why & why::UNSHED != 0 {
+            self.app_unfollowed(s == 0, seg.rec);
+        }
         self.with_reassembler(tcp, s, |r, out| r.segment(seq, len, bytes, out));
+        if seg.rec.why & why::RECORDS != 0 {
+            self.app_marks(s == 0, first, seg);
+        }
         self.bound(tcp, s);
     }
 

@@ -11,6 +11,7 @@ use crate::packet::{Frame, LinkType};
 mod bounds;
 mod contents;
 mod events;
+mod followed;
 mod hostile;
 mod packets;
 mod rexmit;

@@ -102,6 +102,8 @@ const NEEDS: &[(EventKind, u32)] = &[
     (EventKind::Ipv6ExtHeaders, policy::ALL_PACKETS),
     // Frames that are not IP as well.
     (EventKind::RawPacket, policy::ALL_PACKETS | policy::ALL_FRAMES),
+    // An established session's records are of interest, their contents are not.
+    (EventKind::SslEncryptedData, policy::RECORDS),
     // Payload, which is the default; named here so that a change of the default cannot lose it.
     (EventKind::TcpContents, policy::PAYLOAD),
     (EventKind::RexmitInconsistency, policy::PAYLOAD),

@@ -21,6 +21,8 @@ use shapes::Shot;
 /// No capture here takes a fraction of this; what takes as long hangs.
 const HANGS: Duration = Duration::from_secs(120);
 const ETHERNET: u32 = 1;
+/// Events for which established TLS is followed through its records' headers.
+const RECORDS: &str = "ssl_encrypted_data,ssl_established";
 /// Frames of a capture that are damaged.
 const DAMAGED: usize = 200;
 
@@ -94,16 +96,30 @@ struct Left {
     files: BTreeMap<String, Vec<u8>>,
 }
 
+/// What is asked for beside the logs.
+#[derive(Clone, Copy)]
+enum Ask {
+    Logs,
+    /// Every event and all contents.
+    All,
+    /// These events.
+    Events(&'static str),
+}
+
 /// Runs `sensor read`; the event stream, if it is asked for, is a file among the logs.
-fn read(captures: &[PathBuf], options: &[&str], events: bool) -> Left {
+fn read(captures: &[PathBuf], options: &[&str], ask: Ask) -> Left {
     let out = TempDir::new().unwrap();
     let mut c = Command::new(binary().unwrap());
     c.args(["read", "--seed", "7", "--log-dir"])
         .arg(out.path())
         .args(options);
-    if events {
+    if !matches!(ask, Ask::Logs) {
         c.arg("--events").arg(out.path().join("events.json"));
-        c.args(["--contents", "both"]);
+    }
+    match ask {
+        Ask::Logs => {}
+        Ask::All => drop(c.args(["--contents", "both"])),
+        Ask::Events(names) => drop(c.args(["--event", names])),
     }
     let said = out.path().join("stderr");
     let mut child = c
@@ -197,15 +213,16 @@ fn the_kernel_and_userspace_write_the_same() {
         .into_iter()
         .filter(|p| is_ethernet(p))
         .collect();
-    for (what, options, events) in [
-        ("logs", &[][..], false),
-        ("logs and events", &[][..], true),
-        ("logs with checksums", &["--checksums", "on"][..], false),
+    for (what, options, ask) in [
+        ("logs", &[][..], Ask::Logs),
+        ("logs and events", &[][..], Ask::All),
+        ("logs and encrypted records", &[][..], Ask::Events(RECORDS)),
+        ("logs with checksums", &["--checksums", "on"][..], Ask::Logs),
     ] {
         let mut bad = Vec::new();
         for p in &all {
-            let user = read(p, &[options, &["--datapath", "user"]].concat(), events);
-            let xdp = read(p, &[options, &["--datapath", "xdp"]].concat(), events);
+            let user = read(p, &[options, &["--datapath", "user"]].concat(), ask);
+            let xdp = read(p, &[options, &["--datapath", "xdp"]].concat(), ask);
             if let Some(d) = difference(&user, &xdp, None) {
                 bad.push(format!("{}: {d}", name(p)));
             }
@@ -220,12 +237,34 @@ fn what_stays_below_changes_no_connection() {
     let all = corpus(dir.path());
     let mut bad = Vec::new();
     for p in &all {
-        let (some, every) = (read(p, &[], false), read(p, &["--forward-all"], false));
+        let (some, every) = (read(p, &[], Ask::Logs), read(p, &["--forward-all"], Ask::Logs));
         if let Some(d) = difference(&some, &every, Some("conn.log")) {
             bad.push(format!("{}: {d}", name(p)));
         }
     }
     report("default policy and every packet, conn.log", all.len(), &bad);
+}
+
+#[test]
+fn records_of_which_the_headers_came_up_are_all_told() {
+    let dir = TempDir::new().unwrap();
+    let all = corpus(dir.path());
+    let (mut bad, mut told) = (Vec::new(), 0);
+    for p in &all {
+        let some = read(p, &[], Ask::Events(RECORDS));
+        let every = read(p, &["--forward-all"], Ask::Events(RECORDS));
+        told += some
+            .files
+            .get("events.json")
+            .map_or(0, |f| f.iter().filter(|b| **b == b'\n').count());
+        for file in ["events.json", "conn.log"] {
+            if let Some(d) = difference(&some, &every, Some(file)) {
+                bad.push(format!("{}: {d}", name(p)));
+            }
+        }
+    }
+    assert!(told > 500, "{told} events");
+    report("headers of records and every packet", all.len(), &bad);
 }
 
 /// Numbers that look random (SplitMix64).
@@ -283,8 +322,8 @@ fn damaged_captures_are_survived_and_read_alike() {
             if to.is_empty() {
                 continue;
             }
-            let plain = read(&to, &[], false);
-            for (left, how) in [(&plain, "plain"), (&read(&to, &[], true), "events")] {
+            let plain = read(&to, &[], Ask::Logs);
+            for (left, how) in [(&plain, "plain"), (&read(&to, &[], Ask::All), "events")] {
                 runs += 1;
                 if !matches!(left.status, Some(0 | 1)) || left.said.contains("panicked") {
                     bad.push(format!(
@@ -295,11 +334,14 @@ fn damaged_captures_are_survived_and_read_alike() {
                     ));
                 }
             }
-            if root
-                && is_ethernet(&to)
-                && let Some(d) = difference(&plain, &read(&to, &["--datapath", "xdp"], false), None)
-            {
-                bad.push(format!("{} 1/{one_in}: {d}", name(p)));
+            if !root || !is_ethernet(&to) {
+                continue;
+            }
+            let records = read(&to, &[], Ask::Events(RECORDS));
+            for (user, ask) in [(&plain, Ask::Logs), (&records, Ask::Events(RECORDS))] {
+                if let Some(d) = difference(user, &read(&to, &["--datapath", "xdp"], ask), None) {
+                    bad.push(format!("{} 1/{one_in}: {d}", name(p)));
+                }
             }
         }
     }

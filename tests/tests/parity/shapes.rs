@@ -165,6 +165,56 @@ fn conversation(v6: bool) -> Vec<Said> {
             [&[typ, 0, 0, 0, 0, 1, 0, 1][..], &data(40)].concat(),
         ));
     }
+    said.extend(tls());
+    said
+}
+
+/// OpenSSL's handshake of TLS 1.3: direction (0 client), length (4 bytes, big endian), bytes.
+const TLS: &[u8] = include_bytes!("../../../sensor/src/analyzer/tls/samples/tls13.bin");
+
+/// A TLS connection whose server goes on sending records, over the wrap of the sequence numbers.
+fn tls() -> Vec<Said> {
+    let port = 1005;
+    let mut at = [5000u32, 0xffff_8000];
+    let mut said = vec![
+        tcp(true, port, SYN, at[0] - 1, 0, &[]),
+        tcp(false, port, SYN | ACK, at[1] - 1, at[0], &[]),
+        tcp(true, port, ACK, at[0], at[1], &[]),
+    ];
+    let mut sample = TLS;
+    while let [side, a, b, c, d, rest @ ..] = sample {
+        let (piece, after) = rest.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+        let s = *side as usize;
+        for part in piece.chunks(1000) {
+            said.push(tcp(s == 0, port, ACK, at[s], at[s ^ 1], part));
+            at[s] = at[s].wrapping_add(part.len() as u32);
+        }
+        sample = after;
+    }
+    let mut stream = Vec::new();
+    for n in [
+        3000u16, 3000, 20, 20, 20, 0, 2791, 5000, 5000, 5000, 1, 9000, 9000, 9000, 9000,
+    ] {
+        stream.extend([23, 3, 3]);
+        stream.extend(n.to_be_bytes());
+        stream.extend(vec![0x17; n as usize]);
+    }
+    let mut pieces: Vec<_> = stream
+        .chunks(980)
+        .enumerate()
+        .map(|(i, part)| (at[1].wrapping_add(i as u32 * 980), part))
+        .collect();
+    // A record's beginning comes late, and another segment twice.
+    pieces.swap(32, 33);
+    pieces.insert(50, pieces[49]);
+    let mut have = at[1];
+    for (seq, part) in pieces {
+        said.push(tcp(false, port, ACK, seq, at[0], part));
+        have = have.wrapping_add(part.len() as u32);
+        if seq.wrapping_add(part.len() as u32) == have {
+            said.push(tcp(true, port, ACK, at[0], have, &[]));
+        }
+    }
     said
 }
 

@@ -11,6 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use sensor_tests::sensor::TempDir;
 use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
+use serde_json::Value;
 
 use super::{check, rows};
 
@@ -65,8 +66,29 @@ fn upload(config: Arc<ClientConfig>, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Uploads `bytes` past a sensor; the share of the wire's bytes that went to userspace.
-fn transfer(bytes: u64) -> f64 {
+/// Events whose lengths together are all of a TLS 1.3 stream but its ChangeCipherSpec.
+const RECORDS: &str = "ssl_encrypted_data,ssl_handshake_message,ssl_change_cipher_spec";
+
+/// Bytes that the events of [`RECORDS`] tell of, by originator and responder.
+fn told(events: &[Value]) -> [u64; 2] {
+    let mut sum = [0; 2];
+    for e in events {
+        let args = &e["args"];
+        let length = args["length"].as_u64().unwrap_or(0);
+        let whole = match e["event"].as_str() {
+            Some("ssl_encrypted_data") => 5 + length,
+            // The hellos, each in a record of its own.
+            Some("ssl_handshake_message") => 5 + 4 + length,
+            _ => 6,
+        };
+        sum[!args["is_orig"].as_bool().unwrap() as usize] += whole;
+    }
+    sum
+}
+
+/// Uploads `bytes` past a sensor; the share of the wire's bytes that went to userspace. `records`: every record is to
+/// be told of.
+fn transfer(bytes: u64, records: bool) -> f64 {
     let _turn = one_at_a_time();
     let made = rcgen::generate_simple_self_signed(vec![NAME.into()]).unwrap();
     let cert = made.cert.der().clone();
@@ -94,7 +116,16 @@ fn transfer(bytes: u64) -> f64 {
         .unwrap()
         .unwrap();
     let logs = TempDir::new().unwrap();
-    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &["--rx-only"]).expect("a sensor");
+    let events = logs.path().join("events.json");
+    let asked = [
+        "--rx-only",
+        "--events",
+        events.to_str().unwrap(),
+        "--event",
+        RECORDS,
+    ];
+    let options = if records { &asked[..] } else { &asked[..1] };
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), options).expect("a sensor");
     let before = lab.tapped().unwrap();
     std::thread::scope(|s| {
         let server = Arc::new(server);
@@ -128,6 +159,12 @@ fn transfer(bytes: u64) -> f64 {
         "the session",
         &[("version", "TLSv13".into()), ("established", true.into())],
     );
+    if records {
+        let text = std::fs::read_to_string(&events).unwrap();
+        let events: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let streams = ["orig_bytes", "resp_bytes"].map(|c| row[c].as_u64().unwrap());
+        assert_eq!(told(&events), streams, "{} events", events.len());
+    }
     let frames: u64 = (0..2).map(|i| after[i] - before[i]).sum();
     assert_eq!(done.check_sums().unwrap().frames, frames);
     let wire = row["orig_ip_bytes"].as_u64().unwrap() + row["resp_ip_bytes"].as_u64().unwrap();
@@ -145,9 +182,20 @@ fn transfer(bytes: u64) -> f64 {
 fn an_established_session_stays_in_the_kernel() {
     if root_or_say_so("an_established_session_stays_in_the_kernel") {
         // What comes before the order to keep the payload arrives depends on who else wants the processors.
-        let shares = (0..3).map(|_| transfer(200_000_000));
+        let shares = (0..3).map(|_| transfer(200_000_000, false));
         let mut seen = Vec::new();
         let kept = shares.inspect(|s| seen.push(*s)).any(|s| s < 0.01);
+        assert!(kept, "{seen:?} of the bytes copied");
+    }
+}
+
+#[test]
+fn of_an_established_session_the_records_headers_come_up() {
+    if root_or_say_so("of_an_established_session_the_records_headers_come_up") {
+        // A record of the sensor's is a sixtieth of one of TLS's.
+        let shares = (0..3).map(|_| transfer(100_000_000, true));
+        let mut seen = Vec::new();
+        let kept = shares.inspect(|s| seen.push(*s)).any(|s| s < 0.04);
         assert!(kept, "{seen:?} of the bytes copied");
     }
 }
@@ -157,7 +205,8 @@ fn an_established_session_stays_in_the_kernel() {
 #[ignore = "takes a while; prints a figure"]
 fn a_gigabyte_of_tls_stays_in_the_kernel() {
     if root_or_say_so("a_gigabyte_of_tls_stays_in_the_kernel") {
-        let share = transfer(1_000_000_000);
+        let share = transfer(1_000_000_000, false);
         assert!(share < 0.01, "{share} of the bytes copied");
+        transfer(1_000_000_000, true);
     }
 }

@@ -2,6 +2,7 @@
 //! namespaces of its own. Needs root.
 
 mod attach;
+mod followed;
 mod frames;
 
 use std::sync::Barrier;

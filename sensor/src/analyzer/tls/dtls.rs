@@ -5,7 +5,7 @@ use super::reader::{Parsed, Reader};
 use super::session::Session;
 use super::shared::SharedTls;
 use super::{content, names};
-use crate::analyzer::Ctx;
+use crate::analyzer::{Ctx, Interest};
 use crate::event::{AnalyzerTag, EventKind};
 
 /// Records of unknown version in a row before the analysis ends (Zeek's `SSL::dtls_max_version_errors`).
@@ -110,9 +110,14 @@ impl Dtls {
         self.s.is_logged()
     }
 
-    /// Whether more of this direction could teach anything to anybody.
-    pub fn wants_more(&self, _is_orig: bool) -> bool {
-        !self.s.ended && (self.bulk_wanted || !self.s.is_established())
+    /// What of this direction could still teach anything to anybody. A datagram's records begin with it: it is taken
+    /// whole or not at all.
+    pub fn interest(&self, _is_orig: bool) -> Interest {
+        if !self.s.ended && (self.bulk_wanted || !self.s.is_established()) {
+            Interest::Everything
+        } else {
+            Interest::Nothing
+        }
     }
 
     fn record(&mut self, is_orig: bool, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {

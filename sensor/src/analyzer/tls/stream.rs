@@ -7,7 +7,7 @@ use super::names;
 use super::reader::{Parsed, Reader};
 use super::session::Session;
 use super::shared::SharedTls;
-use crate::analyzer::Ctx;
+use crate::analyzer::{Ctx, Interest};
 use crate::event::{AnalyzerTag, EventKind};
 
 /// A record's header, bytes. SSLv2's is shorter, but its message's first three bytes say what it is.
@@ -131,9 +131,61 @@ impl Tls {
         self.s.is_logged()
     }
 
-    /// Whether more payload of this direction could teach anything to anybody.
-    pub fn wants_more(&self, _is_orig: bool) -> bool {
-        !self.s.ended && (self.bulk_wanted || !self.s.is_established())
+    /// What of this direction could still teach anything to anybody.
+    pub fn interest(&self, _is_orig: bool) -> Interest {
+        match (self.s.ended, self.s.is_established(), self.bulk_wanted) {
+            (true, ..) | (_, true, false) => Interest::Nothing,
+            // SSLv2's records have another header.
+            (_, true, true) if self.layer != 0 => Interest::Headers,
+            _ => Interest::Everything,
+        }
+    }
+
+    /// How many bytes of a direction come before the next record's header; none in the middle of one.
+    pub fn to_header(&self, is_orig: bool) -> Option<u64> {
+        let half = &self.halves[usize::from(!is_orig)];
+        match half.at {
+            At::Header => half.partial.is_empty().then_some(0),
+            At::Body {
+                left, kept: false, ..
+            } => Some(left as u64),
+            At::Body { .. } => None,
+        }
+    }
+
+    /// `n` bytes came that are not at hand. If they are not all of one record that nobody reads, that is a gap.
+    pub fn unseen(&mut self, is_orig: bool, n: u64, ctx: &mut Ctx<'_>) {
+        if n == 0 || !self.s.begin(ctx, n as usize) {
+            return;
+        }
+        let half = &mut self.halves[usize::from(!is_orig)];
+        match half.at {
+            At::Body {
+                head,
+                left,
+                kept: false,
+            } if n <= left as u64 => {
+                let left = left - n as usize;
+                if left > 0 {
+                    half.at = At::Body {
+                        head,
+                        left,
+                        kept: false,
+                    };
+                } else {
+                    half.at = At::Header;
+                    self.record(is_orig, head, &[], ctx);
+                }
+            }
+            _ => self.gap(is_orig, n, ctx),
+        }
+    }
+
+    /// What comes next begins a record: what was not told of the one before is lost.
+    pub fn record_begins(&mut self, is_orig: bool) {
+        let half = &mut self.halves[usize::from(!is_orig)];
+        half.at = At::Header;
+        half.partial.clear();
     }
 
     /// Takes one header or one body, or what there is of it. False when more bytes are needed.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::Tls;
 use crate::analyzer::x509::Validator;
-use crate::analyzer::{Ctx, Out};
+use crate::analyzer::{Ctx, Interest, Out};
 use crate::event::log::{LogRow, Value};
 use crate::event::{AnalyzerTag, ConnId, Event, EventKind, Proto, Subscriptions, Ts, Uid};
 
@@ -316,16 +316,22 @@ fn splitting_the_stream_changes_nothing() {
 #[test]
 fn nothing_more_is_wanted_once_established_unless_somebody_asks_for_encrypted_data() {
     for (subs, wanted) in [
-        (Subscriptions::NONE, false),
-        (Subscriptions::NONE.with(EventKind::SslEncryptedData), true),
+        (Subscriptions::NONE, Interest::Nothing),
+        (
+            Subscriptions::NONE.with(EventKind::SslEncryptedData),
+            Interest::Headers,
+        ),
     ] {
         for sample in [sample!("tls12-rsa"), sample!("tls13")] {
             let mut run = Run::new(subs);
             for (is_orig, bytes) in messages(sample) {
-                assert!(run.tls.wants_more(is_orig) || !wanted);
+                assert_ne!(
+                    (run.tls.interest(is_orig), wanted),
+                    (Interest::Nothing, Interest::Headers)
+                );
                 run.data(is_orig, bytes);
             }
-            assert_eq!([true, false].map(|d| run.tls.wants_more(d)), [wanted; 2]);
+            assert_eq!([true, false].map(|d| run.tls.interest(d)), [wanted; 2]);
         }
     }
 }
@@ -375,7 +381,7 @@ fn a_gap_ends_the_analysis_and_the_row_is_still_written() {
     let events = run.out.lines.len();
     run.data(all[1].0, all[1].1);
     assert_eq!(run.out.lines.len(), events);
-    assert!(!run.tls.wants_more(true));
+    assert_eq!(run.tls.interest(true), Interest::Nothing);
     run.with(|tls, ctx| tls.end(ctx));
     assert!(ssl_row(&run.out).ends_with("established=false ssl_history=C"));
 }
@@ -425,7 +431,7 @@ fn bounds_hold() {
     let mut run = Run::new(Subscriptions::ALL);
     run.data(true, &[22, 3, 1, 0, 4, 1, 1, 0, 1]);
     assert_eq!(run.out.lines, ["weird tls_handshake_message_too_long 65537"]);
-    assert!(!run.tls.wants_more(true));
+    assert_eq!(run.tls.interest(true), Interest::Nothing);
     // Seventeen certificates.
     let body = [[0, 0, 1, 0x30]; 17].concat();
     let mut record = vec![
@@ -475,7 +481,7 @@ fn bounds_are_the_settings() {
         record.extend(message);
         run.data(true, &record);
         assert!(run.out.lines.contains(&weird.to_owned()), "{:?}", run.out.lines);
-        assert!(!run.tls.wants_more(true));
+        assert_eq!(run.tls.interest(true), Interest::Nothing);
     }
 }
 

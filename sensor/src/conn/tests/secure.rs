@@ -5,7 +5,7 @@ use super::*;
 const DTLS: &[u8] = include_bytes!("../../analyzer/tls/samples/dtls12.bin");
 
 /// The datagrams of a sample, with who sent them: see the samples' README.
-fn pieces(mut sample: &[u8]) -> Vec<(usize, &[u8])> {
+pub fn pieces(mut sample: &[u8]) -> Vec<(usize, &[u8])> {
     let mut out = Vec::new();
     while let [side, a, b, c, d, rest @ ..] = sample {
         let n = u32::from_be_bytes([*a, *b, *c, *d]) as usize;

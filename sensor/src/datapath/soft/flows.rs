@@ -5,6 +5,7 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use sensor_common::follow;
 use sensor_common::{FlowKey, FlowState};
 
 use crate::datapath::{FlowTable, hash_key};
@@ -125,7 +126,16 @@ impl FlowTable for Flows {
 
     fn shed(&mut self, key: &FlowKey, dirs: u32) {
         if let Some(s) = self.find(key).and_then(|n| self.slots.get_mut(n)) {
-            s.state.shed |= dirs;
+            // SAFETY: an exclusive reference to the entry.
+            unsafe { follow::shed(&mut s.state, dirs) };
+        }
+    }
+
+    fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
+        match self.find(key).and_then(|n| self.slots.get_mut(n)) {
+            // SAFETY: as above.
+            Some(s) => unsafe { follow::order(&mut s.state, dir, at) },
+            None => false,
         }
     }
 }

@@ -6,9 +6,11 @@
 
 mod counts;
 mod flows;
+mod followed;
 mod sink;
 mod tunnel;
 
+use sensor_common::flow::why;
 use sensor_common::record::KIND_PACKET;
 use sensor_common::{Counter, Policy, RecordHeader, flow};
 
@@ -22,6 +24,7 @@ use crate::packet::weird::{Weird, Weirds};
 
 pub use counts::Counts;
 pub use flows::Flows;
+use followed::Followed;
 pub use sink::{Addrs, Inner, Sink, Untracked};
 
 /// How a packet came to be seen.
@@ -110,6 +113,7 @@ pub struct Soft {
     /// Written for each packet; here so that it is not built anew.
     ip: Ip,
     header: RecordHeader,
+    followed: Followed,
 }
 
 impl Soft {
@@ -133,6 +137,7 @@ impl Soft {
                 kind: KIND_PACKET,
                 ..RecordHeader::default()
             },
+            followed: Followed::default(),
         }
     }
 
@@ -426,7 +431,11 @@ impl Soft {
             return self.untracked(i, Counter::TableFull, None, Via { own, ..via }, sink);
         };
         // SAFETY: `state` is an exclusive reference to a live entry.
-        let out = unsafe { flow::update(state, pkt, self.config.policy.bits) };
+        let mut out = unsafe { flow::update(state, pkt, self.config.policy.bits) };
+        let followed = out.why & why::RECORDS != 0;
+        if followed {
+            self.followed.read(state, pkt, &mut out, i.frame);
+        }
         self.counts.add(count, 1);
         if new {
             self.counts.add(Counter::FlowsCreated, 1);
@@ -446,7 +455,7 @@ impl Soft {
         if !out.forward() {
             return;
         }
-        if pkt.payload_len == 0 {
+        if pkt.payload_len == 0 || !with_payload {
             self.counts.add(Counter::HeaderRecords, 1);
         }
         let len = if with_payload {
@@ -465,6 +474,14 @@ impl Soft {
         self.header.fill(pkt, state, &out);
         self.header.cap_len = frame.len() as u32;
         self.header.wire_len = i.wire_len;
+        if followed {
+            self.header.fill_marks(&self.followed.marks);
+            if out.why & why::RECORDS != 0 {
+                self.header.cap_len = 0;
+                sink.record(&self.header, &self.followed.bytes, &mut self.flows);
+                return;
+            }
+        }
         if let Some(mut inner) = sink.record(&self.header, frame, &mut self.flows) {
             inner.cut = self.header.missing(frame);
             self.inner(i.ts, &inner, frame, sink);

@@ -14,6 +14,8 @@ impl Soft {
         let Some(data) = frame.get(inner.at..inner.end) else {
             return;
         };
+        // Where the kernel does the rest, no frame did this.
+        self.defrag.advance(ts);
         self.decapsulated(ts, data, inner.cut, inner.link, &inner.tunnel, sink);
     }
 

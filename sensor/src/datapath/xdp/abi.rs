@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each side uses its part")]
 
 use sensor_common::counters::COUNTERS;
+use sensor_common::follow::MAX_MARKS;
 use sensor_common::policy::MAX_RINGS;
 use sensor_common::{FlowKey, Packet};
 
@@ -28,20 +29,25 @@ pub struct Meta {
 pub const PACKET_LEN: usize = size_of::<Packet>();
 const _: () = assert!(PACKET_LEN.is_multiple_of(8) && PACKET_LEN >= 14);
 
-/// Set these directions' bits in the flow's `shed`.
+/// Set these directions' bits in the flow's `shed`; they are not followed.
 pub const OP_SHED: u32 = 0;
 /// Clear them.
 pub const OP_UNSHED: u32 = 1;
+/// Follow a direction (one) from `at` on; may be refused.
+pub const OP_FOLLOW: u32 = 2;
 
 /// One order to the program `control`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     pub key: FlowKey,
-    /// [`OP_SHED`] or [`OP_UNSHED`].
+    /// [`OP_SHED`] and the like.
     pub op: u32,
     /// Bit per direction, as in `FlowState::shed`.
     pub dirs: u32,
+    /// For [`OP_FOLLOW`]: see [`sensor_common::follow::order`].
+    pub at: u32,
+    pub pad: u32,
 }
 
 /// Most orders in one frame of `control`.
@@ -67,3 +73,5 @@ pub const MAX_CAP: u32 = CLASSES[CLASSES.len() - 1];
 /// knows, so it is the smallest of these that fits: bare headers, small packets, an Ethernet frame,
 /// a jumbo frame, a segmentation-offload skb. With the record header each is a multiple of 8.
 pub const CLASSES: [u32; 5] = [192, 640, 1664, 10_240, 66_048];
+/// As [`CLASSES`], of marks.
+pub const MARK_CLASSES: [u32; 3] = [1, 4, MAX_MARKS as u32];

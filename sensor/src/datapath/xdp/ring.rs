@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sensor_common::RecordHeader;
+use sensor_common::follow::MARK_LEN;
 use sensor_common::record::HEADER_LEN;
 
 use super::error::Error;
@@ -96,7 +97,7 @@ impl Ring {
         unsafe { &*self.producer.addr.as_ptr().cast::<AtomicU64>() }.load(Ordering::Acquire)
     }
 
-    /// The next record, or None when there is none yet. The one returned before is freed.
+    /// The next record with what follows its header, or None when there is none yet. The one returned before is freed.
     #[allow(clippy::should_implement_trait, reason = "what is returned borrows from self")]
     pub fn next(&mut self) -> Option<(&RecordHeader, &[u8])> {
         loop {
@@ -121,7 +122,8 @@ impl Ring {
             // not touch it until the consumer's position passes it, which needs `&mut self`.
             return unsafe {
                 let header = &*head.add(HEAD as usize).cast::<RecordHeader>();
-                let n = (header.cap_len as usize).min(body as usize - HEADER_LEN);
+                let n = header.cap_len as usize + header.marks as usize * MARK_LEN;
+                let n = n.min(body as usize - HEADER_LEN);
                 let data = std::slice::from_raw_parts(head.add(HEAD as usize + HEADER_LEN), n);
                 Some((header, data))
             };

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use sensor_common::{FlowKey, FlowState};
 
-use super::abi::{MAX_ORDERS, OP_SHED, OP_UNSHED, ORDERS_HEAD, Order};
+use super::abi::{MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_UNSHED, ORDERS_HEAD, Order};
 use super::sys;
 use crate::datapath::FlowTable;
 
@@ -68,24 +68,33 @@ impl Table {
 
     /// Sets (`shed`) or clears bits of entries' `shed`; (key, bits) each. Unknown keys are passed over.
     pub fn order(&self, shed: bool, orders: &[(FlowKey, u32)]) -> io::Result<()> {
-        for chunk in orders.chunks(MAX_ORDERS) {
+        let op = if shed { OP_SHED } else { OP_UNSHED };
+        let order = |&(key, dirs): &(FlowKey, u32)| Order {
+            key,
+            op,
+            dirs,
+            at: 0,
+            pad: 0,
+        };
+        self.carry_out(orders.iter().map(order)).map(drop)
+    }
+
+    /// Has the program `control` carry out orders; how many of them it refused.
+    fn carry_out(&self, mut orders: impl Iterator<Item = Order>) -> io::Result<u32> {
+        let mut refused = 0;
+        loop {
             let mut frame = [0u8; ORDERS_HEAD + MAX_ORDERS * size_of::<Order>()];
             let mut end = ORDERS_HEAD;
-            for &(key, dirs) in chunk {
-                let op = if shed { OP_SHED } else { OP_UNSHED };
+            for order in orders.by_ref().take(MAX_ORDERS) {
                 // SAFETY: at most MAX_ORDERS of them; a plain struct without padding.
-                unsafe {
-                    frame
-                        .as_mut_ptr()
-                        .add(end)
-                        .cast::<Order>()
-                        .write_unaligned(Order { key, op, dirs })
-                };
+                unsafe { frame.as_mut_ptr().add(end).cast::<Order>().write_unaligned(order) };
                 end += size_of::<Order>();
             }
-            sys::test_run(self.control.as_fd(), &frame[..end], 0, 1)?;
+            if end == ORDERS_HEAD {
+                return Ok(refused);
+            }
+            refused += sys::test_run(self.control.as_fd(), &frame[..end], 0, 1)?.0;
         }
-        Ok(())
     }
 
     /// ns per run of a program that does nothing, over `n` runs: what a measurement subtracts.
@@ -119,5 +128,16 @@ impl FlowTable for Table {
     fn shed(&mut self, key: &FlowKey, dirs: u32) {
         let r = self.order(true, &[(*key, dirs)]);
         self.said(r);
+    }
+    fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
+        let order = Order {
+            key: *key,
+            op: OP_FOLLOW,
+            dirs: 1 << dir,
+            at,
+            pad: 0,
+        };
+        let r = self.carry_out(std::iter::once(order)).map(|refused| refused == 0);
+        self.said(r)
     }
 }

@@ -1,0 +1,222 @@
+//! Following TLS's records through a direction whose payload is kept: what each record's header says goes
+//! to userspace, the bytes around it do not.
+//!
+//! Userspace says where the next header begins; from there on each header tells where its successor is
+//! (RFC 8446 section 5.1). A packet that reaches that place in order is forwarded as a record header with
+//! [`Mark`]s instead of bytes; one that stays before it is kept like all shed payload. When the place cannot be
+//! read (it was lost or reordered, or is no record's header), the direction is forwarded in full again: then
+//! userspace follows, and may give a new place.
+
+use crate::atomic::{and32, or32};
+use crate::flow::{FlowState, Outcome, why};
+use crate::packet::Packet;
+
+/// Bytes of a record's header: type, version, length.
+pub const HEADER: u32 = 5;
+/// Most headers that are read of one packet. With more, records are so small that the packet may as well be
+/// forwarded.
+pub const MAX_MARKS: usize = 16;
+/// Longest record: 2^14 bytes of plaintext and 2048 that encryption may add (RFC 5246 section 6.2.3).
+const MAX_LENGTH: u32 = (1 << 14) + 2048;
+
+/// Where a direction stands in its records.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Follow {
+    /// Sequence number of the next byte to read of a header.
+    pub at: u32,
+    /// 0, or [`Follow::ON`] and how many bytes of that header have been read.
+    pub state: u32,
+    /// Those bytes, in the order in which they came, from the first byte in memory on.
+    pub part: [u8; 4],
+}
+
+impl Follow {
+    /// The direction is followed, if it is shed as well.
+    pub const ON: u32 = 1 << 8;
+
+    /// Following from a header that begins at `at`.
+    pub const fn from(at: u32) -> Self {
+        Follow {
+            at,
+            state: Self::ON,
+            part: [0; 4],
+        }
+    }
+}
+
+/// A record's header in a packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Where its last byte is followed, bytes from the start of the packet's payload. Its first bytes may have
+    /// come with an earlier packet.
+    pub end: u16,
+    /// As on the wire.
+    pub header: [u8; HEADER as usize],
+    pub pad: u8,
+}
+
+impl Mark {
+    /// As it stands in a record.
+    pub fn to_bytes(self) -> [u8; MARK_LEN] {
+        let [e0, e1] = self.end.to_ne_bytes();
+        let [a, b, c, d, e] = self.header;
+        [e0, e1, a, b, c, d, e, self.pad]
+    }
+
+    /// The other way.
+    pub fn from_bytes(b: [u8; MARK_LEN]) -> Self {
+        Mark {
+            end: u16::from_ne_bytes([b[0], b[1]]),
+            header: [b[2], b[3], b[4], b[5], b[6]],
+            pad: b[7],
+        }
+    }
+}
+
+/// What [`follow`] reads of a packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    pub marks: [Mark; MAX_MARKS],
+    /// Of them, those that are set.
+    pub n: u32,
+    /// When following ended: bytes of a header that were read and not told, and these.
+    pub part_len: u32,
+    /// As many as any load may write, see [`follow`].
+    pub buf: [u8; 16],
+}
+
+/// Size of a [`Mark`].
+pub const MARK_LEN: usize = core::mem::size_of::<Mark>();
+
+/// Takes a packet for which [`crate::flow::update`] said [`why::RECORDS`]. Changes `out` to what is to be done
+/// with it: the headers alone with the marks, or, and then the direction is no longer followed, all of it.
+///
+/// `load(from, to, n)` copies `n` bytes (1 to 5) of the payload, from its byte `from` on.
+///
+/// # Safety
+/// As for [`crate::flow::update`]; `m` is valid and the caller's alone.
+#[inline(always)]
+pub unsafe fn follow(
+    flow: *mut FlowState,
+    p: &Packet,
+    out: *mut Outcome,
+    m: *mut Marks,
+    mut load: impl FnMut(u32, *mut u8, u32) -> bool,
+) {
+    // SAFETY: the contract above; indices are masked or compared.
+    unsafe {
+        let f = if p.dir == 0 {
+            &raw mut (*flow).follow[0]
+        } else {
+            &raw mut (*flow).follow[1]
+        };
+        (*m).n = 0;
+        (*m).part_len = 0;
+        let mut have = (*f).state & 7;
+        let part = (&raw const (*f).part).cast::<u32>().read();
+        let buf = (&raw mut (*m).buf).cast::<u8>();
+        buf.cast::<u32>().write(part);
+        let mut at = (*f).at.wrapping_sub(p.seq);
+        let mut ok = p.cut == 0 && (*out).why & (why::OUT_OF_ORDER | why::HOLE) == 0 && at <= p.payload_len;
+        let mut n = 0;
+        while at < p.payload_len && ok {
+            let (want, there) = (HEADER - have, p.payload_len - at);
+            let some = if there < want { there } else { want };
+            ok = n < MAX_MARKS as u32 && load(at, buf.add((have & 7) as usize), some);
+            at += some;
+            have += some;
+            if !ok || have < HEADER {
+                break;
+            }
+            let header = [*buf, *buf.add(1), *buf.add(2), *buf.add(3), *buf.add(4)];
+            let length = (header[3] as u32) << 8 | header[4] as u32;
+            let known = header[0] >= 20 && header[0] <= 26 && header[1] == 3 && header[2] <= 3;
+            ok = known && length <= MAX_LENGTH && at <= u16::MAX as u32;
+            (*m).marks[(n & (MAX_MARKS as u32 - 1)) as usize] = Mark {
+                end: at as u16,
+                header,
+                pad: 0,
+            };
+            n += 1;
+            have = 0;
+            at += length;
+        }
+        if ok {
+            (*m).n = n;
+            (*f).at = p.seq.wrapping_add(at);
+            (*f).part = [*buf, *buf.add(1), *buf.add(2), *buf.add(3)];
+            (*f).state = Follow::ON | have;
+        } else {
+            give_up(flow, p, out, m);
+        }
+    }
+}
+
+/// Userspace's order to follow a direction from the header that begins at `at`. False, and nothing is changed, when
+/// the direction has gone past it already.
+///
+/// # Safety
+/// As for [`crate::flow::update`].
+#[inline(always)]
+pub unsafe fn order(flow: *mut FlowState, dir: u8, at: u32) -> bool {
+    // SAFETY: the caller's word.
+    unsafe {
+        let (d, f, bit) = if dir == 0 {
+            (&raw const (*flow).dir[0], &raw mut (*flow).follow[0], 1)
+        } else {
+            (&raw const (*flow).dir[1], &raw mut (*flow).follow[1], 2)
+        };
+        // A packet that goes past it at this very moment finds that out, and gives up.
+        if at.wrapping_sub((*d).next as u32) as i32 >= 0 {
+            *f = Follow::from(at);
+            or32(&raw mut (*flow).shed, bit);
+            true
+        } else {
+            false
+        }
+    }
+}
+
+/// Userspace's order to keep a direction's payload and not to follow it.
+///
+/// # Safety
+/// As for [`crate::flow::update`].
+#[inline(always)]
+pub unsafe fn shed(flow: *mut FlowState, dirs: u32) {
+    // SAFETY: the caller's word.
+    unsafe {
+        if dirs & 1 != 0 {
+            (*flow).follow[0].state = 0;
+        }
+        if dirs & 2 != 0 {
+            (*flow).follow[1].state = 0;
+        }
+        or32(&raw mut (*flow).shed, dirs & 3);
+    }
+}
+
+/// Ends following: this packet and those after it are forwarded in full.
+///
+/// # Safety
+/// As for [`follow`].
+#[inline(always)]
+unsafe fn give_up(flow: *mut FlowState, p: &Packet, out: *mut Outcome, m: *mut Marks) {
+    // SAFETY: the caller's word.
+    unsafe {
+        let f = if p.dir == 0 {
+            &raw mut (*flow).follow[0]
+        } else {
+            &raw mut (*flow).follow[1]
+        };
+        // What was read of a header is in no packet that userspace has seen.
+        (*m).part_len = (*f).state & 7;
+        let part = (&raw const (*f).part).cast::<u32>().read();
+        (&raw mut (*m).buf).cast::<u32>().write(part);
+        (*f).state = 0;
+        and32(&raw mut (*flow).shed, if p.dir == 0 { !1 } else { !2 });
+        (*out).why = ((*out).why & !(why::RECORDS | why::SHED)) | why::PAYLOAD | why::UNSHED;
+    }
+}

@@ -1,0 +1,194 @@
+//! What the datapath is told of a direction's payload: to keep it, or to keep it and tell what the headers of its TLS
+//! records say (see [`sensor_common::follow`]); and what becomes of those.
+
+use sensor_common::follow::{HEADER, MARK_LEN, Mark};
+use sensor_common::{Packet, RecordHeader};
+
+use super::Sink;
+use super::app::{App, Security};
+use super::machine::Segment;
+use super::shared::Run;
+use crate::analyzer::tls::Tls;
+use crate::analyzer::{Ctx, Interest};
+use crate::datapath::FlowTable;
+use crate::event::EventKind;
+
+/// Unwanted payload packets of a direction before the datapath is told to keep them: most connections are over
+/// before, and telling costs a system call.
+const PATIENCE: u8 = 4;
+/// Each time that following a direction fails, it waits twice as long for the next attempt, up to so many times.
+const MOST_DOUBLINGS: u8 = 4;
+
+/// How a direction is followed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Followed {
+    /// Place in the stream, relative, that the analyzer has come to; set once the direction is or was followed.
+    at: Option<u64>,
+    /// Attempts that failed or came to an end.
+    failures: u8,
+}
+
+impl App {
+    /// What of `bytes` at `seq` the analyzers have not had. In a direction that was followed they may have had some
+    /// from the datapath, or have been told nothing of what came before.
+    pub fn unread<'b>(&mut self, is_orig: bool, seq: u64, bytes: &'b [u8], ctx: &mut Ctx<'_>) -> &'b [u8] {
+        let f = &mut self.followed[usize::from(!is_orig)];
+        let (Some(at), Security::Tls(tls)) = (&mut f.at, &mut self.security) else {
+            return bytes;
+        };
+        tls.unseen(is_orig, seq.saturating_sub(*at), ctx);
+        let known = at.saturating_sub(seq).min(bytes.len() as u64);
+        *at = (*at).max(seq + bytes.len() as u64);
+        &bytes[known as usize..]
+    }
+
+    /// Marks of a packet whose payload is at `seq` and `len` bytes long.
+    fn marks(&mut self, is_orig: bool, seq: u64, len: u64, marks: &[u8], ctx: &mut Ctx<'_>) {
+        let f = &mut self.followed[usize::from(!is_orig)];
+        let (Some(at), Security::Tls(tls)) = (&mut f.at, &mut self.security) else {
+            return;
+        };
+        for mark in marks.as_chunks::<MARK_LEN>().0 {
+            let mark = Mark::from_bytes(*mark);
+            let end = seq + u64::from(mark.end);
+            let Some(before) = (end.saturating_sub(HEADER.into())).checked_sub(*at) else {
+                continue;
+            };
+            if tls.to_header(is_orig) == Some(before) {
+                tls.unseen(is_orig, before, ctx);
+            } else {
+                // A record of the datapath was lost, and with it what was to be said of TLS's.
+                tls.record_begins(is_orig);
+            }
+            tls.data(is_orig, &mark.header, ctx);
+            *at = end;
+        }
+        // The rest belongs to one record, or to a header that the datapath has not seen all of.
+        let rest = (seq + len).saturating_sub(*at);
+        let n = tls.to_header(is_orig).map_or(0, |n| n.min(rest));
+        tls.unseen(is_orig, n, ctx);
+        *at += n;
+    }
+
+    /// Where in the stream the next record's header is, if the analyzer stands at `at`.
+    fn header_after(&self, is_orig: bool, at: u64) -> Option<u64> {
+        let to_header = |t: &Tls| t.to_header(is_orig);
+        match &self.security {
+            Security::Tls(t) => to_header(t).map(|n| at + n),
+            _ => None,
+        }
+    }
+}
+
+impl<S: Sink> Run<'_, S> {
+    /// Tells the datapath when a direction's payload is of no more use, or its records' headers alone.
+    pub fn shed_unwanted(&mut self, p: &Packet, flows: &mut impl FlowTable) {
+        let bit = 1u8 << p.dir;
+        let is_orig = self.conn.dir(p.dir as usize) == 0;
+        let shed = self.conn.shed & bit != 0;
+        if shed && !self.is_followed(is_orig) {
+            return;
+        }
+        let contents = self.sh.cfg.contents.wants(is_orig, self.conn.resp_port());
+        let wanted = contents || self.sh.cfg.contents_files || self.is_tunnel();
+        if wanted || self.sh.subs.wants(EventKind::RexmitInconsistency) {
+            return;
+        }
+        let interest = self.app_interest(is_orig);
+        if interest == Interest::Everything || shed && interest == Interest::Headers {
+            return;
+        }
+        self.conn.unwanted += 1;
+        if !shed && self.conn.unwanted < self.patience(is_orig) {
+            return;
+        }
+        self.conn.unwanted = 0;
+        if interest == Interest::Headers {
+            return self.follow(p, is_orig, flows);
+        }
+        self.conn.shed |= bit;
+        self.set_followed(is_orig, |f| f.at = None);
+        flows.shed(&p.key, bit.into());
+        if self.app_interest(!is_orig) == Interest::Nothing {
+            self.app_done();
+        }
+    }
+
+    /// Unwanted packets to wait for.
+    fn patience(&self, is_orig: bool) -> u8 {
+        let app = self.conn.app.as_ref();
+        let failures = app.map_or(0, |a| a.followed[usize::from(!is_orig)].failures);
+        PATIENCE << failures
+    }
+
+    fn is_followed(&self, is_orig: bool) -> bool {
+        let app = self.conn.app.as_ref();
+        app.is_some_and(|a| a.followed[usize::from(!is_orig)].at.is_some())
+    }
+
+    fn set_followed(&mut self, is_orig: bool, change: impl FnOnce(&mut Followed)) {
+        if let Some(app) = &mut self.conn.app {
+            change(&mut app.followed[usize::from(!is_orig)]);
+        }
+    }
+
+    /// Asks the datapath to follow a direction, where it is clear how it goes on.
+    fn follow(&mut self, p: &Packet, is_orig: bool, flows: &mut impl FlowTable) {
+        let s = usize::from(!is_orig);
+        let (Some(tcp), Some(app)) = (&self.conn.tcp, &mut self.conn.app) else {
+            return;
+        };
+        let at = tcp.reasm[s].next();
+        // Relative numbers count from the SYN's on.
+        let wire = |relative: u64| tcp.ep[s].start_seq.wrapping_add(relative as u32);
+        let in_order = wire(at) == p.seq.wrapping_add(p.payload_len) && tcp.reasm[s].segments() == 0;
+        if let Some(header) = app.header_after(is_orig, at).filter(|_| in_order)
+            && flows.follow(&p.key, p.dir, wire(header))
+        {
+            app.followed[s].at = Some(at);
+            self.conn.shed |= 1 << p.dir;
+        } else {
+            app.followed[s].failed();
+        }
+    }
+
+    /// What the datapath read of a packet in a direction that it follows; `seq` is its payload's place, relative.
+    pub fn app_marks(&mut self, is_orig: bool, seq: u64, seg: &Segment<'_>) {
+        if self.is_followed(is_orig) {
+            self.with_app(|app, ctx| app.marks(is_orig, seq, seg.len.into(), seg.marks, ctx));
+        }
+    }
+
+    /// The datapath no longer follows a direction.
+    pub fn app_unfollowed(&mut self, is_orig: bool, rec: &RecordHeader) {
+        self.conn.shed &= !(1 << rec.pkt.dir);
+        self.set_followed(is_orig, Followed::failed);
+        let part = rec.part.get(..rec.part_len as usize).unwrap_or_default();
+        if part.is_empty() || !self.is_followed(is_orig) {
+            return;
+        }
+        self.with_app(|app, ctx| {
+            let f = &mut app.followed[usize::from(!is_orig)];
+            if let (Some(at), Security::Tls(tls)) = (&mut f.at, &mut app.security)
+                && tls.to_header(is_orig) == Some(0)
+            {
+                tls.data(is_orig, part, ctx);
+                *at += part.len() as u64;
+            }
+        });
+    }
+
+    /// Bytes that came and are not at hand.
+    pub fn app_unseen(&mut self, is_orig: bool, len: u64) {
+        // Of a direction that is followed, the datapath says what matters of them.
+        if !self.is_followed(is_orig) {
+            self.app_gap(is_orig, len);
+        }
+    }
+}
+
+impl Followed {
+    fn failed(&mut self) {
+        self.failures = (self.failures + 1).min(MOST_DOUBLINGS);
+    }
+}

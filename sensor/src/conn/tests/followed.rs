@@ -1,0 +1,221 @@
+//! Established TLS of which only the records' headers come up: what is said of it must be what is said when every
+//! packet does.
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+use sensor_common::Counter;
+
+use super::secure::pieces;
+use super::*;
+
+const TLS: &[u8] = include_bytes!("../../analyzer/tls/samples/tls13.bin");
+
+/// What happens to the stream behind the handshake, which goes from the server to the client.
+#[derive(Clone, Debug)]
+struct Stream {
+    /// Lengths of records.
+    records: Vec<u16>,
+    /// Lengths of segments; after the last the first comes again.
+    segments: Vec<u16>,
+    /// Segment number, and what happens to it: it comes so many later, is doubled or is lost.
+    mishaps: Vec<(u8, u8)>,
+    /// Every so many segments the client acknowledges all that it has.
+    ack_every: usize,
+}
+
+/// What was said, and the datapath's counters.
+struct Said {
+    events: Vec<serde_json::Value>,
+    row: Vec<(&'static str, String)>,
+    forwarded: u64,
+    payload: u64,
+}
+
+impl Stream {
+    fn bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for n in &self.records {
+            out.extend([23, 3, 3]);
+            out.extend(n.to_be_bytes());
+            // Looks like headers, too.
+            out.extend([23, 3, 3, 0].iter().cycle().take(*n as usize));
+        }
+        out
+    }
+
+    /// The segments in the order in which they come.
+    fn order(&self, len: usize) -> Vec<Range<usize>> {
+        let (mut at, mut out) = (0, Vec::new());
+        for n in self.segments.iter().cycle() {
+            if at == len {
+                break;
+            }
+            let end = (at + *n as usize).min(len);
+            out.push(at..end);
+            at = end;
+        }
+        for (i, what) in self.mishaps.iter().rev() {
+            let i = *i as usize;
+            if i >= out.len() {
+                continue;
+            }
+            match *what {
+                0 => drop(out.remove(i)),
+                1 => out.insert(i, out[i].clone()),
+                later => {
+                    let s = out.remove(i);
+                    out.insert((i + later as usize).min(out.len()), s);
+                }
+            }
+        }
+        out
+    }
+
+    fn run(&self, events: &str) -> Said {
+        let mut lab = Lab::new(events);
+        lab.resp_port = 443;
+        lab.handshake();
+        let mut at = [1, 1];
+        for (side, piece) in pieces(TLS) {
+            lab.data(side, at[side], at[side ^ 1], piece);
+            at[side] += piece.len() as u32;
+        }
+        let before = lab.soft.counts().get(Counter::Forwarded);
+        let bytes = self.bytes();
+        let (mut have, mut came) = (0, Vec::new());
+        let order = self.order(bytes.len());
+        for (i, s) in order.iter().enumerate() {
+            lab.data(1, at[1] + s.start as u32, at[0], &bytes[s.clone()]);
+            came.push(s.clone());
+            while let Some(j) = came.iter().position(|c| c.contains(&have)) {
+                have = came.swap_remove(j).end;
+            }
+            if i % self.ack_every == 0 {
+                lab.ack(0, at[0], at[1] + have as u32);
+            }
+        }
+        // The client had all that the sensor did not see.
+        lab.ack(0, at[0], at[1] + bytes.len() as u32);
+        lab.tcp(1, tf::FIN | tf::ACK, at[1] + bytes.len() as u32, at[0], b"");
+        let counts = *lab.soft.counts();
+        let mut seen = lab.finish();
+        seen.events.retain(|e| e["event"] != "tcp_packet");
+        // Uids aside, which are the same in any case.
+        let row = seen.rows.iter().find(|r| r.0 == "conn").expect("a row").1.clone();
+        Said {
+            events: seen.events,
+            row,
+            forwarded: counts.get(Counter::Forwarded) - before,
+            payload: order.len() as u64,
+        }
+    }
+}
+
+const WANTED: &str = "ssl_encrypted_data,ssl_established,content_gap,connection_EOF";
+
+/// Runs it both ways; what was forwarded when only headers were wanted.
+fn alike(s: &Stream) -> Said {
+    let some = s.run(WANTED);
+    let every = s.run(&format!("{WANTED},tcp_packet"));
+    assert_eq!(some.events, every.events);
+    assert_eq!(some.row, every.row);
+    some
+}
+
+#[test]
+fn of_a_long_transfer_the_headers_come_up_and_all_is_said() {
+    for segments in [
+        vec![1460],
+        vec![1448, 100],
+        vec![61_000],
+        vec![5],
+        vec![3],
+        vec![1],
+    ] {
+        let few = segments[0] < 10;
+        let stream = Stream {
+            records: if few { vec![100; 20] } else { vec![16_406; 40] },
+            segments,
+            mishaps: vec![],
+            ack_every: 2,
+        };
+        let said = alike(&stream);
+        let records = said.events.iter().filter(|e| e["event"] == "ssl_encrypted_data");
+        assert!(records.count() >= stream.records.len());
+        // The first of them are for finding out that nobody wants them; and following cannot begin within a header.
+        assert!(said.forwarded <= 16, "{} of {}", said.forwarded, said.payload);
+    }
+}
+
+#[test]
+fn after_a_loss_it_goes_on_being_followed() {
+    // One that comes after the two behind it, in the middle of a record and where one begins.
+    for at in [30, 33, 34] {
+        let stream = Stream {
+            records: vec![16_406; 200],
+            segments: vec![1460],
+            mishaps: vec![(at, 2)],
+            ack_every: 1,
+        };
+        let said = alike(&stream);
+        assert!(
+            said.forwarded < said.payload / 20,
+            "{} of {}",
+            said.forwarded,
+            said.payload
+        );
+    }
+}
+
+#[test]
+fn a_header_of_which_a_part_stayed_below_is_read() {
+    // Headers begin two bytes before a segment ends; the rest comes after what is behind it.
+    let mut records = vec![993];
+    records.extend([995; 60]);
+    for at in [40, 41, 42, 43] {
+        let stream = Stream {
+            records: records.clone(),
+            segments: vec![500],
+            mishaps: vec![(at, 1)],
+            ack_every: 3,
+        };
+        let said = alike(&stream);
+        assert!(said.events.len() > records.len());
+    }
+}
+
+#[test]
+fn packets_of_more_records_than_have_marks_are_forwarded() {
+    let stream = Stream {
+        records: vec![10; 3000],
+        segments: vec![1460],
+        mishaps: vec![],
+        ack_every: 2,
+    };
+    let said = alike(&stream);
+    assert!(said.events.len() > 3000);
+    assert!(
+        said.forwarded > said.payload / 2,
+        "{} of {}",
+        said.forwarded,
+        said.payload
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn whatever_happens_the_same_is_said(
+        records in prop::collection::vec(prop_oneof![0u16..40, 0u16..3000, Just(16_406u16)], 1..30),
+        segments in prop::collection::vec(prop_oneof![1u16..20, 100u16..1500, Just(1460u16)], 1..8),
+        mishaps in prop::collection::vec((any::<u8>(), 0u8..6), 0..4),
+        ack_every in 1usize..5,
+    ) {
+        // No more segments than a test has time for.
+        let total: usize = records.iter().map(|n| *n as usize + 5).sum();
+        let each = segments.iter().map(|n| *n as usize).sum::<usize>() / segments.len();
+        prop_assume!(total / each.max(1) < 2000);
+        alike(&Stream { records, segments, mishaps, ack_every });
+    }
+}
