@@ -6,6 +6,10 @@
 //! [`Mark`]s instead of bytes; one that stays before it is kept like all shed payload. When the place cannot be
 //! read (it was lost or reordered, or is no record's header), the direction is forwarded in full again: then
 //! userspace follows, and may give a new place.
+//!
+//! DTLS's records begin with their datagram, so there is no place to keep: each datagram is read by itself, and
+//! forwarded in full where it has anything but encrypted records with the header of DTLS 1.0 and 1.2 (RFC 6347
+//! section 4.1).
 
 use crate::atomic::{and32, or32};
 use crate::flow::{FlowState, Outcome, why};
@@ -18,6 +22,8 @@ pub const HEADER: u32 = 5;
 pub const MAX_MARKS: usize = 16;
 /// Longest record: 2^14 bytes of plaintext and 2048 that encryption may add (RFC 5246 section 6.2.3).
 const MAX_LENGTH: u32 = (1 << 14) + 2048;
+/// Bytes of a DTLS record's header: type, version, epoch, sequence number, length.
+const DTLS_HEADER: u32 = 13;
 
 /// Where a direction stands in its records.
 #[repr(C)]
@@ -34,6 +40,8 @@ pub struct Follow {
 impl Follow {
     /// The direction is followed, if it is shed as well.
     pub const ON: u32 = 1 << 8;
+    /// Each packet is a datagram of DTLS.
+    pub const DATAGRAMS: u32 = 1 << 9;
 
     /// Following from a header that begins at `at`.
     pub const fn from(at: u32) -> Self {
@@ -52,7 +60,7 @@ pub struct Mark {
     /// Where its last byte is followed, bytes from the start of the packet's payload. Its first bytes may have
     /// come with an earlier packet.
     pub end: u16,
-    /// As on the wire.
+    /// As on the wire; of DTLS without epoch and sequence number.
     pub header: [u8; HEADER as usize],
     pub pad: u8,
 }
@@ -115,6 +123,13 @@ pub unsafe fn follow(
         };
         (*m).n = 0;
         (*m).part_len = 0;
+        if (*f).state & Follow::DATAGRAMS != 0 {
+            if !datagram(p, m, load) {
+                (*m).n = 0;
+                (*out).why = ((*out).why & !(why::RECORDS | why::SHED)) | why::PAYLOAD;
+            }
+            return;
+        }
         let mut have = (*f).state & 7;
         let part = (&raw const (*f).part).cast::<u32>().read();
         let buf = (&raw mut (*m).buf).cast::<u8>();
@@ -152,6 +167,68 @@ pub unsafe fn follow(
         } else {
             give_up(flow, p, out, m);
         }
+    }
+}
+
+/// Reads the records of a datagram. False: it is to be seen as it is.
+///
+/// # Safety
+/// As for [`follow`].
+#[inline(always)]
+unsafe fn datagram(p: &Packet, m: *mut Marks, mut load: impl FnMut(u32, *mut u8, u32) -> bool) -> bool {
+    // SAFETY: the caller's word.
+    unsafe {
+        let buf = (&raw mut (*m).buf).cast::<u8>();
+        let mut at = 0;
+        if p.cut != 0 || p.payload_len > u16::MAX as u32 {
+            return false;
+        }
+        for n in 0..MAX_MARKS {
+            // Up to the epoch; then the length.
+            if at + DTLS_HEADER > p.payload_len || !load(at, buf, 5) || !load(at + 11, buf.add(5), 2) {
+                return false;
+            }
+            let length = (*buf.add(5) as u32) << 8 | *buf.add(6) as u32;
+            let version = *buf.add(1) == 0xfe && (*buf.add(2) == 0xff || *buf.add(2) == 0xfd);
+            let in_clear = *buf.add(3) == 0 && *buf.add(4) == 0;
+            if *buf < 20 || *buf > 26 || !version || in_clear || length > MAX_LENGTH {
+                return false;
+            }
+            at += DTLS_HEADER;
+            (*m).marks[n] = Mark {
+                end: at as u16,
+                header: [*buf, *buf.add(1), *buf.add(2), *buf.add(5), *buf.add(6)],
+                pad: 0,
+            };
+            (*m).n = n as u32 + 1;
+            at += length;
+            if at == p.payload_len {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Userspace's order to follow a direction of DTLS.
+///
+/// # Safety
+/// As for [`crate::flow::update`].
+#[inline(always)]
+pub unsafe fn order_datagrams(flow: *mut FlowState, dir: u8) {
+    // SAFETY: the caller's word.
+    unsafe {
+        let (f, bit) = if dir == 0 {
+            (&raw mut (*flow).follow[0], 1)
+        } else {
+            (&raw mut (*flow).follow[1], 2)
+        };
+        // Datagrams have no sequence numbers, which is the number 0.
+        *f = Follow {
+            state: Follow::DATAGRAMS,
+            ..Follow::from(0)
+        };
+        or32(&raw mut (*flow).shed, bit);
     }
 }
 

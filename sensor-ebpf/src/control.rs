@@ -4,6 +4,7 @@
 use aya_ebpf::programs::XdpContext;
 use sensor_common::atomic::and32;
 use sensor_common::follow;
+use sensor_common::key::IPPROTO_UDP;
 
 use crate::abi::{MAX_ORDERS, OP_FOLLOW, OP_SHED, ORDERS_HEAD, Order};
 use crate::maps::FLOWS;
@@ -35,6 +36,7 @@ fn carry_out(order: &Order) -> bool {
     unsafe {
         match order.op {
             OP_SHED => follow::shed(flow, dirs),
+            OP_FOLLOW if order.key.proto == IPPROTO_UDP => follow::order_datagrams(flow, (dirs == 2) as u8),
             OP_FOLLOW => return follow::order(flow, (dirs == 2) as u8, order.at),
             _ => and32(&raw mut (*flow).shed, !dirs),
         }

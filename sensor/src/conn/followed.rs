@@ -22,7 +22,8 @@ const MOST_DOUBLINGS: u8 = 4;
 /// How a direction is followed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Followed {
-    /// Place in the stream, relative, that the analyzer has come to; set once the direction is or was followed.
+    /// Place in the stream, relative, that the analyzer has come to; set once the direction is or was followed. Of
+    /// datagrams 0.
     at: Option<u64>,
     /// Attempts that failed or came to an end.
     failures: u8,
@@ -45,11 +46,19 @@ impl App {
     /// Marks of a packet whose payload is at `seq` and `len` bytes long.
     fn marks(&mut self, is_orig: bool, seq: u64, len: u64, marks: &[u8], ctx: &mut Ctx<'_>) {
         let f = &mut self.followed[usize::from(!is_orig)];
-        let (Some(at), Security::Tls(tls)) = (&mut f.at, &mut self.security) else {
-            return;
+        let marks = marks
+            .as_chunks::<MARK_LEN>()
+            .0
+            .iter()
+            .map(|m| Mark::from_bytes(*m));
+        let (at, tls) = match (&mut f.at, &mut self.security) {
+            (Some(at), Security::Tls(tls)) => (at, tls),
+            (Some(_), Security::Dtls(dtls)) => {
+                return dtls.headers(is_orig, len as usize, marks.map(|m| m.header), ctx);
+            }
+            _ => return,
         };
-        for mark in marks.as_chunks::<MARK_LEN>().0 {
-            let mark = Mark::from_bytes(*mark);
+        for mark in marks {
             let end = seq + u64::from(mark.end);
             let Some(before) = (end.saturating_sub(HEADER.into())).checked_sub(*at) else {
                 continue;
@@ -135,7 +144,12 @@ impl<S: Sink> Run<'_, S> {
     /// Asks the datapath to follow a direction, where it is clear how it goes on.
     fn follow(&mut self, p: &Packet, is_orig: bool, flows: &mut impl FlowTable) {
         let s = usize::from(!is_orig);
-        let (Some(tcp), Some(app)) = (&self.conn.tcp, &mut self.conn.app) else {
+        let Some(app) = &mut self.conn.app else { return };
+        let Some(tcp) = &self.conn.tcp else {
+            if flows.follow(&p.key, p.dir, 0) {
+                app.followed[s].at = Some(0);
+                self.conn.shed |= 1 << p.dir;
+            }
             return;
         };
         let at = tcp.reasm[s].next();

@@ -111,11 +111,13 @@ impl<S: Sink> Run<'_, S> {
             None => {
                 self.conn.last = self.ts;
                 if proto(p.key.proto) == Proto::Udp {
-                    self.udp_length(p, frame);
+                    self.udp_length(p, seg.frame);
                     self.conn.check_history(s, letter::DATA, 'D');
-                    inner = self.tunnelled(rec, frame, first);
+                    inner = self.tunnelled(rec, seg.frame, first);
                     if !seg.payload.is_empty() {
                         self.app_datagram(s == 0, seg.payload);
+                    } else if rec.why & why::RECORDS != 0 {
+                        self.app_marks(s == 0, 0, &seg);
                     }
                 }
             }

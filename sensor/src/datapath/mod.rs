@@ -28,6 +28,7 @@ pub trait FlowTable {
     /// Stops copying the payload of these directions (bit 0: `key.a` sends, bit 1: `key.b` sends).
     fn shed(&mut self, key: &FlowKey, dirs: u32);
     /// The same for one direction (0: `key.a` sends), but what the headers of its TLS records say goes on being
-    /// forwarded: the next one begins at sequence number `at`. False when the direction has got beyond that place.
+    /// forwarded: the next one begins at sequence number `at`. False when the direction has got beyond that place. Of
+    /// UDP's datagrams each begins with a record.
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool;
 }

@@ -166,11 +166,24 @@ fn conversation(v6: bool) -> Vec<Said> {
         ));
     }
     said.extend(tls());
+    said.extend(dtls());
     said
 }
 
 /// OpenSSL's handshake of TLS 1.3: direction (0 client), length (4 bytes, big endian), bytes.
 const TLS: &[u8] = include_bytes!("../../../sensor/src/analyzer/tls/samples/tls13.bin");
+
+/// A sample's pieces, and whether the client sent them.
+fn samples(mut sample: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
+    std::iter::from_fn(move || {
+        let [side, a, b, c, d, rest @ ..] = sample else {
+            return None;
+        };
+        let (piece, after) = rest.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+        sample = after;
+        Some((*side == 0, piece))
+    })
+}
 
 /// A TLS connection whose server goes on sending records, over the wrap of the sequence numbers.
 fn tls() -> Vec<Said> {
@@ -181,15 +194,12 @@ fn tls() -> Vec<Said> {
         tcp(false, port, SYN | ACK, at[1] - 1, at[0], &[]),
         tcp(true, port, ACK, at[0], at[1], &[]),
     ];
-    let mut sample = TLS;
-    while let [side, a, b, c, d, rest @ ..] = sample {
-        let (piece, after) = rest.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
-        let s = *side as usize;
+    for (client, piece) in samples(TLS) {
+        let s = !client as usize;
         for part in piece.chunks(1000) {
-            said.push(tcp(s == 0, port, ACK, at[s], at[s ^ 1], part));
+            said.push(tcp(client, port, ACK, at[s], at[s ^ 1], part));
             at[s] = at[s].wrapping_add(part.len() as u32);
         }
-        sample = after;
     }
     let mut stream = Vec::new();
     for n in [
@@ -213,6 +223,32 @@ fn tls() -> Vec<Said> {
         have = have.wrapping_add(part.len() as u32);
         if seq.wrapping_add(part.len() as u32) == have {
             said.push(tcp(true, port, ACK, at[0], have, &[]));
+        }
+    }
+    said
+}
+
+/// The same of DTLS 1.2.
+const DTLS: &[u8] = include_bytes!("../../../sensor/src/analyzer/tls/samples/dtls12.bin");
+
+/// A DTLS session whose server goes on sending records.
+fn dtls() -> Vec<Said> {
+    let port = 4433;
+    let mut said: Vec<_> = samples(DTLS)
+        .map(|(client, piece)| udp(client, port, piece))
+        .collect();
+    for n in [100u16, 100, 100, 100, 100, 900, 0, 30, 900] {
+        let mut record = vec![23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9];
+        record.extend(n.to_be_bytes());
+        record.extend(vec![5; n as usize]);
+        said.push(udp(false, port, &record));
+        if n == 30 {
+            // Several, some in the clear, and too many.
+            said.push(udp(false, port, &record.repeat(3)));
+            let mut clear = record.clone();
+            clear[4] = 0;
+            said.push(udp(false, port, &[&record[..], &clear].concat()));
+            said.push(udp(false, port, &record.repeat(20)));
         }
     }
     said

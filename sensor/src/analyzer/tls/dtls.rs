@@ -110,13 +110,35 @@ impl Dtls {
         self.s.is_logged()
     }
 
-    /// What of this direction could still teach anything to anybody. A datagram's records begin with it: it is taken
-    /// whole or not at all.
+    /// What of this direction could still teach anything to anybody.
     pub fn interest(&self, _is_orig: bool) -> Interest {
-        if !self.s.ended && (self.bulk_wanted || !self.s.is_established()) {
-            Interest::Everything
-        } else {
-            Interest::Nothing
+        match (self.s.ended, self.s.is_established(), self.bulk_wanted) {
+            (true, ..) | (_, true, false) => Interest::Nothing,
+            // DTLS 1.3 has other headers when it is encrypted.
+            (_, true, true) if self.s.version != names::DTLSV13 => Interest::Headers,
+            _ => Interest::Everything,
+        }
+    }
+
+    /// A datagram of `len` bytes came, of which its encrypted records' headers are at hand: type, version, length.
+    pub fn headers(
+        &mut self,
+        is_orig: bool,
+        len: usize,
+        headers: impl Iterator<Item = [u8; 5]>,
+        ctx: &mut Ctx<'_>,
+    ) {
+        if !self.s.begin(ctx, len) {
+            return;
+        }
+        for [content_type, v0, v1, l0, l1] in headers {
+            let version = u16::from_be_bytes([v0, v1]);
+            let length = u16::from_be_bytes([l0, l1]);
+            if self.version_ok(ctx, version) && length != 0 {
+                self.s.record_version = version;
+                self.s
+                    .ciphertext(ctx, is_orig, content_type.into(), length.into());
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 use sensor_common::Counter;
 
-use super::secure::pieces;
+use super::secure::{DTLS, pieces, udp_frame};
 use super::*;
 
 const TLS: &[u8] = include_bytes!("../../analyzer/tls/samples/tls13.bin");
@@ -201,6 +201,69 @@ fn packets_of_more_records_than_have_marks_are_forwarded() {
         said.forwarded,
         said.payload
     );
+}
+
+/// A record of DTLS 1.2.
+fn dtls_record(content_type: u8, epoch: u8, length: u16) -> Vec<u8> {
+    let mut r = vec![content_type, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 9];
+    r.extend(length.to_be_bytes());
+    r.resize(13 + length as usize, content_type);
+    r
+}
+
+/// Datagrams of the server after a handshake; what was said, and how many were forwarded whole.
+fn dtls_run(events: &str, datagrams: &[Vec<u8>]) -> (Vec<serde_json::Value>, u64) {
+    let mut lab = Lab::new(events);
+    for (side, piece) in pieces(DTLS) {
+        lab.frame(&udp_frame(side, piece));
+    }
+    let before = lab.soft.counts().get(Counter::Forwarded);
+    for d in datagrams {
+        lab.frame(&udp_frame(1, d));
+    }
+    let forwarded = lab.soft.counts().get(Counter::Forwarded) - before;
+    let mut seen = lab.finish();
+    seen.events.retain(|e| e["event"] != "new_packet");
+    (seen.events, forwarded)
+}
+
+#[test]
+fn datagrams_are_followed_each_by_itself() {
+    let wanted = "ssl_encrypted_data,ssl_established,ssl_alert,ssl_handshake_message,protocol_violation";
+    let bulk = dtls_record(23, 1, 1200);
+    let mut odd = vec![
+        [
+            dtls_record(23, 1, 30),
+            dtls_record(21, 1, 40),
+            dtls_record(23, 2, 0),
+        ]
+        .concat(),
+        // Too many, in the clear, another version, cut short, something behind it, no DTLS.
+        dtls_record(23, 1, 3).repeat(20),
+        [dtls_record(23, 1, 30), dtls_record(22, 0, 12)].concat(),
+        [
+            dtls_record(23, 1, 30),
+            vec![23, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat(),
+        dtls_record(23, 1, 90)[..50].to_vec(),
+        [dtls_record(23, 1, 30), vec![7; 5]].concat(),
+        vec![0; 40],
+        vec![23],
+    ];
+    let mut datagrams = vec![bulk.clone(); 40];
+    let (some, forwarded) = dtls_run(wanted, &datagrams);
+    let (every, _) = dtls_run(&format!("{wanted},new_packet"), &datagrams);
+    assert_eq!(some, every);
+    assert!(some.iter().filter(|e| e["event"] == "ssl_encrypted_data").count() >= 40);
+    assert!(forwarded <= 4, "{forwarded}");
+    for d in odd.drain(..) {
+        datagrams.push(d);
+        datagrams.extend(vec![bulk.clone(); 2]);
+        let (some, _) = dtls_run(wanted, &datagrams);
+        let (every, _) = dtls_run(&format!("{wanted},new_packet"), &datagrams);
+        assert_eq!(some, every, "{:02x?}", datagrams[datagrams.len() - 3]);
+    }
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const DTLS: &[u8] = include_bytes!("../../analyzer/tls/samples/dtls12.bin");
+pub const DTLS: &[u8] = include_bytes!("../../analyzer/tls/samples/dtls12.bin");
 
 /// The datagrams of a sample, with who sent them: see the samples' README.
 pub fn pieces(mut sample: &[u8]) -> Vec<(usize, &[u8])> {
@@ -17,7 +17,7 @@ pub fn pieces(mut sample: &[u8]) -> Vec<(usize, &[u8])> {
 }
 
 /// 10.0.0.1:4096 to 10.0.0.2:5000 or back.
-fn udp_frame(side: usize, payload: &[u8]) -> Vec<u8> {
+pub fn udp_frame(side: usize, payload: &[u8]) -> Vec<u8> {
     let (hosts, ports) = ([[10, 0, 0, 1], [10, 0, 0, 2]], [4096u16, 5000]);
     let mut f = vec![0; 12];
     f.extend([8, 0, 0x45, 0]);

@@ -6,6 +6,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use sensor_common::follow;
+use sensor_common::key::IPPROTO_UDP;
 use sensor_common::{FlowKey, FlowState};
 
 use crate::datapath::{FlowTable, hash_key};
@@ -133,6 +134,11 @@ impl FlowTable for Flows {
 
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
         match self.find(key).and_then(|n| self.slots.get_mut(n)) {
+            // SAFETY: as above.
+            Some(s) if key.proto == IPPROTO_UDP => unsafe {
+                follow::order_datagrams(&mut s.state, dir);
+                true
+            },
             // SAFETY: as above.
             Some(s) => unsafe { follow::order(&mut s.state, dir, at) },
             None => false,

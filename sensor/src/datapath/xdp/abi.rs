@@ -33,7 +33,7 @@ const _: () = assert!(PACKET_LEN.is_multiple_of(8) && PACKET_LEN >= 14);
 pub const OP_SHED: u32 = 0;
 /// Clear them.
 pub const OP_UNSHED: u32 = 1;
-/// Follow a direction (one) from `at` on; may be refused.
+/// Follow a direction (one) from `at` on; may be refused. Of UDP, each datagram.
 pub const OP_FOLLOW: u32 = 2;
 
 /// One order to the program `control`.
