@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use anyhow::{Result, ensure};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use sensor_tests::sensor::TempDir;
+use sensor_tests::forwarder::{self, Faults, Forwarder, Odds, TAP};
+use sensor_tests::sensor::{Finished, TempDir, read_log};
 use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
 use serde_json::Value;
 
@@ -86,10 +88,8 @@ fn told(events: &[Value]) -> [u64; 2] {
     sum
 }
 
-/// Uploads `bytes` past a sensor; the share of the wire's bytes that went to userspace. `records`: every record is to
-/// be told of.
-fn transfer(bytes: u64, records: bool) -> f64 {
-    let _turn = one_at_a_time();
+/// What two ends of TLS 1.3 need.
+fn ends() -> (ServerConfig, ClientConfig) {
     let made = rcgen::generate_simple_self_signed(vec![NAME.into()]).unwrap();
     let cert = made.cert.der().clone();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -108,34 +108,70 @@ fn transfer(bytes: u64, records: bool) -> f64 {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    (server, client)
+}
 
-    let lab = Lab::new(LabOptions::default()).expect("a lab");
+/// Uploads `bytes` from the lab's client to its server.
+fn exchange(lab: &Lab, bytes: u64) {
+    let (server, client) = ends();
     let listener = lab
         .server
         .run(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))
         .unwrap()
         .unwrap();
-    let logs = TempDir::new().unwrap();
-    let events = logs.path().join("events.json");
-    let asked = [
-        "--rx-only",
-        "--events",
-        events.to_str().unwrap(),
-        "--event",
-        RECORDS,
-    ];
-    let options = if records { &asked[..] } else { &asked[..1] };
-    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), options).expect("a sensor");
-    let before = lab.tapped().unwrap();
     std::thread::scope(|s| {
-        let server = Arc::new(server);
-        s.spawn(move || sink(listener.accept().unwrap().0, server).unwrap());
+        s.spawn(move || sink(listener.accept().unwrap().0, Arc::new(server)).unwrap());
         lab.client
             .run(|| upload(Arc::new(client), bytes))
             .unwrap()
             .unwrap();
     });
     std::thread::sleep(Duration::from_millis(200));
+}
+
+/// The options that have the events of [`RECORDS`] written to a file.
+fn asking(events: &Path) -> [&str; 5] {
+    [
+        "--rx-only",
+        "--events",
+        events.to_str().unwrap(),
+        "--event",
+        RECORDS,
+    ]
+}
+
+/// Every byte of both streams of the connection is one of a record that was told of.
+fn check_told(events: &Path, row: &Value) {
+    let events = read_log(events).unwrap();
+    let streams = ["orig_bytes", "resp_bytes"].map(|c| row[c].as_u64().unwrap());
+    assert_eq!(told(&events), streams, "{} events", events.len());
+}
+
+/// The share of a connection's bytes that went to userspace.
+fn share(done: &Finished, row: &Value) -> f64 {
+    let wire = row["orig_ip_bytes"].as_u64().unwrap() + row["resp_ip_bytes"].as_u64().unwrap();
+    let copied = done.copied().unwrap();
+    assert!(copied > 0);
+    let share = copied as f64 / wire as f64;
+    eprintln!(
+        "{copied} bytes of {wire} copied to userspace, {:.4} %",
+        100.0 * share
+    );
+    share
+}
+
+/// Uploads `bytes` past a sensor; the share of the wire's bytes that went to userspace. `records`: every record is to
+/// be told of.
+fn transfer(bytes: u64, records: bool) -> f64 {
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let logs = TempDir::new().unwrap();
+    let events = logs.path().join("events.json");
+    let asked = asking(&events);
+    let options = if records { &asked[..] } else { &asked[..1] };
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), options).expect("a sensor");
+    let before = lab.tapped().unwrap();
+    exchange(&lab, bytes);
     let after = lab.tapped().unwrap();
     let done = sensor.stop().unwrap();
 
@@ -160,22 +196,11 @@ fn transfer(bytes: u64, records: bool) -> f64 {
         &[("version", "TLSv13".into()), ("established", true.into())],
     );
     if records {
-        let text = std::fs::read_to_string(&events).unwrap();
-        let events: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-        let streams = ["orig_bytes", "resp_bytes"].map(|c| row[c].as_u64().unwrap());
-        assert_eq!(told(&events), streams, "{} events", events.len());
+        check_told(&events, row);
     }
     let frames: u64 = (0..2).map(|i| after[i] - before[i]).sum();
     assert_eq!(done.check_sums().unwrap().frames, frames);
-    let wire = row["orig_ip_bytes"].as_u64().unwrap() + row["resp_ip_bytes"].as_u64().unwrap();
-    let copied = done.copied().unwrap();
-    assert!(copied > 0);
-    let share = copied as f64 / wire as f64;
-    eprintln!(
-        "{copied} bytes of {wire} copied to userspace, {:.4} %",
-        100.0 * share
-    );
-    share
+    share(&done, row)
 }
 
 #[test]
@@ -198,6 +223,42 @@ fn of_an_established_session_the_records_headers_come_up() {
         let kept = shares.inspect(|s| seen.push(*s)).any(|s| s < 0.04);
         assert!(kept, "{seen:?} of the bytes copied");
     }
+}
+
+#[test]
+fn across_a_path_that_loses_and_reorders_every_record_is_told_of() {
+    if !root_or_say_so("across_a_path_that_loses_and_reorders_every_record_is_told_of") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    forwarder::prepare(&lab).expect("a lab with a tap");
+    let logs = TempDir::new().unwrap();
+    let events = logs.path().join("events.json");
+    let sensor = Sensor::start(&lab.middle, &[TAP], logs.path(), &asking(&events)).expect("a sensor");
+    let faults = Faults {
+        seed: 7,
+        path: Odds {
+            drop: 5,
+            double: 5,
+            delay: 5,
+        },
+        tap: Odds::default(),
+    };
+    let forwarder = Forwarder::start(&lab, faults).expect("a forwarder");
+    exchange(&lab, 10_000_000);
+    forwarder.stop().unwrap();
+    let done = sensor.stop().unwrap();
+    let conns = done.conns().unwrap();
+    let row = rows(&conns, PORT)[0];
+    check(
+        row,
+        "the transfer",
+        &[("service", "ssl".into()), ("missed_bytes", 0.into())],
+    );
+    assert!(row["history"].as_str().unwrap().contains('T'), "nothing was lost");
+    check_told(&events, row);
+    assert!(share(&done, row) < 0.5);
 }
 
 /// `cargo test -p sensor-tests --test tls -- --ignored --nocapture gigabyte`
