@@ -19,7 +19,7 @@ struct Checks {
 impl Sink for Checks {
     fn advance(&mut self, _: u64, _: &mut Flows) {}
     fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
-        assert_eq!(h.cap_len as usize, frame.len());
+        assert_eq!(h.body_len(), frame.len());
         assert!(h.pkt.l3 <= h.pkt.l4 && h.pkt.l4 <= h.pkt.data);
         assert!(h.pkt.data as usize <= frame.len());
         assert_eq!(flows.get(h.key()).map(|s| s.start), Some(h.flow_start));

@@ -181,7 +181,7 @@ impl soft::Sink for Between {
         assert!(self.engine.next_deadline() > ts);
     }
     fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
-        assert_eq!(h.cap_len as usize, frame.len());
+        assert_eq!(h.body_len(), frame.len());
         self.records += 1;
         if self.lossy && self.records % 5 == 3 {
             return None;

@@ -103,6 +103,11 @@ impl RecordHeader {
         self.part = [m.buf[0], m.buf[1], m.buf[2], m.buf[3]];
     }
 
+    /// Bytes that follow.
+    pub fn body_len(&self) -> usize {
+        self.cap_len as usize + self.marks as usize * crate::follow::MARK_LEN
+    }
+
     /// Bytes of the IP packet that are not in `frame`, which came with this.
     pub fn missing(&self, frame: &[u8]) -> u32 {
         (self.pkt.l3 as u32 + self.pkt.ip_len).saturating_sub(frame.len() as u32)

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sensor_common::RecordHeader;
-use sensor_common::follow::MARK_LEN;
 use sensor_common::record::HEADER_LEN;
 
 use super::error::Error;
@@ -122,8 +121,7 @@ impl Ring {
             // not touch it until the consumer's position passes it, which needs `&mut self`.
             return unsafe {
                 let header = &*head.add(HEAD as usize).cast::<RecordHeader>();
-                let n = header.cap_len as usize + header.marks as usize * MARK_LEN;
-                let n = n.min(body as usize - HEADER_LEN);
+                let n = header.body_len().min(body as usize - HEADER_LEN);
                 let data = std::slice::from_raw_parts(head.add(HEAD as usize + HEADER_LEN), n);
                 Some((header, data))
             };
