@@ -3,7 +3,7 @@
 use super::MAX_MESSAGE;
 
 /// Server ports on which TLS is looked for whatever the first bytes say (Zeek's `SSL::ssl_ports`).
-pub const SSL_PORTS: &[u16] = &[443, 465, 563, 585, 614, 636, 989, 990, 992, 993, 995, 5223];
+pub const SSL_PORTS: &[u16] = &[443, 563, 585, 614, 636, 989, 990, 992, 993, 995, 5223];
 
 /// The same for DTLS over UDP (Zeek's `SSL::dtls_ports`).
 pub const DTLS_PORTS: &[u16] = &[443];

@@ -1,16 +1,16 @@
-//! A bounded view over a message: every read says what it was after, so that a short message explains itself.
+//! A bounded view over a structure: every read says what it was after, so that a short message explains itself.
 
 use std::fmt;
 
-/// A field that reaches past the end of what holds it.
+/// What does not fit into the structure that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Short {
     /// The structure, or structure and field.
-    at: &'static str,
-    /// Bytes it takes.
-    need: usize,
+    pub(super) at: &'static str,
+    /// What it takes: bytes from the structure's start on, or a list's elements.
+    pub(super) need: usize,
     /// Bytes there are.
-    have: usize,
+    pub(super) have: usize,
 }
 
 /// As Zeek words it, since reasons are compared.
@@ -26,48 +26,62 @@ impl fmt::Display for Short {
 
 pub(super) type Parsed<T> = Result<T, Short>;
 
-/// Big-endian reads from the front of a slice.
+/// Big-endian reads from the front of a structure. Structures within it have readers of their own, since what is
+/// said of a field that does not fit counts from the start of the structure it is in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a> {
+    whole: &'a [u8],
+    at: usize,
+}
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Reader<'a> {
-        Reader(data)
+    pub(super) fn new(whole: &'a [u8]) -> Reader<'a> {
+        Reader { whole, at: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
+    /// Bytes left.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.whole.len() - self.at
+    }
+
+    fn left(&self) -> &'a [u8] {
+        &self.whole[self.at..]
     }
 
     /// All that is left.
     pub(super) fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.0)
+        let rest = self.left();
+        self.at = self.whole.len();
+        rest
+    }
+
+    /// Whether `n` bytes more are there; for fields that only come together.
+    pub(super) fn check(&self, at: &'static str, n: usize) -> Parsed<()> {
+        if n <= self.len() {
+            return Ok(());
+        }
+        Err(Short {
+            at,
+            need: self.at + n,
+            have: self.whole.len(),
+        })
     }
 
     pub(super) fn take(&mut self, at: &'static str, n: usize) -> Parsed<&'a [u8]> {
-        let short = Short {
-            at,
-            need: n,
-            have: self.0.len(),
-        };
-        let (head, tail) = self.0.split_at_checked(n).ok_or(short)?;
-        self.0 = tail;
-        Ok(head)
+        self.check(at, n)?;
+        let taken = &self.left()[..n];
+        self.at += n;
+        Ok(taken)
     }
 
     fn array<const N: usize>(&mut self, at: &'static str) -> Parsed<[u8; N]> {
-        let short = Short {
-            at,
-            need: N,
-            have: self.0.len(),
-        };
-        let (head, tail) = self.0.split_first_chunk::<N>().ok_or(short)?;
-        self.0 = tail;
-        Ok(*head)
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(at, N)?);
+        Ok(out)
     }
 
     pub(super) fn u8(&mut self, at: &'static str) -> Parsed<u8> {
@@ -92,33 +106,37 @@ impl<'a> Reader<'a> {
         Ok(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
-    /// A vector with a one-byte length before it.
-    pub(super) fn vec8(&mut self, at: &'static str) -> Parsed<Reader<'a>> {
-        let n = self.u8(at)?;
-        self.take(at, n.into()).map(Reader)
+    /// A vector with a one-byte length before it: the names of the length and of what it counts.
+    pub(super) fn vec8(&mut self, length: &'static str, at: &'static str) -> Parsed<Reader<'a>> {
+        let n = self.u8(length)?;
+        self.take(at, n.into()).map(Reader::new)
     }
 
     /// A vector with a two-byte length before it.
-    pub(super) fn vec16(&mut self, at: &'static str) -> Parsed<Reader<'a>> {
-        let n = self.u16(at)?;
-        self.take(at, n.into()).map(Reader)
-    }
-
-    /// A certificate list; in Zeek's structure of that name the length field counts as well.
-    pub(super) fn certificate_list(&mut self) -> Parsed<Reader<'a>> {
-        let have = self.0.len();
-        let n = self.u24("Certificate")? as usize;
-        self.take("Certificate", n).map(Reader).map_err(|_| Short {
-            at: "Certificate",
-            need: n + 3,
-            have,
-        })
+    pub(super) fn vec16(&mut self, length: &'static str, at: &'static str) -> Parsed<Reader<'a>> {
+        let n = self.u16(length)?;
+        self.take(at, n.into()).map(Reader::new)
     }
 
     /// A vector with a three-byte length before it.
-    pub(super) fn vec24(&mut self, at: &'static str) -> Parsed<Reader<'a>> {
-        let n = self.u24(at)?;
-        self.take(at, n as usize).map(Reader)
+    pub(super) fn vec24(&mut self, length: &'static str, at: &'static str) -> Parsed<Reader<'a>> {
+        let n = self.u24(length)?;
+        self.take(at, n as usize).map(Reader::new)
+    }
+
+    /// A list of `count` elements of `size` bytes each. Zeek counts elements when there are too few bytes.
+    pub(super) fn list(&mut self, at: &'static str, count: usize, size: usize) -> Parsed<&'a [u8]> {
+        let have = self.len();
+        let short = Short { at, need: count, have };
+        self.take(at, count * size).map_err(|_| short)
+    }
+
+    /// A structure within this one, to be read to where `read` stops.
+    pub(super) fn part<T>(&mut self, read: impl FnOnce(&mut Reader<'a>) -> Parsed<T>) -> Parsed<T> {
+        let mut inner = Reader::new(self.left());
+        let out = read(&mut inner)?;
+        self.at += inner.at;
+        Ok(out)
     }
 }
 
@@ -132,10 +150,24 @@ mod tests {
         assert_eq!(r.u8("a").unwrap(), 1);
         assert_eq!(r.u16("b").unwrap(), 0x0203);
         assert_eq!(r.u24("c").unwrap(), 0x040506);
-        let e = r.vec16("Thing").unwrap_err();
+        let e = r.vec16("Thing:length", "Thing").unwrap_err();
         assert_eq!(
             e.to_string(),
-            "Binpac exception: binpac exception: out_of_bound: Thing: 3 > 1"
+            "Binpac exception: binpac exception: out_of_bound: Thing: 11 > 9"
         );
+    }
+
+    #[test]
+    fn structures_within_count_from_their_own_start_and_lists_count_elements() {
+        let mut r = Reader::new(&[1, 2, 3, 4, 5]);
+        r.u16("a").unwrap();
+        let e = r.part(|r| {
+            r.u8("b")?;
+            r.take("c", 3)
+        });
+        assert_eq!(e.unwrap_err(), Short { at: "c", need: 4, have: 3 });
+        assert_eq!(r.part(|r| r.u16("d")).unwrap(), 0x0304);
+        let e = r.list("e", 1, 2).unwrap_err();
+        assert_eq!(e, Short { at: "e", need: 1, have: 1 });
     }
 }
