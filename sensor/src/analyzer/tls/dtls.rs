@@ -145,17 +145,22 @@ impl Dtls {
     fn record(&mut self, is_orig: bool, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
         let first = r.u8("SSLRecordSwitch:firstbyte")?;
         if self.s.version == names::DTLSV13 && first & 0xe0 == 0x20 {
-            return self.unified(is_orig, first, r, ctx);
+            return r.part(|r| self.unified(is_orig, first, r, ctx));
         }
-        let version = r.u16("SSLRecord:version")?;
-        let epoch = r.u16("SSLRecord:epoch")?;
-        let number = r.u48("SSLRecord:sequence_number")?;
-        let length = usize::from(r.u16("SSLRecord:length")?);
+        r.part(|r| self.classic(is_orig, first, r, ctx))
+    }
+
+    /// The record that all versions begin with (RFC 6347 section 4.1), after its first byte.
+    fn classic(&mut self, is_orig: bool, first: u8, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+        const HEADER: &str = "SSLRecord:length";
+        r.check(HEADER, 12)?;
+        let (version, epoch, number) = (r.u16(HEADER)?, r.u16(HEADER)?, r.u48(HEADER)?);
+        let length = usize::from(r.u16(HEADER)?);
         if !self.version_ok(ctx, version) {
             r.rest();
             return Ok(());
         }
-        let body = r.take("SSLRecord:rec", length)?;
+        let mut body = Reader::new(r.take("SSLRecord:rec", length)?);
         self.s.record_version = version;
         let content_type = u16::from(first);
         if length == 0 {
@@ -165,11 +170,16 @@ impl Dtls {
             self.s.ciphertext(ctx, is_orig, content_type, length);
             return Ok(());
         }
-        match content_type {
-            content::HANDSHAKE => self.handshake(is_orig, number, Reader::new(body), ctx)?,
-            _ => self.s.plain_record(ctx, is_orig, content_type, body)?,
+        // What a message leaves of its record is another one.
+        while !body.is_empty() && !self.s.ended {
+            match content_type {
+                content::HANDSHAKE => self.handshake(is_orig, number, Reader::new(body.rest()), ctx)?,
+                _ => self
+                    .s
+                    .plain_message(ctx, is_orig, content_type, length, &mut body)?,
+            }
+            self.s.plaintext(ctx, content_type);
         }
-        self.s.plaintext(ctx, content_type);
         Ok(())
     }
 
@@ -215,12 +225,16 @@ impl Dtls {
 
     /// The handshake messages, or fragments of them, in one record.
     fn handshake(&mut self, is_orig: bool, number: u64, mut r: Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+        const HEADER: &str = "Handshake:fragment_length";
         while !r.is_empty() && !self.s.ended {
-            let msg_type = r.u8("Handshake:msg_type")?;
-            let length = r.u24("Handshake:length")? as usize;
-            let message_seq = r.u16("Handshake:message_seq")?;
-            let offset = r.u24("Handshake:fragment_offset")? as usize;
-            let fragment_length = r.u24("Handshake:fragment_length")? as usize;
+            r = Reader::new(r.rest());
+            r.check(HEADER, 12)?;
+            let msg_type = r.u8(HEADER)?;
+            let length = r.u24(HEADER)? as usize;
+            let message_seq = r.u16(HEADER)?;
+            let offset = r.u24(HEADER)? as usize;
+            let fragment_length = r.u24(HEADER)? as usize;
+            let is_whole = offset == 0 && fragment_length == length;
             if !self.s.shared.fits(msg_type, length) {
                 too_long(&mut self.s, ctx, length);
                 return Ok(());
@@ -231,7 +245,7 @@ impl Dtls {
                 return Ok(());
             }
             let data = r.take("Handshake:data", fragment_length)?;
-            if offset == 0 && fragment_length == length {
+            if is_whole {
                 if !self.s.handshake(ctx, is_orig, msg_type, data) {
                     return Ok(());
                 }

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::handshake::u16s;
-use super::reader::{Parsed, Reader};
+use super::handshake::{check_signature_algorithms, u16s};
+use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
 use super::{ext, hs};
 use crate::analyzer::Ctx;
@@ -13,7 +13,7 @@ use crate::analyzer::text::wire_text;
 use crate::event::{Event, EventKind};
 
 impl Session {
-    /// The extensions of a hello, to the message's end; old hellos have none, not even their length.
+    /// The extensions of a hello, to the message's end.
     pub(super) fn read_extensions(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -21,13 +21,13 @@ impl Session {
         msg_type: u8,
         mut r: Reader<'_>,
     ) -> Parsed<()> {
-        if !r.is_empty() {
-            r.u16("ClientHello:ext_len")?;
-        }
         let is_client = self.is_client(is_orig);
         while !r.is_empty() {
-            let code = r.u16("SSLExtension:type")?;
-            let val = r.vec16("SSLExtension")?.rest();
+            let (code, val) = r.part(|r| {
+                r.check("SSLExtension:data_len", 4)?;
+                let code = r.u16("SSLExtension:data_len")?;
+                Ok((code, r.vec16("SSLExtension:data_len", "SSLExtension")?.rest()))
+            })?;
             if !val.is_empty() {
                 self.read_extension(ctx, is_client, msg_type, code, Reader::new(val))?;
             }
@@ -55,7 +55,8 @@ impl Session {
         match code {
             ext::SERVER_NAME => self.read_server_name(ctx, is_client, r)?,
             ext::ELLIPTIC_CURVES => {
-                let curves = r.vec16("EllipticCurves:elliptic_curve_list")?.rest();
+                let n = r.u16("EllipticCurves:length")?;
+                let curves = r.list("EllipticCurves:elliptic_curve_list", usize::from(n) / 2, 2)?;
                 self.event(ctx, EventKind::SslExtensionEllipticCurves, |c, raise| {
                     raise(&Event::SslExtensionEllipticCurves {
                         c,
@@ -65,7 +66,8 @@ impl Session {
                 });
             }
             ext::EC_POINT_FORMATS => {
-                let list = r.vec8("EcPointFormats:point_format_list")?.rest();
+                let n = r.u8("EcPointFormats:length")?;
+                let list = r.list("EcPointFormats:point_format_list", n.into(), 1)?;
                 self.event(ctx, EventKind::SslExtensionEcPointFormats, |c, raise| {
                     raise(&Event::SslExtensionEcPointFormats {
                         c,
@@ -75,80 +77,56 @@ impl Session {
                 });
             }
             ext::ALPN => self.read_alpn(ctx, is_client, r)?,
-            ext::SIGNATURE_ALGORITHMS | ext::SIGNATURE_ALGORITHMS_CERT => {
-                r.vec16("SignatureAlgorithm")?;
-            }
+            ext::SIGNATURE_ALGORITHMS => check_signature_algorithms(&mut r)?,
             ext::KEY_SHARE | ext::KEY_SHARE_OLD if msg_type == hs::CLIENT_HELLO => {
-                let mut list = r.vec16("ClientHelloKeyShare")?;
+                let mut list = r.vec16("ClientHelloKeyShare:length", "ClientHelloKeyShare")?;
                 while !list.is_empty() {
-                    list.u16("KeyShareEntry:namedgroup")?;
-                    list.vec16("KeyShareEntry:key_exchange")?;
+                    list.part(read_key_share)?;
                 }
             }
             ext::KEY_SHARE | ext::KEY_SHARE_OLD if msg_type == hs::SERVER_HELLO => {
-                let retry = r.len() == 2;
-                let group = r.u16("KeyShareEntry:namedgroup")?;
-                if !retry {
-                    r.vec16("KeyShareEntry:key_exchange")?;
-                }
+                // A retry request has the group alone.
+                let group = match r.len() {
+                    2 => r.u16("HelloRetryRequestKeyShare")?,
+                    _ => read_key_share(&mut r)?,
+                };
                 if !is_client {
                     self.info(ctx).curve(group);
                 }
             }
-            ext::SUPPORTED_VERSIONS if is_client => {
-                r.vec8("SupportedVersions")?;
-            }
+            ext::SUPPORTED_VERSIONS if is_client => check_versions(r)?,
             ext::SUPPORTED_VERSIONS => {
-                let version = r.u16("OneSupportedVersion:version")?;
+                let version = r.u16("OneSupportedVersion")?;
                 self.info(ctx).server_version(version);
                 self.set_version(version);
             }
             ext::PSK_KEY_EXCHANGE_MODES => {
-                r.vec8("PSKKeyExchangeModes")?;
+                r.vec8("PSKKeyExchangeModes:length", "PSKKeyExchangeModes")?;
             }
-            ext::PRE_SHARED_KEY if msg_type == hs::CLIENT_HELLO => {
-                let mut identities = r.vec16("PSKIdentitiesList")?;
-                while !identities.is_empty() {
-                    identities.vec16("PSKIdentity:identity")?;
-                    identities.u32("PSKIdentity:obfuscated_ticket_age")?;
-                }
-                let mut binders = r.vec16("PSKBindersList")?;
-                while !binders.is_empty() {
-                    binders.vec8("PSKBinder:binder")?;
-                }
-            }
+            ext::PRE_SHARED_KEY if msg_type == hs::CLIENT_HELLO => check_offered_keys(r)?,
             ext::PRE_SHARED_KEY if msg_type == hs::SERVER_HELLO => {
-                r.u16("SelectedPreSharedKeyIdentity:selected_identity")?;
-            }
-            ext::ENCRYPTED_CLIENT_HELLO => {
-                // 0 is the outer form; the inner one belongs under encryption.
-                let form = r.u8("EncryptedClientHelloSwitch:tpe")?;
-                if form != 0 {
-                    ctx.out.weird("ssl_unexpected_inner_encrypted_client_hello", "");
-                } else {
-                    r.u16("EncryptedClientHello:kdf_id")?;
-                    r.u16("EncryptedClientHello:aead_id")?;
-                    r.u8("EncryptedClientHello:config_id")?;
-                    r.vec16("EncryptedClientHello:enc")?;
-                    r.vec16("EncryptedClientHello:payload")?;
-                }
+                r.u16("SelectedPreSharedKeyIdentity")?;
             }
             ext::CONNECTION_ID => {
-                r.vec8("ConnectionId:cid")?;
+                r.vec8("ConnectionId:length", "ConnectionId:cid")?;
             }
-            ext::SIGNED_CERTIFICATE_TIMESTAMP => read_timestamps(r)?,
+            ext::SIGNED_CERTIFICATE_TIMESTAMP => check_timestamps(r)?,
             _ => {}
         }
         Ok(())
     }
 
     fn read_server_name(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: Reader<'_>) -> Parsed<()> {
-        let mut list = r.vec16("ServerNameExt")?;
+        let mut list = r.vec16("ServerNameExt:length", "ServerNameExt")?;
         let mut names: Vec<Cow<'_, str>> = Vec::new();
         let mut unknown = None;
         while !list.is_empty() {
             match list.u8("ServerName:name_type")? {
-                0 => names.push(wire_text(list.vec16("ServerNameHostName:host_name")?.rest())),
+                0 => {
+                    let name =
+                        list.part(|r| r.vec16("ServerNameHostName:length", "ServerNameHostName:host_name"));
+                    names.push(wire_text(name?.rest()));
+                }
                 other => {
                     // How long a name of another type is, nobody has said.
                     unknown = Some(other);
@@ -179,10 +157,14 @@ impl Session {
     }
 
     fn read_alpn(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: Reader<'_>) -> Parsed<()> {
-        let mut list = r.vec16("ApplicationLayerProtocolNegotiationExtension")?;
+        let mut list = r.vec16(
+            "ApplicationLayerProtocolNegotiationExtension:length",
+            "ApplicationLayerProtocolNegotiationExtension",
+        )?;
         let mut names: Vec<Cow<'_, str>> = Vec::new();
         while !list.is_empty() {
-            names.push(wire_text(list.vec8("ProtocolName:name")?.rest()));
+            let name = list.part(|r| r.vec8("ProtocolName:length", "ProtocolName:name"));
+            names.push(wire_text(name?.rest()));
         }
         let protocols: Vec<&str> = names.iter().map(|n| &**n).collect();
         self.event(
@@ -204,17 +186,72 @@ impl Session {
     }
 }
 
-/// Signed certificate timestamps (RFC 6962 section 3.3).
-fn read_timestamps(mut r: Reader<'_>) -> Parsed<()> {
-    let mut list = r.vec16("SignedCertificateTimestampList")?;
-    while !list.is_empty() {
-        let mut one = list.vec16("SignedCertificateTimestamp")?;
-        one.u8("SignedCertificateTimestamp:version")?;
-        one.take("SignedCertificateTimestamp:logid", 32)?;
-        one.take("SignedCertificateTimestamp:timestamp", 8)?;
-        one.vec16("SignedCertificateTimestamp:extensions")?;
-        one.u16("SignedCertificateTimestamp:digitally_signed_algorithms")?;
-        one.vec16("SignedCertificateTimestamp:digitally_signed_signature")?;
+/// The group of a key share; the key itself is of no interest.
+fn read_key_share(r: &mut Reader<'_>) -> Parsed<u16> {
+    const LENGTH: &str = "KeyShareEntry:key_exchange_length";
+    r.check(LENGTH, 4)?;
+    let group = r.u16(LENGTH)?;
+    r.vec16(LENGTH, "KeyShareEntry:key_exchange")?;
+    Ok(group)
+}
+
+/// The versions a client supports, two bytes each.
+fn check_versions(mut r: Reader<'_>) -> Parsed<()> {
+    let n = r.vec8("SupportedVersions:length", "SupportedVersions")?.len();
+    if n % 2 == 0 {
+        return Ok(());
     }
+    // The last one is a byte longer than the list, which begins after its length.
+    Err(Short {
+        at: "SupportedVersions:versions__elem",
+        need: n + 2,
+        have: n + 1,
+    })
+}
+
+/// Pre-shared keys a client offers (RFC 8446 section 4.2.11).
+fn check_offered_keys(mut r: Reader<'_>) -> Parsed<()> {
+    let mut identities = r.part(|r| r.vec16("PSKIdentitiesList:length", "PSKIdentitiesList"))?;
+    while !identities.is_empty() {
+        identities.part(|r| {
+            r.vec16("PSKIdentity:length", "PSKIdentity:identity")?;
+            r.u32("PSKIdentity:obfuscated_ticket_age")
+        })?;
+    }
+    let mut binders = r.part(|r| r.vec16("PSKBindersList:length", "PSKBindersList"))?;
+    while !binders.is_empty() {
+        binders.part(|r| r.vec8("PSKBinder:length", "PSKBinder:binder"))?;
+    }
+    Ok(())
+}
+
+/// Signed certificate timestamps (RFC 6962 section 3.3).
+fn check_timestamps(mut r: Reader<'_>) -> Parsed<()> {
+    let mut list = r.vec16(
+        "SignedCertificateTimestampList:length",
+        "SignedCertificateTimestampList",
+    )?;
+    while !list.is_empty() {
+        list.part(check_timestamp)?;
+    }
+    Ok(())
+}
+
+fn check_timestamp(r: &mut Reader<'_>) -> Parsed<()> {
+    const VERSION: &str = "SignedCertificateTimestamp:version";
+    const EXTENSIONS: &str = "SignedCertificateTimestamp:extensions_length";
+    const SIGNATURE: &str = "SignedCertificateTimestamp:digitally_signed_signature_length";
+    r.check(VERSION, 3)?;
+    let length = usize::from(r.u16(VERSION)?);
+    r.end_after("SignedCertificateTimestamp", length)?;
+    r.u8(VERSION)?;
+    r.take("SignedCertificateTimestamp:logid", 32)?;
+    r.check(EXTENSIONS, 10)?;
+    r.take("SignedCertificateTimestamp:timestamp", 8)?;
+    r.vec16(EXTENSIONS, "SignedCertificateTimestamp:extensions")?;
+    r.check(SIGNATURE, 4)?;
+    r.u16("SignedCertificateTimestamp:digitally_signed_algorithms")?;
+    r.vec16(SIGNATURE, "SignedCertificateTimestamp:digitally_signed_signature")?;
+    r.rest();
     Ok(())
 }

@@ -37,27 +37,33 @@ impl Hello {
     }
 
     fn read_extensions(&mut self, mut r: Reader<'_>) -> Parsed<()> {
-        if !r.is_empty() {
-            r.u16("length")?;
-        }
         while !r.is_empty() {
             let code = r.u16("type")?;
-            let mut val = r.vec16("value")?;
+            let mut val = r.vec16("value", "value")?;
             self.extensions.push(code);
             // A value that makes no sense is one that adds nothing.
             match code {
-                ext::ELLIPTIC_CURVES => self.groups = val.vec16("groups").map(list).unwrap_or_default(),
-                ext::SIGNATURE_ALGORITHMS => {
-                    self.signatures = val.vec16("algorithms").map(list).unwrap_or_default();
+                ext::ELLIPTIC_CURVES => {
+                    self.groups = val.vec16("groups", "groups").map(list).unwrap_or_default()
                 }
-                ext::SUPPORTED_VERSIONS => self.versions = val.vec8("versions").map(list).unwrap_or_default(),
+                ext::SIGNATURE_ALGORITHMS => {
+                    self.signatures = val
+                        .vec16("algorithms", "algorithms")
+                        .map(list)
+                        .unwrap_or_default();
+                }
+                ext::SUPPORTED_VERSIONS => {
+                    self.versions = val.vec8("versions", "versions").map(list).unwrap_or_default()
+                }
                 ext::EC_POINT_FORMATS => {
                     self.point_formats = val
-                        .vec8("formats")
+                        .vec8("formats", "formats")
                         .map_or_else(|_| Vec::new(), |mut l| l.rest().to_vec());
                 }
                 ext::ALPN => {
-                    let first = val.vec16("protocols").and_then(|mut l| l.vec8("protocol"));
+                    let first = val
+                        .vec16("protocols", "protocols")
+                        .and_then(|mut l| l.vec8("protocol", "protocol"));
                     self.alpn = first.map_or_else(|_| Vec::new(), |mut p| p.rest().to_vec());
                 }
                 _ => {}
@@ -273,8 +279,8 @@ mod tests {
     #[test]
     fn numbers_are_read_off_the_wire_and_what_is_cut_off_is_not_there() {
         let wire = [
-            0, 36, 0, 10, 0, 4, 0, 2, 0, 29, 0, 11, 0, 2, 1, 0, 0, 16, 0, 5, 0, 3, 2, b'h', b'2', 0, 43, 0,
-            3, 2, 3, 4, 0, 13, 0, 4, 0, 2, 4, 3,
+            0, 10, 0, 4, 0, 2, 0, 29, 0, 11, 0, 2, 1, 0, 0, 16, 0, 5, 0, 3, 2, b'h', b'2', 0, 43, 0, 3, 2, 3,
+            4, 0, 13, 0, 4, 0, 2, 4, 3,
         ];
         let h = Hello::new(0x0303, &[0x13, 1, 0x13, 2, 9], Reader::new(&wire));
         let want = Hello {

@@ -128,12 +128,15 @@ impl Session {
             hs::CLIENT_HELLO => self.read_client_hello(ctx, is_orig, r)?,
             hs::SERVER_HELLO => self.read_server_hello(ctx, is_orig, r)?,
             hs::HELLO_VERIFY_REQUEST => {
+                r.check("HelloVerifyRequest:cookie_length", 3)?;
                 r.u16("HelloVerifyRequest:version")?;
-                r.vec8("HelloVerifyRequest:cookie")?;
+                r.vec8("HelloVerifyRequest:cookie_length", "HelloVerifyRequest:cookie")?;
             }
             hs::SESSION_TICKET => {
-                let ticket_lifetime_hint = r.u32("SessionTicketHandshake:ticket_lifetime_hint")?.into();
-                let ticket = r.vec16("SessionTicketHandshake:data")?.rest();
+                const LENGTH: &str = "SessionTicketHandshake:length";
+                r.check(LENGTH, 6)?;
+                let ticket_lifetime_hint = r.u32(LENGTH)?.into();
+                let ticket = r.vec16(LENGTH, "SessionTicketHandshake:data")?.rest();
                 self.event(ctx, EventKind::SslSessionTicketHandshake, |c, raise| {
                     raise(&Event::SslSessionTicketHandshake {
                         c,
@@ -146,7 +149,8 @@ impl Session {
             hs::SERVER_KEY_EXCHANGE => self.read_server_key_exchange(ctx, r)?,
             hs::CERTIFICATE_REQUEST => self.check_certificate_request(r)?,
             hs::CERTIFICATE_STATUS => {
-                let status_type = r.u8("CertificateStatus:status_type")?;
+                r.check("CertificateStatus:length", 4)?;
+                let status_type = r.u8("CertificateStatus:length")?;
                 r.u24("CertificateStatus:length")?;
                 match (status_type, r.rest()) {
                     (_, []) => ctx.out.weird("SSL_zero_length_stapled_OCSP_message", ""),
@@ -170,15 +174,22 @@ impl Session {
 
     fn read_client_hello(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
         self.check_direction(ctx, true, is_orig);
-        let version = r.u16("ClientHello:client_version")?;
+        r.check("ClientHello:gmt_unix_time", 6)?;
+        let version = r.u16("ClientHello:gmt_unix_time")?;
         let time = r.u32("ClientHello:gmt_unix_time")?;
         let random = r.take("ClientHello:random_bytes", 28)?;
-        let id = session_id(r.vec8("ClientHello:session_id")?.rest());
+        let n = r.u8("ClientHello:session_len")?;
+        let id = session_id(r.list("ClientHello:session_id", n.into(), 1)?);
         if matches!(version, names::DTLSV10 | names::DTLSV12) {
-            r.vec8("ClientHelloCookie:cookie")?;
+            r.part(|r| r.vec8("ClientHelloCookie:cookie_len", "ClientHelloCookie:cookie"))?;
         }
-        let ciphers = r.vec16("ClientHello:csuits")?.rest();
-        r.vec8("ClientHello:cmeths")?;
+        let n = r.u16("ClientHello:csuit_len")?;
+        let ciphers = r.list("ClientHello:csuits", usize::from(n) / 2, 2)?;
+        let n = r.u8("ClientHello:cmeth_len")?;
+        r.list("ClientHello:cmeths", n.into(), 1)?;
+        if !r.is_empty() {
+            r.u16("ClientHello:ext_len__elem")?;
+        }
         self.read_extensions(ctx, is_orig, hs::CLIENT_HELLO, r)?;
         if self.shared.settings.extras.fingerprints {
             let hello = Hello::new(version, ciphers, r);
@@ -191,19 +202,28 @@ impl Session {
 
     fn read_server_hello(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
         self.check_direction(ctx, false, is_orig);
-        let version = r.u16("ServerHelloChoice:server_version")?;
-        let random = r.take("ServerHello:random_bytes", 32)?;
+        let version = r.u16("ServerHelloChoice:server_version1")?;
         // Drafts that named themselves here had neither session id nor compression.
         let old_draft = version == names::TLSV13 || version >> 8 == 0x7f;
-        let id = match old_draft {
-            true => &[][..],
-            false => r.vec8("ServerHello:session_id")?.rest(),
+        let mut r = Reader::new(r.rest());
+        let (random, id, cipher, comp_method) = if old_draft {
+            let random = r.take("ServerHello13:random", 32)?;
+            (random, &[][..], r.u16("ServerHello13:cipher_suite")?, 0)
+        } else {
+            let random = r.take("ServerHello:random_bytes", 32)?;
+            let n = r.u8("ServerHello:session_len")?;
+            let id = r.list("ServerHello:session_id", n.into(), 1)?;
+            const LAST: &str = "ServerHello:compression_method";
+            r.check(LAST, 3)?;
+            (random, id, r.u16(LAST)?, r.u8(LAST)?)
         };
-        let cipher = r.u16("ServerHello:cipher_suite")?.into();
-        let comp_method = match old_draft {
-            true => 0,
-            false => r.u8("ServerHello:compression_method")?,
-        };
+        let cipher = u32::from(cipher);
+        if !r.is_empty() {
+            r.u16(match old_draft {
+                true => "ServerHello13:ext_len__elem",
+                false => "ServerHello:ext_len__elem",
+            })?;
+        }
         self.read_extensions(ctx, is_orig, hs::SERVER_HELLO, r)?;
         if self.shared.settings.extras.fingerprints {
             let hello = Hello::new(version, &(cipher as u16).to_be_bytes(), r);
@@ -224,9 +244,10 @@ impl Session {
 
     fn read_certificate(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
         let mut chain = Vec::new();
-        let mut list = r.certificate_list()?;
+        let mut list = r.vec24("Certificate:length", "Certificate")?;
         while !list.is_empty() {
-            chain.push(list.vec24("X509Certificate:certificate")?.rest());
+            let mut cert = list.part(|r| r.vec24("X509Certificate:length", "X509Certificate:certificate"))?;
+            chain.push(cert.rest());
         }
         self.certificates(ctx, is_orig, &chain);
         Ok(())
@@ -236,35 +257,68 @@ impl Session {
         let Some(suite) = self.cipher else { return Ok(()) };
         let kex = kex(suite);
         if let Kex::Ecdhe { psk: true } | Kex::Dhe { psk: true } = kex {
-            r.vec16("ServerKeyExchange:psk_identity_hint")?;
+            r.vec16(
+                "ServerKeyExchange:psk_identity_hint",
+                "ServerKeyExchange:psk_identity_hint",
+            )?;
+            r = Reader::new(r.rest());
         }
         match kex {
             Kex::Ecdhe { .. } | Kex::EcdhAnon => {
+                let curve_type = match kex {
+                    Kex::EcdhAnon => r.u8("EcdhAnonServerKeyExchange:curve_type")?,
+                    _ => r.u8("EcdheServerKeyExchange:curve_type")?,
+                };
                 // 3 is named_curve (RFC 8422 section 5.4); explicit curves are not read.
-                if r.u8("EcdheServerKeyExchange:curve_type")? != 3 {
+                if curve_type != 3 {
                     return Ok(());
                 }
-                let curve = r.u16("ServerECDHParamsAndSignature:curve")?;
-                r.vec8("ServerECDHParamsAndSignature:point")?;
+                let curve = r.part(|r| {
+                    const LENGTH: &str = "ServerECDHParamsAndSignature:point_length";
+                    r.check(LENGTH, 3)?;
+                    let curve = r.u16(LENGTH)?;
+                    r.vec8(LENGTH, "ServerECDHParamsAndSignature:point")?;
+                    Ok(curve)
+                })?;
                 if let Kex::Ecdhe { psk: false } = kex {
                     self.check_signature(r)?;
                 }
                 self.server_curve(ctx, curve);
             }
-            Kex::Dhe { .. } | Kex::DhAnon => {
-                let p = r.vec16("DheServerKeyExchange:dh_p")?.rest();
-                let q = r.vec16("DheServerKeyExchange:dh_g")?.rest();
-                let ys = r.vec16("DheServerKeyExchange:dh_Ys")?.rest();
+            Kex::Dhe { .. } => {
+                let p = r.vec16("DheServerKeyExchange:dh_p_length", "DheServerKeyExchange:dh_p")?;
+                let q = r.vec16("DheServerKeyExchange:dh_g_length", "DheServerKeyExchange:dh_g")?;
+                let ys = r.vec16("DheServerKeyExchange:dh_Ys_length", "DheServerKeyExchange:dh_Ys")?;
                 if let Kex::Dhe { psk: false } = kex {
                     self.check_signature(r)?;
                 }
-                self.event(ctx, EventKind::SslDhServerParams, |c, raise| {
-                    raise(&Event::SslDhServerParams { c, p, q, ys });
-                });
+                self.dh_server_params(ctx, [p, q, ys]);
+            }
+            Kex::DhAnon => {
+                let p = r.vec16(
+                    "DhAnonServerKeyExchange:dh_p_length",
+                    "DhAnonServerKeyExchange:dh_p",
+                )?;
+                let q = r.vec16(
+                    "DhAnonServerKeyExchange:dh_g_length",
+                    "DhAnonServerKeyExchange:dh_g",
+                )?;
+                let ys = r.vec16(
+                    "DhAnonServerKeyExchange:dh_Ys_length",
+                    "DhAnonServerKeyExchange:dh_Ys",
+                )?;
+                self.dh_server_params(ctx, [p, q, ys]);
             }
             Kex::Other => {}
         }
         Ok(())
+    }
+
+    fn dh_server_params(&self, ctx: &mut Ctx<'_>, params: [Reader<'_>; 3]) {
+        let [p, q, ys] = params.map(|mut r| r.rest());
+        self.event(ctx, EventKind::SslDhServerParams, |c, raise| {
+            raise(&Event::SslDhServerParams { c, p, q, ys });
+        });
     }
 
     /// From TLS 1.2 on signatures say their algorithm.
@@ -272,25 +326,49 @@ impl Session {
         self.version > names::TLSV11 && self.version != names::DTLSV10
     }
 
+    /// The signature at the end of a ServerKeyExchange.
     fn check_signature(&self, mut r: Reader<'_>) -> Parsed<()> {
-        if self.signs_with_algorithm() {
-            r.u16("ServerKeyExchangeSignature:algorithm")?;
-        }
-        r.vec16("ServerKeyExchangeSignature:signature")?;
-        Ok(())
+        r.part(|r| {
+            if self.signs_with_algorithm() {
+                r.part(|r| r.u16("SignatureAndHashAlgorithm"))?;
+            }
+            r.vec16(
+                "ServerKeyExchangeSignature:signature_length",
+                "ServerKeyExchangeSignature:signature",
+            )?;
+            Ok(())
+        })
     }
 
     fn check_certificate_request(&self, mut r: Reader<'_>) -> Parsed<()> {
-        r.vec8("CertificateRequest:certificate_types")?;
+        let n = r.u8("CertificateRequest:certificate_types_len")?;
+        r.list("CertificateRequest:certificate_types", n.into(), 1)?;
         if self.signs_with_algorithm() {
-            r.vec16("SignatureAlgorithm")?;
+            r.part(check_signature_algorithms)?;
         }
-        let mut authorities = r.vec16("CertificateRequest:certificate_authorities")?;
+        let mut authorities = r.vec16(
+            "CertificateRequest:certificate_authorities_len",
+            "CertificateRequest:certificate_authorities",
+        )?;
         while !authorities.is_empty() {
-            authorities.vec16("CertificateAuthorities:certificate_authority")?;
+            authorities.part(|r| {
+                r.vec16(
+                    "CertificateAuthorities:certificate_authority_len",
+                    "CertificateAuthorities:certificate_authority",
+                )
+            })?;
         }
         Ok(())
     }
+}
+
+/// A list of signature algorithms, two bytes each.
+pub(super) fn check_signature_algorithms(r: &mut Reader<'_>) -> Parsed<()> {
+    let mut list = r.vec16("SignatureAlgorithm:length", "SignatureAlgorithm")?;
+    while !list.is_empty() {
+        list.part(|r| r.u16("SignatureAndHashAlgorithm"))?;
+    }
+    Ok(())
 }
 
 /// Two-byte numbers; an odd byte at the end is left out.

@@ -71,6 +71,13 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The structure ends `n` bytes from here.
+    pub(super) fn end_after(&mut self, at: &'static str, n: usize) -> Parsed<()> {
+        self.check(at, n)?;
+        self.whole = &self.whole[..self.at + n];
+        Ok(())
+    }
+
     pub(super) fn take(&mut self, at: &'static str, n: usize) -> Parsed<&'a [u8]> {
         self.check(at, n)?;
         let taken = &self.left()[..n];
@@ -127,7 +134,11 @@ impl<'a> Reader<'a> {
     /// A list of `count` elements of `size` bytes each. Zeek counts elements when there are too few bytes.
     pub(super) fn list(&mut self, at: &'static str, count: usize, size: usize) -> Parsed<&'a [u8]> {
         let have = self.len();
-        let short = Short { at, need: count, have };
+        let short = Short {
+            at,
+            need: count,
+            have,
+        };
         self.take(at, count * size).map_err(|_| short)
     }
 
@@ -165,9 +176,23 @@ mod tests {
             r.u8("b")?;
             r.take("c", 3)
         });
-        assert_eq!(e.unwrap_err(), Short { at: "c", need: 4, have: 3 });
+        assert_eq!(
+            e.unwrap_err(),
+            Short {
+                at: "c",
+                need: 4,
+                have: 3
+            }
+        );
         assert_eq!(r.part(|r| r.u16("d")).unwrap(), 0x0304);
         let e = r.list("e", 1, 2).unwrap_err();
-        assert_eq!(e, Short { at: "e", need: 1, have: 1 });
+        assert_eq!(
+            e,
+            Short {
+                at: "e",
+                need: 1,
+                have: 1
+            }
+        );
     }
 }

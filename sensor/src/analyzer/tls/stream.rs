@@ -4,7 +4,7 @@ use super::content;
 use super::handshake::Messages;
 use super::info::session_id;
 use super::names;
-use super::reader::{Parsed, Reader};
+use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
 use super::shared::SharedTls;
 use crate::analyzer::{Ctx, Interest};
@@ -174,7 +174,7 @@ impl Tls {
                     };
                 } else {
                     half.at = At::Header;
-                    self.record(is_orig, head, &[], ctx);
+                    self.record(is_orig, head, &[], &mut &[][..], ctx);
                 }
             }
             _ => self.gap(is_orig, n, ctx),
@@ -201,7 +201,7 @@ impl Tls {
                     return false;
                 };
                 half.partial.clear();
-                self.header(is_orig, head, ctx);
+                self.header(is_orig, head, data, ctx);
             }
             At::Body {
                 head,
@@ -220,13 +220,13 @@ impl Tls {
                     return false;
                 }
                 half.at = At::Header;
-                self.record(is_orig, head, &[], ctx);
+                self.record(is_orig, head, &[], data, ctx);
             }
             At::Body { head, .. } if half.partial.is_empty() && data.len() >= head.length => {
                 half.at = At::Header;
                 let (body, rest) = data.split_at(head.length);
                 *data = rest;
-                self.record(is_orig, head, body, ctx);
+                self.record(is_orig, head, body, data, ctx);
             }
             At::Body { head, .. } => {
                 let n = (head.length - half.partial.len()).min(data.len());
@@ -238,7 +238,7 @@ impl Tls {
                 }
                 half.at = At::Header;
                 let body = std::mem::take(&mut half.partial);
-                self.record(is_orig, head, &body, ctx);
+                self.record(is_orig, head, &body, data, ctx);
                 // The buffer serves the next record, unless it is that of an uncommonly long one.
                 if body.capacity() <= KEEP_BUFFER && !self.s.is_encrypted(is_orig) {
                     let half = &mut self.halves[usize::from(!is_orig)];
@@ -250,14 +250,20 @@ impl Tls {
         true
     }
 
-    fn header(&mut self, is_orig: bool, raw: [u8; HEADER], ctx: &mut Ctx<'_>) {
+    fn header(&mut self, is_orig: bool, raw: [u8; HEADER], after: &mut &[u8], ctx: &mut Ctx<'_>) {
         let Some(layer) = self.layer_of(is_orig, raw, ctx) else {
             return;
         };
         let head = if layer == names::SSLV2 {
             let after_header = usize::from(raw[0] & 0x7f) << 8 | usize::from(raw[1]);
             let Some(length) = after_header.checked_sub(3) else {
-                return self.s.fatal(ctx, "SSLv2 record too short");
+                // Less than the part of the message that is in the header.
+                let short = Short {
+                    at: "SSLRecord:rec",
+                    need: after_header + 2,
+                    have: HEADER,
+                };
+                return self.unreadable(short, after, ctx);
             };
             Head {
                 content_type: content::V2 + u16::from(raw[2]),
@@ -331,67 +337,81 @@ impl Tls {
         }
     }
 
-    /// A whole record; `body` is empty where it is not kept.
-    fn record(&mut self, is_orig: bool, head: Head, body: &[u8], ctx: &mut Ctx<'_>) {
-        let s = &mut self.s;
-        s.record_version = head.version;
-        let before_13 = matches!(s.version, names::SSLV2 | names::SSLV3..=names::TLSV12);
-        if head.content_type == content::APPLICATION_DATA && !before_13 {
-            // TLS 1.3 has no sign of its own for where encryption begins.
-            s.start_encryption(is_orig);
-        }
-        if s.is_encrypted(is_orig) {
-            return s.ciphertext(ctx, is_orig, head.content_type, head.length);
-        }
-        let read = match head.content_type {
-            content::HANDSHAKE => {
-                self.halves[usize::from(!is_orig)]
-                    .messages
-                    .record(s, ctx, is_orig, body);
-                Ok(())
+    /// A whole record; `body` is empty where it is not kept, `after` is what came with it.
+    fn record(&mut self, is_orig: bool, head: Head, body: &[u8], after: &mut &[u8], ctx: &mut Ctx<'_>) {
+        self.s.record_version = head.version;
+        let mut rest = Reader::new(body);
+        // What a message leaves of its record is another message of the same kind to Zeek.
+        loop {
+            let s = &mut self.s;
+            let before_13 = matches!(s.version, names::SSLV2 | names::SSLV3..=names::TLSV12);
+            if head.content_type == content::APPLICATION_DATA && !before_13 {
+                // TLS 1.3 has no sign of its own for where encryption begins.
+                s.start_encryption(is_orig);
             }
-            content::V2_ERROR => {
-                s.alert(ctx, is_orig, u64::MAX, u16::from_be_bytes(head.tail));
-                Ok(())
+            if s.is_encrypted(is_orig) {
+                return s.ciphertext(ctx, is_orig, head.content_type, head.length);
             }
-            content::V2_CLIENT_HELLO => v2_client_hello(s, ctx, head, body),
-            content::V2_SERVER_HELLO => v2_server_hello(s, ctx, is_orig, body),
-            content::V2_CLIENT_MASTER_KEY => v2_client_master_key(s, ctx, body),
-            _ => s.plain_record(ctx, is_orig, head.content_type, body),
-        };
-        match read {
-            Ok(()) => self.s.plaintext(ctx, head.content_type),
-            Err(short) => self.s.fatal(ctx, &short.to_string()),
+            let read = match head.content_type {
+                content::HANDSHAKE => {
+                    let messages = &mut self.halves[usize::from(!is_orig)].messages;
+                    messages.record(s, ctx, is_orig, rest.rest());
+                    Ok(())
+                }
+                content::V2_ERROR => {
+                    rest.rest();
+                    s.alert(ctx, is_orig, u64::MAX, u16::from_be_bytes(head.tail));
+                    Ok(())
+                }
+                content::V2_CLIENT_HELLO => rest.part(|r| v2_client_hello(s, ctx, head, r)),
+                content::V2_SERVER_HELLO => rest.part(|r| v2_server_hello(s, ctx, is_orig, r)),
+                content::V2_CLIENT_MASTER_KEY => rest.part(|r| v2_client_master_key(s, ctx, r)),
+                _ => s.plain_message(ctx, is_orig, head.content_type, head.length, &mut rest),
+            };
+            if let Err(short) = read {
+                return self.unreadable(short, after, ctx);
+            }
+            self.s.plaintext(ctx, head.content_type);
+            if rest.is_empty() || self.s.ended {
+                return;
+            }
         }
+    }
+
+    /// What came with something that cannot be read is not read either; what comes next is a record again.
+    fn unreadable(&mut self, short: Short, after: &mut &[u8], ctx: &mut Ctx<'_>) {
+        self.s.violation(ctx, &short.to_string());
+        *after = &[];
     }
 }
 
 impl Session {
-    /// A record in the clear that is neither handshake nor SSLv2.
-    pub(super) fn plain_record(
+    /// A message in the clear that is neither handshake nor SSLv2, from a record of `length` bytes.
+    pub(super) fn plain_message(
         &mut self,
         ctx: &mut Ctx<'_>,
         is_orig: bool,
         content_type: u16,
-        body: &[u8],
+        length: usize,
+        r: &mut Reader<'_>,
     ) -> Parsed<()> {
         match content_type {
             content::CHANGE_CIPHER_SPEC => {
+                r.u8("ChangeCipherSpec")?;
                 self.change_cipher_spec(ctx, is_orig);
-                // One byte is all there may be; what follows it would be encrypted already.
-                if body.len() > 1 && self.is_encrypted(is_orig) {
-                    self.ciphertext(ctx, is_orig, content_type, body.len());
-                }
             }
-            content::ALERT => self.alerts(ctx, is_orig, body)?,
+            content::ALERT => self.alerts(ctx, is_orig, r.rest())?,
             content::HEARTBEAT => {
-                let mut r = Reader::new(body);
-                let heartbeat_type = r.u8("Heartbeat:type")?;
-                let payload_length = r.u16("Heartbeat:payload_length")?;
-                self.heartbeat(ctx, is_orig, body.len(), heartbeat_type, payload_length, r.rest());
+                const LENGTH: &str = "Heartbeat:payload_length";
+                r.check(LENGTH, 3)?;
+                let (heartbeat_type, payload_length) = (r.u8(LENGTH)?, r.u16(LENGTH)?);
+                self.heartbeat(ctx, is_orig, length, heartbeat_type, payload_length, r.rest());
             }
-            content::APPLICATION_DATA => {}
+            content::APPLICATION_DATA => {
+                r.rest();
+            }
             other => {
+                r.rest();
                 let from = if is_orig { "originator" } else { "responder" };
                 self.violation(ctx, &format!("unknown SSL record type ({other}) from {from}"));
             }
@@ -412,8 +432,10 @@ impl Session {
         }
         let mut r = Reader::new(&body[..body.len().min(most)]);
         while !r.is_empty() {
-            let level = r.u8("Alert:level")?;
-            let desc = r.u8("Alert:description")?;
+            let (level, desc) = r.part(|r| {
+                r.check("Alert", 2)?;
+                Ok((r.u8("Alert")?, r.u8("Alert")?))
+            })?;
             self.alert(ctx, is_orig, level.into(), desc.into());
         }
         Ok(())
@@ -421,14 +443,16 @@ impl Session {
 }
 
 /// SSLv2's ClientHello, which clients that know more may also send; its first five bytes are the header.
-fn v2_client_hello(s: &mut Session, ctx: &mut Ctx<'_>, head: Head, body: &[u8]) -> Parsed<()> {
-    let mut r = Reader::new(body);
-    let ciphers = r.u16("V2ClientHello:csuit_len")?;
-    let id = r.u16("V2ClientHello:session_len")?;
-    let challenge = r.u16("V2ClientHello:chal_len")?;
-    let ciphers = r.take("V2ClientHello:ciphers", ciphers.into())?;
-    let id = session_id(r.take("V2ClientHello:session_id", id.into())?);
-    let challenge = r.take("V2ClientHello:challenge", challenge.into())?;
+fn v2_client_hello(s: &mut Session, ctx: &mut Ctx<'_>, head: Head, r: &mut Reader<'_>) -> Parsed<()> {
+    const LENGTHS: &str = "V2ClientHello:chal_len";
+    const ALL: &str = "V2ClientHello";
+    r.check(LENGTHS, 6)?;
+    let [ciphers, id, challenge] = [r.u16(LENGTHS)?, r.u16(LENGTHS)?, r.u16(LENGTHS)?].map(usize::from);
+    r.end_after(ALL, ciphers + id + challenge)?;
+    let ciphers = r.take(ALL, ciphers - ciphers % 3)?;
+    let id = session_id(r.take(ALL, id)?);
+    let challenge = r.take(ALL, challenge)?;
+    r.rest();
     s.client_hello(ctx, u16::from_be_bytes(head.tail), 0, challenge, id, || {
         u24s(ciphers)
     });
@@ -437,15 +461,14 @@ fn v2_client_hello(s: &mut Session, ctx: &mut Ctx<'_>, head: Head, body: &[u8]) 
     Ok(())
 }
 
-fn v2_server_hello(s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, body: &[u8]) -> Parsed<()> {
-    let mut r = Reader::new(body);
-    let version = r.u16("V2ServerHello:server_version")?;
-    let cert = r.u16("V2ServerHello:cert_len")?;
-    let ciphers = r.u16("V2ServerHello:ciphers_len")?;
-    let conn_id = r.u16("V2ServerHello:conn_id_len")?;
-    let cert = r.take("V2ServerHello:cert_data", cert.into())?;
-    let ciphers = u24s(r.take("V2ServerHello:ciphers", ciphers.into())?);
-    let conn_id = r.take("V2ServerHello:conn_id_data", conn_id.into())?;
+fn v2_server_hello(s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, r: &mut Reader<'_>) -> Parsed<()> {
+    const LENGTHS: &str = "V2ServerHello:conn_id_len";
+    r.check(LENGTHS, 8)?;
+    let version = r.u16(LENGTHS)?;
+    let [cert, ciphers, conn_id] = [r.u16(LENGTHS)?, r.u16(LENGTHS)?, r.u16(LENGTHS)?].map(usize::from);
+    let cert = r.take("V2ServerHello:cert_data", cert)?;
+    let ciphers = u24s(r.list("V2ServerHello:ciphers", ciphers / 3, 3)?);
+    let conn_id = r.take("V2ServerHello:conn_id_data", conn_id)?;
     if version != names::SSLV2 {
         let reason = format!("Invalid version in SSL server hello. Version: {version}");
         s.fatal(ctx, &reason);
@@ -460,13 +483,12 @@ fn v2_server_hello(s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, body: &[u8
 }
 
 /// With the client's key everything is encrypted, in both directions.
-fn v2_client_master_key(s: &mut Session, ctx: &mut Ctx<'_>, body: &[u8]) -> Parsed<()> {
-    let mut r = Reader::new(body);
-    r.u8("V2ClientMasterKey:cipher_kind_8")?;
-    let lengths = [(); 3].map(|()| r.u16("V2ClientMasterKey:length"));
-    for n in lengths {
-        r.take("V2ClientMasterKey:data", n?.into())?;
-    }
+fn v2_client_master_key(s: &mut Session, ctx: &mut Ctx<'_>, r: &mut Reader<'_>) -> Parsed<()> {
+    const LENGTHS: &str = "V2ClientMasterKey:key_arg_len";
+    r.check(LENGTHS, 7)?;
+    r.u8(LENGTHS)?;
+    let lengths = [r.u16(LENGTHS)?, r.u16(LENGTHS)?, r.u16(LENGTHS)?].map(usize::from);
+    r.take("V2ClientMasterKey", lengths.iter().sum())?;
     s.start_encryption(true);
     s.start_encryption(false);
     s.establish(ctx);

@@ -15,6 +15,7 @@ macro_rules! sample {
     };
 }
 
+mod damaged;
 mod dtls;
 
 use dtls::datagrams;
@@ -502,11 +503,10 @@ fn hello_with_extension(code: u16, value: &[u8]) -> Vec<String> {
 #[test]
 fn extensions_without_an_event_must_fit_their_lengths_too() {
     let timestamp = [&[0, 0x33, 0, 0x31, 0][..], &[1; 40], &[0, 0, 4, 3, 0, 2, 9, 9]].concat();
-    let sound: [(u16, &[u8]); 5] = [
+    let sound: [(u16, &[u8]); 4] = [
         (18, &timestamp),
         (41, &[0, 8, 0, 2, 5, 5, 0, 0, 0, 0, 0, 3, 2, 6, 6]),
         (54, &[2, 0xaa, 0xbb]),
-        (65037, &[0, 0, 1, 0, 1, 9, 0, 1, 8, 0, 1, 7]),
         (51, &[0, 6, 0, 29, 0, 2, 1, 2]),
     ];
     for (code, value) in sound {
