@@ -123,6 +123,15 @@ impl App {
         }
     }
 
+    /// Whether TLS was looked for in vain, be it on one of its ports.
+    fn is_not_secure(&self) -> bool {
+        match &self.security {
+            Security::None => !self.secure,
+            Security::Tls(t) => t.has_failed(),
+            _ => false,
+        }
+    }
+
     fn stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         let inner = self.detector.stream(is_orig, bytes, ctx);
         match self.detector.inner() {
@@ -134,7 +143,7 @@ impl App {
                 self.secure_stream(is_orig, inner, ctx);
             }
             Inner::Tunnel => {
-                if matches!(self.security, Security::None) && !inner.is_empty() && !self.secure {
+                if self.is_not_secure() && !inner.is_empty() {
                     self.security = Security::Probing(Vec::new(), 0);
                 }
                 self.secure_stream(is_orig, inner, ctx);
@@ -218,7 +227,6 @@ struct Results<'r, 'e, S> {
     run: &'r mut Run<'e, S>,
     id: ConnId,
     confirmed: Vec<AnalyzerTag>,
-    refuted: Vec<AnalyzerTag>,
 }
 
 impl<S: Sink> Out for Results<'_, '_, S> {
@@ -252,7 +260,6 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     }
 
     fn violation(&mut self, tag: AnalyzerTag, reason: &str) {
-        self.refuted.push(tag);
         if self.run.sh.subs.wants(crate::event::EventKind::ProtocolViolation) {
             let ev = Event::ProtocolViolation {
                 c: &self.id,
@@ -293,7 +300,6 @@ impl<'e, S: Sink> Run<'e, S> {
             run: self,
             id,
             confirmed: Vec::new(),
-            refuted: Vec::new(),
         };
         work(
             &mut app,
@@ -304,9 +310,11 @@ impl<'e, S: Sink> Run<'e, S> {
                 out: &mut out,
             },
         );
-        let is_tls = |t: &AnalyzerTag| matches!(t, AnalyzerTag::Ssl | AnalyzerTag::Dtls);
-        app.secure |= out.confirmed.iter().any(is_tls);
-        app.secure &= !out.refuted.iter().any(is_tls);
+        app.secure = match &app.security {
+            Security::Tls(t) => t.holds(),
+            Security::Dtls(d) => d.holds(),
+            _ => app.secure,
+        };
         app.confirmed.append(&mut out.confirmed);
         self.conn.app = Some(app);
     }

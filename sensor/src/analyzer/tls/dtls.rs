@@ -105,6 +105,11 @@ impl Dtls {
         self.partial.swap(0, 1);
     }
 
+    /// Whether the connection's service is this protocol: confirmed and not refuted.
+    pub fn holds(&self) -> bool {
+        self.s.holds()
+    }
+
     /// Whether the connection's end writes nothing.
     pub fn is_logged(&self) -> bool {
         self.s.is_logged()

@@ -24,6 +24,10 @@ pub(super) struct Session {
     info: Option<Box<Info>>,
     logged: bool,
     confirmed: bool,
+    /// Confirmed, and nothing since that calls it into question.
+    holds: bool,
+    /// When a confirmed session was established.
+    over: Option<Ts>,
     /// Cipher suite of the ServerHello.
     pub(super) cipher: Option<u32>,
     /// Version of the ServerHello, 0 before it.
@@ -56,6 +60,8 @@ impl Session {
             info: None,
             logged: false,
             confirmed: false,
+            holds: false,
+            over: None,
             cipher: None,
             version: 0,
             record_version: 0,
@@ -89,6 +95,11 @@ impl Session {
 
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
+    }
+
+    /// Whether it is this protocol, for all that is known.
+    pub(super) fn holds(&self) -> bool {
+        self.holds
     }
 
     pub(super) fn is_established(&self) -> bool {
@@ -136,6 +147,7 @@ impl Session {
 
     pub(super) fn confirm(&mut self, ctx: &mut Ctx<'_>) {
         if !std::mem::replace(&mut self.confirmed, true) {
+            self.holds = true;
             ctx.out.confirm(self.tag);
             self.info(ctx);
         }
@@ -155,6 +167,8 @@ impl Session {
         self.write_row(ctx);
         if self.bytes <= IGNORE_VIOLATIONS_AFTER {
             self.failed = Some(ctx.ts);
+            // Zeek reads on for the packet in which a session is established, and then only if somebody asks it to.
+            self.holds &= self.over.is_some_and(|t| t != ctx.ts);
         }
     }
 
@@ -348,6 +362,7 @@ impl Session {
             raise(&Event::SslEstablished { c })
         });
         self.info(ctx).established();
+        self.over = self.over.or(self.confirmed.then_some(ctx.ts));
         self.write_row(ctx);
     }
 

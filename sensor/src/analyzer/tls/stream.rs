@@ -126,6 +126,16 @@ impl Tls {
         self.halves.swap(0, 1);
     }
 
+    /// Whether the connection's service is this protocol: confirmed and not refuted.
+    pub fn holds(&self) -> bool {
+        self.s.holds()
+    }
+
+    /// Whether this was never TLS.
+    pub fn has_failed(&self) -> bool {
+        self.s.ended && !self.s.is_confirmed() && self.s.is_logged()
+    }
+
     /// Whether the connection's end writes nothing.
     pub fn is_logged(&self) -> bool {
         self.s.is_logged()

@@ -180,3 +180,27 @@ fn an_odd_list_of_suites_ends_with_its_last_whole_one() {
     assert_eq!(violations(&run.out), [""; 0]);
     assert!(run.out.lines.iter().any(|l| l.contains("\"ciphers\":[4865]")));
 }
+
+#[test]
+fn a_violation_counts_unless_it_comes_late() {
+    let hello = |run: &mut Run| {
+        let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
+        run.data(true, &message(1, &body));
+        assert!(run.tls.holds());
+    };
+    let mut early = Run::new(Subscriptions::ALL);
+    hello(&mut early);
+    early.data(false, &record(99, &[1]));
+    assert!(!early.tls.holds());
+    // Eleven kilobytes in.
+    let mut late = Run::new(Subscriptions::ALL);
+    hello(&mut late);
+    late.data(false, &server_hello([0, 0x2f], &[]));
+    late.data(false, &record(23, &[0; 11 * 1024]));
+    late.data(false, &record(25, &[1]));
+    assert_eq!(
+        violations(&late.out),
+        ["unknown SSL record type (25) from responder"]
+    );
+    assert!(late.tls.holds());
+}
