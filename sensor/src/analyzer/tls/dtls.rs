@@ -14,6 +14,8 @@ const MAX_VERSION_ERRORS: u32 = 10;
 const MAX_REPORTED_ERRORS: u32 = 1;
 /// Record numbers that the fragments of a message may spread over (Zeek keeps a bit for each in 32).
 const WINDOW: u64 = 32;
+/// Longest message that is put together, bytes.
+const MAX_FRAGMENTED: usize = 100_000;
 /// Pieces a message may come in.
 const MAX_PIECES: u64 = 30;
 
@@ -240,6 +242,11 @@ impl Dtls {
             let offset = r.u24(HEADER)? as usize;
             let fragment_length = r.u24(HEADER)? as usize;
             let is_whole = offset == 0 && fragment_length == length;
+            if !is_whole && length > MAX_FRAGMENTED {
+                let reason = format!("DTLS record length {length} larger than allowed maximum.");
+                self.s.violation(ctx, &reason);
+                return Ok(());
+            }
             if !self.s.shared.fits(msg_type, length) {
                 too_long(&mut self.s, ctx, length);
                 return Ok(());
