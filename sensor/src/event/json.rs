@@ -62,6 +62,15 @@ pub fn time(out: &mut Vec<u8>, ns: Ts) {
     }
 }
 
+/// Signed whole seconds, with six decimals as the other times have.
+pub fn seconds(out: &mut Vec<u8>, s: i64) {
+    if s < 0 {
+        out.push(b'-');
+    }
+    count(out, s.unsigned_abs());
+    out.extend_from_slice(b".000000");
+}
+
 /// Signed nanoseconds as seconds with six decimals.
 pub fn interval(out: &mut Vec<u8>, ns: i64) {
     if ns <= -500 {

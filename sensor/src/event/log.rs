@@ -32,6 +32,8 @@ pub enum Value<'a> {
     Unset,
     /// Point in time, ns since the epoch.
     Time(Ts),
+    /// Point in time, whole seconds since the epoch: for those before it and beyond the year 2554.
+    Seconds(i64),
     /// Length of time, ns.
     Interval(i64),
     /// Text (Zeek's string and enum).
@@ -89,6 +91,7 @@ fn value_json(out: &mut Vec<u8>, v: &Value<'_>) {
     match v {
         Value::Unset => out.extend_from_slice(b"null"),
         Value::Time(t) => json::time(out, *t),
+        Value::Seconds(s) => json::seconds(out, *s),
         Value::Interval(i) => json::interval(out, *i),
         Value::Str(s) => json::text(out, s),
         Value::Count(n) => json::count(out, *n),

@@ -225,7 +225,7 @@ fn both_chains_are_in_the_row_and_in_x509_log() {
             && certs[0].ends_with("host_cert=true client_cert=false")
     );
     assert!(certs[1].contains("basic_constraints.ca=true basic_constraints.path_len=1 host_cert=false"));
-    assert!(certs[2].contains("certificate.key_type=ED25519") && certs[2].ends_with("client_cert=true"));
+    assert!(certs[2].contains("certificate.key_alg=ED25519") && certs[2].ends_with("client_cert=true"));
     let row = ssl_row(&out);
     assert!(row.contains("ssl_history=CsxkrnXGYIti"), "{row}");
     for (column, cert) in [

@@ -3,15 +3,19 @@
 use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::oid_registry::{OID_PKCS1_RSAENCRYPTION, OID_X509_COMMON_NAME};
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::der_parser::asn1_rs::{Any, Class, Tag};
+use x509_parser::extensions::BasicConstraints;
+use x509_parser::nom::Parser;
+use x509_parser::oid_registry::{
+    OID_X509_COMMON_NAME, OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME,
+};
 use x509_parser::prelude::FromDer;
-use x509_parser::time::ASN1Time;
+use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{host, name, oid};
-use crate::event::Ts;
+use crate::analyzer::text::wire_text;
 use crate::event::json::hex_digits;
 
 /// A certificate as x509.log shows it; fields are its columns.
@@ -21,7 +25,7 @@ pub struct Certificate {
     pub sha256: [u8; 32],
     /// The same in lower-case hex.
     pub fingerprint: String,
-    /// 1 to 3.
+    /// 1 to 3, for all that is right.
     pub version: u64,
     /// Upper-case hex, `-` before a negative one.
     pub serial: String,
@@ -29,15 +33,15 @@ pub struct Certificate {
     pub subject: String,
     /// RFC 2253 text.
     pub issuer: String,
-    /// Start of validity; 0 before 1970.
-    pub not_before: Ts,
-    /// End of validity.
-    pub not_after: Ts,
-    /// OpenSSL's name of the key's algorithm, `rsaEncryption`.
+    /// Start of validity, seconds since the epoch: CAs' may lie before it.
+    pub not_before: i64,
+    /// End of validity: the year 9999 is one without end (RFC 5280 section 4.1.2.5).
+    pub not_after: i64,
+    /// OpenSSL's name of the key's algorithm, `rsaEncryption`; its number when it has none.
     pub key_alg: String,
-    /// OpenSSL's name of the signature's algorithm, `sha256WithRSAEncryption`.
+    /// OpenSSL's name of the signature's algorithm, `sha256WithRSAEncryption`; empty when it has none.
     pub sig_alg: String,
-    /// `rsa`, `dsa`, `ecdsa` or OpenSSL's name; unset for a key that cannot be read.
+    /// `rsa`, `dsa` or `ecdsa`; unset for others, and for a key that cannot be read.
     pub key_type: Option<String>,
     /// Key size, bits.
     pub key_length: Option<u64>,
@@ -60,21 +64,25 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads the certificate at the start of `der`; `None` when there is none.
+    /// Reads the certificate at the start of `der`; `None` when there is none (RFC 5280 section 4.1).
     pub fn parse(der: &[u8]) -> Option<Certificate> {
-        let (rest, x) = X509Certificate::from_der(der).ok()?;
+        // Extensions are looked into where they are shown: what is wrong in others does no harm.
+        let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
+        let (rest, x) = parser.parse(der).ok()?;
         let sha256: [u8; 32] = Sha256::digest(&der[..der.len() - rest.len()]).into();
+        let key_alg = x.public_key().algorithm.algorithm.to_id_string();
+        let sig_alg = x.signature_algorithm.algorithm.to_id_string();
         let mut cert = Certificate {
             sha256,
             fingerprint: hex(&sha256),
             version: u64::from(x.version().0) + 1,
             serial: serial(x.raw_serial()),
-            subject: name::rfc2253(x.subject()),
-            issuer: name::rfc2253(x.issuer()),
-            not_before: ns(x.validity().not_before),
-            not_after: ns(x.validity().not_after),
-            key_alg: oid::long_name(&x.public_key().algorithm.algorithm),
-            sig_alg: oid::long_name(&x.signature_algorithm.algorithm),
+            subject: name::rfc2253(x.subject())?,
+            issuer: name::rfc2253(x.issuer())?,
+            not_before: x.validity().not_before.timestamp(),
+            not_after: x.validity().not_after.timestamp(),
+            key_alg: oid::algorithm(&key_alg).map_or_else(|| key_alg.clone(), str::to_owned),
+            sig_alg: oid::algorithm(&sig_alg).unwrap_or_default().to_owned(),
             common_name: x
                 .subject()
                 .iter_by_oid(&OID_X509_COMMON_NAME)
@@ -82,21 +90,44 @@ impl Certificate {
                 .map(|cn| String::from_utf8_lossy(cn.as_slice()).into_owned()),
             ..Certificate::default()
         };
-        cert.key(x.public_key());
+        cert.key(&key_alg, x.public_key());
         for ext in x.iter_extensions() {
-            match ext.parsed_extension() {
-                ParsedExtension::BasicConstraints(b) => {
-                    cert.ca = Some(b.ca);
-                    cert.path_len = b.path_len_constraint.map(u64::from);
+            if ext.oid == OID_X509_EXT_BASIC_CONSTRAINTS {
+                if let Ok((_, b)) = BasicConstraints::from_der(ext.value) {
+                    (cert.ca, cert.path_len) = (Some(b.ca), b.path_len_constraint.map(u64::from));
                 }
-                ParsedExtension::SubjectAlternativeName(san) => {
-                    cert.has_san = true;
-                    san.general_names.iter().for_each(|n| cert.alternative_name(n));
+            } else if ext.oid == OID_X509_EXT_SUBJECT_ALT_NAME {
+                cert.has_san = true;
+                // A list that cannot be read to its end has none.
+                let _ = cert.alternative_names(ext.value);
+            }
+        }
+        Some(cert)
+    }
+
+    /// Names of the kinds that are shown, which need not be the ASCII that they ought to be.
+    fn alternative_names(&mut self, value: &[u8]) -> Option<()> {
+        let (_, list) = Any::from_der(value).ok()?;
+        let mut names = list.tag().eq(&Tag::Sequence).then_some(list.data)?;
+        let [mut email, mut dns, mut uri] = [const { Vec::new() }; 3];
+        let mut ip = Vec::new();
+        while !names.is_empty() {
+            let (rest, name) = Any::from_der(names).ok()?;
+            names = rest;
+            // RFC 5280 section 4.2.1.6.
+            match (name.class(), name.tag().0) {
+                (Class::ContextSpecific, 1) => email.push(wire_text(name.data).into_owned()),
+                (Class::ContextSpecific, 2) => dns.push(wire_text(name.data).into_owned()),
+                (Class::ContextSpecific, 6) => uri.push(wire_text(name.data).into_owned()),
+                (Class::ContextSpecific, 7) => {
+                    let v4 = <[u8; 4]>::try_from(name.data).map(IpAddr::from);
+                    ip.extend(v4.or_else(|_| <[u8; 16]>::try_from(name.data).map(IpAddr::from)));
                 }
                 _ => {}
             }
         }
-        Some(cert)
+        (self.email, self.dns, self.uri, self.ip) = (email, dns, uri, ip);
+        Some(())
     }
 
     /// Whether the certificate was made out for `name`: by its alternative names, without those by its subject.
@@ -108,69 +139,54 @@ impl Certificate {
         }
     }
 
-    fn alternative_name(&mut self, n: &GeneralName<'_>) {
-        let (list, text) = match n {
-            GeneralName::DNSName(s) => (&mut self.dns, s),
-            GeneralName::URI(s) => (&mut self.uri, s),
-            GeneralName::RFC822Name(s) => (&mut self.email, s),
-            GeneralName::IPAddress(raw) => {
-                let ip = <[u8; 4]>::try_from(*raw).map(IpAddr::from);
-                let ip = ip.or_else(|_| <[u8; 16]>::try_from(*raw).map(IpAddr::from));
-                return self.ip.extend(ip.ok());
+    /// What is shown of a public key; of one that cannot be read, nothing.
+    fn key(&mut self, id: &str, spki: &SubjectPublicKeyInfo<'_>) {
+        let parameters = spki.algorithm.parameters.as_ref();
+        let (kind, length) = match (spki.parsed(), id) {
+            (Ok(PublicKey::RSA(rsa)), "1.2.840.113549.1.1.1") => {
+                self.exponent = decimal(rsa.exponent);
+                ("rsa", Some(bits(rsa.modulus)))
+            }
+            // The size is that of the prime, which is the parameters' first number (RFC 3279 section 2.3.2).
+            (Ok(PublicKey::DSA(_)), _) => match parameters.and_then(|p| integer_bits(p.data, 0)) {
+                Some(n) => ("dsa", Some(n)),
+                None => return,
+            },
+            (Ok(PublicKey::EC(_)), _) => {
+                let length = match parameters.map(|p| (p.as_oid(), p)) {
+                    // SM2 has its curve alone in common with ECDSA.
+                    Some((Ok(id), _)) => match oid::curve(&id.to_id_string()).filter(|c| c.0 != "SM2") {
+                        Some((name, bits)) => {
+                            self.curve = Some(name.to_owned());
+                            Some(bits)
+                        }
+                        None => return,
+                    },
+                    // A curve given by its numbers, of which the fifth is the order (RFC 3279 section 2.3.5).
+                    Some((_, p)) => integer_bits(p.data, 4),
+                    None => return,
+                };
+                ("ecdsa", length)
             }
             _ => return,
         };
-        list.push((*text).to_owned());
+        (self.key_type, self.key_length) = (Some(kind.to_owned()), length);
     }
+}
 
-    fn key(&mut self, spki: &SubjectPublicKeyInfo<'_>) {
-        use x509_parser::public_key::PublicKey;
-        let (alg, curve) = (
-            spki.algorithm.algorithm.to_id_string(),
-            spki.algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok()),
-        );
-        match (spki.parsed(), &*alg) {
-            (Ok(PublicKey::RSA(rsa)), _) => {
-                let plain = spki.algorithm.algorithm == OID_PKCS1_RSAENCRYPTION;
-                self.key_type = Some(if plain { "rsa" } else { "RSA-PSS" }.to_owned());
-                self.exponent = decimal(rsa.exponent).filter(|_| plain);
-                self.key_length = Some(bits(rsa.modulus));
-            }
-            (Ok(PublicKey::DSA(_)), _) => {
-                self.key_type = Some("dsa".to_owned());
-                // The size is that of the prime, which is the parameters' first number.
-                self.key_length = spki
-                    .algorithm
-                    .parameters
-                    .as_ref()
-                    .and_then(|p| first_integer_bits(p.data));
-            }
-            (Ok(PublicKey::EC(_)), _) => {
-                self.key_type = Some("ecdsa".to_owned());
-                if let Some((name, bits)) = curve.and_then(|c| oid::curve(&c)) {
-                    self.curve = Some(name.to_owned());
-                    self.key_length = Some(bits);
-                }
-            }
-            (_, "1.3.101.112") => (self.key_type, self.key_length) = (Some("ED25519".to_owned()), Some(256)),
-            (_, "1.3.101.113") => (self.key_type, self.key_length) = (Some("ED448".to_owned()), Some(456)),
-            (_, "1.3.101.110") => (self.key_type, self.key_length) = (Some("X25519".to_owned()), Some(253)),
-            (_, "1.3.101.111") => (self.key_type, self.key_length) = (Some("X448".to_owned()), Some(448)),
-            _ => {}
-        }
+/// Bits of the `n`th of these elements, an integer.
+fn integer_bits(mut elements: &[u8], n: usize) -> Option<u64> {
+    for _ in 0..n {
+        elements = Any::from_der(elements).ok()?.0;
     }
+    let (_, e) = Any::from_der(elements).ok()?;
+    e.tag().eq(&Tag::Integer).then(|| bits(e.data))
 }
 
 fn hex(bytes: &[u8]) -> String {
     let mut out = Vec::with_capacity(bytes.len() * 2);
     hex_digits(&mut out, bytes);
     String::from_utf8(out).unwrap_or_default()
-}
-
-fn ns(t: ASN1Time) -> Ts {
-    u64::try_from(t.timestamp())
-        .unwrap_or(0)
-        .saturating_mul(1_000_000_000)
 }
 
 fn trim_zeros(bytes: &[u8]) -> &[u8] {
@@ -203,16 +219,11 @@ fn bits(n: &[u8]) -> u64 {
         .map_or(0, |top| n.len() as u64 * 8 - u64::from(top.leading_zeros()))
 }
 
-/// A big-endian number in decimal; `None` beyond 64 bits, which no real exponent has.
+/// A big-endian number in decimal; no real exponent has more than 64 bits.
 fn decimal(n: &[u8]) -> Option<String> {
     let n = trim_zeros(n);
-    (n.len() <= 8).then(|| n.iter().fold(0u64, |v, b| v << 8 | u64::from(*b)).to_string())
-}
-
-/// Size of the first INTEGER in a DER sequence's contents.
-fn first_integer_bits(contents: &[u8]) -> Option<u64> {
-    use x509_parser::der_parser::asn1_rs::{FromDer, Integer};
-    Integer::from_der(contents).ok().map(|(_, i)| bits(i.as_ref()))
+    let value = n.iter().fold(0u64, |v, b| v << 8 | u64::from(*b));
+    (n.len() <= 8).then(|| value.to_string())
 }
 
 #[cfg(test)]
@@ -243,10 +254,7 @@ mod tests {
         assert_eq!((c.version, c.serial.as_str()), (3, "C0FFEE"));
         assert_eq!(c.subject, r"O=M\C3\BCller\, S\C3\B6hne,CN=www.example.org");
         assert_eq!(c.issuer, r"CN=Test CA,O=Test\, Inc.,C=DE");
-        assert_eq!(
-            (c.not_before, c.not_after),
-            (1_795_434_785_000_000_000, 2_110_794_785_000_000_000)
-        );
+        assert_eq!((c.not_before, c.not_after), (1_795_434_785, 2_110_794_785));
         assert_eq!(
             (c.key_alg.as_str(), c.sig_alg.as_str()),
             ("rsaEncryption", "ecdsa-with-SHA256")
@@ -277,5 +285,40 @@ mod tests {
     fn bytes_that_are_no_certificate_are_none() {
         assert_eq!(Certificate::parse(&[]), None);
         assert_eq!(Certificate::parse(&[0x30, 0x82, 0xff, 0xff, 0x30]), None);
+    }
+
+    /// The sample with some bytes, which are in it once, replaced.
+    fn changed(from: &[u8], to: &[u8]) -> Option<Certificate> {
+        let mut der = include_bytes!("sample.der").to_vec();
+        let mut found = (0..der.len()).filter(|i| der[*i..].starts_with(from));
+        let (at, None) = (found.next().unwrap(), found.next()) else {
+            panic!("{from:x?} is there more than once")
+        };
+        der[at..at + to.len()].copy_from_slice(to);
+        Certificate::parse(&der)
+    }
+
+    #[test]
+    fn what_openssl_does_not_look_at_does_no_harm() {
+        // A name that is not ASCII.
+        let c = changed(b"*.example.org", b"\xfc.example.org").unwrap();
+        assert_eq!(c.dns, ["\\xfc.example.org", "example.org"]);
+        // Alternative names that cannot be read are none, and the subject's does not count in their place.
+        let c = changed(b"\x82\x0d*.e", b"\x82\x7d*.e").unwrap();
+        assert!(c.dns.is_empty() && !c.matches_host("www.example.org"));
+        // A name that says it is UTF-8 and is not is no certificate.
+        assert_eq!(changed(b"M\xc3\xbcller", b"M\xc3ueller"), None);
+    }
+
+    #[test]
+    fn keys_that_zeek_does_not_know_are_not_described_and_validity_may_be_without_end() {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(1960, 1, 1);
+        params.not_after = rcgen::date_time_ymd(9999, 12, 31);
+        let c = Certificate::parse(params.self_signed(&key).unwrap().der()).unwrap();
+        assert_eq!((c.key_alg.as_str(), c.sig_alg.as_str()), ("ED25519", "ED25519"));
+        assert_eq!((c.key_type, c.key_length, c.curve), (None, None, None));
+        assert_eq!((c.not_before, c.not_after), (-315_619_200, 253_402_214_400));
     }
 }

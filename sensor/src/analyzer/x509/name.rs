@@ -10,8 +10,9 @@ use super::oid;
 /// Longest text, bytes (Zeek reads names through a buffer of this size, its NUL included).
 const MAX_TEXT: usize = 2047;
 
-/// RFC 2253: most specific first, `,` between, `+` within one of several values; all but ASCII escaped.
-pub(super) fn rfc2253(name: &X509Name<'_>) -> String {
+/// RFC 2253: most specific first, `,` between, `+` within one of several values; all but ASCII escaped. `None`: a name
+/// that OpenSSL refuses, and the certificate with it.
+pub(super) fn rfc2253(name: &X509Name<'_>) -> Option<String> {
     let rdns: Vec<_> = name.iter_rdn().collect();
     let mut out = String::new();
     for (i, rdn) in rdns.iter().rev().enumerate() {
@@ -24,58 +25,49 @@ pub(super) fn rfc2253(name: &X509Name<'_>) -> String {
             if j > 0 {
                 out.push('+');
             }
-            attribute(&mut out, a);
+            attribute(&mut out, a)?;
         }
     }
     out.truncate(MAX_TEXT);
-    out
+    Some(out)
 }
 
-fn attribute(out: &mut String, a: &AttributeTypeAndValue<'_>) {
+fn attribute(out: &mut String, a: &AttributeTypeAndValue<'_>) -> Option<()> {
     let id = a.attr_type().to_id_string();
     let short = oid::attribute(&id);
     out.push_str(short.unwrap_or(&id));
     out.push('=');
     let value = a.attr_value();
-    let text = match value.tag() {
-        _ if short.is_none() => None,
-        Tag::Utf8String => Some(String::from_utf8_lossy(value.data).into_owned()),
-        // Eight bits a character, Latin-1.
-        Tag::PrintableString
-        | Tag::T61String
-        | Tag::Ia5String
-        | Tag::NumericString
-        | Tag::VisibleString
-        | Tag::UtcTime
-        | Tag::GeneralizedTime => Some(value.data.iter().map(|b| char::from(*b)).collect()),
-        Tag::BmpString => {
-            let units = value
-                .data
-                .chunks_exact(2)
-                .map(|b| u16::from_be_bytes([b[0], b[1]]));
-            Some(
-                char::decode_utf16(units)
-                    .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
-                    .collect(),
-            )
-        }
-        Tag::UniversalString => {
-            let units = value
-                .data
-                .chunks_exact(4)
-                .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
-            Some(
-                units
-                    .map(|c| char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER))
-                    .collect(),
-            )
-        }
-        _ => None,
-    };
-    match text {
+    match text(value.tag(), value.data)?.filter(|_| short.is_some()) {
         Some(text) => escape(out, &text),
         None => dump(out, value.tag(), value.data),
     }
+    Some(())
+}
+
+/// An attribute's value as text, if it is some. `None`: OpenSSL refuses it; it takes types that it knows for text, if
+/// they are sound, and those that it does not know.
+#[allow(clippy::option_option, reason = "refused, of another kind, or text")]
+fn text(tag: Tag, value: &[u8]) -> Option<Option<String>> {
+    let characters = |n: usize| value.len().is_multiple_of(n).then(|| value.chunks_exact(n));
+    let text = match tag {
+        Tag::Utf8String => std::str::from_utf8(value).ok()?.to_owned(),
+        // Eight bits a character, Latin-1.
+        Tag::PrintableString | Tag::T61String | Tag::Ia5String | Tag::NumericString => {
+            value.iter().map(|b| char::from(*b)).collect()
+        }
+        // Two bytes a character, and no more.
+        Tag::BmpString => characters(2)?
+            .map(|b| char::from_u32(u32::from_be_bytes([0, 0, b[0], b[1]])))
+            .collect::<Option<_>>()?,
+        Tag::UniversalString => characters(4)?
+            .map(|b| char::from_u32(u32::from_be_bytes([b[0], b[1], b[2], b[3]])))
+            .collect::<Option<_>>()?,
+        Tag::BitString => return matches!(value, [0..=7, ..]).then_some(None),
+        Tag(7..=11 | 13..=16 | 29 | 31) => return Some(None),
+        _ => return None,
+    };
+    Some(Some(text))
 }
 
 /// Writing to a String cannot fail.
@@ -126,6 +118,7 @@ fn escape(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use x509_parser::prelude::FromDer;
 
     fn escaped(text: &str) -> String {
         let mut out = String::new();
@@ -139,6 +132,34 @@ mod tests {
         assert_eq!(escaped(" a b "), "\\ a b\\ ");
         assert_eq!(escaped("#1 a#b"), "\\#1 a#b");
         assert_eq!(escaped("M\u{fc}nchen\n"), "M\\C3\\BCnchen\\0A");
+    }
+
+    /// A name of one attribute.
+    fn name(id: u8, tag: Tag, value: &[u8]) -> Option<String> {
+        let n = value.len() as u8;
+        let pair = [&[0x30, n + 7, 6, 3, 0x55, 4, id, tag.0 as u8, n][..], value].concat();
+        let der = [&[0x30, n + 11, 0x31, n + 9][..], &pair].concat();
+        rfc2253(&X509Name::from_der(&der).ok()?.1)
+    }
+
+    #[test]
+    fn text_is_read_by_its_type_and_what_openssl_refuses_is_refused() {
+        assert_eq!(name(3, Tag::PrintableString, b"a@b").as_deref(), Some("CN=a@b"));
+        assert_eq!(name(10, Tag::T61String, b"\xfc").as_deref(), Some("O=\\C3\\BC"));
+        assert_eq!(
+            name(11, Tag::BmpString, b"\0a\x01\x02").as_deref(),
+            Some("OU=a\\C4\\82")
+        );
+        assert_eq!(name(1, Tag::Ia5String, b"x").as_deref(), Some("2.5.4.1=#160178"));
+        for (tag, value) in [
+            (Tag::Utf8String, &b"\xfc"[..]),
+            (Tag::BmpString, b"a"),
+            (Tag::BmpString, b"\xd8\0"),
+            (Tag::VisibleString, b"a"),
+            (Tag::OctetString, b"a"),
+        ] {
+            assert_eq!(name(3, tag, value), None);
+        }
     }
 
     #[test]
