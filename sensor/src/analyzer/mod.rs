@@ -38,6 +38,10 @@ pub trait Out {
     fn violation(&mut self, tag: AnalyzerTag, reason: &str);
     /// `weird` of this connection (Zeek's name).
     fn weird(&mut self, name: &'static str, addl: &str);
+    /// One that Zeek's scripts find, not its analyzers: weird.log has it, and there is no event.
+    fn scripted_weird(&mut self, name: &'static str) {
+        self.weird(name, "");
+    }
     /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let _ = (orig, resp, port, tag);

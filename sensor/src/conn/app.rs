@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::entry::Tcp;
 use super::followed::Followed;
+use super::row::WeirdRow;
 use super::shared::Run;
 use super::{Proto, Sink, proto};
 use crate::analyzer::detect::{Detector, Inner};
@@ -273,6 +274,16 @@ impl<S: Sink> Out for Results<'_, '_, S> {
 
     fn weird(&mut self, name: &'static str, addl: &str) {
         self.run.weird(name, addl);
+    }
+
+    fn scripted_weird(&mut self, name: &'static str) {
+        self.run.sh.sink.log(&WeirdRow {
+            ts: self.run.ts,
+            c: Some(&self.id),
+            name,
+            addl: "",
+            source: "",
+        });
     }
 
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {

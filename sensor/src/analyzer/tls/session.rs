@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::info::{Info, SessionId};
-use super::names;
 use super::shared::SharedTls;
+use super::{content, names};
 use crate::analyzer::Ctx;
 use crate::analyzer::x509::{Certificate, X509Row};
 use crate::event::{AnalyzerTag, ConnId, Event, EventKind, FaFile, FaMetadata, Ts, Uid};
@@ -39,6 +39,7 @@ pub(super) struct Session {
     /// A hello has said who is client.
     direction_known: bool,
     direction_weird: bool,
+    early_weird: bool,
     /// Encryption began, by originator and by responder.
     encrypted: [bool; 2],
     established: bool,
@@ -68,6 +69,7 @@ impl Session {
             flipped: false,
             direction_known: false,
             direction_weird: false,
+            early_weird: false,
             encrypted: [false; 2],
             established: false,
             ended: false,
@@ -330,12 +332,11 @@ impl Session {
 
     /// A record in the clear was read to its end.
     pub(super) fn plaintext(&mut self, ctx: &mut Ctx<'_>, content_type: u16) {
-        let early = {
-            let info = self.info(ctx);
-            content_type == 23 && info.has_version() && !info.is_established()
-        };
-        if early {
-            ctx.out.weird("ssl_early_application_data", "");
+        let info = self.info(ctx);
+        let early = content_type == content::APPLICATION_DATA && info.has_version() && !info.is_established();
+        // Repetitions are not logged.
+        if early && !std::mem::replace(&mut self.early_weird, true) {
+            ctx.out.scripted_weird("ssl_early_application_data");
         }
     }
 

@@ -204,3 +204,16 @@ fn a_violation_counts_unless_it_comes_late() {
     );
     assert!(late.tls.holds());
 }
+
+#[test]
+fn application_data_in_the_clear_is_told_once() {
+    let data = record(23, &[1, 2]);
+    let out = from_server(&[data.clone(), server_hello([0, 0x2f], &[]), data.clone(), data]);
+    let weirds = out.lines.iter().filter(|l| l.starts_with("weird"));
+    // The first is encrypted: it may be TLS 1.3's, no version is known yet.
+    assert_eq!(weirds.count(), 0);
+    let data = record(23, &[1, 2]);
+    let out = from_server(&[server_hello([0, 0x2f], &[]), data.clone(), data]);
+    let weirds = out.lines.iter().filter(|l| l.starts_with("weird"));
+    assert_eq!(weirds.collect::<Vec<_>>(), ["weird ssl_early_application_data "]);
+}
