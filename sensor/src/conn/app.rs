@@ -44,10 +44,12 @@ pub struct App {
 pub(super) enum Security {
     /// The first bytes of either direction are kept until they tell.
     Probing(Vec<(bool, Vec<u8>)>, usize),
-    /// Datagrams looked at so far, and their bytes: STUN or others' may come before DTLS does.
+    /// Datagrams looked at so far, and their bytes: STUN or others' may come before DTLS does. Zeek shows them to
+    /// the analyzer once there is one, which counts the `strangers`.
     Datagrams {
         count: u32,
         bytes: usize,
+        strangers: u32,
     },
     Tls(Box<Tls>),
     Dtls(Box<Dtls>),
@@ -65,7 +67,11 @@ impl App {
         } else {
             let dtls = match DTLS_PORTS.contains(&resp_port) {
                 true => Security::Dtls(Box::new(Dtls::with(shared))),
-                false => Security::Datagrams { count: 0, bytes: 0 },
+                false => Security::Datagrams {
+                    count: 0,
+                    bytes: 0,
+                    strangers: 0,
+                },
             };
             (Detector::udp(orig_port, resp_port), dtls)
         };
@@ -208,13 +214,20 @@ impl App {
 
     fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         self.detector.datagram(is_orig, bytes, ctx);
-        if let Security::Datagrams { count, bytes: size } = &mut self.security {
+        if let Security::Datagrams {
+            count,
+            bytes: size,
+            strangers,
+        } = &mut self.security
+        {
             *count += 1;
             *size += bytes.len();
             if looks_like_dtls(bytes) == Match::Yes {
-                self.security = Security::Dtls(Box::new(Dtls::with(&self.shared)));
+                self.security = Security::Dtls(Box::new(Dtls::after(*strangers, &self.shared)));
             } else if *size > PROBE_BYTES || *count > PROBE_DATAGRAMS {
                 self.security = Security::None;
+            } else {
+                *strangers += u32::from(Dtls::is_stranger(bytes));
             }
         }
         if let Security::Dtls(d) = &mut self.security {

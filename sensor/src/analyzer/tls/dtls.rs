@@ -8,6 +8,8 @@ use super::{content, names};
 use crate::analyzer::{Ctx, Interest};
 use crate::event::{AnalyzerTag, EventKind};
 
+/// What follows the first byte of a record before its body: version, epoch, number and length, bytes.
+const HEADER: usize = 12;
 /// Records of unknown version in a row before the analysis ends (Zeek's `SSL::dtls_max_version_errors`).
 const MAX_VERSION_ERRORS: u32 = 10;
 /// How many of them are reported (Zeek's `SSL::dtls_max_reported_version_errors`).
@@ -60,6 +62,16 @@ struct Fragment<'a> {
     data: &'a [u8],
 }
 
+/// The versions that records have, DTLS 1.3's too.
+fn is_record_version(version: u16) -> bool {
+    matches!(version, names::DTLSV10 | names::DTLSV12)
+}
+
+/// STUN shares the port with WebRTC's DTLS: its magic cookie.
+fn is_stun(bytes: &[u8]) -> bool {
+    bytes.len() > 20 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42]
+}
+
 impl Dtls {
     /// With certificates of its own: every one is new to x509.log.
     pub fn new() -> Dtls {
@@ -77,14 +89,28 @@ impl Dtls {
         }
     }
 
+    /// With certificates shared, after datagrams that [`Dtls::is_stranger`] was true of.
+    pub fn after(strangers: u32, shared: &SharedTls) -> Dtls {
+        let mut dtls = Dtls::with(shared);
+        dtls.version_errors = strangers;
+        dtls.s.ended = strangers > MAX_VERSION_ERRORS;
+        dtls
+    }
+
+    /// Whether a datagram has a record's header, but the version of none, and is not STUN's.
+    pub fn is_stranger(bytes: &[u8]) -> bool {
+        matches!(bytes, [_, a, b, ..] if !is_record_version(u16::from_be_bytes([*a, *b])))
+            && bytes.len() > HEADER
+            && !is_stun(bytes)
+    }
+
     /// One UDP payload.
     pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         if !self.s.begin(ctx, bytes.len()) {
             return;
         }
         self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
-        // STUN shares the port with WebRTC's DTLS: its magic cookie.
-        if bytes.len() > 20 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42] {
+        if is_stun(bytes) {
             return;
         }
         let mut r = Reader::new(bytes);
@@ -159,10 +185,10 @@ impl Dtls {
 
     /// The record that all versions begin with (RFC 6347 section 4.1), after its first byte.
     fn classic(&mut self, is_orig: bool, first: u8, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
-        const HEADER: &str = "SSLRecord:length";
-        r.check(HEADER, 12)?;
-        let (version, epoch, number) = (r.u16(HEADER)?, r.u16(HEADER)?, r.u48(HEADER)?);
-        let length = usize::from(r.u16(HEADER)?);
+        const LENGTH: &str = "SSLRecord:length";
+        r.check(LENGTH, HEADER)?;
+        let (version, epoch, number) = (r.u16(LENGTH)?, r.u16(LENGTH)?, r.u48(LENGTH)?);
+        let length = usize::from(r.u16(LENGTH)?);
         if !self.version_ok(ctx, version) {
             r.rest();
             return Ok(());
@@ -209,7 +235,7 @@ impl Dtls {
     }
 
     fn version_ok(&mut self, ctx: &mut Ctx<'_>, version: u16) -> bool {
-        if matches!(version, names::DTLSV10 | names::DTLSV12) {
+        if is_record_version(version) {
             if self.s.is_confirmed() {
                 self.version_errors = 0;
             }
@@ -232,15 +258,15 @@ impl Dtls {
 
     /// The handshake messages, or fragments of them, in one record.
     fn handshake(&mut self, is_orig: bool, number: u64, mut r: Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
-        const HEADER: &str = "Handshake:fragment_length";
+        const LAST: &str = "Handshake:fragment_length";
         while !r.is_empty() && !self.s.ended {
             r = Reader::new(r.rest());
-            r.check(HEADER, 12)?;
-            let msg_type = r.u8(HEADER)?;
-            let length = r.u24(HEADER)? as usize;
-            let message_seq = r.u16(HEADER)?;
-            let offset = r.u24(HEADER)? as usize;
-            let fragment_length = r.u24(HEADER)? as usize;
+            r.check(LAST, 12)?;
+            let msg_type = r.u8(LAST)?;
+            let length = r.u24(LAST)? as usize;
+            let message_seq = r.u16(LAST)?;
+            let offset = r.u24(LAST)? as usize;
+            let fragment_length = r.u24(LAST)? as usize;
             let is_whole = offset == 0 && fragment_length == length;
             if !is_whole && length > MAX_FRAGMENTED {
                 let reason = format!("DTLS record length {length} larger than allowed maximum.");

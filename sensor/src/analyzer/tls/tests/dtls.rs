@@ -165,3 +165,43 @@ fn several_messages_of_a_dtls_record_are_read() {
     let out = datagrams([(true, record.as_slice())]);
     assert!(ssl_row(&out).ends_with("ssl_history=CG"), "{}", ssl_row(&out));
 }
+
+#[test]
+fn datagrams_of_others_before_the_hello_count() {
+    let shared = super::super::SharedTls::default();
+    let hello = messages(SAMPLE)[0];
+    let stun = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[0; 20]].concat();
+    for (bytes, strange) in [
+        (hello.1, false),
+        (&stun, false),
+        (&[0x80; 12], false),
+        (&[0x80; 13], true),
+    ] {
+        assert_eq!(Dtls::is_stranger(bytes), strange);
+    }
+    for (strangers, read) in [(0, true), (10, true), (11, false)] {
+        let (mut dtls, mut out, c) = (Dtls::after(strangers, &shared), Recorder::default(), conn());
+        let mut ctx = Ctx {
+            ts: 0,
+            c: &c,
+            subs: &Subscriptions::ALL,
+            out: &mut out,
+        };
+        dtls.datagram(true, hello.1, &mut ctx);
+        assert_eq!(dtls.holds(), read, "{strangers}");
+        // One more than ten in a row ends it.
+        dtls.datagram(true, &[0x80; 40], &mut ctx);
+        let over = dtls.interest(true) == Interest::Nothing;
+        assert_eq!(over, !read || strangers == 10);
+    }
+}
+
+#[test]
+fn a_fragment_of_too_long_a_message_is_refused() {
+    let mut fragment = dtls_message(1, 11, &[0; 8]);
+    // The message's length.
+    fragment[14..17].copy_from_slice(&[1, 0x86, 0xa1]);
+    let out = datagrams([(false, fragment.as_slice())]);
+    let reason = "violation DTLS DTLS record length 100001 larger than allowed maximum.";
+    assert_eq!(out.lines, [reason]);
+}
