@@ -16,6 +16,9 @@ use crate::event::{AnalyzerTag, ConnId, Event, EventKind, FaFile, FaMetadata, Ts
 /// `DPD::ignore_violations_after`).
 const IGNORE_VIOLATIONS_AFTER: u64 = 10 * 1024;
 
+/// More violations than these are not told (Zeek's `max_analyzer_violations`).
+const MAX_VIOLATIONS: u32 = 1000;
+
 /// One TLS session on one connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -45,6 +48,7 @@ pub(super) struct Session {
     established: bool,
     /// Nothing more is to be read.
     pub(super) ended: bool,
+    violations: u32,
     /// When a violation was met that ends the analysis with the packet it is in.
     failed: Option<Ts>,
     /// Payload bytes seen, both directions.
@@ -73,6 +77,7 @@ impl Session {
             encrypted: [false; 2],
             established: false,
             ended: false,
+            violations: 0,
             failed: None,
             bytes: 0,
             files: 0,
@@ -165,6 +170,13 @@ impl Session {
     /// Something TLS does not allow, but what follows can still be read: the analysis goes on to the end of
     /// the packet, as Zeek's does.
     pub(super) fn violation(&mut self, ctx: &mut Ctx<'_>, reason: &str) {
+        self.violations = self.violations.saturating_add(1);
+        if self.violations > MAX_VIOLATIONS {
+            if self.violations == MAX_VIOLATIONS + 1 {
+                ctx.out.weird("too_many_analyzer_violations", "");
+            }
+            return;
+        }
         ctx.out.violation(self.tag, reason);
         self.write_row(ctx);
         if self.bytes <= IGNORE_VIOLATIONS_AFTER {

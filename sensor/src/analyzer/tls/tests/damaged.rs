@@ -217,3 +217,14 @@ fn application_data_in_the_clear_is_told_once() {
     let weirds = out.lines.iter().filter(|l| l.starts_with("weird"));
     assert_eq!(weirds.collect::<Vec<_>>(), ["weird ssl_early_application_data "]);
 }
+
+#[test]
+fn a_thousand_violations_are_enough() {
+    let out = from_server(&vec![record(25, &[1]); 1200]);
+    assert_eq!(violations(&out).len(), 1000);
+    let weirds = out.lines.iter().filter(|l| l.starts_with("weird"));
+    assert_eq!(
+        weirds.collect::<Vec<_>>(),
+        ["weird too_many_analyzer_violations "]
+    );
+}
