@@ -198,7 +198,7 @@ fn read_key_share(r: &mut Reader<'_>) -> Parsed<u16> {
 /// The versions a client supports, two bytes each.
 fn check_versions(mut r: Reader<'_>) -> Parsed<()> {
     let n = r.vec8("SupportedVersions:length", "SupportedVersions")?.len();
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         return Ok(());
     }
     // The last one is a byte longer than the list, which begins after its length.
