@@ -137,7 +137,7 @@ impl<S: Sink> Run<'_, S> {
             self.ack_received(tcp, s ^ 1, rel_ack);
         }
         if self.sh.subs.wants(EventKind::TcpPacket) {
-            let mut buf = [0u8; 8];
+            let mut buf = [0u8; 6];
             let flags = flag_letters(seg.flags, &mut buf);
             let ack = if seg.has(tf::ACK) { rel_ack } else { 0 };
             raise!(self, TcpPacket, is_orig: is_orig, flags: flags, seq: rel_seq, ack: ack,
@@ -227,8 +227,8 @@ impl<S: Sink> Run<'_, S> {
     }
 }
 
-/// Zeek's letters for the flags: S F R A P U E C.
-pub fn flag_letters(flags: u8, buf: &mut [u8; 8]) -> &str {
+/// Zeek's letters for the flags, S F R A P U; those of ECN have none.
+pub fn flag_letters(flags: u8, buf: &mut [u8; 6]) -> &str {
     let mut n = 0;
     for (bit, letter) in [
         (tf::SYN, b'S'),
@@ -237,8 +237,6 @@ pub fn flag_letters(flags: u8, buf: &mut [u8; 8]) -> &str {
         (tf::ACK, b'A'),
         (tf::PSH, b'P'),
         (tf::URG, b'U'),
-        (0x40, b'E'),
-        (0x80, b'C'),
     ] {
         if flags & bit != 0 {
             buf[n] = letter;

@@ -132,8 +132,11 @@ impl<S: Sink> Run<'_, S> {
             Step::Gap { seq, len } => {
                 // Elsewhere numbers may be wrong without anything missing.
                 if is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) {
-                    if tcp.ep[s].rare().gaps.count().is_some() {
+                    if let Some(n) = tcp.ep[s].rare().gaps.count() {
                         self.conn.add_history(s, 'G');
+                        if n > 1 {
+                            raise!(self, TcpMultipleGap, is_orig: is_orig, threshold: n);
+                        }
                     }
                     let extra = self.conn.extra();
                     extra.missed_bytes = extra.missed_bytes.saturating_add(len);
@@ -224,9 +227,8 @@ impl<S: Sink> Run<'_, S> {
         // A side that alone was heard so far may be sending keep-alives, whose byte means nothing.
         let heard = tcp.first_packet_seen & 1 << (s ^ 1) != 0;
         let kept = self.conn.extra().kept.take();
-        let mut buf = [0u8; 8];
-        // Zeek leaves out E and C here.
-        let letters = flag_letters(flags & 0x3f, &mut buf);
+        let mut buf = [0u8; 6];
+        let letters = flag_letters(flags, &mut buf);
         let mut told = |old: &[u8], new: &[u8]| {
             if new.len() > 1 || heard {
                 raise!(self, RexmitInconsistency, t1: old, t2: new, tcp_flags: letters);

@@ -60,6 +60,11 @@ macro_rules! tcp_events {
     TcpMultipleChecksumErrors "tcp_multiple_checksum_errors" tcp raised
         (c "c": connection, is_orig "is_orig": bool, threshold "threshold": count);
 
+    /// A direction's count of content gaps crossed a threshold. Newer than the others, and in Zeek all the same.
+    /// `is_orig`: its direction; `threshold`: gaps.
+    TcpMultipleGap "tcp_multiple_gap" tcp raised
+        (c "c": connection, is_orig "is_orig": bool, threshold "threshold": count);
+
     /// A direction's count of retransmitted packets crossed a threshold.
     /// `is_orig`: its direction; `threshold`: packets.
     TcpMultipleRetransmissions "tcp_multiple_retransmissions" tcp raised
@@ -76,7 +81,7 @@ macro_rules! tcp_events {
         (c "c": connection, is_orig "is_orig": bool, opt "opt": count, optlen "optlen": count);
 
     /// A TCP packet; needs every packet.
-    /// `is_orig`: its direction; `flags`: letters of S F R A P U E C; `seq`, `ack`: relative to the streams'
+    /// `is_orig`: its direction; `flags`: letters of S F R A P U; `seq`, `ack`: relative to the streams'
     /// starts; `len`: payload bytes by the headers; `payload`: what of it was captured.
     TcpPacket "tcp_packet" tcp raised
         (c "c": connection, is_orig "is_orig": bool, flags "flags": text, seq "seq": count, ack "ack": count,

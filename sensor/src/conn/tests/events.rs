@@ -202,6 +202,30 @@ fn packets_options_and_payload_one_by_one() {
 }
 
 #[test]
+fn flags_of_congestion_control_have_no_letters() {
+    let mut lab = Lab::new("tcp_packet");
+    lab.tcp(0, tf::SYN | 0xc0, 0, 0, b"");
+    assert_eq!(lab.finish().args("tcp_packet")[0]["flags"], "S");
+}
+
+#[test]
+fn gaps_are_told_at_thresholds() {
+    let mut lab = Lab::new("tcp_multiple_gap,content_gap");
+    lab.handshake();
+    for i in 0..10 {
+        // Nothing of ten bytes ever comes.
+        lab.ack(1, 1, 11 + 10 * i);
+    }
+    let seen = lab.finish();
+    assert_eq!(seen.args("content_gap").len(), 10);
+    assert_eq!(
+        seen.args("tcp_multiple_gap"),
+        [&serde_json::json!({"is_orig": true, "threshold": 10})]
+    );
+    assert!(seen.conn("history").ends_with("aGG"), "{}", seen.conn("history"));
+}
+
+#[test]
 fn oddities_name_their_connection_their_hosts_or_nobody() {
     let mut lab = Lab::new("conn_weird,flow_weird,net_weird");
     // Data in an answer to nothing; an IP header that claims more than there is; no IP at all.
