@@ -94,7 +94,8 @@ pub fn network_time(ts: Ts) -> Ts {
 /// Raises raw_packet for a frame that has been analyzed, if somebody wants it. A frame that completed a
 /// datagram shows the datagram, `whole`, as in Zeek.
 pub fn raw_packet<S: Sink>(f: &Frame<'_>, whole: Option<&[u8]>, engine: &mut Engine<S>) {
-    if !engine.wants(EventKind::RawPacket) {
+    // A record of nothing is no packet.
+    if !engine.wants(EventKind::RawPacket) || f.data.is_empty() || f.wire_len == 0 {
         return;
     }
     let ethernet = f.link == LinkType::ETHERNET;
@@ -105,22 +106,22 @@ pub fn raw_packet<S: Sink>(f: &Frame<'_>, whole: Option<&[u8]>, engine: &mut Eng
             .filter(|_| ethernet)
     };
     let (mut len, mut sound) = (f.wire_len as u64, false);
-    let (ethertype, vlan, inner_vlan, ip) = match link::parse(f.link, f.data) {
+    let (ethertype, vlan, inner_vlan, ip, arp) = match link::parse(f.link, f.data) {
         Ok(l) => {
             if let Some(whole) = whole {
                 len = l.l3 as u64 + whole.len() as u64;
             }
             let ip = f.data.get(l.l3 as usize..l.end as usize);
             sound = is_sound(f, &l);
-            (l.ethertype, l.vlan, l.inner_vlan, ip)
+            (l.ethertype, l.vlan, l.inner_vlan, ip, false)
         }
-        Err(e) => (e.ethertype, e.vlan, e.inner_vlan, None),
+        Err(e) => (e.ethertype, e.vlan, e.inner_vlan, None, e.arp),
     };
     let version = ip.and_then(|ip| Some((ip.first()? >> 4, ip.len())));
-    let proto = match (version, ethertype) {
-        (Some((4, 20..)), _) => L3Proto::Ipv4,
-        (Some((6, 40..)), _) => L3Proto::Ipv6,
-        (_, link::ethertype::ARP | link::ethertype::RARP) => L3Proto::Arp,
+    let proto = match version {
+        Some((4, 20..)) => L3Proto::Ipv4,
+        Some((6, 40..)) => L3Proto::Ipv6,
+        _ if arp => L3Proto::Arp,
         _ => L3Proto::Unknown,
     };
     let l2 = L2Hdr {

@@ -203,6 +203,7 @@ impl Soft {
             ethertype: 0,
             vlan: None,
             inner_vlan: None,
+            arp: false,
         };
         e.weirds.push(Weird::EmptyPcapHeader);
         let via = Via {

@@ -54,9 +54,10 @@ pub struct Link {
     pub l3: u32,
     /// End of what the link layers say belongs to it, at most the captured length.
     pub end: u32,
-    /// Last EtherType seen; 0 where the link layers have none.
+    /// EtherType of the Ethernet header or, behind tags, of the last one; the length that stands in its
+    /// place; 0 where the link layers have none.
     pub ethertype: u16,
-    /// Outer and innermost VLAN id.
+    /// Outer and innermost VLAN id. Priority tags (id 0) name no VLAN and count as none, as in Zeek.
     pub vlan: Option<u16>,
     pub inner_vlan: Option<u16>,
     /// IEEE 802.11 aggregates: offset of the next subframe, for [`next_subframe`]; 0 = none.
@@ -75,6 +76,8 @@ pub struct NotIp {
     pub ethertype: u16,
     pub vlan: Option<u16>,
     pub inner_vlan: Option<u16>,
+    /// It is ARP or RARP.
+    pub arp: bool,
 }
 
 /// Finds the IP header of a frame.
@@ -96,6 +99,7 @@ pub fn parse(link: LinkType, data: &[u8]) -> Result<Link, NotIp> {
         data,
         at: 0,
         end: data.len(),
+        arp: false,
         out: Link::default(),
     };
     match w.walk(link) {
@@ -118,6 +122,7 @@ pub fn next_subframe(data: &[u8], at: u32) -> Result<Link, NotIp> {
         data,
         at: at as usize,
         end: data.len(),
+        arp: false,
         out: Link::default(),
     };
     match w.subframe() {
@@ -151,16 +156,6 @@ fn malformed<T>(w: Weird) -> Result<T, Stop> {
     Err(Stop::new(Counter::Malformed, Some(w)))
 }
 
-/// EtherTypes that certainly carry no IP are told from those that may (tunnels unknown here), as the
-/// kernel program tells them: ARP, RARP, MAC control, slow protocols (LACP), EAPOL, LLDP, loopback.
-fn other(t: u16) -> Stop {
-    let reason = match t {
-        et::ARP | et::RARP | 0x8808 | 0x8809 | 0x888e | 0x88cc | 0x9000 => Counter::NotIp,
-        _ => Counter::OtherEthertype,
-    };
-    Stop::new(reason, None)
-}
-
 fn not_ip<T>() -> Result<T, Stop> {
     Err(Stop::new(Counter::NotIp, None))
 }
@@ -169,19 +164,21 @@ fn not_ip<T>() -> Result<T, Stop> {
 enum Next {
     Ip,
     EtherType(u16),
-    /// 802.3: the length field is no EtherType.
-    Length(u16),
+    /// A length stands in the EtherType's place, and LLC follows.
+    Llc,
     Ethernet,
     Ppp(u16),
 }
 
-/// Most layers in one frame; a stack this deep was made to be deep.
-const MAX_LAYERS: usize = 32;
+/// Most layers in one frame (Zeek: PacketAnalyzer::max_depth); a stack this deep was made to be deep.
+const MAX_LAYERS: usize = 100;
 
 struct Walk<'a> {
     data: &'a [u8],
     at: usize,
     end: usize,
+    /// See [`NotIp::arp`].
+    arp: bool,
     out: Link,
 }
 
@@ -198,7 +195,20 @@ impl Walk<'_> {
             ethertype: self.out.ethertype,
             vlan: self.out.vlan,
             inner_vlan: self.out.inner_vlan,
+            arp: self.arp,
         }
+    }
+
+    /// An EtherType that leads nowhere. Those that certainly carry no IP are told from those that may (tunnels
+    /// unknown here), as the kernel program tells them: ARP, RARP, MAC control, slow protocols (LACP), EAPOL,
+    /// LLDP, loopback.
+    fn other(&mut self, t: u16) -> Stop {
+        self.arp = matches!(t, et::ARP | et::RARP);
+        let reason = match t {
+            et::ARP | et::RARP | 0x8808 | 0x8809 | 0x888e | 0x88cc | 0x9000 => Counter::NotIp,
+            _ => Counter::OtherEthertype,
+        };
+        Stop::new(reason, None)
     }
 
     /// What is left.
@@ -219,7 +229,7 @@ impl Walk<'_> {
                 Next::Ip => return Ok(()),
                 Next::Ethernet => self.ethernet()?,
                 Next::EtherType(t) => self.ethertype(t)?,
-                Next::Length(n) => self.ieee802_3(n)?,
+                Next::Llc => self.ieee802_3()?,
                 Next::Ppp(p) => self.ppp_protocol(p)?,
             };
         }
@@ -291,18 +301,13 @@ impl Walk<'_> {
         self.out.ethertype = t;
         match t {
             1536.. => Ok(Next::EtherType(t)),
-            0..=1500 => {
-                if self.rest().len() < 2 {
-                    return truncated(Weird::TruncatedEthernetFrame);
-                }
-                Ok(Next::Length(t))
-            }
+            0..=1500 if self.rest().len() < t as usize => truncated(Weird::TruncatedEthernetFrame),
+            0..=1500 => Ok(Next::Llc),
             _ => Err(Stop::new(Counter::NotIp, Some(Weird::UndefinedEtherType))),
         }
     }
 
     fn ethertype(&mut self, t: u16) -> Result<Next, Stop> {
-        self.out.ethertype = t;
         match t {
             et::IPV4 | et::IPV6 => Ok(Next::Ip),
             et::VLAN | et::QINQ | et::QINQ_OLD => self.vlan(),
@@ -318,48 +323,44 @@ impl Walk<'_> {
                 let r = self.beyond(6, Weird::TruncatedVntagHeader)?;
                 let t = be16(r, 4).unwrap_or(0);
                 self.at += 6;
-                self.out.ethertype = t;
                 match t {
                     et::VLAN | et::QINQ | et::QINQ_OLD => Ok(Next::EtherType(t)),
-                    _ => Err(other(t)),
+                    // Zeek takes a VLAN tag here and nothing else.
+                    _ => Err(Stop::new(Counter::OtherEthertype, None)),
                 }
             }
-            _ => Err(other(t)),
+            _ => Err(self.other(t)),
         }
     }
 
     fn vlan(&mut self) -> Result<Next, Stop> {
         let r = self.beyond(4, Weird::TruncatedVlanHeader)?;
         let (id, t) = (be16(r, 0).unwrap_or(0) & 0xfff, be16(r, 2).unwrap_or(0));
+        let id = (id != 0).then_some(id);
         if self.out.vlan.is_none() {
-            self.out.vlan = Some(id);
+            self.out.vlan = id;
         } else {
-            if self.out.inner_vlan.is_some() {
-                self.out.weirds.push(Weird::TripleTaggedVlan);
-            }
-            self.out.inner_vlan = Some(id);
+            self.out.inner_vlan = id;
         }
         self.at += 4;
         match t {
-            1536.. => Ok(Next::EtherType(t)),
-            0..=1500 => {
-                if self.rest().len() < 2 {
-                    return truncated(Weird::TruncatedVlanHeader);
-                }
-                Ok(Next::Length(t))
+            1536.. => {
+                self.out.ethertype = t;
+                Ok(Next::EtherType(t))
             }
+            // Zeek does not hold the length against what is there.
+            0..=1500 if self.rest().len() < 2 => truncated(Weird::TruncatedVlanFrame),
+            0..=1500 => Ok(Next::Llc),
             _ => Err(Stop::new(Counter::NotIp, Some(Weird::UndefinedVlanProtocol))),
         }
     }
 
-    /// IEEE 802.3: a length, then LLC, perhaps with SNAP; the caller saw two bytes at least.
-    fn ieee802_3(&mut self, len: u16) -> Result<Next, Stop> {
-        // What is beyond the length is padding.
-        self.end = self.end.min(self.at + len as usize);
-        let first = self.data.get(self.at..self.at + 2).unwrap_or(&[]);
+    /// IEEE 802.3: LLC, perhaps with SNAP. What is beyond the length before it is padding, and IP's own length
+    /// tells as much.
+    fn ieee802_3(&mut self) -> Result<Next, Stop> {
         let r = self.rest();
-        match first {
-            [0xaa, 0xaa] => {
+        match r {
+            [0xaa, 0xaa, ..] => {
                 let Some(control) = r.get(2) else {
                     return truncated(Weird::TruncatedSnapLlcHeader);
                 };
@@ -368,16 +369,15 @@ impl Walk<'_> {
                     return truncated(Weird::TruncatedSnapHeader);
                 };
                 self.at += llc + 5;
-                self.out.ethertype = t;
                 match (oui >> 8, t) {
                     // Encapsulated Ethernet only.
                     (0, et::IPV4 | et::IPV6) => Ok(Next::Ip),
-                    (0, _) => Err(other(t)),
+                    (0, _) => Err(self.other(t)),
                     _ => not_ip(),
                 }
             }
             // Novell's raw IPX.
-            [0xff, 0xff] => not_ip(),
+            [0xff, 0xff, ..] => not_ip(),
             _ => match r.get(2) {
                 Some(c) if c & 3 == 3 || r.len() > 3 => not_ip(),
                 _ => truncated(Weird::TruncatedLlcHeader),

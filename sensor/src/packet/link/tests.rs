@@ -64,7 +64,14 @@ fn tags() {
     );
     let l = parse(LinkType::ETHERNET, &three).unwrap();
     assert_eq!((l.l3, l.vlan, l.inner_vlan), (26, Some(1), Some(3)));
-    assert!(l.weirds.iter().eq([Weird::TripleTaggedVlan]));
+    // A priority tag names no VLAN.
+    let priority = eth(0x8100, &joined(&[&[0xe0, 0, 0x81, 0, 0, 7, 8, 0], IP]));
+    let l = parse(LinkType::ETHERNET, &priority).unwrap();
+    assert_eq!((l.l3, l.vlan, l.inner_vlan), (22, Some(7), None));
+    assert_eq!(
+        weird(LinkType::ETHERNET, &eth(0x8100, &[0, 1, 0, 9, 0x42])),
+        (Counter::Truncated, vec![Weird::TruncatedVlanFrame])
+    );
     // A stack that only wants to be deep.
     let deep = eth(0x8100, &[0, 1, 0x81, 0].repeat(100));
     assert_eq!(weird(LinkType::ETHERNET, &deep).0, Counter::Malformed);
@@ -89,7 +96,15 @@ fn labels_and_sessions() {
 fn ieee_802_3() {
     let snap = eth(28, &joined(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], IP, &[0; 9]]));
     let l = parse(LinkType::ETHERNET, &snap).unwrap();
-    assert_eq!((l.l3, l.end), (22, 42));
+    assert_eq!((l.l3, l.ethertype), (22, 28));
+    let arp = eth(28, &joined(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 6], IP]));
+    let e = parse(LinkType::ETHERNET, &arp).unwrap_err();
+    assert_eq!((e.reason, e.ethertype, e.arp), (Counter::NotIp, 28, true));
+    // Longer than the frame.
+    assert_eq!(
+        weird(LinkType::ETHERNET, &eth(45, &[0x42; 44])),
+        (Counter::Truncated, vec![Weird::TruncatedEthernetFrame])
+    );
     let stp = eth(38, &joined(&[&[0x42, 0x42, 3], &[0; 40]]));
     assert_eq!(weird(LinkType::ETHERNET, &stp), (Counter::NotIp, vec![]));
     let ipx = eth(38, &[0xff; 40]);

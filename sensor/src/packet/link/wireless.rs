@@ -1,7 +1,7 @@
 //! IEEE 802.11 data frames, single and aggregated (A-MSDU).
 
 use super::ethertype as et;
-use super::{Next, Stop, Walk, not_ip, other, truncated};
+use super::{Next, Stop, Walk, not_ip, truncated};
 use crate::packet::be16;
 use crate::packet::weird::Weird;
 
@@ -70,10 +70,9 @@ impl Walk<'_> {
         }
         let t = be16(r, 6).unwrap_or(0);
         self.at += 8;
-        self.out.ethertype = t;
         match t {
             et::IPV4 | et::IPV6 => Ok(()),
-            _ => Err(other(t)),
+            _ => Err(self.other(t)),
         }
     }
 }
