@@ -6,7 +6,7 @@ use sensor_common::record::Totals;
 use sensor_common::{FlowState, Packet, RecordHeader};
 
 use super::entry::{is_broadcast, letter};
-use super::machine::Segment;
+use super::machine::{Segment, was_shed};
 use super::ports::{likely_tcp, likely_udp};
 use super::row::ConnRow;
 use super::shared::{Run, raise};
@@ -15,6 +15,7 @@ use super::{PktHdr, Proto, Sink, proto};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::Inner;
 use crate::event::{EndpointStats, Event, EventKind};
+use crate::packet::payload;
 use crate::tcp::endpoint::State;
 
 /// UDP ports of DNS, NetBIOS names, multicast DNS and LLMNR.
@@ -100,7 +101,7 @@ impl<S: Sink> Run<'_, S> {
             }
             self.catch_up_record(tcp, rec);
         }
-        self.packet_events(p, frame);
+        self.packet_events(p, frame, true);
         let seg = Segment::new(rec, frame);
         let s = self.conn.dir(p.dir as usize);
         match &mut tcp {
@@ -111,7 +112,7 @@ impl<S: Sink> Run<'_, S> {
             None => {
                 self.conn.last = self.ts;
                 if proto(p.key.proto) == Proto::Udp {
-                    self.udp_length(p, seg.frame);
+                    self.udp_length(&seg);
                     self.conn.check_history(s, letter::DATA, 'D');
                     inner = self.tunnelled(rec, seg.frame, first);
                     if !seg.payload.is_empty() {
@@ -131,21 +132,27 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// A UDP header that contradicts the IP header about the length.
-    fn udp_length(&mut self, p: &Packet, frame: &[u8]) {
-        let header = frame.get(p.l4 as usize..).and_then(|h| h.first_chunk::<8>());
+    fn udp_length(&mut self, seg: &Segment<'_>) {
+        let p = &seg.rec.pkt;
+        let header = seg.frame.get(p.l4 as usize..).and_then(|h| h.first_chunk::<8>());
         let Some([_, _, _, _, hi, lo, _, _]) = header else {
             return;
         };
         let said = u16::from_be_bytes([*hi, *lo]) as u32;
-        let is = p.ip_len.saturating_sub((p.l4 - p.l3.min(p.l4)) as u32);
-        // One buffer for several datagrams has one header; a length of 0 was left to the network card.
-        if said != is && p.segs == 1 && p.ip_len != 0 {
+        let is = match p.ip_len {
+            // Left to the network card: what was captured counts, and that did not come along.
+            0 if was_shed(seg) => return,
+            0 => seg.frame.len() as u32 - p.l4 as u32,
+            n => n.saturating_sub((p.l4 - p.l3.min(p.l4)) as u32),
+        };
+        // One buffer for several datagrams has one header.
+        if said != is && p.segs == 1 {
             self.weird("UDP_datagram_length_mismatch", &format!("{said} != {is}"));
         }
     }
 
-    /// Events of the packet as such.
-    pub fn packet_events(&mut self, p: &Packet, frame: &[u8]) {
+    /// Events of the packet as such, of its payload if `contents`.
+    pub fn packet_events(&mut self, p: &Packet, frame: &[u8], contents: bool) {
         const PER_PACKET: [EventKind; 4] = [
             EventKind::NewPacket,
             EventKind::PacketContents,
@@ -165,9 +172,8 @@ impl<S: Sink> Run<'_, S> {
             raise!(self, Ipv6ExtHeaders, p: PktHdr::new(ip));
         }
         raise!(self, NewPacket, p: PktHdr::new(ip));
-        let body = frame.get(p.data as usize..).unwrap_or_default();
-        let body = &body[..body.len().min(p.payload_len as usize)];
-        if !body.is_empty() {
+        let body = payload(p, frame);
+        if contents && !body.is_empty() {
             raise!(self, PacketContents, contents: body);
         }
     }

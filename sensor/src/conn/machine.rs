@@ -14,6 +14,7 @@ use super::numbers::note_replica;
 use super::shared::{Run, raise};
 use super::syn::parse_options;
 use crate::event::EventKind;
+use crate::packet::payload;
 
 const SECOND: u64 = 1_000_000_000;
 /// As many FINs or RSTs, each within a second of the last packet, are a storm (Zeek: tcp_storm_*).
@@ -42,8 +43,6 @@ impl<'r> Segment<'r> {
             0 => (bytes, &[][..]),
             _ => (&[][..], bytes),
         };
-        let payload = frame.get(p.data as usize..).unwrap_or_default();
-        let n = payload.len().min(p.payload_len as usize);
         Segment {
             rec,
             frame,
@@ -51,7 +50,7 @@ impl<'r> Segment<'r> {
             seq: p.seq,
             ack: p.ack,
             len: p.payload_len,
-            payload: &payload[..n],
+            payload: payload(p, frame),
             marks,
         }
     }

@@ -224,7 +224,9 @@ impl<S: Sink> Engine<S> {
         if !new {
             run.check_encap(p.tunnel);
         }
-        run.packet_events(p, frame);
+        // Where a header ends that cannot be, nobody knows.
+        let contents = !matches!(weird, "bad_TCP_header_len" | "truncated_header");
+        run.packet_events(p, frame, contents);
         run.weird(weird, "");
         run.bad_checksum(p, weird);
     }

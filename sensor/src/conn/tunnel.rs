@@ -18,6 +18,7 @@ use super::{Sink, addr};
 use crate::datapath::soft::Inner;
 use crate::datapath::tunnels::{self, Ends, Kind, Layer, MAX_DEPTH, Stack};
 use crate::event::{AnalyzerTag, Encap, EventKind, Ts, Uid};
+use crate::packet;
 use crate::packet::link::LinkType;
 use crate::packet::tunnel::{self, Found, Gtp, Teredo};
 use crate::packet::weird::Weird;
@@ -216,13 +217,9 @@ impl<S: Sink> Run<'_, S> {
     /// A UDP datagram: the packet in it, if it is a tunnel's.
     pub fn tunnelled(&mut self, rec: &RecordHeader, frame: &[u8], first: bool) -> Option<Inner> {
         let p = &rec.pkt;
+        let payload = packet::payload(p, frame);
         let start = p.data as usize;
-        // A length of 0 says nothing.
-        let end = match p.ip_len {
-            0 => frame.len(),
-            n => frame.len().min(p.l3 as usize + n as usize),
-        };
-        let payload = frame.get(start..end)?;
+        let end = start + payload.len();
         if payload.is_empty() && p.payload_len > 0 {
             // Its payload was not forwarded.
             return None;

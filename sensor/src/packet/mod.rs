@@ -15,6 +15,16 @@ pub use capture::{Capture, CaptureError, Frame};
 pub use link::LinkType;
 pub use weird::{Weird, Weirds};
 
+/// What of `frame` is `p`'s transport payload, as far as IP tells: UDP's own length does not count, and an IP length
+/// of 0 says nothing.
+pub(crate) fn payload<'f>(p: &sensor_common::Packet, frame: &'f [u8]) -> &'f [u8] {
+    let end = match p.ip_len {
+        0 => frame.len(),
+        n => frame.len().min(p.l3 as usize + n as usize),
+    };
+    frame.get(p.data as usize..end).unwrap_or_default()
+}
+
 /// Big-endian 16-bit number at `at`, if it is there.
 #[inline(always)]
 pub(crate) fn be16(b: &[u8], at: usize) -> Option<u16> {

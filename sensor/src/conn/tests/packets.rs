@@ -56,6 +56,46 @@ fn a_udp_header_that_contradicts_ip_is_odd() {
 }
 
 #[test]
+fn without_an_ip_length_a_udp_header_is_held_against_what_was_captured() {
+    let mut lab = Lab::new("conn_weird");
+    let mut frame = tcp_frame(0, 1, 0, [0, 0], b"");
+    frame[23] = 17;
+    frame[16..18].copy_from_slice(&[0, 0]);
+    frame[38..40].copy_from_slice(&[0, 20]);
+    lab.frame(&frame);
+    // Nine bytes more.
+    frame.extend([0; 9]);
+    lab.frame(&frame);
+    let seen = lab.finish();
+    assert_eq!(
+        seen.args("conn_weird"),
+        [&serde_json::json!({"name": "UDP_datagram_length_mismatch", "addl": "20 != 29"})]
+    );
+}
+
+#[test]
+fn a_packets_contents_are_what_ip_says() {
+    let mut lab = Lab::new("packet_contents");
+    let mut frame = tcp_frame(0, 1, 0, [0, 0], b"abc");
+    frame[23] = 17;
+    // UDP says that there is nothing in it; the last byte is the frame's.
+    frame[38..40].copy_from_slice(&[0, 8]);
+    frame.push(b'!');
+    lab.frame(&frame);
+    // Where TCP's payload begins is not known.
+    let mut damaged = tcp_frame(0, 1, tf::ACK, [0, 0], b"abc");
+    damaged[46] = 0x40;
+    lab.frame(&damaged);
+    let seen = lab.finish();
+    let told: Vec<_> = seen
+        .args("packet_contents")
+        .iter()
+        .map(|a| a["contents"].clone())
+        .collect();
+    assert_eq!(told, [hex(&frame[42..57])]);
+}
+
+#[test]
 fn the_time_of_events_never_goes_back() {
     let mut lab = Lab::new("connection_SYN_packet,connection_established,connection_first_ACK");
     lab.tcp(0, tf::SYN, 0, 0, b"");
