@@ -6,6 +6,9 @@ use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP}
 use super::be16;
 use super::weird::Weird;
 
+/// RFC 6275, 6.1: its number as the pseudo-header has it.
+const IPPROTO_MOBILITY: u64 = 135;
+
 /// Adds `data` to a sum of 16-bit words.
 fn add(mut sum: u64, data: &[u8]) -> u64 {
     let mut words = data.chunks_exact(4);
@@ -29,6 +32,12 @@ fn fold(mut sum: u64) -> u16 {
 /// Whether an IPv4 header (with its options) has a right checksum.
 pub fn ipv4_header_ok(header: &[u8]) -> bool {
     fold(add(0, header)) == 0xffff
+}
+
+/// Whether the checksum of a mobility header (RFC 6275, 6.1.1) between these addresses is right.
+pub fn mobility_ok(src: &[u8; 16], dst: &[u8; 16], header: &[u8]) -> bool {
+    let addresses = add(add(0, src), dst);
+    fold(add(addresses + IPPROTO_MOBILITY + header.len() as u64, header)) == 0xffff
 }
 
 /// Checks the transport checksum of a packet that was captured whole; what was cut cannot be checked

@@ -295,6 +295,9 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
             }
             proto::ESP => {
                 out.has_addrs = true;
+                if i.checksums && !checksum::mobility_ok(&out.src, &out.dst, header) {
+                    break malformed(Weird::BadMhChecksum);
+                }
                 break Verdict::Drop(Counter::OtherProtocol, None);
             }
             proto::MOBILITY => {
