@@ -150,7 +150,10 @@ impl Defrag {
             return false;
         };
         if f.v6 && f.offset == 0 && !f.more {
-            // RFC 6946, 4: an atomic fragment is a datagram, whatever others have its id.
+            // RFC 6946, 4: an atomic fragment is a datagram, whatever others have its id; if there is anything in it.
+            if data.is_empty() {
+                return false;
+            }
             let mut alone = Datagram::new(f, header, 0, 0);
             alone.insert(0, data.len() as u32, data, weirds);
             alone.assemble(whole);
@@ -212,7 +215,8 @@ impl Datagram {
         if f.dont {
             weirds.push(Weird::FragmentWithDf);
         }
-        if f.offset == 0 {
+        if f.v6 && f.offset == 0 {
+            // Only IPv6 says it behind the headers that are kept.
             self.proto = f.proto;
         }
         let start = f.offset as u32;
