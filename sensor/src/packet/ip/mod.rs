@@ -212,8 +212,8 @@ fn v6(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
         return truncated(Weird::TruncatedIp);
     };
     let total = match u16::from_be_bytes([h[4], h[5]]) as usize {
-        // Jumbograms (RFC 2675), and what segmentation offload has yet to cut.
-        0 if h[6] != proto::NONE => b.len(),
+        // Jumbograms (RFC 2675), and what segmentation offload has yet to cut: too long for the field.
+        0 if i.wire_len as usize > i.l3 + u16::MAX as usize => b.len(),
         n => n + 40,
     };
     out.src.copy_from_slice(&h[8..24]);
@@ -238,12 +238,7 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
     let verdict = loop {
         // The second byte of nearly all is a length, in units of eight bytes beyond the first.
         let (Some(&after), Some(&n)) = (b.get(at), b.get(at + 1)) else {
-            break match next {
-                proto::HOPOPTS | proto::ROUTING | proto::DSTOPTS | proto::FRAGMENT | proto::AH => {
-                    truncated(Weird::InternallyTruncatedHeader)
-                }
-                _ => transport_or(next, at, total, b, i, out),
-            };
+            break transport_or(next, at, total, b, i, out);
         };
         let len = match next {
             proto::HOPOPTS | proto::ROUTING | proto::DSTOPTS | proto::MOBILITY => 8 + 8 * n as usize,
@@ -252,7 +247,8 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
             _ => break transport_or(next, at, total, b, i, out),
         };
         let Some(header) = b.get(at..at + len) else {
-            break truncated(Weird::InternallyTruncatedHeader);
+            // Not captured in full, it is no header to Zeek, but a transport protocol that nobody knows.
+            break transport_or(next, at, total, b, i, out);
         };
         match next {
             proto::ROUTING => routing(header, &mut routed, out),
@@ -295,13 +291,13 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
             }
             proto::ESP => {
                 out.has_addrs = true;
-                if i.checksums && !checksum::mobility_ok(&out.src, &out.dst, header) {
-                    break malformed(Weird::BadMhChecksum);
-                }
                 break Verdict::Drop(Counter::OtherProtocol, None);
             }
             proto::MOBILITY => {
                 out.has_addrs = true;
+                if i.checksums && !checksum::mobility_ok(&out.src, &out.dst, header) {
+                    break malformed(Weird::BadMhChecksum);
+                }
                 let piggyback = (after != proto::NONE).then_some(Weird::MobilityPiggyback);
                 break Verdict::Drop(Counter::OtherProtocol, piggyback);
             }
@@ -402,14 +398,18 @@ fn home_address(h: &[u8], home: &mut bool, out: &mut Ip) {
 /// The transport header at `l4` (from the IP header); `total` is the IP length, `b` what was captured.
 #[inline(always)]
 fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut Ip) -> Verdict {
-    let payload = total.saturating_sub(l4);
-    let t = b.get(l4..total.min(b.len())).unwrap_or(&[]);
+    // A payload of no length is to Zeek one whose length was left out, be it that the frame's padding is taken for
+    // it.
+    let nothing = total <= l4;
+    let end = if nothing { b.len() } else { total.min(b.len()) };
+    let t = b.get(l4..end).unwrap_or(&[]);
+    let payload = if nothing { t.len() } else { total - l4 };
     let least = match proto {
         IPPROTO_TCP => 20,
         IPPROTO_UDP | IPPROTO_ICMP | IPPROTO_ICMPV6 => 8,
         _ => 0,
     };
-    if payload < least {
+    if payload < least && !nothing {
         return malformed(Weird::TruncatedHeader);
     }
     if t.len() < least {
@@ -437,8 +437,8 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
             let offset = (h[12] >> 4) as usize * 4;
             (header, verdict) = if offset < 20 {
                 (20, Verdict::Fault(Counter::Malformed, Weird::BadTcpHeaderLen))
-            } else if offset > t.len() {
-                let reason = if offset > payload {
+            } else if offset > t.len() || nothing {
+                let reason = if offset > payload || nothing {
                     Counter::Malformed
                 } else {
                     Counter::Truncated

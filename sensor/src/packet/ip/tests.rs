@@ -212,6 +212,70 @@ fn extension_headers() {
 }
 
 #[test]
+fn a_header_that_was_cut_is_the_protocol() {
+    // Hop-by-hop options of 16 bytes, captured but for one; then with nothing of them.
+    let mut e = vec![17, 1];
+    e.resize(16, 0);
+    e.extend(udp(8, &[]));
+    let p = v6(0, &e);
+    for captured in [40, 41, 55] {
+        let (v, ip) = run_at(&p[..captured], 0, 64);
+        assert_eq!((v, ip.has_addrs), (Verdict::Other, true));
+        assert_eq!((ip.pkt.key.proto, ip.pkt.l4, ip.pkt.ip_len), (0, 40, 64));
+    }
+    let (v, ip) = run_at(&v6(44, &[17, 0, 0, 1, 0, 0, 0, 3])[..44], 0, 48);
+    assert_eq!((v, ip.pkt.key.proto), (Verdict::Other, 44));
+}
+
+#[test]
+fn a_payload_of_no_length() {
+    // What stands behind the IP header is padding to IP and a header to Zeek.
+    let mut p = v4(17, &[]);
+    p.extend([0, 53, 0, 9, 0, 0, 0, 0, 0, 0]);
+    let (v, ip) = run(&p);
+    assert_eq!((v, ip.pkt.ip_len, ip.pkt.key.b_port), (Verdict::Flow, 20, 53));
+    p.truncate(27);
+    assert_eq!(
+        run(&p).0,
+        Verdict::Drop(Counter::Truncated, Some(Weird::InternallyTruncatedHeader))
+    );
+    // IPv6 that does not say how long it is.
+    let mut p = v6(6, &tcp(0, b"abc"));
+    p[4..6].fill(0);
+    let (v, ip) = run(&p);
+    assert_eq!(v, Verdict::Fault(Counter::Malformed, Weird::TruncatedHeader));
+    assert_eq!((ip.pkt.ip_len, ip.pkt.key.a_port), (40, 80));
+    // Too long to say it.
+    let (v, ip) = run_at(&p, 0, 70_000);
+    assert_eq!((v, ip.pkt.payload_len), (Verdict::Flow, 3));
+}
+
+#[test]
+fn mobility_checksum() {
+    // RFC 6275, 6.1.2: a binding refresh request.
+    let mut p = v6(135, &[59, 0, 0, 0, 0, 0, 0, 0]);
+    let check = |p: &[u8]| {
+        let i = Input {
+            frame: p,
+            l3: 0,
+            end: p.len(),
+            wire_len: p.len() as u32,
+            ts: 0,
+            checksums: true,
+            reassembled: false,
+        };
+        parse(&i, &mut Ip::default())
+    };
+    assert_eq!(
+        check(&p),
+        Verdict::Drop(Counter::Malformed, Some(Weird::BadMhChecksum))
+    );
+    // By hand: 8 * aaaa + 8 * bbbb + 0087 + 0008 + 3b00, folded 6ec2; its complement is 913d.
+    p[44..46].copy_from_slice(&[0x91, 0x3d]);
+    assert_eq!(check(&p), Verdict::Drop(Counter::OtherProtocol, None));
+}
+
+#[test]
 fn ipv4_checksum() {
     let p = v4(17, &udp(8, &[]));
     let mut ip = Ip::default();
