@@ -89,6 +89,7 @@ enum Format {
         /// Nanoseconds per unit of the fraction.
         unit: u64,
         link: LinkType,
+        snaplen: usize,
     },
     PcapNg {
         big_endian: bool,
@@ -188,6 +189,10 @@ impl Capture {
                 unit: if h.is_nanosecond_precision() { 1 } else { 1000 },
                 // The upper bits tell of a frame check sequence.
                 link: LinkType(h.network.0 as u32 & 0x03ff_ffff),
+                snaplen: match h.snaplen as usize {
+                    0 => MAX_PACKET,
+                    n => n,
+                },
             };
             source.consume(24);
             format
@@ -213,7 +218,14 @@ impl Capture {
                 modified,
                 unit,
                 link,
-            } => next_pcap(&mut self.source, *big_endian, *modified, *unit, *link),
+                snaplen,
+            } => next_pcap(&mut self.source, *big_endian, *modified, *unit, *link).map(|l| {
+                // Who wrote a longer packet than the file was to hold went against its own header: libpcap cuts it.
+                l.map(|l| Located {
+                    len: l.len.min(*snaplen),
+                    ..l
+                })
+            }),
             Format::PcapNg {
                 big_endian,
                 interfaces,

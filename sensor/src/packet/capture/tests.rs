@@ -28,7 +28,7 @@ impl Order {
         let mut b = self.u32(magic).to_vec();
         b.extend(self.u16(2));
         b.extend(self.u16(4));
-        for v in [0, 0, 65_535, link] {
+        for v in [0, 0, 262_144, link] {
             b.extend(self.u32(v));
         }
         b
@@ -194,6 +194,21 @@ fn cut_off() {
     b.extend(long);
     b.extend([0; 1000]);
     assert_eq!(damaged_at(read(&b).1), Some(whole as u64));
+}
+
+#[test]
+fn a_packet_is_no_longer_than_the_file_says() {
+    let mut b = LE.pcap(0xa1b2_c3d4, 1);
+    b[16..20].copy_from_slice(&LE.u32(3));
+    b.extend(LE.packet(1, 0, &[1, 2, 3, 4, 5], 9));
+    b.extend(LE.packet(2, 0, &[6], 1));
+    let (all, e) = read(&b);
+    assert!(e.is_none());
+    let seen: Vec<_> = all.iter().map(|s| (&s.2[..], s.3)).collect();
+    assert_eq!(seen, [(&[1u8, 2, 3][..], 9), (&[6], 1)]);
+    // Without a length there is no limit.
+    b[16..20].copy_from_slice(&LE.u32(0));
+    assert_eq!(read(&b).0[0].2.len(), 5);
 }
 
 #[test]
