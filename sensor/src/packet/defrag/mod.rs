@@ -12,7 +12,7 @@ use super::weird::{Weird, Weirds};
 /// Bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest datagram, header included, bytes.
+    /// Longest datagram, IPv4's header included and IPv6's not, bytes.
     pub datagram: usize,
     /// All that is held, bytes; the oldest datagrams give way.
     pub total: usize,
@@ -238,8 +238,9 @@ impl Datagram {
             weirds.push(Weird::FragmentSizeInconsistency);
             self.size = upper;
         }
-        // No IP length could say how long this is.
-        if data.is_empty() || self.header.len() + upper as usize > limit {
+        // No IP length could say how long this is; IPv6's does not count the first header.
+        let fixed = if f.v6 { 40 } else { 0 };
+        if data.is_empty() || self.header.len() + upper as usize > limit + fixed {
             return false;
         }
         self.insert(start, upper, data, weirds);

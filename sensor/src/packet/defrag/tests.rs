@@ -136,10 +136,37 @@ fn atomic() {
         ..Fragment::default()
     };
     let mut b = Bench::new(Limits::default());
-    assert_eq!(b.add(0, 1, (f, p)), (true, vec![]));
+    assert_eq!(b.add(0, 1, (f, p.clone())), (true, vec![]));
     assert_eq!(b.whole.len(), 44);
     assert_eq!((b.whole[5], b.whole[6]), (4, 17));
     assert_eq!(b.whole[40..], [1, 2, 3, 4]);
+    // There is nothing in it.
+    let empty = Fragment { total_len: 48, ..f };
+    assert_eq!(b.add(0, 1, (empty, p)), (false, vec![]));
+}
+
+#[test]
+fn the_longest_of_ipv6() {
+    let part = |offset: u16, more: bool, len: usize| {
+        let mut p = vec![0x60, 0, 0, 0, 0, 0, 44, 64];
+        p.resize(48 + len, 0);
+        let f = Fragment {
+            v6: true,
+            proto: 17,
+            offset,
+            more,
+            header_len: 40,
+            next_at: 6,
+            data_at: 48,
+            total_len: p.len() as u32,
+            ..Fragment::default()
+        };
+        (f, p)
+    };
+    let mut b = Bench::new(Limits::default());
+    b.add(0, 1, part(0, true, 32_768));
+    assert!(b.add(0, 1, part(32_768, false, 32_767)).0);
+    assert_eq!((b.whole.len(), &b.whole[4..6]), (65_575, &[0xff, 0xff][..]));
 }
 
 /// The model: a byte array, first writer wins.
