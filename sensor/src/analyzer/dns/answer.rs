@@ -35,7 +35,6 @@ pub mod rr {
     pub const SPF: u16 = 99;
     pub const TKEY: u16 = 249;
     pub const TSIG: u16 = 250;
-    pub const ANY: u16 = 255;
     pub const CAA: u16 = 257;
     pub const BINDS: u16 = 65534;
 }
@@ -44,9 +43,6 @@ pub mod rr {
 #[derive(Clone, Copy, Debug)]
 pub struct Fixed {
     pub rtype: u16,
-    pub class: u16,
-    /// Seconds.
-    pub ttl: u32,
     /// Bytes of data; not more than the message has left.
     pub len: usize,
 }
@@ -66,49 +62,39 @@ pub enum Said {
     Violation(&'static str),
 }
 
-/// Reads a record's data. `owner` is its name; `prefix` puts type and owner before an address, as in
-/// dynamic updates.
+/// Reads a record's data. `owner` is its name.
 pub fn read(
     r: &mut Reader<'_>,
     f: Fixed,
     owner: &[u8],
     netbios: bool,
-    prefix: bool,
     weird: &mut dyn FnMut(&'static str),
 ) -> Result<Said, Bad> {
     let start = r.at();
-    let name = |r: &mut Reader<'_>| r.name(true, netbios);
     let checked = |r: &Reader<'_>, weird: &mut dyn FnMut(&'static str)| {
         if r.at() - start != f.len {
             weird("DNS_RR_length_mismatch");
         }
     };
-    let address = |kind: &str, addr: String| {
-        Said::Answer(match prefix {
-            true => [kind.as_bytes(), b" ", owner, b" ", addr.as_bytes()].concat(),
-            false => addr.into_bytes(),
-        })
-    };
     let text = |s: String| Said::Answer(s.into_bytes());
     let said = match f.rtype {
         rr::A if f.len != 4 => return Err(Some("DNS_RR_bad_length")),
-        rr::A => address("A", Ipv4Addr::from(r.long()).to_string()),
+        rr::A => text(Ipv4Addr::from(r.long()).to_string()),
         rr::AAAA | rr::A6 => {
             let parts = [r.long(), r.long(), r.long(), r.long()];
             let bits = parts
                 .iter()
                 .fold(0u128, |bits, part| bits << 32 | u128::from(*part));
-            let kind = if f.rtype == rr::AAAA { "AAAA" } else { "A6" };
-            address(kind, zeek_v6(Ipv6Addr::from(bits)))
+            text(zeek_v6(Ipv6Addr::from(bits)))
         }
         rr::NS | rr::CNAME | rr::PTR => {
-            let target = name(r)?;
+            let target = r.name(true, netbios, weird);
             checked(r, weird);
             Said::Answer(target)
         }
         rr::SOA => {
-            let primary = name(r)?;
-            name(r)?;
+            let primary = r.name(true, netbios, weird);
+            r.name(true, netbios, weird);
             if r.left() < 20 {
                 return Err(None);
             }
@@ -118,7 +104,7 @@ pub fn read(
         }
         rr::MX => {
             r.short();
-            let exchange = name(r)?;
+            let exchange = r.name(true, netbios, weird);
             checked(r, weird);
             Said::Answer(exchange)
         }
@@ -126,7 +112,7 @@ pub fn read(
         rr::SRV => {
             // Priority, weight, port.
             r.bytes(6);
-            let target = name(r)?;
+            let target = r.name(true, netbios, weird);
             checked(r, weird);
             Said::Answer(target)
         }
@@ -135,8 +121,8 @@ pub fn read(
         rr::SPF => strings(r, f.len, "SPF", weird),
         rr::NAPTR => naptr(r, f.len, netbios, weird),
         rr::LOC => {
-            if f.len != 16 {
-                return Err(Some("dns_invalid_loc_length"));
+            if r.left() < 15 {
+                return Err(None);
             }
             let (version, size, horizontal, vertical) = (r.byte(), r.byte(), r.byte(), r.byte());
             r.bytes(12);
@@ -152,7 +138,7 @@ pub fn read(
             let covered = r.short();
             r.bytes(16);
             let from = r.at();
-            let signer = name(r)?;
+            let signer = r.name(true, netbios, weird);
             // The signature's length as Zeek reckons it.
             r.bytes((f.len + from).saturating_sub(r.at() + 18));
             let signer = if signer.is_empty() {
@@ -181,7 +167,7 @@ pub fn read(
             text(format!("DS {algorithm} {digest}"))
         }
         rr::NSEC => {
-            let next = name(r)?;
+            let next = r.name(true, netbios, weird);
             bitmaps(r, f.len.saturating_sub(r.at() - start));
             Said::Answer([b"NSEC ", owner, b" ", &next].concat())
         }
@@ -211,7 +197,8 @@ pub fn read(
             if r.left() < 5 {
                 return Err(None);
             }
-            r.bytes(5);
+            r.bytes(4);
+            r.bytes(f.len.saturating_sub(4));
             text("BIND9 signing signal".into())
         }
         rr::SSHFP => {
@@ -226,32 +213,31 @@ pub fn read(
             text(s)
         }
         rr::SVCB | rr::HTTPS => {
-            if f.len < 3 {
-                return Err(Some("DNS_SVCB_wrong_length"));
+            if r.left() < 3 {
+                return Err(Some("DNS_SVBC_wrong_length"));
             }
             r.short();
-            r.name(false, netbios)?;
+            r.name(false, netbios, weird);
             r.bytes(f.len.saturating_sub(r.at() - start));
             Said::Nothing
         }
         rr::OPT => {
-            let mut left = f.len;
-            while let Some(rest) = left.checked_sub(4) {
+            // The options are taken for all that is left of the message.
+            while r.left() >= 4 {
                 r.short();
                 let n = usize::from(r.short());
-                if n > rest {
-                    return Err(Some("EDNS_truncated_option"));
+                if n > r.left() {
+                    break;
                 }
                 r.bytes(n);
-                left = rest - n;
             }
-            if left > 0 {
+            if r.left() > 0 {
                 return Err(Some("EDNS_truncated_option"));
             }
             Said::Nothing
         }
         rr::TSIG => {
-            name(r)?;
+            r.name(true, netbios, weird);
             r.bytes(8);
             for other in [4, 0] {
                 // The MAC, ids and error, then other data.
@@ -321,10 +307,10 @@ fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'
             }
         }
     }
-    let replacement = r.name(false, netbios);
-    let (true, Ok(replacement)) = (sound, replacement) else {
+    let replacement = r.name(false, netbios, weird);
+    if !sound {
         return Said::Violation("DNS_NAPTR_RR_too_short");
-    };
+    }
     let [flags, service, regexp] = parts;
     let between: &[u8] = match (regexp, replacement.as_slice()) {
         ([], _) | (_, []) => b"",

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use answer::{Fixed, Said as Rr, rr};
 pub use log::{DnsRow, Session};
 pub use wire::Frames;
-use wire::{Bad, HEADER, Header, OP_NOTIFY, OP_QUERY, OP_UPDATE, Reader};
+use wire::{Bad, HEADER, Header, OP_QUERY, Reader};
 
 use super::detect::Said;
 use crate::event::ConnId;
@@ -28,9 +28,6 @@ const MAX_WAITING: usize = 256;
 /// Bytes of text that they may hold on to. Compressed names let a small answer say much, on many
 /// connections at a time.
 const MAX_KEPT: usize = 32 * 1024;
-/// Classes in dynamic updates (RFC 2136).
-const CLASS_NONE: u16 = 254;
-const CLASS_ANY: u16 = 255;
 
 /// A connection's messages.
 #[derive(Debug, Default)]
@@ -44,14 +41,6 @@ pub struct Dns {
     answers: VecDeque<Session>,
     /// Bytes of text in both.
     kept: usize,
-}
-
-/// Where in a message a record stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
-    Answer,
-    Prerequisite,
-    Update,
 }
 
 /// Where a session goes when its message is read and the other half is missing.
@@ -77,7 +66,8 @@ impl Dns {
             said.ctx.out.weird("DNS_truncated_len_lt_hdr_len", "");
             return;
         };
-        let tracked = matches!(header.opcode(), OP_QUERY | OP_NOTIFY | OP_UPDATE);
+        // NetBIOS's registrations and the like are read as well, and not logged.
+        let tracked = header.opcode() == OP_QUERY;
         if !tracked && !self.netbios {
             said.ctx
                 .out
@@ -88,9 +78,9 @@ impl Dns {
             self.backwards = header.is_response() && is_orig;
         }
         let mut session = tracked.then(|| self.session(&header, said));
-        let end = self.read(&header, msg, session.as_mut().map(|(session, _)| session), said);
+        self.read(&header, msg, session.as_mut().map(|(session, _)| session), said);
         if let Some((session, wait)) = session {
-            self.end_message(&header, session, wait, end, said.ctx.c, &mut |row| {
+            self.end_message(&header, session, wait, said.ctx.c, &mut |row| {
                 said.ctx.out.log(row);
             });
         }
@@ -139,20 +129,17 @@ impl Dns {
         (s, wait)
     }
 
-    /// A message was read, to its `end` or not.
+    /// A message was read, as far as it could be.
     fn end_message(
         &mut self,
         header: &Header,
         mut s: Session,
         wait: Wait,
-        end: bool,
         c: &ConnId,
         log: &mut dyn FnMut(&DnsRow<'_>),
     ) {
-        if end {
-            s.saw_reply |= header.is_response();
-            s.saw_query |= !header.is_response();
-        }
+        s.saw_reply |= header.is_response();
+        s.saw_query |= !header.is_response();
         if s.saw_query && s.saw_reply {
             log(&DnsRow { c, s: &s });
             return;
@@ -168,17 +155,11 @@ impl Dns {
         }
     }
 
-    /// Reads questions and answers. False where Zeek leaves without calling it the message's end.
-    fn read(
-        &self,
-        header: &Header,
-        msg: &[u8],
-        mut session: Option<&mut Session>,
-        said: &mut Said<'_, '_>,
-    ) -> bool {
+    /// Reads questions and answers.
+    fn read(&self, header: &Header, msg: &[u8], mut session: Option<&mut Session>, said: &mut Said<'_, '_>) {
         if header.questions > MAX_QUERIES {
             said.violation("DNS_Conn_count_too_large");
-            return true;
+            return;
         }
         // The responder as it will be once the connection is turned round.
         let c = said.ctx.c;
@@ -186,10 +167,8 @@ impl Dns {
         let port = if turned { c.orig_p } else { c.resp_p };
         let mut m = Message {
             header,
-            netbios: self.netbios,
             to_netbios: port == NETBIOS_PORT,
             now: said.ctx.ts,
-            zone_class: 0,
             weirds: Vec::new(),
         };
         let mut r = Reader::new(msg);
@@ -206,12 +185,7 @@ impl Dns {
                 }
             }
             Err(Stop::Violation(reason)) => said.violation(reason),
-            Err(Stop::NoZone) => {
-                said.ctx.out.weird("DNS_DU_incorrect_zone_type", "");
-                return false;
-            }
         }
-        true
     }
 }
 
@@ -219,8 +193,6 @@ impl Dns {
 enum Stop {
     Bad(Bad),
     Violation(&'static str),
-    /// A dynamic update without its zone.
-    NoZone,
 }
 
 impl From<Bad> for Stop {
@@ -232,49 +204,24 @@ impl From<Bad> for Stop {
 /// A message being read.
 struct Message<'m> {
     header: &'m Header,
-    netbios: bool,
     to_netbios: bool,
     now: u64,
-    zone_class: u16,
     weirds: Vec<(&'static str, String)>,
 }
 
 impl Message<'_> {
-    fn is_update(&self) -> bool {
-        self.header.opcode() == OP_UPDATE && !self.netbios
-    }
-
     fn sections(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
-        if self.is_update() {
-            if self.header.questions != 1 {
-                let n = self.header.questions.to_string();
-                self.weirds.push(("DNS_DU_invalid_zone_count", n));
-                return Err(Stop::Bad(None));
-            }
-            let (_, rtype, class) = self.owner(r)?;
-            if rtype != rr::SOA {
-                return Err(Stop::NoZone);
-            }
-            self.zone_class = class;
-            for _ in 0..self.header.answers {
-                self.record(r, Section::Prerequisite, s)?;
-            }
-            for _ in 0..self.header.authorities {
-                self.record(r, Section::Update, s)?;
-            }
-            return Ok(());
-        }
         for _ in 0..self.header.questions {
             self.question(r, s)?;
         }
         for _ in 0..self.header.answers {
-            self.record(r, Section::Answer, s)?;
+            self.record(r, s)?;
         }
         Ok(())
     }
 
     fn question(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
-        let name = r.name(true, self.to_netbios)?;
+        let name = self.name(r);
         if r.left() < 4 {
             return Err(Stop::Bad(Some("DNS_truncated_quest_too_short")));
         }
@@ -295,49 +242,29 @@ impl Message<'_> {
         Ok(())
     }
 
-    /// A record's owner, type and class.
-    fn owner(&mut self, r: &mut Reader<'_>) -> Result<(Vec<u8>, u16, u16), Stop> {
-        let name = r.name(true, self.to_netbios)?;
+    fn name(&mut self, r: &mut Reader<'_>) -> Vec<u8> {
+        let weirds = &mut self.weirds;
+        r.name(true, self.to_netbios, &mut |name| {
+            weirds.push((name, String::new()));
+        })
+    }
+
+    fn record(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
+        let owner = self.name(r);
         if r.left() < 4 {
             return Err(Stop::Bad(Some("DNS_truncated_ans_too_short")));
         }
-        Ok((name, r.short(), r.short()))
-    }
-
-    fn record(
-        &mut self,
-        r: &mut Reader<'_>,
-        section: Section,
-        s: &mut Option<&mut Session>,
-    ) -> Result<(), Stop> {
-        let (owner, rtype, class) = self.owner(r)?;
+        let (rtype, _class) = (r.short(), r.short());
         let (ttl, len) = (r.long(), usize::from(r.short()));
         if len > r.left() {
             return Err(Stop::Bad(Some("DNS_truncated_RR_rdlength_lt_len")));
         }
-        let f = Fixed {
-            rtype,
-            class,
-            ttl,
-            len,
-        };
-        if self.is_update()
-            && let Some(text) = self.update(f, &owner, section)
-        {
-            if let Some(text) = text {
-                self.answer(s, &owner, text, ttl);
-            }
-            return Ok(());
-        }
+        let f = Fixed { rtype, len };
         if len == 0 && r.left() > 0 {
-            return match self.is_update() {
-                true => Ok(()),
-                false => Err(Stop::Bad(Some("DNS_zero_rdlength"))),
-            };
+            return Err(Stop::Bad(Some("DNS_zero_rdlength")));
         }
         let weirds = &mut self.weirds;
-        let prefix = self.header.opcode() == OP_UPDATE && !self.netbios;
-        let said = answer::read(r, f, &owner, self.to_netbios, prefix, &mut |name| {
+        let said = answer::read(r, f, &owner, self.to_netbios, &mut |name| {
             weirds.push((name, String::new()));
         })?;
         let (text, stop) = match said {
@@ -350,54 +277,10 @@ impl Message<'_> {
             }
             Rr::Violation(reason) => (None, Some(Stop::Violation(reason))),
         };
-        if let Some(mut text) = text {
-            if prefix && section == Section::Update && !text.is_empty() {
-                text.splice(..0, *b"add: ");
-            }
+        if let Some(text) = text {
             self.answer(s, &owner, text, ttl);
         }
         stop.map_or(Ok(()), Err)
-    }
-
-    /// The records of dynamic updates that say something without data (RFC 2136, 2.4 and 2.5). `None`: it
-    /// reads like any other record.
-    fn update(&mut self, f: Fixed, owner: &[u8], section: Section) -> Option<Option<Vec<u8>>> {
-        let of_type = |what: &str| {
-            let kind = names::qtype(f.rtype);
-            [what.as_bytes(), b" ", kind.as_bytes(), b" ", owner].concat()
-        };
-        let any = f.rtype == rr::ANY;
-        if section == Section::Update {
-            if f.class == CLASS_ANY && f.ttl == 0 && f.len == 0 {
-                return Some(Some(match any {
-                    true => [b"del: RRSet * ", owner].concat(),
-                    false => format!("del: RRSet {}", names::qtype(f.rtype)).into_bytes(),
-                }));
-            }
-            if !(f.class == CLASS_NONE && f.ttl == 0) && f.class != self.zone_class {
-                self.weirds
-                    .push(("DNS_dynamic_update_invalid_update", String::new()));
-                return Some(None);
-            }
-            return None;
-        }
-        if f.ttl != 0 {
-            self.weirds
-                .push(("DNS_dynamic_update_prereq_nonzero_ttl", f.ttl.to_string()));
-            return Some(None);
-        }
-        let no_data = matches!(f.class, CLASS_ANY | CLASS_NONE) && f.len == 0;
-        if !no_data && f.class != self.zone_class {
-            self.weirds
-                .push(("DNS_dynamic_update_invalid_prereq", String::new()));
-            return Some(None);
-        }
-        Some(Some(match f.class {
-            CLASS_NONE if any => [b"pre: NameNotInUse ", owner].concat(),
-            CLASS_ANY if any => [b"pre: NameInUse ", owner].concat(),
-            CLASS_NONE => of_type("pre: NoRRSet"),
-            _ => of_type("pre: RRSetExists"),
-        }))
     }
 
     /// A record of an answer, into the session's row.

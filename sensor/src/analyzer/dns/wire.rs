@@ -22,8 +22,6 @@ pub struct Header {
 
 pub const HEADER: usize = 12;
 pub const OP_QUERY: u16 = 0;
-pub const OP_NOTIFY: u16 = 4;
-pub const OP_UPDATE: u16 = 5;
 
 impl Header {
     /// The header of a message that has a whole one.
@@ -125,46 +123,48 @@ impl<'m> Reader<'m> {
 
     /// A name as text with dots, without the last one. Lower case where `lower`, and wherever a pointer
     /// led. `long_labels`: NetBIOS has labels of more than 63 bytes.
-    pub fn name(&mut self, lower: bool, long_labels: bool) -> Result<Vec<u8>, Bad> {
+    ///
+    /// There is always one, if an empty one: what is wrong with a name ends it, and Zeek reads on behind
+    /// the bytes that it had looked at.
+    pub fn name(&mut self, lower: bool, long_labels: bool, weird: &mut dyn FnMut(&'static str)) -> Vec<u8> {
         let (mut name, mut at, mut end) = (Vec::new(), self.at, self.msg.len());
-        let (mut pointers, mut keep) = (0, None);
-        loop {
-            let Some(&len) = self.msg.get(at).filter(|_| at < end) else {
-                return Err(Some("dns_invalid_name"));
-            };
-            let len = usize::from(len);
-            if len == 0 {
-                self.at = keep.unwrap_or(at + 1);
+        let (mut pointers, mut after) = (0, None);
+        while let Some(&len) = self.msg.get(at).filter(|_| at < end) {
+            let (start, len) = (at, usize::from(len));
+            at += 1;
+            if at >= end || len == 0 {
                 break;
             }
             if len >= 0xc0 {
-                let Some(&low) = self.msg.get(at + 1).filter(|_| at + 1 < end) else {
-                    return Err(Some("dns_invalid_name"));
-                };
+                let low = self.msg.get(at).copied().unwrap_or(0);
                 let to = (len & 0x3f) << 8 | usize::from(low);
-                let after = *keep.get_or_insert(at + 2);
-                if to >= at {
-                    return Err(Some("DNS_label_forward_compress_offset"));
-                }
+                at += 1;
+                after.get_or_insert(at);
                 pointers += 1;
+                if to >= start {
+                    weird("DNS_label_forward_compress_offset");
+                    break;
+                }
                 if pointers > MAX_POINTERS {
-                    self.at = after;
+                    weird("DNS_max_compression_chain_depth_exceeded");
                     break;
                 }
                 // What a pointer leads to ends where the pointer stands.
-                (at, end) = (to, at);
+                (at, end) = (to, start);
                 continue;
             }
-            at += 1;
             if len > end - at {
-                self.at = self.msg.len();
-                return Err(Some("DNS_label_len_gt_pkt"));
+                weird("DNS_label_len_gt_pkt");
+                at = end;
+                break;
             }
             if len > MAX_LABEL && !long_labels {
-                return Err(Some("DNS_label_too_long"));
+                weird("DNS_label_too_long");
+                break;
             }
             if len + name.len() >= MAX_NAME {
-                return Err(Some("DNS_label_len_gt_name_len"));
+                weird("DNS_label_len_gt_name_len");
+                break;
             }
             let label = self.msg.get(at..at + len).unwrap_or(&[]);
             if lower || pointers > 0 {
@@ -175,8 +175,12 @@ impl<'m> Reader<'m> {
             name.push(b'.');
             at += len;
         }
+        self.at = after.unwrap_or(at).min(self.msg.len());
+        if name.len() >= 255 {
+            weird("DNS_NAME_too_long");
+        }
         name.pop();
-        Ok(name)
+        name
     }
 
     /// A string with its length before it (RFC 1035, 3.3), out of the `left` bytes of a record's data.
@@ -233,22 +237,46 @@ impl Frames {
 mod tests {
     use super::*;
 
+    /// A name, where reading goes on behind it, and what was odd about it.
+    fn name_at(msg: &[u8], at: usize, long_labels: bool) -> (Vec<u8>, usize, Vec<&'static str>) {
+        let mut r = Reader::new(msg);
+        r.bytes(at);
+        let mut weirds = vec![];
+        let name = r.name(false, long_labels, &mut |w| weirds.push(w));
+        (name, r.at(), weirds)
+    }
+
     #[test]
     fn names_follow_pointers_backwards_only() {
         //              0..12 header   12: 3www0     17: 1a -> 12   21: -> 21
         let mut msg = vec![0; 12];
-        msg.extend(b"\x03WWW\x00\x01a\xc0\x0c\xc0\x15");
-        let mut r = Reader::new(&msg);
-        r.bytes(17);
-        assert_eq!(r.name(false, false), Ok(b"a.www".to_vec()));
-        assert_eq!(r.at(), 21);
+        msg.extend(b"\x03WWW\x00\x01a\xc0\x0c\xc0\x15\x00");
+        assert_eq!(name_at(&msg, 17, false), (b"a.www".to_vec(), 21, vec![]));
         assert_eq!(
-            r.name(false, false),
-            Err(Some("DNS_label_forward_compress_offset"))
+            name_at(&msg, 21, false),
+            (b"".to_vec(), 23, vec!["DNS_label_forward_compress_offset"])
         );
-        let mut r = Reader::new(&msg);
-        r.bytes(12);
-        assert_eq!(r.name(false, false), Ok(b"WWW".to_vec()));
+        assert_eq!(name_at(&msg, 12, false), (b"WWW".to_vec(), 17, vec![]));
+    }
+
+    #[test]
+    fn a_bad_label_ends_a_name_and_no_more() {
+        let cut = b"\x01a\x05bc";
+        assert_eq!(
+            name_at(cut, 0, false),
+            (b"a".to_vec(), 5, vec!["DNS_label_len_gt_pkt"])
+        );
+        assert_eq!(name_at(b"", 0, false), (vec![], 0, vec![]));
+        assert_eq!(name_at(b"\xc0", 0, false), (vec![], 1, vec![]));
+        // A chain of pointers, each to the one before it.
+        let mut msg = vec![0, 0];
+        for at in 0..30u8 {
+            msg.extend([0xc0, at * 2]);
+        }
+        assert_eq!(
+            name_at(&msg, 60, false),
+            (vec![], 62, vec!["DNS_max_compression_chain_depth_exceeded"])
+        );
     }
 
     #[test]
@@ -264,17 +292,15 @@ mod tests {
             msg.push(63);
             msg.extend([b'x'; 63]);
         }
+        let (name, _, weirds) = name_at(&msg, 0, false);
         assert_eq!(
-            Reader::new(&msg).name(true, false),
-            Err(Some("DNS_label_len_gt_name_len"))
+            (name.len(), weirds),
+            (511, vec!["DNS_label_len_gt_name_len", "DNS_NAME_too_long"])
         );
         let mut msg = vec![64];
         msg.extend([b'x'; 65]);
         msg[65] = 0;
-        assert_eq!(
-            Reader::new(&msg).name(true, false),
-            Err(Some("DNS_label_too_long"))
-        );
-        assert_eq!(Reader::new(&msg).name(true, true).map(|n| n.len()), Ok(64));
+        assert_eq!(name_at(&msg, 0, false), (vec![], 1, vec!["DNS_label_too_long"]));
+        assert_eq!(name_at(&msg, 0, true).0.len(), 64);
     }
 }
