@@ -6,6 +6,8 @@ use super::lines::{Eol, Lines};
 /// Longest packet taken by its length field; longer ones are cut to it, as Zeek does.
 const MAX_PACKET: u32 = 8 << 20;
 const MSG_NEWKEYS: u8 = 21;
+/// Version 1's only two messages before encryption, the server's and the client's.
+const SMSG_PUBLIC_KEY: u8 = 2;
 const CMSG_SESSION_KEY: u8 = 3;
 /// Zeek's parser knows no key exchange without a version agreed on; its words.
 const NO_VERSION: &str = "Binpac exception: binpac exception: invalid index for case: SSH_Key_Exchange: 3";
@@ -116,23 +118,28 @@ impl Ssh {
         };
         let side = &mut self.sides[dir];
         while !bytes.is_empty() && side.state == State::Kex {
-            if side
-                .packet
-                .take(version, &mut bytes)
-                .is_some_and(|t| ends_kex(version, t))
-            {
-                side.state = State::Done;
-                said.confirm();
+            let Some(message) = side.packet.take(version, &mut bytes) else {
+                return;
+            };
+            match (version, message) {
+                (2, MSG_NEWKEYS) | (1, CMSG_SESSION_KEY) => {
+                    side.state = State::Done;
+                    said.confirm();
+                }
+                (1, SMSG_PUBLIC_KEY) => side.state = State::Done,
+                (1, other) => {
+                    side.state = State::Done;
+                    said.violation(&format!(
+                        "Binpac exception: binpac exception: invalid index for case: SSH1_Message: {other}"
+                    ));
+                }
+                _ => {}
             }
         }
         if said.is_confirmed() {
             self.gap();
         }
     }
-}
-
-fn ends_kex(version: u8, message: u8) -> bool {
-    (version == 2 && message == MSG_NEWKEYS) || (version == 1 && message == CMSG_SESSION_KEY)
 }
 
 impl Packet {
