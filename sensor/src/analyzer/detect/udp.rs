@@ -3,62 +3,69 @@
 use super::Said;
 
 /// Leap, version and mode, then what the mode asks for (RFC 5905, 1119 and ntpd's mode 7). The message's
-/// mode when it is sound.
+/// mode when it is sound; what is not is a violation, in the words of Zeek's parser.
 pub fn ntp(msg: &[u8], said: &mut Said<'_, '_>) -> Option<u8> {
     let (&first, body) = msg.split_first()?;
     let mode = first & 7;
     let sound = match mode {
-        1..=5 => body.get(47..).map(|rest| ntp_extensions(rest, said)),
+        1..=5 => ntp_time(body),
         // Header of 11 bytes, the last two being the length of the data.
-        6 => be16(body, 9).map(|n| body.len() >= 11 + usize::from(n)),
-        // Header of 5 bytes; the data's length in the low 12 bits; a MAC of 20 when the first bit says so.
-        7 => be16(body, 3).map(|n| {
-            let mac = if body.first().is_some_and(|b| b & 0x80 != 0) {
-                20
-            } else {
-                0
-            };
-            body.len() >= 5 + usize::from(n & 0xfff) + mac
+        6 => has(body, 11, "NTP_control_msg:c").and_then(|()| {
+            let n = usize::from(be16(body, 9).unwrap_or(0));
+            has(body, 11 + n, "NTP_control_msg:data")
         }),
-        _ => Some(true),
+        // Header of 5 bytes; the data's length in the low 12 bits; a MAC of 20 when the first bit says so.
+        7 => has(body, 5, "NTP_mode7_msg:err_and_data_len").and_then(|()| {
+            let n = usize::from(be16(body, 3).unwrap_or(0) & 0xfff);
+            has(body, 5 + n, "NTP_mode7_msg:data")?;
+            match body.first() {
+                Some(0x80..) => has(body.get(5 + n..).unwrap_or(&[]), 20, "NTP_MAC"),
+                _ => Ok(()),
+            }
+        }),
+        _ => Ok(()),
     };
-    sound.filter(|ok| *ok)?;
+    if let Err(reason) = sound {
+        said.violation(&format!("Binpac exception: binpac exception: {reason}"));
+        return None;
+    }
     said.confirm();
     Some(mode)
 }
 
-/// Extension fields (RFC 5906) stand before a MAC of at most 24 bytes.
-fn ntp_extensions(mut rest: &[u8], said: &mut Said<'_, '_>) -> bool {
-    while rest.len() > 24 {
-        let (Some(len), Some(value)) = (be16(rest, 2), be32(rest, 14)) else {
-            return false;
-        };
-        let (len, value) = (u32::from(len), value);
-        let bad = if len < 16 {
-            Some("len")
-        } else if len < 18 || value > len - 18 {
-            Some("value_len")
-        } else {
-            None
-        };
-        if let Some(field) = bad {
-            said.violation(&format!(
-                "Binpac exception: binpac exception: &enforce violation : Extension_Field:{field}"
-            ));
-            return false;
-        }
-        if len < 22 || value > len - 22 {
-            said.violation(
-                "Binpac exception: binpac exception: &enforce violation : Extension_Field:sig_len",
-            );
-            return false;
-        }
-        let Some(after) = rest.get(len as usize..) else {
-            return false;
-        };
-        rest = after;
+/// Whether there are `n` bytes up to the end of `field`.
+fn has(b: &[u8], n: usize, field: &str) -> Result<(), String> {
+    match b.len() >= n {
+        true => Ok(()),
+        false => Err(format!("out_of_bound: {field}: {n} > {}", b.len())),
     }
-    true
+}
+
+/// Modes 1 to 5: times, then extension fields (RFC 5906) before a MAC of at most 24 bytes.
+fn ntp_time(body: &[u8]) -> Result<(), String> {
+    has(body, 11, "NTP_std_msg:root_dispersion")?;
+    has(body, 15, "NTP_std_msg:reference_id")?;
+    has(body, 47, "NTP_std_msg:transmit_ts")?;
+    let mut rest = body.get(47..).unwrap_or(&[]);
+    while rest.len() > 24 {
+        let len = usize::from(be16(rest, 2).unwrap_or(0));
+        let fits = |field: &str, ok: bool| match ok {
+            true => Ok(()),
+            false => Err(format!("&enforce violation : Extension_Field:{field}")),
+        };
+        let at = |at: usize| be32(rest, at).map_or(0, |n| n as usize);
+        fits("len", len >= 16)?;
+        let value = at(14);
+        fits("value_len", len >= 18 && value <= len - 18)?;
+        has(rest, 18 + value, "Extension_Field:value")?;
+        has(rest, 22 + value, "Extension_Field:sig_len")?;
+        fits("sig_len", len >= 22 && value <= len - 22)?;
+        let signed = 22 + value + at(18 + value);
+        has(rest, signed, "Extension_Field:signature")?;
+        has(rest, len, "Extension_Field:pad")?;
+        rest = rest.get(len.max(signed)..).unwrap_or(&[]);
+    }
+    Ok(())
 }
 
 fn be16(b: &[u8], at: usize) -> Option<u16> {
