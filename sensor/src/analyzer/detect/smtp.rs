@@ -1,5 +1,7 @@
 //! SMTP: sure at the first command that is one; watched for bad replies and STARTTLS.
 
+use std::collections::VecDeque;
+
 use super::lines::{Eol, Lines, reply_code, word};
 use super::{Said, Tail};
 
@@ -27,11 +29,23 @@ const COMMANDS: &[&str] = &[
     "AUTH",
 ];
 
+/// Commands without a reply that are kept in mind; with more, all are forgotten, as by Zeek.
+const MAX_UNANSWERED: usize = 1000;
+
+/// A command, as far as its reply matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    StartTls,
+    /// AUTH, or a line of the exchange that it begins.
+    Auth,
+    Other,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Commands,
-    /// A STARTTLS is unanswered.
-    StartTls,
+    /// The next line is an answer to the server's challenge.
+    Auth,
     Tls,
     /// Bytes are missing: the next valid reply is where it goes on.
     Gap,
@@ -43,7 +57,17 @@ enum State {
 #[derive(Debug)]
 pub struct Smtp {
     lines: [Lines; 2],
+    dialogue: Dialogue,
+}
+
+/// What was said so far.
+#[derive(Debug)]
+struct Dialogue {
     state: State,
+    /// In the order of their replies. Clients do not wait for these.
+    unanswered: VecDeque<Command>,
+    /// What the reply under way is to.
+    answered: Option<Command>,
     /// The code of a reply of several lines.
     pending: u16,
 }
@@ -52,8 +76,13 @@ impl Smtp {
     pub fn new() -> Self {
         Smtp {
             lines: [Lines::new(Eol::CrOrLf), Lines::new(Eol::CrOrLf)],
-            state: State::Commands,
-            pending: 0,
+            dialogue: Dialogue {
+                state: State::Commands,
+                // The greeting answers the connection itself.
+                unanswered: VecDeque::from([Command::Other]),
+                answered: None,
+                pending: 0,
+            },
         }
     }
 
@@ -66,66 +95,82 @@ impl Smtp {
     }
 
     pub fn gap(&mut self) {
-        if self.state != State::Tls {
-            self.state = State::Gap;
+        let dialogue = &mut self.dialogue;
+        if dialogue.state != State::Tls {
+            dialogue.state = State::Gap;
+            dialogue.unanswered.clear();
         }
     }
 
     pub fn wants_more(&self, is_orig: bool) -> bool {
-        !(is_orig && self.state == State::Data)
+        !(is_orig && self.dialogue.state == State::Data)
     }
 
     pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Tail {
-        if is_orig && self.state == State::Data {
-            return Tail::None;
-        }
-        let dir = usize::from(!is_orig);
-        while self.state != State::Tls {
-            let Some(line) = self.lines[dir].next(&mut bytes) else {
+        let Smtp { lines, dialogue } = self;
+        while dialogue.state != State::Tls {
+            if is_orig && dialogue.state == State::Data {
+                return Tail::None;
+            }
+            let Some(line) = lines[usize::from(!is_orig)].next(&mut bytes) else {
                 return Tail::None;
             };
             let end = line.iter().rposition(|b| *b != b'\r').map_or(0, |n| n + 1);
             let line = line.get(..end).unwrap_or(line);
-            if is_orig {
-                let (word, _) = word(line);
-                let known = COMMANDS.iter().any(|c| c.as_bytes().eq_ignore_ascii_case(word));
-                if !known || self.state == State::Gap {
-                    continue;
-                }
-                said.confirm();
-                self.state = if word.eq_ignore_ascii_case(b"STARTTLS")
-                    || word.eq_ignore_ascii_case(b"X-ANONYMOUSTLS")
-                {
-                    State::StartTls
-                } else if word.eq_ignore_ascii_case(b"DATA") || word.eq_ignore_ascii_case(b"BDAT") {
-                    State::Data
-                } else {
-                    State::Commands
-                };
-                if self.state == State::Data {
-                    return Tail::None;
-                }
-                continue;
-            }
-            let Some(code) = reply_code(line).filter(|c| (100..600).contains(c)) else {
-                said.violation("reply code -1 out of range");
-                continue;
-            };
-            let first = self.pending != code;
-            self.pending = if line.get(3) == Some(&b'-') { code } else { 0 };
-            match self.state {
-                State::Gap if first => {
-                    said.confirm();
-                    self.state = State::Commands;
-                }
-                State::StartTls if self.pending == 0 && code == 220 => {
-                    self.state = State::Tls;
-                    return Tail::Tls(bytes.len());
-                }
-                State::StartTls if self.pending == 0 => self.state = State::Commands,
-                _ => {}
+            match is_orig {
+                true => dialogue.command(line, said),
+                false => dialogue.reply(line, said),
             }
         }
         Tail::Tls(bytes.len())
+    }
+}
+
+impl Dialogue {
+    /// A line of the originator, outside of mail.
+    fn command(&mut self, line: &[u8], said: &mut Said<'_, '_>) {
+        let (word, _) = word(line);
+        let is = |name: &str| name.as_bytes().eq_ignore_ascii_case(word);
+        let command = match self.state {
+            State::Auth => Command::Auth,
+            State::Commands if !COMMANDS.iter().any(|c| is(c)) => return,
+            State::Commands if is("STARTTLS") || is("X-ANONYMOUSTLS") => Command::StartTls,
+            State::Commands if is("AUTH") => Command::Auth,
+            State::Commands => Command::Other,
+            State::Tls | State::Gap | State::Data => return,
+        };
+        said.confirm();
+        if self.unanswered.len() >= MAX_UNANSWERED {
+            self.unanswered.clear();
+        }
+        self.unanswered.push_back(command);
+        if self.state == State::Commands && (is("DATA") || is("BDAT")) {
+            self.state = State::Data;
+        }
+    }
+
+    fn reply(&mut self, line: &[u8], said: &mut Said<'_, '_>) {
+        let Some(code) = reply_code(line).filter(|c| (100..600).contains(c)) else {
+            said.violation("reply code -1 out of range");
+            return;
+        };
+        let first = self.pending != code;
+        self.pending = if line.get(3) == Some(&b'-') { code } else { 0 };
+        if first {
+            self.answered = self.unanswered.pop_front();
+            if self.state == State::Gap {
+                said.confirm();
+                self.state = State::Commands;
+            }
+        }
+        if self.pending != 0 {
+            return;
+        }
+        match (self.answered.take(), code) {
+            (Some(Command::StartTls), 220) => self.state = State::Tls,
+            (Some(Command::Auth), 334) => self.state = State::Auth,
+            (Some(Command::Auth), _) if self.state == State::Auth => self.state = State::Commands,
+            _ => {}
+        }
     }
 }
