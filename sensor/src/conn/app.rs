@@ -147,13 +147,13 @@ impl App {
                 if !matches!(self.security, Security::Tls(_)) {
                     self.security = Security::Tls(Box::new(Tls::with(&self.shared)));
                 }
-                self.secure_stream(is_orig, inner, ctx);
+                self.secure_stream(is_orig, &inner, ctx);
             }
-            Inner::Tunnel => {
+            Inner::Tunnel | Inner::Upgrade => {
                 if self.is_not_secure() && !inner.is_empty() {
                     self.security = Security::Probing(Vec::new(), 0);
                 }
-                self.secure_stream(is_orig, inner, ctx);
+                self.secure_stream(is_orig, &inner, ctx);
             }
         }
     }

@@ -1,5 +1,5 @@
 //! HTTP/1 as far as the name of the service needs it: the first lines of requests and replies, how long
-//! messages are, and where a CONNECT tunnel begins.
+//! messages are, and where a CONNECT tunnel or another protocol (Upgrade) begins.
 
 use std::collections::VecDeque;
 
@@ -8,6 +8,9 @@ use super::{IGNORE_VIOLATIONS_AFTER, Said, Tail};
 
 /// Requests without a reply that are kept in mind; with more, nothing further is judged.
 const MAX_UNANSWERED: usize = 64;
+
+/// Bytes kept of a header that goes on for several lines.
+const MAX_HEADER: usize = 4096;
 
 /// What the next bytes of a direction are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,16 +26,28 @@ enum Expect {
     Nothing,
 }
 
-/// What the headers of a message say of its body.
+/// What the headers of a message say of its body and of what comes after it.
 #[derive(Debug, Default)]
 struct Message {
     length: Option<u64>,
+    /// The length of a part (Content-Range).
+    range: Option<u64>,
     chunked: bool,
-    /// Zeek takes these bodies apart in ways that are not followed here.
-    odd: bool,
+    /// A body that is made of lines.
+    mime: bool,
     /// After a request line or a 1xx, 204 or 304, or in answer to HEAD.
     bodiless: bool,
     code: u16,
+    /// `Connection: upgrade`, and what `Upgrade` names.
+    upgrade: bool,
+    protocol: Option<Protocol>,
+}
+
+/// What a reply 101 switches to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    WebSocket,
+    Other,
 }
 
 #[derive(Debug)]
@@ -40,6 +55,10 @@ struct Side {
     lines: Lines,
     expect: Expect,
     message: Message,
+    /// The header line before, which the next one may continue.
+    header: Vec<u8>,
+    /// Of the latest first line.
+    version: Version,
     /// First lines so far.
     messages: u32,
 }
@@ -51,6 +70,8 @@ pub struct Http {
     /// For each request without a reply: whether it was HEAD.
     unanswered: VecDeque<bool>,
     keep_alive: bool,
+    /// The responder said that it would close.
+    close: bool,
     connect: bool,
 }
 
@@ -60,12 +81,15 @@ impl Http {
             lines: Lines::new(Eol::CrOrLf),
             expect: Expect::FirstLine,
             message: Message::default(),
+            header: Vec::new(),
+            version: UNKNOWN,
             messages: 0,
         };
         Http {
             sides: [side(), side()],
             unanswered: VecDeque::new(),
             keep_alive: false,
+            close: false,
             connect: false,
         }
     }
@@ -98,6 +122,11 @@ impl Http {
     pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Tail {
         let dir = usize::from(!is_orig);
         loop {
+            // While a request is under way, its version tells how the reply's headers are read.
+            let version = match self.sides[0].expect {
+                Expect::FirstLine | Expect::Nothing => self.sides[1].version,
+                _ => self.sides[0].version,
+            };
             let side = &mut self.sides[dir];
             match &mut side.expect {
                 Expect::Nothing => return Tail::None,
@@ -131,25 +160,40 @@ impl Http {
                     let reply = reply_line(line);
                     self.reply(reply, said);
                 }
-                Expect::Headers if line.is_empty() => {
-                    if !is_orig && self.connect && side.message.code == 200 {
+                Expect::Headers => {
+                    let end = line.first().is_none_or(|b| *b == 0);
+                    if !end && Side::continues(&mut side.header, line) {
+                        continue;
+                    }
+                    match side.message.header(&side.header, version) {
+                        Some(Connection::KeepAlive) if is_orig => self.keep_alive = true,
+                        Some(Connection::Close) if !is_orig => self.close = true,
+                        Some(Connection::Upgrade) if !is_orig => side.message.upgrade = true,
+                        _ => {}
+                    }
+                    side.header.clear();
+                    if !end {
+                        side.header.extend_from_slice(skip_blank(line));
+                        continue;
+                    }
+                    if !is_orig && self.connect && side.message.code == 200 && line.is_empty() {
                         side.expect = Expect::Nothing;
                         return Tail::Tunnel(bytes.len());
                     }
-                    side.expect = side.message.body(is_orig);
-                    if side.expect == Expect::Body(0) {
-                        self.message_done(dir);
+                    side.expect = side.message.body(is_orig, self.close);
+                    if side.expect == Expect::Body(0)
+                        && let Some(protocol) = self.message_done(dir)
+                    {
+                        return match protocol {
+                            Protocol::WebSocket => Tail::WebSocket(bytes.len()),
+                            Protocol::Other => Tail::Upgrade(bytes.len()),
+                        };
                     }
-                }
-                Expect::Headers => {
-                    let keep_alive = side.message.header(line);
-                    self.keep_alive |= keep_alive && is_orig;
                 }
                 Expect::ChunkSize => {
                     side.expect = match chunk_size(line) {
-                        None => Expect::Nothing,
                         // The trailer reads like headers and has no body.
-                        Some(0) => {
+                        0 => {
                             side.message = Message {
                                 bodiless: true,
                                 code: side.message.code,
@@ -157,7 +201,7 @@ impl Http {
                             };
                             Expect::Headers
                         }
-                        Some(n) => Expect::Chunk(n),
+                        n => Expect::Chunk(n),
                     };
                 }
                 Expect::ChunkEnd => side.expect = Expect::ChunkSize,
@@ -169,27 +213,28 @@ impl Http {
     fn request(&mut self, request: Option<Request>, said: &mut Said<'_, '_>) {
         let side = &mut self.sides[0];
         let Some(request) = request else {
+            // Where no further request is expected, anything may trail the first one.
             if side.messages == 0 || self.keep_alive {
                 said.violation("not a http request line");
+                side.expect = Expect::Nothing;
             }
-            side.expect = Expect::Nothing;
             return;
         };
         said.confirm();
         side.messages = side.messages.saturating_add(1);
         side.message = Message::default();
-        self.keep_alive |= request.version == Version::V11;
+        side.version = request.version;
+        side.expect = Expect::Headers;
+        self.keep_alive |= request.version > (1, 0);
         self.unanswered.push_back(request.head);
         if self.unanswered.len() > MAX_UNANSWERED {
             self.gap(true);
-        } else if request.version == Version::V09 {
+        } else if request.version == V09 {
             // The reply is raw data.
-            self.gap(true);
-        } else if request.connect {
-            self.connect = true;
-            self.sides[0].expect = Expect::Nothing;
+            self.sides[1].expect = Expect::Nothing;
+            self.connect = false;
         } else {
-            side.expect = Expect::Headers;
+            self.connect |= request.connect;
         }
     }
 
@@ -202,86 +247,113 @@ impl Http {
             return;
         };
         side.messages = side.messages.saturating_add(1);
-        self.keep_alive |= version == Version::V11;
+        side.version = version;
+        self.keep_alive |= version > (1, 0);
         self.connect &= code == 200;
         let head = self.unanswered.front().copied().unwrap_or(false);
         let bodiless = head || (100..200).contains(&code) || code == 204 || code == 304;
         side.message = Message {
             bodiless,
             code,
-            odd: code == 206,
             ..Message::default()
         };
         side.expect = Expect::Headers;
-        if code == 101 {
-            // From here on it is something else.
-            self.gap(true);
-        }
     }
 
-    fn message_done(&mut self, dir: usize) {
+    /// A message is over; what the connection becomes, if it was the one that changes the protocol.
+    fn message_done(&mut self, dir: usize) -> Option<Protocol> {
         let side = &mut self.sides[dir];
         side.expect = Expect::FirstLine;
-        if dir == 1 && !(100..200).contains(&side.message.code) {
+        if dir == 0 {
+            return None;
+        }
+        let message = &side.message;
+        if !(100..200).contains(&message.code) {
             self.unanswered.pop_front();
         }
+        let changes = message.code == 101 && message.upgrade && self.unanswered.len() == 1;
+        message.protocol.filter(|_| changes)
     }
 }
 
-impl Message {
-    /// Takes in a header line; whether it asks to keep the connection alive.
-    fn header(&mut self, line: &[u8]) -> bool {
-        let Some(colon) = line.iter().position(|b| *b == b':') else {
-            return false;
-        };
-        let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or(&[]).trim_ascii();
-        let starts = |with: &[u8]| {
-            value
-                .get(..with.len())
-                .is_some_and(|v| v.eq_ignore_ascii_case(with))
-        };
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let n = value.iter().take_while(|b| b.is_ascii_digit()).count();
-            self.odd |= n == 0 || n > 15 || self.length.is_some();
-            self.length = Some(
-                value
-                    .iter()
-                    .take(n.min(15))
-                    .fold(0, |v, d| v * 10 + u64::from(d - b'0')),
-            );
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.chunked = value.eq_ignore_ascii_case(b"chunked");
-            self.odd |= !self.chunked;
-        } else if name.eq_ignore_ascii_case(b"content-type") {
-            self.odd |= starts(b"multipart/") || starts(b"message/");
-        } else if name.eq_ignore_ascii_case(b"connection") {
-            return starts(b"keep-alive");
+impl Side {
+    /// Whether the line is more of the header before (RFC 9112, 5.2); if so, it is taken.
+    fn continues(header: &mut Vec<u8>, line: &[u8]) -> bool {
+        let more = matches!(line, [b' ' | b'\t', ..]) && !header.is_empty();
+        if more {
+            let room = MAX_HEADER.saturating_sub(header.len());
+            header.extend_from_slice(line.get(..room).unwrap_or(line));
         }
-        false
+        more
+    }
+}
+
+/// What a `Connection` header asks for first.
+enum Connection {
+    KeepAlive,
+    Close,
+    Upgrade,
+}
+
+impl Message {
+    /// Takes in a header line, given the version that it is read by.
+    fn header(&mut self, line: &[u8], version: Version) -> Option<Connection> {
+        let colon = line.iter().position(|b| *b == b':')?;
+        let (name, value) = line.split_at(colon);
+        let (word, rest) = first_token(value);
+        let is = |with: &[u8]| name.trim_ascii_end().eq_ignore_ascii_case(with);
+        let says = |with: &[u8]| word.eq_ignore_ascii_case(with);
+        if word.is_empty() {
+            return None;
+        }
+        if is(b"content-length") {
+            // What is no number is no body.
+            let n = number(word, 10).unwrap_or(0);
+            self.length = Some(self.range.map_or(n, |range| range.max(n)));
+        } else if is(b"content-range") && self.code == 206 && word == b"bytes" {
+            self.range = part_length(rest).or(self.range);
+            if let Some(range) = self.range {
+                self.length = Some(self.length.unwrap_or(0).max(range));
+            }
+        } else if is(b"transfer-encoding") {
+            self.chunked |= says(b"chunked") && version == (1, 1);
+        } else if is(b"content-type") {
+            self.mime = says(b"multipart") || says(b"message");
+        } else if is(b"upgrade") {
+            self.protocol = Some(match says(b"websocket") {
+                true => Protocol::WebSocket,
+                false => Protocol::Other,
+            });
+        } else if is(b"connection") {
+            return match word {
+                _ if says(b"keep-alive") => Some(Connection::KeepAlive),
+                _ if says(b"close") => Some(Connection::Close),
+                _ if says(b"upgrade") => Some(Connection::Upgrade),
+                _ => None,
+            };
+        }
+        None
     }
 
-    /// What follows the headers.
-    fn body(&self, is_orig: bool) -> Expect {
+    /// What follows the headers. `close`: the connection ends with this message.
+    fn body(&self, is_orig: bool, close: bool) -> Expect {
         match (self.chunked, self.length) {
             _ if self.bodiless => Expect::Body(0),
-            _ if self.odd => Expect::Nothing,
-            (true, Some(_)) => Expect::Nothing,
-            (true, None) => Expect::ChunkSize,
+            // Such chunks are read as lines up to a boundary.
+            (true, _) if self.mime => Expect::Nothing,
+            (true, _) => Expect::ChunkSize,
             (false, Some(n)) => Expect::Body(n),
-            (false, None) if is_orig => Expect::Body(0),
+            (false, None) if is_orig && !close && !self.mime => Expect::Body(0),
             // To the end of the connection.
             (false, None) => Expect::Nothing,
         }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    V09,
-    V10,
-    V11,
-}
+/// Major and minor.
+type Version = (u8, u8);
+const V09: Version = (0, 9);
+const UNKNOWN: Version = (0, 0);
 
 struct Request {
     version: Version,
@@ -299,11 +371,11 @@ fn is_uri(b: &u8) -> bool {
     b.is_ascii_alphanumeric() || b":/?#[]@!$&'()*+,;=-_.~%".contains(b)
 }
 
-/// The version that follows `HTTP/`; what is no number counts as 1.0.
+/// The version that follows `HTTP/`.
 fn version(after: &[u8]) -> Version {
     match after.get(..3) {
-        Some([b'1', b'.', b'1'..=b'9'] | [b'2'..=b'9', b'.', b'0'..=b'9']) => Version::V11,
-        _ => Version::V10,
+        Some([major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9']) => (major - b'0', minor - b'0'),
+        _ => UNKNOWN,
     }
 }
 
@@ -315,13 +387,20 @@ fn request_line(line: &[u8]) -> Option<Request> {
     if method.is_empty() || rest.len() == after.len() {
         return None;
     }
-    let keyword = rest.windows(5).position(|w| w.eq_ignore_ascii_case(b"HTTP/"));
-    let version = match keyword {
-        Some(at) => version(rest.get(at + 5..).unwrap_or(&[])),
-        None => Version::V09,
+    // The keyword may stand in a URI too; there it counts only if the URI is nothing else.
+    let is_keyword = |w: &[u8]| w.eq_ignore_ascii_case(b"HTTP/");
+    let uri = rest.iter().take_while(|b| is_uri(b)).count();
+    let odd = uri < rest.len();
+    let from = match !odd && rest.get(..5).is_some_and(is_keyword) {
+        true => 0,
+        false => uri,
     };
-    let odd = usize::from(!rest.iter().all(is_uri));
-    if version == Version::V09 && (method.len() < 3 || rest.len() <= odd) {
+    let behind = rest.get(from..).unwrap_or(&[]);
+    let version = match behind.windows(5).position(is_keyword) {
+        Some(at) => version(behind.get(at + 5..).unwrap_or(&[])),
+        None => V09,
+    };
+    if version == V09 && (method.len() < 3 || rest.len() <= usize::from(odd)) {
         return None;
     }
     // Zeek compares no further than the method is long.
@@ -348,9 +427,36 @@ fn reply_line(line: &[u8]) -> Option<(u16, Version)> {
     ))
 }
 
-/// The size at the start of a chunk's first line.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let n = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    let digits = line.get(..n).filter(|d| (1..=12).contains(&d.len()))?;
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+/// The size at the start of a chunk's first line; what is none ends the body.
+fn chunk_size(line: &[u8]) -> u64 {
+    number(line, 16).unwrap_or(0)
+}
+
+/// The number that `text` starts with, unless it is greater than Zeek's numbers.
+fn number(text: &[u8], radix: u32) -> Option<u64> {
+    let n = text
+        .iter()
+        .take_while(|b| char::from(**b).is_digit(radix))
+        .count();
+    let digits = std::str::from_utf8(text.get(..n)?).ok()?;
+    u64::from_str_radix(digits, radix)
+        .ok()
+        .filter(|n| i64::try_from(*n).is_ok())
+}
+
+/// The bytes that `first-last/whole` covers.
+fn part_length(range: &[u8]) -> Option<u64> {
+    let text: Vec<u8> = range.iter().copied().filter(|b| *b != b' ').collect();
+    let (part, _) = text.split_at(text.iter().position(|b| *b == b'/')?);
+    let (first, last) = part.split_at(part.iter().position(|b| *b == b'-')?);
+    let (first, last) = (number(first, 10)?, number(last.get(1..)?, 10)?);
+    last.checked_sub(first)?.checked_add(1)
+}
+
+/// The first token of a header's value (RFC 2045, 5.1) and what is behind it.
+fn first_token(value: &[u8]) -> (&[u8], &[u8]) {
+    let is_token = |b: &u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(b);
+    let start = value.iter().position(is_token).unwrap_or(value.len());
+    let (_, from) = value.split_at(start);
+    from.split_at(from.iter().take_while(|b| is_token(b)).count())
 }

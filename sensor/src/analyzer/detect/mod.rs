@@ -14,12 +14,16 @@ mod slot;
 mod smtp;
 mod ssh;
 mod udp;
+mod websocket;
+
+use std::borrow::Cow;
 
 use super::{Ctx, dns};
 use crate::event::{AnalyzerTag, Ts};
 use probe::Probe;
 pub(super) use slot::Said;
 use slot::{Matcher, Services, Slot, Tail};
+use websocket::WebSocket;
 
 /// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
 /// `DPD::ignore_violations_after`).
@@ -31,6 +35,8 @@ pub enum Inner {
     None,
     /// Any protocol, after HTTP's CONNECT.
     Tunnel,
+    /// Any protocol, after an HTTP reply that switches to it.
+    Upgrade,
     /// TLS, after STARTTLS (SMTP) or AUTH TLS (FTP).
     Tls,
 }
@@ -46,6 +52,8 @@ pub struct Detector {
     waiting: Option<Waiting>,
     services: Services,
     inner: Inner,
+    /// The frames that the inner stream is in.
+    frames: Option<Box<WebSocket>>,
     partial: bool,
     gap: bool,
     backwards: bool,
@@ -97,6 +105,7 @@ impl Detector {
             waiting: Some(Waiting { tag, netbios, probe }),
             services: Services::default(),
             inner: Inner::None,
+            frames: None,
             partial: false,
             gap: false,
             backwards: false,
@@ -112,23 +121,40 @@ impl Detector {
     }
 
     /// In-order bytes of one direction. Gives back the trailing ones that belong to a stream inside the
-    /// connection, see [`Detector::inner`].
-    pub fn stream<'b>(&mut self, is_orig: bool, mut bytes: &'b [u8], ctx: &mut Ctx<'_>) -> &'b [u8] {
+    /// connection, see [`Detector::inner`]; out of their frames, where they come in frames.
+    pub fn stream<'b>(&mut self, is_orig: bool, mut bytes: &'b [u8], ctx: &mut Ctx<'_>) -> Cow<'b, [u8]> {
         self.begin();
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         self.drop_failed(ctx.ts);
         if !is_orig && !bytes.is_empty() && std::mem::take(&mut self.swallow_lf) {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
+        let bytes = self.unframed(is_orig, bytes);
         let mut tail = Tail::None;
         for at in 0..self.slots.len() {
-            tail = tail.earlier(self.feed(at, is_orig, bytes, ctx));
+            tail = tail.earlier(self.feed(at, is_orig, &bytes, ctx));
         }
-        tail = tail.earlier(self.probe_stream(is_orig, bytes, ctx));
+        tail = tail.earlier(self.probe_stream(is_orig, &bytes, ctx));
         match (self.inner, tail) {
-            (Inner::None, Tail::None) => &[],
-            (Inner::None, _) => self.step_inside(is_orig, tail, bytes, ctx),
+            (Inner::None, Tail::None) => Cow::default(),
+            (Inner::None, _) => {
+                let rest = bytes.len().saturating_sub(tail.len());
+                // The line that ended it may have ended with a CR whose LF is still to come.
+                self.swallow_lf = tail.len() == 0 && bytes.last() == Some(&b'\r');
+                let rest = match bytes {
+                    Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(rest..).unwrap_or(&[])),
+                    Cow::Owned(mut bytes) => Cow::Owned(bytes.split_off(rest)),
+                };
+                self.step_inside(is_orig, tail, rest, ctx)
+            }
             _ => bytes,
+        }
+    }
+
+    fn unframed<'b>(&mut self, is_orig: bool, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        match &mut self.frames {
+            Some(frames) => Cow::Owned(frames.unframe(is_orig, bytes)),
+            None => Cow::Borrowed(bytes),
         }
     }
 
@@ -166,9 +192,11 @@ impl Detector {
                     m.0.message(is_orig, bytes, said);
                     *backwards |= std::mem::take(&mut m.0.backwards);
                 }
-                Matcher::Ntp => match (udp::ntp(bytes, said), is_orig) {
-                    // Modes 3 and 4: client and server.
-                    (Some(4), true) | (Some(3), false) => *backwards = true,
+                Matcher::Ntp(turned) => match (udp::ntp(bytes, said), is_orig) {
+                    // Modes 3 and 4: client and server. A direction turns the flow round once.
+                    (Some(4), true) | (Some(3), false) => {
+                        *backwards |= !std::mem::replace(&mut turned[usize::from(!is_orig)], true);
+                    }
                     _ => {}
                 },
                 Matcher::Syslog if udp::is_syslog(bytes) => said.confirm(),
@@ -185,15 +213,14 @@ impl Detector {
         self.begin();
         self.gap = true;
         self.bytes = self.bytes.saturating_add(len);
-        self.probe = None;
+        if let Some(probe) = &mut self.probe {
+            probe.gap(is_orig);
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.gap();
+        }
         for slot in &mut self.slots {
-            match &mut slot.matcher {
-                Matcher::Http(m) => m.gap(is_orig),
-                Matcher::Ssh(m) => m.gap(),
-                Matcher::Smtp(m) => m.gap(),
-                Matcher::Dns(_) => slot.done = true,
-                Matcher::Ftp(_) | Matcher::Ntp | Matcher::Syslog | Matcher::Quic => {}
-            }
+            slot.gap(is_orig);
         }
     }
 
@@ -210,7 +237,7 @@ impl Detector {
                 Matcher::Smtp(m) => m.flip(),
                 Matcher::Ftp(m) => m.flip(),
                 Matcher::Dns(m) => m.1.swap(0, 1),
-                Matcher::Ntp | Matcher::Syslog | Matcher::Quic => {}
+                Matcher::Ntp(_) | Matcher::Syslog | Matcher::Quic => {}
             }
         }
     }
@@ -373,7 +400,7 @@ impl Detector {
                 self.backwards |= std::mem::take(&mut dns.backwards);
                 Tail::None
             }
-            Matcher::Ntp | Matcher::Syslog | Matcher::Quic => Tail::None,
+            Matcher::Ntp(_) | Matcher::Syslog | Matcher::Quic => Tail::None,
         };
         *done = tail != Tail::None;
         tail
@@ -387,7 +414,13 @@ impl Detector {
         let taken = probe.push(is_orig, bytes);
         let mut tail = Tail::None;
         while let Some(tag) = probe.next_match() {
-            if self.slots.iter().any(|slot| slot.tag == tag && !slot.done) {
+            // One that has handed over is in the way of another of its kind, but not inside the stream.
+            let inside = self.inner != Inner::None;
+            if self
+                .slots
+                .iter()
+                .any(|slot| slot.tag == tag && !(inside && slot.done))
+            {
                 continue;
             }
             let Some(slot) = Slot::new(tag, false) else {
@@ -397,11 +430,14 @@ impl Detector {
             let at = self.slots.len() - 1;
             let rest = bytes.get(taken..).unwrap_or(&[]);
             let mut inside = Tail::None;
-            for (is_orig, part) in probe.replay().chain([(is_orig, rest)]) {
+            for (is_orig, part) in probe.replay().chain([(is_orig, Some(rest))]) {
+                let Some(part) = part else {
+                    self.slots.iter_mut().skip(at).for_each(|s| s.gap(is_orig));
+                    continue;
+                };
                 // Behind the hand-over in the kept bytes, the rest of the chunk is the inner stream's too.
-                match &mut inside {
-                    Tail::Tunnel(n) | Tail::Tls(n) => *n += part.len(),
-                    Tail::None => inside = self.feed(at, is_orig, part, ctx),
+                if !inside.grow(part.len()) {
+                    inside = self.feed(at, is_orig, part, ctx);
                 }
             }
             tail = tail.earlier(inside);
@@ -412,18 +448,28 @@ impl Detector {
         tail
     }
 
-    /// The rest of the connection is another protocol's: the trailing bytes given back.
-    fn step_inside<'b>(&mut self, is_orig: bool, tail: Tail, bytes: &'b [u8], ctx: &mut Ctx<'_>) -> &'b [u8] {
-        let rest = bytes.get(bytes.len().saturating_sub(tail.len())..).unwrap_or(&[]);
-        // The line that ended it may have ended with a CR whose LF is still to come.
-        self.swallow_lf = rest.is_empty() && bytes.last() == Some(&b'\r');
-        if let Tail::Tunnel(_) = tail {
-            self.inner = Inner::Tunnel;
+    /// The rest of the connection is another protocol's.
+    fn step_inside<'b>(
+        &mut self,
+        is_orig: bool,
+        tail: Tail,
+        mut rest: Cow<'b, [u8]>,
+        ctx: &mut Ctx<'_>,
+    ) -> Cow<'b, [u8]> {
+        if let Tail::WebSocket(_) = tail {
+            let mut frames = Box::new(WebSocket::default());
+            rest = Cow::Owned(frames.unframe(is_orig, &rest));
+            self.frames = Some(frames);
+        }
+        self.inner = match tail {
+            Tail::Tls(_) => Inner::Tls,
+            Tail::Tunnel(_) => Inner::Tunnel,
+            Tail::None | Tail::Upgrade(_) | Tail::WebSocket(_) => Inner::Upgrade,
+        };
+        self.probe = None;
+        if self.inner != Inner::Tls {
             self.probe = Some(Box::default());
-            self.probe_stream(is_orig, rest, ctx);
-        } else {
-            self.inner = Inner::Tls;
-            self.probe = None;
+            self.probe_stream(is_orig, &rest, ctx);
         }
         rest
     }

@@ -3,8 +3,12 @@
 use super::sig::{self, Verdict};
 use crate::event::AnalyzerTag;
 
-/// Bytes kept per direction; signatures look no further (Zeek's `dpd_buffer_size`).
-const DEPTH: usize = 1024;
+/// Bytes of both directions, and pieces in which they come, after which signatures look no further (Zeek's
+/// `dpd_buffer_size` and `dpd_max_packets`). The piece that goes beyond is still looked at.
+const DEPTH: u64 = 1024;
+const MOST_PIECES: u32 = 100;
+/// Bytes kept per direction.
+const MOST_KEPT: usize = 2048;
 
 /// A protocol that signatures find, and the verdicts on it: of the originator's bytes and the responder's.
 struct Rule {
@@ -16,20 +20,28 @@ struct Rule {
 
 /// What it takes to match.
 enum Need {
-    /// One direction is enough.
-    Either,
+    /// One direction alone tells.
+    Orig,
+    Resp,
     /// Both directions.
     Both,
     /// Both; the originator's pattern may come on any line, so that alone it never refuses.
     BothAnywhere,
 }
 
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 5] = [
+    // Two rules, and each of them puts HTTP on the connection anew if it was taken off meanwhile.
     Rule {
         tag: AnalyzerTag::Http,
         orig: sig::http_client,
         resp: sig::http_server,
-        need: Need::Either,
+        need: Need::Orig,
+    },
+    Rule {
+        tag: AnalyzerTag::Http,
+        orig: sig::http_client,
+        resp: sig::http_server,
+        need: Need::Resp,
     },
     Rule {
         tag: AnalyzerTag::Ssh,
@@ -55,28 +67,42 @@ const RULES: [Rule; 4] = [
 #[derive(Debug, Default)]
 pub struct Probe {
     kept: [Vec<u8>; 2],
-    /// Whose bytes came when: direction (0 orig) and how many, neighbours of one direction joined.
-    order: Vec<(u8, u16)>,
+    /// What came when, neighbours of one direction joined.
+    order: Vec<Piece>,
+    /// Bytes and pieces so far, kept or not.
+    size: u64,
+    pieces: u32,
     /// By index into `RULES`.
-    decided: [bool; 4],
-    full: bool,
+    decided: [bool; RULES.len()],
 }
+
+/// Direction (0 orig) and how many bytes; a gap has none.
+type Piece = (u8, u16);
 
 impl Probe {
     /// Keeps what there is room for; how many bytes that were.
     pub fn push(&mut self, is_orig: bool, bytes: &[u8]) -> usize {
         let dir = usize::from(!is_orig);
-        let room = DEPTH.saturating_sub(self.kept[dir].len());
+        let room = MOST_KEPT.saturating_sub(self.kept[dir].len());
         let part = bytes.get(..room).unwrap_or(bytes);
         self.kept[dir].extend_from_slice(part);
         let n = part.len() as u16;
         match self.order.last_mut() {
-            Some((last, count)) if usize::from(*last) == dir => *count += n,
+            Some((last, count)) if usize::from(*last) == dir && *count > 0 => *count += n,
             _ if n > 0 => self.order.push((dir as u8, n)),
             _ => {}
         }
-        self.full |= self.kept[dir].len() == DEPTH;
+        self.size += bytes.len() as u64;
+        self.pieces += u32::from(!bytes.is_empty());
         part.len()
+    }
+
+    /// Bytes are missing here. At the very beginning nobody would notice.
+    pub fn gap(&mut self, is_orig: bool) {
+        if !self.order.is_empty() {
+            self.order.push((u8::from(!is_orig), 0));
+            self.pieces += 1;
+        }
     }
 
     /// A protocol that has become possible with the last bytes. Each is told once.
@@ -86,16 +112,18 @@ impl Probe {
                 continue;
             }
             let orig = || (rule.orig)(&self.kept[0]);
-            let verdict = match ((rule.resp)(&self.kept[1]), &rule.need) {
-                (Verdict::Yes, Need::Either) => Verdict::Yes,
-                (Verdict::Yes, _) => orig(),
-                (Verdict::No, Need::Either) => orig(),
-                (Verdict::No, _) => Verdict::No,
-                // Looking for it all over again is of no use yet.
-                (Verdict::More, Need::BothAnywhere) => Verdict::More,
-                (Verdict::More, need) => match (orig(), need) {
-                    (Verdict::Yes, Need::Either) => Verdict::Yes,
-                    (Verdict::No, Need::Both) => Verdict::No,
+            let resp = || (rule.resp)(&self.kept[1]);
+            let verdict = match &rule.need {
+                Need::Orig => orig(),
+                Need::Resp => resp(),
+                // Looking on any line all over again is of no use before the other has matched.
+                Need::BothAnywhere => match resp() {
+                    Verdict::Yes => orig(),
+                    other => other,
+                },
+                Need::Both => match (orig(), resp()) {
+                    (Verdict::No, _) | (_, Verdict::No) => Verdict::No,
+                    (Verdict::Yes, Verdict::Yes) => Verdict::Yes,
                     _ => Verdict::More,
                 },
             };
@@ -107,20 +135,24 @@ impl Probe {
         None
     }
 
-    /// The kept bytes in the order in which they came.
-    pub fn replay(&self) -> impl Iterator<Item = (bool, &[u8])> {
+    /// The kept bytes in the order in which they came; `None` is a gap.
+    pub fn replay(&self) -> impl Iterator<Item = (bool, Option<&[u8]>)> {
         let mut at = [0usize; 2];
         self.order.iter().map(move |&(dir, n)| {
+            let is_orig = dir == 0;
+            if n == 0 {
+                return (is_orig, None);
+            }
             let dir = usize::from(dir);
             let start = at[dir];
             at[dir] += usize::from(n);
-            (dir == 0, self.kept[dir].get(start..at[dir]).unwrap_or(&[]))
+            (is_orig, Some(self.kept[dir].get(start..at[dir]).unwrap_or(&[])))
         })
     }
 
     /// Nothing more can match.
     pub fn is_over(&self) -> bool {
-        self.full || self.decided.iter().all(|d| *d)
+        self.size > DEPTH || self.pieces > MOST_PIECES || self.decided.iter().all(|d| *d)
     }
 
     pub fn flip(&mut self) {

@@ -24,7 +24,8 @@ pub enum Matcher {
     Ftp(Box<ftp::Ftp>),
     /// With TCP's framing, orig and resp.
     Dns(Box<(dns::Dns, [dns::Frames; 2])>),
-    Ntp,
+    /// By direction: whether it has turned the flow round.
+    Ntp([bool; 2]),
     Syslog,
     Quic,
 }
@@ -34,6 +35,8 @@ pub enum Matcher {
 pub enum Tail {
     None,
     Tunnel(usize),
+    Upgrade(usize),
+    WebSocket(usize),
     Tls(usize),
 }
 
@@ -41,8 +44,17 @@ impl Tail {
     pub fn len(self) -> usize {
         match self {
             Tail::None => 0,
-            Tail::Tunnel(n) | Tail::Tls(n) => n,
+            Tail::Tunnel(n) | Tail::Upgrade(n) | Tail::WebSocket(n) | Tail::Tls(n) => n,
         }
+    }
+
+    /// `more` bytes behind those that were told of are the inner stream's as well. False without one.
+    pub fn grow(&mut self, more: usize) -> bool {
+        match self {
+            Tail::None => return false,
+            Tail::Tunnel(n) | Tail::Upgrade(n) | Tail::WebSocket(n) | Tail::Tls(n) => *n += more,
+        }
+        true
     }
 
     /// The one that begins first.
@@ -99,7 +111,10 @@ impl Said<'_, '_> {
     pub fn confirm(&mut self) {
         if !std::mem::replace(self.confirmed, true) {
             self.ctx.out.confirm(self.tag);
-            self.services.add(self.tag);
+            // What failed a moment before is no service any more.
+            if self.failed.is_none() {
+                self.services.add(self.tag);
+            }
         }
     }
 
@@ -130,7 +145,7 @@ impl Slot {
                 let frames = [dns::Frames::default(), dns::Frames::default()];
                 Matcher::Dns(Box::new((dns::Dns::new(netbios), frames)))
             }
-            AnalyzerTag::Ntp => Matcher::Ntp,
+            AnalyzerTag::Ntp => Matcher::Ntp([false; 2]),
             AnalyzerTag::Syslog => Matcher::Syslog,
             AnalyzerTag::Quic => Matcher::Quic,
             _ => return None,
@@ -144,6 +159,17 @@ impl Slot {
         })
     }
 
+    /// Bytes of one direction are missing here.
+    pub fn gap(&mut self, is_orig: bool) {
+        match &mut self.matcher {
+            Matcher::Http(m) => m.gap(is_orig),
+            Matcher::Ssh(m) => m.gap(),
+            Matcher::Smtp(m) => m.gap(),
+            Matcher::Dns(_) => self.done = true,
+            Matcher::Ftp(_) | Matcher::Ntp(_) | Matcher::Syslog | Matcher::Quic => {}
+        }
+    }
+
     pub fn wants_more(&self, is_orig: bool, bytes: u64) -> bool {
         if self.done || self.failed.is_some() {
             return false;
@@ -154,7 +180,7 @@ impl Slot {
             Matcher::Smtp(m) => m.wants_more(is_orig) && bytes <= IGNORE_VIOLATIONS_AFTER,
             // Data connections may be announced at any time.
             Matcher::Ftp(_) if self.confirmed => true,
-            Matcher::Ftp(_) | Matcher::Ntp => bytes <= IGNORE_VIOLATIONS_AFTER,
+            Matcher::Ftp(_) | Matcher::Ntp(_) => bytes <= IGNORE_VIOLATIONS_AFTER,
             // Every message is logged.
             Matcher::Dns(_) => true,
             Matcher::Syslog | Matcher::Quic => !self.confirmed,

@@ -54,7 +54,7 @@ fn run(mut d: Detector, talk: &Talk<'_>, chunk: usize, udp: bool) -> Outcome {
             continue;
         }
         for part in bytes.chunks(chunk) {
-            inner[usize::from(!is_orig)].extend_from_slice(d.stream(*is_orig, part, &mut ctx));
+            inner[usize::from(!is_orig)].extend_from_slice(&d.stream(*is_orig, part, &mut ctx));
         }
     }
     let mut ctx = Ctx {
@@ -91,6 +91,11 @@ fn tcp(port: u16, talk: &Talk<'_>) -> Outcome {
         (heard, services)
     };
     for chunk in [1, 2, 7, 100] {
+        // Of more pieces signatures do not look at all.
+        let pieces: usize = talk.iter().map(|(_, bytes)| bytes.len().div_ceil(chunk)).sum();
+        if pieces > 100 {
+            continue;
+        }
         let cut = run(Detector::tcp(40_000, port), talk, chunk, false);
         assert_eq!(sorted(&whole), sorted(&cut));
         for (whole, cut) in whole.inner.iter().zip(&cut.inner) {
@@ -207,6 +212,34 @@ fn tls_after_auth_and_starttls_is_given_back() {
 }
 
 #[test]
+fn a_starttls_is_answered_in_turn() {
+    let ehlo: (bool, &[u8]) = (O, b"EHLO me\r\nSTARTTLS\r\n");
+    for (reply, accepted) in [
+        // The reply to EHLO comes first, and replies may have several lines.
+        (&b"250-a\r\n250 b\r\n220-go\r\n220 on\r\n"[..], true),
+        // What is sent in the exchange after AUTH is no command.
+        (b"220 a\r\n454 no\r\n", false),
+    ] {
+        let auth: (bool, &[u8]) = (O, b"AUTH X\r\n");
+        let o = tcp(
+            25,
+            &[
+                (R, b"220 a\r\n"),
+                ehlo,
+                (R, reply),
+                auth,
+                (R, b"334 x\r\n"),
+                (O, b"STARTTLS\r\n"),
+                (R, b"220 x\r\n"),
+                (O, b"\x16\x03"),
+            ],
+        );
+        assert_eq!(o.inner[0].is_empty(), !accepted);
+        assert_eq!(o.services, "smtp");
+    }
+}
+
+#[test]
 fn a_connect_tunnel_is_looked_into() {
     let connect: (bool, &[u8]) = (O, b"CONNECT a:25 HTTP/1.1\r\n\r\n");
     let ok: (bool, &[u8]) = (R, b"HTTP/1.1 200 OK\r\nVia: b\r\n\r\n");
@@ -223,6 +256,159 @@ fn a_connect_tunnel_is_looked_into() {
         ],
     );
     assert_eq!((refused.services.as_str(), refused.inner[1].len()), ("http", 0));
+}
+
+#[test]
+fn a_connect_that_is_refused_may_be_tried_again() {
+    let o = tcp(
+        8080,
+        &[
+            (O, b"CONNECT a:25 HTTP/1.1\r\n\r\n"),
+            (R, b"HTTP/1.1 407 who\r\nContent-Length: 2\r\n\r\nno"),
+            (O, b"CONNECT a:25 HTTP/1.1\r\nProxy-Authorization: x\r\n\r\n"),
+            (R, b"HTTP/1.1 200 OK\r\n\r\n220 m\r\n"),
+        ],
+    );
+    assert_eq!(o.inner[1], b"220 m\r\n");
+}
+
+#[test]
+fn an_upgrade_is_looked_into() {
+    let get: (bool, &[u8]) = (O, b"GET / HTTP/1.1\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
+    let switch: (bool, &[u8]) = (
+        R,
+        b"HTTP/1.1 101 so be it\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+    );
+    let o = tcp(80, &[get, switch, (R, b"220 m\r\n"), (O, b"EHLO me\r\n")]);
+    assert_eq!(
+        (o.services.as_str(), o.inner[0].as_slice()),
+        ("http,smtp", &b"EHLO me\r\n"[..])
+    );
+    // A 101 alone switches to nothing.
+    let o = tcp(80, &[get, (R, b"HTTP/1.1 101 no\r\n\r\n220 m\r\n")]);
+    assert_eq!(o.heard, ["+http", "-http: not a http reply line"]);
+    let web: (bool, &[u8]) = (
+        R,
+        b"HTTP/1.1 101 so be it\r\nUpgrade: WebSocket\r\nConnection: upgrade\r\n\r\n\x82\x07220 m\r\n",
+    );
+    let o = tcp(80, &[get, web, (O, b"\x82\x89\0\0\0\0EHLO me\r\n")]);
+    assert_eq!(
+        (o.services.as_str(), o.inner[1].as_slice()),
+        ("http,smtp", &b"220 m\r\n"[..])
+    );
+}
+
+#[test]
+fn what_ends_a_message_is_in_its_headers() {
+    let next: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nthe end\r\n";
+    for (request, headers, body) in [
+        // The last length counts, and what is no number is none.
+        ("1.1", "Content-Length: 7\r\nContent-Length: 3\r\n", "abc"),
+        ("1.1", "Content-Length: many\r\n", ""),
+        (
+            "1.1",
+            "Content-Type: multipart/x; boundary=b\r\nContent-Length: 2\r\n",
+            "--",
+        ),
+        (
+            "1.1",
+            "Transfer-Encoding:\r\n\tchunked\r\n",
+            "1\r\na\r\n0\r\n\r\n",
+        ),
+        (
+            "1.1",
+            "Transfer-Encoding: x, chunked\r\nContent-Length: 3\r\n",
+            "abc",
+        ),
+        (
+            "1.1",
+            "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+            "0\r\n\r\n",
+        ),
+        (
+            "1.0",
+            "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+            "abc",
+        ),
+    ] {
+        let first = format!("HTTP/{request} 200 OK\r\n{headers}\r\n{body}");
+        let o = tcp(
+            80,
+            &[
+                (O, b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n"),
+                (R, first.as_bytes()),
+                (R, next),
+            ],
+        );
+        assert_eq!(o.heard, ["+http", "-http: not a http reply line"], "{headers}");
+    }
+    let part = b"HTTP/1.1 206 part\r\nContent-Length: 3\r\nContent-Range: bytes 0-4/9\r\n\r\n12345";
+    let o = tcp(80, &[(O, b"GET / HTTP/1.1\r\n\r\n"), (R, part), (R, next)]);
+    assert_eq!(o.heard, ["+http", "-http: not a http reply line"]);
+}
+
+#[test]
+fn a_version_is_not_looked_for_in_the_uri() {
+    let crud: (bool, &[u8]) = (O, b"crud\r\n");
+    for (line, judged) in [
+        ("GET /http/1.0 HTTP/1.1", true),
+        ("GET /a HTTP/1.0", false),
+        ("GET /http/1.1", false),
+        ("GET HTTP/1.1", true),
+    ] {
+        let request = format!("{line}\r\n\r\n");
+        let o = tcp(80, &[(O, request.as_bytes()), crud]);
+        let want: &[&str] = match judged {
+            true => &["+http", "-http: not a http request line"],
+            false => &["+http"],
+        };
+        assert_eq!(o.heard, want, "{line}");
+    }
+    // The reply to 0.9 has no first line.
+    for line in ["GET /", "GET / HTTP/0.9"] {
+        let request = format!("{line}\r\n\r\n");
+        let o = tcp(80, &[(O, request.as_bytes()), (R, b"<html>\r\n")]);
+        assert_eq!(o.heard, ["+http"], "{line}");
+    }
+}
+
+#[test]
+fn http_that_was_taken_off_comes_back_with_a_reply() {
+    let o = tcp(80, &[(O, b"what?\r\n"), (R, b"HTTP/1.0 400 Bad Request\r\n\r\n")]);
+    let no = "-http: not a http request line";
+    assert_eq!((o.heard, o.services.as_str()), (vec![no.into(), no.into()], ""));
+}
+
+#[test]
+fn signatures_look_behind_a_gap_and_not_beyond_the_first_kilobyte() {
+    let host = std::net::Ipv4Addr::LOCALHOST.into();
+    let c = ConnId {
+        uid: Uid::new(1, 1),
+        orig_h: host,
+        resp_h: host,
+        orig_p: 1,
+        resp_p: 2,
+        proto: Proto::Tcp,
+        start: 0,
+    };
+    let (mut out, subs) = (Heard::default(), Subscriptions::default());
+    let mut ctx = Ctx {
+        ts: 0,
+        c: &c,
+        subs: &subs,
+        out: &mut out,
+    };
+    let mut d = Detector::tcp(40_000, 9999);
+    d.gap(R, 10, &mut ctx);
+    d.stream(R, b"what\r\n", &mut ctx);
+    d.gap(R, 10, &mut ctx);
+    d.stream(O, b"GET / HTTP/1.0\r\n\r\n", &mut ctx);
+    assert_eq!(d.services().collect::<Vec<_>>(), ["http"]);
+    let mut d = Detector::tcp(40_000, 9999);
+    d.stream(R, &[b'x'; 600], &mut ctx);
+    d.stream(R, &[b'x'; 600], &mut ctx);
+    d.stream(O, b"GET / HTTP/1.0\r\n\r\n", &mut ctx);
+    assert_eq!(d.services().count(), 0);
 }
 
 #[test]
@@ -373,6 +559,8 @@ proptest! {
         port in proptest::sample::select(&[80u16, 22, 25, 21, 53, 9999][..]),
     ) {
         let talk: Vec<(bool, &[u8])> = talk.iter().map(|(o, b)| (*o, b.as_slice())).collect();
+        // Of more bytes signatures look at the last piece, whatever its size.
+        prop_assume!(talk.iter().map(|(_, b)| b.len()).sum::<usize>() <= 1024);
         tcp(port, &talk);
     }
 
