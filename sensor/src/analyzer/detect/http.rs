@@ -173,7 +173,7 @@ impl Http {
                     }
                     side.header.clear();
                     if !end {
-                        side.header.extend_from_slice(skip_blank(line));
+                        side.header.extend_from_slice(kept(skip_blank(line)));
                         continue;
                     }
                     if !is_orig && self.connect && side.message.code == 200 && line.is_empty() {
@@ -285,6 +285,28 @@ impl Side {
             header.extend_from_slice(line.get(..room).unwrap_or(line));
         }
         more
+    }
+}
+
+/// The headers that [`Message::header`] reads.
+const HEADERS: [&[u8]; 6] = [
+    b"content-length",
+    b"content-range",
+    b"transfer-encoding",
+    b"content-type",
+    b"upgrade",
+    b"connection",
+];
+
+/// What is kept of a header line: all, or as much as it takes to know that the next one may continue it.
+fn kept(line: &[u8]) -> &[u8] {
+    let is = |name: &&[u8]| {
+        line.get(..name.len())
+            .is_some_and(|l| l.eq_ignore_ascii_case(name))
+    };
+    match HEADERS.iter().any(is) {
+        true => line,
+        false => line.get(..1).unwrap_or(line),
     }
 }
 

@@ -28,18 +28,21 @@ struct Outcome {
     inner: [Vec<u8>; 2],
 }
 
-fn run(mut d: Detector, talk: &Talk<'_>, chunk: usize, udp: bool) -> Outcome {
+fn conn(proto: Proto) -> ConnId {
     let host = std::net::Ipv4Addr::LOCALHOST.into();
-    let (proto, uid) = (if udp { Proto::Udp } else { Proto::Tcp }, Uid::new(1, 1));
-    let c = ConnId {
-        uid,
+    ConnId {
+        uid: Uid::new(1, 1),
         orig_h: host,
         resp_h: host,
         orig_p: 1,
         resp_p: 2,
         proto,
         start: 0,
-    };
+    }
+}
+
+fn run(mut d: Detector, talk: &Talk<'_>, chunk: usize, udp: bool) -> Outcome {
+    let c = conn(if udp { Proto::Udp } else { Proto::Tcp });
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
     let mut inner = [vec![], vec![]];
     for (ts, (is_orig, bytes)) in talk.iter().enumerate() {
@@ -310,6 +313,12 @@ fn what_ends_a_message_is_in_its_headers() {
             "Content-Type: multipart/x; boundary=b\r\nContent-Length: 2\r\n",
             "--",
         ),
+        // A line may continue the one before.
+        (
+            "1.1",
+            "Content-Length: 0\r\nVia: a\r\n Content-Length: 99\r\n",
+            "",
+        ),
         (
             "1.1",
             "Transfer-Encoding:\r\n\tchunked\r\n",
@@ -381,16 +390,7 @@ fn http_that_was_taken_off_comes_back_with_a_reply() {
 
 #[test]
 fn signatures_look_behind_a_gap_and_not_beyond_the_first_kilobyte() {
-    let host = std::net::Ipv4Addr::LOCALHOST.into();
-    let c = ConnId {
-        uid: Uid::new(1, 1),
-        orig_h: host,
-        resp_h: host,
-        orig_p: 1,
-        resp_p: 2,
-        proto: Proto::Tcp,
-        start: 0,
-    };
+    let c = conn(Proto::Tcp);
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
     let mut ctx = Ctx {
         ts: 0,
@@ -455,17 +455,7 @@ fn dns_is_a_sound_message() {
 fn a_response_from_the_originator_is_backwards() {
     let mut msg = QUERY.to_vec();
     msg[2] |= 0x80;
-    let host = std::net::Ipv4Addr::LOCALHOST.into();
-    let uid = Uid::new(1, 1);
-    let c = ConnId {
-        uid,
-        orig_h: host,
-        resp_h: host,
-        orig_p: 1,
-        resp_p: 2,
-        proto: Proto::Udp,
-        start: 0,
-    };
+    let c = conn(Proto::Udp);
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
     let mut ctx = Ctx {
         ts: 0,
@@ -499,17 +489,7 @@ fn ntp_extension_fields_have_to_fit() {
 
 #[test]
 fn unknown_protocols_are_let_go_soon() {
-    let host = std::net::Ipv4Addr::LOCALHOST.into();
-    let uid = Uid::new(1, 1);
-    let c = ConnId {
-        uid,
-        orig_h: host,
-        resp_h: host,
-        orig_p: 1,
-        resp_p: 2,
-        proto: Proto::Tcp,
-        start: 0,
-    };
+    let c = conn(Proto::Tcp);
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
     let mut ctx = Ctx {
         ts: 0,
