@@ -383,14 +383,44 @@ struct Request {
     connect: bool,
 }
 
-/// Characters of a token (RFC 2616, section 2.2), in which methods are written.
-fn is_token(b: &u8) -> bool {
-    matches!(b, 32..127) && !b" \t()<>@,;:\\\"/[]?={}".contains(b)
+/// Which bytes are in a class: one bit for each kind of text below.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut b = 0u8;
+    while b < 128 {
+        if b.is_ascii_graphic() && !contains(b"()<>@,;:\\\"/[]?={}", b) {
+            classes[b as usize] |= METHOD;
+        }
+        if b.is_ascii_graphic() && !contains(b"()<>@,;:\\\"/[]?=", b) {
+            classes[b as usize] |= TOKEN;
+        }
+        if b.is_ascii_alphanumeric() || contains(b":/?#[]@!$&'()*+,;=-_.~%", b) {
+            classes[b as usize] |= URI;
+        }
+        b += 1;
+    }
+    classes
+};
+
+/// A token of RFC 2616, section 2.2, in which methods are written.
+const METHOD: u8 = 1;
+/// A token of RFC 2045, section 5.1, in headers.
+const TOKEN: u8 = 2;
+/// A URI, `%` included.
+const URI: u8 = 4;
+
+const fn contains(set: &[u8], b: u8) -> bool {
+    let mut i = 0;
+    while i < set.len() && set[i] != b {
+        i += 1;
+    }
+    i < set.len()
 }
 
-/// Characters of a URI, `%` included.
-fn is_uri(b: &u8) -> bool {
-    b.is_ascii_alphanumeric() || b":/?#[]@!$&'()*+,;=-_.~%".contains(b)
+/// Splits off the bytes of a class that `text` begins with.
+fn split_class(text: &[u8], class: u8) -> (&[u8], &[u8]) {
+    let is_in = |b: &&u8| CLASSES[usize::from(**b)] & class != 0;
+    text.split_at(text.iter().take_while(is_in).count())
 }
 
 /// The version that follows `HTTP/`.
@@ -404,14 +434,14 @@ fn version(after: &[u8]) -> Version {
 /// A request line; `None` when it is none. Without a version it may be HTTP/0.9, which takes a method of
 /// three letters and a URI.
 fn request_line(line: &[u8]) -> Option<Request> {
-    let (method, after) = line.split_at(line.iter().take_while(|b| is_token(b)).count());
+    let (method, after) = split_class(line, METHOD);
     let rest = skip_blank(after);
     if method.is_empty() || rest.len() == after.len() {
         return None;
     }
     // The keyword may stand in a URI too; there it counts only if the URI is nothing else.
     let is_keyword = |w: &[u8]| w.eq_ignore_ascii_case(b"HTTP/");
-    let uri = rest.iter().take_while(|b| is_uri(b)).count();
+    let uri = split_class(rest, URI).0.len();
     let odd = uri < rest.len();
     let from = match !odd && rest.get(..5).is_some_and(is_keyword) {
         true => 0,
@@ -475,10 +505,9 @@ fn part_length(range: &[u8]) -> Option<u64> {
     last.checked_sub(first)?.checked_add(1)
 }
 
-/// The first token of a header's value (RFC 2045, 5.1) and what is behind it.
+/// The first token of a header's value and what is behind it.
 fn first_token(value: &[u8]) -> (&[u8], &[u8]) {
-    let is_token = |b: &u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(b);
+    let is_token = |b: &u8| CLASSES[usize::from(*b)] & TOKEN != 0;
     let start = value.iter().position(is_token).unwrap_or(value.len());
-    let (_, from) = value.split_at(start);
-    from.split_at(from.iter().take_while(|b| is_token(b)).count())
+    split_class(value.get(start..).unwrap_or(&[]), TOKEN)
 }
