@@ -1,4 +1,5 @@
-//! Both directions of a TLS stream, in arbitrary pieces. What comes out must not depend on the pieces.
+//! Both directions of a TLS stream, in arbitrary pieces. What comes out must not depend on the pieces, up to
+//! the first message that cannot be read: what came in one piece with it is lost, as in Zeek.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -34,6 +35,13 @@ fn run(data: &[u8], subs: Subscriptions, size: usize) -> Vec<u8> {
     out.text
 }
 
+fn up_to_unreadable(text: &[u8]) -> std::borrow::Cow<'_, str> {
+    const UNREADABLE: &[u8] = b"violation Ssl Binpac exception";
+    let at = text.windows(UNREADABLE.len()).position(|w| w == UNREADABLE);
+    let line = at.map(|at| at + text[at..].iter().take_while(|b| **b != b'\n').count());
+    String::from_utf8_lossy(&text[..line.unwrap_or(text.len())])
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((&settings, rest)) = data.split_first() else {
         return;
@@ -46,6 +54,6 @@ fuzz_target!(|data: &[u8]| {
     let whole = run(rest, subs, usize::MAX);
     if settings & 2 != 0 {
         let parts = run(rest, subs, (settings >> 2) as usize + 1);
-        assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&parts));
+        assert_eq!(up_to_unreadable(&whole), up_to_unreadable(&parts));
     }
 });

@@ -76,12 +76,25 @@ fn test(object: Option<&Path>, args: &[String]) -> anyhow::Result<()> {
     shell::run(&mut cmd)
 }
 
+/// The fuzz targets are a workspace of their own, and fall behind unless somebody looks.
+fn lint_fuzz_targets() -> anyhow::Result<()> {
+    let mut cmd = shell::cargo();
+    cmd.args(["clippy", "--manifest-path", "fuzz/Cargo.toml"])
+        .args(["--all-targets", "--", "-D", "warnings"])
+        .current_dir(shell::workspace())
+        .env("CARGO_TARGET_DIR", shell::workspace().join("target"))
+        // Nothing is linked, so libFuzzer itself, in C++, need not be built.
+        .env("CUSTOM_LIBFUZZER_PATH", "/nonexistent/libfuzzer.a");
+    shell::run(&mut cmd)
+}
+
 /// Everything that must hold before a change goes in.
 fn ci() -> anyhow::Result<()> {
     let cargo = |args: &[&str]| shell::run(shell::cargo().current_dir(shell::workspace()).args(args));
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["fmt", "--check", "--manifest-path", "sensor-ebpf/Cargo.toml"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    lint_fuzz_targets()?;
     let object = ebpf::check()?;
     test(Some(&object), &[])
 }
