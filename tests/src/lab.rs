@@ -139,6 +139,10 @@ impl Lab {
              neigh add {DARK_V6} lladdr {0} dev c0 nud permanent",
             mac(DARK_MAC)
         ))?;
+        // A veth without a queue drops what a burst has too much for its ring.
+        lab.client.tc(&queue("c0"))?;
+        lab.middle.tc(&format!("{}\n{}", queue("m0"), queue("m1")))?;
+        lab.server.tc(&queue("s0"))?;
         if !offload {
             lab.client.run(|| link::set_offloads("c0", false))??;
             lab.server.run(|| link::set_offloads("s0", false))??;
@@ -176,6 +180,11 @@ fn end(ns: &Namespace, dev: &str, me: u8, peer: u8, peer_mac: [u8; 6]) -> Result
          neigh add 10.77.0.{peer} lladdr {peer_mac} dev {dev} nud permanent
          neigh add fd77::{peer} lladdr {peer_mac} dev {dev} nud permanent"
     ))
+}
+
+/// The `tc` command that has `dev` wait for room instead (Linux 6.16 and later).
+fn queue(dev: &str) -> String {
+    format!("qdisc replace dev {dev} root pfifo limit 10000")
 }
 
 /// Text form of an Ethernet address.

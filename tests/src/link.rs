@@ -2,8 +2,9 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// Packets and bytes, as the interface counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,27 @@ pub fn stats(ifname: &str) -> Result<Stats> {
         });
     }
     bail!("no interface {ifname}")
+}
+
+/// Packets and bytes that have left the interface, counted by its queue, to which a packet to be
+/// segmented is the many that leave for it: what [`stats`] counts are packets of the host.
+pub fn sent(ifname: &str) -> Result<(u64, u64)> {
+    let out = Command::new("tc")
+        .args(["-s", "-j", "qdisc", "show", "dev", ifname, "root"])
+        .output()
+        .context("cannot run `tc` (package iproute2)")?;
+    ensure!(
+        out.status.success(),
+        "tc: {}",
+        String::from_utf8_lossy(&out.stderr).trim()
+    );
+    let queues: serde_json::Value = serde_json::from_slice(&out.stdout).context("tc's JSON")?;
+    let of = |what: &str| {
+        queues[0][what]
+            .as_u64()
+            .with_context(|| format!("no {what} of {ifname}'s queue"))
+    };
+    Ok((of("packets")?, of("bytes")?))
 }
 
 /// The interface's index.

@@ -48,13 +48,22 @@ impl Namespace {
 
     /// Runs `ip` commands in the namespace, one a line.
     pub fn ip(&self, commands: &str) -> Result<()> {
-        let mut child = Command::new("ip")
+        self.batch("ip", commands)
+    }
+
+    /// Runs `tc` commands in the namespace, one a line.
+    pub fn tc(&self, commands: &str) -> Result<()> {
+        self.batch("tc", commands)
+    }
+
+    fn batch(&self, program: &str, commands: &str) -> Result<()> {
+        let mut child = Command::new(program)
             .args(["-n", &self.name, "-batch", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .context("cannot run `ip` (package iproute2)")?;
+            .with_context(|| format!("cannot run `{program}` (package iproute2)"))?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(commands.as_bytes())?;
             stdin.write_all(b"\n")?;
@@ -62,7 +71,7 @@ impl Namespace {
         let out = child.wait_with_output()?;
         if !out.status.success() {
             bail!(
-                "ip in {}: {}\n{commands}",
+                "{program} in {}: {}\n{commands}",
                 self.name,
                 String::from_utf8_lossy(&out.stderr).trim()
             );

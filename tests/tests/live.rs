@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sensor_tests::sensor::{Finished, TempDir};
 use sensor_tests::traffic::{self, Server, TlsClient, TlsVersion, port};
-use sensor_tests::{Lab, LabOptions, Sensor, Vlan, lab, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, Vlan, lab, link, one_at_a_time, root_or_say_so};
 use serde_json::Value;
 
 /// The row of the connection from `orig_p` (of a kernel's choosing) to `resp_h`.
@@ -173,7 +173,7 @@ fn two_interfaces_see_real_traffic_as_it_was() {
     }
 }
 
-/// The row of a transfer has exactly the packets that the client's kernel and the interfaces counted.
+/// The row of a transfer has exactly the packets that the interfaces counted.
 fn transfer(options: LabOptions, bytes: u64) {
     let _turn = one_at_a_time();
     let lab = Lab::new(options).expect("a lab");
@@ -182,12 +182,12 @@ fn transfer(options: LabOptions, bytes: u64) {
     let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &["--rx-only"]).expect("a sensor");
     let before = lab.tapped().unwrap();
     let ip = lab::server_ip(false);
-    let t = lab.client.run(|| traffic::upload(ip, bytes)).unwrap().unwrap();
+    let port = lab.client.run(|| traffic::upload(ip, bytes)).unwrap().unwrap();
     std::thread::sleep(Duration::from_millis(200));
     let after = lab.tapped().unwrap();
     let done = sensor.stop().unwrap();
     let rows = done.conns().unwrap();
-    let r = row(&rows, ip, t.client_port);
+    let r = row(&rows, ip, port);
     check(
         r,
         &[
@@ -198,10 +198,8 @@ fn transfer(options: LabOptions, bytes: u64) {
             ("resp_pkts", (after[1] - before[1]).into()),
         ],
     );
-    // A fast sender fills a veth's ring: what is dropped there the sensor did not miss, it never came.
-    assert!(t.segs_out >= after[0] - before[0] && t.segs_in <= after[1] - before[1]);
-    // And what is sent again may come up after its acknowledgement, which another CPU handles.
-    if t.segs_out == after[0] - before[0] && !r["history"].to_string().contains('T') {
+    // What is sent again may come up after its acknowledgement, which another CPU handles.
+    if !r["history"].to_string().contains('T') {
         check(r, &[("missed_bytes", 0.into())]);
     }
     let frames = (after[0] - before[0]) + (after[1] - before[1]);
@@ -252,50 +250,47 @@ fn a_hosts_own_interface_shows_both_directions() {
     let _server = Server::start(&lab.server).expect("a server");
     let logs = TempDir::new().unwrap();
     let sensor = Sensor::start(&lab.server, &["s0"], logs.path(), &[]).expect("a sensor");
+    let counted = || {
+        lab.server
+            .run(|| anyhow::Ok((link::stats("s0")?.rx_packets, link::sent("s0")?)))
+            .unwrap()
+            .unwrap()
+    };
+    let (received, sent) = counted();
     const BYTES: u64 = 20_000_000;
     let mut transfers = Vec::new();
     for v6 in [false, true] {
         let ip = lab::server_ip(v6);
         let (down, up) = lab
             .client
-            .run(|| {
-                let down = traffic::download(ip, BYTES)?;
-                let up = traffic::upload(ip, BYTES)?;
-                anyhow::Ok((down, up))
-            })
+            .run(|| anyhow::Ok((traffic::download(ip, BYTES)?, traffic::upload(ip, BYTES)?)))
             .unwrap()
             .unwrap();
-        transfers.push((v6, down, 8, BYTES));
-        transfers.push((v6, up, BYTES, 8));
+        transfers.push((ip, down, 8, BYTES));
+        transfers.push((ip, up, BYTES, 8));
     }
     std::thread::sleep(Duration::from_millis(200));
+    let (received_then, sent_then) = counted();
     let done = sensor.stop().unwrap();
     done.check_sums().unwrap();
     let rows = done.conns().unwrap();
-    for (v6, t, orig, resp) in transfers {
-        let r = row(&rows, lab::server_ip(v6), t.client_port);
-        // IP and TCP headers with time stamps; 8 bytes more with the options of a SYN.
-        let headers = if v6 { 72 } else { 52 };
-        check(
-            r,
-            &[
-                ("conn_state", "SF".into()),
-                ("orig_bytes", orig.into()),
-                ("resp_bytes", resp.into()),
-                ("orig_pkts", t.segs_out.into()),
-                ("resp_pkts", t.segs_in.into()),
-            ],
-        );
-        // On a busy machine a transfer may see retransmissions, and with them payload twice and
-        // acknowledgements with more options: the sum is a lower bound then.
-        let sum = resp + t.segs_in * headers + 8;
-        let bytes = r["resp_ip_bytes"].as_u64().unwrap();
-        let clean = !r["history"].as_str().unwrap().contains(['T', 't']);
-        assert!(
-            if clean { bytes == sum } else { bytes >= sum },
-            "{bytes} and not {sum} in {r:#}"
-        );
+    for (ip, port, orig, resp) in transfers {
+        let want = [
+            ("conn_state", "SF".into()),
+            ("orig_bytes", orig.into()),
+            ("resp_bytes", resp.into()),
+        ];
+        check(row(&rows, ip, port), &want);
     }
+    // Not by connection: what a socket in TIME_WAIT or none at all answers to a late packet no socket
+    // counts.
+    let sum = |column: &str| -> u64 { rows.iter().filter_map(|r| r[column].as_u64()).sum() };
+    let packets = sent_then.0 - sent.0;
+    assert_eq!(sum("orig_pkts"), received_then - received, "{rows:#?}");
+    assert_eq!(sum("resp_pkts"), packets, "{rows:#?}");
+    const ETHERNET: u64 = 14;
+    let bytes = sent_then.1 - sent.1 - packets * ETHERNET;
+    assert_eq!(sum("resp_ip_bytes"), bytes, "{rows:#?}");
 }
 
 /// Short connections from two threads and a long one, until told to stop; the client ports of those

@@ -6,7 +6,7 @@ mod server;
 mod tls;
 
 pub use client::{
-    Transfer, download, half_close, http_get, opened_then_closed, refused, reset_by_client, reset_by_server,
+    download, half_close, http_get, opened_then_closed, refused, reset_by_client, reset_by_server,
     server_closes_first, udp_exchange, unanswered_syn, upload,
 };
 pub use ping::ping;
