@@ -13,6 +13,7 @@ pub mod follow;
 pub mod key;
 pub mod packet;
 pub mod policy;
+pub mod proto;
 pub mod record;
 
 pub use counters::Counter;

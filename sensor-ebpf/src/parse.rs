@@ -5,10 +5,10 @@
 //! each other or a header is cut off, the packet is not tracked and the reason says so. What is odd in
 //! any way is left to userspace: what is tracked here is what userspace, too, would find nothing in.
 
-use sensor_common::Counter;
 use sensor_common::key::{
     FlowKey, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_mapped,
 };
+use sensor_common::{Counter, proto};
 
 use crate::maps::{Addr, Scratch};
 
@@ -34,14 +34,9 @@ const UDP_LEN: usize = 8;
 const ICMP_LEN: usize = 8;
 /// IPv6 extension headers looked through (RFC 8200, 4).
 const MAX_EXTENSIONS: usize = 8;
-const EXT_HOP_BY_HOP: u8 = 0;
-const EXT_ROUTING: u8 = 43;
-const EXT_FRAGMENT: u8 = 44;
-const EXT_DESTINATION: u8 = 60;
 /// First two bytes of LLC that SNAP and perhaps IP follow (IEEE 802.2).
 const LLC_SNAP: u16 = 0xaaaa;
-/// IP in IP (RFC 2003), IPv6 in IP (RFC 4213), GRE (RFC 2784).
-const TUNNELS: [u8; 3] = [4, 41, 47];
+const TUNNELS: [u8; 3] = [proto::IPV4, proto::IPV6, proto::GRE];
 
 /// Why a packet is not tracked: a [`Counter`], or [`NEED_MORE`].
 pub type Reason = u32;
@@ -242,10 +237,10 @@ unsafe fn ipv6(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
 unsafe fn extension(f: Frame, w: *mut Scratch) -> Result<bool, Reason> {
     // SAFETY: the caller's word.
     let ip = unsafe { &mut (*w).ip };
-    if ip.proto != EXT_HOP_BY_HOP {
+    if ip.proto != proto::HOPOPTS {
         let reason = match ip.proto {
-            EXT_FRAGMENT => Counter::Fragment,
-            EXT_ROUTING | EXT_DESTINATION => Counter::OtherProtocol,
+            proto::FRAGMENT => Counter::Fragment,
+            proto::ROUTING | proto::DSTOPTS => Counter::OtherProtocol,
             _ => return Ok(false),
         };
         // SAFETY: the caller's word.

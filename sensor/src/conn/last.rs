@@ -1,15 +1,6 @@
 //! The last header of an IPv6 packet that is of no connection.
 
-/// RFC 4303.
-pub const IPPROTO_ESP: u8 = 50;
-/// RFC 6275, 6.1.
-pub const IPPROTO_MOBILITY: u8 = 135;
-
-const HOPOPTS: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AH: u8 = 51;
-const DSTOPTS: u8 = 60;
+use sensor_common::proto::{AH, DSTOPTS, FRAGMENT, HOPOPTS, ROUTING};
 
 /// What the chain of headers ends with; None where the packet is cut before, or is not IPv6.
 pub fn last_header(ip: &[u8]) -> Option<u8> {
@@ -34,6 +25,7 @@ pub fn last_header(ip: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sensor_common::proto::{ESP, MOBILITY};
 
     #[test]
     fn follows_the_chain() {
@@ -42,13 +34,10 @@ mod tests {
         // Two units of eight bytes, then hop-by-hop, then mobility.
         ip6.extend([HOPOPTS, 1]);
         ip6.resize(56, 0);
-        ip6.extend([IPPROTO_MOBILITY, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(last_header(&ip6), Some(IPPROTO_MOBILITY));
+        ip6.extend([MOBILITY, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(last_header(&ip6), Some(MOBILITY));
         for cut in 0..57 {
-            assert!(!matches!(
-                last_header(&ip6[..cut]),
-                Some(IPPROTO_MOBILITY | IPPROTO_ESP)
-            ));
+            assert!(!matches!(last_header(&ip6[..cut]), Some(MOBILITY | ESP)));
         }
         assert_eq!(last_header(&[0x45; 60]), None);
     }

@@ -26,6 +26,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use sensor_common::key::IPPROTO_TCP;
 use sensor_common::packet::tcp_flags;
+use sensor_common::proto::{ESP, MOBILITY};
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 pub use config::{Config, Contents, Timeouts};
@@ -33,7 +34,7 @@ use entry::Conn;
 pub use entry::{addr, proto};
 pub use feed::{EngineSink, untracked};
 use history::History;
-use last::{IPPROTO_ESP, IPPROTO_MOBILITY, last_header};
+use last::last_header;
 use shared::{Run, Shared};
 use timer::{Kind, Wheel};
 
@@ -260,8 +261,8 @@ impl<S: Sink> Engine<S> {
         }
         let p = PktHdr::new(ip);
         match last_header(ip) {
-            Some(IPPROTO_ESP) => self.raise(ts, &Event::EspPacket { p }),
-            Some(IPPROTO_MOBILITY) => self.raise(ts, &Event::MobileIpv6Message { p }),
+            Some(ESP) => self.raise(ts, &Event::EspPacket { p }),
+            Some(MOBILITY) => self.raise(ts, &Event::MobileIpv6Message { p }),
             _ => {}
         }
     }

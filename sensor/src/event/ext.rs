@@ -1,17 +1,9 @@
 //! IPv6 extension headers as `exts` of `pkt_hdr` shows them (RFC 8200, 4302, 4303, 6275).
 
+use sensor_common::proto::{AH, DSTOPTS, ESP, FRAGMENT, HOPOPTS, MOBILITY, NO_NEXT, ROUTING};
+
 use super::json::{self, Object};
 use super::pkt::{be16, be32, be64, ipv6};
-
-const HOPOPTS: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const ESP: u8 = 50;
-const AH: u8 = 51;
-const DSTOPTS: u8 = 60;
-const MOBILITY: u8 = 135;
-/// No next header: what follows an encrypted payload cannot be known.
-const NONE: u8 = 59;
 
 /// Writes the array of `packet`'s extension headers, the first of type `nxt`; gives the protocol after
 /// them and where it starts. Ends at a header that is not all there, and after one that hides what follows.
@@ -39,7 +31,7 @@ pub(super) fn chain(out: &mut Vec<u8>, packet: &[u8], mut nxt: u8) -> (u8, usize
         let _ = header(&mut o, nxt, h);
         o.end();
         let id = nxt;
-        nxt = if id == ESP { NONE } else { h[0] };
+        nxt = if id == ESP { NO_NEXT } else { h[0] };
         at += len;
         if matches!(id, FRAGMENT | ESP | MOBILITY) {
             break;
@@ -225,6 +217,6 @@ mod tests {
         );
         assert_eq!(shown(135, &be[..23]).0, "[]");
         assert_eq!(shown(51, &[58, 0, 0, 0, 0, 0, 0, 9]).1, 58);
-        assert_eq!(shown(50, &[0; 8]).1, NONE);
+        assert_eq!(shown(50, &[0; 8]).1, NO_NEXT);
     }
 }

@@ -2,12 +2,10 @@
 
 use sensor_common::Packet;
 use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP};
+use sensor_common::proto::MOBILITY;
 
 use super::be16;
 use super::weird::Weird;
-
-/// RFC 6275, 6.1: its number as the pseudo-header has it.
-const IPPROTO_MOBILITY: u64 = 135;
 
 /// Adds `data` to a sum of 16-bit words.
 fn add(mut sum: u64, data: &[u8]) -> u64 {
@@ -37,7 +35,7 @@ pub fn ipv4_header_ok(header: &[u8]) -> bool {
 /// Whether the checksum of a mobility header (RFC 6275, 6.1.1) between these addresses is right.
 pub fn mobility_ok(src: &[u8; 16], dst: &[u8; 16], header: &[u8]) -> bool {
     let addresses = add(add(0, src), dst);
-    fold(add(addresses + IPPROTO_MOBILITY + header.len() as u64, header)) == 0xffff
+    fold(add(addresses + MOBILITY as u64 + header.len() as u64, header)) == 0xffff
 }
 
 /// Checks the transport checksum of a packet that was captured whole; what was cut cannot be checked

@@ -3,14 +3,11 @@
 //! Which packets are taken apart, and under which name the others are odd, is Zeek's
 //! (its GRE and IPTunnel analyzers).
 
+use sensor_common::proto;
+
 use super::link::LinkType;
 use super::weird::Weird;
 use super::{be16, be32};
-
-/// Protocol numbers (IANA) of a packet in a packet.
-pub const IPPROTO_IPV4: u8 = 4;
-pub const IPPROTO_IPV6: u8 = 41;
-pub const IPPROTO_GRE: u8 = 47;
 
 /// What a GRE header leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +106,8 @@ pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
     }
     if flags & flag::VERSION == 1 {
         inner = match be16(b, header + 2) {
-            Some(0x0021) => Inner::Ip(IPPROTO_IPV4),
-            Some(0x0057) => Inner::Ip(IPPROTO_IPV6),
+            Some(0x0021) => Inner::Ip(proto::IPV4),
+            Some(0x0057) => Inner::Ip(proto::IPV6),
             _ => return Err(Weird::NonIpInEncap),
         };
     }
@@ -147,9 +144,9 @@ impl Fit {
 /// Whether `b` is one IP packet of the protocol number's version that fills it (Zeek: ParsePacket).
 pub fn check_ip(proto: u8, b: &[u8]) -> Fit {
     let total = match (proto, b.first().map(|f| f >> 4)) {
-        (IPPROTO_IPV6, _) if b.len() < 40 => return Fit::TooShort,
-        (IPPROTO_IPV6, Some(6)) => be16(b, 4).map(|n| n as usize + 40),
-        (IPPROTO_IPV4, Some(4)) if b.len() >= 20 => be16(b, 2).map(|n| n as usize),
+        (proto::IPV6, _) if b.len() < 40 => return Fit::TooShort,
+        (proto::IPV6, Some(6)) => be16(b, 4).map(|n| n as usize + 40),
+        (proto::IPV4, Some(4)) if b.len() >= 20 => be16(b, 2).map(|n| n as usize),
         _ => None,
     };
     match total {
@@ -219,7 +216,7 @@ pub fn ayiya(b: &[u8]) -> Found {
     if op & 0x0f != 1 {
         return Found::Nothing;
     }
-    let link = matches!(next, IPPROTO_IPV4 | IPPROTO_IPV6).then_some(LinkType::RAW);
+    let link = matches!(next, proto::IPV4 | proto::IPV6).then_some(LinkType::RAW);
     Found::Packet { at, link }
 }
 
@@ -273,7 +270,7 @@ pub fn teredo(b: &[u8]) -> Teredo {
                     return bad("truncated_IPv6_in_Teredo");
                 }
                 let empty = rest.get(4..7) == Some(&[0, 0, 59]);
-                return match check_ip(IPPROTO_IPV6, rest) {
+                return match check_ip(proto::IPV6, rest) {
                     Fit::Exact => Teredo::Ipv6(at),
                     Fit::TooLong if empty => Teredo::OddBubble(at),
                     Fit::TooLong => Teredo::Bad("Teredo payload length", None),
@@ -369,8 +366,8 @@ pub fn gtpv1(b: &[u8]) -> Gtp {
         return Gtp::Bad("Truncated GTPv1");
     }
     let proto = match packet.first().map(|f| f >> 4) {
-        Some(4) => IPPROTO_IPV4,
-        Some(6) => IPPROTO_IPV6,
+        Some(4) => proto::IPV4,
+        Some(6) => proto::IPV6,
         _ => return Gtp::Bad("non-IP packet in GTPv1"),
     };
     match check_ip(proto, packet) {

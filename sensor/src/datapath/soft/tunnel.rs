@@ -1,11 +1,13 @@
 //! Packets in packets: in IP and GRE, which are taken apart here, and in what a record's connection carries.
 
+use sensor_common::proto;
+
 use super::{Inner, Sink, Soft, Via};
 use crate::datapath::tunnels::{Kind, MAX_DEPTH, Stack};
 use crate::packet::capture::Frame;
 use crate::packet::ip::Input;
 use crate::packet::link::{self, LinkType};
-use crate::packet::tunnel::{self, IPPROTO_GRE};
+use crate::packet::tunnel;
 use crate::packet::weird::Weird;
 
 impl Soft {
@@ -51,7 +53,7 @@ impl Soft {
         let p = self.ip.tunnel;
         let payload = i.frame.get(p.at..p.end).unwrap_or(&[]);
         let inner = match p.proto {
-            IPPROTO_GRE => {
+            proto::GRE => {
                 tunnel::gre(payload).map(|g| (Kind::Gre, g.inner, payload.get(g.at..).unwrap_or(&[])))
             }
             proto => Ok((Kind::Ip, tunnel::Inner::Ip(proto), payload)),

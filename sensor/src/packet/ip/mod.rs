@@ -5,9 +5,8 @@
 //! has, which name an oddity has), Zeek's behaviour is followed.
 
 use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_mapped};
-use sensor_common::{Counter, FlowKey, Packet};
+use sensor_common::{Counter, FlowKey, Packet, proto};
 
-use super::tunnel::{IPPROTO_GRE, IPPROTO_IPV4, IPPROTO_IPV6};
 use super::weird::{Weird, Weirds};
 use super::{be16, be32, checksum};
 
@@ -92,18 +91,6 @@ pub struct Ip {
     pub tunnel: Payload,
     /// Oddities beside the verdict's own.
     pub weirds: Weirds,
-}
-
-/// Protocol numbers (IANA) beside the tracked ones.
-mod proto {
-    pub const HOPOPTS: u8 = 0;
-    pub const ROUTING: u8 = 43;
-    pub const FRAGMENT: u8 = 44;
-    pub const ESP: u8 = 50;
-    pub const AH: u8 = 51;
-    pub const NONE: u8 = 59;
-    pub const DSTOPTS: u8 = 60;
-    pub const MOBILITY: u8 = 135;
 }
 
 const fn truncated(w: Weird) -> Verdict {
@@ -298,7 +285,7 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
                 if i.checksums && !checksum::mobility_ok(&out.src, &out.dst, header) {
                     break malformed(Weird::BadMhChecksum);
                 }
-                let piggyback = (after != proto::NONE).then_some(Weird::MobilityPiggyback);
+                let piggyback = (after != proto::NO_NEXT).then_some(Weird::MobilityPiggyback);
                 break Verdict::Drop(Counter::OtherProtocol, piggyback);
             }
             _ => {}
@@ -472,7 +459,7 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
             verdict = Verdict::Flow;
             out.pkt.payload_len = (payload - 8) as u32;
         }
-        IPPROTO_IPV4 | IPPROTO_IPV6 | IPPROTO_GRE => {
+        proto::IPV4 | proto::IPV6 | proto::GRE => {
             let at = l3 + l4;
             out.tunnel = Payload {
                 proto,
@@ -481,7 +468,7 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
             };
             return Verdict::Tunnel;
         }
-        proto::NONE => return Verdict::Drop(Counter::OtherProtocol, Some(Weird::Ipv6NoNext)),
+        proto::NO_NEXT => return Verdict::Drop(Counter::OtherProtocol, Some(Weird::Ipv6NoNext)),
         _ => {
             (sport, dport, one_way, header) = (0, 0, false, 0);
             verdict = Verdict::Other;
