@@ -37,17 +37,21 @@ fn esp_and_mobility_headers_have_events_of_their_own() {
     assert_eq!(esp[0]["p"]["ip6"]["exts"][0]["id"], 50, "{}", esp[0]);
 }
 
+/// A UDP datagram of the originator to port 80, in an IP packet of 40 bytes, with this length in its header.
+fn udp_frame(length: u16) -> Vec<u8> {
+    let mut frame = tcp_frame(0, 1, 0, [0, 0], b"");
+    frame[23] = 17;
+    frame[38..40].copy_from_slice(&length.to_be_bytes());
+    frame
+}
+
 #[test]
 fn a_udp_header_that_contradicts_ip_is_odd() {
     let mut lab = Lab::new("conn_weird");
-    let mut frame = tcp_frame(0, 1, 0, [0, 0], b"");
-    frame[23] = 17;
     // 20 bytes behind the IP header, as the UDP header says, too.
-    frame[38..40].copy_from_slice(&[0, 20]);
-    lab.frame(&frame);
+    lab.frame(&udp_frame(20));
     assert!(lab.engine.sink().events.is_empty());
-    frame[38..40].copy_from_slice(&[1, 0]);
-    lab.frame(&frame);
+    lab.frame(&udp_frame(256));
     let seen = lab.finish();
     assert_eq!(
         seen.args("conn_weird"),
@@ -58,10 +62,8 @@ fn a_udp_header_that_contradicts_ip_is_odd() {
 #[test]
 fn without_an_ip_length_a_udp_header_is_held_against_what_was_captured() {
     let mut lab = Lab::new("conn_weird");
-    let mut frame = tcp_frame(0, 1, 0, [0, 0], b"");
-    frame[23] = 17;
+    let mut frame = udp_frame(20);
     frame[16..18].copy_from_slice(&[0, 0]);
-    frame[38..40].copy_from_slice(&[0, 20]);
     lab.frame(&frame);
     // Nine bytes more.
     frame.extend([0; 9]);
@@ -76,10 +78,8 @@ fn without_an_ip_length_a_udp_header_is_held_against_what_was_captured() {
 #[test]
 fn a_packets_contents_are_what_ip_says() {
     let mut lab = Lab::new("packet_contents");
-    let mut frame = tcp_frame(0, 1, 0, [0, 0], b"abc");
-    frame[23] = 17;
     // UDP says that there is nothing in it; the last byte is the frame's.
-    frame[38..40].copy_from_slice(&[0, 8]);
+    let mut frame = udp_frame(8);
     frame.push(b'!');
     lab.frame(&frame);
     // Where TCP's payload begins is not known.
@@ -92,7 +92,7 @@ fn a_packets_contents_are_what_ip_says() {
         .iter()
         .map(|a| a["contents"].clone())
         .collect();
-    assert_eq!(told, [hex(&frame[42..57])]);
+    assert_eq!(told, [hex(&frame[42..54])]);
 }
 
 #[test]
@@ -169,9 +169,8 @@ fn ipv6_has_labels_and_extension_headers() {
 fn sessions_of_some_udp_protocols_are_told_at_their_end() {
     let done = |port: u8| {
         let mut lab = Lab::new("udp_session_done");
-        let mut frame = tcp_frame(0, 1, 0, [0, 0], b"");
-        frame[23] = 17;
-        frame[36..40].copy_from_slice(&[0, port, 0, 20]);
+        let mut frame = udp_frame(20);
+        frame[37] = port;
         lab.frame(&frame);
         let seen = lab.finish();
         seen.events
