@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::lines::{Eol, Lines, reply_code, skip_blank, word};
-use super::{Said, Tail};
+use super::{Inner, Said, Tail};
 use crate::event::AnalyzerTag;
 
 /// Longer words are no commands (Zeek's `FTP::max_command_length`).
@@ -42,7 +42,7 @@ impl Ftp {
         self.telnet.swap(0, 1);
     }
 
-    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Tail {
+    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Option<Tail> {
         while !self.tls && !bytes.is_empty() {
             let dir = usize::from(!is_orig);
             if self.telnet[dir] != 0 {
@@ -88,9 +88,9 @@ impl Ftp {
             }
         }
         if self.tls {
-            Tail::Tls(bytes.len())
+            Some(Tail::new(Inner::Tls, bytes))
         } else {
-            Tail::None
+            None
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::lines::{Eol, Lines, skip_blank};
-use super::{IGNORE_VIOLATIONS_AFTER, Said, Tail};
+use super::{IGNORE_VIOLATIONS_AFTER, Inner, Said, Tail};
 
 /// Requests without a reply that are kept in mind; with more, nothing further is judged.
 const MAX_UNANSWERED: usize = 64;
@@ -119,7 +119,7 @@ impl Http {
         judged || self.connect
     }
 
-    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Tail {
+    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Option<Tail> {
         let dir = usize::from(!is_orig);
         loop {
             // While a request is under way, its version tells how the reply's headers are read.
@@ -129,14 +129,14 @@ impl Http {
             };
             let side = &mut self.sides[dir];
             match &mut side.expect {
-                Expect::Nothing => return Tail::None,
+                Expect::Nothing => return None,
                 Expect::Body(left) | Expect::Chunk(left) => {
                     side.lines.settle(&mut bytes);
                     let n = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     bytes = bytes.get(n..).unwrap_or(&[]);
                     *left -= n as u64;
                     if *left > 0 {
-                        return Tail::None;
+                        return None;
                     }
                     if side.expect == Expect::Chunk(0) {
                         side.expect = Expect::ChunkEnd;
@@ -147,9 +147,7 @@ impl Http {
                 }
                 _ => {}
             }
-            let Some(line) = side.lines.next(&mut bytes) else {
-                return Tail::None;
-            };
+            let line = side.lines.next(&mut bytes)?;
             match side.expect {
                 Expect::FirstLine if line.is_empty() => {}
                 Expect::FirstLine if is_orig => {
@@ -178,16 +176,16 @@ impl Http {
                     }
                     if !is_orig && self.connect && side.message.code == 200 && line.is_empty() {
                         side.expect = Expect::Nothing;
-                        return Tail::Tunnel(bytes.len());
+                        return Some(Tail::new(Inner::Tunnel, bytes));
                     }
                     side.expect = side.message.body(is_orig, self.close);
                     if side.expect == Expect::Body(0)
                         && let Some(protocol) = self.message_done(dir)
                     {
-                        return match protocol {
-                            Protocol::WebSocket => Tail::WebSocket(bytes.len()),
-                            Protocol::Other => Tail::Upgrade(bytes.len()),
-                        };
+                        return Some(Tail {
+                            framed: protocol == Protocol::WebSocket,
+                            ..Tail::new(Inner::Upgrade, bytes)
+                        });
                     }
                 }
                 Expect::ChunkSize => {
@@ -417,10 +415,14 @@ const fn contains(set: &[u8], b: u8) -> bool {
     i < set.len()
 }
 
+fn is_in(class: u8, b: u8) -> bool {
+    CLASSES[usize::from(b)] & class != 0
+}
+
 /// Splits off the bytes of a class that `text` begins with.
 fn split_class(text: &[u8], class: u8) -> (&[u8], &[u8]) {
-    let is_in = |b: &&u8| CLASSES[usize::from(**b)] & class != 0;
-    text.split_at(text.iter().take_while(is_in).count())
+    let end = text.iter().position(|b| !is_in(class, *b));
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 /// The version that follows `HTTP/`.
@@ -507,7 +509,7 @@ fn part_length(range: &[u8]) -> Option<u64> {
 
 /// The first token of a header's value and what is behind it.
 fn first_token(value: &[u8]) -> (&[u8], &[u8]) {
-    let is_token = |b: &u8| CLASSES[usize::from(*b)] & TOKEN != 0;
-    let start = value.iter().position(is_token).unwrap_or(value.len());
-    split_class(value.get(start..).unwrap_or(&[]), TOKEN)
+    let start = value.iter().position(|b| is_in(TOKEN, *b));
+    let (_, value) = value.split_at(start.unwrap_or(value.len()));
+    split_class(value, TOKEN)
 }

@@ -130,17 +130,17 @@ impl Detector {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
         let bytes = self.unframed(is_orig, bytes);
-        let mut tail = Tail::None;
+        let mut tail = None;
         for at in 0..self.slots.len() {
-            tail = tail.earlier(self.feed(at, is_orig, &bytes, ctx));
+            tail = Tail::earlier(tail, self.feed(at, is_orig, &bytes, ctx));
         }
-        tail = tail.earlier(self.probe_stream(is_orig, &bytes, ctx));
+        tail = Tail::earlier(tail, self.probe_stream(is_orig, &bytes, ctx));
         match (self.inner, tail) {
-            (Inner::None, Tail::None) => Cow::default(),
-            (Inner::None, _) => {
-                let rest = bytes.len().saturating_sub(tail.len());
+            (Inner::None, None) => Cow::default(),
+            (Inner::None, Some(tail)) => {
+                let rest = bytes.len().saturating_sub(tail.len);
                 // The line that ended it may have ended with a CR whose LF is still to come.
-                self.swallow_lf = tail.len() == 0 && bytes.last() == Some(&b'\r');
+                self.swallow_lf = tail.len == 0 && bytes.last() == Some(&b'\r');
                 let rest = match bytes {
                     Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(rest..).unwrap_or(&[])),
                     Cow::Owned(mut bytes) => Cow::Owned(bytes.split_off(rest)),
@@ -358,13 +358,11 @@ impl Detector {
     }
 
     /// Gives bytes to one matcher; where it hands over to an inner stream, if it does.
-    fn feed(&mut self, at: usize, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Tail {
+    fn feed(&mut self, at: usize, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<Tail> {
         let mute = self.is_incomplete();
         let late = self.bytes > IGNORE_VIOLATIONS_AFTER;
         let partial = self.partial;
-        let Some(slot) = self.slots.get_mut(at).filter(|slot| !slot.done) else {
-            return Tail::None;
-        };
+        let slot = self.slots.get_mut(at).filter(|slot| !slot.done)?;
         let Slot {
             tag,
             matcher,
@@ -382,13 +380,13 @@ impl Detector {
             late,
         };
         let tail = match matcher {
-            Matcher::Http(_) | Matcher::Ssh(_) | Matcher::Smtp(_) if partial => Tail::None,
+            Matcher::Http(_) | Matcher::Ssh(_) | Matcher::Smtp(_) if partial => None,
             Matcher::Http(m) => m.feed(is_orig, bytes, said),
             Matcher::Smtp(m) => m.feed(is_orig, bytes, said),
             Matcher::Ftp(m) => m.feed(is_orig, bytes, said),
             Matcher::Ssh(m) => {
                 m.feed(is_orig, bytes, said);
-                Tail::None
+                None
             }
             Matcher::Dns(m) => {
                 let (dns, frames) = &mut **m;
@@ -398,21 +396,19 @@ impl Detector {
                     frames[usize::from(!is_orig)].done();
                 }
                 self.backwards |= std::mem::take(&mut dns.backwards);
-                Tail::None
+                None
             }
-            Matcher::Ntp(_) | Matcher::Syslog | Matcher::Quic => Tail::None,
+            Matcher::Ntp(_) | Matcher::Syslog | Matcher::Quic => None,
         };
-        *done = tail != Tail::None;
+        *done = tail.is_some();
         tail
     }
 
     /// Looks at the first bytes of the connection for protocols that no port told of.
-    fn probe_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Tail {
-        let Some(mut probe) = self.probe.take() else {
-            return Tail::None;
-        };
+    fn probe_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<Tail> {
+        let mut probe = self.probe.take()?;
         let taken = probe.push(is_orig, bytes);
-        let mut tail = Tail::None;
+        let mut tail = None;
         while let Some(tag) = probe.next_match() {
             // One that has handed over is in the way of another of its kind, but not inside the stream.
             let inside = self.inner != Inner::None;
@@ -429,18 +425,19 @@ impl Detector {
             self.slots.push(slot);
             let at = self.slots.len() - 1;
             let rest = bytes.get(taken..).unwrap_or(&[]);
-            let mut inside = Tail::None;
+            let mut inside: Option<Tail> = None;
             for (is_orig, part) in probe.replay().chain([(is_orig, Some(rest))]) {
                 let Some(part) = part else {
                     self.slots.iter_mut().skip(at).for_each(|s| s.gap(is_orig));
                     continue;
                 };
                 // Behind the hand-over in the kept bytes, the rest of the chunk is the inner stream's too.
-                if !inside.grow(part.len()) {
-                    inside = self.feed(at, is_orig, part, ctx);
+                match &mut inside {
+                    Some(inside) => inside.len += part.len(),
+                    None => inside = self.feed(at, is_orig, part, ctx),
                 }
             }
-            tail = tail.earlier(inside);
+            tail = Tail::earlier(tail, inside);
         }
         if !probe.is_over() {
             self.probe = Some(probe);
@@ -456,16 +453,12 @@ impl Detector {
         mut rest: Cow<'b, [u8]>,
         ctx: &mut Ctx<'_>,
     ) -> Cow<'b, [u8]> {
-        if let Tail::WebSocket(_) = tail {
+        if tail.framed {
             let mut frames = Box::new(WebSocket::default());
             rest = Cow::Owned(frames.unframe(is_orig, &rest));
             self.frames = Some(frames);
         }
-        self.inner = match tail {
-            Tail::Tls(_) => Inner::Tls,
-            Tail::Tunnel(_) => Inner::Tunnel,
-            Tail::None | Tail::Upgrade(_) | Tail::WebSocket(_) => Inner::Upgrade,
-        };
+        self.inner = tail.inner;
         self.probe = None;
         if self.inner != Inner::Tls {
             self.probe = Some(Box::default());

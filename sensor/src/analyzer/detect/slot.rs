@@ -1,6 +1,6 @@
 //! A matcher on a connection, what it may say, and what becomes of that.
 
-use super::{IGNORE_VIOLATIONS_AFTER, ftp, http, smtp, ssh};
+use super::{IGNORE_VIOLATIONS_AFTER, Inner, ftp, http, smtp, ssh};
 use crate::analyzer::{Ctx, dns};
 use crate::event::{AnalyzerTag, Ts};
 
@@ -30,40 +30,31 @@ pub enum Matcher {
     Quic,
 }
 
-/// Where a matcher leaves the rest of the bytes it was given: how many of them are an inner stream's.
+/// Where a matcher hands over: the last `len` of the bytes it was given, and all after them, are an inner
+/// stream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tail {
-    None,
-    Tunnel(usize),
-    Upgrade(usize),
-    WebSocket(usize),
-    Tls(usize),
+pub struct Tail {
+    pub inner: Inner,
+    /// In WebSocket's frames.
+    pub framed: bool,
+    pub len: usize,
 }
 
 impl Tail {
-    pub fn len(self) -> usize {
-        match self {
-            Tail::None => 0,
-            Tail::Tunnel(n) | Tail::Upgrade(n) | Tail::WebSocket(n) | Tail::Tls(n) => n,
+    pub fn new(inner: Inner, rest: &[u8]) -> Self {
+        Tail {
+            inner,
+            framed: false,
+            len: rest.len(),
         }
     }
 
-    /// `more` bytes behind those that were told of are the inner stream's as well. False without one.
-    pub fn grow(&mut self, more: usize) -> bool {
-        match self {
-            Tail::None => return false,
-            Tail::Tunnel(n) | Tail::Upgrade(n) | Tail::WebSocket(n) | Tail::Tls(n) => *n += more,
-        }
-        true
-    }
-
-    /// The one that begins first.
-    pub fn earlier(self, other: Tail) -> Tail {
-        match (self, other) {
-            (_, Tail::None) => self,
-            (Tail::None, _) => other,
-            _ if other.len() > self.len() => other,
-            _ => self,
+    /// The one of two that begins first.
+    pub fn earlier(a: Option<Tail>, b: Option<Tail>) -> Option<Tail> {
+        match (a, b) {
+            (Some(x), Some(y)) if y.len > x.len => b,
+            (None, _) => b,
+            _ => a,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::lines::{Eol, Lines, reply_code, word};
-use super::{Said, Tail};
+use super::{Inner, Said, Tail};
 
 /// RFC 821, 1869, 1985, 2487, 2554, 3030 and Exchange's.
 const COMMANDS: &[&str] = &[
@@ -106,15 +106,13 @@ impl Smtp {
         !(is_orig && self.dialogue.state == State::Data)
     }
 
-    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Tail {
+    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Option<Tail> {
         let Smtp { lines, dialogue } = self;
         while dialogue.state != State::Tls {
             if is_orig && dialogue.state == State::Data {
-                return Tail::None;
+                return None;
             }
-            let Some(line) = lines[usize::from(!is_orig)].next(&mut bytes) else {
-                return Tail::None;
-            };
+            let line = lines[usize::from(!is_orig)].next(&mut bytes)?;
             let end = line.iter().rposition(|b| *b != b'\r').map_or(0, |n| n + 1);
             let line = line.get(..end).unwrap_or(line);
             match is_orig {
@@ -122,7 +120,7 @@ impl Smtp {
                 false => dialogue.reply(line, said),
             }
         }
-        Tail::Tls(bytes.len())
+        Some(Tail::new(Inner::Tls, bytes))
     }
 }
 

@@ -41,6 +41,18 @@ fn conn(proto: Proto) -> ConnId {
     }
 }
 
+/// For what is told of a detector, not of what it says.
+fn in_context(proto: Proto, test: impl FnOnce(&mut Ctx<'_>)) {
+    let c = conn(proto);
+    let (mut out, subs) = (Heard::default(), Subscriptions::default());
+    test(&mut Ctx {
+        ts: 0,
+        c: &c,
+        subs: &subs,
+        out: &mut out,
+    });
+}
+
 fn run(mut d: Detector, talk: &Talk<'_>, chunk: usize, udp: bool) -> Outcome {
     let c = conn(if udp { Proto::Udp } else { Proto::Tcp });
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
@@ -390,25 +402,19 @@ fn http_that_was_taken_off_comes_back_with_a_reply() {
 
 #[test]
 fn signatures_look_behind_a_gap_and_not_beyond_the_first_kilobyte() {
-    let c = conn(Proto::Tcp);
-    let (mut out, subs) = (Heard::default(), Subscriptions::default());
-    let mut ctx = Ctx {
-        ts: 0,
-        c: &c,
-        subs: &subs,
-        out: &mut out,
-    };
-    let mut d = Detector::tcp(40_000, 9999);
-    d.gap(R, 10, &mut ctx);
-    d.stream(R, b"what\r\n", &mut ctx);
-    d.gap(R, 10, &mut ctx);
-    d.stream(O, b"GET / HTTP/1.0\r\n\r\n", &mut ctx);
-    assert_eq!(d.services().collect::<Vec<_>>(), ["http"]);
-    let mut d = Detector::tcp(40_000, 9999);
-    d.stream(R, &[b'x'; 600], &mut ctx);
-    d.stream(R, &[b'x'; 600], &mut ctx);
-    d.stream(O, b"GET / HTTP/1.0\r\n\r\n", &mut ctx);
-    assert_eq!(d.services().count(), 0);
+    in_context(Proto::Tcp, |ctx| {
+        let mut d = Detector::tcp(40_000, 9999);
+        d.gap(R, 10, ctx);
+        d.stream(R, b"what\r\n", ctx);
+        d.gap(R, 10, ctx);
+        d.stream(O, b"GET / HTTP/1.0\r\n\r\n", ctx);
+        assert_eq!(d.services().collect::<Vec<_>>(), ["http"]);
+        let mut d = Detector::tcp(40_000, 9999);
+        d.stream(R, &[b'x'; 600], ctx);
+        d.stream(R, &[b'x'; 600], ctx);
+        d.stream(O, b"GET / HTTP/1.0\r\n\r\n", ctx);
+        assert_eq!(d.services().count(), 0);
+    });
 }
 
 #[test]
@@ -455,18 +461,12 @@ fn dns_is_a_sound_message() {
 fn a_response_from_the_originator_is_backwards() {
     let mut msg = QUERY.to_vec();
     msg[2] |= 0x80;
-    let c = conn(Proto::Udp);
-    let (mut out, subs) = (Heard::default(), Subscriptions::default());
-    let mut ctx = Ctx {
-        ts: 0,
-        c: &c,
-        subs: &subs,
-        out: &mut out,
-    };
-    let mut d = Detector::udp(1, 53);
-    d.datagram(true, &msg, &mut ctx);
-    assert!(d.take_backwards());
-    assert!(!d.take_backwards());
+    in_context(Proto::Udp, |ctx| {
+        let mut d = Detector::udp(1, 53);
+        d.datagram(true, &msg, ctx);
+        assert!(d.take_backwards());
+        assert!(!d.take_backwards());
+    });
 }
 
 #[test]
@@ -489,20 +489,14 @@ fn ntp_extension_fields_have_to_fit() {
 
 #[test]
 fn unknown_protocols_are_let_go_soon() {
-    let c = conn(Proto::Tcp);
-    let (mut out, subs) = (Heard::default(), Subscriptions::default());
-    let mut ctx = Ctx {
-        ts: 0,
-        c: &c,
-        subs: &subs,
-        out: &mut out,
-    };
-    let mut d = Detector::tcp(1, 2);
-    assert!(d.wants_more(true) && d.wants_more(false));
-    d.stream(false, &[0x16; 10], &mut ctx);
-    d.stream(true, &[0x16; 10], &mut ctx);
-    assert!(!d.wants_more(true) && !d.wants_more(false));
-    assert!(size_of::<Detector>() <= 100);
+    in_context(Proto::Tcp, |ctx| {
+        let mut d = Detector::tcp(1, 2);
+        assert!(d.wants_more(true) && d.wants_more(false));
+        d.stream(false, &[0x16; 10], ctx);
+        d.stream(true, &[0x16; 10], ctx);
+        assert!(!d.wants_more(true) && !d.wants_more(false));
+        assert!(size_of::<Detector>() <= 100);
+    });
 }
 
 fn noise() -> impl Strategy<Value = Vec<u8>> {
