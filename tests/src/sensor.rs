@@ -15,7 +15,7 @@ use crate::netns::Namespace;
 
 /// What the sensor says on standard error once it is attached.
 const READY: &str = "sensor: ready";
-const START_PATIENCE: Duration = Duration::from_secs(20);
+const SAY_PATIENCE: Duration = Duration::from_secs(20);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The sensor's binary: `SENSOR_BIN`, or built here once, in the profile of the caller.
@@ -184,7 +184,7 @@ impl Sensor {
             log_dir: log_dir.to_owned(),
             finished: false,
         };
-        if !sensor.stderr.wait_for(READY, START_PATIENCE) {
+        if !sensor.stderr.wait_for(READY, SAY_PATIENCE) {
             bail!("the sensor did not get ready:\n{}", sensor.stderr.text());
         }
         Ok(sensor)
@@ -197,6 +197,11 @@ impl Sensor {
     /// What it has written to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
+    }
+
+    /// Waits for a line with `text` in it on standard error; false: it ended or took too long.
+    pub fn says(&self, text: &str) -> bool {
+        self.stderr.wait_for(text, SAY_PATIENCE)
     }
 
     /// Sends `signal` and waits for the end.
