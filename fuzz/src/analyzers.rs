@@ -29,6 +29,9 @@ impl Out for Said {
     fn weird(&mut self, name: &'static str, addl: &str) {
         self.text.extend(format!("weird {name} {addl}\n").into_bytes());
     }
+    fn gave_up(&mut self) {
+        self.text.extend(b"gave up\n");
+    }
 }
 
 pub fn conn(proto: Proto, resp_p: u16) -> ConnId {

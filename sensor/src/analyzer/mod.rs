@@ -38,6 +38,8 @@ pub trait Out {
     fn violation(&mut self, tag: AnalyzerTag, reason: &str);
     /// `weird` of this connection (Zeek's name).
     fn weird(&mut self, name: &'static str, addl: &str);
+    /// The analyzer would not read on: it met a limit, or what it does not know. `X` in the history, once.
+    fn gave_up(&mut self);
     /// One that Zeek's scripts find, not its analyzers: weird.log has it, and there is no event.
     fn scripted_weird(&mut self, name: &'static str) {
         self.weird(name, "");

@@ -289,6 +289,10 @@ impl<S: Sink> Out for Results<'_, '_, S> {
         self.run.weird(name, addl);
     }
 
+    fn gave_up(&mut self) {
+        self.run.gave_up();
+    }
+
     fn scripted_weird(&mut self, name: &'static str) {
         self.run.sh.sink.log(&WeirdRow {
             ts: self.run.ts,

@@ -31,8 +31,8 @@ pub mod letter {
     pub const DATA: u16 = 1 << 4;
     pub const ACK: u16 = 1 << 5;
     pub const MULTI: u16 = 1 << 6;
-    /// An analyzer gave up at a limit; one for both directions.
-    pub const LIMIT: u16 = 1 << 7;
+    /// An analyzer would not read on; one for both directions.
+    pub const GAVE_UP: u16 = 1 << 7;
 }
 
 /// A connection in the table. Kept small: there may be a million of them.

@@ -162,7 +162,7 @@ impl<S: Sink> Run<'_, S> {
         if extra.tunnel_changes >= MAX_CHANGES {
             let limit = MAX_CHANGES.to_string();
             self.weird("tunnel_max_changes_per_connection_exceeded", &limit);
-            self.limit_reached();
+            self.gave_up();
             return;
         }
         extra.tunnel_changes += 1;
@@ -190,8 +190,9 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn limit_reached(&mut self) {
-        self.conn.check_history(0, letter::LIMIT, 'X');
+    /// An analyzer of the connection would not read on.
+    pub(super) fn gave_up(&mut self) {
+        self.conn.check_history(0, letter::GAVE_UP, 'X');
     }
 
     /// Whether packets were taken out of this connection, and more may be.
@@ -239,7 +240,7 @@ impl<S: Sink> Run<'_, S> {
         let (src, dst) = self.ends(p.dir);
         let too_deep = outer.is_some_and(|s| s.layers.len() >= MAX_DEPTH);
         if too_deep && !matches!(kind, Kind::Gtpv1 | Kind::Gre) {
-            self.limit_reached();
+            self.gave_up();
             self.odd(Weird::ExceededTunnelMaxDepth, outer, Some((&src, &dst)));
             return None;
         }

@@ -118,7 +118,7 @@ impl Ssh {
         };
         let side = &mut self.sides[dir];
         while !bytes.is_empty() && side.state == State::Kex {
-            let Some(message) = side.packet.take(version, &mut bytes) else {
+            let Some(message) = side.packet.take(version, &mut bytes, said) else {
                 return;
             };
             match (version, message) {
@@ -144,7 +144,7 @@ impl Ssh {
 
 impl Packet {
     /// Takes bytes off the front of `bytes`; the message's type once the packet is whole.
-    fn take(&mut self, version: u8, bytes: &mut &[u8]) -> Option<u8> {
+    fn take(&mut self, version: u8, bytes: &mut &[u8], said: &mut Said<'_, '_>) -> Option<u8> {
         while self.seen < 4 {
             let (&b, rest) = bytes.split_first()?;
             *bytes = rest;
@@ -152,6 +152,11 @@ impl Packet {
             self.seen += 1;
         }
         if self.total == 0 {
+            if self.len > MAX_PACKET {
+                let lengths = format!("{} > {MAX_PACKET}", self.len);
+                said.ctx.out.weird("SSH_max_packet_length_exceeded", &lengths);
+                said.ctx.out.gave_up();
+            }
             let len = u64::from(self.len.min(MAX_PACKET));
             // Version 1 puts 1 to 8 bytes of padding before the type and does not count them; version 2
             // counts a padding length before the type.

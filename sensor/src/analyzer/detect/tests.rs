@@ -17,6 +17,9 @@ impl Out for Heard {
         self.0.push(format!("-{}: {reason}", tag.service()));
     }
     fn weird(&mut self, _: &'static str, _: &str) {}
+    fn gave_up(&mut self) {
+        self.0.push("gave up".into());
+    }
 }
 
 /// A conversation: who speaks (`true` the originator) and what.
@@ -415,6 +418,14 @@ fn signatures_look_behind_a_gap_and_not_beyond_the_first_kilobyte() {
         d.stream(O, b"GET / HTTP/1.0\r\n\r\n", ctx);
         assert_eq!(d.services().count(), 0);
     });
+}
+
+#[test]
+fn an_ssh_packet_that_is_too_long_is_given_up_at_its_length() {
+    let versions = [(R, &b"SSH-2.0-a\r\n"[..]), (O, b"SSH-2.0-b\r\n")];
+    let with = |length: &'static [u8]| tcp(22, &[&versions[..], &[(O, length)]].concat()).heard;
+    assert_eq!(with(b"\x00\x80\x00\x01"), ["gave up"]);
+    assert!(with(b"\x00\x80\x00\x00").is_empty());
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Dns {
             said.ctx
                 .out
                 .weird("DNS_unknown_opcode", &header.opcode().to_string());
+            said.ctx.out.gave_up();
             return;
         }
         if !std::mem::replace(&mut self.first_seen, true) {

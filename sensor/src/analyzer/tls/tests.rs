@@ -69,6 +69,9 @@ impl Out for Recorder {
     fn weird(&mut self, name: &'static str, addl: &str) {
         self.lines.push(format!("weird {name} {addl}"));
     }
+    fn gave_up(&mut self) {
+        self.lines.push("gave up".into());
+    }
 }
 
 fn show(v: &Value<'_>) -> String {

@@ -181,3 +181,17 @@ fn sessions_of_some_udp_protocols_are_told_at_their_end() {
     assert_eq!(done(53), [53]);
     assert!(done(54).is_empty());
 }
+
+#[test]
+fn what_an_analyzer_would_not_read_is_one_letter() {
+    let mut lab = Lab::new("conn_weird");
+    let mut frame = udp_frame(20);
+    // DNS, opcode 5: a dynamic update.
+    frame[36..38].copy_from_slice(&[0, 53]);
+    frame[44..46].copy_from_slice(&[5 << 3, 0]);
+    lab.frame(&frame);
+    lab.frame(&frame);
+    let seen = lab.finish();
+    assert_eq!(seen.args("conn_weird")[0]["name"], "DNS_unknown_opcode");
+    assert_eq!(seen.conn("history"), "DX");
+}
