@@ -19,7 +19,9 @@ pub struct Policy {
     pub snaplen: u32,
     /// Number of rings, 1 to [`MAX_RINGS`].
     pub rings: u32,
-    pub pad: u32,
+    /// Bytes taken of a ring from which on payload stays out of it. The rest is for headers: a reader that
+    /// cannot keep up still learns how connections begin and end.
+    pub payload_room: u32,
 }
 
 /// Most rings (workers) there can be.
@@ -31,7 +33,7 @@ impl Default for Policy {
             bits: PAYLOAD,
             snaplen: 0,
             rings: 1,
-            pad: 0,
+            payload_room: u32::MAX,
         }
     }
 }

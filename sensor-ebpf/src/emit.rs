@@ -2,7 +2,8 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_ringbuf_reserve, bpf_ringbuf_submit};
+use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
+use aya_ebpf::helpers::generated::{bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit};
 use sensor_common::follow::{MARK_LEN, Marks};
 use sensor_common::record::{HEADER_LEN, KIND_FRAME, RecordHeader};
 use sensor_common::{FlowKey, Policy};
@@ -19,6 +20,14 @@ pub fn ring_of(key: &FlowKey, policy: &Policy) -> u32 {
     } else {
         key.ring_hash() % policy.rings
     }
+}
+
+/// Whether so much of the ring is taken that payload stays out.
+#[inline(always)]
+pub fn is_tight(to: u32, policy: &Policy) -> bool {
+    // SAFETY: the map is a ring buffer.
+    let taken = unsafe { bpf_ringbuf_query(ring(to), BPF_RB_AVAIL_DATA as u64) };
+    taken > policy.payload_room as u64
 }
 
 /// Sends a record with the frame's first `cap` bytes (as many of them as a record can carry):

@@ -132,13 +132,23 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     }
     let w = Scratch::forget(w);
     // SAFETY: as above.
-    let (pkt, out, marks) = unsafe { (&(*w).pkt, &(*w).out, &(*w).marks) };
+    let (pkt, out, marks) = unsafe { (&(*w).pkt, &mut (*w).out, &(*w).marks) };
     let segs = pkt.segs as u64;
-    let forward = out.forward();
-    let whole = out.with_payload();
+    let mut forward = out.forward();
+    let mut whole = out.with_payload();
     let has_payload = out.why & why::HAS_PAYLOAD != 0;
     if has_payload {
         stats.add(Counter::Payload, segs);
+    }
+    let ring = emit::ring_of(&pkt.key, &policy);
+    let tight = has_payload && whole && emit::is_tight(ring, &policy);
+    if tight {
+        out.why = out.why & !why::PAYLOAD | why::SHED;
+        whole = false;
+        forward = out.why & why::FORWARD & !why::ALL != 0;
+        if !forward {
+            stats.ring_lost(ring);
+        }
     }
     let mut sent = false;
     if forward {
@@ -155,7 +165,6 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
         if whole && policy.snaplen != 0 && policy.snaplen < cap {
             cap = policy.snaplen;
         }
-        let ring = emit::ring_of(&pkt.key, &policy);
         let fill = |head: *mut RecordHeader| {
             // SAFETY: a reservation of that size, and a live map value that others may be adding
             // to, which a record's totals may show or not.
@@ -179,7 +188,8 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
         );
     } else {
         if has_payload {
-            stats.add(Counter::Shed, segs);
+            let counter = if tight { Counter::Lost } else { Counter::Shed };
+            stats.add_reason(counter as Reason, segs);
         }
         if forward {
             stats.add_reason(

@@ -17,7 +17,7 @@ static POLICY: Policy = Policy {
     bits: sensor_common::policy::PAYLOAD,
     snaplen: 0,
     rings: 1,
-    pad: 0,
+    payload_room: u32::MAX,
 };
 
 /// The flow table. Userspace sets its size.

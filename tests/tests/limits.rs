@@ -1,4 +1,4 @@
-//! The sensor at its limits: a signal at the first moment, a full flow table, a full disk.
+//! The sensor at its limits: a signal at the first moment, a full flow table, full rings, a full disk.
 
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,48 @@ fn a_full_flow_table_leaves_known_flows_exact() {
         "{} rows",
         rows.len()
     );
+}
+
+#[test]
+fn a_sensor_that_is_held_up_loses_payload_and_no_state() {
+    if !root_or_say_so("a_sensor_that_is_held_up_loses_payload_and_no_state") {
+        return;
+    }
+    const BYTES: u64 = 1_000_000;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let logs = TempDir::new().unwrap();
+    let options = ["--rx-only", "--ring-mib", "1"];
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
+    // SAFETY: kill has no memory preconditions; the child has not been waited for.
+    let signal = |signal| unsafe { libc::kill(sensor.pid() as i32, signal) };
+    signal(libc::SIGSTOP);
+    let mut transfers = Vec::new();
+    for v6 in [false, true] {
+        let ip = lab::server_ip(v6);
+        let ports = lab
+            .client
+            .run(|| anyhow::Ok([traffic::download(ip, BYTES)?, traffic::upload(ip, BYTES)?]))
+            .unwrap()
+            .unwrap();
+        transfers.extend([(ports[0], 8, BYTES), (ports[1], BYTES, 8)]);
+    }
+    signal(libc::SIGCONT);
+    let done = sensor.stop().unwrap();
+    done.check_sums().unwrap();
+    assert!(!done.stderr.contains(" 0 lost"), "{}", done.stderr);
+    let rows = done.conns().unwrap();
+    assert_eq!(rows.len(), transfers.len(), "{rows:#?}");
+    for (port, orig, resp) in transfers {
+        let row = rows.iter().find(|r| r["id.orig_p"] == port).expect("a row");
+        assert_eq!(row["conn_state"], "SF", "{row:#}");
+        assert_eq!(
+            (&row["orig_bytes"], &row["resp_bytes"]),
+            (&orig.into(), &resp.into()),
+            "{row:#}"
+        );
+    }
 }
 
 /// Sets the largest size that a process may write a file to; None lifts it.

@@ -204,8 +204,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         policy: Policy {
             bits,
             snaplen: a.snaplen,
-            rings,
-            pad: 0,
+            ..Policy::default()
         },
         ring_bytes: a.ring_mib << 20,
         skb_mode: a.skb_mode,

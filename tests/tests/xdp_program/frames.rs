@@ -13,6 +13,8 @@ pub struct Case {
 
 pub const ACK: u8 = 0x10;
 pub const SYN: u8 = 0x02;
+pub const FIN: u8 = 0x01;
+pub const PSH: u8 = 0x08;
 
 fn eth(vlans: &[u16], typ: u16) -> Vec<u8> {
     let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
@@ -70,6 +72,14 @@ pub fn tcp(seq: u32, ack: u32, flags: u8, options: usize, payload: &[u8]) -> Vec
     h
 }
 
+/// A frame with a [`tcp`] segment, without options.
+pub fn tcp_frame(seq: u32, ack: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    join(
+        eth(&[], 0x0800),
+        v4(IPPROTO_TCP, 0, 0, &tcp(seq, ack, flags, 0, payload)),
+    )
+}
+
 fn udp(len: Option<u16>, payload: &[u8]) -> Vec<u8> {
     let mut h = vec![0, 53, 0xc0, 1];
     h.extend(len.unwrap_or(8 + payload.len() as u16).to_be_bytes());
@@ -120,7 +130,7 @@ fn join(a: Vec<u8>, b: Vec<u8>) -> Vec<u8> {
     [a, b].concat()
 }
 
-/// Everything the issue names, well formed.
+/// Everything that is tracked, well formed.
 pub fn tracked() -> Vec<Case> {
     let mut out = Vec::new();
     let mut push = |name: String, frame, pkt| {

@@ -8,7 +8,7 @@ mod frames;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use frames::{ACK, Case, SYN};
+use frames::{ACK, Case, FIN, PSH, SYN, tcp_frame};
 use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, PACKET_LEN, Ring, Table};
 use sensor_common::flow::{update, why};
 use sensor_common::policy::{ALL_FRAMES, ALL_PACKETS, PAYLOAD};
@@ -314,6 +314,47 @@ fn a_full_ring_and_a_full_table_are_counted() {
         7,
         "known flows go on"
     );
+}
+
+#[test]
+fn a_ring_that_fills_up_keeps_room_for_headers() {
+    let kernel = load_with(&Config {
+        flows: 1024,
+        ring_bytes: 1 << 16,
+        ..Default::default()
+    });
+    let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+    let payload = [b'x'; 1000];
+    // Nothing is acknowledged: nobody answers.
+    let mut seq = 1;
+    run.test_run(&tcp_frame(0, 0, SYN, &[]), 1).unwrap();
+    for _ in 0..100 {
+        run.test_run(&tcp_frame(seq, 0, PSH, &payload), 2).unwrap();
+        seq += 1000;
+    }
+    run.test_run(&tcp_frame(seq, 0, FIN, &payload), 3).unwrap();
+    // Another connection.
+    run.test_run(&udp_frame(1000).0, 4).unwrap();
+    let c = kernel.counters().unwrap();
+    let got = records(&mut ring);
+    let [.., fin, udp] = &got[..] else {
+        panic!("{} records", got.len())
+    };
+    assert_eq!((fin.0.pkt.flags, fin.0.pkt.payload_len), (FIN, 1000));
+    assert_ne!(udp.0.why & why::NEW_FLOW, 0);
+    for (header, bytes) in [fin, udp] {
+        assert_eq!(header.why & (why::SHED | why::PAYLOAD), why::SHED);
+        assert_eq!(bytes.len(), header.pkt.data as usize, "headers alone");
+    }
+    let whole = got.len() as u64 - 3;
+    assert!(whole > 10, "{whole}");
+    assert_eq!(c.get(Counter::Forwarded), whole);
+    assert_eq!((c.get(Counter::Lost), c.ring_lost[0]), (102 - whole, 100 - whole));
+    assert_eq!(
+        (c.get(Counter::HeaderRecords), c.get(Counter::HeaderLost)),
+        (3, 0)
+    );
+    assert!(c.balanced(), "{c:?}");
 }
 
 /// The packet in [`udp_frame`], as userspace would find it.

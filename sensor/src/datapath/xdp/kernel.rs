@@ -34,8 +34,9 @@ const OLDEST: (u32, u32) = (5, 18);
 pub struct Config {
     /// Entries of the flow table.
     pub flows: u32,
-    /// Rings, one per worker: 1 to [`MAX_RINGS`]. Overrides `policy.rings`.
+    /// Rings, one per worker: 1 to [`MAX_RINGS`].
     pub rings: u32,
+    /// What it says of rings follows from the other fields here.
     pub policy: Policy,
     /// Size of each ring, bytes; rounded up to a power of two.
     pub ring_bytes: u32,
@@ -79,6 +80,7 @@ impl Kernel {
         }
         config.policy.rings = config.rings;
         config.ring_bytes = config.ring_bytes.clamp(1 << 16, 1 << 30).next_power_of_two();
+        config.policy.payload_room = config.ring_bytes / 8 * 7;
         let mut ebpf = load_object(&config)?;
         let fd = |e: &Ebpf, name: &'static str| -> Result<OwnedFd, Error> {
             map_fd(e.map(name).ok_or(Error::Missing(name))?)?
@@ -235,7 +237,7 @@ pub fn boot_to_epoch() -> i64 {
 
 fn load_object(config: &Config) -> Result<Ebpf, Error> {
     let p = config.policy;
-    let policy: [u32; 4] = [p.bits, p.snaplen, p.rings, 0];
+    let policy: [u32; 4] = [p.bits, p.snaplen, p.rings, p.payload_room];
     const { assert!(size_of::<[u32; 4]>() == size_of::<Policy>()) };
     let mut loader = EbpfLoader::new();
     loader.override_global("POLICY", &policy[..], true);
