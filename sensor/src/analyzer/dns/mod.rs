@@ -160,6 +160,7 @@ impl Dns {
     fn read(&self, header: &Header, msg: &[u8], mut session: Option<&mut Session>, said: &mut Said<'_, '_>) {
         if header.questions > MAX_QUERIES {
             said.violation("DNS_Conn_count_too_large");
+            said.ctx.out.weird("DNS_Conn_count_too_large", "");
             return;
         }
         // The responder as it will be once the connection is turned round.
