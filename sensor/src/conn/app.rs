@@ -474,6 +474,14 @@ impl<'e, S: Sink> Run<'e, S> {
         self.conn.app = None;
     }
 
+    /// Whether its DNS was given up before its packet of `last`.
+    pub fn app_dns_is_off(&self, last: Ts) -> bool {
+        self.conn
+            .app
+            .as_ref()
+            .is_some_and(|a| a.detector.dns_is_off(last))
+    }
+
     /// conn.log's `service`.
     pub fn service(&self) -> String {
         let done = self.sh.services.get((self.conn.service as usize).wrapping_sub(1));

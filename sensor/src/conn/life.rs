@@ -238,6 +238,10 @@ impl<S: Sink> Run<'_, S> {
             }
             Kind::Session => {
                 let last = self.last_time(flows.get(&self.conn.key).as_ref());
+                if self.app_dns_is_off(last) {
+                    // What is not DNS may be silent as long as any UDP.
+                    return;
+                }
                 let silent = now.saturating_sub(last) + ONE_SECOND >= t.dns_session;
                 if silent || self.sh.terminating {
                     raise!(self, ConnectionTimeout);

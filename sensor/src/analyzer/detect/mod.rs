@@ -313,6 +313,14 @@ impl Detector {
             .any(|slot| matches!(slot.matcher, Matcher::Dns(_)))
     }
 
+    /// Whether DNS was given up before the packet of `last`: Zeek takes an analyzer off when the packet after
+    /// the one that it failed in comes, and its timers with it.
+    pub fn dns_is_off(&self, last: Ts) -> bool {
+        self.slots
+            .iter()
+            .any(|slot| matches!(slot.matcher, Matcher::Dns(_)) && slot.failed.is_some_and(|at| at < last))
+    }
+
     /// What the bytes that [`Detector::stream`] gives back are.
     pub fn inner(&self) -> Inner {
         self.inner

@@ -195,3 +195,27 @@ fn what_an_analyzer_would_not_read_is_one_letter() {
     assert_eq!(seen.args("conn_weird")[0]["name"], "DNS_unknown_opcode");
     assert_eq!(seen.conn("history"), "DX");
 }
+
+/// A DNS message that is its header alone, in [`udp_frame`]'s datagram.
+fn dns_frame(flags: u16, questions: u16) -> Vec<u8> {
+    let mut frame = udp_frame(20);
+    frame[37] = 53;
+    frame[42..54].fill(0);
+    frame[44..46].copy_from_slice(&flags.to_be_bytes());
+    frame[46..48].copy_from_slice(&questions.to_be_bytes());
+    frame
+}
+
+/// DNS may be silent for 10 seconds. What turned out to be something else may be for a minute.
+#[test]
+fn what_is_not_dns_is_not_over_when_dns_would_be() {
+    let rows = |questions: u16| {
+        let mut lab = Lab::new("new_connection");
+        lab.frame(&dns_frame(0, questions));
+        lab.frame(&dns_frame(0, 0));
+        lab.now += 30 * SECOND;
+        lab.frame(&dns_frame(0, 0));
+        lab.finish().events.len()
+    };
+    assert_eq!((rows(0), rows(26)), (2, 1));
+}
