@@ -294,9 +294,10 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     }
 
     fn scripted_weird(&mut self, name: &'static str) {
-        self.run.sh.sink.log(&WeirdRow {
+        self.run.sh.log_weird(&WeirdRow {
             ts: self.run.ts,
             c: Some(&self.id),
+            ends: None,
             name,
             addl: "",
             source: "",

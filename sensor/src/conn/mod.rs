@@ -91,6 +91,7 @@ impl<S: Sink> Engine<S> {
                 services: Vec::new(),
                 expected: Default::default(),
                 strays: Default::default(),
+                logged: Default::default(),
                 tunnels_armed: false,
                 terminating: false,
                 unflushed: false,

@@ -115,7 +115,9 @@ impl LogRow for ConnRow<'_> {
 pub struct WeirdRow<'a> {
     pub ts: Ts,
     pub c: Option<&'a ConnId>,
-    pub name: &'a str,
+    /// Sender and receiver, where there is no connection.
+    pub ends: Option<(IpAddr, IpAddr)>,
+    pub name: &'static str,
     pub addl: &'a str,
     /// The analyzer that met it, such as `TCP`.
     pub source: &'a str,
@@ -146,15 +148,22 @@ impl LogRow for WeirdRow<'_> {
 
     fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
         out.push(Value::Time(self.ts));
-        match self.c {
-            Some(c) => out.extend([
+        match (self.c, self.ends) {
+            (Some(c), _) => out.extend([
                 uid(c.uid),
                 Value::Addr(c.orig_h),
                 Value::Port(c.orig_p),
                 Value::Addr(c.resp_h),
                 Value::Port(c.resp_p),
             ]),
-            None => out.extend([
+            (None, Some((src, dst))) => out.extend([
+                Value::Unset,
+                Value::Addr(src),
+                Value::Port(0),
+                Value::Addr(dst),
+                Value::Port(0),
+            ]),
+            (None, None) => out.extend([
                 Value::Unset,
                 Value::Unset,
                 Value::Unset,

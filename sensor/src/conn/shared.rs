@@ -5,7 +5,7 @@ use sensor_common::FlowState;
 use super::expected::Expected;
 use super::row::WeirdRow;
 use super::timer::{Kind, Wheel};
-use super::weird::StraySampler;
+use super::weird::{Logged, Of, StraySampler};
 use super::{Config, Conn, Sink, addr};
 use crate::analyzer::tls::SharedTls;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
@@ -20,6 +20,8 @@ pub struct Shared<S> {
     pub tls: SharedTls,
     /// How often oddities of no connection were told.
     pub strays: StraySampler,
+    /// What weird.log does not repeat.
+    pub logged: Logged,
     /// The timer [`super::timer::TUNNELS`] is armed.
     pub tunnels_armed: bool,
     /// What conn.log calls connections whose analyzers were done before they were.
@@ -91,13 +93,26 @@ impl<S: Sink> Shared<S> {
                 }
             }
         }
-        self.sink.log(&WeirdRow {
+        self.log_weird(&WeirdRow {
             ts,
             c: None,
+            ends: ends.map(|(s, d)| (addr(s), addr(d))),
             name,
             addl: "",
             source: "",
         });
+    }
+
+    /// weird.log has less than the events, see [`Logged`].
+    pub fn log_weird(&mut self, row: &WeirdRow<'_>) {
+        let of = match (row.c, row.ends) {
+            (Some(c), _) => Of::conn(c),
+            (None, Some((src, dst))) => Of::Hosts(src, dst),
+            (None, None) => Of::Nobody,
+        };
+        if self.logged.permit(row.name, of, row.ts) {
+            self.sink.log(row);
+        }
     }
 
     /// What reassembly takes changed.
@@ -150,9 +165,10 @@ impl<'e, S: Sink> Run<'e, S> {
         if self.sh.subs.wants(EventKind::ConnWeird) {
             self.sh.emit(now, &Event::ConnWeird { name, c: &id, addl });
         }
-        self.sh.sink.log(&WeirdRow {
+        self.sh.log_weird(&WeirdRow {
             ts: now,
             c: Some(&id),
+            ends: None,
             name,
             addl,
             source,

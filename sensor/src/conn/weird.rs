@@ -1,8 +1,11 @@
-//! How often an oddity is told: all of the first few, then one in many (Zeek: Weird::sampling_*).
+//! How often an oddity is told: all of the first few, then one in many (Zeek: Weird::sampling_*). And
+//! how often weird.log has it: mostly once in a while.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
-use crate::event::Ts;
+use super::Proto;
+use crate::event::{ConnId, Ts};
 
 const THRESHOLD: u64 = 25;
 const RATE: u64 = 1000;
@@ -96,9 +99,138 @@ impl Counts {
     }
 }
 
+/// What weird.log does not repeat of a connection or a pair of hosts for so long, ns (Zeek:
+/// Weird::weird_ignore).
+const QUIET: Ts = DURATION;
+/// What it has only once of a host or a connection, for so long, ns (Zeek: Weird::did_log).
+const QUIET_ONCE: Ts = 24 * 3600 * 1_000_000_000;
+/// Oddities that it was told of and remembers; with more it starts over.
+const MAX_LOGGED: usize = 1 << 16;
+
+/// Too common to be logged (Zeek: ACTION_IGNORE).
+const UNLOGGED: &[&str] = &[
+    "FIN_after_reset",
+    "spontaneous_FIN",
+    "spontaneous_RST",
+    "unsolicited_SYN_response",
+];
+/// Logged once for each originator or sender (Zeek: ACTION_LOG_PER_ORIG, ACTION_NOTICE_PER_ORIG).
+const PER_ORIG: &[&str] = &[
+    "DNS_label_forward_compress_offset",
+    "DNS_label_len_gt_name_len",
+    "DNS_label_len_gt_pkt",
+    "DNS_label_too_long",
+    "FIN_storm",
+    "SYN_after_partial",
+    "SYN_with_data",
+    "UDP_datagram_length_mismatch",
+    "bad_ICMP_checksum",
+    "bad_IP_checksum",
+    "bad_TCP_checksum",
+    "bad_UDP_checksum",
+    "connection_originator_SYN_ack",
+    "excessively_small_fragment",
+    "fragment_inconsistency",
+    "fragment_overlap",
+    "fragment_size_inconsistency",
+];
+/// Logged once for each connection, however long ago (Zeek: ACTION_LOG_PER_CONN).
+const PER_CONN: &[&str] = &["simultaneous_open"];
+
+/// Whose oddity it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// Originator and responder.
+    Conn((IpAddr, u16), (IpAddr, u16), Proto),
+    /// Sender and receiver.
+    Hosts(IpAddr, IpAddr),
+    Orig(IpAddr),
+    Nobody,
+}
+
+impl Of {
+    pub fn conn(c: &ConnId) -> Of {
+        Of::Conn((c.orig_h, c.orig_p), (c.resp_h, c.resp_p), c.proto)
+    }
+
+    fn orig(self) -> Of {
+        match self {
+            Of::Conn((orig, _), ..) | Of::Hosts(orig, _) | Of::Orig(orig) => Of::Orig(orig),
+            Of::Nobody => Of::Nobody,
+        }
+    }
+}
+
+/// What weird.log has: until when each oddity is not to be repeated.
+#[derive(Default)]
+pub struct Logged(HashMap<(&'static str, Of), Ts>);
+
+impl Logged {
+    /// Whether this one is to be logged.
+    pub fn permit(&mut self, name: &'static str, of: Of, now: Ts) -> bool {
+        if UNLOGGED.contains(&name) {
+            return false;
+        }
+        let orig = PER_ORIG.contains(&name).then(|| of.orig());
+        let known = |of: &Of| self.0.get(&(name, *of)).is_some_and(|until| now < *until);
+        if known(&of) || orig.as_ref().is_some_and(known) {
+            return false;
+        }
+        if self.0.len() + 2 > MAX_LOGGED {
+            self.0.clear();
+        }
+        let quiet = if PER_CONN.contains(&name) {
+            QUIET_ONCE
+        } else {
+            QUIET
+        };
+        self.0.insert((name, of), now.saturating_add(quiet));
+        if let Some(orig) = orig {
+            self.0.insert((name, orig), now.saturating_add(QUIET_ONCE));
+        }
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn host(n: u32) -> IpAddr {
+        std::net::Ipv4Addr::from(n).into()
+    }
+
+    #[test]
+    fn the_log_repeats_itself_after_ten_minutes() {
+        let mut l = Logged::default();
+        let (a, b) = (Of::Hosts(host(1), host(2)), Of::Hosts(host(1), host(3)));
+        assert!(l.permit("x", a, 5) && !l.permit("x", a, 6) && !l.permit("x", a, 4 + QUIET));
+        assert!(l.permit("y", a, 6) && l.permit("x", b, 6) && l.permit("x", Of::Nobody, 6));
+        assert!(l.permit("x", a, 5 + QUIET));
+    }
+
+    #[test]
+    fn some_are_logged_once_for_an_originator_or_never() {
+        let mut l = Logged::default();
+        let conn = |port| Of::Conn((host(1), port), (host(2), 53), Proto::Udp);
+        assert!(l.permit("bad_UDP_checksum", conn(1), 5));
+        assert!(!l.permit("bad_UDP_checksum", conn(2), 5 + QUIET));
+        assert!(l.permit("bad_UDP_checksum", conn(2), 5 + QUIET_ONCE));
+        assert!(l.permit("simultaneous_open", conn(1), 5));
+        assert!(
+            l.permit("simultaneous_open", conn(2), 5) && !l.permit("simultaneous_open", conn(1), 5 + QUIET)
+        );
+        assert!(!l.permit("spontaneous_RST", conn(1), 5));
+    }
+
+    #[test]
+    fn the_logs_memory_is_bounded() {
+        let mut l = Logged::default();
+        for n in 0..2 * MAX_LOGGED as u32 {
+            assert!(l.permit("SYN_with_data", Of::Hosts(host(n), host(0)), 5));
+        }
+        assert!(l.0.len() <= MAX_LOGGED);
+    }
 
     #[test]
     fn tells_the_first_then_samples() {

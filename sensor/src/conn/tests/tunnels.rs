@@ -138,6 +138,9 @@ fn empty_and_odd_packets_have_names() {
             "gre_routing"
         ]
     );
+    // The log has the hosts, too, with ports as of no protocol.
+    assert_eq!(seen.values("weird", "id.orig_h")[0], "Addr(192.0.2.1)");
+    assert_eq!(seen.values("weird", "id.resp_p"), ["Port(0)"; 5]);
 }
 
 #[test]
