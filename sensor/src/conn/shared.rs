@@ -1,11 +1,12 @@
 //! What all connections share while one of them is at work.
 
 use sensor_common::FlowState;
+use sensor_common::key::IPPROTO_TCP;
 
 use super::expected::Expected;
 use super::row::WeirdRow;
 use super::timer::{Kind, Wheel};
-use super::weird::{Logged, Of, StraySampler};
+use super::weird::{Logged, Of, StraySampler, source};
 use super::{Config, Conn, Sink, addr};
 use crate::analyzer::tls::SharedTls;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
@@ -99,7 +100,7 @@ impl<S: Sink> Shared<S> {
             ends: ends.map(|(s, d)| (addr(s), addr(d))),
             name,
             addl: "",
-            source: "",
+            source: source(name, false),
         });
     }
 
@@ -152,7 +153,7 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// An oddity of this connection.
     pub fn weird(&mut self, name: &'static str, addl: &str) {
-        self.weird_from(name, addl, "");
+        self.weird_from(name, addl, source(name, self.conn.key.proto == IPPROTO_TCP));
     }
 
     pub fn weird_from(&mut self, name: &'static str, addl: &str, source: &str) {

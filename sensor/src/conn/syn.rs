@@ -131,7 +131,8 @@ impl<S: Sink> Run<'_, S> {
             } else {
                 "active_connection_reuse"
             };
-            self.weird(name, "");
+            // Unlike the jumps of numbers.rs, its TCP analyzer tells these in Zeek.
+            self.weird_from(name, "", "TCP");
         } else if (orig.is_active() || resp.is_active()) && no_reset {
             self.weird("active_connection_reuse", "");
         } else if self.ts.saturating_sub(self.conn.last) < linger && no_reset {

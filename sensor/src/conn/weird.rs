@@ -137,6 +137,73 @@ const PER_ORIG: &[&str] = &[
 /// Logged once for each connection, however long ago (Zeek: ACTION_LOG_PER_CONN).
 const PER_CONN: &[&str] = &["simultaneous_open"];
 
+/// The analyzer that meets an oddity, as weird.log's `source` has it; none where Zeek's core or a script does, or
+/// where several analyzers do. `name` without `_in_tunnel`, `tcp`: it is a TCP connection's.
+pub fn source(name: &str, tcp: bool) -> &'static str {
+    match name.strip_suffix("_in_tunnel").unwrap_or(name) {
+        "SYN_inside_connection"
+        | "SYN_seq_jump"
+        | "possible_split_routing"
+        | "window_recision"
+        | "tunnel_max_changes_per_connection_exceeded"
+        | "SSL_many_server_names"
+        | "SSL_max_ssl_history_length_reached"
+        | "ssl_early_application_data"
+        | "x509_cert_parse_error" => "",
+        "bad_UDP_checksum" | "UDP_datagram_length_mismatch" => "UDP",
+        "bad_ICMP_checksum" => "ICMP",
+        "truncated_IP"
+        | "unknown_ip_version"
+        | "ip_hdr_len_zero"
+        | "truncated_IP_len"
+        | "invalid_IP_header_size"
+        | "IPv4_min_header_size"
+        | "bad_IP_checksum"
+        | "bad_MH_checksum"
+        | "incompletely_captured_fragment"
+        | "mobility_piggyback"
+        | "ipv6_no_next" => "IP",
+        "exceeded_tunnel_max_depth"
+        | "invalid_inner_IP_version"
+        | "truncated_inner_IP"
+        | "inner_IP_payload_length_mismatch" => "IPTUNNEL",
+        "truncated_GRE"
+        | "unknown_gre_version"
+        | "egre_protocol_type"
+        | "gre_routing"
+        | "unknown_gre_flags"
+        | "non_ip_packet_in_encap" => "GRE",
+        "vxlan_empty_packet" => "VXLAN",
+        "geneve_empty_packet" | "geneve_invalid_version" => "GENEVE",
+        "ayiya_empty_packet" => "AYIYA",
+        "tunnel_depth" => "GTPV1",
+        "truncated_ethernet_frame" | "truncated_link_header_cfp" | "undefined_ether_type" => "ETHERNET",
+        "truncated_VLAN_header" | "truncated_vlan_frame" | "undefined_vlan_protocol" => "VLAN",
+        "truncated_pppoe_header" | "pppoe_extra_data_after_payload" | "pppoe_truncated_payload" => "PPPOE",
+        "truncated_link_header" => "MPLS",
+        "truncated_PBB_header" => "PBB",
+        "truncated_vntag_header" => "VNTAG",
+        "truncated_llc_header" => "LLC",
+        "truncated_snap_llc_header" | "truncated_snap_header" => "SNAP",
+        "truncated_Linux_SLL_header" => "LINUXSLL",
+        "truncated_Linux_SLL2_header" => "LINUXSLL2",
+        "null_analyzer_failed" => "NULL",
+        "truncated_ppp_header" | "truncated_ppp_hdlc_header" => "PPP",
+        "truncated_ppp_serial_header" => "PPPSERIAL",
+        "FDDI_analyzer_failed" => "FDDI",
+        "truncated_radiotap_header" => "IEEE802_11_RADIO",
+        n if n.contains("nflog") => "NFLOG",
+        n if n.contains("802_11") => "IEEE802_11",
+        n if n.starts_with("DNS") || n.starts_with("EDNS") => "DNS",
+        n if n.starts_with("SSL") || n.starts_with("ssl") || n.starts_with("tls") => {
+            ["DTLS", "SSL"][tcp as usize]
+        }
+        "too_many_analyzer_violations" | "zero_length_certificate" => ["DTLS", "SSL"][tcp as usize],
+        _ if tcp => "TCP",
+        _ => "",
+    }
+}
+
 /// Whose oddity it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Of {
@@ -198,6 +265,22 @@ mod tests {
 
     fn host(n: u32) -> IpAddr {
         std::net::Ipv4Addr::from(n).into()
+    }
+
+    #[test]
+    fn most_oddities_are_some_analyzers() {
+        let cases = [
+            ("data_before_established", true, "TCP"),
+            ("window_recision", true, ""),
+            ("DNS_unknown_opcode", false, "DNS"),
+            ("bad_UDP_checksum", false, "UDP"),
+            ("zero_length_certificate", false, "DTLS"),
+            ("truncated_GRE_in_tunnel", false, "GRE"),
+            ("fragment_overlap", false, ""),
+        ];
+        for (name, tcp, from) in cases {
+            assert_eq!(source(name, tcp), from, "{name}");
+        }
     }
 
     #[test]
