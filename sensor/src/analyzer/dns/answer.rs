@@ -68,12 +68,12 @@ pub fn read(
     f: Fixed,
     owner: &[u8],
     netbios: bool,
-    weird: &mut dyn FnMut(&'static str),
+    weird: &mut dyn FnMut(&'static str, String),
 ) -> Result<Said, Bad> {
     let start = r.at();
-    let checked = |r: &Reader<'_>, weird: &mut dyn FnMut(&'static str)| {
+    let checked = |r: &Reader<'_>, weird: &mut dyn FnMut(&'static str, String)| {
         if r.at() - start != f.len {
-            weird("DNS_RR_length_mismatch");
+            weird("DNS_RR_length_mismatch", String::new());
         }
     };
     let text = |s: String| Said::Answer(s.into_bytes());
@@ -127,7 +127,7 @@ pub fn read(
             let (version, size, horizontal, vertical) = (r.byte(), r.byte(), r.byte(), r.byte());
             r.bytes(12);
             if version != 0 {
-                weird("DNS_LOC_version_unrecognized");
+                weird("DNS_LOC_version_unrecognized", version.to_string());
             }
             text(format!("LOC:  {size} {horizontal} {vertical}"))
         }
@@ -135,12 +135,13 @@ pub fn read(
             if r.left() < 18 {
                 return Err(None);
             }
-            let covered = r.short();
-            r.bytes(16);
+            let (covered, algorithm) = (r.short(), r.byte());
+            r.bytes(15);
             let from = r.at();
             let signer = r.name(true, netbios, weird);
             // The signature's length as Zeek reckons it.
             r.bytes((f.len + from).saturating_sub(r.at() + 18));
+            odd_algorithm(RRSIG_ALGORITHM, algorithm, weird);
             let signer = if signer.is_empty() {
                 b"<Root>".to_vec()
             } else {
@@ -152,9 +153,19 @@ pub fn read(
             if r.left() < 4 {
                 return Err(None);
             }
-            r.bytes(3);
-            let algorithm = r.byte();
+            let (flags, protocol, algorithm) = (r.short(), r.byte(), r.byte());
             r.bytes(f.len.saturating_sub(4));
+            // Bits for zone key, revoked and key signing key; all others are reserved.
+            if flags & 0xfe7e != 0 {
+                weird("DNSSEC_DNSKEY_Invalid_Flag", flags.to_string());
+            }
+            if flags & 0x0181 == 0x0181 {
+                weird("DNSSEC_DNSKEY_Revoked_KSK", flags.to_string());
+            }
+            if protocol != 3 {
+                weird("DNSSEC_DNSKEY_Invalid_Protocol", protocol.to_string());
+            }
+            odd_algorithm(DNSKEY_ALGORITHM, algorithm, weird);
             text(format!("DNSKEY {algorithm}"))
         }
         rr::DS => {
@@ -164,11 +175,21 @@ pub fn read(
             r.short();
             let (algorithm, digest) = (r.byte(), r.byte());
             r.bytes(f.len.saturating_sub(4));
+            match digest {
+                0 => weird("DNSSEC_DS_ReservedDigestType", digest.to_string()),
+                1..=4 => {}
+                _ => weird("DNSSEC_DS_unknown_DigestType", digest.to_string()),
+            }
             text(format!("DS {algorithm} {digest}"))
         }
         rr::NSEC => {
             let next = r.name(true, netbios, weird);
-            bitmaps(r, f.len.saturating_sub(r.at() - start));
+            bitmaps(
+                r,
+                f.len.saturating_sub(r.at() - start),
+                "DNSSEC_NSEC_bitmapLen0",
+                weird,
+            );
             Said::Answer([b"NSEC ", owner, b" ", &next].concat())
         }
         rr::NSEC3 => {
@@ -181,7 +202,12 @@ pub fn read(
                 let n = r.byte();
                 r.bytes(n.into());
             }
-            bitmaps(r, f.len.saturating_sub(r.at() - start));
+            bitmaps(
+                r,
+                f.len.saturating_sub(r.at() - start),
+                "DNSSEC_NSEC3_bitmapLen0",
+                weird,
+            );
             text("NSEC3".into())
         }
         rr::NSEC3PARAM => {
@@ -198,7 +224,10 @@ pub fn read(
                 return Err(None);
             }
             r.bytes(4);
-            r.bytes(f.len.saturating_sub(4));
+            let flag = r.bytes(f.len.saturating_sub(4)).len();
+            if flag > 1 {
+                weird("DNS_BINDS_complete_flag_length", flag.to_string());
+            }
             text("BIND9 signing signal".into())
         }
         rr::SSHFP => {
@@ -259,6 +288,36 @@ pub fn read(
     Ok(said)
 }
 
+/// What odd algorithms are called: not recommended, indirect, private (two of them), unknown.
+type Algorithms = [&'static str; 5];
+const RRSIG_ALGORITHM: Algorithms = [
+    "DNSSEC_RRSIG_NotRecommended_ZoneSignAlgo",
+    "DNSSEC_RRSIG_Indirect_ZoneSignAlgo",
+    "DNSSEC_RRSIG_PrivateDNS_ZoneSignAlgo",
+    "DNSSEC_RRSIG_PrivateOID_ZoneSignAlgo",
+    "DNSSEC_RRSIG_unknown_ZoneSignAlgo",
+];
+const DNSKEY_ALGORITHM: Algorithms = [
+    "DNSSEC_DNSKEY_NotRecommended_ZoneSignAlgo",
+    "DNSSEC_DNSKEY_Indirect_ZoneSignAlgo",
+    "DNSSEC_DNSKEY_PrivateDNS_ZoneSignAlgo",
+    "DNSSEC_DNSKEY_PrivateOID_ZoneSignAlgo",
+    "DNSSEC_DNSKEY_unknown_ZoneSignAlgo",
+];
+
+/// An algorithm (IANA's DNSSEC algorithm numbers) that no zone is signed with.
+fn odd_algorithm(names: Algorithms, n: u8, weird: &mut dyn FnMut(&'static str, String)) {
+    let name = match n {
+        1 => names[0],
+        2..=8 | 10 | 12..=16 => return,
+        252 => names[1],
+        253 => names[2],
+        254 => names[3],
+        _ => names[4],
+    };
+    weird(name, n.to_string());
+}
+
 /// IPv6 as Zeek prints it: an IPv4-mapped address is printed as the IPv4 one.
 fn zeek_v6(a: Ipv6Addr) -> String {
     match a.to_ipv4_mapped() {
@@ -268,7 +327,12 @@ fn zeek_v6(a: Ipv6Addr) -> String {
 }
 
 /// TXT and SPF: `kind`, length and bytes of every string. Unsound when they do not fill the data.
-fn strings(r: &mut Reader<'_>, mut left: usize, kind: &str, weird: &mut dyn FnMut(&'static str)) -> Said {
+fn strings(
+    r: &mut Reader<'_>,
+    mut left: usize,
+    kind: &str,
+    weird: &mut dyn FnMut(&'static str, String),
+) -> Said {
     let mut out = Vec::new();
     loop {
         match r.char_string(&mut left) {
@@ -281,14 +345,16 @@ fn strings(r: &mut Reader<'_>, mut left: usize, kind: &str, weird: &mut dyn FnMu
             }
             Ok(None) => return Said::Answer(out),
             Err(bad) => {
-                bad.into_iter().for_each(weird);
+                if let Some(name) = bad {
+                    weird(name, String::new());
+                }
                 return Said::Unsound(out);
             }
         }
     }
 }
 
-fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'static str)) -> Said {
+fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'static str, String)) -> Said {
     let (order, preference) = (r.short(), r.short());
     let mut left = match len.checked_sub(4) {
         None | Some(0) => return Said::Violation("DNS_NAPTR_too_short"),
@@ -302,7 +368,9 @@ fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'
             Ok(Some(s)) => *part = s,
             Ok(None) => sound = false,
             Err(bad) => {
-                bad.into_iter().for_each(&mut *weird);
+                if let Some(name) = bad {
+                    weird(name, String::new());
+                }
                 sound = false;
             }
         }
@@ -333,11 +401,18 @@ fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'
 }
 
 /// NSEC's windows of types that exist; `left` is what the record's length leaves for them.
-fn bitmaps(r: &mut Reader<'_>, mut left: usize) {
+/// `empty`: the oddity that a window without types is.
+fn bitmaps(
+    r: &mut Reader<'_>,
+    mut left: usize,
+    empty: &'static str,
+    weird: &mut dyn FnMut(&'static str, String),
+) {
     while left > 0 && r.left() > 0 {
-        r.byte();
+        let window = r.byte();
         let n = usize::from(r.byte());
         if n == 0 {
+            weird(empty, window.to_string());
             return;
         }
         r.bytes(n);

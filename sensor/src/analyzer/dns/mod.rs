@@ -246,8 +246,8 @@ impl Message<'_> {
 
     fn name(&mut self, r: &mut Reader<'_>) -> Vec<u8> {
         let weirds = &mut self.weirds;
-        r.name(true, self.to_netbios, &mut |name| {
-            weirds.push((name, String::new()));
+        r.name(true, self.to_netbios, &mut |name, addl| {
+            weirds.push((name, addl));
         })
     }
 
@@ -266,8 +266,8 @@ impl Message<'_> {
             return Err(Stop::Bad(Some("DNS_zero_rdlength")));
         }
         let weirds = &mut self.weirds;
-        let said = answer::read(r, f, &owner, self.to_netbios, &mut |name| {
-            weirds.push((name, String::new()));
+        let said = answer::read(r, f, &owner, self.to_netbios, &mut |name, addl| {
+            weirds.push((name, addl));
         })?;
         let (text, stop) = match said {
             Rr::Answer(text) => (Some(text), None),

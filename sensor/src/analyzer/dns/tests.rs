@@ -258,6 +258,40 @@ fn what_is_not_sound_is_weird_and_not_dns() {
 }
 
 #[test]
+fn odd_dnssec_is_told() {
+    let cases: &[(u16, &[u8], &str)] = &[
+        (
+            46,
+            b"\0\x2b\x09\x02............\0\x01\x02ed\0sig",
+            "DNSSEC_RRSIG_unknown_ZoneSignAlgo 9",
+        ),
+        (48, b"\x01\x81\x03\x08key", "DNSSEC_DNSKEY_Revoked_KSK 385"),
+        (48, b"\x01\x02\x03\x08key", "DNSSEC_DNSKEY_Invalid_Flag 258"),
+        (48, b"\x01\x00\x04\x08key", "DNSSEC_DNSKEY_Invalid_Protocol 4"),
+        (
+            48,
+            b"\x01\x00\x03\x01key",
+            "DNSSEC_DNSKEY_NotRecommended_ZoneSignAlgo 1",
+        ),
+        (43, b"\0\x01\x05\x05....", "DNSSEC_DS_unknown_DigestType 5"),
+        (47, b"\x01n\0\x07\0", "DNSSEC_NSEC_bitmapLen0 7"),
+        (50, b"\x01\0\0\x0a\0\x01h\x03\0", "DNSSEC_NSEC3_bitmapLen0 3"),
+        (65534, b"\x08\0\x01\0\0\0", "DNS_BINDS_complete_flag_length 2"),
+        (
+            29,
+            b"\x01\x12\x15\x13............",
+            "DNS_LOC_version_unrecognized 1",
+        ),
+    ];
+    let c = conn("10.0.0.2", 53);
+    for (rtype, data, weird) in cases {
+        let out = run(&c, &[(false, reply(1, 1, &[(*rtype, data)]))]);
+        assert_eq!(out.weirds, [*weird]);
+        assert!(out.confirmed, "{weird}");
+    }
+}
+
+#[test]
 fn too_many_questions_are_odd_and_a_violation() {
     let out = run(&conn("10.0.0.2", 53), &[(true, header(1, 0, [26, 0, 0, 0]))]);
     assert_eq!(out.weirds, ["DNS_Conn_count_too_large"; 2]);

@@ -126,7 +126,12 @@ impl<'m> Reader<'m> {
     ///
     /// There is always one, if an empty one: what is wrong with a name ends it, and Zeek reads on behind
     /// the bytes that it had looked at.
-    pub fn name(&mut self, lower: bool, long_labels: bool, weird: &mut dyn FnMut(&'static str)) -> Vec<u8> {
+    pub fn name(
+        &mut self,
+        lower: bool,
+        long_labels: bool,
+        weird: &mut dyn FnMut(&'static str, String),
+    ) -> Vec<u8> {
         let (mut name, mut at, mut end) = (Vec::new(), self.at, self.msg.len());
         let (mut pointers, mut after) = (0, None);
         while let Some(&len) = self.msg.get(at).filter(|_| at < end) {
@@ -142,11 +147,11 @@ impl<'m> Reader<'m> {
                 after.get_or_insert(at);
                 pointers += 1;
                 if to >= start {
-                    weird("DNS_label_forward_compress_offset");
+                    weird("DNS_label_forward_compress_offset", String::new());
                     break;
                 }
                 if pointers > MAX_POINTERS {
-                    weird("DNS_max_compression_chain_depth_exceeded");
+                    weird("DNS_max_compression_chain_depth_exceeded", String::new());
                     break;
                 }
                 // What a pointer leads to ends where the pointer stands.
@@ -154,16 +159,16 @@ impl<'m> Reader<'m> {
                 continue;
             }
             if len > end - at {
-                weird("DNS_label_len_gt_pkt");
+                weird("DNS_label_len_gt_pkt", String::new());
                 at = end;
                 break;
             }
             if len > MAX_LABEL && !long_labels {
-                weird("DNS_label_too_long");
+                weird("DNS_label_too_long", String::new());
                 break;
             }
             if len + name.len() >= MAX_NAME {
-                weird("DNS_label_len_gt_name_len");
+                weird("DNS_label_len_gt_name_len", String::new());
                 break;
             }
             let label = self.msg.get(at..at + len).unwrap_or(&[]);
@@ -177,7 +182,7 @@ impl<'m> Reader<'m> {
         }
         self.at = after.unwrap_or(at).min(self.msg.len());
         if name.len() >= 255 {
-            weird("DNS_NAME_too_long");
+            weird("DNS_NAME_too_long", String::new());
         }
         name.pop();
         name
@@ -242,7 +247,7 @@ mod tests {
         let mut r = Reader::new(msg);
         r.bytes(at);
         let mut weirds = vec![];
-        let name = r.name(false, long_labels, &mut |w| weirds.push(w));
+        let name = r.name(false, long_labels, &mut |w, _| weirds.push(w));
         (name, r.at(), weirds)
     }
 
