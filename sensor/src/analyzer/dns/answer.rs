@@ -348,7 +348,11 @@ fn strings(
                 if let Some(name) = bad {
                     weird(name, String::new());
                 }
-                return Said::Unsound(out);
+                // A length that is all there was of its string has used the data up.
+                return match left {
+                    0 => Said::Answer(out),
+                    _ => Said::Unsound(out),
+                };
             }
         }
     }

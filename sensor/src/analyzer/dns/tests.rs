@@ -258,6 +258,19 @@ fn what_is_not_sound_is_weird_and_not_dns() {
 }
 
 #[test]
+fn strings_beyond_the_data_are_odd() {
+    let c = conn("10.0.0.2", 53);
+    // A length without its string ends the data all the same; one with a part of it does not.
+    let cases: &[(&[u8], bool)] = &[(b"\x02ab\x05", true), (b"\x02ab\x05c", false)];
+    for (data, sound) in cases {
+        let out = run(&c, &[(false, reply(1, 16, &[(16, data)]))]);
+        assert_eq!(out.weirds, ["DNS_TXT_char_str_past_rdlen"]);
+        assert_eq!(out.confirmed, *sound);
+        assert!(out.rows[0].contains("answers=[TXT 2 ab]"), "{}", out.rows[0]);
+    }
+}
+
+#[test]
 fn odd_dnssec_is_told() {
     let cases: &[(u16, &[u8], &str)] = &[
         (
