@@ -153,10 +153,15 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// An oddity of this connection.
     pub fn weird(&mut self, name: &'static str, addl: &str) {
-        self.weird_from(name, addl, source(name, self.conn.key.proto == IPPROTO_TCP));
+        self.tell_weird(name, addl, None);
     }
 
-    pub fn weird_from(&mut self, name: &'static str, addl: &str, source: &str) {
+    /// One whose analyzer does not follow from its name.
+    pub fn weird_from(&mut self, name: &'static str, addl: &str, source: &'static str) {
+        self.tell_weird(name, addl, Some(source));
+    }
+
+    fn tell_weird(&mut self, name: &'static str, addl: &str, from: Option<&'static str>) {
         self.conn.weird = true;
         let now = self.ts;
         if !self.conn.extra().weirds.permit(name, now) {
@@ -172,7 +177,7 @@ impl<'e, S: Sink> Run<'e, S> {
             ends: None,
             name,
             addl,
-            source,
+            source: from.unwrap_or_else(|| source(name, self.conn.key.proto == IPPROTO_TCP)),
         });
     }
 
