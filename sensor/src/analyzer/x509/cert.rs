@@ -69,6 +69,8 @@ impl Certificate {
         // Extensions are looked into where they are shown: what is wrong in others does no harm.
         let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
         let (rest, x) = parser.parse(der).ok()?;
+        // x509-parser takes any bytes for a serial number, OpenSSL only an integer.
+        integer(x.raw_serial())?;
         let sha256: [u8; 32] = Sha256::digest(&der[..der.len() - rest.len()]).into();
         let key_alg = x.public_key().algorithm.algorithm.to_id_string();
         let sig_alg = x.signature_algorithm.algorithm.to_id_string();
@@ -181,6 +183,16 @@ fn integer_bits(mut elements: &[u8], n: usize) -> Option<u64> {
     }
     let (_, e) = Any::from_der(elements).ok()?;
     e.tag().eq(&Tag::Integer).then(|| bits(e.data))
+}
+
+/// An INTEGER's bytes, unless OpenSSL refuses them: there is one at least, and none too many.
+fn integer(bytes: &[u8]) -> Option<&[u8]> {
+    let padded = match bytes {
+        [0, next, ..] => next & 0x80 == 0,
+        [0xff, next, ..] => next & 0x80 != 0,
+        _ => false,
+    };
+    (!bytes.is_empty() && !padded).then_some(bytes)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -308,6 +320,16 @@ mod tests {
         assert!(c.dns.is_empty() && !c.matches_host("www.example.org"));
         // A name that says it is UTF-8 and is not is no certificate.
         assert_eq!(changed(b"M\xc3\xbcller", b"M\xc3ueller"), None);
+    }
+
+    #[test]
+    fn a_serial_number_is_an_integer_as_openssl_has_it() {
+        // A zero that is not needed; ones that are not; a negative number.
+        assert!(changed(b"\x02\x04\x00\xc0\xff\xee", b"\x02\x04\x00\x40\xff\xee").is_none());
+        assert!(changed(b"\x02\x04\x00\xc0\xff\xee", b"\x02\x04\xff\xc0\xff\xee").is_none());
+        let c = changed(b"\x02\x04\x00\xc0\xff\xee", b"\x02\x04\xff\x40\xff\xee").unwrap();
+        assert_eq!(c.serial, "-BF0012");
+        assert!(integer(&[]).is_none() && integer(&[0]).is_some() && integer(&[0xff]).is_some());
     }
 
     #[test]
