@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use x509_parser::der_parser::asn1_rs::Tag;
+use x509_parser::der_parser::asn1_rs::{Any, Tag};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::oid;
@@ -40,7 +40,7 @@ fn attribute(out: &mut String, a: &AttributeTypeAndValue<'_>) -> Option<()> {
     let value = a.attr_value();
     match text(value.tag(), value.data)?.filter(|_| short.is_some()) {
         Some(text) => escape(out, &text),
-        None => dump(out, value.tag(), value.data),
+        None => dump(out, value),
     }
     Some(())
 }
@@ -76,9 +76,14 @@ fn push_hex(out: &mut String, byte: u8) {
 }
 
 /// `#` and the DER in hex, for what has no name or is no text.
-fn dump(out: &mut String, tag: Tag, data: &[u8]) {
+fn dump(out: &mut String, value: &Any<'_>) {
+    let data = value.data;
     out.push('#');
-    push_hex(out, tag.0 as u8);
+    // All are universal: others have been refused. A structure has a bit for that.
+    push_hex(
+        out,
+        value.tag().0 as u8 | u8::from(value.header.is_constructed()) << 5,
+    );
     match data.len() {
         n @ 0..0x80 => push_hex(out, n as u8),
         n => {
@@ -164,11 +169,14 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_dumped() {
-        let mut out = String::new();
-        dump(&mut out, Tag::OctetString, &[1, 0xab]);
-        assert_eq!(out, "#040201AB");
-        let mut out = String::new();
-        dump(&mut out, Tag::OctetString, &[0; 200]);
-        assert!(out.starts_with("#0481C80000"));
+        let dumped = |der: &[u8]| {
+            let mut out = String::new();
+            dump(&mut out, &Any::from_der(der).unwrap().1);
+            out
+        };
+        assert_eq!(dumped(&[4, 2, 1, 0xab]), "#040201AB");
+        assert_eq!(dumped(&[0x30, 2, 5, 0]), "#30020500");
+        let long = [&[4, 0x81, 200][..], &[0; 200]].concat();
+        assert!(dumped(&long).starts_with("#0481C80000"));
     }
 }
