@@ -150,23 +150,33 @@ impl Certificate {
                 ("rsa", Some(bits(rsa.modulus)))
             }
             // The size is that of the prime, which is the parameters' first number (RFC 3279 section 2.3.2).
-            (Ok(PublicKey::DSA(_)), _) => match parameters.and_then(|p| integer_bits(p.data, 0)) {
+            (Ok(PublicKey::DSA(_)), _) => match parameters.and_then(|p| nth_integer(p.data, 0)).map(bits) {
                 Some(n) => ("dsa", Some(n)),
                 None => return,
             },
             (Ok(PublicKey::EC(_)), _) => {
-                let length = match parameters.map(|p| (p.as_oid(), p)) {
+                // `as_oid` takes whatever it is given, so what it is given has to be looked at.
+                let length = match parameters.map(|p| (p.tag(), p.as_oid(), p)) {
                     // SM2 has its curve alone in common with ECDSA.
-                    Some((Ok(id), _)) => match oid::curve(&id.to_id_string()).filter(|c| c.0 != "SM2") {
-                        Some((name, bits)) => {
-                            self.curve = Some(name.to_owned());
-                            Some(bits)
+                    Some((Tag::Oid, Ok(id), _)) => {
+                        match oid::curve(&id.to_id_string()).filter(|c| c.0 != "SM2") {
+                            Some((name, bits)) => {
+                                self.curve = Some(name.to_owned());
+                                Some(bits)
+                            }
+                            None => return,
                         }
-                        None => return,
-                    },
+                    }
                     // A curve given by its numbers, of which the fifth is the order (RFC 3279 section 2.3.5).
-                    Some((_, p)) => integer_bits(p.data, 4),
-                    None => return,
+                    // OpenSSL 3 knows again what has a name.
+                    Some((Tag::Sequence, _, p)) => {
+                        let Some(order) = nth_integer(p.data, 4).map(trim_zeros) else {
+                            return;
+                        };
+                        self.curve = oid::curve_of_order(order).map(str::to_owned);
+                        Some(bits(order))
+                    }
+                    _ => return,
                 };
                 ("ecdsa", length)
             }
@@ -176,13 +186,13 @@ impl Certificate {
     }
 }
 
-/// Bits of the `n`th of these elements, an integer.
-fn integer_bits(mut elements: &[u8], n: usize) -> Option<u64> {
+/// The `n`th of these elements, an integer.
+fn nth_integer(mut elements: &[u8], n: usize) -> Option<&[u8]> {
     for _ in 0..n {
         elements = Any::from_der(elements).ok()?.0;
     }
     let (_, e) = Any::from_der(elements).ok()?;
-    e.tag().eq(&Tag::Integer).then(|| bits(e.data))
+    e.tag().eq(&Tag::Integer).then_some(e.data)
 }
 
 /// An INTEGER's bytes, unless OpenSSL refuses them: there is one at least, and none too many.
@@ -231,11 +241,24 @@ fn bits(n: &[u8]) -> u64 {
         .map_or(0, |top| n.len() as u64 * 8 - u64::from(top.leading_zeros()))
 }
 
-/// A big-endian number in decimal; no real exponent has more than 64 bits.
+/// A big-endian number in decimal, which may be as long as a small key's modulus. Longer is no real exponent.
 fn decimal(n: &[u8]) -> Option<String> {
+    const MAX: usize = 128;
+    const NINE_DIGITS: u64 = 1_000_000_000;
     let n = trim_zeros(n);
-    let value = n.iter().fold(0u64, |v, b| v << 8 | u64::from(*b));
-    (n.len() <= 8).then(|| value.to_string())
+    // Nine digits each, least significant first.
+    let mut groups = vec![0u64];
+    for b in n.iter().take(MAX) {
+        let mut carry = u64::from(*b);
+        for g in &mut groups {
+            let v = (*g << 8) + carry;
+            (*g, carry) = (v % NINE_DIGITS, v / NINE_DIGITS);
+        }
+        groups.extend((carry != 0).then_some(carry));
+    }
+    let (top, rest) = groups.split_last()?;
+    let rest: String = rest.iter().rev().map(|g| format!("{g:09}")).collect();
+    (n.len() <= MAX).then(|| format!("{top}{rest}"))
 }
 
 #[cfg(test)]
@@ -251,7 +274,11 @@ mod tests {
         assert_eq!(bits(&[0, 0x80, 0]), 16);
         assert_eq!(bits(&[1, 0]), 9);
         assert_eq!(decimal(&[1, 0, 1]).as_deref(), Some("65537"));
-        assert_eq!(decimal(&[1; 9]), None);
+        assert_eq!(decimal(&[0]).as_deref(), Some("0"));
+        // 2^72 + 1.
+        let long = [1, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        assert_eq!(decimal(&long).as_deref(), Some("4722366482869645213697"));
+        assert_eq!(decimal(&[1; 129]), None);
     }
 
     /// Made with OpenSSL 3.0; what is expected is what `openssl x509 -nameopt RFC2253` prints of it.
@@ -330,6 +357,45 @@ mod tests {
         let c = changed(b"\x02\x04\x00\xc0\xff\xee", b"\x02\x04\xff\x40\xff\xee").unwrap();
         assert_eq!(c.serial, "-BF0012");
         assert!(integer(&[]).is_none() && integer(&[0]).is_some() && integer(&[0xff]).is_some());
+    }
+
+    #[test]
+    fn a_curve_given_by_its_numbers_is_known_by_its_order() {
+        // Version, field, curve, base point: none of them is looked at.
+        let order = hex_bytes("00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+        let parameters = [
+            &[2, 1, 1, 0x30, 0, 0x30, 0, 4, 1, 4, 2, 33][..],
+            &order,
+            &[2, 1, 1],
+        ]
+        .concat();
+        let with = |parameters: &[u8]| {
+            let id = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+            let n = parameters.len() as u8;
+            let algorithm = [&[0x30, n + 11], &id[..], &[0x30, n], parameters].concat();
+            let key = [3, 2, 0, 4];
+            let der = [&[0x30, (algorithm.len() + key.len()) as u8], &algorithm[..], &key].concat();
+            let mut c = Certificate::default();
+            c.key(
+                "1.2.840.10045.2.1",
+                &SubjectPublicKeyInfo::from_der(&der).unwrap().1,
+            );
+            (c.key_type, c.key_length, c.curve)
+        };
+        let ecdsa = Some("ecdsa".to_owned());
+        assert_eq!(
+            with(&parameters),
+            (ecdsa.clone(), Some(256), Some("prime256v1".to_owned()))
+        );
+        let other = [&[2, 1, 1, 0x30, 0, 0x30, 0, 4, 1, 4, 2, 1, 7][..]].concat();
+        assert_eq!(with(&other), (ecdsa, Some(3), None));
+    }
+
+    fn hex_bytes(text: &str) -> Vec<u8> {
+        let pairs = text.as_bytes().chunks_exact(2);
+        pairs
+            .map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap())
+            .collect()
     }
 
     #[test]

@@ -16,6 +16,8 @@ const ALGORITHMS: &[(&str, &str)] = &[
     ("1.2.643.7.1.1.1.2", "GOST R 34.10-2012 with 512 bit modulus"),
     ("1.2.643.7.1.1.3.2", "GOST R 34.10-2012 with GOST R 34.11-2012 (256 bit)"),
     ("1.2.643.7.1.1.3.3", "GOST R 34.10-2012 with GOST R 34.11-2012 (512 bit)"),
+    ("1.2.804.2.1.1.1.1.3.1.1", "DSTU 4145-2002 little endian"),
+    ("1.2.804.2.1.1.1.1.3.1.1.1.1", "DSTU 4145-2002 big endian"),
     ("1.2.840.10040.4.1", "dsaEncryption"),
     ("1.2.840.10040.4.3", "dsaWithSHA1"),
     ("1.2.840.10045.2.1", "id-ecPublicKey"),
@@ -38,8 +40,11 @@ const ALGORITHMS: &[(&str, &str)] = &[
     ("1.2.840.113549.1.1.12", "sha384WithRSAEncryption"),
     ("1.2.840.113549.1.1.13", "sha512WithRSAEncryption"),
     ("1.2.840.113549.1.1.14", "sha224WithRSAEncryption"),
+    ("1.2.840.113549.1.1.15", "sha512-224WithRSAEncryption"),
+    ("1.2.840.113549.1.1.16", "sha512-256WithRSAEncryption"),
     ("1.2.840.113549.1.3.1", "dhKeyAgreement"),
     ("1.3.14.3.2.3", "md5WithRSA"),
+    ("1.3.14.3.2.11", "rsaSignature"),
     ("1.3.14.3.2.12", "dsaEncryption-old"),
     ("1.3.14.3.2.13", "dsaWithSHA"),
     ("1.3.14.3.2.15", "shaWithRSAEncryption"),
@@ -66,6 +71,14 @@ const ALGORITHMS: &[(&str, &str)] = &[
     ("2.16.840.1.101.3.4.3.2", "dsa_with_SHA256"),
     ("2.16.840.1.101.3.4.3.3", "dsa_with_SHA384"),
     ("2.16.840.1.101.3.4.3.4", "dsa_with_SHA512"),
+    ("2.16.840.1.101.3.4.3.5", "dsa_with_SHA3-224"),
+    ("2.16.840.1.101.3.4.3.6", "dsa_with_SHA3-256"),
+    ("2.16.840.1.101.3.4.3.7", "dsa_with_SHA3-384"),
+    ("2.16.840.1.101.3.4.3.8", "dsa_with_SHA3-512"),
+    ("2.16.840.1.101.3.4.3.9", "ecdsa_with_SHA3-224"),
+    ("2.16.840.1.101.3.4.3.10", "ecdsa_with_SHA3-256"),
+    ("2.16.840.1.101.3.4.3.11", "ecdsa_with_SHA3-384"),
+    ("2.16.840.1.101.3.4.3.12", "ecdsa_with_SHA3-512"),
     ("2.16.840.1.101.3.4.3.13", "RSA-SHA3-224"),
     ("2.16.840.1.101.3.4.3.14", "RSA-SHA3-256"),
     ("2.16.840.1.101.3.4.3.15", "RSA-SHA3-384"),
@@ -306,7 +319,46 @@ pub(super) fn curve(id: &str) -> Option<(&'static str, u64)> {
     found.map(|(_, name, bits)| (*name, *bits))
 }
 
+/// Curves that are met with their numbers in place of the name: the last 64 bits of the order, bytes of it, name.
+const ORDERS: &[(u64, usize, &str)] = &[
+    (0x13dd_2945_5c5c_2a3d, 28, "secp224r1"),
+    (0xf3b9_cac2_fc63_2551, 32, "prime256v1"),
+    (0xbfd2_5e8c_d036_4141, 32, "secp256k1"),
+    (0x901e_0e82_9748_56a7, 32, "brainpoolP256r1"),
+    (0xecec_196a_ccc5_2973, 48, "secp384r1"),
+    (0x3b88_3202_e904_6565, 48, "brainpoolP384r1"),
+    (0xbb6f_b71e_9138_6409, 66, "secp521r1"),
+];
+
+/// The name of the curve of this order, a number without zeros before it.
+pub(super) fn curve_of_order(order: &[u8]) -> Option<&'static str> {
+    let last = u64::from_be_bytes(*order.last_chunk()?);
+    let found = ORDERS
+        .iter()
+        .find(|(n, len, _)| (*n, *len) == (last, order.len()));
+    found.map(|(.., name)| *name)
+}
+
 /// A name attribute's short name.
 pub(super) fn attribute(id: &str) -> Option<&'static str> {
     ATTRIBUTES.iter().find(|(n, _)| *n == id).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As OpenSSL 3.0 prints them.
+    #[test]
+    fn algorithms_have_openssls_long_names() {
+        for (id, name) in [
+            ("1.2.840.113549.1.1.11", "sha256WithRSAEncryption"),
+            ("1.2.840.113549.1.1.16", "sha512-256WithRSAEncryption"),
+            ("2.16.840.1.101.3.4.3.10", "ecdsa_with_SHA3-256"),
+            ("1.2.804.2.1.1.1.1.3.1.1", "DSTU 4145-2002 little endian"),
+        ] {
+            assert_eq!(algorithm(id), Some(name));
+        }
+        assert_eq!(algorithm("1.2.3"), None);
+    }
 }
