@@ -44,6 +44,11 @@ pub trait Out {
     fn scripted_weird(&mut self, name: &'static str) {
         self.weird(name, "");
     }
+    /// `weird` of a file, not of the connection it came on: weird.log has it, without the connection, and there is no
+    /// event of the sensor's. `addl` begins with the file's id.
+    fn file_weird(&mut self, name: &'static str, addl: &str) {
+        self.weird(name, addl);
+    }
     /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let _ = (orig, resp, port, tag);

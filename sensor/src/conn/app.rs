@@ -304,6 +304,17 @@ impl<S: Sink> Out for Results<'_, '_, S> {
         });
     }
 
+    fn file_weird(&mut self, name: &'static str, addl: &str) {
+        self.run.sh.log_weird(&WeirdRow {
+            ts: self.run.ts,
+            c: None,
+            ends: None,
+            name,
+            addl,
+            source: "",
+        });
+    }
+
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let now = self.run.ts;
         self.run.sh.expected.announce(orig, resp, port, tag, now);

@@ -379,14 +379,16 @@ impl Session {
         self.write_row(ctx);
     }
 
-    /// The events of a file that came in one piece; `during` runs while it is still known.
+    /// The events of a file that came in one piece; `during` runs while it is still known. It has an id, which is
+    /// empty if nobody wants the events and the file is not `odd`.
     fn file(
         &mut self,
         ctx: &mut Ctx<'_>,
         is_orig: bool,
         mime_type: &str,
         data: &[u8],
-        during: impl FnOnce(&mut Session, &mut Ctx<'_>),
+        odd: bool,
+        during: impl FnOnce(&mut Session, &mut Ctx<'_>, &str),
     ) {
         // Building an id and four events is not free: nobody need pay for it who did not ask.
         let kinds = [
@@ -395,8 +397,8 @@ impl Session {
             EventKind::FileSniff,
             EventKind::FileStateRemove,
         ];
-        if !kinds.iter().any(|k| ctx.subs.wants(*k)) {
-            return during(self, ctx);
+        if !odd && !kinds.iter().any(|k| ctx.subs.wants(*k)) {
+            return during(self, ctx, "");
         }
         let id = self.file_id(ctx.c, is_orig);
         let c = *ctx.c;
@@ -424,7 +426,7 @@ impl Session {
             };
             raise(&Event::FileSniff { f: &f, meta });
         });
-        during(self, ctx);
+        during(self, ctx, &id);
         self.event(ctx, EventKind::FileStateRemove, |_, raise| {
             raise(&Event::FileStateRemove { f: &f });
         });
@@ -453,8 +455,13 @@ impl Session {
                 0 => "application/x-x509-user-cert",
                 _ => "application/x-x509-ca-cert",
             };
-            let cert = self.look_up(ctx, der);
-            self.file(ctx, is_client, mime, der, |s, _| {
+            let cert = self.look_up(der);
+            let odd = cert.as_ref().is_none_or(|c| !c.oddities.is_empty());
+            self.file(ctx, is_client, mime, der, odd, |s, ctx, id| {
+                match &cert {
+                    Some(c) => c.oddities.iter().for_each(|(n, a)| file_weird(ctx, n, id, a)),
+                    None => file_weird(ctx, "x509_cert_parse_error", id, ""),
+                }
                 // A certificate before any other sign of TLS belongs to no row, as in Zeek.
                 if let Some(info) = &mut s.info {
                     info.certificate(is_client, cert.clone());
@@ -472,12 +479,8 @@ impl Session {
         }
     }
 
-    fn look_up(&mut self, ctx: &mut Ctx<'_>, der: &[u8]) -> Option<Arc<Certificate>> {
-        let cert = self.shared.certs.lock().ok()?.get(der);
-        if cert.is_none() {
-            ctx.out.weird("x509_cert_parse_error", "");
-        }
-        cert
+    fn look_up(&mut self, der: &[u8]) -> Option<Arc<Certificate>> {
+        self.shared.certs.lock().ok()?.get(der)
     }
 
     fn log_certificate(
@@ -504,10 +507,25 @@ impl Session {
     /// A stapled OCSP response.
     pub(super) fn stapled_ocsp(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, response: &[u8]) {
         let is_orig = self.is_client(is_orig);
-        self.file(ctx, false, "application/ocsp-response", response, |s, ctx| {
-            s.event(ctx, EventKind::SslStapledOcsp, |c, raise| {
-                raise(&Event::SslStapledOcsp { c, is_orig, response });
-            });
-        });
+        self.file(
+            ctx,
+            false,
+            "application/ocsp-response",
+            response,
+            false,
+            |s, ctx, _| {
+                s.event(ctx, EventKind::SslStapledOcsp, |c, raise| {
+                    raise(&Event::SslStapledOcsp { c, is_orig, response });
+                });
+            },
+        );
+    }
+}
+
+/// Something odd about the file of this id.
+fn file_weird(ctx: &mut Ctx<'_>, name: &'static str, id: &str, addl: &str) {
+    match addl {
+        "" => ctx.out.file_weird(name, id),
+        addl => ctx.out.file_weird(name, &format!("{id}: {addl}")),
     }
 }

@@ -72,6 +72,9 @@ impl Out for Recorder {
     fn gave_up(&mut self) {
         self.lines.push("gave up".into());
     }
+    fn file_weird(&mut self, name: &'static str, addl: &str) {
+        self.lines.push(format!("file weird {name} {addl}"));
+    }
 }
 
 fn show(v: &Value<'_>) -> String {
@@ -244,6 +247,47 @@ fn both_chains_are_in_the_row_and_in_x509_log() {
             .unwrap();
         assert!(row.contains(&format!(" {column}{fp},")), "{row}");
     }
+}
+
+/// A certificate handshake message, in a record, that holds `der` alone.
+fn certificate_record(der: &[u8]) -> Vec<u8> {
+    let n = |extra: usize| ((der.len() + extra) as u32).to_be_bytes();
+    let (record, message, list, cert) = (n(10), n(6), n(3), n(0));
+    let mut out = vec![22, 3, 3];
+    out.extend(&record[2..]);
+    out.push(11);
+    [message, list, cert].iter().for_each(|l| out.extend(&l[1..]));
+    out.extend(der);
+    out
+}
+
+#[test]
+fn what_is_odd_about_a_certificate_is_a_weird_of_the_file() {
+    let mut lines = Vec::new();
+    // A certificate that is none, and one of which the alternative names cannot be read.
+    let mut unreadable = include_bytes!("../x509/sample.der").to_vec();
+    let at = unreadable.windows(4).position(|w| w == b"\x82\x0d*.").unwrap();
+    unreadable[at + 1] = 0x7d;
+    for der in [&b"none"[..], &unreadable] {
+        let mut run = Run::new(Subscriptions::ALL);
+        run.data(false, &certificate_record(der));
+        let new = run.out.lines.iter().position(|l| l.contains("\"file_sniff\""));
+        let gone = run
+            .out
+            .lines
+            .iter()
+            .position(|l| l.contains("\"file_state_remove\""));
+        let between = &run.out.lines[new.unwrap() + 1..gone.unwrap()];
+        lines.extend(between.iter().filter(|l| !l.contains("\"event\"")).cloned());
+    }
+    let [none, unreadable] = &lines[..] else {
+        panic!("{lines:#?}")
+    };
+    assert!(none.starts_with("file weird x509_cert_parse_error F"), "{none}");
+    assert!(
+        unreadable.starts_with("file weird x509_san_parse_error F"),
+        "{unreadable}"
+    );
 }
 
 #[test]

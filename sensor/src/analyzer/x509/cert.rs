@@ -1,11 +1,11 @@
 //! What is read of a certificate.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::der_parser::asn1_rs::{Any, Class, Tag};
-use x509_parser::extensions::BasicConstraints;
 use x509_parser::nom::Parser;
 use x509_parser::oid_registry::{
     OID_X509_COMMON_NAME, OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME,
@@ -17,6 +17,9 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::{host, name, oid};
 use crate::analyzer::text::wire_text;
 use crate::event::json::hex_digits;
+
+/// Oddities of one certificate that are kept.
+const MAX_ODDITIES: usize = 8;
 
 /// A certificate as x509.log shows it; fields are its columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +56,8 @@ pub struct Certificate {
     pub dns: Vec<String>,
     pub uri: Vec<String>,
     pub email: Vec<String>,
-    pub ip: Vec<IpAddr>,
+    /// Set, if empty, when there are addresses and none has an address's length.
+    pub ip: Option<Vec<IpAddr>>,
     /// Basic constraints, unset without that extension.
     pub ca: Option<bool>,
     pub path_len: Option<u64>,
@@ -61,6 +65,8 @@ pub struct Certificate {
     has_san: bool,
     /// The subject's last common name.
     common_name: Option<String>,
+    /// What Zeek finds odd in its extensions: a weird's name, and what is said beside it.
+    pub oddities: Vec<(&'static str, String)>,
 }
 
 impl Certificate {
@@ -95,13 +101,16 @@ impl Certificate {
         cert.key(&key_alg, x.public_key());
         for ext in x.iter_extensions() {
             if ext.oid == OID_X509_EXT_BASIC_CONSTRAINTS {
-                if let Ok((_, b)) = BasicConstraints::from_der(ext.value) {
-                    (cert.ca, cert.path_len) = (Some(b.ca), b.path_len_constraint.map(u64::from));
+                match basic_constraints(ext.value) {
+                    Some((ca, path_len)) => (cert.ca, cert.path_len) = (Some(ca), path_len),
+                    None => cert.odd("x509_invalid_basic_constraint", String::new()),
                 }
             } else if ext.oid == OID_X509_EXT_SUBJECT_ALT_NAME {
                 cert.has_san = true;
                 // A list that cannot be read to its end has none.
-                let _ = cert.alternative_names(ext.value);
+                if cert.alternative_names(ext.value).is_none() {
+                    cert.odd("x509_san_parse_error", String::new());
+                }
             }
         }
         Some(cert)
@@ -112,24 +121,39 @@ impl Certificate {
         let (_, list) = Any::from_der(value).ok()?;
         let mut names = list.tag().eq(&Tag::Sequence).then_some(list.data)?;
         let [mut email, mut dns, mut uri] = [const { Vec::new() }; 3];
-        let mut ip = Vec::new();
+        let mut ip: Option<Vec<IpAddr>> = None;
         while !names.is_empty() {
             let (rest, name) = Any::from_der(names).ok()?;
             names = rest;
+            name.class().eq(&Class::ContextSpecific).then_some(())?;
             // RFC 5280 section 4.2.1.6.
-            match (name.class(), name.tag().0) {
-                (Class::ContextSpecific, 1) => email.push(wire_text(name.data).into_owned()),
-                (Class::ContextSpecific, 2) => dns.push(wire_text(name.data).into_owned()),
-                (Class::ContextSpecific, 6) => uri.push(wire_text(name.data).into_owned()),
-                (Class::ContextSpecific, 7) => {
-                    let v4 = <[u8; 4]>::try_from(name.data).map(IpAddr::from);
-                    ip.extend(v4.or_else(|_| <[u8; 16]>::try_from(name.data).map(IpAddr::from)));
+            match (name.tag().0, name.header.is_constructed()) {
+                (1, _) => email.push(wire_text(&string(&name)?).into_owned()),
+                (2, _) => dns.push(wire_text(&string(&name)?).into_owned()),
+                (6, _) => uri.push(wire_text(&string(&name)?).into_owned()),
+                (7, _) => {
+                    let bytes = string(&name)?;
+                    let v4 = <[u8; 4]>::try_from(&*bytes).map(IpAddr::from);
+                    let address = v4.or_else(|_| <[u8; 16]>::try_from(&*bytes).map(IpAddr::from));
+                    if address.is_err() {
+                        self.odd("x509_san_ip_length", bytes.len().to_string());
+                    }
+                    ip.get_or_insert_default().extend(address);
                 }
-                _ => {}
+                // Names that are structures, and a number.
+                (0 | 3..=5, true) | (8, false) => {}
+                _ => return None,
             }
         }
         (self.email, self.dns, self.uri, self.ip) = (email, dns, uri, ip);
         Some(())
+    }
+
+    /// Repeats tell nothing more: of a hostile certificate's thousands a few are kept.
+    fn odd(&mut self, name: &'static str, addl: String) {
+        if self.oddities.len() < MAX_ODDITIES {
+            self.oddities.push((name, addl));
+        }
     }
 
     /// Whether the certificate was made out for `name`: by its alternative names, without those by its subject.
@@ -203,6 +227,52 @@ fn integer(bytes: &[u8]) -> Option<&[u8]> {
         _ => false,
     };
     (!bytes.is_empty() && !padded).then_some(bytes)
+}
+
+/// An extension's basic constraints (RFC 5280 section 4.2.1.9).
+fn basic_constraints(value: &[u8]) -> Option<(bool, Option<u64>)> {
+    let (_, list) = Any::from_der(value).ok()?;
+    let mut rest = list.tag().eq(&Tag::Sequence).then_some(list.data)?;
+    let mut next = |tag: Tag| match Any::from_der(rest) {
+        Ok((after, e)) if e.tag() == tag && e.class() == Class::Universal => {
+            rest = after;
+            Some(e.data)
+        }
+        _ => None,
+    };
+    let ca = match next(Tag::Boolean) {
+        Some([b]) => *b != 0,
+        Some(_) => return None,
+        None => false,
+    };
+    let path_len = match next(Tag::Integer) {
+        Some(n) => Some(path_len(integer(n)?)),
+        None => None,
+    };
+    rest.is_empty().then_some((ca, path_len))
+}
+
+/// A path's length as Zeek has it, which makes 32 bits of it with a sign and takes those for none.
+fn path_len(n: &[u8]) -> u64 {
+    let sign = if n[0] & 0x80 != 0 { -1 } else { 0 };
+    let value = n.iter().fold(sign, |v: i64, b| v << 8 | i64::from(*b));
+    // What does not fit into 64 bits is -1 to OpenSSL.
+    let value = if n.len() <= 8 { value } else { -1 };
+    i64::from(value as i32) as u64
+}
+
+/// The bytes of a string, which may come in pieces: not in DER, but OpenSSL reads that too.
+fn string<'a>(s: &Any<'a>) -> Option<Cow<'a, [u8]>> {
+    if !s.header.is_constructed() {
+        return Some(Cow::Borrowed(s.data));
+    }
+    let (mut pieces, mut whole) = (s.data, Vec::new());
+    while !pieces.is_empty() {
+        let (rest, piece) = Any::from_der(pieces).ok()?;
+        pieces = rest;
+        whole.extend_from_slice(piece.data);
+    }
+    Some(Cow::Owned(whole))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -308,10 +378,9 @@ mod tests {
                 vec!["a@example.org".to_owned()]
             )
         );
-        assert_eq!(
-            c.ip,
-            ["192.0.2.1", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap())
-        );
+        let addresses = ["192.0.2.1", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap());
+        assert_eq!(c.ip.as_deref(), Some(&addresses[..]));
+        assert!(c.oddities.is_empty());
         assert_eq!((c.ca, c.path_len), (Some(false), None));
         // What follows the certificate is not part of it.
         let longer = [der.as_slice(), b"more"].concat();
@@ -345,6 +414,7 @@ mod tests {
         // Alternative names that cannot be read are none, and the subject's does not count in their place.
         let c = changed(b"\x82\x0d*.e", b"\x82\x7d*.e").unwrap();
         assert!(c.dns.is_empty() && !c.matches_host("www.example.org"));
+        assert_eq!(c.oddities, [("x509_san_parse_error", String::new())]);
         // A name that says it is UTF-8 and is not is no certificate.
         assert_eq!(changed(b"M\xc3\xbcller", b"M\xc3ueller"), None);
     }
@@ -357,6 +427,62 @@ mod tests {
         let c = changed(b"\x02\x04\x00\xc0\xff\xee", b"\x02\x04\xff\x40\xff\xee").unwrap();
         assert_eq!(c.serial, "-BF0012");
         assert!(integer(&[]).is_none() && integer(&[0]).is_some() && integer(&[0xff]).is_some());
+    }
+
+    #[test]
+    fn basic_constraints_are_read_as_openssl_reads_them() {
+        let cases: [(&[u8], _); 10] = [
+            (&[0x30, 0], Some((false, None))),
+            (&[0x30, 3, 1, 1, 0xff], Some((true, None))),
+            (&[0x30, 3, 1, 1, 1, 9], Some((true, None))),
+            (&[0x30, 6, 1, 1, 0xff, 2, 1, 3], Some((true, Some(3)))),
+            (&[0x30, 3, 2, 1, 3], Some((false, Some(3)))),
+            // Zeek has 32 bits with a sign, as a number without one.
+            (&[0x30, 6, 1, 1, 0xff, 2, 1, 0xff], Some((true, Some(u64::MAX)))),
+            (&[0x30, 7, 1, 1, 0xff, 2, 2, 0, 1], None),
+            (&[0x30, 2, 1, 0], None),
+            (&[0x30, 5, 1, 1, 0xff, 5, 0], None),
+            (&[], None),
+        ];
+        for (der, want) in cases {
+            assert_eq!(basic_constraints(der), want, "{der:x?}");
+        }
+        assert_eq!(path_len(&[1, 0, 0, 0, 0, 0, 0, 0, 0]), u64::MAX);
+    }
+
+    /// The names in these bytes, and what is odd about them.
+    fn names(list: &[u8]) -> (Option<()>, Certificate) {
+        let mut c = Certificate::default();
+        let der = [&[0x30, list.len() as u8], list].concat();
+        (c.alternative_names(&der), c)
+    }
+
+    #[test]
+    fn alternative_names_are_read_as_openssl_reads_them() {
+        // Addresses of no address's length are told, and leave an empty list.
+        let (ok, c) = names(b"\x87\x04\x01\x02\x03\x04\x87\x01\x07");
+        assert_eq!((ok, c.ip.unwrap().len()), (Some(()), 1));
+        assert_eq!(c.oddities, [("x509_san_ip_length", "1".to_owned())]);
+        let (ok, c) = names(b"\x87\x0b192.168.1.1");
+        assert_eq!((ok, c.ip), (Some(()), Some(Vec::new())));
+        // Hostile ones have many.
+        let (_, c) = names(&[0x87, 0].repeat(60));
+        assert_eq!(c.oddities.len(), MAX_ODDITIES);
+        // A name in a string of its own.
+        let (ok, c) = names(b"\xa2\x05\x16\x03a.b");
+        assert_eq!((ok, c.dns), (Some(()), vec!["a.b".to_owned()]));
+        // Other kinds are there and not shown.
+        let (ok, c) = names(b"\xa4\x02\x30\x00\x88\x01\x2a\x82\x01a");
+        assert_eq!((ok, c.dns), (Some(()), vec!["a".to_owned()]));
+        // What cannot be one of them spoils the list.
+        for bad in [
+            b"\x89\x01x\x82\x01a",
+            b"\x84\x01x\x82\x01a",
+            b"\x42\x01x\x82\x01a",
+        ] {
+            let (ok, c) = names(bad);
+            assert_eq!((ok, c.dns.len()), (None, 0), "{bad:x?}");
+        }
     }
 
     #[test]

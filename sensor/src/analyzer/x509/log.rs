@@ -61,11 +61,11 @@ fn texts(v: &[String]) -> Value<'_> {
     }
 }
 
-fn addrs(v: &[IpAddr]) -> Value<'_> {
-    match v {
-        [] => Value::Unset,
-        v => Value::List(v.iter().map(|a| Value::Addr(*a)).collect()),
-    }
+/// Empty is not unset here: that is what addresses of no address's length leave.
+fn addrs(v: Option<&[IpAddr]>) -> Value<'_> {
+    v.map_or(Value::Unset, |v| {
+        Value::List(v.iter().map(|a| Value::Addr(*a)).collect())
+    })
 }
 
 impl LogRow for X509Row {
@@ -97,7 +97,7 @@ impl LogRow for X509Row {
             texts(&c.dns),
             texts(&c.uri),
             texts(&c.email),
-            addrs(&c.ip),
+            addrs(c.ip.as_deref()),
             c.ca.map_or(Value::Unset, Value::Bool),
             c.path_len.map_or(Value::Unset, Value::Count),
             Value::Bool(self.host_cert),
