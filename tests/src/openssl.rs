@@ -173,7 +173,11 @@ pub fn connect(
             client.text()
         );
         let mut report = parse(&client.text());
-        report.alert = report.alert.or_else(|| alert_number(&server?.text()));
+        if let (None, Some(server)) = (report.alert, server) {
+            // The client's own alert is what the server complains of, in its own time.
+            server.peer.err.wait_for(ALERT, PATIENCE);
+            report.alert = alert_number(&server.text());
+        }
         return Ok(report);
     }
     let mut client = Peer::spawn(command)?;
@@ -214,8 +218,11 @@ fn after<'t>(text: &'t str, what: &str) -> Option<&'t str> {
     text.lines().find_map(|l| l.trim().strip_prefix(what))
 }
 
+/// What comes before an alert's number in OpenSSL's errors.
+const ALERT: &str = "SSL alert number ";
+
 fn alert_number(text: &str) -> Option<u16> {
-    let (_, rest) = text.split_once("SSL alert number ")?;
+    let (_, rest) = text.split_once(ALERT)?;
     rest.split_whitespace().next()?.parse().ok()
 }
 
