@@ -29,13 +29,15 @@ pub enum Counter {
     Payload = 11,
     Forwarded = 12,
     Shed = 13,
+    /// Payload that was wanted and for which there was no room in a ring.
     Lost = 14,
     // Of no sum.
-    /// Records of tracked packets without payload: state changes, acks that matter, shed payload's headers.
+    /// Records of tracked packets without payload: state changes, acks that matter, the headers of payload that
+    /// was shed or lost.
     HeaderRecords = 15,
     /// Such records that found the ring full.
     HeaderLost = 16,
-    /// Untracked frames forwarded whole, and those that found the ring full.
+    /// Untracked frames forwarded whole, and those for which there was no room.
     FrameRecords = 17,
     FrameLost = 18,
     /// Packets that userspace put together (fragments, inner packets) and ran through the program.

@@ -46,7 +46,7 @@ pub mod why {
     pub const RECORDS: u32 = 1 << 12;
     /// The packet carries payload.
     pub const HAS_PAYLOAD: u32 = 1 << 16;
-    /// It carries payload that was shed: the headers alone are forwarded.
+    /// It carries payload that was shed, or for which a ring had no room: the headers alone are forwarded.
     pub const SHED: u32 = 1 << 17;
     /// The direction was followed and is no longer: its payload is forwarded again.
     pub const UNSHED: u32 = 1 << 18;

@@ -19,8 +19,8 @@ pub struct Policy {
     pub snaplen: u32,
     /// Number of rings, 1 to [`MAX_RINGS`].
     pub rings: u32,
-    /// Bytes taken of a ring from which on payload stays out of it. The rest is for headers: a reader that
-    /// cannot keep up still learns how connections begin and end.
+    /// Bytes taken of a ring from which on payload and untracked frames stay out of it. The rest is for headers:
+    /// a reader that cannot keep up still learns how connections begin and end.
     pub payload_room: u32,
 }
 

@@ -143,9 +143,10 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     let ring = emit::ring_of(&pkt.key, &policy);
     let tight = has_payload && whole && emit::is_tight(ring, &policy);
     if tight {
-        out.why = out.why & !why::PAYLOAD | why::SHED;
+        out.why = out.why & !(why::PAYLOAD | why::ALL) | why::SHED;
         whole = false;
-        forward = out.why & why::FORWARD & !why::ALL != 0;
+        // That a direction is followed no longer is said once.
+        forward = out.forward() || out.why & why::UNSHED != 0;
         if !forward {
             stats.ring_lost(ring);
         }
@@ -233,9 +234,15 @@ fn untracked<H: Hook>(hook: &H, stats: Stats, pkt: &Packet, reason: Reason) {
         return;
     }
     let (ts, l3, len) = (pkt.ts, pkt.l3, hook.frame().len as u32);
-    let sent = emit::record(hook, stats, emit::ring_of(&pkt.key, &policy), len, |head| {
-        emit::frame_header(head, ts, l3, reason);
-    });
+    let ring = emit::ring_of(&pkt.key, &policy);
+    let sent = if emit::is_tight(ring, &policy) {
+        stats.ring_lost(ring);
+        false
+    } else {
+        emit::record(hook, stats, ring, len, |head| {
+            emit::frame_header(head, ts, l3, reason);
+        })
+    };
     stats.add_reason(
         if sent {
             Counter::FrameRecords

@@ -103,12 +103,13 @@ fn a_sensor_that_is_held_up_loses_payload_and_no_state() {
     if !root_or_say_so("a_sensor_that_is_held_up_loses_payload_and_no_state") {
         return;
     }
-    const BYTES: u64 = 1_000_000;
+    const BYTES: u64 = 8_000_000;
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let _server = Server::start(&lab.server).expect("a server");
     let logs = TempDir::new().unwrap();
-    let options = ["--rx-only", "--ring-mib", "1"];
+    // Of which an eighth takes a few thousand headers: more than retransmissions on a busy machine bring.
+    let options = ["--rx-only", "--ring-mib", "8"];
     let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
     // SAFETY: kill has no memory preconditions; the child has not been waited for.
     let signal = |signal| unsafe { libc::kill(sensor.pid() as i32, signal) };

@@ -397,7 +397,16 @@ async fn watch(
         });
         let lost = counters.get(Counter::Lost) - last.get(Counter::Lost);
         if lost > 0 {
-            tracing::warn!("a ring was full: {lost} packets' payload not seen; see --ring-mib and --workers");
+            tracing::warn!(
+                "a ring had no room: {lost} packets' payload not seen; see --ring-mib and --workers"
+            );
+        }
+        let lost = records_lost(&counters) - records_lost(&last);
+        if lost > 0 {
+            tracing::warn!(
+                "a ring was full: {lost} records not seen, among them perhaps how connections began or ended; \
+                 see --ring-mib and --workers"
+            );
         }
         let full = counters.get(Counter::TableFull);
         if full > last.get(Counter::TableFull) {
@@ -429,6 +438,11 @@ fn sweep(table: &mut Table, cursor: &mut Option<FlowKey>) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Records without wanted payload for which a ring had no room.
+fn records_lost(c: &Counters) -> u64 {
+    c.get(Counter::HeaderLost) + c.get(Counter::FrameLost)
+}
+
 fn log_stats(o: &mut Outputs, c: &Counters, (open, no_room): (u64, u64)) {
     let untracked: Vec<(String, u64)> = UNTRACKED
         .iter()
@@ -448,6 +462,7 @@ fn log_stats(o: &mut Outputs, c: &Counters, (open, no_room): (u64, u64)) {
         forwarded: c.get(Counter::Forwarded),
         shed: c.get(Counter::Shed),
         lost: c.get(Counter::Lost),
+        records_lost: records_lost(c),
         table_full: c.get(Counter::TableFull),
         open_conns: open,
         events_dropped: o.stream.as_ref().map_or(0, |s| s.totals().dropped),

@@ -245,7 +245,7 @@ pub fn flag_letters(flags: u8, buf: &mut [u8; 6]) -> &str {
     std::str::from_utf8(&buf[..n]).unwrap_or_default()
 }
 
-/// Whether the payload stayed in the datapath because nobody wanted it.
+/// Whether the payload stayed in the datapath: nobody wanted it, or the ring had no room.
 pub fn was_shed(seg: &Segment<'_>) -> bool {
     seg.rec.why & why::SHED != 0
 }

@@ -28,8 +28,10 @@ pub struct StatsRow<'a> {
     pub forwarded: u64,
     /// Of these, shed because nobody wants that stream's payload.
     pub shed: u64,
-    /// Of these, lost because the ring was full.
+    /// Of these, lost because the ring had no room.
     pub lost: u64,
+    /// Headers of tracked packets and untracked frames for which the ring had no room.
+    pub records_lost: u64,
     /// Frames of flows for which the table had no room.
     pub table_full: u64,
     /// Connections open.
@@ -54,6 +56,7 @@ const COLUMNS: &[Column] = &[
     Column::new("forwarded", "count"),
     Column::new("shed", "count"),
     Column::new("lost", "count"),
+    Column::new("records_lost", "count"),
     Column::new("table_full", "count"),
     Column::new("open_conns", "count"),
     Column::new("events_dropped", "count"),
@@ -89,6 +92,7 @@ impl LogRow for StatsRow<'_> {
             self.forwarded,
             self.shed,
             self.lost,
+            self.records_lost,
             self.table_full,
             self.open_conns,
             self.events_dropped,

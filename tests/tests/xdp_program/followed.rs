@@ -10,7 +10,7 @@ use sensor_common::policy::{PAYLOAD, RECORDS};
 use sensor_common::{FlowState, Packet, RecordHeader};
 
 use super::frames::{self, Case};
-use super::{load, records};
+use super::{load, load_small, records, udp_frame};
 
 const BITS: u32 = PAYLOAD | RECORDS;
 /// Where the payload of the frames here begins.
@@ -199,6 +199,31 @@ fn a_direction_is_followed_as_the_host_build_does() {
     }
     assert!(followed > 1000 && unshed > 100, "{followed} {unshed}");
     assert!(marks.len() > 100, "{}", marks.len());
+    assert!(kernel.counters().unwrap().balanced());
+}
+
+#[test]
+fn the_end_of_following_is_told_in_a_ring_without_room_for_payload() {
+    let kernel = load_small(BITS);
+    let (mut ring, mut table, mut run) = (
+        kernel.ring(0).unwrap(),
+        kernel.table().unwrap(),
+        kernel.injector().unwrap(),
+    );
+    let (frame, p) = segment(0, b"x");
+    run.test_run(&frame, 1).unwrap();
+    assert!(table.follow(&p.key, p.dir, 1));
+    records(&mut ring);
+    for _ in 0..100 {
+        run.test_run(&udp_frame(1000).0, 2).unwrap();
+    }
+    run.test_run(&segment(1, b"no record").0, 3).unwrap();
+    let (head, bytes) = records(&mut ring).pop().unwrap();
+    assert_eq!(
+        head.why & (why::UNSHED | why::SHED | why::PAYLOAD),
+        why::UNSHED | why::SHED
+    );
+    assert_eq!((head.pkt.ts, bytes.len()), (3, DATA));
     assert!(kernel.counters().unwrap().balanced());
 }
 

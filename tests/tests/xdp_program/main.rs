@@ -29,6 +29,19 @@ fn load(bits: u32) -> Kernel {
     })
 }
 
+/// With a ring that a hundred packets fill.
+fn load_small(bits: u32) -> Kernel {
+    load_with(&Config {
+        flows: 1024,
+        ring_bytes: 1 << 16,
+        policy: Policy {
+            bits,
+            ..Default::default()
+        },
+        ..Default::default()
+    })
+}
+
 fn load_with(config: &Config) -> Kernel {
     Kernel::load(config).expect("the program loads; these tests need root")
 }
@@ -318,11 +331,7 @@ fn a_full_ring_and_a_full_table_are_counted() {
 
 #[test]
 fn a_ring_that_fills_up_keeps_room_for_headers() {
-    let kernel = load_with(&Config {
-        flows: 1024,
-        ring_bytes: 1 << 16,
-        ..Default::default()
-    });
+    let kernel = load_small(PAYLOAD);
     let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
     let payload = [b'x'; 1000];
     // Nothing is acknowledged: nobody answers.
@@ -355,6 +364,40 @@ fn a_ring_that_fills_up_keeps_room_for_headers() {
         (3, 0)
     );
     assert!(c.balanced(), "{c:?}");
+}
+
+#[test]
+fn frames_that_are_not_tracked_leave_room_for_headers() {
+    for bits in [PAYLOAD, PAYLOAD | ALL_PACKETS] {
+        let kernel = load_small(bits);
+        let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+        let mut fragment = udp_frame(1000).0;
+        // Fragment offset 8.
+        fragment[21] = 1;
+        for _ in 0..100 {
+            run.test_run(&fragment, 1).unwrap();
+        }
+        for n in 0..10 {
+            let mut syn = tcp_frame(0, 0, SYN, &[]);
+            syn[35] = n;
+            run.test_run(&syn, 2).unwrap();
+        }
+        let c = kernel.counters().unwrap();
+        let got = records(&mut ring);
+        let syns = got.iter().filter(|(h, _)| h.why & why::CONTROL != 0).count();
+        assert_eq!(syns, 10);
+        let frames = got.len() as u64 - 10;
+        assert_eq!(
+            (c.get(Counter::FrameRecords), c.get(Counter::FrameLost)),
+            (frames, 100 - frames)
+        );
+        assert!(frames > 10 && c.ring_lost[0] == 100 - frames, "{c:?}");
+        assert_eq!(
+            (c.get(Counter::HeaderRecords), c.get(Counter::HeaderLost)),
+            (10, 0)
+        );
+        assert!(c.balanced(), "{c:?}");
+    }
 }
 
 /// The packet in [`udp_frame`], as userspace would find it.

@@ -61,7 +61,7 @@ pub const ORDERS_HEAD: usize = 16;
 pub struct CpuStats {
     /// Indexed by [`sensor_common::Counter`].
     pub counters: [u64; COUNTERS as usize],
-    /// Records that found the ring full, per ring.
+    /// Records for which there was no room, per ring.
     pub ring_lost: [u64; MAX_RINGS as usize],
     /// When this CPU last logged that the flow table is full, ns since boot.
     pub said_full: u64,
