@@ -121,6 +121,7 @@ const PER_ORIG: &[&str] = &[
     "DNS_label_len_gt_pkt",
     "DNS_label_too_long",
     "FIN_storm",
+    "SSH_max_packet_length_exceeded",
     "SYN_after_partial",
     "SYN_with_data",
     "UDP_datagram_length_mismatch",
@@ -134,7 +135,7 @@ const PER_ORIG: &[&str] = &[
     "fragment_overlap",
     "fragment_size_inconsistency",
 ];
-/// Logged once for each connection, however long ago (Zeek: ACTION_LOG_PER_CONN).
+/// Logged once for each connection (Zeek: ACTION_LOG_PER_CONN).
 const PER_CONN: &[&str] = &["simultaneous_open"];
 
 /// The analyzer that meets an oddity, as weird.log's `source` has it; none where Zeek's core or a script does, or
@@ -194,6 +195,7 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
         "truncated_radiotap_header" => "IEEE802_11_RADIO",
         n if n.contains("nflog") => "NFLOG",
         n if n.contains("802_11") => "IEEE802_11",
+        n if n.starts_with("SSH") => "SSH",
         n if n.starts_with("DNS") || n.starts_with("EDNS") => "DNS",
         n if n.starts_with("SSL") || n.starts_with("ssl") || n.starts_with("tls") => {
             ["DTLS", "SSL"][tcp as usize]
@@ -273,6 +275,7 @@ mod tests {
             ("data_before_established", true, "TCP"),
             ("window_recision", true, ""),
             ("DNS_unknown_opcode", false, "DNS"),
+            ("SSH_max_packet_length_exceeded", true, "SSH"),
             ("bad_UDP_checksum", false, "UDP"),
             ("zero_length_certificate", false, "DTLS"),
             ("truncated_GRE_in_tunnel", false, "GRE"),
