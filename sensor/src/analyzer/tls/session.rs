@@ -390,7 +390,9 @@ impl Session {
         odd: bool,
         during: impl FnOnce(&mut Session, &mut Ctx<'_>, &str),
     ) {
-        // Building an id and four events is not free: nobody need pay for it who did not ask.
+        // An id does not depend on what was asked for.
+        self.files += 1;
+        // Building one and four events is not free: nobody need pay for it who did not ask.
         let kinds = [
             EventKind::FileNew,
             EventKind::FileOverNewConnection,
@@ -433,10 +435,9 @@ impl Session {
     }
 
     /// Unique as the connection's id is; `F` where that has `C`, as in Zeek.
-    fn file_id(&mut self, c: &ConnId, is_orig: bool) -> String {
+    fn file_id(&self, c: &ConnId, is_orig: bool) -> String {
         let mut h = DefaultHasher::new();
         (c.uid, is_orig).hash(&mut h);
-        self.files += 1;
         Uid::new(h.finish(), self.files).to_string().replacen('C', "F", 1)
     }
 

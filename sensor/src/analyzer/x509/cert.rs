@@ -18,9 +18,6 @@ use super::{host, name, oid};
 use crate::analyzer::text::wire_text;
 use crate::event::json::hex_digits;
 
-/// Oddities of one certificate that are kept.
-const MAX_ODDITIES: usize = 8;
-
 /// A certificate as x509.log shows it; fields are its columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
@@ -118,8 +115,7 @@ impl Certificate {
 
     /// Names of the kinds that are shown, which need not be the ASCII that they ought to be.
     fn alternative_names(&mut self, value: &[u8]) -> Option<()> {
-        let (_, list) = Any::from_der(value).ok()?;
-        let mut names = list.tag().eq(&Tag::Sequence).then_some(list.data)?;
+        let mut names = sequence(value)?;
         let [mut email, mut dns, mut uri] = [const { Vec::new() }; 3];
         let mut ip: Option<Vec<IpAddr>> = None;
         while !names.is_empty() {
@@ -149,9 +145,9 @@ impl Certificate {
         Some(())
     }
 
-    /// Repeats tell nothing more: of a hostile certificate's thousands a few are kept.
+    /// Repeats tell nothing more, and a hostile certificate has thousands.
     fn odd(&mut self, name: &'static str, addl: String) {
-        if self.oddities.len() < MAX_ODDITIES {
+        if !self.oddities.iter().any(|o| o.0 == name) {
             self.oddities.push((name, addl));
         }
     }
@@ -191,15 +187,12 @@ impl Certificate {
                             None => return,
                         }
                     }
-                    // A curve given by its numbers, of which the fifth is the order (RFC 3279 section 2.3.5).
-                    // OpenSSL 3 knows again what has a name.
-                    Some((Tag::Sequence, _, p)) => {
-                        let Some(order) = nth_integer(p.data, 4).map(trim_zeros) else {
-                            return;
-                        };
-                        self.curve = oid::curve_of_order(order).map(str::to_owned);
-                        Some(bits(order))
-                    }
+                    // A curve given by its numbers, of which the fifth is the order (RFC 3279 section 2.3.5). It
+                    // has no name: numbers that are nearly a known curve's are an attack.
+                    Some((Tag::Sequence, _, p)) => match nth_integer(p.data, 4) {
+                        Some(order) => Some(bits(order)),
+                        None => return,
+                    },
                     _ => return,
                 };
                 ("ecdsa", length)
@@ -231,8 +224,7 @@ fn integer(bytes: &[u8]) -> Option<&[u8]> {
 
 /// An extension's basic constraints (RFC 5280 section 4.2.1.9).
 fn basic_constraints(value: &[u8]) -> Option<(bool, Option<u64>)> {
-    let (_, list) = Any::from_der(value).ok()?;
-    let mut rest = list.tag().eq(&Tag::Sequence).then_some(list.data)?;
+    let mut rest = sequence(value)?;
     let mut next = |tag: Tag| match Any::from_der(rest) {
         Ok((after, e)) if e.tag() == tag && e.class() == Class::Universal => {
             rest = after;
@@ -261,18 +253,36 @@ fn path_len(n: &[u8]) -> u64 {
     i64::from(value as i32) as u64
 }
 
+/// What is in the SEQUENCE that `der` begins with.
+fn sequence(der: &[u8]) -> Option<&[u8]> {
+    let (_, list) = Any::from_der(der).ok()?;
+    let is_one = (list.class(), list.tag()) == (Class::Universal, Tag::Sequence);
+    (is_one && list.header.is_constructed()).then_some(list.data)
+}
+
 /// The bytes of a string, which may come in pieces: not in DER, but OpenSSL reads that too.
 fn string<'a>(s: &Any<'a>) -> Option<Cow<'a, [u8]>> {
     if !s.header.is_constructed() {
         return Some(Cow::Borrowed(s.data));
     }
-    let (mut pieces, mut whole) = (s.data, Vec::new());
-    while !pieces.is_empty() {
-        let (rest, piece) = Any::from_der(pieces).ok()?;
-        pieces = rest;
-        whole.extend_from_slice(piece.data);
-    }
+    let mut whole = Vec::new();
+    pieces(s.data, MAX_NESTING, &mut whole)?;
     Some(Cow::Owned(whole))
+}
+
+/// As deep may the pieces of a string be in pieces (OpenSSL's ASN1_MAX_STRING_NEST).
+const MAX_NESTING: u32 = 5;
+
+fn pieces(mut rest: &[u8], depth: u32, out: &mut Vec<u8>) -> Option<()> {
+    while !rest.is_empty() {
+        let (after, piece) = Any::from_der(rest).ok()?;
+        rest = after;
+        match piece.header.is_constructed() {
+            true => pieces(piece.data, depth.checked_sub(1)?, out)?,
+            false => out.extend_from_slice(piece.data),
+        }
+    }
+    Some(())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -431,7 +441,7 @@ mod tests {
 
     #[test]
     fn basic_constraints_are_read_as_openssl_reads_them() {
-        let cases: [(&[u8], _); 10] = [
+        let cases: [(&[u8], _); 11] = [
             (&[0x30, 0], Some((false, None))),
             (&[0x30, 3, 1, 1, 0xff], Some((true, None))),
             (&[0x30, 3, 1, 1, 1, 9], Some((true, None))),
@@ -441,6 +451,7 @@ mod tests {
             (&[0x30, 6, 1, 1, 0xff, 2, 1, 0xff], Some((true, Some(u64::MAX)))),
             (&[0x30, 7, 1, 1, 0xff, 2, 2, 0, 1], None),
             (&[0x30, 2, 1, 0], None),
+            (&[0xb0, 3, 1, 1, 0xff], None),
             (&[0x30, 5, 1, 1, 0xff, 5, 0], None),
             (&[], None),
         ];
@@ -467,10 +478,17 @@ mod tests {
         assert_eq!((ok, c.ip), (Some(()), Some(Vec::new())));
         // Hostile ones have many.
         let (_, c) = names(&[0x87, 0].repeat(60));
-        assert_eq!(c.oddities.len(), MAX_ODDITIES);
+        assert_eq!(c.oddities.len(), 1);
         // A name in a string of its own.
         let (ok, c) = names(b"\xa2\x05\x16\x03a.b");
         assert_eq!((ok, c.dns), (Some(()), vec!["a.b".to_owned()]));
+        let (ok, c) = names(b"\xa2\x08\x24\x06\x04\x01a\x04\x01b");
+        assert_eq!((ok, c.dns), (Some(()), vec!["ab".to_owned()]));
+        let deep = (0..7).fold(vec![4, 1, b'x'], |inner, _| {
+            [&[0x24, inner.len() as u8], &inner[..]].concat()
+        });
+        let (ok, _) = names(&[&[0xa2, deep.len() as u8], &deep[..]].concat());
+        assert_eq!(ok, None);
         // Other kinds are there and not shown.
         let (ok, c) = names(b"\xa4\x02\x30\x00\x88\x01\x2a\x82\x01a");
         assert_eq!((ok, c.dns), (Some(()), vec!["a".to_owned()]));
@@ -486,42 +504,21 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_given_by_its_numbers_is_known_by_its_order() {
-        // Version, field, curve, base point: none of them is looked at.
-        let order = hex_bytes("00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
-        let parameters = [
-            &[2, 1, 1, 0x30, 0, 0x30, 0, 4, 1, 4, 2, 33][..],
-            &order,
-            &[2, 1, 1],
-        ]
-        .concat();
-        let with = |parameters: &[u8]| {
-            let id = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
-            let n = parameters.len() as u8;
-            let algorithm = [&[0x30, n + 11], &id[..], &[0x30, n], parameters].concat();
-            let key = [3, 2, 0, 4];
-            let der = [&[0x30, (algorithm.len() + key.len()) as u8], &algorithm[..], &key].concat();
-            let mut c = Certificate::default();
-            c.key(
-                "1.2.840.10045.2.1",
-                &SubjectPublicKeyInfo::from_der(&der).unwrap().1,
-            );
-            (c.key_type, c.key_length, c.curve)
-        };
-        let ecdsa = Some("ecdsa".to_owned());
+    fn a_curve_given_by_its_numbers_has_the_length_of_its_order() {
+        // Version, field, curve, base point, order.
+        let parameters = [2, 1, 1, 0x30, 0, 0x30, 0, 4, 1, 4, 2, 1, 7];
+        let id = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+        let n = parameters.len() as u8;
+        let algorithm = [&[0x30, n + 11], &id[..], &[0x30, n], &parameters].concat();
+        let key = [3, 2, 0, 4];
+        let der = [&[0x30, (algorithm.len() + key.len()) as u8], &algorithm[..], &key].concat();
+        let mut c = Certificate::default();
+        let (_, spki) = SubjectPublicKeyInfo::from_der(&der).unwrap();
+        c.key("1.2.840.10045.2.1", &spki);
         assert_eq!(
-            with(&parameters),
-            (ecdsa.clone(), Some(256), Some("prime256v1".to_owned()))
+            (c.key_type.as_deref(), c.key_length, c.curve),
+            (Some("ecdsa"), Some(3), None)
         );
-        let other = [&[2, 1, 1, 0x30, 0, 0x30, 0, 4, 1, 4, 2, 1, 7][..]].concat();
-        assert_eq!(with(&other), (ecdsa, Some(3), None));
-    }
-
-    fn hex_bytes(text: &str) -> Vec<u8> {
-        let pairs = text.as_bytes().chunks_exact(2);
-        pairs
-            .map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap())
-            .collect()
     }
 
     #[test]

@@ -319,26 +319,6 @@ pub(super) fn curve(id: &str) -> Option<(&'static str, u64)> {
     found.map(|(_, name, bits)| (*name, *bits))
 }
 
-/// Curves that are met with their numbers in place of the name: the last 64 bits of the order, bytes of it, name.
-const ORDERS: &[(u64, usize, &str)] = &[
-    (0x13dd_2945_5c5c_2a3d, 28, "secp224r1"),
-    (0xf3b9_cac2_fc63_2551, 32, "prime256v1"),
-    (0xbfd2_5e8c_d036_4141, 32, "secp256k1"),
-    (0x901e_0e82_9748_56a7, 32, "brainpoolP256r1"),
-    (0xecec_196a_ccc5_2973, 48, "secp384r1"),
-    (0x3b88_3202_e904_6565, 48, "brainpoolP384r1"),
-    (0xbb6f_b71e_9138_6409, 66, "secp521r1"),
-];
-
-/// The name of the curve of this order, a number without zeros before it.
-pub(super) fn curve_of_order(order: &[u8]) -> Option<&'static str> {
-    let last = u64::from_be_bytes(*order.last_chunk()?);
-    let found = ORDERS
-        .iter()
-        .find(|(n, len, _)| (*n, *len) == (last, order.len()));
-    found.map(|(.., name)| *name)
-}
-
 /// A name attribute's short name.
 pub(super) fn attribute(id: &str) -> Option<&'static str> {
     ATTRIBUTES.iter().find(|(n, _)| *n == id).map(|(_, name)| *name)
