@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use sensor::datapath::FlowTable;
-use sensor::datapath::xdp::{Ring, Table};
+use sensor::datapath::xdp::{Injector, Kernel, Ring, Table};
 use sensor_common::flow::{Outcome, update, why};
 use sensor_common::follow::{self, MARK_LEN, Mark, Marks};
 use sensor_common::policy::{PAYLOAD, RECORDS};
@@ -109,7 +109,7 @@ fn stream(r: &mut Random, len: usize) -> (Vec<u8>, Vec<usize>) {
 struct Both<'k> {
     table: Table,
     ring: Ring,
-    run: sensor::datapath::xdp::Injector,
+    run: Injector,
     host: FlowState,
     marks: &'k mut Vec<Mark>,
 }
@@ -202,9 +202,8 @@ fn a_direction_is_followed_as_the_host_build_does() {
     assert!(kernel.counters().unwrap().balanced());
 }
 
-#[test]
-fn the_end_of_following_is_told_in_a_ring_without_room_for_payload() {
-    let kernel = load_small(BITS);
+/// A direction of which the first byte has been, and that is to be followed from there on: its first packet.
+fn following(kernel: &Kernel) -> (Ring, Table, Injector, Packet) {
     let (mut ring, mut table, mut run) = (
         kernel.ring(0).unwrap(),
         kernel.table().unwrap(),
@@ -212,8 +211,15 @@ fn the_end_of_following_is_told_in_a_ring_without_room_for_payload() {
     );
     let (frame, p) = segment(0, b"x");
     run.test_run(&frame, 1).unwrap();
-    assert!(table.follow(&p.key, p.dir, 1));
     records(&mut ring);
+    assert!(table.follow(&p.key, p.dir, 1));
+    (ring, table, run, p)
+}
+
+#[test]
+fn the_end_of_following_is_told_in_a_ring_without_room_for_payload() {
+    let kernel = load_small(BITS);
+    let (mut ring, _, mut run, _) = following(&kernel);
     for _ in 0..100 {
         run.test_run(&udp_frame(1000).0, 2).unwrap();
     }
@@ -230,16 +236,8 @@ fn the_end_of_following_is_told_in_a_ring_without_room_for_payload() {
 #[test]
 fn nobody_is_followed_unless_somebody_wants_it() {
     let kernel = load(PAYLOAD);
-    let (mut ring, mut table, mut run) = (
-        kernel.ring(0).unwrap(),
-        kernel.table().unwrap(),
-        kernel.injector().unwrap(),
-    );
-    let (frame, p) = segment(0, b"x");
-    run.test_run(&frame, 1).unwrap();
-    assert!(table.follow(&p.key, p.dir, 1));
-    assert!(!table.follow(&segment(0, b"x").1.key, p.dir, 0));
-    records(&mut ring);
+    let (mut ring, mut table, mut run, p) = following(&kernel);
+    assert!(!table.follow(&p.key, p.dir, 0));
     let record = [&[23, 3, 3, 0, 20][..], &[0; 20]].concat();
     run.test_run(&segment(1, &record).0, 2).unwrap();
     assert_eq!(records(&mut ring), []);

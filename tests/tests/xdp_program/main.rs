@@ -18,22 +18,18 @@ use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy, RecordHeader};
 const XDP_PASS: u32 = 2;
 
 fn load(bits: u32) -> Kernel {
-    load_with(&Config {
-        flows: 1024,
-        ring_bytes: 1 << 20,
-        policy: Policy {
-            bits,
-            ..Default::default()
-        },
-        ..Default::default()
-    })
+    load_with_ring(bits, 1 << 20)
 }
 
 /// With a ring that a hundred packets fill.
 fn load_small(bits: u32) -> Kernel {
+    load_with_ring(bits, 1 << 16)
+}
+
+fn load_with_ring(bits: u32, ring_bytes: u32) -> Kernel {
     load_with(&Config {
         flows: 1024,
-        ring_bytes: 1 << 16,
+        ring_bytes,
         policy: Policy {
             bits,
             ..Default::default()
