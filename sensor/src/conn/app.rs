@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::entry::Tcp;
 use super::followed::Followed;
-use super::row::WeirdRow;
+use super::row::{WeirdRow, Whose};
 use super::shared::Run;
 use super::{Proto, Sink, proto};
 use crate::analyzer::detect::{Detector, Inner};
@@ -296,8 +296,7 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     fn scripted_weird(&mut self, name: &'static str) {
         self.run.sh.log_weird(&WeirdRow {
             ts: self.run.ts,
-            c: Some(&self.id),
-            ends: None,
+            whose: Whose::Conn(&self.id),
             name,
             addl: "",
             source: "",
@@ -307,8 +306,7 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     fn file_weird(&mut self, name: &'static str, addl: &str) {
         self.run.sh.log_weird(&WeirdRow {
             ts: self.run.ts,
-            c: None,
-            ends: None,
+            whose: Whose::Nobody,
             name,
             addl,
             source: "",

@@ -110,13 +110,20 @@ impl LogRow for ConnRow<'_> {
     }
 }
 
+/// Whose oddity it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose<'a> {
+    Conn(&'a ConnId),
+    /// Sender and receiver, where there is no connection.
+    Hosts(IpAddr, IpAddr),
+    Nobody,
+}
+
 /// One row of weird.log.
 #[derive(Clone, Debug)]
 pub struct WeirdRow<'a> {
     pub ts: Ts,
-    pub c: Option<&'a ConnId>,
-    /// Sender and receiver, where there is no connection.
-    pub ends: Option<(IpAddr, IpAddr)>,
+    pub whose: Whose<'a>,
     pub name: &'static str,
     pub addl: &'a str,
     /// The analyzer that met it, such as `TCP`.
@@ -148,22 +155,22 @@ impl LogRow for WeirdRow<'_> {
 
     fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
         out.push(Value::Time(self.ts));
-        match (self.c, self.ends) {
-            (Some(c), _) => out.extend([
+        match self.whose {
+            Whose::Conn(c) => out.extend([
                 uid(c.uid),
                 Value::Addr(c.orig_h),
                 Value::Port(c.orig_p),
                 Value::Addr(c.resp_h),
                 Value::Port(c.resp_p),
             ]),
-            (None, Some((src, dst))) => out.extend([
+            Whose::Hosts(src, dst) => out.extend([
                 Value::Unset,
                 Value::Addr(src),
                 Value::Port(0),
                 Value::Addr(dst),
                 Value::Port(0),
             ]),
-            (None, None) => out.extend([
+            Whose::Nobody => out.extend([
                 Value::Unset,
                 Value::Unset,
                 Value::Unset,

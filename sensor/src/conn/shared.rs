@@ -4,9 +4,9 @@ use sensor_common::FlowState;
 use sensor_common::key::IPPROTO_TCP;
 
 use super::expected::Expected;
-use super::row::WeirdRow;
+use super::row::{WeirdRow, Whose};
 use super::timer::{Kind, Wheel};
-use super::weird::{Logged, Of, StraySampler, source};
+use super::weird::{Logged, StraySampler, source};
 use super::{Config, Conn, Sink, addr};
 use crate::analyzer::tls::SharedTls;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
@@ -96,8 +96,7 @@ impl<S: Sink> Shared<S> {
         }
         self.log_weird(&WeirdRow {
             ts,
-            c: None,
-            ends: ends.map(|(s, d)| (addr(s), addr(d))),
+            whose: ends.map_or(Whose::Nobody, |(s, d)| Whose::Hosts(addr(s), addr(d))),
             name,
             addl: "",
             source: source(name, false),
@@ -106,12 +105,7 @@ impl<S: Sink> Shared<S> {
 
     /// weird.log has less than the events, see [`Logged`].
     pub fn log_weird(&mut self, row: &WeirdRow<'_>) {
-        let of = match (row.c, row.ends) {
-            (Some(c), _) => Of::conn(c),
-            (None, Some((src, dst))) => Of::Hosts(src, dst),
-            (None, None) => Of::Nobody,
-        };
-        if self.logged.permit(row.name, of, row.ts) {
+        if self.logged.permit(row.name, row.whose.into(), row.ts) {
             self.sink.log(row);
         }
     }
@@ -173,8 +167,7 @@ impl<'e, S: Sink> Run<'e, S> {
         }
         self.sh.log_weird(&WeirdRow {
             ts: now,
-            c: Some(&id),
-            ends: None,
+            whose: Whose::Conn(&id),
             name,
             addl,
             source: from.unwrap_or_else(|| source(name, self.conn.key.proto == IPPROTO_TCP)),

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::Proto;
-use crate::event::{ConnId, Ts};
+use super::row::Whose;
+use crate::event::Ts;
 
 const THRESHOLD: u64 = 25;
 const RATE: u64 = 1000;
@@ -206,7 +207,7 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
     }
 }
 
-/// Whose oddity it is.
+/// Whose oddity is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Of {
     /// Originator and responder.
@@ -217,11 +218,17 @@ pub enum Of {
     Nobody,
 }
 
-impl Of {
-    pub fn conn(c: &ConnId) -> Of {
-        Of::Conn((c.orig_h, c.orig_p), (c.resp_h, c.resp_p), c.proto)
+impl From<Whose<'_>> for Of {
+    fn from(whose: Whose<'_>) -> Of {
+        match whose {
+            Whose::Conn(c) => Of::Conn((c.orig_h, c.orig_p), (c.resp_h, c.resp_p), c.proto),
+            Whose::Hosts(src, dst) => Of::Hosts(src, dst),
+            Whose::Nobody => Of::Nobody,
+        }
     }
+}
 
+impl Of {
     fn orig(self) -> Of {
         match self {
             Of::Conn((orig, _), ..) | Of::Hosts(orig, _) | Of::Orig(orig) => Of::Orig(orig),
