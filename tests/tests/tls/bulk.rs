@@ -55,11 +55,11 @@ fn upload(config: Arc<ClientConfig>, bytes: u64) -> Result<()> {
     while left > 0 {
         let n = left.min(PIECE as u64) as usize;
         io.write_all(&piece[..n])?;
-        if left == bytes {
-            // So that what is measured is not how soon the sensor gets a processor to say what it wants.
-            io.flush()?;
-            std::thread::sleep(Duration::from_secs(1));
-        }
+        // So that what is measured is not how soon the sensor gets a processor to say what it wants: at first
+        // that it wants no more, and later to be told of records again, after a segment that was sent again.
+        io.flush()?;
+        let first = left == bytes;
+        std::thread::sleep(Duration::from_millis(if first { 1000 } else { 2 }));
         left -= n as u64;
     }
     io.flush()?;
