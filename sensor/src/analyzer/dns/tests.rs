@@ -308,6 +308,7 @@ fn odd_dnssec_is_told() {
 fn too_many_questions_are_odd_and_a_violation() {
     let out = run(&conn("10.0.0.2", 53), &[(true, header(1, 0, [26, 0, 0, 0]))]);
     assert_eq!(out.weirds, ["DNS_Conn_count_too_large"; 2]);
+    assert!(!out.confirmed);
 }
 
 #[test]

@@ -37,9 +37,10 @@ fn esp_and_mobility_headers_have_events_of_their_own() {
     assert_eq!(esp[0]["p"]["ip6"]["exts"][0]["id"], 50, "{}", esp[0]);
 }
 
-/// A UDP datagram of the originator to port 80, in an IP packet of 40 bytes, with this length in its header.
-fn udp_frame(length: u16) -> Vec<u8> {
-    let mut frame = tcp_frame(0, 1, 0, [0, 0], b"");
+/// A UDP datagram of the originator to port 80, in an IP packet of 40 bytes and `more`, with this length in
+/// its header.
+fn udp_frame(length: u16, more: &[u8]) -> Vec<u8> {
+    let mut frame = tcp_frame(0, 1, 0, [0, 0], more);
     frame[23] = 17;
     frame[38..40].copy_from_slice(&length.to_be_bytes());
     frame
@@ -49,9 +50,9 @@ fn udp_frame(length: u16) -> Vec<u8> {
 fn a_udp_header_that_contradicts_ip_is_odd() {
     let mut lab = Lab::new("conn_weird");
     // 20 bytes behind the IP header, as the UDP header says, too.
-    lab.frame(&udp_frame(20));
+    lab.frame(&udp_frame(20, b""));
     assert!(lab.engine.sink().events.is_empty());
-    lab.frame(&udp_frame(256));
+    lab.frame(&udp_frame(256, b""));
     let seen = lab.finish();
     assert_eq!(
         seen.args("conn_weird"),
@@ -62,7 +63,7 @@ fn a_udp_header_that_contradicts_ip_is_odd() {
 #[test]
 fn without_an_ip_length_a_udp_header_is_held_against_what_was_captured() {
     let mut lab = Lab::new("conn_weird");
-    let mut frame = udp_frame(20);
+    let mut frame = udp_frame(20, b"");
     frame[16..18].copy_from_slice(&[0, 0]);
     lab.frame(&frame);
     // Nine bytes more.
@@ -79,7 +80,7 @@ fn without_an_ip_length_a_udp_header_is_held_against_what_was_captured() {
 fn a_packets_contents_are_what_ip_says() {
     let mut lab = Lab::new("packet_contents");
     // UDP says that there is nothing in it; the last byte is the frame's.
-    let mut frame = udp_frame(8);
+    let mut frame = udp_frame(8, b"abc");
     frame.push(b'!');
     lab.frame(&frame);
     // Where TCP's payload begins is not known.
@@ -92,7 +93,7 @@ fn a_packets_contents_are_what_ip_says() {
         .iter()
         .map(|a| a["contents"].clone())
         .collect();
-    assert_eq!(told, [hex(&frame[42..54])]);
+    assert_eq!(told, [hex(&frame[42..57])]);
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn ipv6_has_labels_and_extension_headers() {
 fn sessions_of_some_udp_protocols_are_told_at_their_end() {
     let done = |port: u8| {
         let mut lab = Lab::new("udp_session_done");
-        let mut frame = udp_frame(20);
+        let mut frame = udp_frame(20, b"");
         frame[37] = port;
         lab.frame(&frame);
         let seen = lab.finish();
@@ -184,7 +185,7 @@ fn sessions_of_some_udp_protocols_are_told_at_their_end() {
 
 /// A DNS message that is its header alone, in [`udp_frame`]'s datagram.
 fn dns_frame(flags: u16, questions: u16) -> Vec<u8> {
-    let mut frame = udp_frame(20);
+    let mut frame = udp_frame(20, b"");
     frame[37] = 53;
     frame[42..54].fill(0);
     frame[44..46].copy_from_slice(&flags.to_be_bytes());
