@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::der_parser::asn1_rs::{Any, Class, Tag};
 use x509_parser::nom::Parser;
+use x509_parser::num_bigint::BigUint;
 use x509_parser::oid_registry::{
     OID_X509_COMMON_NAME, OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME,
 };
@@ -324,21 +325,8 @@ fn bits(n: &[u8]) -> u64 {
 /// A big-endian number in decimal, which may be as long as a small key's modulus. Longer is no real exponent.
 fn decimal(n: &[u8]) -> Option<String> {
     const MAX: usize = 128;
-    const NINE_DIGITS: u64 = 1_000_000_000;
     let n = trim_zeros(n);
-    // Nine digits each, least significant first.
-    let mut groups = vec![0u64];
-    for b in n.iter().take(MAX) {
-        let mut carry = u64::from(*b);
-        for g in &mut groups {
-            let v = (*g << 8) + carry;
-            (*g, carry) = (v % NINE_DIGITS, v / NINE_DIGITS);
-        }
-        groups.extend((carry != 0).then_some(carry));
-    }
-    let (top, rest) = groups.split_last()?;
-    let rest: String = rest.iter().rev().map(|g| format!("{g:09}")).collect();
-    (n.len() <= MAX).then(|| format!("{top}{rest}"))
+    (n.len() <= MAX).then(|| BigUint::from_bytes_be(n).to_string())
 }
 
 #[cfg(test)]
