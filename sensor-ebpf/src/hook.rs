@@ -45,6 +45,8 @@ pub trait Hook {
     fn segs(&self) -> u32;
     /// Arrival, ns.
     fn time(&self) -> u64;
+    /// Which of the per-CPU entries to use; see [`crate::abi::SLOTS`].
+    fn slot(&self) -> u32;
 }
 
 /// What an interface receives.
@@ -54,6 +56,7 @@ pub struct Rx<'a> {
     ts: u64,
     wire_len: u32,
     ifindex: u32,
+    slot: u32,
 }
 
 impl<'a> Rx<'a> {
@@ -67,6 +70,7 @@ impl<'a> Rx<'a> {
             ts: 0,
             wire_len: len,
             ifindex: ctx.ingress_ifindex() as u32,
+            slot: 0,
         };
         let meta = ctx.metadata();
         if meta + core::mem::size_of::<Meta>() <= ctx.metadata_end() {
@@ -80,6 +84,7 @@ impl<'a> Rx<'a> {
                         rx.wire_len = (*meta).wire_len;
                     }
                     rx.ifindex = (*meta).ifindex;
+                    rx.slot = (*meta).slot;
                     return rx;
                 }
             }
@@ -140,6 +145,10 @@ impl Hook for Rx<'_> {
     #[inline(always)]
     fn time(&self) -> u64 {
         self.ts
+    }
+    #[inline(always)]
+    fn slot(&self) -> u32 {
+        self.slot
     }
 }
 
@@ -207,5 +216,9 @@ impl Hook for Tx<'_> {
     #[inline(always)]
     fn time(&self) -> u64 {
         self.ts
+    }
+    #[inline(always)]
+    fn slot(&self) -> u32 {
+        0
     }
 }

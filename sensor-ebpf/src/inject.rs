@@ -11,7 +11,7 @@ use crate::{find, track};
 /// Takes the packet at the frame's start; see [`PACKET_LEN`].
 #[inline(always)]
 pub fn run<H: Hook>(hook: &H) {
-    let (Some(stats), Some(w)) = (Stats::get(), Scratch::get()) else {
+    let (Some(stats), Some(w)) = (Stats::get(hook.slot()), Scratch::get(hook.slot())) else {
         return;
     };
     let f = hook.frame();

@@ -62,11 +62,11 @@ pub fn inject(ctx: XdpContext) -> u32 {
 /// Does with a frame all there is to do.
 #[inline(always)]
 fn see<H: Hook>(hook: &H) {
-    let (Some(stats), Some(w)) = (Stats::get(), Scratch::get()) else {
+    let (Some(stats), Some(w)) = (Stats::get(hook.slot()), Scratch::get(hook.slot())) else {
         return;
     };
     let segs = hook.segs();
-    // SAFETY: this CPU's scratch, which nothing else uses meanwhile.
+    // SAFETY: this CPU's scratch for the slot, which nothing else uses meanwhile.
     let parsed = unsafe {
         (*w).pkt = Packet {
             ts: hook.time(),

@@ -8,7 +8,7 @@ use sensor_common::flow::Outcome;
 use sensor_common::follow::Marks;
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy};
 
-use crate::abi::CpuStats;
+use crate::abi::{CpuStats, SLOTS};
 
 /// What to forward. Userspace writes it before loading; the verifier then knows its values and
 /// drops what it switches off.
@@ -24,13 +24,13 @@ static POLICY: Policy = Policy {
 #[map]
 pub static FLOWS: HashMap<FlowKey, FlowState> = HashMap::with_max_entries(262_144, 0);
 
-/// One entry: every CPU's accounting.
+/// Every CPU's accounting, by [`SLOTS`].
 #[map]
-static STATS: PerCpuArray<CpuStats> = PerCpuArray::with_max_entries(1, 0);
+static STATS: PerCpuArray<CpuStats> = PerCpuArray::with_max_entries(SLOTS, 0);
 
-/// One entry: what a CPU notes of the packet in hand.
+/// What a CPU notes of the packet in hand, by [`SLOTS`].
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SLOTS, 0);
 
 /// What is noted of the packet in hand, between the steps of its treatment.
 ///
@@ -67,10 +67,10 @@ pub struct Ip {
 pub struct Addr(pub [u8; 16]);
 
 impl Scratch {
-    /// This CPU's.
+    /// This CPU's for the slot.
     #[inline(always)]
-    pub fn get() -> Option<*mut Self> {
-        SCRATCH.get_ptr_mut(0)
+    pub fn get(slot: u32) -> Option<*mut Self> {
+        SCRATCH.get_ptr_mut(slot)
     }
 
     /// The same memory, read anew from here on by the compiler and thereby by the verifier.
@@ -136,17 +136,17 @@ pub fn opaque(mut v: u64) -> u64 {
     v
 }
 
-/// This CPU's accounting.
+/// This CPU's accounting for a slot.
 #[derive(Clone, Copy)]
 pub struct Stats(*mut CpuStats);
 
 impl Stats {
     #[inline(always)]
-    pub fn get() -> Option<Self> {
-        STATS.get_ptr_mut(0).map(Stats)
+    pub fn get(slot: u32) -> Option<Self> {
+        STATS.get_ptr_mut(slot).map(Stats)
     }
 
-    /// Adds `n` to a counter. Programs of one CPU do not interrupt each other (both hooks run with
+    /// Adds `n` to a counter. What shares a slot does not interrupt each other on a CPU (both hooks run with
     /// bottom halves off), so no atomics.
     #[inline(always)]
     pub fn add(self, c: Counter, n: u64) {

@@ -12,9 +12,9 @@ use sensor_common::key::{IPPROTO_TCP, v4_mapped};
 use sensor_common::{Counter, FlowState, Policy};
 
 /// Two namespaces, `s0` in one and `c0` in the other; gone when dropped.
-struct Pair {
-    server: String,
-    client: String,
+pub struct Pair {
+    pub server: String,
+    pub client: String,
 }
 
 fn ip(args: &str) {
@@ -27,7 +27,7 @@ fn ip(args: &str) {
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = |side: char| format!("xdpt{}-{n}{side}", std::process::id());
@@ -57,7 +57,7 @@ impl Drop for Pair {
 }
 
 /// Moves the calling thread into a namespace.
-fn enter(ns: &str) {
+pub fn enter(ns: &str) {
     let file = std::fs::File::open(format!("/run/netns/{ns}")).unwrap();
     // SAFETY: a descriptor of a namespace; only this thread moves.
     assert_eq!(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }, 0);

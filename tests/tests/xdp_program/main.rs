@@ -4,6 +4,7 @@
 mod attach;
 mod followed;
 mod frames;
+mod interrupted;
 mod rings;
 
 use std::sync::Barrier;
@@ -11,7 +12,7 @@ use std::sync::Barrier;
 use frames::{ACK, Case, SYN};
 use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, PACKET_LEN, Ring, Table};
 use sensor_common::flow::{update, why};
-use sensor_common::policy::{ALL_FRAMES, PAYLOAD};
+use sensor_common::policy::{ALL_FRAMES, ALL_PACKETS, PAYLOAD, RECORDS};
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy, RecordHeader};
 
@@ -64,6 +65,28 @@ fn flows(table: &Table) -> usize {
 
 fn grew(before: &Counters, after: &Counters, c: Counter) -> u64 {
     after.get(c) - before.get(c)
+}
+
+/// What the policy switches off the verifier does not walk, so each policy is a program of its own to it.
+#[test]
+fn every_policy_is_accepted() {
+    for bits in 0..=PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS {
+        for (rings, snaplen) in [(1, 0), (8, 96)] {
+            let policy = Policy {
+                bits,
+                snaplen,
+                ..Policy::default()
+            };
+            let config = Config {
+                rings,
+                policy,
+                ..Config::default()
+            };
+            if let Err(e) = Kernel::load(&config) {
+                panic!("{policy:?}, {rings} rings: {e}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,16 @@ pub struct Meta {
     pub wire_len: u32,
     /// Interface to report; 0 = none.
     pub ifindex: u32,
+    /// Which of the per-CPU entries is this run's: 1 to [`SLOTS`] - 1.
+    pub slot: u32,
+    pub pad: u32,
 }
+const _: () = assert!(size_of::<Meta>() <= 32);
+
+/// Entries of the per-CPU maps: one for what the hooks see, and one for each thread that runs frames through a
+/// program. Before Linux 6.3 such a run may be interrupted by a hook, or by another thread's run, on its own CPU
+/// and in the middle of a packet.
+pub const SLOTS: u32 = 1 + MAX_RINGS;
 
 /// What stands before the bytes in the frame of program `inject`: the packet that userspace found in them.
 /// Its offsets are the frame's and so include this.

@@ -23,6 +23,15 @@ pub enum Error {
     Attach { iface: String, source: io::Error },
     #[error("cannot load the BPF program: {0}")]
     Load(String),
+    #[error(
+        "the verifier of this kernel ({release}) refuses the BPF program {program}: {verdict} (RUST_LOG=debug shows \
+         more)"
+    )]
+    Refused {
+        program: &'static str,
+        release: String,
+        verdict: String,
+    },
     #[error("cannot read the BPF object {path}: {source}")]
     Object { path: String, source: io::Error },
     #[error("the BPF object has no {0}")]

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use aya::maps::Map;
-use aya::programs::{SchedClassifier, Xdp};
+use aya::programs::{ProgramError, ProgramType, SchedClassifier, Xdp};
+use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Ebpf, EbpfLoader};
 use sensor_common::Policy;
 use sensor_common::policy::MAX_RINGS;
 
-use super::abi::CpuStats;
+use super::abi::{CpuStats, SLOTS};
 use super::attach::{self, Attached, Egress, Link};
 use super::counters::Counters;
 use super::error::Error;
@@ -26,8 +28,9 @@ const OBJECT_ENV: &str = "SENSOR_BPF_OBJECT";
 const RINGS: [&str; MAX_RINGS as usize] = [
     "RING_0", "RING_1", "RING_2", "RING_3", "RING_4", "RING_5", "RING_6", "RING_7",
 ];
-/// The oldest kernel: multi-buffer XDP and `bpf_xdp_load_bytes`.
-const OLDEST: (u32, u32) = (5, 18);
+/// What the programs cannot do without: a helper that came with it, its name, and the Linux that has it.
+const NEEDED: [(BpfHelper, &str, &str); 1] =
+    [(BpfHelper::BPF_FUNC_xdp_load_bytes, "multi-buffer XDP", "5.18")];
 
 /// What is decided before loading.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +70,8 @@ pub struct Kernel {
     inject: OwnedFd,
     control: OwnedFd,
     links: Vec<Link>,
+    /// Slots that were given to [`Injector`]s.
+    injectors: AtomicU32,
 }
 
 impl Kernel {
@@ -92,7 +97,7 @@ impl Kernel {
         let inject = load_xdp(&mut ebpf, "inject")?;
         let control = load_xdp(&mut ebpf, "control")?;
         let prog: &mut SchedClassifier = tx_program(&mut ebpf)?;
-        prog.load().map_err(|e| Error::Load(chain(&e)))?;
+        prog.load().map_err(|e| not_loaded("tx", e))?;
         let tx = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
         let tx = tx.try_clone_to_owned().map_err(dup)?;
         Ok(Kernel {
@@ -105,6 +110,7 @@ impl Kernel {
             inject,
             control,
             links: Vec::new(),
+            injectors: AtomicU32::new(0),
         })
     }
 
@@ -162,11 +168,16 @@ impl Kernel {
         })
     }
 
-    /// Runs frames through the program, one per thread.
+    /// Runs frames through the program, one per thread; at most [`MAX_RINGS`] of them.
     pub fn injector(&self) -> Result<Injector, Error> {
+        let slot = 1 + self.injectors.fetch_add(1, Ordering::Relaxed);
+        if slot >= SLOTS {
+            return Err(Error::Config("no more than 8 threads may run frames"));
+        }
         Ok(Injector {
             prog: self.rx.try_clone().map_err(dup)?,
             inject: self.inject.try_clone().map_err(dup)?,
+            slot,
             buf: Vec::new(),
         })
     }
@@ -184,11 +195,13 @@ impl Kernel {
             said_full: 0,
         };
         let mut all = vec![zero; cpus];
-        // SAFETY: a u32 key; a per-CPU map's value is one element per possible CPU, each a multiple
-        // of 8 bytes.
-        unsafe { sys::lookup(self.stats.as_fd(), &0u32, all.as_mut_ptr().cast()) }.map_err(sys)?;
         let mut sum = Counters::default();
-        all.iter().for_each(|cpu| sum.add(cpu));
+        for slot in 0..SLOTS {
+            // SAFETY: a u32 key; a per-CPU map's value is one element per possible CPU, each a multiple
+            // of 8 bytes.
+            unsafe { sys::lookup(self.stats.as_fd(), &slot, all.as_mut_ptr().cast()) }.map_err(sys)?;
+            all.iter().for_each(|cpu| sum.add(cpu));
+        }
         Ok(sum)
     }
 
@@ -264,7 +277,7 @@ fn load_xdp(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
         .ok_or(Error::Missing(name))?
         .try_into()
         .map_err(|_| Error::Missing(name))?;
-    prog.load().map_err(|e| Error::Load(chain(&e)))?;
+    prog.load().map_err(|e| not_loaded(name, e))?;
     let fd = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
     fd.try_clone_to_owned().map_err(dup)
 }
@@ -287,6 +300,34 @@ fn dup(source: io::Error) -> Error {
     Error::Sys {
         what: "cannot duplicate a descriptor",
         source,
+    }
+}
+
+/// Why a program was not loaded. What the verifier says can be a megabyte: its verdict is the line before its
+/// statistics, all of it is for who debugs.
+fn not_loaded(program: &'static str, e: ProgramError) -> Error {
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = e
+    else {
+        return Error::Load(chain(&e));
+    };
+    let log = verifier_log.to_string();
+    let statistics = ["verification time", "stack depth", "processed "];
+    let verdict = log
+        .lines()
+        .rfind(|l| !l.trim().is_empty() && !statistics.iter().any(|s| l.starts_with(s)));
+    match verdict {
+        Some(verdict) => {
+            tracing::debug!("the verifier on {program}:\n{log}");
+            Error::Refused {
+                program,
+                release: release(),
+                verdict: verdict.trim().to_owned(),
+            }
+        }
+        None => Error::Load(io_error.to_string()),
     }
 }
 
@@ -331,19 +372,23 @@ fn check_capabilities() -> Result<(), Error> {
     }
 }
 
+/// Asks for the feature, not for a version: distributions bring features to older kernels.
 fn check_kernel() -> Result<(), Error> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(str::parse::<u32>);
-    if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
-        && (major, minor) < OLDEST
-    {
-        return Err(Error::Kernel {
-            feature: "multi-buffer XDP",
-            since: "5.18",
-            has: release.trim().to_owned(),
-        });
+    for (helper, feature, since) in NEEDED {
+        // Where it cannot be found out, loading tells.
+        if let Ok(false) = is_helper_supported(ProgramType::Xdp, helper) {
+            return Err(Error::Kernel {
+                feature,
+                since,
+                has: release(),
+            });
+        }
     }
     Ok(())
+}
+
+/// The running kernel's, as `uname -r` says it.
+fn release() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    text.trim().to_owned()
 }

@@ -31,6 +31,8 @@ pub struct Injector {
     pub(super) prog: OwnedFd,
     /// The program for packets that userspace found.
     pub(super) inject: OwnedFd,
+    /// Of the program's per-CPU memory: this thread's alone, see [`super::abi::SLOTS`].
+    pub(super) slot: u32,
     pub(super) buf: Vec<u8>,
 }
 
@@ -85,7 +87,7 @@ impl Injector {
         for word in [META_MAGIC, ts] {
             self.buf.extend(word.to_ne_bytes());
         }
-        for word in [wire_len, ifindex] {
+        for word in [wire_len, ifindex, self.slot, 0] {
             self.buf.extend(word.to_ne_bytes());
         }
         debug_assert_eq!(self.buf.len(), size_of::<Meta>());
