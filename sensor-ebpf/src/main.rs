@@ -33,14 +33,14 @@ const PULL: u32 = 256;
 
 /// What an interface receives.
 #[xdp(frags)]
-pub fn rx(ctx: XdpContext) -> u32 {
+pub fn sensor_rx(ctx: XdpContext) -> u32 {
     see(&Rx::new(&ctx));
     XDP_PASS
 }
 
 /// What the host sends.
 #[classifier]
-pub fn tx(ctx: TcContext) -> i32 {
+pub fn sensor_tx(ctx: TcContext) -> i32 {
     see(&Tx::new(&ctx));
     TC_ACT_UNSPEC
 }
@@ -52,7 +52,7 @@ pub fn control(ctx: XdpContext) -> u32 {
     control::run(&ctx)
 }
 
-/// Never attached: run by userspace over packets that it found in what [`rx`] and [`tx`] did not parse.
+/// Never attached: run by userspace over packets that it found in what [`sensor_rx`] and [`sensor_tx`] did not parse.
 #[xdp(frags)]
 pub fn inject(ctx: XdpContext) -> u32 {
     inject::run(&Rx::new(&ctx));

@@ -32,6 +32,18 @@ pub fn root_or_say_so(test: &str) -> bool {
     is_root()
 }
 
+/// Whether to leave a test, or a part of it, out because the kernel lacks a device that it needs; says so. Where
+/// `SENSOR_TEST_ALL` is set (as in the guests of `cargo xtask vm`) that is a failure.
+pub fn lacks(what: &str, made: anyhow::Result<()>) -> bool {
+    let Err(e) = made else { return false };
+    assert!(
+        std::env::var_os("SENSOR_TEST_ALL").is_none(),
+        "no {what} here: {e:#}"
+    );
+    eprintln!("left out: no {what} here");
+    true
+}
+
 /// Held by a test that runs a lab: one at a time, so that they do not take each other's CPU and time.
 pub fn one_at_a_time() -> std::sync::MutexGuard<'static, ()> {
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -91,6 +91,12 @@ const SIOCETHTOOL: libc::c_ulong = 0x8946;
 
 /// Switches an offload on or off.
 pub fn set_offload(ifname: &str, what: Offload, on: bool) -> Result<()> {
+    ethtool(ifname, what as u32, on as u32).with_context(|| format!("cannot set {what:?} of {ifname}"))?;
+    Ok(())
+}
+
+/// Gives the kernel a command with a value; what stands in the value afterwards.
+fn ethtool(ifname: &str, cmd: u32, data: u32) -> Result<u32> {
     // SAFETY: plain socket creation; the result is checked.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     if fd < 0 {
@@ -98,10 +104,7 @@ pub fn set_offload(ifname: &str, what: Offload, on: bool) -> Result<()> {
     }
     // SAFETY: a descriptor that was just made and that nobody else owns.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mut value = EthtoolValue {
-        cmd: what as u32,
-        data: on as u32,
-    };
+    let mut value = EthtoolValue { cmd, data };
     // SAFETY: all zeroes is a valid ifreq.
     let mut req: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in req
@@ -114,9 +117,24 @@ pub fn set_offload(ifname: &str, what: Offload, on: bool) -> Result<()> {
     req.ifr_ifru.ifru_data = (&raw mut value).cast();
     // SAFETY: the request and the value it points to live through the call.
     if unsafe { libc::ioctl(fd.as_raw_fd(), SIOCETHTOOL as _, &raw mut req) } != 0 {
-        return Err(std::io::Error::last_os_error())
-            .with_context(|| format!("cannot set {what:?} of {ifname}"));
+        return Err(std::io::Error::last_os_error().into());
     }
+    Ok(value.data)
+}
+
+/// Whether a VLAN device hands its tag to the interface beside the frame, where an XDP program at the other end of
+/// a veth does not see it, or writes it into the frame. To be set before the VLAN device is made.
+pub fn set_vlan_offload(ifname: &str, on: bool) -> Result<()> {
+    const ETHTOOL_GFLAGS: u32 = 0x25;
+    const ETHTOOL_SFLAGS: u32 = 0x26;
+    const ETH_FLAG_TXVLAN: u32 = 1 << 7;
+    let flags = ethtool(ifname, ETHTOOL_GFLAGS, 0).with_context(|| format!("no flags of {ifname}"))?;
+    let flags = if on {
+        flags | ETH_FLAG_TXVLAN
+    } else {
+        flags & !ETH_FLAG_TXVLAN
+    };
+    ethtool(ifname, ETHTOOL_SFLAGS, flags).with_context(|| format!("cannot set the flags of {ifname}"))?;
     Ok(())
 }
 
@@ -152,6 +170,19 @@ struct ProgQuery {
     link_ids: u64,
     link_attach_flags: u64,
     revision: u64,
+}
+
+/// How many filters by BPF programs there are on what the interface sends.
+pub fn egress_filters(ifname: &str) -> Result<usize> {
+    let out = Command::new("tc")
+        .args(["filter", "show", "dev", ifname, "egress"])
+        .output()
+        .context("cannot run `tc` (package iproute2)")?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    Ok(text
+        .lines()
+        .filter(|l| l.contains(" bpf ") && l.contains(" handle "))
+        .count())
 }
 
 /// How many programs hang at a TCX hook of the interface; none where the kernel knows no TCX.

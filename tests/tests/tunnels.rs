@@ -1,13 +1,10 @@
-//! Tunnels seen live: crafted frames of every encapsulation, and the kernel's own VXLAN with real traffic.
+//! Tunnels seen live: crafted frames of every encapsulation. devices.rs has the kernel's own.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use sensor_tests::lab::{CLIENT_V4, SERVER_V4};
 use sensor_tests::raw::{ACK, Crafter, Ends, FIN, SYN, Segment, Side, c, s};
 use sensor_tests::sensor::{Finished, TempDir};
-use sensor_tests::traffic::{self, Server};
 use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, root_or_say_so};
 use serde_json::Value;
 
@@ -289,68 +286,4 @@ fn every_encapsulation_is_taken_apart() {
     );
     let weird = done.log("weird.log").unwrap_or_default();
     assert!(weird.is_empty(), "{weird:#?}");
-}
-
-#[test]
-fn real_traffic_through_the_kernels_vxlan() {
-    if !root_or_say_so("real_traffic_through_the_kernels_vxlan") {
-        return;
-    }
-    let _turn = one_at_a_time();
-    let lab = Lab::new(LabOptions::default()).expect("a lab");
-    let end = |me: u8, dev: &str, peer: Ipv4Addr| {
-        format!(
-            "link add vx0 type vxlan id 7 dstport 4789 remote {peer} dev {dev}
-             addr add 10.88.0.{me}/24 dev vx0
-             link set vx0 up"
-        )
-    };
-    if let Err(e) = lab.client.ip(&end(1, "c0", SERVER_V4)) {
-        eprintln!("real_traffic_through_the_kernels_vxlan: skipped, no VXLAN device: {e:#}");
-        return;
-    }
-    lab.server.ip(&end(2, "s0", CLIENT_V4)).expect("the other end");
-    let server = Server::start(&lab.server).expect("a server");
-    let inside = IpAddr::V4(Ipv4Addr::new(10, 88, 0, 2));
-    let mut ports: Vec<u16> = Vec::new();
-    let logs = TempDir::new().unwrap();
-    let done = watched(&lab, &logs, || {
-        ports = lab.client.run(|| {
-            traffic::ping(inside, 56)?;
-            (0..4)
-                .map(|_| traffic::http_get(inside))
-                .collect::<anyhow::Result<Vec<u16>>>()
-        })??;
-        Ok(())
-    });
-    drop(server);
-    let rows = done.conns().unwrap();
-    let outer: BTreeSet<&str> = rows
-        .iter()
-        .filter(|r| r["service"] == "vxlan")
-        .filter_map(|r| r["uid"].as_str())
-        .collect();
-    for p in ports {
-        let hits: Vec<_> = rows
-            .iter()
-            .filter(|r| r["id.orig_p"] == p && r["id.resp_h"] == inside.to_string())
-            .collect();
-        assert_eq!(hits.len(), 1, "{hits:#?}");
-        let r = hits[0];
-        assert_eq!(r["conn_state"], "SF", "{r:#}");
-        assert_eq!(
-            (&r["missed_bytes"], &r["service"]),
-            (&0.into(), &"http".into()),
-            "{r:#}"
-        );
-        assert!(r["resp_bytes"].as_u64() > Some(2000), "{r:#}");
-        // The two directions have outer connections of their own: the kernel picks the source port.
-        let parents = parents(r);
-        assert!((1..=2).contains(&parents.len()), "{r:#}");
-        assert!(parents.iter().all(|p| outer.contains(p)), "{r:#}");
-    }
-    let ping = rows
-        .iter()
-        .find(|r| r["proto"] == "icmp" && r["id.resp_h"] == inside.to_string());
-    assert_eq!(ping.expect("the ping")["resp_bytes"], 56);
 }

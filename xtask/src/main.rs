@@ -5,10 +5,14 @@ mod ebpf;
 mod setup;
 mod shell;
 mod testbed;
+mod vm;
 
 use std::path::Path;
 
 use clap::{Parser, Subcommand};
+
+/// Names a BPF object for the sensor to load instead of its own.
+const OBJECT_ENV: &str = "SENSOR_BPF_OBJECT";
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, runs and tests the project")]
@@ -37,6 +41,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run the live tests, the testbed or a command on another kernel, in a virtual machine
+    Vm(vm::Options),
     /// Measure throughput, TLS handshakes and memory per connection
     Bench(bench::Options),
     /// What continuous integration runs
@@ -54,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         Command::BuildEbpf { check: true } => ebpf::check().map(drop),
         Command::Test { args } => test(None, &args),
         Command::Run { args } => testbed::run(args),
+        Command::Vm(o) => vm::run(&o),
         Command::Bench(o) => bench::run(&o),
         Command::Ci => ci(),
     }
@@ -71,7 +78,7 @@ fn test(object: Option<&Path>, args: &[String]) -> anyhow::Result<()> {
         cmd.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", "sudo -E");
     }
     if let Some(object) = object {
-        cmd.env("SENSOR_BPF_OBJECT", object);
+        cmd.env(OBJECT_ENV, object);
     }
     shell::run(&mut cmd)
 }
@@ -96,5 +103,9 @@ fn ci() -> anyhow::Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     lint_fuzz_targets()?;
     let object = ebpf::check()?;
-    test(Some(&object), &[])
+    test(Some(&object), &[])?;
+    if !vm::ci(&object)? {
+        eprintln!("!! NOT TESTED ON OTHER KERNELS: no virtual machine, or no kernel for one (see above)");
+    }
+    Ok(())
 }

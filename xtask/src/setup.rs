@@ -27,6 +27,16 @@ const DEBIAN_LLVM: &str = "/usr/lib/llvm-22";
 /// Programs that the tests use.
 const TOOLS: [(&str, &str); 2] = [("ip", "iproute2"), ("openssl", "openssl")];
 
+/// Programs that virtual machines need.
+const GUEST_TOOLS: [(&str, &str); 6] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("depmod", "kmod"),
+    ("xzcat", "xz-utils"),
+    ("zstdcat", "zstd"),
+    ("dpkg-deb", "dpkg"),
+];
+
 /// A compiler that can build for BPF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Toolchain {
@@ -75,14 +85,7 @@ impl Toolchain {
 
 /// Installs what is missing; does nothing where nothing is.
 pub fn run_setup() -> Result<Toolchain> {
-    let missing: Vec<_> = TOOLS
-        .iter()
-        .filter(|(program, _)| which(program).is_none())
-        .map(|&(_, package)| package)
-        .collect();
-    if !missing.is_empty() {
-        apt(&missing)?;
-    }
+    tools(&TOOLS)?;
     let toolchain = match Toolchain::find() {
         Some(t) if linker_version().as_deref() == Some(&format!("bpf-linker {BPF_LINKER}")) => t,
         _ => install_toolchain()?,
@@ -91,6 +94,21 @@ pub fn run_setup() -> Result<Toolchain> {
         apt(&["llvm-22"])?;
     }
     Ok(toolchain)
+}
+
+/// Installs what `cargo xtask vm` needs and is missing.
+pub fn guests() -> Result<()> {
+    tools(&GUEST_TOOLS)
+}
+
+/// Installs the packages of those programs that are not there.
+fn tools(wanted: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = wanted
+        .iter()
+        .filter(|(program, _)| which(program).is_none())
+        .map(|&(_, package)| package)
+        .collect();
+    if missing.is_empty() { Ok(()) } else { apt(&missing) }
 }
 
 /// What bpf-linker calls itself.

@@ -23,6 +23,24 @@ pub fn output(cmd: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
+/// Name and path of each program that `cargo --message-format=json...` builds.
+pub fn built(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>> {
+    let out = cargo
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    if !out.status.success() {
+        bail!("{cargo:?}: {}", out.status);
+    }
+    let messages = String::from_utf8_lossy(&out.stdout);
+    let program = |line: &str| {
+        let m: serde_json::Value = serde_json::from_str(line).ok()?;
+        let path = m["executable"].as_str()?;
+        Some((m["target"]["name"].as_str()?.to_owned(), path.into()))
+    };
+    Ok(messages.lines().filter_map(program).collect())
+}
+
 /// A command as root: itself, or through sudo.
 pub fn root(program: &str) -> Command {
     if is_root() {

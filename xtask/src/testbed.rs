@@ -20,7 +20,10 @@ const MIN_STATES: usize = 6;
 
 /// Runs it; `args` are what stood after `run`. With `--iface` they go to the sensor as they are.
 pub fn run(args: Vec<String>) -> Result<()> {
-    let binary = sensor::build(true)?;
+    let binary = match std::env::var_os("SENSOR_BIN") {
+        Some(bin) => bin.into(),
+        None => sensor::build(true)?,
+    };
     if args.iter().any(|a| a == "--iface" || a.starts_with("--iface=")) {
         return on_interface(&binary, args);
     }
@@ -111,10 +114,16 @@ fn traffic_of_all_kinds(server: &Server) -> Result<Vec<std::net::TcpStream>> {
     Ok(open)
 }
 
+/// Names another directory for the logs.
+pub const LOGS_ENV: &str = "SENSOR_TESTBED_LOGS";
+
 /// Where the logs go: a directory of the testbed's own, emptied, as rows of an earlier run would be
 /// counted.
 fn log_dir() -> Result<PathBuf> {
-    let dir = std::env::current_dir()?.join("logs").join("testbed");
+    let dir = match std::env::var_os(LOGS_ENV) {
+        Some(dir) => dir.into(),
+        None => std::env::current_dir()?.join("logs").join("testbed"),
+    };
     match std::fs::remove_dir_all(&dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             return Err(e).with_context(|| format!("cannot empty {}", dir.display()));

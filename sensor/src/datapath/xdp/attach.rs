@@ -11,6 +11,8 @@ use aya::programs::tc::{
 use super::error::Error;
 use super::sys;
 
+/// The egress program, and so the filter that it is attached by where there is no TCX.
+pub(super) const EGRESS_PROGRAM: &str = "sensor_tx";
 /// ARPHRD_ETHER and ARPHRD_LOOPBACK: interfaces whose frames start with an Ethernet header.
 const ETHERNET: [u16; 2] = [1, 772];
 
@@ -132,6 +134,10 @@ pub(super) fn egress(
     };
     // An error here says that the qdisc is there already, or the next step fails for the same reason.
     let _ = tc::qdisc_add_clsact(iface);
+    // As no other sensor has the interface's XDP hook, a filter of ours is what a killed one left.
+    if tc::qdisc_detach_program(iface, TcAttachType::Egress, EGRESS_PROGRAM).is_ok() {
+        tracing::warn!("{iface}: took away the egress filter that a killed sensor had left");
+    }
     let options = TcAttachOptions::Netlink(NlOptions::default());
     let id = tx
         .attach_with_options(iface, TcAttachType::Egress, options)

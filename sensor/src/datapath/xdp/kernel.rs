@@ -12,7 +12,7 @@ use sensor_common::Policy;
 use sensor_common::policy::MAX_RINGS;
 
 use super::abi::{CpuStats, SLOTS};
-use super::attach::{self, Attached, Egress, Link};
+use super::attach::{self, Attached, EGRESS_PROGRAM, Egress, Link};
 use super::counters::Counters;
 use super::error::Error;
 use super::ring::Ring;
@@ -93,11 +93,11 @@ impl Kernel {
                 .map_err(dup)
         };
         let (flows, stats) = (fd(&ebpf, "FLOWS")?, fd(&ebpf, "STATS")?);
-        let rx = load_xdp(&mut ebpf, "rx")?;
+        let rx = load_xdp(&mut ebpf, "sensor_rx")?;
         let inject = load_xdp(&mut ebpf, "inject")?;
         let control = load_xdp(&mut ebpf, "control")?;
         let prog: &mut SchedClassifier = tx_program(&mut ebpf)?;
-        prog.load().map_err(|e| not_loaded("tx", e))?;
+        prog.load().map_err(|e| not_loaded(EGRESS_PROGRAM, e))?;
         let tx = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
         let tx = tx.try_clone_to_owned().map_err(dup)?;
         Ok(Kernel {
@@ -283,10 +283,10 @@ fn load_xdp(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
 }
 
 fn tx_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Error> {
-    ebpf.program_mut("tx")
-        .ok_or(Error::Missing("tx"))?
+    ebpf.program_mut(EGRESS_PROGRAM)
+        .ok_or(Error::Missing(EGRESS_PROGRAM))?
         .try_into()
-        .map_err(|_| Error::Missing("tx"))
+        .map_err(|_| Error::Missing(EGRESS_PROGRAM))
 }
 
 fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, Error> {
