@@ -1,4 +1,4 @@
-//! Atomic adds and ors on shared memory, relaxed, results unused.
+//! Atomic adds and ors on shared memory, relaxed, results unused; and an exchange and a barrier for BPF.
 //!
 //! Rust's `core` gives the BPF targets no read-modify-write atomics, though the machine has them
 //! (`lock` instructions; or since cpu v3): there they are written out.
@@ -75,5 +75,36 @@ pub unsafe fn and32(p: *mut u32, v: u32) {
     // SAFETY: the caller's word.
     unsafe {
         core::arch::asm!("lock *(u32 *)({p} + 0) &= {v}", p = in(reg) p, v = in(wreg) v, options(nostack))
+    };
+}
+
+/// Sets `*p` and returns what was there; nothing passes it in memory.
+///
+/// # Safety
+/// As for [`add64`].
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+pub unsafe fn swap32(p: *mut u32, mut v: u32) -> u32 {
+    // SAFETY: the caller's word.
+    unsafe {
+        core::arch::asm!("{v} = xchg32_32({p} + 0, {v})", p = in(reg) p, v = inout(wreg) v, options(nostack))
+    };
+    v
+}
+
+/// What was written before is seen by others before anything is read after it. `p` is memory that nobody else is
+/// interested in; a read-modify-write with a result is such a barrier to the kernel.
+///
+/// # Safety
+/// As for [`add64`].
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+pub unsafe fn fence(p: *mut u64) {
+    // SAFETY: the caller's word.
+    unsafe {
+        core::arch::asm!(
+            "{v} = atomic_fetch_add((u64 *)({p} + 0), {v})",
+            p = in(reg) p, v = inout(reg) 0u64 => _, options(nostack)
+        )
     };
 }

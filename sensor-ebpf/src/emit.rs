@@ -74,7 +74,7 @@ pub fn record<H: Hook>(
         (*head).ifindex = hook.ifindex();
         let loaded = hook.load(rec.cast::<u8>().add(HEADER_LEN), cap as u32);
         (*head).cap_len = if loaded { cap as u32 } else { 0 };
-        bpf_ringbuf_submit(rec, 0);
+        bpf_ringbuf_submit(rec, stats.wake(to));
     }
     true
 }
@@ -120,7 +120,7 @@ pub fn marks<H: Hook>(
         (*rec).wire_len = hook.wire_len();
         (*rec).ifindex = hook.ifindex();
         (*rec).cap_len = 0;
-        bpf_ringbuf_submit(rec.cast(), 0);
+        bpf_ringbuf_submit(rec.cast(), stats.wake(to));
     }
     true
 }

@@ -2,13 +2,15 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use core::ffi::c_void;
+use sensor_common::atomic::{fence, swap32};
 use sensor_common::flow::Outcome;
 use sensor_common::follow::Marks;
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy};
 
-use crate::abi::{CpuStats, SLOTS};
+use crate::abi::{Bell, CpuStats, SLOTS};
 
 /// What to forward. Userspace writes it before loading; the verifier then knows its values and
 /// drops what it switches off.
@@ -81,6 +83,10 @@ impl Scratch {
         this
     }
 }
+
+/// How the workers are woken.
+#[map]
+static BELLS: Array<Bell> = Array::with_max_entries(sensor_common::policy::MAX_RINGS, BPF_F_MMAPABLE);
 
 // One ring per worker; those that no worker reads are loaded with the least size.
 #[map]
@@ -177,6 +183,27 @@ impl Stats {
             (*self.0).said_full = now;
         }
         true
+    }
+
+    /// Flags for submitting a record to a ring, of which its reader has to see that it is reserved: wakes the worker
+    /// if it sleeps. A worker that is awake finds the record by itself.
+    #[inline(always)]
+    pub fn wake(self, ring: u32) -> u64 {
+        let Some(bell) = BELLS.get_ptr_mut(ring) else {
+            return 0;
+        };
+        // SAFETY: live map values.
+        unsafe {
+            // Either the worker, having said that it sleeps, sees the reservation, or we see that it said so.
+            fence(&raw mut (*self.0).fence);
+            let asleep = &raw mut (*bell).asleep;
+            // Most often it is awake, and a swap takes its cache line away.
+            if asleep.read_volatile() != 0 && swap32(asleep, 0) != 0 {
+                BPF_RB_FORCE_WAKEUP as u64
+            } else {
+                BPF_RB_NO_WAKEUP as u64
+            }
+        }
     }
 
     #[inline(always)]

@@ -1,8 +1,9 @@
 //! The rings: what they share, what finds room in them, and who waits at them.
 
-use std::time::Duration;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
-use sensor::datapath::xdp::Config;
+use sensor::datapath::xdp::{Config, Injector};
 use sensor_common::Counter;
 use sensor_common::flow::why;
 use sensor_common::policy::{ALL_PACKETS, PAYLOAD};
@@ -181,6 +182,46 @@ fn rings_share_the_flows() {
     }
     assert_eq!(sum, 512);
     assert!(kernel.ring(8).is_err());
+}
+
+/// Sends a datagram after a moment; how long `waiting` took.
+fn while_one_comes(run: &mut Injector, waiting: impl FnOnce()) -> Duration {
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            run.test_run(&udp_frame(10).0, 1).unwrap();
+        });
+        let started = Instant::now();
+        waiting();
+        started.elapsed()
+    })
+}
+
+/// A wake-up for each record would cost more than all the rest.
+#[test]
+fn only_who_says_that_it_sleeps_is_woken() {
+    const LONG: Duration = Duration::from_millis(400);
+    let kernel = load(ALL_PACKETS);
+    let (mut ring, mut run) = (kernel.ring(0).unwrap(), kernel.injector().unwrap());
+    for _ in 0..3 {
+        let mut unsaid = libc::pollfd {
+            fd: ring.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let took = while_one_comes(&mut run, || {
+            // SAFETY: one valid pollfd.
+            unsafe { libc::poll(&raw mut unsaid, 1, LONG.as_millis() as i32) };
+        });
+        assert!(took >= LONG, "{took:?}");
+        assert_eq!(records(&mut ring).len(), 1);
+        while_one_comes(&mut run, || assert!(ring.wait(Duration::from_secs(20)).unwrap()));
+        assert_eq!(records(&mut ring).len(), 1);
+        // There is one already.
+        run.test_run(&udp_frame(10).0, 1).unwrap();
+        assert!(ring.wait(Duration::from_secs(20)).unwrap());
+        assert_eq!(records(&mut ring).len(), 1);
+    }
 }
 
 #[test]

@@ -64,6 +64,14 @@ pub const MAX_ORDERS: usize = 32;
 /// Bytes before the first order: a frame must be as long as an Ethernet header.
 pub const ORDERS_HEAD: usize = 16;
 
+/// How a worker is woken: it sets `asleep` before it sleeps, and who forwards a record clears it and wakes it. The
+/// map has one for each ring, each in a cache line of its own, and userspace maps it into its memory.
+#[repr(C, align(64))]
+pub struct Bell {
+    pub asleep: u32,
+    pub pad: [u32; 15],
+}
+
 /// One CPU's accounting.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +82,8 @@ pub struct CpuStats {
     pub ring_lost: [u64; MAX_RINGS as usize],
     /// When this CPU last logged that the flow table is full, ns since boot.
     pub said_full: u64,
+    /// Always 0: what a barrier is made with.
+    pub fence: u64,
 }
 
 /// Most frame bytes that a record carries; the largest of [`CLASSES`].

@@ -153,9 +153,12 @@ impl Kernel {
             .filter(|_| i < self.config.rings)
             .ok_or(Error::Config("no such ring"))?;
         let map = self.ebpf.map(name).ok_or(Error::Missing(name))?;
+        let bells = self.ebpf.map("BELLS").ok_or(Error::Missing("BELLS"))?;
         Ring::new(
             map_fd(map)?.try_clone_to_owned().map_err(dup)?,
             self.config.ring_bytes,
+            map_fd(bells)?,
+            i,
         )
     }
 
@@ -193,6 +196,7 @@ impl Kernel {
             counters: [0; _],
             ring_lost: [0; _],
             said_full: 0,
+            fence: 0,
         };
         let mut all = vec![zero; cpus];
         let mut sum = Counters::default();
@@ -291,7 +295,7 @@ fn tx_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Error> {
 
 fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, Error> {
     match map {
-        Map::HashMap(d) | Map::PerCpuArray(d) | Map::RingBuf(d) => Ok(d.fd().as_fd()),
+        Map::Array(d) | Map::HashMap(d) | Map::PerCpuArray(d) | Map::RingBuf(d) => Ok(d.fd().as_fd()),
         _ => Err(Error::Missing("map of the right type")),
     }
 }

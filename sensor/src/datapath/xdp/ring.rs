@@ -6,12 +6,14 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use sensor_common::RecordHeader;
+use sensor_common::policy::MAX_RINGS;
 use sensor_common::record::HEADER_LEN;
 
+use super::abi::Bell;
 use super::error::Error;
 
 const BUSY: u32 = 1 << 31;
@@ -26,8 +28,14 @@ pub struct Ring {
     producer: Mapping,
     page: usize,
     mask: u64,
-    /// Where the next record starts; published when the one before it is done with.
+    /// Where the next record starts.
     at: u64,
+    /// How far the kernel knows that we have got.
+    published: u64,
+    /// Bytes after which it is told.
+    batch: u64,
+    bells: Mapping,
+    bell: usize,
 }
 
 struct Mapping {
@@ -68,8 +76,8 @@ fn map(fd: RawFd, len: usize, prot: i32, offset: usize) -> Result<Mapping, Error
 }
 
 impl Ring {
-    /// `bytes` is the ring's size.
-    pub(super) fn new(fd: OwnedFd, bytes: u32) -> Result<Self, Error> {
+    /// `bytes` is the ring's size, `i` its number, `bells` the map of the [`Bell`]s.
+    pub(super) fn new(fd: OwnedFd, bytes: u32, bells: BorrowedFd<'_>, i: u32) -> Result<Self, Error> {
         // SAFETY: no memory involved.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let consumer = map(fd.as_raw_fd(), page, libc::PROT_READ | libc::PROT_WRITE, 0)?;
@@ -81,8 +89,13 @@ impl Ring {
             page,
             mask: bytes as u64 - 1,
             at: 0,
+            published: 0,
+            batch: bytes as u64 / 32,
+            bells: map(bells.as_raw_fd(), page, libc::PROT_READ | libc::PROT_WRITE, 0)?,
+            bell: i as usize,
         };
         ring.at = ring.consumer_pos().load(Ordering::Relaxed);
+        ring.published = ring.at;
         Ok(ring)
     }
 
@@ -96,12 +109,33 @@ impl Ring {
         unsafe { &*self.producer.addr.as_ptr().cast::<AtomicU64>() }.load(Ordering::Acquire)
     }
 
-    /// The next record with what follows its header, or None when there is none yet. The one returned before is freed.
+    fn asleep(&self) -> &AtomicU32 {
+        const { assert!(size_of::<Bell>() * MAX_RINGS as usize <= 4096) };
+        // SAFETY: the map has a bell for each ring, all on one page; both sides access it atomically.
+        unsafe {
+            let bell = self.bells.addr.as_ptr().cast::<Bell>().add(self.bell);
+            AtomicU32::from_ptr(&raw mut (*bell).asleep)
+        }
+    }
+
+    /// Tells the kernel how far we have got.
+    fn publish(&mut self) {
+        if self.published != self.at {
+            self.published = self.at;
+            self.consumer_pos().store(self.at, Ordering::Release);
+        }
+    }
+
+    /// The next record with what follows its header, or None when there is none yet. The room of those returned
+    /// before is the kernel's again after a while, and at once when there is none.
     #[allow(clippy::should_implement_trait, reason = "what is returned borrows from self")]
     pub fn next(&mut self) -> Option<(&RecordHeader, &[u8])> {
         loop {
-            self.consumer_pos().store(self.at, Ordering::Release);
+            if self.at - self.published >= self.batch {
+                self.publish();
+            }
             if self.at >= self.producer_pos() {
+                self.publish();
                 return None;
             }
             let offset = self.page + (self.at & self.mask) as usize;
@@ -110,6 +144,7 @@ impl Ring {
             // SAFETY: as above.
             let len = unsafe { &*head.cast::<AtomicU32>() }.load(Ordering::Acquire);
             if len & BUSY != 0 {
+                self.publish();
                 return None;
             }
             let body = (len & !(BUSY | DISCARDED)) as u64;
@@ -133,8 +168,22 @@ impl Ring {
         self.at
     }
 
-    /// Waits for a record, at most so long. True: there may be one.
+    /// Waits for a record, at most so long. True: there may be one. Whoever reads often need not wait: records come
+    /// without waking anybody who does not.
     pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
+        self.asleep().store(1, Ordering::SeqCst);
+        // Reserved before the kernel looked whether we sleep; `Stats::wake` has the other half.
+        fence(Ordering::SeqCst);
+        let there = if self.at < self.producer_pos() {
+            Ok(true)
+        } else {
+            self.poll(timeout)
+        };
+        self.asleep().store(0, Ordering::Relaxed);
+        there
+    }
+
+    fn poll(&self, timeout: Duration) -> io::Result<bool> {
         let mut p = libc::pollfd {
             fd: self.fd.as_raw_fd(),
             events: libc::POLLIN,
