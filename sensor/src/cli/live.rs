@@ -1,12 +1,10 @@
 //! `sensor run`: the kernel's program on interfaces, a worker thread per ring, the terminal.
 //!
 //! tokio is at this edge only (signals, the clock of the status line); a worker is a plain thread with its
-//! own ring and its own connection table, and shares only the output files, which it touches when a
-//! connection ends.
+//! own ring, its own connection table and its own outbox, and shares nothing that it could wait for.
 
-use std::io::IsTerminal;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,21 +14,26 @@ use sensor_common::{Counter, FlowKey, FlowState, Policy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::Run;
+use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
-use super::sinks::{Outputs, contents_files, subscriptions};
+use super::sinks::{contents_files, subscriptions};
 use super::slow::{self, SlowPath};
 use super::{Failure, status};
-use crate::conn::{Config, Engine, Piece, Sink};
+use crate::conn::{Config, Engine, Sink};
 use crate::datapath::FlowTable;
 use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
-use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Subscriptions, Ts, policy_bits};
+use crate::event::{Event, Subscriptions, Ts, policy_bits};
 use crate::output::contents::ContentsFiles;
 use crate::output::stats_row::StatsRow;
 
 /// How long a worker sleeps at most: timers are that late with no traffic.
 const TICK: Duration = Duration::from_millis(50);
-/// How often files are flushed and the status line is drawn.
+/// How long a worker that has found its ring empty waits before it looks again. Nobody wakes it meanwhile, so that
+/// records come without a wake-up each, and many at a time; in so long no ring fills up.
+const NAP: Duration = Duration::from_micros(500);
+/// Times that it finds nothing before it lies down to be woken.
+const NAPS: u32 = 8;
+/// How often the status line is drawn.
 const REFRESH: Duration = Duration::from_secs(1);
 /// How often stats.log gets a row.
 const STATS_EVERY: u32 = 60;
@@ -38,36 +41,6 @@ const STATS_EVERY: u32 = 60;
 const SWEEP_AFTER: u64 = 600 * 1_000_000_000;
 /// Entries looked at per refresh.
 const SWEEP_STEP: usize = 1024;
-
-/// The outputs, shared by the workers.
-#[derive(Clone)]
-struct Shared(Arc<Mutex<Outputs>>);
-
-impl Shared {
-    fn with<R>(&self, f: impl FnOnce(&mut Outputs) -> R) -> R {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// A worker's outputs: the shared ones, and files of its own for contents.
-struct WorkerSink {
-    shared: Shared,
-    contents: Option<ContentsFiles>,
-}
-
-impl Sink for WorkerSink {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
-        self.shared.with(|o| o.event(ts, ev));
-    }
-
-    fn log(&mut self, row: &dyn LogRow) {
-        self.shared.with(|o| o.log(row));
-    }
-
-    fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
-        self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
-    }
-}
 
 /// The kernel's flow table with its times moved to the epoch.
 struct Shifted {
@@ -134,7 +107,7 @@ struct Worker {
     ring: Ring,
     table: Shifted,
     injector: Injector,
-    engine: Engine<WorkerSink>,
+    engine: Engine<Outbox>,
     slow: SlowPath,
     shift: i64,
     stop: Arc<AtomicBool>,
@@ -144,14 +117,27 @@ struct Worker {
 impl Worker {
     /// Until told to stop; the bytes that came through the ring.
     fn run(mut self) -> anyhow::Result<u64> {
+        let mut empty = 0;
         while !self.stop.load(Ordering::Acquire) {
-            self.ring.wait(TICK).context("cannot wait for the kernel")?;
+            let before = self.ring.consumed();
             self.turn()?;
+            empty = if self.ring.consumed() == before {
+                empty + 1
+            } else {
+                0
+            };
+            if empty <= NAPS {
+                std::thread::sleep(NAP);
+            } else {
+                self.ring.wait(TICK).context("cannot wait for the kernel")?;
+            }
         }
         // The program is detached: what is in the ring is the rest.
+        self.engine.sink().be_patient();
         self.turn()?;
         let at = now();
         self.engine.finish(at, &mut self.table);
+        self.engine.into_sink().finish();
         Ok(self.ring.consumed())
     }
 
@@ -167,6 +153,7 @@ impl Worker {
         let at = now();
         self.engine.advance(at, &mut self.table);
         self.engine.flush_point(at);
+        self.engine.sink().settle(at);
         self.gauges.open.store(self.engine.len(), Ordering::Relaxed);
         self.gauges
             .no_room
@@ -211,14 +198,9 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     })?;
     let contents = (0..rings).map(|_| contents_files(&a.common, rings as usize));
     let contents: Vec<_> = contents.collect::<anyhow::Result<_>>()?;
-    let mut outputs = Outputs::open(&a.common, subs, true)?;
-    let terminal = std::io::stdout().is_terminal() && !a.quiet;
-    outputs.on_conn = (!a.quiet).then_some(if terminal {
-        status::row_on_terminal
-    } else {
-        status::row
-    });
-    let outputs = Shared(Arc::new(Mutex::new(outputs)));
+    let outputs = Outputs::open(a, subs)?;
+    // What this thread has to say.
+    let mut own = outputs.outbox(None);
     for iface in &a.ifaces {
         let at = kernel.attach(iface, a.rx_only)?;
         tracing::info!("{iface}: attached, {:?}, egress {:?}", at.mode, at.egress);
@@ -228,7 +210,9 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         .logger()
         .inspect_err(|e| tracing::warn!("no log of the BPF program: {e}"))
         .ok();
-    raise(&outputs, subs, &Event::BroInit {});
+    raise(&mut own, subs, &Event::BroInit {});
+    // Before all that the workers say.
+    own.settle(now());
     let stop = Arc::new(AtomicBool::new(false));
     let gauges: Vec<Arc<Gauges>> = (0..rings).map(|_| Arc::default()).collect();
     let workers = start(&kernel, &cfg, subs, &outputs, &stop, &gauges, contents)?;
@@ -239,14 +223,14 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
 
     let watched = runtime.block_on(watch(
         &kernel,
-        &outputs,
         &gauges,
         &workers,
         Desk {
             signals: &mut signals,
             logger: &mut logger,
-            terminal,
             reporter,
+            outputs: &outputs,
+            own: &mut own,
         },
     ));
     // Nothing new comes in from here on; the workers take what is there.
@@ -261,31 +245,27 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
             Err(_) => failed = Some(anyhow::anyhow!("a worker died")),
         }
     }
-    reporter.drain(now(), |ev| raise(&outputs, subs, ev));
-    raise(&outputs, subs, &Event::BroDone {});
+    own.be_patient();
+    reporter.drain(now(), |ev| raise(&mut own, subs, ev));
+    raise(&mut own, subs, &Event::BroDone {});
     let counters = kernel.counters()?;
-    if terminal {
-        status::clear();
-    }
+    log_stats(&mut own, &outputs, &counters, (0, gauged(&gauges).1));
+    own.finish();
+    let closed = outputs.close();
     eprint!("{}", status::sums(&counters));
     eprintln!(
         "copied {copied} bytes to userspace, of {} bytes of frames",
         counters.get(Counter::FrameBytes)
     );
-    outputs.with(|o| log_stats(o, &counters, (0, gauged(&gauges).1)));
-    let closed = match Arc::try_unwrap(outputs.0) {
-        Ok(m) => m.into_inner().unwrap_or_else(PoisonError::into_inner).close(),
-        Err(_) => Ok(()),
-    };
     match failed.map_or(closed, Err) {
         Ok(()) => Ok(()),
         Err(error) => Err(Failure { status: 1, error }),
     }
 }
 
-fn raise(outputs: &Shared, subs: Subscriptions, ev: &Event<'_>) {
+fn raise(own: &mut Outbox, subs: Subscriptions, ev: &Event<'_>) {
     if subs.wants(ev.kind()) {
-        outputs.with(|o| o.event(now(), ev));
+        own.event(now(), ev);
     }
 }
 
@@ -293,7 +273,7 @@ fn start(
     kernel: &Kernel,
     cfg: &Config,
     subs: Subscriptions,
-    outputs: &Shared,
+    outputs: &Outputs,
     stop: &Arc<AtomicBool>,
     gauges: &[Arc<Gauges>],
     contents: Vec<Option<ContentsFiles>>,
@@ -301,11 +281,7 @@ fn start(
     let shift = xdp::boot_to_epoch();
     let mut workers = Vec::new();
     for (i, (gauges, contents)) in gauges.iter().zip(contents).enumerate() {
-        let sink = WorkerSink {
-            shared: outputs.clone(),
-            contents,
-        };
-        let mut engine = Engine::new(cfg.clone(), subs, sink);
+        let mut engine = Engine::new(cfg.clone(), subs, outputs.outbox(contents));
         engine.number_from((i as u64) << 48);
         let worker = Worker {
             ring: kernel.ring(i as u32)?,
@@ -355,15 +331,14 @@ impl Signals {
 struct Desk<'d> {
     signals: &'d mut Signals,
     logger: &'d mut ProgramLog,
-    /// A status line is drawn.
-    terminal: bool,
     reporter: &'d Reporter,
+    outputs: &'d Outputs,
+    own: &'d mut Outbox,
 }
 
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
 async fn watch(
     kernel: &Kernel,
-    outputs: &Shared,
     gauges: &[Arc<Gauges>],
     workers: &[JoinHandle<anyhow::Result<u64>>],
     desk: Desk<'_>,
@@ -388,13 +363,11 @@ async fn watch(
         }
         let counters = kernel.counters()?;
         let (conns, no_room) = gauged(gauges);
-        outputs.with(|o| {
-            desk.reporter.drain(now(), |ev| o.event(now(), ev));
-            if n % STATS_EVERY == 0 {
-                log_stats(o, &counters, (conns, no_room));
-            }
-            o.flush();
-        });
+        desk.reporter.drain(now(), |ev| desk.own.event(now(), ev));
+        if n % STATS_EVERY == 0 {
+            log_stats(desk.own, desk.outputs, &counters, (conns, no_room));
+        }
+        desk.own.settle(now());
         let lost = counters.get(Counter::Lost) - last.get(Counter::Lost);
         if lost > 0 {
             tracing::warn!(
@@ -412,9 +385,8 @@ async fn watch(
         if full > last.get(Counter::TableFull) {
             tracing::warn!("the flow table is full: {full} frames of new flows not tracked; see --flows");
         }
-        if desk.terminal {
-            status::line(&counters, &last, REFRESH, conns as usize);
-        }
+        desk.outputs
+            .status(|| status::line(&counters, &last, REFRESH, conns as usize));
         last = counters;
         sweep(&mut table, &mut cursor)?;
     }
@@ -443,7 +415,7 @@ fn records_lost(c: &Counters) -> u64 {
     c.get(Counter::HeaderLost) + c.get(Counter::FrameLost)
 }
 
-fn log_stats(o: &mut Outputs, c: &Counters, (open, no_room): (u64, u64)) {
+fn log_stats(own: &mut Outbox, outputs: &Outputs, c: &Counters, (open, no_room): (u64, u64)) {
     let untracked: Vec<(String, u64)> = UNTRACKED
         .iter()
         .map(|r| (format!("{r:?}").to_lowercase(), c.get(*r)))
@@ -465,9 +437,9 @@ fn log_stats(o: &mut Outputs, c: &Counters, (open, no_room): (u64, u64)) {
         records_lost: records_lost(c),
         table_full: c.get(Counter::TableFull),
         open_conns: open,
-        events_dropped: o.stream.as_ref().map_or(0, |s| s.totals().dropped),
-        rows_lost: o.logs.lost(),
+        events_dropped: outputs.events_dropped(),
+        rows_lost: outputs.rows_lost(),
         no_room,
     };
-    o.logs.row(&row);
+    own.log(&row);
 }

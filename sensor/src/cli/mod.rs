@@ -2,6 +2,7 @@
 
 mod args;
 mod live;
+mod live_sinks;
 mod read;
 mod reporter;
 mod sinks;

@@ -35,7 +35,7 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
     for f in &a.files {
         captures.push(Capture::open(f)?);
     }
-    let mut outputs = Outputs::open(&a.common, subs, false)?;
+    let mut outputs = Outputs::open(&a.common, subs)?;
     outputs.contents = contents_files(&a.common, 1)?;
     let tunnels = cfg.tunnels.clone();
     let mut engine = Engine::new(cfg, subs, outputs);

@@ -1,4 +1,4 @@
-//! Where the engine's results go: the log files and the event stream.
+//! Where the engine's results go: the log files and the event stream. live_sinks.rs has those of a live run.
 
 use anyhow::Context as _;
 
@@ -13,66 +13,61 @@ use crate::output::stream::{EventStream, WhenFull};
 /// Most contents files open at a time.
 const MOST_OPEN: usize = 1024;
 
-/// Logs and stream of a run.
+/// Logs and stream of a run over captures.
 pub struct Outputs {
     pub logs: LogWriter,
     pub stream: Option<EventStream>,
-    /// Each worker has its own.
     pub contents: Option<ContentsFiles>,
-    /// Told of each row of conn.log (the terminal).
-    pub on_conn: Option<fn(&dyn LogRow)>,
 }
 
 impl Outputs {
-    pub fn open(common: &Common, subs: Subscriptions, live: bool) -> anyhow::Result<Self> {
-        let format = match common.log_format {
-            LogFormat::Tsv => Format::Tsv,
-            LogFormat::Json => Format::Json,
-        };
-        let mut logs = LogWriter::create(&common.log_dir, format)?;
-        if !live {
-            // The same capture gives the same bytes.
-            logs.set_clock(0);
-        }
+    pub fn open(common: &Common, subs: Subscriptions) -> anyhow::Result<Self> {
+        let mut logs = open_logs(common)?;
+        // The same capture gives the same bytes.
+        logs.set_clock(0);
         logs.open("conn", conn::row::CONN)?;
-        let when_full = if live { WhenFull::Drop } else { WhenFull::Wait };
-        let stream = match &common.events {
-            Some(target) => {
-                let s = EventStream::open(target, subs, when_full);
-                Some(s.with_context(|| format!("cannot write events to {target}"))?)
-            }
-            None => None,
-        };
         Ok(Outputs {
             logs,
-            stream,
+            stream: open_stream(common, subs, WhenFull::Wait)?,
             contents: None,
-            on_conn: None,
         })
-    }
-
-    pub fn flush(&mut self) {
-        self.logs.flush();
-        if let Some(s) = &mut self.stream {
-            s.flush();
-        }
     }
 
     /// Ends all of them; what could not be written is an error.
     pub fn close(self) -> anyhow::Result<()> {
         let lost = self.logs.close();
         if let Some(s) = self.stream {
-            let totals = s.finish()?;
-            if totals.dropped > 0 {
-                tracing::warn!(
-                    "{} events were dropped: their reader was too slow",
-                    totals.dropped
-                );
-            }
+            s.finish()?;
         }
-        anyhow::ensure!(lost == 0, "{lost} log rows could not be written");
-        Ok(())
+        all_written(lost)
     }
+}
+
+pub(super) fn open_logs(common: &Common) -> anyhow::Result<LogWriter> {
+    let format = match common.log_format {
+        LogFormat::Tsv => Format::Tsv,
+        LogFormat::Json => Format::Json,
+    };
+    Ok(LogWriter::create(&common.log_dir, format)?)
+}
+
+pub(super) fn open_stream(
+    common: &Common,
+    subs: Subscriptions,
+    when_full: WhenFull,
+) -> anyhow::Result<Option<EventStream>> {
+    let Some(target) = &common.events else {
+        return Ok(None);
+    };
+    let stream = EventStream::open(target, subs, when_full);
+    Ok(Some(
+        stream.with_context(|| format!("cannot write events to {target}"))?,
+    ))
+}
+
+pub(super) fn all_written(lost: u64) -> anyhow::Result<()> {
+    anyhow::ensure!(lost == 0, "{lost} log rows could not be written");
+    Ok(())
 }
 
 impl Sink for Outputs {
@@ -83,9 +78,6 @@ impl Sink for Outputs {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        if let (Some(f), "conn") = (self.on_conn, row.path()) {
-            f(row);
-        }
         self.logs.row(row);
     }
 

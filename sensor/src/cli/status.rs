@@ -1,7 +1,6 @@
 //! What a person sees of a live run: rows as connections end, a status line, the two sums at the end.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::Duration;
 
 use sensor_common::Counter;
@@ -36,8 +35,8 @@ fn text(v: &Value<'_>) -> String {
     }
 }
 
-/// Prints a row of conn.log in short.
-pub fn row(row: &dyn LogRow) {
+/// A row of conn.log in short.
+pub fn row(row: &dyn LogRow) -> String {
     let mut values = Vec::new();
     row.values(&mut values);
     let fields: Vec<String> = SHOWN
@@ -45,37 +44,20 @@ pub fn row(row: &dyn LogRow) {
         .filter_map(|name| row.columns().iter().position(|c| c.name == *name))
         .filter_map(|i| values.get(i).map(text))
         .collect();
-    // The reader may be gone; the logs are what counts.
-    let _ = writeln!(std::io::stdout(), "{}", fields.join(" "));
+    fields.join(" ")
 }
 
-/// The same above a status line.
-pub fn row_on_terminal(r: &dyn LogRow) {
-    clear();
-    row(r);
-}
-
-/// Removes the status line.
-pub fn clear() {
-    let mut out = std::io::stdout();
-    let _ = write!(out, "\r\x1b[K");
-    let _ = out.flush();
-}
-
-/// Draws the status line.
-pub fn line(now: &Counters, before: &Counters, every: Duration, open: usize) {
+/// The status line.
+pub fn line(now: &Counters, before: &Counters, every: Duration, open: usize) -> String {
     let rate = |c: Counter| (now.get(c) - before.get(c)) as f64 / every.as_secs_f64();
-    let mut out = std::io::stdout();
-    let _ = write!(
-        out,
-        "\r\x1b[K{} packets/s  {}bit/s  {open} connections  forwarded {}  shed {}  lost {}",
+    format!(
+        "{} packets/s  {}bit/s  {open} connections  forwarded {}  shed {}  lost {}",
         rate(Counter::Frames) as u64,
         scaled(rate(Counter::FrameBytes) * 8.0),
         now.get(Counter::Forwarded),
         now.get(Counter::Shed),
         now.get(Counter::Lost),
-    );
-    let _ = out.flush();
+    )
 }
 
 fn scaled(v: f64) -> String {

@@ -115,23 +115,29 @@ impl LogWriter {
     /// Adds a row to its log. What the disk does not take is counted in [`LogWriter::lost`].
     pub fn row(&mut self, row: &dyn LogRow) {
         let i = self.file(row.path(), row.columns());
+        write_row(self.format, row, &mut self.files[i].buf);
+        self.added(i, 1);
+    }
+
+    /// Adds rows that [`write_row`] wrote in this writer's format.
+    pub fn append(&mut self, path: &'static str, columns: &[Column], lines: &[u8], rows: u64) {
+        let i = self.file(path, columns);
+        self.files[i].buf.extend_from_slice(lines);
+        self.added(i, rows);
+    }
+
+    fn added(&mut self, i: usize, rows: u64) {
         let f = &mut self.files[i];
-        let mut values = Vec::with_capacity(row.columns().len());
-        match self.format {
-            Format::Tsv => {
-                row.values(&mut values);
-                tsv::row(&mut f.buf, &values);
-            }
-            Format::Json => {
-                write_json(&mut f.buf, row, &mut values);
-                f.buf.push(b'\n');
-            }
-        }
-        f.pending += 1;
-        self.rows += 1;
+        f.pending += rows;
+        self.rows += rows;
         if f.buf.len() >= BATCH {
             self.flush_file(i);
         }
+    }
+
+    /// How it writes.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Rows given to the writer so far, all logs together.
@@ -192,6 +198,21 @@ impl LogWriter {
         if self.complained.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
             self.complained = Some(Instant::now());
             tracing::warn!(file = %f.name.display(), rows_lost = f.lost, "cannot write log: {e}; going on without");
+        }
+    }
+}
+
+/// Appends a row's line to `out`.
+pub fn write_row(format: Format, row: &dyn LogRow, out: &mut Vec<u8>) {
+    let mut values = Vec::with_capacity(row.columns().len());
+    match format {
+        Format::Tsv => {
+            row.values(&mut values);
+            tsv::row(out, &values);
+        }
+        Format::Json => {
+            write_json(out, row, &mut values);
+            out.push(b'\n');
         }
     }
 }

@@ -5,9 +5,12 @@
 pub mod contents;
 pub mod local_nets;
 pub mod log;
+pub mod outbox;
 pub mod stats_row;
 pub mod stream;
 mod tsv;
 
+#[cfg(test)]
+mod gate;
 #[cfg(test)]
 mod small_disk;

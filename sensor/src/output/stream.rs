@@ -1,13 +1,14 @@
 //! The event stream: a JSON line an event, to a file or standard output.
 //!
-//! Lines are made on the engine's thread into a buffer; full buffers go to a thread that writes them. In
+//! Lines are made on the engine's thread into a buffer; full buffers go to a thread that writes them. Where several
+//! threads have events, each has a front of its own. In
 //! live mode a reader that cannot keep up never holds up the engine: what does not fit is dropped,
 //! counted, and said in the stream. Offline nothing is lost: the engine waits.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,17 +38,17 @@ pub enum WhenFull {
 
 /// The same for a single buffer.
 #[derive(Clone, Copy)]
-enum Full {
+enum Patience {
     Wait,
     Drop,
     WaitUntil(Instant),
 }
 
-impl From<WhenFull> for Full {
-    fn from(w: WhenFull) -> Full {
+impl From<WhenFull> for Patience {
+    fn from(w: WhenFull) -> Patience {
         match w {
-            WhenFull::Wait => Full::Wait,
-            WhenFull::Drop => Full::Drop,
+            WhenFull::Wait => Patience::Wait,
+            WhenFull::Drop => Patience::Drop,
         }
     }
 }
@@ -88,13 +89,20 @@ pub struct EventStream {
     /// Of the events dropped, those that `buf` itself says.
     saying: u64,
     totals: Totals,
+    /// Dropped by all fronts of the stream.
+    dropped: Arc<AtomicU64>,
     last: Ts,
-    queue: Option<SyncSender<Vec<u8>>>,
+    queue: Option<SyncSender<Full>>,
     /// Written buffers on their way back.
     empty: Receiver<Vec<u8>>,
+    back: SyncSender<Vec<u8>>,
     ended: Arc<AtomicBool>,
+    /// The stream's own front has it.
     writer: Option<JoinHandle<io::Result<()>>>,
 }
+
+/// A buffer to be written, and where it goes when it is.
+type Full = (Vec<u8>, SyncSender<Vec<u8>>);
 
 impl EventStream {
     /// A stream of the kinds in `subs` to `target`, `-` for standard output.
@@ -114,16 +122,28 @@ impl EventStream {
         when_full: WhenFull,
     ) -> io::Result<EventStream> {
         let (queue, full) = sync_channel(QUEUE);
-        let (back, empty) = sync_channel(QUEUE);
         let ended = Arc::new(AtomicBool::new(false));
         let flag = ended.clone();
         let writer = std::thread::Builder::new().name("events".into()).spawn(move || {
-            let result = write_all(out, &full, &back);
+            let result = write_all(out, &full);
             // Whatever was the reason, nothing is written from here on.
             flag.store(true, Ordering::Relaxed);
             result
         })?;
-        Ok(EventStream {
+        let mut stream = EventStream::front(subs, when_full, queue, Arc::default(), ended);
+        stream.writer = Some(writer);
+        Ok(stream)
+    }
+
+    fn front(
+        subs: Subscriptions,
+        when_full: WhenFull,
+        queue: SyncSender<Full>,
+        dropped: Arc<AtomicU64>,
+        ended: Arc<AtomicBool>,
+    ) -> EventStream {
+        let (back, empty) = sync_channel(QUEUE);
+        EventStream {
             subs,
             when_full,
             buf: Vec::with_capacity(BATCH * 2),
@@ -131,12 +151,32 @@ impl EventStream {
             unsaid: 0,
             saying: 0,
             totals: Totals::default(),
+            dropped,
             last: 0,
             queue: Some(queue),
             empty,
+            back,
             ended,
-            writer: Some(writer),
-        })
+            writer: None,
+        }
+    }
+
+    /// Another front of the stream, for another thread: its lines are its own until they are handed over. To be
+    /// finished before this one.
+    pub fn another(&self) -> Option<EventStream> {
+        let queue = self.queue.clone()?;
+        Some(EventStream::front(
+            self.subs,
+            self.when_full,
+            queue,
+            self.dropped.clone(),
+            self.ended.clone(),
+        ))
+    }
+
+    /// Events that all fronts have dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Whether nothing more can be written; [`EventStream::finish`] says why.
@@ -160,8 +200,8 @@ impl EventStream {
     pub fn finish(mut self) -> Result<Totals, StreamError> {
         let deadline = (self.when_full == WhenFull::Drop).then(|| Instant::now() + LAST_PATIENCE);
         let last = match deadline {
-            Some(at) => Full::WaitUntil(at),
-            None => Full::Wait,
+            Some(at) => Patience::WaitUntil(at),
+            None => Patience::Wait,
         };
         if !self.buf.is_empty() {
             self.hand_over(last);
@@ -203,16 +243,16 @@ impl EventStream {
         self.saying = std::mem::take(&mut self.unsaid);
     }
 
-    fn hand_over(&mut self, when_full: Full) {
+    fn hand_over(&mut self, when_full: Patience) {
         let Some(queue) = &self.queue else { return };
         let fresh = self.empty.try_recv().unwrap_or_default();
-        let full = std::mem::replace(&mut self.buf, fresh);
+        let full = (std::mem::replace(&mut self.buf, fresh), self.back.clone());
         let events = std::mem::take(&mut self.pending);
         let said = std::mem::take(&mut self.saying);
         let refused = match when_full {
-            Full::Wait => queue.send(full).err().map(|e| e.0),
-            Full::Drop => refused(queue.try_send(full)),
-            Full::WaitUntil(deadline) => {
+            Patience::Wait => queue.send(full).err().map(|e| e.0),
+            Patience::Drop => refused(queue.try_send(full)),
+            Patience::WaitUntil(deadline) => {
                 let mut left = refused(queue.try_send(full));
                 while !self.ended.load(Ordering::Relaxed) && Instant::now() < deadline {
                     let Some(b) = left.take() else { break };
@@ -224,10 +264,11 @@ impl EventStream {
         };
         match refused {
             None => self.totals.written += events,
-            Some(mut b) => {
+            Some((mut b, _)) => {
                 b.clear();
                 self.buf = b;
                 self.totals.dropped += events;
+                self.dropped.fetch_add(events, Ordering::Relaxed);
                 // The line that said how many were missing went with the buffer.
                 self.unsaid += said + events;
             }
@@ -236,7 +277,7 @@ impl EventStream {
 }
 
 /// The buffer that found no room.
-fn refused(sent: Result<(), TrySendError<Vec<u8>>>) -> Option<Vec<u8>> {
+fn refused(sent: Result<(), TrySendError<Full>>) -> Option<Full> {
     match sent {
         Ok(()) => None,
         Err(TrySendError::Full(b) | TrySendError::Disconnected(b)) => Some(b),
@@ -266,8 +307,8 @@ impl Handler for EventStream {
 }
 
 /// The writing thread: ends when the stream is finished or a write fails.
-fn write_all(mut out: impl Write, full: &Receiver<Vec<u8>>, back: &SyncSender<Vec<u8>>) -> io::Result<()> {
-    while let Ok(mut buf) = full.recv() {
+fn write_all(mut out: impl Write, full: &Receiver<Full>) -> io::Result<()> {
+    while let Ok((mut buf, back)) = full.recv() {
         out.write_all(&buf)?;
         out.flush()?;
         buf.clear();

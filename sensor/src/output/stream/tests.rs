@@ -1,40 +1,8 @@
 //! The stream to a slow reader, a fast one and one that leaves.
 
-use std::sync::{Condvar, Mutex};
-
 use super::*;
 use crate::event::EventKind;
-
-/// Whether the gate is open, and what has gone through it.
-type Passed = (bool, Vec<u8>);
-
-/// A writer that takes nothing until the gate opens.
-#[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<Passed>, Condvar)>);
-
-impl Gate {
-    fn open(&self) {
-        self.0.0.lock().expect("lock").0 = true;
-        self.0.1.notify_all();
-    }
-    fn text(&self) -> String {
-        String::from_utf8(self.0.0.lock().expect("lock").1.clone()).expect("text")
-    }
-}
-
-impl Write for Gate {
-    fn write(&mut self, b: &[u8]) -> io::Result<usize> {
-        let mut g = self.0.0.lock().expect("lock");
-        while !g.0 {
-            g = self.0.1.wait(g).expect("lock");
-        }
-        g.1.extend_from_slice(b);
-        Ok(b.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::output::gate::Gate;
 
 fn weird(s: &mut EventStream, n: u64) {
     s.event(

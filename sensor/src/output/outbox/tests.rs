@@ -1,0 +1,116 @@
+//! Outputs that take nothing, and what that costs whom.
+
+use super::*;
+use crate::event::log::Value;
+use crate::output::gate::Gate;
+
+struct Row(u64);
+
+impl LogRow for Row {
+    fn path(&self) -> &'static str {
+        "numbers"
+    }
+    fn columns(&self) -> &'static [Column] {
+        const COLUMNS: &[Column] = &[Column::new("n", "count"), Column::new("filler", "string")];
+        COLUMNS
+    }
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
+        out.extend([Value::Count(self.0), Value::Str("x".repeat(1000).into())]);
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+#[test]
+fn rows_of_two_threads_come_into_one_log_whole() {
+    let dir = std::env::temp_dir().join(format!("outbox-{}", std::process::id()));
+    let writer = LogWriter::create(&dir, Format::Json).unwrap();
+    let logs = LogThread::start(writer, Duration::from_millis(5)).unwrap();
+    std::thread::scope(|s| {
+        for start in [0, 1000] {
+            let mut outbox = logs.outbox();
+            s.spawn(move || {
+                for n in start..start + 1000 {
+                    outbox.row(&Row(n), Some(soon()));
+                }
+                outbox.flush(Some(soon()));
+            });
+        }
+    });
+    assert_eq!(logs.finish(soon()), Some(0));
+    let text = std::fs::read_to_string(dir.join("numbers.log")).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    let mut numbers: Vec<u64> = text
+        .lines()
+        .map(|l| {
+            serde_json::from_str::<serde_json::Value>(l).unwrap()["n"]
+                .as_u64()
+                .unwrap()
+        })
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..2000).collect::<Vec<_>>());
+}
+
+/// A log file that is a pipe which nobody reads: what a stuck file system does to a write.
+#[test]
+fn a_stuck_log_costs_rows_and_holds_up_nobody() {
+    let dir = std::env::temp_dir().join(format!("outbox-stuck-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (path, file) = (dir.clone(), dir.join("numbers.log"));
+    let name = std::ffi::CString::new(file.to_str().unwrap()).unwrap();
+    // SAFETY: a terminated string.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let writer = LogWriter::create(&path, Format::Json).unwrap();
+    let logs = LogThread::start(writer, Duration::from_millis(5)).unwrap();
+    let mut outbox = logs.outbox();
+    // Opening the pipe waits for a reader for ever. 200 MB are more than the queue holds.
+    for n in 0..200_000 {
+        outbox.row(&Row(n), None);
+    }
+    outbox.flush(None);
+    let lost = logs.lost();
+    assert!(lost > 50_000 && lost < 200_000, "{lost}");
+    drop(outbox);
+    assert_eq!(logs.finish(Instant::now() + Duration::from_millis(50)), None);
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_costs_lines() {
+    let gate = Gate::default();
+    let print = PrintThread::start(gate.clone()).unwrap();
+    let mut outbox = print.outbox();
+    let line = "x".repeat(100_000);
+    for _ in 0..300 {
+        outbox.line(&line, None);
+    }
+    print.status("below".into());
+    gate.open();
+    outbox.line("last", Some(soon()));
+    outbox.flush(Some(soon()));
+    drop(outbox);
+    let lost = print.finish(soon()).expect("an end");
+    // The queue's, and one or two in the thread's hands.
+    assert!((300 - 258..=300 - 256).contains(&lost), "{lost}");
+    let text = gate.text();
+    assert!(text.contains("last\n"), "{}", &text[text.len() - 100..]);
+    assert_eq!(text.matches('\n').count() as u64, 301 - lost);
+}
+
+#[test]
+fn lines_go_above_the_status_line() {
+    let gate = Gate::default();
+    gate.open();
+    let print = PrintThread::start(gate.clone()).unwrap();
+    let mut outbox = print.outbox();
+    print.status("status".into());
+    outbox.line("row", None);
+    outbox.flush(None);
+    print.status(String::new());
+    drop(outbox);
+    assert_eq!(print.finish(soon()), Some(0));
+    assert_eq!(gate.text(), "\r\x1b[Kstatus\r\x1b[Krow\nstatus\r\x1b[K");
+}
