@@ -9,6 +9,7 @@
 mod abi;
 mod control;
 mod emit;
+mod fetch;
 mod hook;
 mod inject;
 mod maps;
@@ -50,6 +51,13 @@ pub fn sensor_tx(ctx: TcContext) -> i32 {
 #[xdp]
 pub fn control(ctx: XdpContext) -> u32 {
     control::run(&ctx)
+}
+
+/// Never attached: run by userspace to read or end many flow entries at once.
+#[xdp]
+pub fn fetch(ctx: XdpContext) -> u32 {
+    fetch::run(&ctx);
+    XDP_PASS
 }
 
 /// Never attached: run by userspace over packets that it found in what [`sensor_rx`] and [`sensor_tx`] did not parse.

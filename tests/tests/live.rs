@@ -293,6 +293,9 @@ fn a_hosts_own_interface_shows_both_directions() {
     assert_eq!(sum("resp_ip_bytes"), bytes, "{rows:#?}");
 }
 
+/// Connections that make a load.
+const ENOUGH: usize = 50;
+
 /// Short connections from two threads and a long one, until told to stop; the client ports of those
 /// that had ended by then.
 fn load(lab: &Lab, run: impl FnOnce() -> Finished) -> (Vec<u16>, Finished) {
@@ -319,7 +322,11 @@ fn load(lab: &Lab, run: impl FnOnce() -> Finished) -> (Vec<u16>, Finished) {
                 }
             })
         });
-        std::thread::sleep(Duration::from_secs(2));
+        let started = std::time::Instant::now();
+        let enough = || ended.lock().unwrap().len() > ENOUGH && started.elapsed() > Duration::from_secs(2);
+        while !enough() && started.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
         // What has ended now was over before the sensor was told to end.
         let before = ended.lock().unwrap().clone();
         let done = run();
@@ -340,7 +347,7 @@ fn sigterm_in_mid_load_loses_no_row() {
     let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &["--rx-only"]).expect("a sensor");
     let (ended, done) = load(&lab, || sensor.stop().unwrap());
     let sums = done.check_sums().unwrap();
-    assert!(ended.len() > 50, "only {} connections in 2 s", ended.len());
+    assert!(ended.len() > ENOUGH, "only {} connections", ended.len());
     assert!(sums.payload > 0 && sums.frames > sums.payload);
     // Every line of the log is whole, or this fails.
     let rows = done.conns().unwrap();

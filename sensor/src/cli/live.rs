@@ -64,6 +64,22 @@ impl FlowTable for Shifted {
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
         self.table.follow(key, dir, at)
     }
+
+    fn at_once(&self) -> usize {
+        self.table.at_once()
+    }
+
+    fn ask(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) {
+        let before = states.len();
+        self.table.ask(keys, end, states);
+        for state in &mut states[before..] {
+            *state = state.map(|f| self.shift(f));
+        }
+    }
+
+    fn settle(&mut self) {
+        self.table.settle();
+    }
 }
 
 impl Shifted {
@@ -152,6 +168,7 @@ impl Worker {
         })?;
         let at = now();
         self.engine.advance(at, &mut self.table);
+        self.engine.settle(&mut self.table);
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
         self.gauges.open.store(self.engine.len(), Ordering::Relaxed);
@@ -286,7 +303,7 @@ fn start(
         let worker = Worker {
             ring: kernel.ring(i as u32)?,
             table: Shifted {
-                table: kernel.table()?,
+                table: kernel.table()?.in_batches(),
                 by: shift as u64,
             },
             injector: kernel.injector()?,

@@ -76,6 +76,12 @@ pub struct Engine<S> {
     hasher: FixedState,
     /// Connections made, for uids.
     made: u64,
+    /// Connections that are over but for their final states.
+    ending: Vec<Ending>,
+    /// For asking the flow table about many.
+    keys: Vec<FlowKey>,
+    states: Vec<Option<FlowState>>,
+    due: Vec<timer::Timer>,
 }
 
 impl<S: Sink> Engine<S> {
@@ -103,6 +109,10 @@ impl<S: Sink> Engine<S> {
             free: Vec::new(),
             table: HashTable::new(),
             made: 0,
+            ending: Vec::new(),
+            keys: Vec::new(),
+            states: Vec::new(),
+            due: Vec::new(),
         }
     }
 
@@ -171,7 +181,13 @@ impl<S: Sink> Engine<S> {
         }
         let (i, new) = match slot {
             Some(i) => (i, false),
-            None => (self.create(hash, p, rec.flow_start), true),
+            None => {
+                if self.ending.iter().any(|e| e.conn.key == p.key) {
+                    // Of two connections on the same ports the first one ends first.
+                    self.finish_ending(flows);
+                }
+                (self.create(hash, p, rec.flow_start), true)
+            }
         };
         let conn = self.slots[i as usize].as_mut()?;
         if new {
@@ -282,6 +298,7 @@ impl<S: Sink> Engine<S> {
         for i in open {
             self.end(i, now, flows);
         }
+        self.settle(flows);
     }
 
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
@@ -342,11 +359,37 @@ impl<S: Sink> Engine<S> {
         Some(conn)
     }
 
+    /// A connection is over. Its final state is asked for together with those of others that are, where that is
+    /// cheaper: then its row comes when there are enough of them, or with [`Engine::settle`].
     fn end(&mut self, i: u32, now: Ts, flows: &mut impl FlowTable) {
-        let Some(mut conn) = self.take(i) else { return };
-        let flow = flows.remove(&conn.key).filter(|f| f.start == conn.flow_start);
-        let mut run = Run::new(now, i, &mut conn, &mut self.sh);
-        run.finish(flow.as_ref());
+        let Some(conn) = self.take(i) else { return };
+        self.ending.push(Ending { conn, slot: i, now });
+        if self.ending.len() >= flows.at_once() {
+            self.finish_ending(flows);
+        }
+    }
+
+    fn finish_ending(&mut self, flows: &mut impl FlowTable) {
+        if self.ending.is_empty() {
+            return;
+        }
+        let mut ending = std::mem::take(&mut self.ending);
+        self.keys.clear();
+        self.keys.extend(ending.iter().map(|e| e.conn.key));
+        self.states.clear();
+        flows.ask(&self.keys, true, &mut self.states);
+        for (mut e, flow) in ending.drain(..).zip(self.states.drain(..)) {
+            let flow = flow.filter(|f| f.start == e.conn.flow_start);
+            let mut run = Run::new(e.now, e.slot, &mut e.conn, &mut self.sh);
+            run.finish(flow.as_ref());
+        }
+        self.ending = ending;
+    }
+
+    /// Finishes what was put off, here and in the flow table: to be called at the end of a batch of records.
+    pub fn settle(&mut self, flows: &mut impl FlowTable) {
+        self.finish_ending(flows);
+        flows.settle();
     }
 
     /// Ends a connection whose flow goes on as another one.
@@ -358,16 +401,57 @@ impl<S: Sink> Engine<S> {
     }
 
     fn fire(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        if flows.at_once() > 1 {
+            return self.fire_many(now, flows);
+        }
         while let Some(t) = self.sh.wheel.pop(now) {
-            if t.slot == timer::TUNNELS {
-                self.sh.expire_tunnels(now);
-            } else {
-                self.timer(t, now, flows);
-            }
+            self.timer(t, now, flows);
         }
     }
 
+    /// As [`Engine::fire`] with a flow table of which it is cheaper to ask the states of many flows at once.
+    fn fire_many(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        let mut due = std::mem::take(&mut self.due);
+        loop {
+            due.clear();
+            self.keys.clear();
+            while due.len() < flows.at_once()
+                && let Some(t) = self.sh.wheel.pop(now)
+            {
+                if t.kind().asks()
+                    && let Some(conn) = self.of(&t)
+                {
+                    let key = conn.key;
+                    self.keys.push(key);
+                }
+                due.push(t);
+            }
+            if due.is_empty() {
+                break;
+            }
+            self.states.clear();
+            if !self.keys.is_empty() {
+                flows.ask(&self.keys, false, &mut self.states);
+            }
+            let known: Vec<_> = self.keys.drain(..).zip(self.states.drain(..)).collect();
+            let mut flows = Known { flows, known };
+            for t in &due {
+                self.timer(*t, now, &mut flows);
+            }
+        }
+        self.due = due;
+    }
+
+    /// The connection that a timer is for, if it was not cancelled.
+    fn of(&self, t: &timer::Timer) -> Option<&Conn> {
+        let conn = self.slots.get(t.slot as usize)?.as_ref()?;
+        (conn.timer(t.slot, t.kind(), t.at) == *t).then_some(conn)
+    }
+
     fn timer(&mut self, t: timer::Timer, now: Ts, flows: &mut impl FlowTable) {
+        if t.slot == timer::TUNNELS {
+            return self.sh.expire_tunnels(now);
+        }
         let Some(Some(conn)) = self.slots.get_mut(t.slot as usize) else {
             return;
         };
@@ -381,6 +465,46 @@ impl<S: Sink> Engine<S> {
             self.end(t.slot, now, flows);
         }
     }
+}
+
+/// A flow table and some states that were just asked of it.
+struct Known<'f, F> {
+    flows: &'f mut F,
+    known: Vec<(FlowKey, Option<FlowState>)>,
+}
+
+impl<F: FlowTable> FlowTable for Known<'_, F> {
+    fn get(&mut self, key: &FlowKey) -> Option<FlowState> {
+        match self.known.iter().find(|(k, _)| k == key) {
+            Some((_, state)) => *state,
+            None => self.flows.get(key),
+        }
+    }
+    fn remove(&mut self, key: &FlowKey) -> Option<FlowState> {
+        self.flows.remove(key)
+    }
+    fn shed(&mut self, key: &FlowKey, dirs: u32) {
+        self.flows.shed(key, dirs);
+    }
+    fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
+        self.flows.follow(key, dir, at)
+    }
+    fn at_once(&self) -> usize {
+        self.flows.at_once()
+    }
+    fn ask(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) {
+        self.flows.ask(keys, end, states);
+    }
+    fn settle(&mut self) {
+        self.flows.settle();
+    }
+}
+
+/// A connection that is out of the table and whose final state is not known yet.
+struct Ending {
+    conn: Conn,
+    slot: u32,
+    now: Ts,
 }
 
 /// The flow's state as it was before a record's packet.

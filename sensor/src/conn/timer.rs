@@ -48,6 +48,13 @@ pub struct Timer {
     tag: u32,
 }
 
+impl Kind {
+    /// Whether what happens depends on the flow's state.
+    pub fn asks(self) -> bool {
+        matches!(self, Kind::Inactivity | Kind::Session | Kind::Expire)
+    }
+}
+
 impl Timer {
     /// `generation` tells a connection from one that was in the slot before, by its lower 21 bits: a timer
     /// of a connection that is gone is void. `epoch` is the connection's for timers of this kind:

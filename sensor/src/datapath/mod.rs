@@ -31,4 +31,16 @@ pub trait FlowTable {
     /// forwarded: the next one begins at sequence number `at`. False when the direction has got beyond that place. Of
     /// UDP's datagrams each begins with a record.
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool;
+    /// How many flows [`FlowTable::ask`] is best given at a time.
+    fn at_once(&self) -> usize {
+        1
+    }
+    /// The states of several flows, and ends them if `end`.
+    fn ask(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) {
+        for key in keys {
+            states.push(if end { self.remove(key) } else { self.get(key) });
+        }
+    }
+    /// Does what was put off, to be done for many flows at once.
+    fn settle(&mut self) {}
 }

@@ -6,6 +6,7 @@ mod followed;
 mod frames;
 mod interrupted;
 mod rings;
+mod table;
 
 use std::sync::Barrier;
 

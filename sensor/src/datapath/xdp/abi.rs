@@ -5,7 +5,7 @@
 use sensor_common::counters::COUNTERS;
 use sensor_common::follow::MAX_MARKS;
 use sensor_common::policy::MAX_RINGS;
-use sensor_common::{FlowKey, Packet};
+use sensor_common::{FlowKey, FlowState, Packet};
 
 /// First word of a [`Meta`]: the frame comes from userspace.
 pub const META_MAGIC: u64 = 0x7365_6e73_6f72_0003;
@@ -63,6 +63,21 @@ pub struct Order {
 pub const MAX_ORDERS: usize = 32;
 /// Bytes before the first order: a frame must be as long as an Ethernet header.
 pub const ORDERS_HEAD: usize = 16;
+
+/// One question to the program `fetch`, and its answer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Fetch {
+    pub key: FlowKey,
+    /// 1: the entry is taken out of the table.
+    pub end: u32,
+    /// Set by the program: whether there was one.
+    pub found: u32,
+    pub state: FlowState,
+}
+
+/// Most questions in one frame of `fetch`: what fits on a page beside the kernel's own.
+pub const MAX_FETCHES: usize = (3500 - ORDERS_HEAD) / size_of::<Fetch>();
 
 /// How a worker is woken: it sets `asleep` before it sleeps, and who forwards a record clears it and wakes it. The
 /// map has one for each ring, each in a cache line of its own, and userspace maps it into its memory.

@@ -69,6 +69,7 @@ pub struct Kernel {
     tx: OwnedFd,
     inject: OwnedFd,
     control: OwnedFd,
+    fetch: OwnedFd,
     links: Vec<Link>,
     /// Slots that were given to [`Injector`]s.
     injectors: AtomicU32,
@@ -96,6 +97,7 @@ impl Kernel {
         let rx = load_xdp(&mut ebpf, "sensor_rx")?;
         let inject = load_xdp(&mut ebpf, "inject")?;
         let control = load_xdp(&mut ebpf, "control")?;
+        let fetch = load_xdp(&mut ebpf, "fetch")?;
         let prog: &mut SchedClassifier = tx_program(&mut ebpf)?;
         prog.load().map_err(|e| not_loaded(EGRESS_PROGRAM, e))?;
         let tx = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
@@ -109,6 +111,7 @@ impl Kernel {
             tx,
             inject,
             control,
+            fetch,
             links: Vec::new(),
             injectors: AtomicU32::new(0),
         })
@@ -164,11 +167,12 @@ impl Kernel {
 
     /// A handle to the flow table, one per thread.
     pub fn table(&self) -> Result<Table, Error> {
-        Ok(Table {
-            flows: self.flows.try_clone().map_err(dup)?,
-            control: self.control.try_clone().map_err(dup)?,
-            failures: 0,
-        })
+        let clone = |fd: &OwnedFd| fd.try_clone().map_err(dup);
+        Ok(Table::new(
+            clone(&self.flows)?,
+            clone(&self.control)?,
+            clone(&self.fetch)?,
+        ))
     }
 
     /// Runs frames through the program, one per thread; at most [`MAX_RINGS`] of them.

@@ -140,6 +140,21 @@ pub fn link(prog: BorrowedFd<'_>, ifindex: u32, attach_type: u32, flags: u32) ->
     }
 }
 
+/// Runs an XDP program over `data`, which is then as the program left it.
+pub fn test_run_in_place(prog: BorrowedFd<'_>, data: &mut [u8]) -> io::Result<()> {
+    let mut attr = TestRun {
+        prog: prog.as_raw_fd() as u32,
+        data_size_in: data.len() as u32,
+        data_size_out: data.len() as u32,
+        data_in: data.as_ptr() as u64,
+        data_out: data.as_mut_ptr() as u64,
+        repeat: 1,
+        ..Default::default()
+    };
+    // SAFETY: the buffer outlives the call, and as many bytes are written to it as it has.
+    unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr) }.map(drop)
+}
+
 /// Runs an XDP program `repeat` times over `data`, of which the first `meta` bytes are metadata.
 /// Returns what the program returned and ns per run.
 pub fn test_run(prog: BorrowedFd<'_>, data: &[u8], meta: u32, repeat: u32) -> io::Result<(u32, u32)> {

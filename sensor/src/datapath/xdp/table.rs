@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use sensor_common::{FlowKey, FlowState};
 
-use super::abi::{MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_UNSHED, ORDERS_HEAD, Order};
+use super::abi::{Fetch, MAX_FETCHES, MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_UNSHED, ORDERS_HEAD, Order};
 use super::sys;
 use crate::datapath::FlowTable;
 
@@ -15,10 +15,39 @@ pub struct Table {
     pub(super) flows: OwnedFd,
     /// The program that changes entries: see [`Table::order`].
     pub(super) control: OwnedFd,
+    /// The program that reads and ends many of them.
+    pub(super) fetch: OwnedFd,
     pub(super) failures: u64,
+    /// How many orders to shed wait for each other.
+    patience: usize,
+    /// Those that wait.
+    waiting: Vec<Order>,
+    frame: Vec<u8>,
 }
 
+/// Orders to shed wait for so many, or for the end of a worker's turn.
+const MOST_WAITING: usize = 16;
+
 impl Table {
+    pub(super) fn new(flows: OwnedFd, control: OwnedFd, fetch: OwnedFd) -> Self {
+        Table {
+            flows,
+            control,
+            fetch,
+            failures: 0,
+            patience: 1,
+            waiting: Vec::new(),
+            frame: Vec::new(),
+        }
+    }
+
+    /// From here on orders, questions and ends of flows are put off and done for many flows at once. Where nothing
+    /// but the caller causes records, each takes effect before the next one: that is for whom time matters more.
+    pub fn in_batches(mut self) -> Self {
+        self.patience = MOST_WAITING;
+        self
+    }
+
     /// The entry of `key`.
     pub fn lookup(&self, key: &FlowKey) -> io::Result<Option<FlowState>> {
         let mut value = MaybeUninit::<FlowState>::uninit();
@@ -97,6 +126,46 @@ impl Table {
         }
     }
 
+    /// Up to [`MAX_FETCHES`] entries in one run of the program `fetch`.
+    fn fetch(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) -> io::Result<()> {
+        const SIZE: usize = size_of::<Fetch>();
+        self.frame.clear();
+        self.frame.resize(ORDERS_HEAD + keys.len() * SIZE, 0);
+        let places = self.frame[ORDERS_HEAD..].chunks_exact_mut(SIZE);
+        for (place, key) in places.zip(keys) {
+            let question = Fetch {
+                key: *key,
+                end: end.into(),
+                found: 0,
+                state: FlowState::default(),
+            };
+            // SAFETY: a place has that size; a plain struct.
+            unsafe { place.as_mut_ptr().cast::<Fetch>().write_unaligned(question) };
+        }
+        sys::test_run_in_place(self.fetch.as_fd(), &mut self.frame)?;
+        for place in self.frame[ORDERS_HEAD..].chunks_exact(SIZE) {
+            // SAFETY: as above; any bytes are one.
+            let answer = unsafe { place.as_ptr().cast::<Fetch>().read_unaligned() };
+            states.push((answer.found != 0).then_some(answer.state));
+        }
+        Ok(())
+    }
+
+    /// Orders about a flow that ends must not come to the one that follows it.
+    fn forget(&mut self, key: &FlowKey) {
+        self.waiting.retain(|o| o.key != *key);
+    }
+
+    fn carry_out_waiting(&mut self) {
+        if !self.waiting.is_empty() {
+            let orders = std::mem::take(&mut self.waiting);
+            let r = self.carry_out(orders.iter().copied()).map(drop);
+            self.said(r);
+            self.waiting = orders;
+            self.waiting.clear();
+        }
+    }
+
     /// ns per run of a program that does nothing, over `n` runs: what a measurement subtracts.
     pub fn measure_empty(&self, n: u32) -> io::Result<u32> {
         Ok(sys::test_run(self.control.as_fd(), &[0; ORDERS_HEAD], 0, n)?.1)
@@ -122,14 +191,56 @@ impl FlowTable for Table {
         self.said(r)
     }
     fn remove(&mut self, key: &FlowKey) -> Option<FlowState> {
+        self.forget(key);
         let r = self.take(key);
         self.said(r)
     }
     fn shed(&mut self, key: &FlowKey, dirs: u32) {
-        let r = self.order(true, &[(*key, dirs)]);
-        self.said(r);
+        self.waiting.push(Order {
+            key: *key,
+            op: OP_SHED,
+            dirs,
+            at: 0,
+            pad: 0,
+        });
+        if self.waiting.len() >= self.patience {
+            self.carry_out_waiting();
+        }
+    }
+    fn at_once(&self) -> usize {
+        if self.patience > 1 { MAX_FETCHES } else { 1 }
+    }
+    fn ask(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) {
+        for keys in keys.chunks(MAX_FETCHES) {
+            if end {
+                keys.iter().for_each(|k| self.forget(k));
+            }
+            let before = states.len();
+            let asked = if keys.len() == 1 {
+                Ok(false)
+            } else {
+                self.fetch(keys, end, states).map(|()| true)
+            };
+            if !asked.unwrap_or_else(|e| {
+                tracing::debug!("flow table: {e}");
+                false
+            }) {
+                // A run is dearer than one question, and takes memory that may not be there.
+                states.truncate(before);
+                for key in keys {
+                    let r = if end { self.take(key) } else { self.lookup(key) };
+                    let state = self.said(r);
+                    states.push(state);
+                }
+            }
+        }
+    }
+    fn settle(&mut self) {
+        self.carry_out_waiting();
     }
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
+        // In their order.
+        self.carry_out_waiting();
         let order = Order {
             key: *key,
             op: OP_FOLLOW,
