@@ -282,9 +282,29 @@ impl Finished {
 
     /// Bytes that went through the rings to userspace, as the sensor says at its end.
     pub fn copied(&self) -> Result<u64> {
+        self.copied_line()?.first().copied().context("no number in it")
+    }
+
+    /// Bytes of all frames that the kernel's program saw, from the same line.
+    pub fn frame_bytes(&self) -> Result<u64> {
+        self.copied_line()?
+            .get(1)
+            .copied()
+            .context("no second number in it")
+    }
+
+    /// The numbers of the line that says how much was copied to userspace.
+    fn copied_line(&self) -> Result<Vec<u64>> {
         let line = self.stderr.lines().find(|l| l.starts_with("copied "));
         let line = line.with_context(|| format!("no line of copied bytes:\n{}", self.stderr))?;
-        numbers(line).first().copied().context("no number in it")
+        Ok(numbers(line))
+    }
+
+    /// Packets whose payload was lost in a full ring, as the second of the two sums says.
+    pub fn lost(&self) -> Result<u64> {
+        let line = self.stderr.lines().find(|l| l.ends_with(" lost"));
+        let line = line.with_context(|| format!("no line of lost payload:\n{}", self.stderr))?;
+        numbers(line).last().copied().context("no number in it")
     }
 
     /// Checks the two conservation sums that the sensor prints at its end. Each is a line of the form

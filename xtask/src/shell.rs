@@ -1,5 +1,7 @@
 //! Running other programs.
 
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -50,6 +52,30 @@ pub fn root(program: &str) -> Command {
         c.args(["-E", program]);
         c
     }
+}
+
+/// Namespaces need root: this program once more, with the same arguments, through sudo.
+pub fn again_as_root() -> Result<()> {
+    eprintln!("network namespaces need root, asking sudo");
+    let me = std::env::current_exe()?;
+    let mut c = Command::new("sudo");
+    // sudo drops the environment; cargo is needed to find the binary again.
+    for name in [
+        "PATH",
+        "CARGO",
+        "CARGO_HOME",
+        "CARGO_TARGET_DIR",
+        "RUSTUP_HOME",
+        "SENSOR_BIN",
+    ] {
+        if let Some(value) = std::env::var_os(name) {
+            let mut pair = OsString::from(name);
+            pair.push("=");
+            pair.push(value);
+            c.arg(pair);
+        }
+    }
+    Err(c.arg(me).args(std::env::args_os().skip(1)).exec()).context("cannot run sudo")
 }
 
 /// Whether this process is root.

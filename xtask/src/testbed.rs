@@ -12,6 +12,8 @@ use sensor_tests::sensor::{self, Finished};
 use sensor_tests::traffic::{self, Server, TlsClient, TlsVersion};
 use sensor_tests::{Lab, LabOptions, Sensor, Vlan, lab};
 
+use crate::shell;
+
 /// How long the traffic flows. An unanswered SYN is given up after 5 s and its row is to be seen.
 const DURATION: Duration = Duration::from_secs(11);
 /// What `cargo xtask run` promises.
@@ -28,7 +30,7 @@ pub fn run(args: Vec<String>) -> Result<()> {
         return on_interface(&binary, args);
     }
     if !sensor_tests::is_root() {
-        return again_as_root(args);
+        return shell::again_as_root();
     }
     demonstrate(&binary, &args)
 }
@@ -43,23 +45,6 @@ fn on_interface(binary: &Path, args: Vec<String>) -> Result<()> {
         c
     };
     Err(c.arg("run").args(args).exec()).with_context(|| format!("cannot run {}", binary.display()))
-}
-
-/// Namespaces need root: the same program once more, through sudo.
-fn again_as_root(args: Vec<String>) -> Result<()> {
-    eprintln!("network namespaces need root, asking sudo");
-    let me = std::env::current_exe()?;
-    let mut c = Command::new("sudo");
-    // sudo drops the environment; cargo is needed to find the binary again.
-    for name in ["PATH", "CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME"] {
-        if let Some(value) = std::env::var_os(name) {
-            let mut pair = std::ffi::OsString::from(name);
-            pair.push("=");
-            pair.push(value);
-            c.arg(pair);
-        }
-    }
-    Err(c.arg(me).arg("run").args(args).exec()).context("cannot run sudo")
 }
 
 fn demonstrate(binary: &Path, args: &[String]) -> Result<()> {

@@ -31,7 +31,7 @@ struct Cli {
     #[arg(long, default_value_t = 500_000)]
     connections: u32,
     /// Given by cargo
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, global = true)]
     bench: bool,
     #[command(subcommand)]
     child: Option<Child>,
@@ -40,8 +40,17 @@ struct Cli {
 #[derive(Subcommand)]
 #[command(hide = true)]
 enum Child {
-    Parse { pcap: PathBuf },
-    Memory { kind: String, connections: u32 },
+    Parse {
+        pcap: PathBuf,
+    },
+    Memory {
+        kind: String,
+        connections: u32,
+    },
+    /// Writes the made capture and ends
+    Make {
+        pcap: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -49,6 +58,7 @@ fn main() -> anyhow::Result<()> {
     match &cli.child {
         Some(Child::Parse { pcap }) => return child::parse(pcap),
         Some(Child::Memory { kind, connections }) => return child::memory(kind, *connections),
+        Some(Child::Make { pcap }) => return make(pcap, cli.mib),
         None => {}
     }
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
@@ -133,18 +143,24 @@ fn sensor() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_sensor"))
 }
 
+/// Writes the mix and says what it is.
+fn make(pcap: &Path, mib: u64) -> anyhow::Result<()> {
+    let w = mix::write_mix(pcap, mib).with_context(|| pcap.display().to_string())?;
+    println!(
+        "mix: {} packets, {:.0} MB, {} conversations",
+        w.packets,
+        w.bytes as f64 / 1e6,
+        w.conversations
+    );
+    Ok(())
+}
+
 fn throughput(cli: &Cli, dir: &Path) -> anyhow::Result<()> {
     let made = dir.join("mix.pcap");
     let pcap = match &cli.pcap {
         Some(p) => p.as_path(),
         None => {
-            let w = mix::write_mix(&made, cli.mib)?;
-            println!(
-                "mix: {} packets, {:.0} MB, {} conversations",
-                w.packets,
-                w.bytes as f64 / 1e6,
-                w.conversations
-            );
+            make(&made, cli.mib)?;
             &made
         }
     };

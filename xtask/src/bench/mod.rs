@@ -1,15 +1,21 @@
-//! `cargo xtask bench`: builds the bench with optimization and runs it.
+//! `cargo xtask bench`: builds the bench with optimization and runs it; `live` is in a module of its own.
+
+mod live;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::shell;
 
 /// What to measure; all of it is optional.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Capture to read instead of the one that is made
     #[arg(long)]
     pcap: Option<PathBuf>,
@@ -27,11 +33,18 @@ pub struct Options {
     connections: Option<u32>,
 }
 
+#[derive(Subcommand)]
+enum Part {
+    /// Measure the live path: packets through a veth pair under the sensor and other listeners
+    Live(live::Options),
+}
+
 /// Builds and runs it.
 pub fn run(o: &Options) -> anyhow::Result<()> {
-    let mut cmd = shell::cargo();
-    cmd.current_dir(shell::workspace())
-        .args(["bench", "--quiet", "-p", "sensor", "--bench", "bench", "--"]);
+    if let Some(Part::Live(o)) = &o.part {
+        return live::run(o);
+    }
+    let mut cmd = program();
     // Cargo runs a bench in its package's directory.
     let absolute = |p: &Path| {
         p.canonicalize()
@@ -53,4 +66,12 @@ pub fn run(o: &Options) -> anyhow::Result<()> {
         }
     }
     shell::run(&mut cmd)
+}
+
+/// The bench, built with optimization; what is added are its own arguments.
+fn program() -> Command {
+    let mut cmd = shell::cargo();
+    cmd.current_dir(shell::workspace())
+        .args(["bench", "--quiet", "-p", "sensor", "--bench", "bench", "--"]);
+    cmd
 }

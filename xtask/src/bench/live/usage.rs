@@ -1,0 +1,95 @@
+//! CPU time as the kernel counts it: of the machine, and of one process.
+
+use anyhow::{Context as _, Result};
+
+/// What a process took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own {
+    /// CPU seconds of its threads.
+    pub cpu: f64,
+    /// How often one of them was switched to or away from: by its own will or not.
+    pub switches: u64,
+}
+
+impl Own {
+    /// What came since `before`.
+    pub fn since(self, before: Own) -> Own {
+        Own {
+            cpu: self.cpu - before.cpu,
+            switches: self.switches.saturating_sub(before.switches),
+        }
+    }
+}
+
+/// Seconds that all CPUs together have been busy since the machine started, interrupts included: work done
+/// for a packet may be charged to nobody.
+pub fn machine() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let all = stat.lines().next().context("/proc/stat is empty")?;
+    busy(all).context("/proc/stat")
+}
+
+/// `cpu user nice system idle iowait irq softirq steal ...`, see proc_stat(5).
+fn busy(line: &str) -> Option<f64> {
+    let n: Vec<u64> = line
+        .split_whitespace()
+        .skip(1)
+        .map_while(|n| n.parse().ok())
+        .collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = n[..] else {
+        return None;
+    };
+    // SAFETY: sysconf has no preconditions.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Some((user + nice + system + irq + softirq + steal) as f64 / ticks as f64)
+}
+
+/// All threads of a process, as far as they live.
+pub fn process(pid: u32) -> Result<Own> {
+    let mut own = Own::default();
+    let threads = format!("/proc/{pid}/task");
+    for thread in std::fs::read_dir(&threads).with_context(|| format!("{threads}: it has ended"))? {
+        let dir = thread?.path();
+        // A thread may end while it is looked at.
+        let text = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
+        let ns = text("schedstat");
+        let ns = ns.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
+        own.cpu += ns.unwrap_or(0) as f64 / 1e9;
+        own.switches += switches(&text("status"));
+    }
+    Ok(own)
+}
+
+/// The sum of the two lines about context switches in a thread's status.
+fn switches(status: &str) -> u64 {
+    status
+        .lines()
+        .filter_map(|l| {
+            l.split_once("voluntary_ctxt_switches:")?
+                .1
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_time_is_not_busy() {
+        // SAFETY: sysconf has no preconditions.
+        let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+        let line = "cpu  1 20 300 9000 8000 4000 50000 600000 0 0";
+        assert_eq!(busy(line), Some(654_321.0 / ticks));
+        assert_eq!(busy("cpu 1 2 3"), None);
+    }
+
+    #[test]
+    fn both_kinds_of_switches_count() {
+        let status = "Name:\tx\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n";
+        assert_eq!(switches(status), 42);
+    }
+}
