@@ -30,6 +30,18 @@ pub fn is_tight(to: u32, policy: &Policy) -> bool {
     taken > policy.payload_room as u64
 }
 
+/// Reserves room for `$cap` bytes of a frame, by the smallest of the classes that has it.
+macro_rules! reserve {
+    ($map:expr, $cap:expr, $($class:literal),*) => {
+        $(if $cap <= CLASSES[$class] as u64 {
+            bpf_ringbuf_reserve($map, (HEADER_LEN as u32 + CLASSES[$class]) as u64, 0)
+        } else)* {
+            core::ptr::null_mut()
+        }
+    };
+}
+const _: () = assert!(CLASSES.len() == 9, "as many as `record` tries");
+
 /// Sends a record with the frame's first `cap` bytes (as many of them as a record can carry):
 /// `fill` writes the header. False: the ring was full, and the ring's own counter says so.
 #[inline(always)]
@@ -47,21 +59,7 @@ pub fn record<H: Hook>(
         return false;
     }
     // SAFETY: the map is a ring buffer; sizes are constant on every path.
-    let rec = unsafe {
-        if cap <= CLASSES[0] as u64 {
-            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[0]) as u64, 0)
-        } else if cap <= CLASSES[1] as u64 {
-            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[1]) as u64, 0)
-        } else if cap <= CLASSES[2] as u64 {
-            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[2]) as u64, 0)
-        } else if cap <= CLASSES[3] as u64 {
-            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[3]) as u64, 0)
-        } else if cap <= CLASSES[4] as u64 {
-            bpf_ringbuf_reserve(map, (HEADER_LEN as u32 + CLASSES[4]) as u64, 0)
-        } else {
-            core::ptr::null_mut()
-        }
-    };
+    let rec = unsafe { reserve!(map, cap, 0, 1, 2, 3, 4, 5, 6, 7, 8) };
     if rec.is_null() {
         stats.ring_lost(to);
         return false;

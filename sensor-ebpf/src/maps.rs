@@ -1,8 +1,8 @@
 //! The program's maps and its read-only data.
 
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use core::ffi::c_void;
 use sensor_common::atomic::{fence, swap32};

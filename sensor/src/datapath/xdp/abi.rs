@@ -104,8 +104,9 @@ pub struct CpuStats {
 /// Most frame bytes that a record carries; the largest of [`CLASSES`].
 pub const MAX_CAP: u32 = CLASSES[CLASSES.len() - 1];
 /// Frame bytes there is room for in a record. A reservation must have a size that the verifier
-/// knows, so it is the smallest of these that fits: bare headers, small packets, an Ethernet frame,
-/// a jumbo frame, a segmentation-offload skb. With the record header each is a multiple of 8.
-pub const CLASSES: [u32; 5] = [192, 640, 1664, 10_240, 66_048];
+/// knows, so it is the smallest of these that fits: TCP's headers with a time stamp over IPv4 and over IPv6, small
+/// packets, hellos, an Ethernet frame with two tags, a jumbo frame, a segmentation-offload skb. With the record header
+/// each is a multiple of 8.
+pub const CLASSES: [u32; 9] = [72, 96, 192, 384, 768, 1152, 1528, 10_240, 66_048];
 /// As [`CLASSES`], of marks.
 pub const MARK_CLASSES: [u32; 3] = [1, 4, MAX_MARKS as u32];
