@@ -168,7 +168,7 @@ impl Worker {
         })?;
         let at = now();
         self.engine.advance(at, &mut self.table);
-        self.engine.settle(&mut self.table);
+        self.engine.settle(at, &mut self.table);
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
         self.gauges.open.store(self.engine.len(), Ordering::Relaxed);
@@ -410,7 +410,7 @@ async fn watch(
 }
 
 /// Collects entries whose records were lost: no connection will ever end them.
-fn sweep(table: &mut Table, cursor: &mut Option<FlowKey>) -> anyhow::Result<()> {
+fn sweep(table: &mut Table, cursor: &mut Option<u32>) -> anyhow::Result<()> {
     let boot = (now() as i64 - xdp::boot_to_epoch()) as u64;
     let mut old = Vec::new();
     table.walk(cursor, SWEEP_STEP, |key, flow| {

@@ -20,7 +20,12 @@ pub struct SlowPath {
     soft: Soft,
     /// The frame in hand, out of the ring's way.
     frame: Vec<u8>,
+    /// How far the engine's timers have come.
+    advanced: u64,
 }
+
+/// Timers may be so late, live, ns: those that fall due together ask the flow table together.
+const GRAIN: u64 = 1_000_000;
 
 /// What a worker has to do with the kernel and with connections.
 pub struct Worker<'w, T, S> {
@@ -115,6 +120,7 @@ impl SlowPath {
         SlowPath {
             soft: Soft::with_tunnels(config, tunnels),
             frame: Vec::new(),
+            advanced: 0,
         }
     }
 
@@ -140,7 +146,8 @@ impl SlowPath {
             let h = shifted(header, worker.shift);
             let inner = match h.kind {
                 KIND_PACKET => {
-                    if worker.shift != 0 {
+                    if worker.shift != 0 && h.pkt.ts >= self.advanced + GRAIN {
+                        self.advanced = h.pkt.ts;
                         worker.engine.advance(h.pkt.ts, worker.table);
                     }
                     match worker.engine.record(&h, bytes, worker.table) {

@@ -67,6 +67,9 @@ pub enum Piece<'a> {
     End,
 }
 
+/// Connections that are over wait for others, to have their final states asked for together, at most so long, ns.
+const END_PATIENCE: u64 = 5_000_000;
+
 /// The engine of one worker.
 pub struct Engine<S> {
     sh: Shared<S>,
@@ -298,7 +301,8 @@ impl<S: Sink> Engine<S> {
         for i in open {
             self.end(i, now, flows);
         }
-        self.settle(flows);
+        self.finish_ending(flows);
+        flows.settle();
     }
 
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
@@ -386,9 +390,16 @@ impl<S: Sink> Engine<S> {
         self.ending = ending;
     }
 
-    /// Finishes what was put off, here and in the flow table: to be called at the end of a batch of records.
-    pub fn settle(&mut self, flows: &mut impl FlowTable) {
-        self.finish_ending(flows);
+    /// Finishes what was put off, here and in the flow table, if it has waited long enough at `now`: to be called at
+    /// the end of a batch of records.
+    pub fn settle(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        if self
+            .ending
+            .first()
+            .is_some_and(|e| now.abs_diff(e.now) >= END_PATIENCE)
+        {
+            self.finish_ending(flows);
+        }
         flows.settle();
     }
 

@@ -3,12 +3,13 @@
 
 use std::ffi::c_void;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
-const BPF_MAP_GET_NEXT_KEY: i64 = 4;
 const BPF_PROG_TEST_RUN: i64 = 10;
 const BPF_MAP_LOOKUP_AND_DELETE_ELEM: i64 = 21;
+const BPF_MAP_LOOKUP_BATCH: i64 = 24;
 const BPF_LINK_CREATE: i64 = 28;
 
 /// `enum bpf_attach_type`.
@@ -24,6 +25,18 @@ struct Elem {
     pad: u32,
     key: u64,
     value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+struct Batch {
+    from: u64,
+    to: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map: u32,
+    elem_flags: u64,
     flags: u64,
 }
 
@@ -114,15 +127,32 @@ pub unsafe fn lookup_and_delete<K>(map: BorrowedFd<'_>, key: &K, value: *mut c_v
     present(unsafe { bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut attr) })
 }
 
-/// The key behind `key`, or the first; false if there is none.
+/// Copies up to `keys.len()` entries of a hash map, from `cursor` on (None: from its start), and moves `cursor` behind
+/// them (None: that was the end). How many there were.
 ///
 /// # Safety
-/// `K` is the map's key.
-pub unsafe fn next_key<K>(map: BorrowedFd<'_>, key: Option<&K>, next: &mut K) -> io::Result<bool> {
-    let key = key.map_or(std::ptr::null(), |k| k as *const K);
-    let mut attr = elem(map, key.cast(), (next as *mut K).cast());
-    // SAFETY: the caller's word.
-    present(unsafe { bpf(BPF_MAP_GET_NEXT_KEY, &mut attr) })
+/// `K` is the map's key and `V` its value.
+pub unsafe fn lookup_batch<K, V>(
+    map: BorrowedFd<'_>,
+    cursor: &mut Option<u32>,
+    keys: &mut [MaybeUninit<K>],
+    values: &mut [MaybeUninit<V>],
+) -> io::Result<usize> {
+    let (from, mut to) = (*cursor, 0u32);
+    let mut attr = Batch {
+        from: from.as_ref().map_or(0, |f| f as *const u32 as u64),
+        to: &raw mut to as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: keys.len().min(values.len()) as u32,
+        map: map.as_raw_fd() as u32,
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: the caller's word, and room for so many.
+    let more = present(unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut attr) })?;
+    *cursor = more.then_some(to);
+    Ok(attr.count as usize)
 }
 
 /// Attaches a program to an interface by a link, which lasts as long as the descriptor.

@@ -69,28 +69,21 @@ impl Table {
         }
     }
 
-    /// The key behind `key`, or the first one. When `key` has gone meanwhile it starts anew, so a
-    /// walk needs a bound of its own.
-    pub fn next_key(&self, key: Option<&FlowKey>) -> io::Result<Option<FlowKey>> {
-        let mut next = FlowKey::default();
-        // SAFETY: the map's key type.
-        Ok(unsafe { sys::next_key(self.flows.as_fd(), key, &mut next)? }.then_some(next))
-    }
-
-    /// Looks at up to `n` entries from `cursor` on, for the slow sweep; `cursor` is None again when
-    /// the table's end was reached.
+    /// Looks at some `n` entries from `cursor` on, for the slow sweep; `cursor` is None again when the table's end was
+    /// reached.
     pub fn walk(
         &self,
-        cursor: &mut Option<FlowKey>,
+        cursor: &mut Option<u32>,
         n: usize,
         mut f: impl FnMut(&FlowKey, &FlowState),
     ) -> io::Result<()> {
-        for _ in 0..n {
-            *cursor = self.next_key(cursor.as_ref())?;
-            let Some(key) = cursor else { break };
-            if let Some(state) = self.lookup(key)? {
-                f(key, &state);
-            }
+        let mut keys = vec![MaybeUninit::<FlowKey>::uninit(); n];
+        let mut values = vec![MaybeUninit::<FlowState>::uninit(); n];
+        // SAFETY: the map's types.
+        let got = unsafe { sys::lookup_batch(self.flows.as_fd(), cursor, &mut keys, &mut values)? };
+        for (key, value) in keys.iter().zip(&values).take(got) {
+            // SAFETY: the kernel filled so many.
+            unsafe { f(key.assume_init_ref(), value.assume_init_ref()) };
         }
         Ok(())
     }
