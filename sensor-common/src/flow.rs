@@ -74,20 +74,12 @@ const ONE_SIDED_HOLE: i64 = 65_536;
 /// Sequence jumps on SYN or RST beyond this are not believed. Zeek: TOO_LARGE_SEQ_DELTA.
 const TOO_LARGE_SEQ_DELTA: i32 = 1_048_576;
 
-/// One direction of a flow.
+/// One direction of a flow. What a packet in either direction looks at comes first, then what one in this direction
+/// adds to, then what is rare: a busy link's entries are in no near cache, so each line that is not touched counts.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirState {
-    /// Wire packets.
-    pub pkts: u64,
-    /// IP bytes on the wire.
-    pub bytes: u64,
-    /// Transport payload bytes.
-    pub payload: u64,
-    /// Packets with payload.
-    pub data_pkts: u64,
-    /// First and last packet, ns; 0 = none.
-    pub first: u64,
+    /// Last packet, ns; 0 = none.
     pub last: u64,
     /// TCP: one past the highest sequence number sent (SYN and FIN count one). The low 32 bits are
     /// the wire's number, the high 32 count its wraps.
@@ -97,32 +89,42 @@ pub struct DirState {
     /// 0, or [`HOLE`] and a number like `next`: while the peer's `ack` is below it, holes may be open
     /// in this direction.
     pub hole: u64,
-    /// Payload bytes at or below the highest sequence already seen.
-    pub rexmit_bytes: u64,
-    pub rexmit_pkts: u32,
-    /// Packets that announced a zero window (RST excepted).
-    pub zero_windows: u32,
-    /// Initial sequence number: of the SYN, or of the first packet less one.
-    pub isn: u32,
     seen: u32,
     /// TCP flags seen, ORed; a SYN after a FIN begins anew.
     pub flags: u32,
+    /// Wire packets.
+    pub pkts: u64,
+    /// IP bytes on the wire.
+    pub bytes: u64,
+    /// Transport payload bytes.
+    pub payload: u64,
+    /// Packets with payload.
+    pub data_pkts: u64,
     /// Last window, unscaled.
     pub window: u32,
+    /// Packets that announced a zero window (RST excepted).
+    pub zero_windows: u32,
+    /// First packet, ns; 0 = none.
+    pub first: u64,
+    /// Payload bytes at or below the highest sequence already seen.
+    pub rexmit_bytes: u64,
+    pub rexmit_pkts: u32,
+    /// Initial sequence number: of the SYN, or of the first packet less one.
+    pub isn: u32,
 }
 
 /// A flow's entry in the flow table.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowState {
-    pub dir: [DirState; 2],
-    /// Time of the packet that made the entry, ns.
-    pub start: u64,
     /// Bit per direction: userspace wants no more of its payload. Set by userspace, cleared by any SYN and where
     /// following a direction fails.
     pub shed: u32,
     /// The last packet's [`Packet::tunnel`].
     pub tunnel: u32,
+    pub dir: [DirState; 2],
+    /// Time of the packet that made the entry, ns.
+    pub start: u64,
     /// Where the directions stand in TLS's records, if anybody wants to know.
     pub follow: [Follow; 2],
 }

@@ -13,9 +13,9 @@ use crate::analyzer::{Ctx, Interest};
 use crate::datapath::FlowTable;
 use crate::event::EventKind;
 
-/// Unwanted payload packets of a direction before the datapath is told to keep them: most connections are over
-/// before, and telling costs a system call.
-const PATIENCE: u8 = 4;
+/// Unwanted payload packets of a direction before the datapath is told to keep them. Telling is cheap, as many orders go
+/// together, and each packet more is a copy.
+const PATIENCE: u8 = 1;
 /// Each time that following a direction fails, it waits twice as long for the next attempt, up to so many times.
 const MOST_DOUBLINGS: u8 = 4;
 
