@@ -10,6 +10,7 @@ pub mod link;
 pub mod netns;
 pub mod openssl;
 pub mod raw;
+pub mod rows;
 pub mod sensor;
 pub mod traffic;
 pub mod vlan;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sensor_tests::lab::{CLIENT_MAC, CLIENT_V4, CLIENT_V6, SERVER_MAC, SERVER_V4, SERVER_V6, server_ip};
+use sensor_tests::rows::{check, parents, row};
 use sensor_tests::sensor::{Finished, TempDir};
 use sensor_tests::traffic::{self, Server};
 use sensor_tests::{Lab, LabOptions, Sensor, lacks, link, one_at_a_time, root_or_say_so};
@@ -23,27 +24,6 @@ fn watched(lab: &Lab, logs: &TempDir, extra: &[&str], traffic: impl FnOnce() -> 
     let received: u64 = after.iter().sum::<u64>() - before.iter().sum::<u64>();
     assert_eq!(done.check_sums().unwrap().frames, received);
     done
-}
-
-/// The row of the connection from `orig_p` to `resp_h`.
-fn row(rows: &[Value], resp_h: IpAddr, orig_p: u16) -> &Value {
-    let hits: Vec<_> = rows
-        .iter()
-        .filter(|r| r["id.orig_p"] == orig_p && r["id.resp_h"] == resp_h.to_string())
-        .collect();
-    assert_eq!(hits.len(), 1, "rows from port {orig_p} to {resp_h}: {hits:#?}");
-    hits[0]
-}
-
-fn check(row: &Value, want: &[(&str, Value)]) {
-    for (column, value) in want {
-        assert_eq!(&row[*column], value, "{column} in {row:#}");
-    }
-}
-
-fn parents(row: &Value) -> Vec<&str> {
-    let list = row["tunnel_parents"].as_array();
-    list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// A tunnel device.
@@ -247,6 +227,14 @@ fn real_traffic_in_the_kernels_vlans() {
     assert!(!done.stderr.contains(" injected"), "{}", done.stderr);
 }
 
+/// That the rows of an upload and a download have all their bytes.
+fn whole(rows: &[Value], ip: IpAddr, (up, down): (u16, u16), bytes: u64) {
+    for (port, column) in [(up, "orig_bytes"), (down, "resp_bytes")] {
+        let want = [("conn_state", "SF".into()), (column, bytes.into())];
+        check(row(rows, ip, port), &want);
+    }
+}
+
 /// What an interface received and sent, in packets on the wire.
 fn counted(lab: &Lab, dev: &str) -> (u64, u64) {
     let stats = lab.server.run(|| link::stats(dev)).unwrap().unwrap();
@@ -317,15 +305,8 @@ fn a_bond_is_watched_as_one_interface() {
     let frames = done.check_sums().unwrap().frames;
     assert_eq!(frames, after.0 - before.0 + after.1 - before.1);
     let rows = done.conns().unwrap();
-    for (up, down) in all {
-        check(
-            row(&rows, ip, up),
-            &[("conn_state", "SF".into()), ("orig_bytes", BYTES.into())],
-        );
-        check(
-            row(&rows, ip, down),
-            &[("conn_state", "SF".into()), ("resp_bytes", BYTES.into())],
-        );
+    for ports in all {
+        whole(&rows, ip, ports, BYTES);
     }
 }
 
@@ -360,7 +341,7 @@ fn a_bridge_is_watched_as_one_interface() {
     let before = counted();
     const BYTES: u64 = 3_000_000;
     let transfers = || anyhow::Ok((traffic::upload(ip, BYTES)?, traffic::download(ip, BYTES)?));
-    let (up, down) = lab.client.run(transfers).unwrap().unwrap();
+    let ports = lab.client.run(transfers).unwrap().unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let after = counted();
     let done = sensor.stop().unwrap();
@@ -368,14 +349,7 @@ fn a_bridge_is_watched_as_one_interface() {
     let wire = after.rx_packets - before.rx_packets + after.tx_packets - before.tx_packets;
     assert_eq!(frames, wire);
     let rows = done.conns().unwrap();
-    check(
-        row(&rows, ip, up),
-        &[("conn_state", "SF".into()), ("orig_bytes", BYTES.into())],
-    );
-    check(
-        row(&rows, ip, down),
-        &[("conn_state", "SF".into()), ("resp_bytes", BYTES.into())],
-    );
+    whole(&rows, ip, ports, BYTES);
 }
 
 /// What is lost and overtaken before the sensor sees it, and what is lost behind it, comes out as it was sent.

@@ -2,26 +2,10 @@
 
 use std::time::Duration;
 
+use sensor_tests::rows::{check, row};
 use sensor_tests::sensor::{Finished, TempDir};
 use sensor_tests::traffic::{self, Server, TlsClient, TlsVersion, port};
 use sensor_tests::{Lab, LabOptions, Sensor, Vlan, lab, link, one_at_a_time, root_or_say_so};
-use serde_json::Value;
-
-/// The row of the connection from `orig_p` (of a kernel's choosing) to `resp_h`.
-fn row(rows: &[Value], resp_h: std::net::IpAddr, orig_p: u16) -> &Value {
-    let hits: Vec<_> = rows
-        .iter()
-        .filter(|r| r["id.orig_p"] == orig_p && r["id.resp_h"] == resp_h.to_string())
-        .collect();
-    assert_eq!(hits.len(), 1, "rows from port {orig_p} to {resp_h}: {hits:#?}");
-    hits[0]
-}
-
-fn check(row: &Value, want: &[(&str, Value)]) {
-    for (column, value) in want {
-        assert_eq!(&row[*column], value, "{column} in {row:#}");
-    }
-}
 
 /// Bytes of the big transfer: 1 GB, or `SENSOR_TEST_BYTES`.
 fn big() -> u64 {

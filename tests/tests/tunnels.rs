@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use sensor_tests::raw::{ACK, Crafter, Ends, FIN, SYN, Segment, Side, c, s};
+use sensor_tests::rows::parents;
 use sensor_tests::sensor::{Finished, TempDir};
 use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, root_or_say_so};
 use serde_json::Value;
@@ -156,11 +157,6 @@ fn play(
     crafter.play_as(ends, segments, |from, frame| {
         ethernet(0x0800, &wrap(from, frame.get(14..).unwrap_or_default()))
     })
-}
-
-fn parents(row: &Value) -> Vec<&str> {
-    let list = row["tunnel_parents"].as_array();
-    list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// The row of the crafted connection from this port.
