@@ -307,3 +307,33 @@ fn a_reader_of_events_that_never_reads_does_not_keep_the_sensor() {
     assert_eq!(done.conns().unwrap().len(), 1);
     drop(reader);
 }
+
+/// A pager that was left open, a terminal stopped by Ctrl-S, a pipe to something that hangs.
+#[test]
+fn a_standard_output_that_nobody_reads_holds_up_nothing() {
+    if !root_or_say_so("a_standard_output_that_nobody_reads_holds_up_nothing") {
+        return;
+    }
+    const CONNECTIONS: usize = 2000;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let logs = TempDir::new().unwrap();
+    let mut command = lab.middle.command(sensor_tests::sensor::binary().unwrap());
+    command
+        .args(sensor_tests::sensor::run_args(&lab.taps(), logs.path()))
+        .arg("--rx-only")
+        .stdout(std::process::Stdio::piped());
+    let sensor = Sensor::spawn(command, logs.path(), false).expect("a sensor");
+    // Their lines are more than a pipe holds.
+    let refused = || (0..CONNECTIONS).try_for_each(|_| traffic::refused(lab::server_ip(false)));
+    lab.client.run(refused).unwrap().unwrap();
+    let rows = || sensor_tests::sensor::read_log(&logs.path().join("conn.log")).unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while rows().len() < CONNECTIONS && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(rows().len(), CONNECTIONS);
+    let done = sensor.stop().unwrap();
+    done.check_sums().unwrap();
+    assert!(done.stderr.contains("not printed"), "{}", done.stderr);
+}

@@ -265,10 +265,14 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     own.be_patient();
     reporter.drain(now(), |ev| raise(&mut own, subs, ev));
     raise(&mut own, subs, &Event::BroDone {});
-    let counters = kernel.counters()?;
-    log_stats(&mut own, &outputs, &counters, (0, gauged(&gauges).1));
+    let counters = kernel.counters();
+    if let Ok(c) = &counters {
+        log_stats(&mut own, &outputs, c, (0, gauged(&gauges).1));
+    }
     own.finish();
     let closed = outputs.close();
+    // Whatever became of them, the rows are written.
+    let counters = counters?;
     eprint!("{}", status::sums(&counters));
     eprintln!(
         "copied {copied} bytes to userspace, of {} bytes of frames",
