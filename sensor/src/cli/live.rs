@@ -77,6 +77,10 @@ impl FlowTable for Shifted {
         }
     }
 
+    fn forget(&mut self, key: &FlowKey) {
+        self.table.forget(key);
+    }
+
     fn settle(&mut self) {
         self.table.settle();
     }
@@ -133,10 +137,25 @@ struct Worker {
 impl Worker {
     /// Until told to stop; the bytes that came through the ring.
     fn run(mut self) -> anyhow::Result<u64> {
+        let mut result = self.work();
+        // Whatever ended the work, what is known is written.
+        self.engine.sink().be_patient();
+        if result.is_ok() {
+            // The program is detached: what is in the ring is the rest.
+            result = self.rest();
+        }
+        self.engine.finish(now(), &mut self.table);
+        self.engine.into_sink().finish();
+        result.map(|()| self.ring.consumed())
+    }
+
+    fn work(&mut self) -> anyhow::Result<()> {
         let mut empty = 0;
         while !self.stop.load(Ordering::Acquire) {
             let before = self.ring.consumed();
-            self.turn()?;
+            if self.turn()? {
+                continue;
+            }
             empty = if self.ring.consumed() == before {
                 empty + 1
             } else {
@@ -148,17 +167,17 @@ impl Worker {
                 self.ring.wait(TICK).context("cannot wait for the kernel")?;
             }
         }
-        // The program is detached: what is in the ring is the rest.
-        self.engine.sink().be_patient();
-        self.turn()?;
-        let at = now();
-        self.engine.finish(at, &mut self.table);
-        self.engine.into_sink().finish();
-        Ok(self.ring.consumed())
+        Ok(())
     }
 
-    fn turn(&mut self) -> anyhow::Result<()> {
-        self.slow.drain(&mut slow::Worker {
+    fn rest(&mut self) -> anyhow::Result<()> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// Takes what is in the ring, or much of it; true: there is more.
+    fn turn(&mut self) -> anyhow::Result<bool> {
+        let more = self.slow.drain(&mut slow::Worker {
             ring: &mut self.ring,
             table: &mut self.table,
             injector: &mut self.injector,
@@ -168,14 +187,14 @@ impl Worker {
         })?;
         let at = now();
         self.engine.advance(at, &mut self.table);
-        self.engine.settle(at, &mut self.table);
+        self.engine.settle(&mut self.table);
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
         self.gauges.open.store(self.engine.len(), Ordering::Relaxed);
         self.gauges
             .no_room
             .store(self.engine.no_room(), Ordering::Relaxed);
-        Ok(())
+        Ok(more)
     }
 }
 

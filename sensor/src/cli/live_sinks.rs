@@ -16,11 +16,12 @@ use crate::output::stream::{EventStream, WhenFull};
 
 /// How often log files are written.
 const REFRESH: Duration = Duration::from_secs(1);
-/// Events are handed over so long after the first of them at the latest, ns; rows as well.
+/// Events are handed over so long after those before them, ns; rows as well.
 const LATEST_EVENTS: u64 = 4_000_000;
 const LATEST_ROWS: u64 = 200_000_000;
-/// How long the end waits for outputs that take nothing.
+/// How long the end waits for log files that take nothing, and for a reader of events that does not read.
 const PATIENCE: Duration = Duration::from_secs(10);
+const STREAM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The outputs' threads.
 pub struct Outputs {
@@ -128,13 +129,19 @@ impl Outbox {
     fn flush_rows(&mut self) {
         self.logs.flush(self.deadline);
         if let Some(p) = &mut self.print {
-            p.flush(self.deadline);
+            p.flush(None);
         }
     }
 
-    /// From here on what finds no room waits for it, for a while.
+    /// From here on what finds no room waits for it, for a while; lines for the terminal do not.
     pub fn be_patient(&mut self) {
-        self.deadline.get_or_insert(Instant::now() + PATIENCE);
+        if self.deadline.is_some() {
+            return;
+        }
+        self.deadline = Some(Instant::now() + PATIENCE);
+        if let Some(s) = &mut self.stream {
+            s.be_patient(Instant::now() + STREAM_PATIENCE);
+        }
     }
 
     /// Hands over the rest.
@@ -156,10 +163,10 @@ impl Sink for Outbox {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        if let (Some(p), "conn") = (&mut self.print, row.path()) {
-            p.line(&status::row(row), self.deadline);
-        }
         self.logs.row(row, self.deadline);
+        if let (Some(p), "conn") = (&mut self.print, row.path()) {
+            p.line(&status::row(row), None);
+        }
     }
 
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {

@@ -191,7 +191,8 @@ mod xdp_read {
                 .injector
                 .run(f.data, &how)
                 .context("frame refused by the kernel")?;
-            self.slow.drain(&mut worker)
+            while self.slow.drain(&mut worker)? {}
+            Ok(())
         }
     }
 }

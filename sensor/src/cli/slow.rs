@@ -24,6 +24,8 @@ pub struct SlowPath {
     advanced: u64,
 }
 
+/// Records after which a worker sees to its outbox and to what was put off.
+const MOST: u32 = 4096;
 /// Timers may be so late, live, ns: those that fall due together ask the flow table together.
 const GRAIN: u64 = 1_000_000;
 
@@ -140,15 +142,22 @@ impl SlowPath {
         sink.failed.map_or(Ok(()), |e| Err(e.into()))
     }
 
-    /// Takes all records off the ring, to the engine or, if they are whole frames, through here.
-    pub fn drain<T: FlowTable, S: Sink>(&mut self, worker: &mut Worker<'_, T, S>) -> anyhow::Result<()> {
-        while let Some((header, bytes)) = worker.ring.next() {
+    /// Takes the records off the ring, [`MOST`] at a time, to the engine or, if they are whole frames, through here.
+    /// True: there are more.
+    pub fn drain<T: FlowTable, S: Sink>(&mut self, worker: &mut Worker<'_, T, S>) -> anyhow::Result<bool> {
+        let mut left = MOST;
+        while left > 0
+            && let Some((header, bytes)) = worker.ring.next()
+        {
+            left -= 1;
             let h = shifted(header, worker.shift);
             let inner = match h.kind {
                 KIND_PACKET => {
                     if worker.shift != 0 && h.pkt.ts >= self.advanced + GRAIN {
                         self.advanced = h.pkt.ts;
                         worker.engine.advance(h.pkt.ts, worker.table);
+                        // What relieves a ring must not wait for the ring to be empty.
+                        worker.table.settle();
                     }
                     match worker.engine.record(&h, bytes, worker.table) {
                         Some(inner) => Some(inner),
@@ -177,7 +186,7 @@ impl SlowPath {
             self.frame = bytes;
             done?;
         }
-        Ok(())
+        Ok(left == 0)
     }
 
     /// Takes a packet out of a record's, which a tunnel carried.

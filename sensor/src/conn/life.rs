@@ -98,6 +98,7 @@ impl<S: Sink> Run<'_, S> {
             if p.flags & tf::SYN != 0 {
                 // With this the datapath forwards payload again.
                 self.conn.shed = 0;
+                flows.forget(&p.key);
             }
             self.catch_up_record(tcp, rec);
         }

@@ -67,9 +67,6 @@ pub enum Piece<'a> {
     End,
 }
 
-/// Connections that are over wait for others, to have their final states asked for together, at most so long, ns.
-const END_PATIENCE: u64 = 5_000_000;
-
 /// The engine of one worker.
 pub struct Engine<S> {
     sh: Shared<S>,
@@ -185,9 +182,9 @@ impl<S: Sink> Engine<S> {
         let (i, new) = match slot {
             Some(i) => (i, false),
             None => {
-                if self.ending.iter().any(|e| e.conn.key == p.key) {
-                    // Of two connections on the same ports the first one ends first.
-                    self.finish_ending(flows);
+                // Of two connections on the same ports the first one ends first.
+                if let Some(n) = self.ending.iter().position(|e| e.conn.key == p.key) {
+                    split = self.end_before(n, rec, flows);
                 }
                 (self.create(hash, p, rec.flow_start), true)
             }
@@ -301,8 +298,7 @@ impl<S: Sink> Engine<S> {
         for i in open {
             self.end(i, now, flows);
         }
-        self.finish_ending(flows);
-        flows.settle();
+        self.settle(flows);
     }
 
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
@@ -390,22 +386,31 @@ impl<S: Sink> Engine<S> {
         self.ending = ending;
     }
 
-    /// Finishes what was put off, here and in the flow table, if it has waited long enough at `now`: to be called at
-    /// the end of a batch of records.
-    pub fn settle(&mut self, now: Ts, flows: &mut impl FlowTable) {
-        if self
-            .ending
-            .first()
-            .is_some_and(|e| now.abs_diff(e.now) >= END_PATIENCE)
-        {
+    /// Finishes a connection that waits for its end, as another one begins with `rec`. True: in the same flow entry,
+    /// which then goes on as the other's.
+    fn end_before(&mut self, n: usize, rec: &RecordHeader, flows: &mut impl FlowTable) -> bool {
+        if self.ending[n].conn.flow_start != rec.flow_start {
             self.finish_ending(flows);
+            return false;
         }
+        let flow = before(rec, flows.get(&rec.pkt.key));
+        flows.forget(&rec.pkt.key);
+        let mut e = self.ending.remove(n);
+        let mut run = Run::new(e.now, e.slot, &mut e.conn, &mut self.sh);
+        run.finish(Some(&flow));
+        true
+    }
+
+    /// Finishes what was put off, here and in the flow table: to be called at the end of a batch of records.
+    pub fn settle(&mut self, flows: &mut impl FlowTable) {
+        self.finish_ending(flows);
         flows.settle();
     }
 
     /// Ends a connection whose flow goes on as another one.
     fn split(&mut self, i: u32, rec: &RecordHeader, flows: &mut impl FlowTable) {
         let flow = before(rec, flows.get(&rec.pkt.key));
+        flows.forget(&rec.pkt.key);
         let Some(mut conn) = self.take(i) else { return };
         let mut run = Run::new(rec.pkt.ts, i, &mut conn, &mut self.sh);
         run.finish(Some(&flow));
@@ -505,6 +510,9 @@ impl<F: FlowTable> FlowTable for Known<'_, F> {
     }
     fn ask(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) {
         self.flows.ask(keys, end, states);
+    }
+    fn forget(&mut self, key: &FlowKey) {
+        self.flows.forget(key);
     }
     fn settle(&mut self) {
         self.flows.settle();

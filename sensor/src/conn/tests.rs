@@ -8,6 +8,7 @@ use crate::datapath::soft::{self, Soft};
 use crate::event::{Value, policy_bits};
 use crate::packet::{Frame, LinkType};
 
+mod batched;
 mod bounds;
 mod contents;
 mod events;

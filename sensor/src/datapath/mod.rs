@@ -41,6 +41,8 @@ pub trait FlowTable {
             states.push(if end { self.remove(key) } else { self.get(key) });
         }
     }
+    /// Drops orders about the flow that were put off: another connection begins in it.
+    fn forget(&mut self, _key: &FlowKey) {}
     /// Does what was put off, to be done for many flows at once.
     fn settle(&mut self) {}
 }

@@ -16,8 +16,10 @@ use crate::event::log::{Column, LogRow};
 
 /// Bytes of a log that are gathered before they are handed over.
 const BATCH: usize = 64 * 1024;
-/// Batches that may wait for the log files: 64 MiB.
+/// Batches that may wait for the log files: 64 MiB of full ones.
 const LOG_QUEUE: usize = 1024;
+/// A batch that finds no room goes on being gathered up to so many bytes, before its rows are lost.
+const MOST_GATHERED: usize = 1 << 20;
 /// Pieces of text that may wait for the terminal.
 const PRINT_QUEUE: usize = 256;
 /// Between two looks at a full queue, at the end.
@@ -171,6 +173,15 @@ impl LogOutbox {
     }
 }
 
+impl Drop for LogOutbox {
+    fn drop(&mut self) {
+        // Of a thread that failed: what it had is written all the same.
+        self.flush(None);
+        let left = self.logs.iter().map(|b| b.rows).sum();
+        self.lost.refused.fetch_add(left, Ordering::Relaxed);
+    }
+}
+
 fn hand_over(batch: &mut Batch, queue: &SyncSender<Batch>, lost: &Lost, deadline: Option<Instant>) {
     // Room for as much again.
     let bytes = Vec::with_capacity(batch.bytes.len());
@@ -181,6 +192,10 @@ fn hand_over(batch: &mut Batch, queue: &SyncSender<Batch>, lost: &Lost, deadline
         rows: std::mem::take(&mut batch.rows),
     };
     if let Some(refused) = send(queue, full, deadline) {
+        if deadline.is_none() && refused.bytes.len() < MOST_GATHERED {
+            *batch = refused;
+            return;
+        }
         lost.refused.fetch_add(refused.rows, Ordering::Relaxed);
         batch.bytes = refused.bytes;
         batch.bytes.clear();

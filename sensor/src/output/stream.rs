@@ -81,6 +81,8 @@ pub struct Totals {
 pub struct EventStream {
     subs: Subscriptions,
     when_full: WhenFull,
+    /// Set at the end of a live stream: until then there is time to wait.
+    patient: Option<Instant>,
     buf: Vec<u8>,
     /// Events in `buf`.
     pending: u64,
@@ -92,7 +94,7 @@ pub struct EventStream {
     /// Dropped by all fronts of the stream.
     dropped: Arc<AtomicU64>,
     last: Ts,
-    queue: Option<SyncSender<Full>>,
+    queue: Option<SyncSender<ToWrite>>,
     /// Written buffers on their way back.
     empty: Receiver<Vec<u8>>,
     back: SyncSender<Vec<u8>>,
@@ -102,7 +104,11 @@ pub struct EventStream {
 }
 
 /// A buffer to be written, and where it goes when it is.
-type Full = (Vec<u8>, SyncSender<Vec<u8>>);
+type ToWrite = (Vec<u8>, SyncSender<Vec<u8>>);
+
+/// Live, a front whose buffers find no room goes on gathering up to so many bytes before it drops them: handed over
+/// every few milliseconds, buffers are small, and a short pause of the reader fills the queue with little.
+const MOST_GATHERED: usize = 1 << 20;
 
 impl EventStream {
     /// A stream of the kinds in `subs` to `target`, `-` for standard output.
@@ -138,7 +144,7 @@ impl EventStream {
     fn front(
         subs: Subscriptions,
         when_full: WhenFull,
-        queue: SyncSender<Full>,
+        queue: SyncSender<ToWrite>,
         dropped: Arc<AtomicU64>,
         ended: Arc<AtomicBool>,
     ) -> EventStream {
@@ -146,6 +152,7 @@ impl EventStream {
         EventStream {
             subs,
             when_full,
+            patient: None,
             buf: Vec::with_capacity(BATCH * 2),
             pending: 0,
             unsaid: 0,
@@ -192,8 +199,17 @@ impl EventStream {
     /// Hands over what has been gathered; to be called now and then, so that rare events come out too.
     pub fn flush(&mut self) {
         if !self.buf.is_empty() {
-            self.hand_over(self.when_full.into());
+            self.hand_over(self.patience());
         }
+    }
+
+    /// From here on what finds no room waits for it, until `deadline`.
+    pub fn be_patient(&mut self, deadline: Instant) {
+        self.patient = Some(deadline);
+    }
+
+    fn patience(&self) -> Patience {
+        self.patient.map_or(self.when_full.into(), Patience::WaitUntil)
     }
 
     /// Writes what is left, waiting for the reader (live not for long), and ends the stream.
@@ -264,6 +280,12 @@ impl EventStream {
         };
         match refused {
             None => self.totals.written += events,
+            Some((b, _))
+                if matches!(when_full, Patience::Drop) && b.len() < MOST_GATHERED && !self.ended() =>
+            {
+                self.buf = b;
+                (self.pending, self.saying) = (events, said);
+            }
             Some((mut b, _)) => {
                 b.clear();
                 self.buf = b;
@@ -277,7 +299,7 @@ impl EventStream {
 }
 
 /// The buffer that found no room.
-fn refused(sent: Result<(), TrySendError<Full>>) -> Option<Full> {
+fn refused(sent: Result<(), TrySendError<ToWrite>>) -> Option<ToWrite> {
     match sent {
         Ok(()) => None,
         Err(TrySendError::Full(b) | TrySendError::Disconnected(b)) => Some(b),
@@ -301,13 +323,13 @@ impl Handler for EventStream {
         self.buf.push(b'\n');
         self.pending += 1;
         if self.buf.len() >= BATCH {
-            self.hand_over(self.when_full.into());
+            self.hand_over(self.patience());
         }
     }
 }
 
 /// The writing thread: ends when the stream is finished or a write fails.
-fn write_all(mut out: impl Write, full: &Receiver<Full>) -> io::Result<()> {
+fn write_all(mut out: impl Write, full: &Receiver<ToWrite>) -> io::Result<()> {
     while let Ok((mut buf, back)) = full.recv() {
         out.write_all(&buf)?;
         out.flush()?;

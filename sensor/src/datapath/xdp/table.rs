@@ -27,6 +27,8 @@ pub struct Table {
 
 /// Orders to shed wait for so many, or for the end of a worker's turn.
 const MOST_WAITING: usize = 16;
+/// Orders that could not be carried out are kept up to so many.
+const MOST_KEPT: usize = 1024;
 
 impl Table {
     pub(super) fn new(flows: OwnedFd, control: OwnedFd, fetch: OwnedFd) -> Self {
@@ -144,19 +146,18 @@ impl Table {
         Ok(())
     }
 
-    /// Orders about a flow that ends must not come to the one that follows it.
-    fn forget(&mut self, key: &FlowKey) {
-        self.waiting.retain(|o| o.key != *key);
-    }
-
     fn carry_out_waiting(&mut self) {
-        if !self.waiting.is_empty() {
-            let orders = std::mem::take(&mut self.waiting);
-            let r = self.carry_out(orders.iter().copied()).map(drop);
-            self.said(r);
-            self.waiting = orders;
-            self.waiting.clear();
+        if self.waiting.is_empty() {
+            return;
         }
+        let mut orders = std::mem::take(&mut self.waiting);
+        let r = self.carry_out(orders.iter().copied()).map(drop);
+        // An order may be carried out twice; without memory for a run they wait for the next time.
+        if r.is_ok() || orders.len() >= MOST_KEPT {
+            orders.clear();
+        }
+        self.said(r);
+        self.waiting = orders;
     }
 
     /// ns per run of a program that does nothing, over `n` runs: what a measurement subtracts.
@@ -182,6 +183,10 @@ impl FlowTable for Table {
     fn get(&mut self, key: &FlowKey) -> Option<FlowState> {
         let r = self.lookup(key);
         self.said(r)
+    }
+    // Orders about a flow that ends must not come to the one that follows it.
+    fn forget(&mut self, key: &FlowKey) {
+        self.waiting.retain(|o| o.key != *key);
     }
     fn remove(&mut self, key: &FlowKey) -> Option<FlowState> {
         self.forget(key);

@@ -114,3 +114,17 @@ fn lines_go_above_the_status_line() {
     assert_eq!(print.finish(soon()), Some(0));
     assert_eq!(gate.text(), "\r\x1b[Kstatus\r\x1b[Krow\nstatus\r\x1b[K");
 }
+
+#[test]
+fn what_a_thread_that_failed_had_is_written() {
+    let dir = std::env::temp_dir().join(format!("outbox-dropped-{}", std::process::id()));
+    let writer = LogWriter::create(&dir, Format::Json).unwrap();
+    let logs = LogThread::start(writer, Duration::from_millis(5)).unwrap();
+    let mut outbox = logs.outbox();
+    outbox.row(&Row(1), None);
+    drop(outbox);
+    assert_eq!(logs.finish(soon()), Some(0));
+    let text = std::fs::read_to_string(dir.join("numbers.log")).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(text.lines().count(), 1);
+}

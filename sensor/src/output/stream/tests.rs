@@ -117,3 +117,20 @@ fn a_reader_that_never_reads_does_not_keep_a_live_sensor_from_ending() {
     assert!(matches!(s.finish(), Err(StreamError::ReaderStuck)));
     gate.open();
 }
+
+/// Handed over often, a queue of buffers holds little; a short pause of the reader is no reason to drop events.
+#[test]
+fn a_short_pause_of_the_reader_costs_nothing_however_small_the_buffers_are() {
+    let gate = Gate::default();
+    let subs = Subscriptions::NONE.with(EventKind::NetWeird);
+    let mut s = EventStream::new(gate.clone(), subs, WhenFull::Drop).expect("stream");
+    for n in 0..1000 {
+        weird(&mut s, n);
+        s.flush();
+    }
+    assert_eq!(s.dropped(), 0);
+    gate.open();
+    let totals = s.finish().expect("whole");
+    assert_eq!((totals.written, totals.dropped), (1000, 0));
+    assert_eq!(gate.text().lines().count(), 1000);
+}
