@@ -3,7 +3,7 @@
 use sensor_common::flow::why;
 use sensor_common::packet::tcp_flags as tf;
 use sensor_common::record::Totals;
-use sensor_common::{FlowState, Packet, RecordHeader};
+use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 use super::entry::{is_broadcast, letter};
 use super::machine::{Segment, was_shed};
@@ -215,13 +215,14 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// A timer has come up.
-    pub fn on_timer(&mut self, kind: Kind, flows: &mut impl FlowTable) {
+    /// `flow` gives the flow's state.
+    pub fn on_timer(&mut self, kind: Kind, flow: impl FnOnce(&FlowKey) -> Option<FlowState>) {
         let t = self.sh.cfg.timeouts;
         let now = self.ts;
         match kind {
             Kind::Inactivity => {
                 let timeout = self.conn.inactivity_ms as u64 * 1_000_000;
-                let last = self.last_time(flows.get(&self.conn.key).as_ref());
+                let last = self.last_time(flow(&self.conn.key).as_ref());
                 if last + timeout <= now {
                     raise!(self, ConnectionTimeout);
                     self.remove = true;
@@ -238,7 +239,7 @@ impl<S: Sink> Run<'_, S> {
                 self.arm(Kind::Status, now + t.status_interval);
             }
             Kind::Session => {
-                let last = self.last_time(flows.get(&self.conn.key).as_ref());
+                let last = self.last_time(flow(&self.conn.key).as_ref());
                 if self.app_dns_is_off(last) {
                     // What is not DNS may be silent as long as any UDP.
                     return;
@@ -251,7 +252,7 @@ impl<S: Sink> Run<'_, S> {
                     self.arm(Kind::Session, now + t.dns_session);
                 }
             }
-            Kind::Expire => self.expire(flows),
+            Kind::Expire => self.expire(flow),
             Kind::Attempt | Kind::PartialClose | Kind::Reset => self.tcp_timer(kind),
         }
     }
@@ -290,7 +291,7 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// Looks whether a connection is over that did not close in full (Zeek: ExpireTimer).
-    fn expire(&mut self, flows: &mut impl FlowTable) {
+    fn expire(&mut self, flow: impl FnOnce(&FlowKey) -> Option<FlowState>) {
         let t = self.sh.cfg.timeouts;
         let Some(tcp) = &self.conn.tcp else { return };
         if tcp.inactive {
@@ -302,7 +303,7 @@ impl<S: Sink> Run<'_, S> {
         if nothing || half_closed {
             let any = |s: State| o.state == s || r.state == s;
             let over = (o.did_close && r.did_close) || any(State::Reset) || any(State::Inactive);
-            let last = self.last_time(flows.get(&self.conn.key).as_ref());
+            let last = self.last_time(flow(&self.conn.key).as_ref());
             if last + t.tcp_connection_linger < self.ts && (nothing || over) {
                 raise!(self, ConnectionTimeout);
                 self.remove = true;

@@ -81,7 +81,8 @@ pub struct Engine<S> {
     /// For asking the flow table about many.
     keys: Vec<FlowKey>,
     states: Vec<Option<FlowState>>,
-    due: Vec<timer::Timer>,
+    /// Timers at hand, and whether their flows' states were asked for.
+    due: Vec<(timer::Timer, bool)>,
 }
 
 impl<S: Sink> Engine<S> {
@@ -290,7 +291,7 @@ impl<S: Sink> Engine<S> {
         // Timers that want to know of the end (Zeek: do_expire).
         for t in self.sh.wheel.drain() {
             if matches!(t.kind(), Kind::Attempt | Kind::Reset | Kind::Session) {
-                self.timer(t, now, flows);
+                self.timer(t, now, flows, None);
             }
         }
         let mut open: Vec<u32> = self.table.iter().copied().collect();
@@ -393,12 +394,17 @@ impl<S: Sink> Engine<S> {
             self.finish_ending(flows);
             return false;
         }
+        let ending = self.ending.remove(n);
+        self.hand_on(ending, rec, flows);
+        true
+    }
+
+    /// Ends a connection whose flow goes on, from `rec` on, as another one.
+    fn hand_on(&mut self, mut e: Ending, rec: &RecordHeader, flows: &mut impl FlowTable) {
         let flow = before(rec, flows.get(&rec.pkt.key));
         flows.forget(&rec.pkt.key);
-        let mut e = self.ending.remove(n);
         let mut run = Run::new(e.now, e.slot, &mut e.conn, &mut self.sh);
         run.finish(Some(&flow));
-        true
     }
 
     /// Finishes what was put off, here and in the flow table: to be called at the end of a batch of records.
@@ -409,11 +415,9 @@ impl<S: Sink> Engine<S> {
 
     /// Ends a connection whose flow goes on as another one.
     fn split(&mut self, i: u32, rec: &RecordHeader, flows: &mut impl FlowTable) {
-        let flow = before(rec, flows.get(&rec.pkt.key));
-        flows.forget(&rec.pkt.key);
-        let Some(mut conn) = self.take(i) else { return };
-        let mut run = Run::new(rec.pkt.ts, i, &mut conn, &mut self.sh);
-        run.finish(Some(&flow));
+        let Some(conn) = self.take(i) else { return };
+        let now = rec.pkt.ts;
+        self.hand_on(Ending { conn, slot: i, now }, rec, flows);
     }
 
     fn fire(&mut self, now: Ts, flows: &mut impl FlowTable) {
@@ -421,7 +425,7 @@ impl<S: Sink> Engine<S> {
             return self.fire_many(now, flows);
         }
         while let Some(t) = self.sh.wheel.pop(now) {
-            self.timer(t, now, flows);
+            self.timer(t, now, flows, None);
         }
     }
 
@@ -434,13 +438,9 @@ impl<S: Sink> Engine<S> {
             while due.len() < flows.at_once()
                 && let Some(t) = self.sh.wheel.pop(now)
             {
-                if t.kind().asks()
-                    && let Some(conn) = self.of(&t)
-                {
-                    let key = conn.key;
-                    self.keys.push(key);
-                }
-                due.push(t);
+                let key = self.of(&t).filter(|_| t.kind().asks()).map(|c| c.key);
+                self.keys.extend(key);
+                due.push((t, key.is_some()));
             }
             if due.is_empty() {
                 break;
@@ -449,11 +449,15 @@ impl<S: Sink> Engine<S> {
             if !self.keys.is_empty() {
                 flows.ask(&self.keys, false, &mut self.states);
             }
-            let known: Vec<_> = self.keys.drain(..).zip(self.states.drain(..)).collect();
-            let mut flows = Known { flows, known };
-            for t in &due {
-                self.timer(*t, now, &mut flows);
+            // In the order in which they were asked for.
+            let mut states = std::mem::take(&mut self.states);
+            let mut known = states.drain(..);
+            for (t, asked) in &due {
+                let state = if *asked { known.next() } else { None };
+                self.timer(*t, now, flows, state);
             }
+            drop(known);
+            self.states = states;
         }
         self.due = due;
     }
@@ -464,7 +468,14 @@ impl<S: Sink> Engine<S> {
         (conn.timer(t.slot, t.kind(), t.at) == *t).then_some(conn)
     }
 
-    fn timer(&mut self, t: timer::Timer, now: Ts, flows: &mut impl FlowTable) {
+    /// A timer is due; `known` is its flow's state, if that was asked for already.
+    fn timer(
+        &mut self,
+        t: timer::Timer,
+        now: Ts,
+        flows: &mut impl FlowTable,
+        known: Option<Option<FlowState>>,
+    ) {
         if t.slot == timer::TUNNELS {
             return self.sh.expire_tunnels(now);
         }
@@ -476,46 +487,10 @@ impl<S: Sink> Engine<S> {
             return;
         }
         let mut run = Run::new(now, t.slot, conn, &mut self.sh);
-        run.on_timer(t.kind(), flows);
+        run.on_timer(t.kind(), |key| known.unwrap_or_else(|| flows.get(key)));
         if run.remove {
             self.end(t.slot, now, flows);
         }
-    }
-}
-
-/// A flow table and some states that were just asked of it.
-struct Known<'f, F> {
-    flows: &'f mut F,
-    known: Vec<(FlowKey, Option<FlowState>)>,
-}
-
-impl<F: FlowTable> FlowTable for Known<'_, F> {
-    fn get(&mut self, key: &FlowKey) -> Option<FlowState> {
-        match self.known.iter().find(|(k, _)| k == key) {
-            Some((_, state)) => *state,
-            None => self.flows.get(key),
-        }
-    }
-    fn remove(&mut self, key: &FlowKey) -> Option<FlowState> {
-        self.flows.remove(key)
-    }
-    fn shed(&mut self, key: &FlowKey, dirs: u32) {
-        self.flows.shed(key, dirs);
-    }
-    fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
-        self.flows.follow(key, dir, at)
-    }
-    fn at_once(&self) -> usize {
-        self.flows.at_once()
-    }
-    fn ask(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) {
-        self.flows.ask(keys, end, states);
-    }
-    fn forget(&mut self, key: &FlowKey) {
-        self.flows.forget(key);
-    }
-    fn settle(&mut self) {
-        self.flows.settle();
     }
 }
 

@@ -121,7 +121,7 @@ impl Table {
         }
     }
 
-    /// Up to [`MAX_FETCHES`] entries in one run of the program `fetch`.
+    /// Up to [`MAX_FETCHES`] entries in one run of the program `fetch`; an error adds none of them.
     fn fetch(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) -> io::Result<()> {
         const SIZE: usize = size_of::<Fetch>();
         self.frame.clear();
@@ -213,23 +213,17 @@ impl FlowTable for Table {
             if end {
                 keys.iter().for_each(|k| self.forget(k));
             }
-            let before = states.len();
-            let asked = if keys.len() == 1 {
-                Ok(false)
-            } else {
-                self.fetch(keys, end, states).map(|()| true)
-            };
-            if !asked.unwrap_or_else(|e| {
-                tracing::debug!("flow table: {e}");
-                false
-            }) {
-                // A run is dearer than one question, and takes memory that may not be there.
-                states.truncate(before);
-                for key in keys {
-                    let r = if end { self.take(key) } else { self.lookup(key) };
-                    let state = self.said(r);
-                    states.push(state);
+            // A run is dearer than one question, and takes memory that may not be there.
+            if keys.len() > 1 {
+                match self.fetch(keys, end, states) {
+                    Ok(()) => continue,
+                    Err(e) => tracing::debug!("flow table: {e}"),
                 }
+            }
+            for key in keys {
+                let r = if end { self.take(key) } else { self.lookup(key) };
+                let state = self.said(r);
+                states.push(state);
             }
         }
     }
