@@ -12,8 +12,7 @@ use super::kernel::Kernel;
 use crate::shell::run;
 
 /// Modules that are needed before there are files: those of PCI, 9P over it, and the layer.
-const MODULES: [&str; 3] = ["virtio_pci", "9pnet_virtio", "9p"];
-const LAYER: &str = "overlay";
+const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 /// Names of the folders that the guest mounts.
 pub const ROOT_TAG: &str = "root";
 pub const MODULES_TAG: &str = "modules";
@@ -33,7 +32,7 @@ pub fn initramfs(kernel: &Kernel, folder: &Path) -> Result<PathBuf> {
     }
     fs::copy("/bin/busybox", tree.join("bin/busybox")).context("no /bin/busybox (package busybox-static)")?;
     let mut files: Vec<PathBuf> = Vec::new();
-    for module in MODULES.into_iter().chain([LAYER]) {
+    for module in MODULES {
         for file in kernel.with_dependencies(module)? {
             if !files.contains(&file) {
                 files.push(file);

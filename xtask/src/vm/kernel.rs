@@ -1,6 +1,5 @@
 //! Kernels for guests: Debian's packages, downloaded and unpacked but never installed, or files.
 
-use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -310,10 +309,7 @@ impl Apt {
             let Some(package) = Package::shown(stanza) else {
                 continue;
             };
-            if best
-                .as_ref()
-                .is_none_or(|b| compare(&package.version, &b.version) == Ordering::Greater)
-            {
+            if best.as_ref().is_none_or(|b| newer(&package.version, &b.version)) {
                 best = Some(package);
             }
         }
@@ -341,21 +337,12 @@ fn field(shown: &str, name: &str) -> Option<String> {
         .find_map(|l| l.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
 }
 
-/// Debian's order of versions.
-fn compare(a: &str, b: &str) -> Ordering {
-    let is = |how: &str| {
-        Command::new("dpkg")
-            .args(["--compare-versions", a, how, b])
-            .status()
-            .is_ok_and(|s| s.success())
-    };
-    if is("gt") {
-        Ordering::Greater
-    } else if is("eq") {
-        Ordering::Equal
-    } else {
-        Ordering::Less
-    }
+/// Whether `a` comes behind `b` in Debian's order of versions.
+fn newer(a: &str, b: &str) -> bool {
+    Command::new("dpkg")
+        .args(["--compare-versions", a, "gt", b])
+        .status()
+        .is_ok_and(|s| s.success())
 }
 
 /// The list of sources: the mirrors that the machine uses, with the suites that have kernels.

@@ -63,12 +63,11 @@ const TESTBED: &str = "testbed";
 
 /// Runs it on each of the kernels; an error names those on which it failed.
 pub fn run(options: &Options) -> Result<()> {
-    run_with(options, None)
+    run_with(options, &kernels(options)?, None)
 }
 
-/// As [`run`]; `object` is loaded instead of the one in the tree.
-fn run_with(options: &Options, object: Option<&Path>) -> Result<()> {
-    let kernels = kernels(options)?;
+/// As [`run`], on these kernels; `object` is loaded instead of the one in the tree.
+fn run_with(options: &Options, kernels: &[Kernel], object: Option<&Path>) -> Result<()> {
     let mut env = environment();
     if let Some(object) = object {
         env.push((OBJECT_ENV.into(), object.display().to_string()));
@@ -129,11 +128,13 @@ pub fn ci(object: &Path) -> Result<bool> {
         }),
         command: Vec::new(),
     };
-    if let Err(e) = kernels(&options) {
-        eprintln!("{e:#}");
-        return Ok(false);
+    match kernels(&options) {
+        Ok(kernels) => run_with(&options, &kernels, Some(object)).map(|()| true),
+        Err(e) => {
+            eprintln!("{e:#}");
+            Ok(false)
+        }
     }
-    run_with(&options, Some(object)).map(|()| true)
 }
 
 /// The kernels that are asked for, and what running them takes.
