@@ -92,6 +92,23 @@ pub unsafe fn swap32(p: *mut u32, mut v: u32) -> u32 {
     v
 }
 
+/// Adds `v` to `*p` and returns what was there.
+///
+/// # Safety
+/// As for [`add64`].
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+pub unsafe fn fetch_add64(p: *mut u64, mut v: u64) -> u64 {
+    // SAFETY: the caller's word.
+    unsafe {
+        core::arch::asm!(
+            "{v} = atomic_fetch_add((u64 *)({p} + 0), {v})",
+            p = in(reg) p, v = inout(reg) v, options(nostack)
+        )
+    };
+    v
+}
+
 /// What was written before is seen by others before anything is read after it. `p` is memory that nobody else is
 /// interested in; a read-modify-write with a result is such a barrier to the kernel.
 ///
@@ -101,10 +118,5 @@ pub unsafe fn swap32(p: *mut u32, mut v: u32) -> u32 {
 #[inline(always)]
 pub unsafe fn fence(p: *mut u64) {
     // SAFETY: the caller's word.
-    unsafe {
-        core::arch::asm!(
-            "{v} = atomic_fetch_add((u64 *)({p} + 0), {v})",
-            p = in(reg) p, v = inout(reg) 0u64 => _, options(nostack)
-        )
-    };
+    unsafe { fetch_add64(p, 0) };
 }

@@ -44,10 +44,15 @@ pub enum Counter {
     Injected = 19,
     /// Flow entries made.
     FlowsCreated = 20,
+    /// Half-open flows that gave way to newer ones, and those of them of which userspace learnt nothing.
+    HalfOpenEvicted = 21,
+    HalfOpenUntold = 22,
+    /// SYNs and answers to them that stayed below because a ring was crowded.
+    SynsHeld = 23,
 }
 
 /// Number of counters.
-pub const COUNTERS: u32 = 21;
+pub const COUNTERS: u32 = 24;
 
 /// The reasons why a frame is not tracked.
 pub const UNTRACKED: [Counter; 8] = [

@@ -44,6 +44,8 @@ pub mod why {
     pub const CUT: u32 = 1 << 11;
     /// Reaches the end of a TLS record in a direction that is followed: [`crate::follow::follow`] has the rest.
     pub const RECORDS: u32 = 1 << 12;
+    /// Userspace was told nothing of the flow so far: see [`crate::flow::half`].
+    pub const UNTOLD: u32 = 1 << 13;
     /// The packet carries payload.
     pub const HAS_PAYLOAD: u32 = 1 << 16;
     /// It carries payload that was shed, or for which a ring had no room: the headers alone are forwarded.
@@ -52,6 +54,17 @@ pub mod why {
     pub const UNSHED: u32 = 1 << 18;
     /// The bits that ask for forwarding.
     pub const FORWARD: u32 = 0xffff;
+}
+
+/// Bits of [`FlowState::half`]; set and cleared by the kernel's program alone.
+pub mod half {
+    /// The flow has seen nothing but SYN and RST and may give way to others.
+    pub const OPEN: u32 = 1 << 0;
+    /// It began with a SYN, and userspace was told nothing of it: while a ring is crowded, SYNs and answers to them
+    /// stay below. The record that tells of the flow at last says [`super::why::UNTOLD`].
+    pub const UNTOLD: u32 = 1 << 1;
+    /// Of what was not told, a RST is part: how it was is for the flow's last state to say.
+    pub const REFUSED: u32 = 1 << 2;
 }
 
 /// Bits of [`DirState::seen`].
@@ -122,6 +135,10 @@ pub struct FlowState {
     pub shed: u32,
     /// The last packet's [`Packet::tunnel`].
     pub tunnel: u32,
+    /// Bits of [`half`].
+    pub half: u32,
+    /// The ring of its records: chosen once, or they could overtake each other.
+    pub ring: u32,
     pub dir: [DirState; 2],
     /// Time of the packet that made the entry, ns.
     pub start: u64,
@@ -160,6 +177,12 @@ impl FlowState {
             start: ts,
             ..Default::default()
         }
+    }
+
+    /// As the kernel writes it behind a record's header.
+    pub fn from_bytes(b: &[u8]) -> Option<Self> {
+        // SAFETY: of that size; any bytes are a state.
+        (b.len() == size_of::<Self>()).then(|| unsafe { b.as_ptr().cast::<Self>().read_unaligned() })
     }
 
     /// Time of the flow's last packet in either direction, ns.

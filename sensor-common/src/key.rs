@@ -56,41 +56,80 @@ impl FlowKey {
         (key, swap as Dir)
     }
 
-    /// A hash that is the same for both directions.
-    #[inline(always)]
-    pub fn hash32(&self) -> u32 {
-        self.hash_with(((self.a_port as u32) << 16 | self.b_port as u32) ^ (self.proto as u32))
-    }
-
-    /// The hash that chooses the ring. Tunnels go by their addresses alone, like what has no ports: the
+    /// The hash that chooses the ring, the same for both directions. It is keyed, or whoever sends could choose flows
+    /// that all share a ring. Tunnels go by their addresses alone, like what has no ports: the
     /// two directions of a connection in a VXLAN tunnel come in outer flows with different ports, and
     /// must be seen in their order.
     #[inline(always)]
-    pub fn ring_hash(&self) -> u32 {
-        if self.proto == IPPROTO_UDP && (is_tunnel_port(self.a_port) || is_tunnel_port(self.b_port)) {
-            self.hash_with(0)
-        } else {
-            self.hash32()
-        }
-    }
-
-    #[inline(always)]
-    fn hash_with(&self, seed: u32) -> u32 {
-        let w = |x: &[u8; 16], i: usize| u32::from_le_bytes([x[i], x[i + 1], x[i + 2], x[i + 3]]);
-        let mut h = seed;
+    pub fn ring_hash(&self, seed: [u32; 2]) -> u32 {
+        let tunnel =
+            self.proto == IPPROTO_UDP && (is_tunnel_port(self.a_port) || is_tunnel_port(self.b_port));
+        let w = |x: &[u8; 16], i: usize| u32::from_ne_bytes([x[i], x[i + 1], x[i + 2], x[i + 3]]);
+        let mut h = HalfSip::new(seed);
         let mut i = 0;
         while i < 16 {
-            h = (h ^ w(&self.a, i)).wrapping_mul(0x9e37_79b1);
-            h = (h.rotate_left(15) ^ w(&self.b, i)).wrapping_mul(0x85eb_ca77);
+            h.word(w(&self.a, i));
+            h.word(w(&self.b, i));
             i += 4;
         }
-        h ^ (h >> 15)
+        if !tunnel {
+            h.word((self.a_port as u32) << 16 | self.b_port as u32);
+        }
+        h.word(self.proto as u32);
+        h.finish()
     }
 
     /// Whether the addresses are IPv4.
     #[inline(always)]
     pub fn is_v4(&self) -> bool {
         is_v4_mapped(&self.a)
+    }
+}
+
+/// HalfSipHash-1-3 (J.-P. Aumasson and D. J. Bernstein; the kernel's `hsiphash` on 32-bit machines) of whole words,
+/// without the length, which is always the same.
+struct HalfSip {
+    v: [u32; 4],
+}
+
+impl HalfSip {
+    #[inline(always)]
+    fn new(key: [u32; 2]) -> Self {
+        HalfSip {
+            v: [key[0], key[1], key[0] ^ 0x6c79_6765, key[1] ^ 0x7465_6462],
+        }
+    }
+
+    #[inline(always)]
+    fn round(&mut self) {
+        let [mut a, mut b, mut c, mut d] = self.v;
+        a = a.wrapping_add(b);
+        b = b.rotate_left(5) ^ a;
+        a = a.rotate_left(16);
+        c = c.wrapping_add(d);
+        d = d.rotate_left(8) ^ c;
+        a = a.wrapping_add(d);
+        d = d.rotate_left(7) ^ a;
+        c = c.wrapping_add(b);
+        b = b.rotate_left(13) ^ c;
+        c = c.rotate_left(16);
+        self.v = [a, b, c, d];
+    }
+
+    #[inline(always)]
+    fn word(&mut self, m: u32) {
+        self.v[3] ^= m;
+        self.round();
+        self.v[0] ^= m;
+    }
+
+    #[inline(always)]
+    fn finish(mut self) -> u32 {
+        self.v[2] ^= 0xff;
+        self.round();
+        self.round();
+        self.round();
+        self.v[1] ^ self.v[3]
     }
 }
 

@@ -22,6 +22,14 @@ pub struct Policy {
     /// Bytes taken of a ring from which on payload and untracked frames stay out of it. The rest is for headers:
     /// a reader that cannot keep up still learns how connections begin and end.
     pub payload_room: u32,
+    /// Bytes taken of a ring from which on SYNs stay out of it until their connection is answered.
+    pub syn_room: u32,
+    /// Most half-open flows; beyond, the oldest give way. 0: no bound.
+    pub half_open: u32,
+    /// 1: a flow's ring is that of the CPU on which it began; 0: its key's hash chooses.
+    pub ring_by_cpu: u32,
+    /// That hash's key.
+    pub seed: [u32; 2],
 }
 
 /// Most rings (workers) there can be.
@@ -34,6 +42,10 @@ impl Default for Policy {
             snaplen: 0,
             rings: 1,
             payload_room: u32::MAX,
+            syn_room: u32::MAX,
+            half_open: 0,
+            ring_by_cpu: 0,
+            seed: [0; 2],
         }
     }
 }

@@ -9,6 +9,9 @@ pub const KIND_PACKET: u8 = 1;
 /// A frame that the datapath does not track; `untracked` tells why. Only `ts`, `wire_len`,
 /// `cap_len`, `ifindex` and `l3` are set besides.
 pub const KIND_FRAME: u8 = 2;
+/// A half-open flow that is in the table no more: `pkt.key` says which, its last [`FlowState`] follows, in place of
+/// `cap_len` bytes of a frame.
+pub const KIND_GONE: u8 = 3;
 
 /// Totals of one direction as they stood when the record was made, its own packet included.
 #[repr(C)]

@@ -159,10 +159,34 @@ fn both_directions_have_one_key() {
     let (k, d) = FlowKey::new(&v4_mapped(A), &v4_mapped(B), 1, 2, IPPROTO_UDP, false);
     let (r, e) = FlowKey::new(&v4_mapped(B), &v4_mapped(A), 2, 1, IPPROTO_UDP, false);
     assert_eq!((k, d), (r, 1 - e));
-    assert_eq!(k.hash32(), r.hash32());
+    assert_eq!(k.ring_hash([1, 2]), r.ring_hash([1, 2]));
     assert_eq!(icmp_ports(false, 8, 0), (8, 0, false));
     assert_eq!(icmp_ports(false, 0, 0), (0, 8, false));
     assert_eq!(icmp_ports(false, 3, 1), (3, 1, true));
+}
+
+#[test]
+fn who_does_not_know_the_seed_cannot_fill_one_ring() {
+    // Flows that all have ring 0 of 8 by one seed are spread by another, whatever they have in common.
+    let flows = |seed| {
+        let of = move |n: u32| {
+            let [a, b, c, d] = n.to_be_bytes();
+            let key = FlowKey::new(&v4_mapped(A), &v4_mapped([a, b, c, d]), 1, 2, IPPROTO_TCP, false).0;
+            key.ring_hash(seed).is_multiple_of(8).then_some(key)
+        };
+        (0..16_000u32).filter_map(move |n| of(n << 16 | n >> 8))
+    };
+    let chosen: Vec<_> = flows([3, 4]).collect();
+    assert!((1_600..2_400).contains(&chosen.len()), "{}", chosen.len());
+    let mut rings = [0; 8];
+    for key in &chosen {
+        rings[key.ring_hash([5, 4]) as usize % 8] += 1;
+    }
+    let even = chosen.len() / 8;
+    assert!(
+        rings.iter().all(|n| (even / 2..even * 2).contains(n)),
+        "{rings:?}"
+    );
 }
 
 proptest! {

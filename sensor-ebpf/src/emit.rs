@@ -3,31 +3,51 @@
 use core::ffi::c_void;
 
 use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
-use aya_ebpf::helpers::generated::{bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit};
+use aya_ebpf::helpers::generated::{
+    bpf_get_smp_processor_id, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+};
 use sensor_common::follow::{MARK_LEN, Marks};
 use sensor_common::record::{HEADER_LEN, KIND_FRAME, RecordHeader};
-use sensor_common::{FlowKey, Policy};
+use sensor_common::{FlowKey, FlowState, Policy};
 
 use crate::abi::{CLASSES, MARK_CLASSES, MAX_CAP};
 use crate::hook::Hook;
 use crate::maps::{Stats, opaque, ring};
 
-/// The ring that serves `key`.
+/// The ring for a flow that begins with a frame at `hook`, and for a frame of no flow.
 #[inline(always)]
-pub fn ring_of(key: &FlowKey, policy: &Policy) -> u32 {
+pub fn ring_of<H: Hook>(hook: &H, key: &FlowKey, policy: &Policy) -> u32 {
     if policy.rings <= 1 {
         0
+    } else if policy.ring_by_cpu != 0 && hook.slot() == 0 {
+        // SAFETY: no arguments.
+        unsafe { bpf_get_smp_processor_id() % policy.rings }
     } else {
-        key.ring_hash() % policy.rings
+        // What userspace hands in comes on any CPU.
+        key.ring_hash(policy.seed) % policy.rings
     }
 }
 
-/// Whether so much of the ring is taken that payload stays out.
+/// The ring of a flow's records.
+///
+/// # Safety
+/// A live map value.
 #[inline(always)]
-pub fn is_tight(to: u32, policy: &Policy) -> bool {
+pub unsafe fn ring_in(flow: *const FlowState, policy: &Policy) -> u32 {
+    if policy.rings <= 1 {
+        0
+    } else {
+        // SAFETY: the caller's word.
+        unsafe { (*flow).ring }
+    }
+}
+
+/// Whether more bytes of the ring are taken than `room`.
+#[inline(always)]
+pub fn is_beyond(to: u32, room: u32) -> bool {
     // SAFETY: the map is a ring buffer.
     let taken = unsafe { bpf_ringbuf_query(ring(to), BPF_RB_AVAIL_DATA as u64) };
-    taken > policy.payload_room as u64
+    taken > room as u64
 }
 
 /// Reserves room for `$cap` bytes of a frame, by the smallest of the classes that has it.
@@ -119,6 +139,31 @@ pub fn marks<H: Hook>(
         (*rec).ifindex = hook.ifindex();
         (*rec).cap_len = 0;
         bpf_ringbuf_submit(rec.cast(), stats.wake(to));
+    }
+    true
+}
+
+/// Sends a record of a flow's state; `fill` writes of the header what is not 0.
+#[inline(always)]
+pub fn state(stats: Stats, to: u32, flow: *const FlowState, fill: impl FnOnce(*mut RecordHeader)) -> bool {
+    const LEN: usize = size_of::<FlowState>();
+    // SAFETY: the map is a ring buffer, the size is constant; `flow` is a live map value, which is read word by word
+    // as others may be adding to it.
+    unsafe {
+        let rec = bpf_ringbuf_reserve(ring(to), (HEADER_LEN + LEN) as u64, 0);
+        if rec.is_null() {
+            stats.ring_lost(to);
+            return false;
+        }
+        let head = rec.cast::<RecordHeader>();
+        core::ptr::write_bytes(head.cast::<u64>(), 0, HEADER_LEN / 8);
+        fill(head);
+        (*head).cap_len = LEN as u32;
+        let (from, to_) = (flow.cast::<u64>(), rec.cast::<u8>().add(HEADER_LEN).cast::<u64>());
+        for i in 0..LEN / 8 {
+            to_.add(i).write(from.add(i).read_volatile());
+        }
+        bpf_ringbuf_submit(rec, stats.wake(to));
     }
     true
 }

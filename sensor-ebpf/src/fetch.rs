@@ -3,8 +3,9 @@
 use aya_ebpf::programs::XdpContext;
 use sensor_common::FlowState;
 
-use crate::abi::{Fetch, MAX_FETCHES, ORDERS_HEAD};
-use crate::maps::FLOWS;
+use crate::abi::{END_AND_TELL, Fetch, MAX_FETCHES, ORDERS_HEAD, TELL_SLOT};
+use crate::half;
+use crate::maps::{FLOWS, Scratch};
 
 const WORDS: usize = size_of::<FlowState>() / 8;
 const _: () = assert!(size_of::<FlowState>().is_multiple_of(8));
@@ -12,6 +13,9 @@ const _: () = assert!(size_of::<FlowState>().is_multiple_of(8));
 /// Answers the questions in the frame, in their places; the frame may end behind the last one.
 #[inline(always)]
 pub fn run(ctx: &XdpContext) {
+    let Some(w) = Scratch::get(TELL_SLOT) else {
+        return;
+    };
     let (data, end) = (ctx.data(), ctx.data_end());
     for i in 0..MAX_FETCHES {
         let at = data + ORDERS_HEAD + i * size_of::<Fetch>();
@@ -19,14 +23,14 @@ pub fn run(ctx: &XdpContext) {
             break;
         }
         // SAFETY: compared above; as with orders, all of it is aligned.
-        unsafe { answer(at as *mut Fetch) };
+        unsafe { answer(w, at as *mut Fetch) };
     }
 }
 
 /// # Safety
 /// `q` is memory of the frame.
 #[inline(always)]
-unsafe fn answer(q: *mut Fetch) {
+unsafe fn answer(w: *mut Scratch, q: *mut Fetch) {
     // SAFETY: the caller's word; a live map value, whose parts are read one by one as others add to them.
     unsafe {
         let Some(flow) = FLOWS.get_ptr_mut(&(*q).key) else {
@@ -38,7 +42,10 @@ unsafe fn answer(q: *mut Fetch) {
             to.add(i).write_volatile(from.add(i).read_volatile());
         }
         (*q).found = 1;
-        if (*q).end != 0 {
+        if (*q).end == END_AND_TELL {
+            half::end_and_tell(w, &(*q).key, TELL_SLOT);
+        } else if (*q).end != 0 {
+            half::closed(flow);
             let _ = FLOWS.remove(&(*q).key);
         }
     }

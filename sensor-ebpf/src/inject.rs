@@ -4,6 +4,7 @@
 use sensor_common::Counter;
 
 use crate::abi::PACKET_LEN;
+use crate::half;
 use crate::hook::Hook;
 use crate::maps::{Scratch, Stats};
 use crate::{find, track};
@@ -28,7 +29,8 @@ pub fn run<H: Hook>(hook: &H) {
     }
     let w = Scratch::forget(w);
     stats.add(Counter::Injected, 1);
-    if let Some(flow) = find(stats, w) {
+    if let Some(flow) = find(hook, stats, w) {
         track(hook, stats, w, flow);
+        half::begun(w, hook.slot());
     }
 }

@@ -10,6 +10,7 @@ mod abi;
 mod control;
 mod emit;
 mod fetch;
+mod half;
 mod hook;
 mod inject;
 mod maps;
@@ -99,10 +100,11 @@ fn see<H: Hook>(hook: &H) {
     stats.add(Counter::Frames, segs as u64);
     stats.add(Counter::FrameBytes, bytes);
     let reason = match parsed {
-        Ok(()) => match find(stats, w) {
+        Ok(()) => match find(hook, stats, w) {
             Some(flow) => {
                 stats.add(Counter::Tracked, segs as u64);
-                return track(hook, stats, w, flow);
+                track(hook, stats, w, flow);
+                return half::begun(w, hook.slot());
             }
             None => {
                 // Said here and not in `find`, which two programs have: a macro's code that is in two
@@ -130,6 +132,13 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     // SAFETY: a live map value, valid until the program returns, and this CPU's scratch.
     unsafe { (*w).out = update(flow, &(*w).pkt, policy.bits) };
     let w = Scratch::forget(w);
+    // SAFETY: as above.
+    unsafe {
+        if (*flow).half != 0 {
+            half::packet(hook.slot());
+        }
+    }
+    let w = Scratch::forget(w);
     // SAFETY: as above; the loads have room for what they copy.
     unsafe {
         if policy.bits & RECORDS != 0 && (*w).out.why & why::RECORDS != 0 {
@@ -148,8 +157,9 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     if has_payload {
         stats.add(Counter::Payload, segs);
     }
-    let ring = emit::ring_of(&pkt.key, &policy);
-    let tight = has_payload && whole && emit::is_tight(ring, &policy);
+    // SAFETY: a live map value.
+    let ring = unsafe { emit::ring_in(flow, &policy) };
+    let tight = has_payload && whole && emit::is_beyond(ring, policy.payload_room);
     if tight {
         out.why = out.why & !(why::PAYLOAD | why::ALL) | why::SHED;
         whole = false;
@@ -189,6 +199,10 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
         } else {
             emit::record(hook, stats, ring, cap, fill)
         };
+        if sent {
+            // SAFETY: a live map value.
+            unsafe { half::told(flow) };
+        }
     }
     if has_payload && whole {
         stats.add_reason(
@@ -215,19 +229,30 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
 
 /// The packet's flow entry, made if need be. None: the table is full.
 #[inline(always)]
-fn find(stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
+fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
     // SAFETY: this CPU's scratch.
     let (pkt, new) = unsafe { (&(*w).pkt, &mut (*w).new) };
     if let Some(flow) = FLOWS.get_ptr_mut(&pkt.key) {
         return Some(flow);
     }
-    // As `FlowState::starting` has it: nothing else in it is ever written.
+    // As `FlowState::starting` has it, and what userspace has no use for: nothing else in it is ever written.
+    let policy = policy();
     new.start = pkt.ts;
+    new.half = half::starting(pkt, &policy);
+    let half = new.half;
+    new.ring = emit::ring_of(hook, &pkt.key, &policy);
     // Of two CPUs that come here at once, one makes the entry and both use it.
-    if FLOWS.insert(&pkt.key, new, BPF_NOEXIST as u64).is_ok() {
+    if FLOWS.insert(&pkt.key, &mut *new, BPF_NOEXIST as u64).is_ok() {
         stats.add(Counter::FlowsCreated, 1);
+        // SAFETY: this CPU's scratch.
+        unsafe { (*w).begun = half };
     }
-    FLOWS.get_ptr_mut(&pkt.key)
+    let flow = FLOWS.get_ptr_mut(&pkt.key);
+    if flow.is_none() {
+        // SAFETY: as above.
+        unsafe { (*w).begun = 0 };
+    }
+    flow
 }
 
 /// Counts a frame that is not tracked, and forwards it if userspace can make something of it.
@@ -242,8 +267,8 @@ fn untracked<H: Hook>(hook: &H, stats: Stats, pkt: &Packet, reason: Reason) {
         return;
     }
     let (ts, l3, len) = (pkt.ts, pkt.l3, hook.frame().len as u32);
-    let ring = emit::ring_of(&pkt.key, &policy);
-    let sent = if emit::is_tight(ring, &policy) {
+    let ring = emit::ring_of(hook, &pkt.key, &policy);
+    let sent = if emit::is_beyond(ring, policy.payload_room) {
         stats.ring_lost(ring);
         false
     } else {

@@ -20,6 +20,10 @@ static POLICY: Policy = Policy {
     snaplen: 0,
     rings: 1,
     payload_room: u32::MAX,
+    syn_room: u32::MAX,
+    half_open: 0,
+    ring_by_cpu: 0,
+    seed: [0; 2],
 };
 
 /// The flow table. Userspace sets its size.
@@ -45,8 +49,13 @@ pub struct Scratch {
     pub ip: Ip,
     pub out: Outcome,
     pub marks: Marks,
-    /// The value of a new flow entry: all zero but `start`.
+    /// The value of a new flow entry: all zero but `start`, `half` and `ring`.
     pub new: FlowState,
+    /// Of a flow that gives way.
+    pub gone: FlowKey,
+    /// Not 0: a half-open flow was made, which counts at the end; see [`crate::half::begun`].
+    pub begun: u32,
+    pub pad: u32,
 }
 
 /// What the network layer says to the transport layer.

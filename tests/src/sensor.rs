@@ -307,6 +307,15 @@ impl Finished {
         numbers(line).last().copied().context("no number in it")
     }
 
+    /// Half-open flows that gave way to newer ones, and those among them that have no row.
+    pub fn half_open(&self) -> Result<(u64, u64)> {
+        let line = self.stderr.lines().find(|l| l.starts_with("half-open flows: "));
+        match line.map(numbers).as_deref() {
+            Some(&[gave_way, untold]) => Ok((gave_way, untold)),
+            _ => anyhow::bail!("no line of half-open flows:\n{}", self.stderr),
+        }
+    }
+
     /// Checks the two conservation sums that the sensor prints at its end. Each is a line of the form
     /// `NAME TOTAL = A + B ...`, where words may stand between the numbers.
     pub fn check_sums(&self) -> Result<Sums> {

@@ -1,8 +1,9 @@
 //! The sensor at its limits: a signal at the first moment, a full flow table, full rings, a full disk.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sensor_tests::raw::{ACK, Crafter, Ends, FIN, SYN, c, s};
+use sensor_tests::raw::{ACK, Crafter, Ends, FIN, PacketSocket, SYN, c, s};
 use sensor_tests::sensor::TempDir;
 use sensor_tests::traffic::{self, Server, port};
 use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
@@ -32,7 +33,7 @@ fn a_full_flow_table_leaves_known_flows_exact() {
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let crafter = Crafter::new(&lab).expect("packet sockets");
     let logs = TempDir::new().unwrap();
-    let options = ["--rx-only", "--flows", "64"];
+    let options = ["--rx-only", "--flows", "64", "--half-open-share", "100"];
     let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
     let ends = |client_port| Ends {
         v6: false,
@@ -96,6 +97,72 @@ fn a_full_flow_table_leaves_known_flows_exact() {
         "{} rows",
         rows.len()
     );
+}
+
+#[test]
+fn a_syn_flood_leaves_room_for_real_connections() {
+    if !root_or_say_so("a_syn_flood_leaves_room_for_real_connections") {
+        return;
+    }
+    const FLOOD: u32 = 40_000;
+    const BYTES: u64 = 20_000;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let logs = TempDir::new().unwrap();
+    // Room for a twentieth of the flood, and rings that it fills.
+    let options = ["--rx-only", "--flows", "4096", "--ring-mib", "1"];
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options).expect("a sensor");
+    let ends = Ends {
+        v6: false,
+        client_port: 42_000,
+        server_port: 80,
+    };
+    let mut syn = ends.frame(&c(SYN, 0, 0, 0)).unwrap();
+    let flood = lab.client.run(|| PacketSocket::open("c0")).unwrap().unwrap();
+    let over = AtomicBool::new(false);
+    let ports: Vec<u16> = std::thread::scope(|s| {
+        s.spawn(|| {
+            for i in 0..FLOOD {
+                // 198.18.0.0/15 is for benchmarks; the checksum is wrong, so nobody answers.
+                let [_, b, c, d] = i.to_be_bytes();
+                syn[26..30].copy_from_slice(&[198, 18 + b, c, d]);
+                flood.send(&syn).unwrap();
+            }
+            over.store(true, Ordering::Release);
+        });
+        let mut ports = Vec::new();
+        while ports.len() < 20 || !over.load(Ordering::Acquire) {
+            let one = || traffic::download(lab::server_ip(false), BYTES);
+            ports.push(lab.client.run(one).unwrap().unwrap());
+        }
+        ports
+    });
+    // It is said once a second.
+    assert!(sensor.says("--half-open-share"), "{}", sensor.stderr());
+    let done = sensor.stop().unwrap();
+    done.check_sums().unwrap();
+    assert!(done.stderr.contains(" 0 table full"), "{}", done.stderr);
+    let rows = done.conns().unwrap();
+    for port in &ports {
+        let mut of = rows
+            .iter()
+            .filter(|r| r["id.orig_p"] == *port && r["id.orig_h"] == lab::client_ip(false).to_string());
+        let row = of
+            .next()
+            .unwrap_or_else(|| panic!("no row of port {port} in {} rows", rows.len()));
+        assert_eq!(row["conn_state"], "SF", "{row:#}");
+        assert_eq!(row["resp_bytes"], BYTES, "{row:#}");
+        assert!(
+            row["history"].as_str().is_some_and(|h| h.starts_with("ShA")),
+            "{row:#}"
+        );
+    }
+    // Each SYN has its row, or is counted as one that has none.
+    let (gave_way, untold) = done.half_open().unwrap();
+    let flooded = rows.iter().filter(|r| r["conn_state"] == "S0").count() as u64;
+    assert_eq!(flooded + untold, u64::from(FLOOD), "{}", done.stderr);
+    assert!(gave_way > 30_000 && untold <= gave_way, "{}", done.stderr);
 }
 
 #[test]

@@ -90,8 +90,14 @@ fn build(toolchain: &Toolchain) -> Result<PathBuf> {
         format!("--remap-path-prefix={}=/sensor", root.display()),
         format!("--remap-path-prefix={cargo_home}=/cargo"),
     ];
-    run(toolchain
-        .cargo()
+    let mut cargo = toolchain.cargo();
+    // What the environment says of profiles is about the sensor; by another one the verifier may refuse the object.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PROFILE_") {
+            cargo.env_remove(name);
+        }
+    }
+    run(cargo
         .current_dir(root.join("sensor-ebpf"))
         .args(["build", "--release", "--locked", "--target", TARGET])
         .env("CARGO_TARGET_DIR", &target)

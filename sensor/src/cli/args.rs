@@ -37,9 +37,18 @@ pub struct Run {
     /// Worker threads, each with a ring [default: cores, at most 8].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
     pub workers: Option<u32>,
+    /// What chooses a flow's ring: its hash, or the CPU on which it begins, so that CPUs don't share rings. For `cpu` each
+    /// interface must bring both directions of a flow to one CPU, and flows to all of them; `auto` is `cpu` where all
+    /// interfaces are --rx-only and known to do that.
+    #[arg(long, value_enum, default_value_t = RingBy::Auto)]
+    pub ring_by: RingBy,
     /// Entries of the flow table.
     #[arg(long, default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..))]
     pub flows: u32,
+    /// How much of it TCP flows may take that have seen nothing but SYN and RST, percent; beyond, the oldest give way. 100:
+    /// none does.
+    #[arg(long, default_value_t = 50, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub half_open_share: u32,
     /// Most bytes of a frame to look at, from its start; 0 = all.
     #[arg(long, default_value_t = 0)]
     pub snaplen: u32,
@@ -77,6 +86,13 @@ pub enum Datapath {
     User,
     /// The program in the kernel.
     Xdp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RingBy {
+    Cpu,
+    Flow,
+    Auto,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

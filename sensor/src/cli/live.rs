@@ -3,6 +3,7 @@
 //! tokio is at this edge only (signals, the clock of the status line); a worker is a plain thread with its
 //! own ring, its own connection table and its own outbox, and shares nothing that it could wait for.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -13,11 +14,12 @@ use sensor_common::counters::UNTRACKED;
 use sensor_common::{Counter, FlowKey, FlowState, Policy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::args::Run;
+use super::args::{RingBy, Run};
 use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
 use super::sinks::{contents_files, subscriptions};
 use super::slow::{self, SlowPath};
+use super::sweep::Sweep;
 use super::{Failure, status};
 use crate::conn::{Config, Engine, Sink};
 use crate::datapath::FlowTable;
@@ -37,15 +39,11 @@ const NAPS: u32 = 8;
 const REFRESH: Duration = Duration::from_secs(1);
 /// How often stats.log gets a row.
 const STATS_EVERY: u32 = 60;
-/// A flow entry that no connection knows is collected when it has been silent so long.
-const SWEEP_AFTER: u64 = 600 * 1_000_000_000;
-/// Entries looked at per refresh.
-const SWEEP_STEP: usize = 1024;
 
 /// The kernel's flow table with its times moved to the epoch.
 struct Shifted {
     table: Table,
-    by: u64,
+    by: i64,
 }
 
 impl FlowTable for Shifted {
@@ -87,16 +85,8 @@ impl FlowTable for Shifted {
 }
 
 impl Shifted {
-    fn shift(&self, mut f: FlowState) -> FlowState {
-        f.start = f.start.wrapping_add(self.by);
-        for d in &mut f.dir {
-            for t in [&mut d.first, &mut d.last] {
-                if *t != 0 {
-                    *t = t.wrapping_add(self.by);
-                }
-            }
-        }
-        f
+    fn shift(&self, f: FlowState) -> FlowState {
+        slow::shifted_state(f, self.by)
     }
 }
 
@@ -204,7 +194,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     reporter.listen(subs);
     let seed = match a.common.seed {
         Some(s) => s,
-        None => now() ^ (std::process::id() as u64) << 32,
+        None => RandomState::new().hash_one(0),
     };
     let mut cfg = super::engine_config(&a.common, seed)?;
     if a.common.checksums == super::args::Switch::On {
@@ -227,10 +217,13 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         policy: Policy {
             bits,
             snaplen: a.snaplen,
+            ring_by_cpu: rings_by_cpu(a, rings).into(),
+            seed: [seed as u32, (seed >> 32) as u32],
             ..Policy::default()
         },
         ring_bytes: a.ring_mib << 20,
         skb_mode: a.skb_mode,
+        half_open_share: a.half_open_share,
     })?;
     let contents = (0..rings).map(|_| contents_files(&a.common, rings as usize));
     let contents: Vec<_> = contents.collect::<anyhow::Result<_>>()?;
@@ -257,6 +250,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         a.ifaces.join(", ")
     );
 
+    let mut sweep = Sweep::new(kernel.table()?.in_batches(), a.flows);
     let watched = runtime.block_on(watch(
         &kernel,
         &gauges,
@@ -267,10 +261,14 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
             reporter,
             outputs: &outputs,
             own: &mut own,
+            sweep: &mut sweep,
         },
     ));
     // Nothing new comes in from here on; the workers take what is there.
     kernel.detach();
+    if let Err(e) = sweep.finish() {
+        tracing::warn!("half-open flows of a SYN flood are not all logged: {e}");
+    }
     stop.store(true, Ordering::Release);
     let mut failed = watched.err();
     let mut copied = 0;
@@ -293,6 +291,9 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     // Whatever became of them, the rows are written.
     let counters = counters?;
     eprint!("{}", status::sums(&counters));
+    if let Some(line) = status::half_open(&counters) {
+        eprint!("{line}");
+    }
     eprintln!(
         "copied {copied} bytes to userspace, of {} bytes of frames",
         counters.get(Counter::FrameBytes)
@@ -301,6 +302,19 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         Ok(()) => Ok(()),
         Err(error) => Err(Failure { status: 1, error }),
     }
+}
+
+/// Whether a flow's ring is that of its CPU.
+fn rings_by_cpu(a: &Run, rings: u32) -> bool {
+    let by_cpu = match a.ring_by {
+        RingBy::Cpu => true,
+        RingBy::Flow => false,
+        RingBy::Auto => a.rx_only && rings > 1 && a.ifaces.iter().all(|i| xdp::is_symmetric(i)),
+    };
+    if by_cpu {
+        tracing::info!("rings are chosen by CPU");
+    }
+    by_cpu
 }
 
 fn raise(own: &mut Outbox, subs: Subscriptions, ev: &Event<'_>) {
@@ -327,7 +341,7 @@ fn start(
             ring: kernel.ring(i as u32)?,
             table: Shifted {
                 table: kernel.table()?.in_batches(),
-                by: shift as u64,
+                by: shift,
             },
             injector: kernel.injector()?,
             engine,
@@ -374,6 +388,7 @@ struct Desk<'d> {
     reporter: &'d Reporter,
     outputs: &'d Outputs,
     own: &'d mut Outbox,
+    sweep: &'d mut Sweep,
 }
 
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
@@ -384,8 +399,6 @@ async fn watch(
     desk: Desk<'_>,
 ) -> anyhow::Result<()> {
     let mut clock = tokio::time::interval(REFRESH);
-    let mut table = kernel.table()?;
-    let mut cursor = None;
     let mut last = Counters::default();
     let mut n = 0;
     loop {
@@ -425,29 +438,19 @@ async fn watch(
         if full > last.get(Counter::TableFull) {
             tracing::warn!("the flow table is full: {full} frames of new flows not tracked; see --flows");
         }
+        let gave_way = counters.get(Counter::HalfOpenEvicted) - last.get(Counter::HalfOpenEvicted);
+        if gave_way > 0 {
+            tracing::warn!(
+                "half-open flows have their share of the flow table: the oldest {gave_way} gave way, perhaps to a SYN \
+                 flood; see --half-open-share and --flows"
+            );
+        }
         desk.outputs
             .status(|| status::line(&counters, &last, REFRESH, conns as usize));
+        let boot = (now() as i64 - xdp::boot_to_epoch()) as u64;
+        desk.sweep.round(boot, &counters)?;
         last = counters;
-        sweep(&mut table, &mut cursor)?;
     }
-}
-
-/// Collects entries whose records were lost: no connection will ever end them.
-fn sweep(table: &mut Table, cursor: &mut Option<u32>) -> anyhow::Result<()> {
-    let boot = (now() as i64 - xdp::boot_to_epoch()) as u64;
-    let mut old = Vec::new();
-    table.walk(cursor, SWEEP_STEP, |key, flow| {
-        // Interactive TCP connections may be silent for an hour and are still known.
-        let tcp = key.proto == sensor_common::key::IPPROTO_TCP;
-        let limit = if tcp { 8 * SWEEP_AFTER } else { SWEEP_AFTER };
-        if flow.last() + limit < boot {
-            old.push(*key);
-        }
-    })?;
-    for key in old {
-        table.take(&key)?;
-    }
-    Ok(())
 }
 
 /// Records without wanted payload for which a ring had no room.
@@ -476,6 +479,8 @@ fn log_stats(own: &mut Outbox, outputs: &Outputs, c: &Counters, (open, no_room):
         lost: c.get(Counter::Lost),
         records_lost: records_lost(c),
         table_full: c.get(Counter::TableFull),
+        half_open_gone: c.get(Counter::HalfOpenEvicted),
+        half_open_untold: c.get(Counter::HalfOpenUntold),
         open_conns: open,
         events_dropped: outputs.events_dropped(),
         rows_lost: outputs.rows_lost(),

@@ -8,6 +8,7 @@ mod reporter;
 mod sinks;
 mod slow;
 mod status;
+mod sweep;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

@@ -150,7 +150,8 @@ mod xdp_read {
                 rings: 1,
                 flows: 1 << 20,
                 ring_bytes: 4 << 20,
-                skb_mode: false,
+                half_open_share: 100,
+                ..xdp::Config::default()
             })?;
             Ok(Reader {
                 table: kernel.table()?,

@@ -3,8 +3,8 @@
 //! apart here as the soft datapath does. Each packet found goes to the kernel with its header fields as they
 //! were found, so that its flow table stays the only one, and comes back as a record like all others.
 
-use sensor_common::record::{KIND_FRAME, KIND_PACKET};
-use sensor_common::{Packet, Policy, RecordHeader, policy};
+use sensor_common::record::{KIND_FRAME, KIND_GONE, KIND_PACKET};
+use sensor_common::{FlowState, Packet, Policy, RecordHeader, policy};
 
 use crate::conn::{Engine, Sink, untracked};
 use crate::datapath::FlowTable;
@@ -164,6 +164,13 @@ impl SlowPath {
                         None => continue,
                     }
                 }
+                KIND_GONE => {
+                    if let Some(state) = FlowState::from_bytes(bytes) {
+                        let state = shifted_state(state, worker.shift);
+                        worker.engine.gone(&h.pkt.key, &state, worker.table);
+                    }
+                    continue;
+                }
                 KIND_FRAME => None,
                 _ => continue,
             };
@@ -202,6 +209,20 @@ impl SlowPath {
         self.soft.inner(h.pkt.ts, &inner, bytes, &mut sink);
         sink.failed.map_or(Ok(()), |e| Err(e.into()))
     }
+}
+
+/// A flow's state with its times moved to the epoch.
+pub fn shifted_state(mut f: FlowState, shift: i64) -> FlowState {
+    let by = shift as u64;
+    f.start = f.start.wrapping_add(by);
+    for d in &mut f.dir {
+        for t in [&mut d.first, &mut d.last] {
+            if *t != 0 {
+                *t = t.wrapping_add(by);
+            }
+        }
+    }
+    f
 }
 
 /// A record with its times moved to the epoch.

@@ -90,6 +90,13 @@ pub fn sums(c: &Counters) -> String {
     s
 }
 
+/// What became of half-open flows, if there were too many.
+pub fn half_open(c: &Counters) -> Option<String> {
+    let (gave_way, untold) = (c.get(Counter::HalfOpenEvicted), c.get(Counter::HalfOpenUntold));
+    (gave_way + untold > 0)
+        .then(|| format!("half-open flows: {gave_way} gave way to newer ones, {untold} of all have no row\n"))
+}
+
 fn name(r: Counter) -> &'static str {
     match r {
         Counter::NotIp => "not IP",

@@ -7,6 +7,7 @@ mod entry;
 mod expected;
 mod feed;
 mod followed;
+mod half;
 mod history;
 mod last;
 mod life;
@@ -24,6 +25,7 @@ mod weird;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use sensor_common::flow::why;
 use sensor_common::key::IPPROTO_TCP;
 use sensor_common::packet::tcp_flags;
 use sensor_common::proto::{ESP, MOBILITY};
@@ -170,6 +172,10 @@ impl<S: Sink> Engine<S> {
         let p = &rec.pkt;
         let hash = hash_key(&self.hasher, &p.key);
         let mut slot = self.find(hash, &p.key);
+        if slot.is_none() && rec.why & why::UNTOLD != 0 {
+            self.catch_up_untold(rec, flows);
+            slot = self.find(hash, &p.key);
+        }
         let mut split = false;
         if let Some(i) = slot
             && p.key.proto == IPPROTO_TCP

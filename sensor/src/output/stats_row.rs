@@ -34,6 +34,9 @@ pub struct StatsRow<'a> {
     pub records_lost: u64,
     /// Frames of flows for which the table had no room.
     pub table_full: u64,
+    /// Half-open flows that gave way to newer ones in the table, and half-open ones that have no row.
+    pub half_open_gone: u64,
+    pub half_open_untold: u64,
     /// Connections open.
     pub open_conns: u64,
     /// Events dropped for a slow reader of the stream.
@@ -58,6 +61,8 @@ const COLUMNS: &[Column] = &[
     Column::new("lost", "count"),
     Column::new("records_lost", "count"),
     Column::new("table_full", "count"),
+    Column::new("half_open_gone", "count"),
+    Column::new("half_open_untold", "count"),
     Column::new("open_conns", "count"),
     Column::new("events_dropped", "count"),
     Column::new("rows_lost", "count"),
@@ -94,6 +99,8 @@ impl LogRow for StatsRow<'_> {
             self.lost,
             self.records_lost,
             self.table_full,
+            self.half_open_gone,
+            self.half_open_untold,
             self.open_conns,
             self.events_dropped,
             self.rows_lost,

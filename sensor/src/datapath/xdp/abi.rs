@@ -28,10 +28,12 @@ pub struct Meta {
 }
 const _: () = assert!(size_of::<Meta>() <= 32);
 
-/// Entries of the per-CPU maps: one for what the hooks see, and one for each thread that runs frames through a
-/// program. Before Linux 6.3 such a run may be interrupted by a hook, or by another thread's run, on its own CPU
+/// Entries of the per-CPU maps: one for what the hooks see, one for each thread that runs frames through a
+/// program, and [`TELL_SLOT`]. Before Linux 6.3 such a run may be interrupted by a hook, or by another thread's run, on its own CPU
 /// and in the middle of a packet.
-pub const SLOTS: u32 = 1 + MAX_RINGS;
+pub const SLOTS: u32 = 2 + MAX_RINGS;
+/// For the one thread that asks for [`END_AND_TELL`].
+pub const TELL_SLOT: u32 = SLOTS - 1;
 
 /// What stands before the bytes in the frame of program `inject`: the packet that userspace found in them.
 /// Its offsets are the frame's and so include this.
@@ -69,11 +71,24 @@ pub const ORDERS_HEAD: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Fetch {
     pub key: FlowKey,
-    /// 1: the entry is taken out of the table.
+    /// 1: the entry is taken out of the table; [`END_AND_TELL`].
     pub end: u32,
     /// Set by the program: whether there was one.
     pub found: u32,
     pub state: FlowState,
+}
+
+/// [`Fetch::end`]: the worker, too, is told in the flow's ring, as of one that gave way. Of one thread's runs alone.
+pub const END_AND_TELL: u32 = 2;
+
+/// The count of half-open flows.
+#[repr(C, align(64))]
+pub struct HalfOpen {
+    pub count: u64,
+    pub pad: [u64; 7],
+    /// How many there ever were: the place of the next one in their queue.
+    pub next: u64,
+    pub pad_next: [u64; 7],
 }
 
 /// Most questions in one frame of `fetch`: what fits on a page beside the kernel's own.

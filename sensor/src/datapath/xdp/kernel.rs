@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfLoader};
 use sensor_common::Policy;
 use sensor_common::policy::MAX_RINGS;
 
-use super::abi::{CpuStats, SLOTS};
+use super::abi::{CpuStats, SLOTS, TELL_SLOT};
 use super::attach::{self, Attached, EGRESS_PROGRAM, Egress, Link};
 use super::counters::Counters;
 use super::error::Error;
@@ -39,12 +39,14 @@ pub struct Config {
     pub flows: u32,
     /// Rings, one per worker: 1 to [`MAX_RINGS`].
     pub rings: u32,
-    /// What it says of rings follows from the other fields here.
+    /// What it says of room, of half-open flows and of the number of rings follows from the other fields here.
     pub policy: Policy,
     /// Size of each ring, bytes; rounded up to a power of two.
     pub ring_bytes: u32,
     /// Do not try native XDP.
     pub skb_mode: bool,
+    /// How much of the flow table half-open flows may take, percent; 100: all of it, and none gives way.
+    pub half_open_share: u32,
 }
 
 impl Default for Config {
@@ -55,6 +57,7 @@ impl Default for Config {
             policy: Policy::default(),
             ring_bytes: 8 << 20,
             skb_mode: false,
+            half_open_share: 50,
         }
     }
 }
@@ -87,6 +90,12 @@ impl Kernel {
         config.policy.rings = config.rings;
         config.ring_bytes = config.ring_bytes.clamp(1 << 16, 1 << 30).next_power_of_two();
         config.policy.payload_room = config.ring_bytes / 8 * 7;
+        config.policy.syn_room = config.ring_bytes / 2;
+        let share = config.half_open_share.min(100) as u64;
+        config.policy.half_open = match share {
+            100 => 0,
+            _ => (config.flows as u64 * share / 100).max(1) as u32,
+        };
         let mut ebpf = load_object(&config)?;
         let fd = |e: &Ebpf, name: &'static str| -> Result<OwnedFd, Error> {
             map_fd(e.map(name).ok_or(Error::Missing(name))?)?
@@ -178,7 +187,7 @@ impl Kernel {
     /// Runs frames through the program, one per thread; at most [`MAX_RINGS`] of them.
     pub fn injector(&self) -> Result<Injector, Error> {
         let slot = 1 + self.injectors.fetch_add(1, Ordering::Relaxed);
-        if slot >= SLOTS {
+        if slot >= TELL_SLOT {
             return Err(Error::Config("no more than 8 threads may run frames"));
         }
         Ok(Injector {
@@ -258,11 +267,22 @@ pub fn boot_to_epoch() -> i64 {
 
 fn load_object(config: &Config) -> Result<Ebpf, Error> {
     let p = config.policy;
-    let policy: [u32; 4] = [p.bits, p.snaplen, p.rings, p.payload_room];
-    const { assert!(size_of::<[u32; 4]>() == size_of::<Policy>()) };
+    let policy: [u32; 9] = [
+        p.bits,
+        p.snaplen,
+        p.rings,
+        p.payload_room,
+        p.syn_room,
+        p.half_open,
+        p.ring_by_cpu,
+        p.seed[0],
+        p.seed[1],
+    ];
+    const { assert!(size_of::<[u32; 9]>() == size_of::<Policy>()) };
     let mut loader = EbpfLoader::new();
     loader.override_global("POLICY", &policy[..], true);
     loader.map_max_entries("FLOWS", config.flows);
+    loader.map_max_entries("QUEUE", p.half_open.max(1));
     for name in &RINGS[..config.rings as usize] {
         loader.map_max_entries(name, config.ring_bytes);
     }

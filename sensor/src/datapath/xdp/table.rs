@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use sensor_common::{FlowKey, FlowState};
 
-use super::abi::{Fetch, MAX_FETCHES, MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_UNSHED, ORDERS_HEAD, Order};
+use super::abi::{
+    END_AND_TELL, Fetch, MAX_FETCHES, MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_UNSHED, ORDERS_HEAD, Order,
+};
 use super::sys;
 use crate::datapath::FlowTable;
 
@@ -121,8 +123,9 @@ impl Table {
         }
     }
 
-    /// Up to [`MAX_FETCHES`] entries in one run of the program `fetch`; an error adds none of them.
-    fn fetch(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) -> io::Result<()> {
+    /// Up to [`MAX_FETCHES`] entries in one run of the program `fetch`, and ends them as [`Fetch::end`] says; an error
+    /// adds none of them.
+    fn fetch(&mut self, keys: &[FlowKey], end: u32, states: &mut Vec<Option<FlowState>>) -> io::Result<()> {
         const SIZE: usize = size_of::<Fetch>();
         self.frame.clear();
         self.frame.resize(ORDERS_HEAD + keys.len() * SIZE, 0);
@@ -130,7 +133,7 @@ impl Table {
         for (place, key) in places.zip(keys) {
             let question = Fetch {
                 key: *key,
-                end: end.into(),
+                end,
                 found: 0,
                 state: FlowState::default(),
             };
@@ -144,6 +147,14 @@ impl Table {
             states.push((answer.found != 0).then_some(answer.state));
         }
         Ok(())
+    }
+
+    /// Ends flows of which their workers were told nothing, and tells them, as far as there is room in their rings: see
+    /// [`sensor_common::record::KIND_GONE`].
+    pub fn end_and_tell(&mut self, keys: &[FlowKey]) -> io::Result<()> {
+        let mut states = Vec::new();
+        keys.chunks(MAX_FETCHES)
+            .try_for_each(|keys| self.fetch(keys, END_AND_TELL, &mut states))
     }
 
     fn carry_out_waiting(&mut self) {
@@ -213,9 +224,10 @@ impl FlowTable for Table {
             if end {
                 keys.iter().for_each(|k| self.forget(k));
             }
-            // A run is dearer than one question, and takes memory that may not be there.
-            if keys.len() > 1 {
-                match self.fetch(keys, end, states) {
+            // A run is dearer than one question, and takes memory that may not be there. Where packets come in
+            // meanwhile, half-open flows are counted right only if the program ends them.
+            if keys.len() > 1 || end && self.patience > 1 {
+                match self.fetch(keys, end.into(), states) {
                     Ok(()) => continue,
                     Err(e) => tracing::debug!("flow table: {e}"),
                 }

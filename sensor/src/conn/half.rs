@@ -1,0 +1,163 @@
+//! Half-open connections of which the datapath told late or not at all: while a ring is crowded, SYNs and answers to
+//! them stay below, and the oldest of too many half-open flows leave the table (`sensor-ebpf/src/half.rs`).
+
+use sensor_common::flow::why;
+use sensor_common::packet::tcp_flags as tf;
+use sensor_common::record::Totals;
+use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
+
+use super::shared::Run;
+use super::stream::before_packet;
+use super::timer::Kind;
+use super::{Engine, Sink, hash_key};
+use crate::datapath::FlowTable;
+
+/// What one side of a half-open connection sent, as far as it is known.
+#[derive(Clone, Copy)]
+struct Sent {
+    ts: u64,
+    flags: u8,
+    isn: u32,
+    pkts: u64,
+    bytes: u64,
+    window: u32,
+}
+
+/// The records of a connection's SYN and of the answer to it, as they would have come.
+fn records(key: &FlowKey, orig: u8, start: u64, sent: [Option<Sent>; 2]) -> [Option<RecordHeader>; 2] {
+    let mut totals = [Totals::default(); 2];
+    let mut prev_last = 0;
+    [orig, orig ^ 1].map(|dir| {
+        let s = sent[dir as usize & 1]?;
+        let syn = (s.flags & tf::SYN != 0) as u32;
+        let ip_len = (s.bytes / s.pkts.max(1)) as u32;
+        let peer = totals[(dir ^ 1) as usize & 1];
+        let ack = if s.flags & tf::ACK != 0 { peer.next } else { 0 };
+        totals[dir as usize & 1] = Totals {
+            pkts: 1,
+            bytes: ip_len as u64,
+            payload: 0,
+            next: s.isn.wrapping_add(syn) as u64,
+            ack,
+        };
+        let rec = RecordHeader {
+            pkt: Packet {
+                key: *key,
+                ts: s.ts,
+                ip_len,
+                seq: s.isn,
+                ack: ack as u32,
+                window: s.window as u16,
+                flags: s.flags,
+                dir,
+                segs: 1,
+                ..Packet::default()
+            },
+            totals,
+            prev_last,
+            flow_start: start,
+            why: why::FIRST | why::CONTROL | if prev_last == 0 { why::NEW_FLOW } else { 0 },
+            kind: sensor_common::record::KIND_PACKET,
+            ..RecordHeader::default()
+        };
+        prev_last = s.ts;
+        Some(rec)
+    })
+}
+
+/// What came before `rec`, the first that is told of its flow.
+fn untold(rec: &RecordHeader) -> [Option<RecordHeader>; 2] {
+    let p = &rec.pkt;
+    let (next, ack) = before_packet(rec);
+    let side = |dir: usize| {
+        let t = &rec.totals[dir];
+        let own = dir == p.dir as usize & 1;
+        let pkts = t.pkts.saturating_sub(if own { p.segs as u64 } else { 0 });
+        let bytes = t.bytes.saturating_sub(if own { p.ip_len as u64 } else { 0 });
+        let payload = t
+            .payload
+            .saturating_sub(if own { p.payload_len as u64 } else { 0 });
+        let flags = if ack[dir] == 0 { tf::SYN } else { tf::SYN | tf::ACK };
+        (pkts > 0).then_some(Sent {
+            ts: if flags == tf::SYN {
+                rec.flow_start
+            } else {
+                rec.prev_last
+            },
+            flags,
+            isn: (next[dir] as u32).wrapping_sub(payload as u32).wrapping_sub(1),
+            pkts,
+            bytes,
+            window: u16::MAX.into(),
+        })
+    };
+    let sent = [side(0), side(1)];
+    // A SYN acknowledges nothing.
+    let began = |s: &Option<Sent>| s.is_some_and(|s| s.flags & tf::ACK == 0);
+    let orig = if began(&sent[p.dir as usize & 1]) {
+        p.dir
+    } else {
+        p.dir ^ 1
+    };
+    records(&p.key, orig, rec.flow_start, sent)
+}
+
+/// What there was of a connection, by its flow's last state.
+fn all_of(key: &FlowKey, state: &FlowState) -> [Option<RecordHeader>; 2] {
+    let sent = [0, 1].map(|dir| {
+        let d = &state.dir[dir];
+        let flags = d.flags as u8 & (tf::SYN | tf::RST | tf::ACK);
+        (d.pkts > 0).then_some(Sent {
+            ts: d.first,
+            flags,
+            isn: if flags & tf::SYN != 0 {
+                d.isn
+            } else {
+                d.next as u32
+            },
+            pkts: d.pkts,
+            bytes: d.bytes,
+            window: d.window,
+        })
+    });
+    let first = |s: &Option<Sent>| s.map_or(u64::MAX, |s| s.ts);
+    let orig = (first(&sent[1]) < first(&sent[0])) as u8;
+    records(key, orig, state.start, sent)
+}
+
+impl<S: Sink> Engine<S> {
+    /// Catches up with what the datapath did not tell of a connection before `rec`.
+    pub(super) fn catch_up_untold(&mut self, rec: &RecordHeader, flows: &mut impl FlowTable) {
+        for r in untold(rec).iter().flatten() {
+            self.record(r, &[], flows);
+        }
+    }
+
+    /// A half-open flow has left the table to make room; `state` is its last.
+    pub fn gone(&mut self, key: &FlowKey, state: &FlowState, flows: &mut impl FlowTable) {
+        let now = state.last();
+        let ending = |e: &super::Ending| e.conn.key == *key && e.conn.flow_start == state.start;
+        if let Some(n) = self.ending.iter().position(ending) {
+            let mut e = self.ending.remove(n);
+            return Run::new(e.now, e.slot, &mut e.conn, &mut self.sh).finish(Some(state));
+        }
+        let hash = hash_key(&self.hasher, key);
+        if self.find(hash, key).is_none() {
+            for r in all_of(key, state).iter().flatten() {
+                self.record(r, &[], flows);
+            }
+        }
+        let Some(i) = self.find(hash, key) else { return };
+        if self.slots[i as usize]
+            .as_ref()
+            .is_none_or(|c| c.flow_start != state.start)
+        {
+            return;
+        }
+        let Some(mut conn) = self.take(i) else { return };
+        let mut run = Run::new(now, i, &mut conn, &mut self.sh);
+        // Its time was up.
+        run.on_timer(Kind::Attempt, |_| None);
+        run.finish(Some(state));
+    }
+}
