@@ -1,7 +1,7 @@
 //! The program on a veth between two namespaces.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use sensor::datapath::xdp::{Config, Egress, Error, Kernel, Mode};
 use sensor_common::key::{IPPROTO_TCP, v4_mapped};
 use sensor_common::{Counter, FlowState, Policy};
+
+use super::records;
 
 /// Two namespaces, `s0` in one and `c0` in the other; gone when dropped.
 pub struct Pair {
@@ -152,4 +154,78 @@ fn both_directions_of_a_transfer_are_counted_as_on_the_wire() {
         drop(kernel);
         assert!(!attached(&pair.server));
     }
+}
+
+/// Keeps the calling thread on a CPU; whether there is such a one.
+fn on_cpu(cpu: usize) -> bool {
+    // SAFETY: a zeroed set is an empty one, and lives through the call with its true size.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set) == 0
+    }
+}
+
+/// On a veth, a frame is received on the CPU that sends it.
+#[test]
+fn a_flow_keeps_the_ring_of_the_cpu_on_which_it_began() {
+    let pair = Pair::new();
+    let mut kernel = Kernel::load(&Config {
+        rings: 2,
+        policy: Policy {
+            ring_by_cpu: 1,
+            ..Policy::default()
+        },
+        ..Config::default()
+    })
+    .unwrap();
+    let mut rings = [0, 1].map(|i| kernel.ring(i).unwrap());
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            enter(&pair.server);
+            kernel.attach("s0", true).unwrap();
+        });
+    });
+    // Which of the ports 8000 to 8009 came through which ring.
+    let mut seen = || {
+        std::thread::sleep(Duration::from_millis(200));
+        rings.each_mut().map(|r| {
+            let mut ports: Vec<u16> = records(r)
+                .iter()
+                .flat_map(|(h, _)| [h.pkt.key.a_port, h.pkt.key.b_port])
+                .filter(|p| (8000..8010).contains(p))
+                .collect();
+            ports.sort_unstable();
+            ports
+        })
+    };
+    let send = |cpu: usize, ports: std::ops::Range<u16>| {
+        std::thread::scope(|s| {
+            let sent = s.spawn(|| {
+                enter(&pair.client);
+                if !on_cpu(cpu) {
+                    return false;
+                }
+                let socket = UdpSocket::bind("10.9.0.2:9000").unwrap();
+                for port in ports {
+                    socket.send_to(b"hello", ("10.9.0.1", port)).unwrap();
+                }
+                true
+            });
+            sent.join().unwrap()
+        })
+    };
+    // The address is resolved first.
+    send(0, 7999..8000);
+    seen();
+    let (first, second): (Vec<u16>, Vec<u16>) = ((8000..8005).collect(), (8005..8010).collect());
+    assert!(send(0, 8000..8005));
+    assert_eq!(seen(), [first.clone(), Vec::new()]);
+    if !send(1, 8005..8010) {
+        return eprintln!("not tested: one CPU");
+    }
+    assert_eq!(seen(), [Vec::new(), second.clone()]);
+    // They move to the other CPU and stay in their ring.
+    assert!(send(1, 8000..8005) && send(0, 8005..8010));
+    assert_eq!(seen(), [first, second]);
 }
