@@ -179,12 +179,6 @@ impl FlowState {
         }
     }
 
-    /// As the kernel writes it behind a record's header.
-    pub fn from_bytes(b: &[u8]) -> Option<Self> {
-        // SAFETY: of that size; any bytes are a state.
-        (b.len() == size_of::<Self>()).then(|| unsafe { b.as_ptr().cast::<Self>().read_unaligned() })
-    }
-
     /// Time of the flow's last packet in either direction, ns.
     #[inline(always)]
     pub fn last(&self) -> u64 {

@@ -9,8 +9,7 @@ pub const KIND_PACKET: u8 = 1;
 /// A frame that the datapath does not track; `untracked` tells why. Only `ts`, `wire_len`,
 /// `cap_len`, `ifindex` and `l3` are set besides.
 pub const KIND_FRAME: u8 = 2;
-/// A half-open flow that is in the table no more: `pkt.key` says which, its last [`FlowState`] follows, in place of
-/// `cap_len` bytes of a frame.
+/// A half-open flow that is in the table no more; nothing follows. See [`RecordHeader::last_state`].
 pub const KIND_GONE: u8 = 3;
 
 /// Totals of one direction as they stood when the record was made, its own packet included.
@@ -96,6 +95,40 @@ impl RecordHeader {
         self.marks = 0;
         self.part_len = 0;
         self.part = [0; 4];
+    }
+
+    /// The record of a half-open flow that leaves the table; the header is all zero before. `untold`: userspace
+    /// knows nothing of it.
+    #[inline(always)]
+    pub fn fill_gone(&mut self, key: &FlowKey, flow: &FlowState, untold: bool) {
+        self.kind = KIND_GONE;
+        self.why = if untold { crate::flow::why::UNTOLD } else { 0 };
+        self.pkt.key = *key;
+        self.pkt.ts = flow.last();
+        self.totals[0] = Totals::of(&flow.dir[0]);
+        self.totals[1] = Totals::of(&flow.dir[1]);
+        self.flow_start = flow.start;
+        // What only the flow's state has finds room where a packet has none of its own.
+        (self.prev_next, self.prev_ack) = (flow.dir[0].first, flow.dir[1].first);
+        (self.pkt.seq, self.pkt.ack) = (flow.dir[0].isn, flow.dir[1].isn);
+        self.pkt.window = flow.dir[0].flags as u16 | (flow.dir[1].flags as u16) << 8;
+    }
+
+    /// Of a [`KIND_GONE`]: the flow's state, as far as half-open flows have one.
+    pub fn last_state(&self) -> FlowState {
+        let mut flow = FlowState::starting(self.flow_start);
+        let first = [self.prev_next, self.prev_ack];
+        let isn = [self.pkt.seq, self.pkt.ack];
+        for (i, d) in flow.dir.iter_mut().enumerate() {
+            let t = &self.totals[i];
+            (d.pkts, d.bytes, d.payload) = (t.pkts, t.bytes, t.payload);
+            (d.next, d.ack, d.isn) = (t.next, t.ack, isn[i]);
+            d.flags = (self.pkt.window >> (8 * i)) as u32 & 0xff;
+            d.first = first[i];
+            // That of the later one is the flow's.
+            d.last = if t.pkts == 0 { 0 } else { self.pkt.ts };
+        }
+        flow
     }
 
     /// Adds what [`crate::follow::follow`] found, after [`RecordHeader::fill`].

@@ -143,14 +143,12 @@ pub fn marks<H: Hook>(
     true
 }
 
-/// Sends a record of a flow's state; `fill` writes of the header what is not 0.
+/// Sends a record without anything behind its header; `fill` writes of that what is not 0.
 #[inline(always)]
-pub fn state(stats: Stats, to: u32, flow: *const FlowState, fill: impl FnOnce(*mut RecordHeader)) -> bool {
-    const LEN: usize = size_of::<FlowState>();
-    // SAFETY: the map is a ring buffer, the size is constant; `flow` is a live map value, which is read word by word
-    // as others may be adding to it.
+pub fn header(stats: Stats, to: u32, fill: impl FnOnce(*mut RecordHeader)) -> bool {
+    // SAFETY: the map is a ring buffer, the size is constant.
     unsafe {
-        let rec = bpf_ringbuf_reserve(ring(to), (HEADER_LEN + LEN) as u64, 0);
+        let rec = bpf_ringbuf_reserve(ring(to), HEADER_LEN as u64, 0);
         if rec.is_null() {
             stats.ring_lost(to);
             return false;
@@ -158,11 +156,6 @@ pub fn state(stats: Stats, to: u32, flow: *const FlowState, fill: impl FnOnce(*m
         let head = rec.cast::<RecordHeader>();
         core::ptr::write_bytes(head.cast::<u64>(), 0, HEADER_LEN / 8);
         fill(head);
-        (*head).cap_len = LEN as u32;
-        let (from, to_) = (flow.cast::<u64>(), rec.cast::<u8>().add(HEADER_LEN).cast::<u64>());
-        for i in 0..LEN / 8 {
-            to_.add(i).write(from.add(i).read_volatile());
-        }
         bpf_ringbuf_submit(rec, stats.wake(to));
     }
     true

@@ -9,7 +9,6 @@ use sensor_common::atomic::{add64, and32, fetch_add64, or32, swap32};
 use sensor_common::flow::{half, why};
 use sensor_common::packet::tcp_flags as tf;
 use sensor_common::policy::ALL_PACKETS;
-use sensor_common::record::KIND_GONE;
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy, RecordHeader};
 
 use aya_ebpf::macros::map;
@@ -178,10 +177,8 @@ pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
         }
         let ring = emit::ring_in(flow, &policy);
         let told = !emit::is_beyond(ring, room)
-            && emit::state(stats, ring, flow, |head: *mut RecordHeader| {
-                (*head).pkt.key = (*w).gone;
-                (*head).kind = KIND_GONE;
-                (*head).flow_start = (*flow).start;
+            && emit::header(stats, ring, |head: *mut RecordHeader| {
+                (*head).fill_gone(&(*w).gone, &*flow, untold);
             });
         if !told && untold {
             stats.add(Counter::HalfOpenUntold, 1);

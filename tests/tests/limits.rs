@@ -162,6 +162,14 @@ fn a_syn_flood_leaves_room_for_real_connections() {
     let (gave_way, untold) = done.half_open().unwrap();
     let flooded = rows.iter().filter(|r| r["conn_state"] == "S0").count() as u64;
     assert_eq!(flooded + untold, u64::from(FLOOD), "{}", done.stderr);
+    let counted = rows
+        .iter()
+        .filter(|r| r["conn_state"] == "S0" && r["orig_pkts"] == 1)
+        .count() as u64;
+    assert!(
+        counted > flooded / 10 * 9,
+        "{counted} of {flooded} rows have their packet"
+    );
     assert!(gave_way > 30_000 && untold <= gave_way, "{}", done.stderr);
 }
 

@@ -165,10 +165,8 @@ impl SlowPath {
                     }
                 }
                 KIND_GONE => {
-                    if let Some(state) = FlowState::from_bytes(bytes) {
-                        let state = shifted_state(state, worker.shift);
-                        worker.engine.gone(&h.pkt.key, &state, worker.table);
-                    }
+                    let state = shifted_state(header.last_state(), worker.shift);
+                    worker.engine.gone(&h.pkt.key, &state, worker.table);
                     continue;
                 }
                 KIND_FRAME => None,

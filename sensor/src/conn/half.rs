@@ -20,7 +20,6 @@ struct Sent {
     isn: u32,
     pkts: u64,
     bytes: u64,
-    window: u32,
 }
 
 /// The records of a connection's SYN and of the answer to it, as they would have come.
@@ -47,7 +46,8 @@ fn records(key: &FlowKey, orig: u8, start: u64, sent: [Option<Sent>; 2]) -> [Opt
                 ip_len,
                 seq: s.isn,
                 ack: ack as u32,
-                window: s.window as u16,
+                // It was not told; nobody opens with one of 0.
+                window: u16::MAX,
                 flags: s.flags,
                 dir,
                 segs: 1,
@@ -88,7 +88,6 @@ fn untold(rec: &RecordHeader) -> [Option<RecordHeader>; 2] {
             isn: (next[dir] as u32).wrapping_sub(payload as u32).wrapping_sub(1),
             pkts,
             bytes,
-            window: u16::MAX.into(),
         })
     };
     let sent = [side(0), side(1)];
@@ -117,7 +116,6 @@ fn all_of(key: &FlowKey, state: &FlowState) -> [Option<RecordHeader>; 2] {
             },
             pkts: d.pkts,
             bytes: d.bytes,
-            window: d.window,
         })
     });
     let first = |s: &Option<Sent>| s.map_or(u64::MAX, |s| s.ts);

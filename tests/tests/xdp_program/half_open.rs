@@ -9,7 +9,7 @@ use sensor::event::{Event, Subscriptions, Ts, Value};
 use sensor_common::flow::half;
 use sensor_common::key::IPPROTO_TCP;
 use sensor_common::record::{KIND_GONE, KIND_PACKET};
-use sensor_common::{Counter, FlowKey, FlowState};
+use sensor_common::{Counter, FlowKey};
 
 use super::frames::{ACK, FIN, PSH, SYN, tcp_frame};
 use super::{flows, load_with, records, udp_frame};
@@ -73,8 +73,8 @@ fn the_oldest_give_way_and_are_told_of() {
         let told = records(&mut ring);
         let gone: Vec<_> = told.iter().filter(|(h, _)| h.kind == KIND_GONE).collect();
         assert_eq!(gone.len(), usize::from(port >= 116), "port {port}");
-        for (h, state) in gone {
-            let state = FlowState::from_bytes(state).unwrap();
+        for (h, _) in gone {
+            let state = h.last_state();
             assert_eq!((state.start, h.flow_start), (u64::from(port) - 16, state.start));
             let ports = [h.pkt.key.a_port, h.pkt.key.b_port];
             assert!(ports.contains(&(port - 16)), "{ports:?}");
@@ -156,11 +156,10 @@ impl conn::Sink for Rows {
 /// Brings what is in the ring to the engine.
 fn drain(ring: &mut Ring, engine: &mut Engine<Rows>, table: &mut Table) {
     while let Some((h, bytes)) = ring.next() {
-        match FlowState::from_bytes(bytes) {
-            Some(state) if h.kind == KIND_GONE => engine.gone(&h.pkt.key, &state, table),
-            _ => {
-                engine.record(h, bytes, table);
-            }
+        if h.kind == KIND_GONE {
+            engine.gone(&h.pkt.key, &h.last_state(), table);
+        } else {
+            engine.record(h, bytes, table);
         }
     }
 }

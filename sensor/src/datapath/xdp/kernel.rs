@@ -90,7 +90,8 @@ impl Kernel {
         config.policy.rings = config.rings;
         config.ring_bytes = config.ring_bytes.clamp(1 << 16, 1 << 30).next_power_of_two();
         config.policy.payload_room = config.ring_bytes / 8 * 7;
-        config.policy.syn_room = config.ring_bytes / 2;
+        // As much again is below `payload_room`: for those who were told of, when they give way all at once.
+        config.policy.syn_room = config.ring_bytes / 8 * 3;
         let share = config.half_open_share.min(100) as u64;
         config.policy.half_open = match share {
             100 => 0,
