@@ -10,6 +10,7 @@ mod abi;
 mod control;
 mod emit;
 mod fetch;
+mod floor;
 mod half;
 mod hook;
 mod inject;
@@ -65,6 +66,13 @@ pub fn fetch(ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn inject(ctx: XdpContext) -> u32 {
     inject::run(&Rx::new(&ctx));
+    XDP_PASS
+}
+
+/// Never attached, and loaded by `cargo xtask bench xdp` alone.
+#[xdp(frags)]
+pub fn floor_rx(ctx: XdpContext) -> u32 {
+    floor::run(&Rx::new(&ctx));
     XDP_PASS
 }
 

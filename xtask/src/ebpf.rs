@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::setup::{self, Toolchain};
 use crate::shell::{run, target_dir, workspace};
 
-const OBJECT: &str = "sensor/src/bpf/sensor.bpf.o";
+/// The committed object, in the workspace.
+pub const OBJECT: &str = "sensor/src/bpf/sensor.bpf.o";
 const PROVENANCE: &str = "sensor/src/bpf/sensor.bpf.toml";
 /// Files and folders that the object is made of.
 const SOURCES: [&str; 7] = [

@@ -67,6 +67,7 @@ pub fn again_as_root() -> Result<()> {
         "CARGO_TARGET_DIR",
         "RUSTUP_HOME",
         "SENSOR_BIN",
+        crate::OBJECT_ENV,
     ] {
         if let Some(value) = std::env::var_os(name) {
             let mut pair = OsString::from(name);

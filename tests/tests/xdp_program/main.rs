@@ -11,7 +11,7 @@ mod table;
 
 use std::sync::Barrier;
 
-use frames::{ACK, Case, SYN};
+use frames::Case;
 use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, PACKET_LEN, Ring, Table};
 use sensor_common::flow::{update, why};
 use sensor_common::policy::{ALL_FRAMES, ALL_PACKETS, PAYLOAD, RECORDS};
@@ -479,74 +479,5 @@ fn two_cpus_on_one_flow_count_exactly() {
     assert_eq!((d.pkts, d.bytes, d.payload), (n, n * 92, n * 64));
     let c = kernel.counters().unwrap();
     assert_eq!((c.get(Counter::Frames), c.get(Counter::FlowsCreated)), (n, 1));
-    assert!(c.balanced());
-}
-
-/// ns per packet by kind, less what an empty program takes. Says, does not judge: run with
-/// `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn nanoseconds_per_packet() {
-    const N: u32 = 1_000_000;
-    let kernel = load_with(&Config {
-        ring_bytes: 32 << 20,
-        ..Default::default()
-    });
-    let (mut ring, table, mut run) = (
-        kernel.ring(0).unwrap(),
-        kernel.table().unwrap(),
-        kernel.injector().unwrap(),
-    );
-    let best = |f: &mut dyn FnMut() -> u32| (0..7).map(|_| f()).min().unwrap();
-    println!(
-        "empty program: {} ns",
-        best(&mut || table.measure_empty(N).unwrap())
-    );
-    let case = |name: &str| frames::tracked().into_iter().find(|c| c.name == name).unwrap();
-    // A connection at rest: its pure ACKs are boring.
-    let base = case("tcp4 0 vlans 0+0 options 0 bytes").frame;
-    let set = |seq: u32, ack: u32, flags: u8, back: bool| {
-        let mut f = base[..34].to_vec();
-        let mut t = frames::tcp(seq, ack, flags, 0, &[]);
-        if back {
-            f[26..34].rotate_left(4);
-            t[..4].rotate_left(2);
-        }
-        f.extend(t);
-        f.resize(60, 0);
-        f
-    };
-    for f in [
-        set(99, 0, SYN, false),
-        set(199, 100, SYN | ACK, true),
-        set(100, 200, ACK, false),
-    ] {
-        run.test_run(&f, 1).unwrap();
-    }
-    records(&mut ring);
-    let ack = set(100, 200, ACK, false);
-    println!(
-        "tcp ack, not forwarded: {} ns",
-        best(&mut || run.measure(&ack, N).unwrap())
-    );
-    assert!(records(&mut ring).is_empty());
-    for n in [64, 1460] {
-        let (frame, key) = udp_frame(n);
-        let batch = if n > 100 { 10_000 } else { 50_000 };
-        let mut one = || {
-            let ns = run.measure(&frame, batch).unwrap();
-            records(&mut ring);
-            ns
-        };
-        println!("udp {n} bytes, forwarded: {} ns", best(&mut one));
-        table.order(true, &[(key, 3)]).unwrap();
-        println!(
-            "udp {n} bytes, shed: {} ns",
-            best(&mut || run.measure(&frame, N).unwrap())
-        );
-        table.order(false, &[(key, 3)]).unwrap();
-    }
-    let c = kernel.counters().unwrap();
-    println!("lost {}", c.get(Counter::Lost));
     assert!(c.balanced());
 }

@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: builds the bench with optimization and runs it; `live` is in a module of its own.
+//! `cargo xtask bench`: builds the bench with optimization and runs it; the other parts are in modules of their own.
 
+mod bpf;
 mod live;
+mod xdp;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,12 +39,16 @@ pub struct Options {
 enum Part {
     /// Measure the live path: packets through a veth pair under the sensor and other listeners
     Live(live::Options),
+    /// Measure the kernel's program, ns per packet, beside the least that such a program does
+    Xdp(xdp::Options),
 }
 
 /// Builds and runs it.
 pub fn run(o: &Options) -> anyhow::Result<()> {
-    if let Some(Part::Live(o)) = &o.part {
-        return live::run(o);
+    match &o.part {
+        Some(Part::Live(o)) => return live::run(o),
+        Some(Part::Xdp(o)) => return xdp::run(o),
+        None => {}
     }
     let mut cmd = program();
     // Cargo runs a bench in its package's directory.
@@ -74,4 +80,14 @@ fn program() -> Command {
     cmd.current_dir(shell::workspace())
         .args(["bench", "--quiet", "-p", "sensor", "--bench", "bench", "--"]);
     cmd
+}
+
+fn median(mut of: Vec<f64>) -> Option<f64> {
+    of.sort_by(f64::total_cmp);
+    of.get(of.len() / 2).copied()
+}
+
+/// A number with so many decimals, or a dash.
+fn cell(n: Option<f64>, decimals: usize) -> String {
+    n.map_or("-".to_owned(), |n| format!("{n:.decimals$}"))
 }

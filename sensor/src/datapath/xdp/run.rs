@@ -99,14 +99,4 @@ impl Injector {
             source,
         })
     }
-
-    /// Runs a frame `n` times as if received now, without metadata; ns per run.
-    pub fn measure(&mut self, frame: &[u8], n: u32) -> Result<u32, Error> {
-        sys::test_run(self.prog.as_fd(), frame, 0, n)
-            .map(|(_, ns)| ns)
-            .map_err(|source| Error::Sys {
-                what: "cannot run a frame through the program",
-                source,
-            })
-    }
 }

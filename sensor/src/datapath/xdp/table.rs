@@ -171,11 +171,6 @@ impl Table {
         self.waiting = orders;
     }
 
-    /// ns per run of a program that does nothing, over `n` runs: what a measurement subtracts.
-    pub fn measure_empty(&self, n: u32) -> io::Result<u32> {
-        Ok(sys::test_run(self.control.as_fd(), &[0; ORDERS_HEAD], 0, n)?.1)
-    }
-
     /// System calls that failed behind the infallible [`FlowTable`] functions.
     pub fn failures(&self) -> u64 {
         self.failures

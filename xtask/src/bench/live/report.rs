@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 
 use super::Run;
 use super::listener::{Kind, Totals};
+use crate::bench::{cell, median};
 
 /// CPUs that other work may keep busy without a word about it.
 const QUIET: f64 = 0.1;
@@ -54,16 +55,6 @@ impl Case {
     fn totals(&self) -> impl Iterator<Item = &Totals> {
         self.runs.iter().filter_map(|r| r.said.sensor.as_ref())
     }
-}
-
-fn median(mut of: Vec<f64>) -> Option<f64> {
-    of.sort_by(f64::total_cmp);
-    of.get(of.len() / 2).copied()
-}
-
-/// A number with so many decimals, or a dash.
-fn cell(n: Option<f64>, decimals: usize) -> String {
-    n.map_or("-".to_owned(), |n| format!("{n:.decimals$}"))
 }
 
 /// Prints everything. Sums that do not agree are an error, after the table. `frames` were sent each time;
