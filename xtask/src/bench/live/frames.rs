@@ -40,6 +40,12 @@ impl Frames {
         self.at.iter().map(|f| f.1).sum()
     }
 
+    /// The frames whose connections belong to a lane of several: both directions of a connection are in one lane, as a
+    /// card with symmetric receive side scaling has it.
+    pub fn of_lane(&self, lane: usize, lanes: usize) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |f| lane_hash(f) % lanes == lane)
+    }
+
     /// Takes out what an interface does not send: less than an Ethernet header, or more than `longest`
     /// bytes. Returns how many that were.
     pub fn keep_sendable(&mut self, longest: usize) -> usize {
@@ -47,6 +53,28 @@ impl Frames {
         self.at.retain(|f| (14..=longest).contains(&f.1));
         before - self.at.len()
     }
+}
+
+/// The same number for both directions of a connection. By addresses and ports, or by what there is of them.
+fn lane_hash(frame: &[u8]) -> usize {
+    let (ends, l4) = match frame.get(12..14) {
+        Some([8, 0]) => (26..34, 14 + (frame.get(14).unwrap_or(&0) & 15) as usize * 4),
+        Some([0x86, 0xdd]) => (22..54, 54),
+        _ => return 0,
+    };
+    let (proto, fragment) = if l4 == 54 && ends.start == 22 {
+        (frame.get(20), false)
+    } else {
+        let fragment = frame.get(20..22).is_some_and(|f| [f[0] & 0x3f, f[1]] != [0, 0]);
+        (frame.get(23), fragment)
+    };
+    let with_ports = matches!(proto, Some(6 | 17)) && !fragment;
+    let ports = if with_ports { l4..l4 + 4 } else { 0..0 };
+    let parts = [ends, ports].map(|r| frame.get(r).unwrap_or_default());
+    // Pairs of bytes, added up: in whichever order the ends stand.
+    let pairs = parts.iter().flat_map(|p| p.as_chunks::<2>().0);
+    let sum = pairs.map(|&p| u16::from_be_bytes(p) as u32).sum::<u32>();
+    (sum.wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
 /// Reads a pcap file. pcapng and compressed files are not understood here: the sender is to be small.
@@ -112,6 +140,34 @@ mod tests {
             let read = parse(file(&frames, order)).unwrap();
             assert!(read.iter().eq(frames));
             assert_eq!((read.len(), read.size()), (4, 60 + 1514 + 14));
+        }
+    }
+
+    #[test]
+    fn lanes_part_the_frames_by_connection() {
+        let mut frames = Frames::default();
+        for n in 0..100 {
+            let udp = |from: u8, to: u8| {
+                let b = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+                    .ipv4([10, 0, 0, from], [10, 0, 0, to], 64)
+                    .udp(1000 + from as u16, 1000 + to as u16);
+                let mut f = Vec::new();
+                b.write(&mut f, &[n]).unwrap();
+                f
+            };
+            frames.push(&udp(n, 200), &[]);
+            frames.push(&udp(200, n), &[]);
+        }
+        frames.push(&[0; 14], &[]);
+        let lanes = [0, 1].map(|l| frames.of_lane(l, 2).collect::<Vec<_>>());
+        assert_eq!(lanes[0].len() + lanes[1].len(), frames.len());
+        for lane in &lanes {
+            assert!(lane.len() > 50, "{}", lane.len());
+            // The last byte is the connection's number, of both its frames.
+            for n in 0..100 {
+                let of_n = |f: &&&[u8]| f.len() > 14 && f.last() == Some(&n);
+                assert_ne!(lane.iter().filter(of_n).count(), 1);
+            }
         }
     }
 

@@ -25,7 +25,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 pub enum Kind {
     Nobody,
     Pass,
-    Sensor(PathBuf),
+    /// Its binary, and further options.
+    Sensor(PathBuf, Vec<String>),
     /// A command line for the shell, in which `{iface}` stands for the interface.
     Program(String),
 }
@@ -45,11 +46,12 @@ impl Listener {
         let listener = match kind {
             Kind::Nobody => return Ok(Listener::Nobody),
             Kind::Pass => return Ok(Listener::Pass(wire.listener.run(|| pass::attach(IFACE))??)),
-            Kind::Sensor(binary) => {
+            Kind::Sensor(binary, options) => {
                 let dir = TempDir::new()?;
                 let mut c = wire.listener.command(binary);
                 c.args(["run", "--iface", IFACE, "--rx-only", "--quiet", "--log-dir"])
                     .arg(dir.path())
+                    .args(options)
                     .stdout(Stdio::null());
                 Listener::Sensor(Sensor::spawn(c, dir.path(), false)?, dir)
             }

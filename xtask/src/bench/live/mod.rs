@@ -5,11 +5,13 @@
 //! loses nothing. So the sender's packets a second tell what the path bears, and CPU time what it costs: of the
 //! machine, which includes all else that runs on it, and of the sender and the listener's threads.
 
+mod calls;
 mod elephant;
 mod frames;
 mod listener;
 mod pass;
 mod report;
+mod search;
 mod usage;
 mod wire;
 
@@ -21,6 +23,7 @@ use clap::Args;
 use sensor_tests::sensor;
 
 use crate::shell;
+use calls::{Calls, Counting};
 use frames::Frames;
 use listener::{Kind, Listener, Said};
 use report::Case;
@@ -44,6 +47,12 @@ pub struct Options {
     /// Size of the mix or of the large connection, MiB
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=4000))]
     mib: u64,
+    /// Queues of the link, each with a sender on a CPU of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    queues: u32,
+    /// Find the highest rate at which each listener loses nothing
+    #[arg(long, conflicts_with_all = ["rate", "runs"])]
+    search: bool,
     /// Packets a second, instead of as fast as can be
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
@@ -53,6 +62,9 @@ pub struct Options {
     /// Another build of the sensor, to compare with
     #[arg(long, value_name = "BINARY")]
     against: Option<PathBuf>,
+    /// Further options of both sensors, separated by spaces
+    #[arg(long, value_name = "OPTIONS", default_value = "", allow_hyphen_values = true)]
+    sensor_args: String,
     /// Suricata's command line; {iface} stands for the interface
     #[arg(long, value_name = "COMMAND")]
     suricata: Option<String>,
@@ -71,6 +83,8 @@ struct Run {
     sender: f64,
     /// Of them, the listener's own.
     own: Option<Own>,
+    /// Its system calls, where they can be counted.
+    calls: Option<Calls>,
     /// Frames that the listeners' interface did not count.
     missing: u64,
     said: Said,
@@ -92,11 +106,16 @@ pub fn run(o: &Options) -> Result<()> {
         return shell::again_as_root();
     }
     let frames = load(o, capture.as_deref())?;
-    let wire = Wire::new()?;
+    let cpus = std::thread::available_parallelism()?.get();
+    ensure!(o.queues as usize <= cpus, "more queues than CPUs ({cpus})");
+    let wire = Wire::new(o.queues)?;
     // The frames' memory and the kernel's own is touched once before it counts.
     wire.send(&frames, None)?;
-    let noise = noise()?;
     let mut cases = cases(o, sensor)?;
+    if o.search {
+        return search::run(&cases, &wire, &frames);
+    }
+    let noise = noise()?;
     for n in 1..=o.runs {
         for case in &mut cases {
             eprintln!("run {n} of {}: {}", o.runs, case.name);
@@ -114,14 +133,18 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 /// The listeners in the order of their turns.
-fn cases(o: &Options, sensor: PathBuf) -> Result<Vec<Case>> {
+fn cases(o: &Options, own: PathBuf) -> Result<Vec<Case>> {
+    let sensor = |binary: &Path| -> Result<Kind> {
+        let options = o.sensor_args.split_whitespace().map(str::to_owned);
+        Ok(Kind::Sensor(absolute(binary)?, options.collect()))
+    };
     let mut cases = vec![
         Case::new("nobody", Kind::Nobody),
         Case::new("passing program", Kind::Pass),
-        Case::new("sensor", Kind::Sensor(absolute(&sensor)?)),
+        Case::new("sensor", sensor(&own)?),
     ];
     if let Some(other) = &o.against {
-        cases.push(Case::new("the other sensor", Kind::Sensor(absolute(other)?)));
+        cases.push(Case::new("the other sensor", sensor(other)?));
     }
     if shell::output(std::process::Command::new("tcpdump").arg("--version")).is_some() {
         let line = "tcpdump -n -i {iface} -w /dev/null";
@@ -189,12 +212,17 @@ fn noise() -> Result<f64> {
 /// Sends all frames with one listener.
 fn measure(kind: &Kind, wire: &Wire, frames: &Frames, rate: Option<u32>) -> Result<Run> {
     let listener = Listener::start(kind, wire)?;
+    let counting = match kind {
+        Kind::Sensor(..) => listener.pid().and_then(Counting::start),
+        _ => None,
+    };
     let own = || listener.pid().map(usage::process).transpose();
     let (received, own_before, busy) = (wire.received()?, own()?, usage::machine()?);
     let sent = wire.send(frames, rate)?;
     std::thread::sleep(SETTLE);
     let busy = usage::machine()? - busy;
     let own_after = own()?;
+    let calls = counting.and_then(Counting::stop);
     let received = wire.received()? - received;
     let sent_frames = frames.len() as u64;
     Ok(Run {
@@ -204,6 +232,7 @@ fn measure(kind: &Kind, wire: &Wire, frames: &Frames, rate: Option<u32>) -> Resu
         own: own_after
             .zip(own_before)
             .map(|(after, before)| after.since(before)),
+        calls,
         missing: sent_frames.saturating_sub(received),
         said: listener.stop()?,
     })
@@ -218,9 +247,12 @@ mod tests {
         if !sensor_tests::root_or_say_so("every_frame_arrives_with_a_program_and_without") {
             return;
         }
-        let wire = Wire::new().expect("a link");
         let frames = elephant::make(1);
-        for kind in [Kind::Nobody, Kind::Pass] {
+        for (kind, queues) in [(Kind::Nobody, 1), (Kind::Pass, 1), (Kind::Pass, 2)] {
+            if std::thread::available_parallelism().map_or(1, |n| n.get()) < queues {
+                continue;
+            }
+            let wire = Wire::new(queues as u32).expect("a link");
             let listener = Listener::start(&kind, &wire).expect("a listener");
             let before = wire.received().expect("counters");
             wire.send(&frames, Some(50_000)).expect("all sent");

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::Run;
+use super::calls::Calls;
 use super::listener::{Kind, Totals};
 use crate::bench::{cell, median};
 
@@ -103,10 +104,11 @@ pub fn print(cases: &[Case], frames: u64, rate: Option<u32>, noise: f64) -> Resu
         );
     }
     println!(
-        "\nCPU seconds: added = of the machine, above nobody's; sender = of the sending thread, in which XDP \
+        "\nCPU seconds: added = of the machine, above nobody's; sender = of the sending threads, in which XDP \
          programs run;\nown = of the listener's threads. Medians of the runs.\n"
     );
     remarks(cases, frames, noise);
+    calls(cases);
     ratios(cases, nobody, rate.is_none());
     match cases
         .iter()
@@ -151,6 +153,26 @@ fn remarks(cases: &[Case], frames: u64, noise: f64) {
     }
 }
 
+/// System calls for each row, where perf counted them.
+fn calls(cases: &[Case]) {
+    for c in cases {
+        let per_row = |n: fn(&Calls) -> u64| {
+            c.median(|r| {
+                let rows = r.said.sensor.as_ref()?.rows;
+                Some(n(r.calls.as_ref()?) as f64 / rows.max(1) as f64)
+            })
+        };
+        if matches!(c.kind, Kind::Sensor(..)) {
+            println!(
+                "{}: {} system calls for each row, {} of them bpf(2)",
+                c.name,
+                cell(per_row(|c| c.all), 2),
+                cell(per_row(|c| c.bpf), 2)
+            );
+        }
+    }
+}
+
 /// The sensor's numbers in those of the others. With a rate, packets/s say nothing.
 fn ratios(cases: &[Case], nobody: &Case, top_speed: bool) {
     let Some(sensor) = cases.iter().find(|c| c.name == "sensor") else {
@@ -175,7 +197,7 @@ fn ratios(cases: &[Case], nobody: &Case, top_speed: bool) {
             ratio(Case::added),
             ratio(Case::added_by_threads)
         );
-        if top_speed && matches!(other.kind, Kind::Sensor(_)) {
+        if top_speed && matches!(other.kind, Kind::Sensor(..)) {
             println!("sensor / {}, packets/s: {}", other.name, cell(rate, 2));
         }
     }
