@@ -2,6 +2,7 @@
 
 mod bpf;
 mod live;
+mod scale;
 mod xdp;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub struct Options {
 enum Part {
     /// Measure the live path: packets through a veth pair under the sensor and other listeners
     Live(live::Options),
+    /// Measure what a second worker gives, with and without per-packet events
+    Scale(scale::Options),
     /// Measure the kernel's program, ns per packet, beside the least that such a program does
     Xdp(xdp::Options),
 }
@@ -47,6 +50,7 @@ enum Part {
 pub fn run(o: &Options) -> anyhow::Result<()> {
     match &o.part {
         Some(Part::Live(o)) => return live::run(o),
+        Some(Part::Scale(o)) => return scale::run(o),
         Some(Part::Xdp(o)) => return xdp::run(o),
         None => {}
     }

@@ -7,13 +7,13 @@
 
 mod calls;
 mod elephant;
-mod frames;
+pub mod frames;
 mod listener;
 mod pass;
 mod report;
 mod search;
-mod usage;
-mod wire;
+pub mod usage;
+pub mod wire;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -127,7 +127,7 @@ pub fn run(o: &Options) -> Result<()> {
 }
 
 /// Absolute, because a sensor or bench may be started in another directory.
-fn absolute(path: &Path) -> Result<PathBuf> {
+pub fn absolute(path: &Path) -> Result<PathBuf> {
     path.canonicalize()
         .with_context(|| format!("cannot open {}", path.display()))
 }
@@ -185,7 +185,7 @@ fn load(o: &Options, capture: Option<&Path>) -> Result<Frames> {
 }
 
 /// The offline bench's mix, made again when its source is newer.
-fn mix(mib: u64) -> Result<PathBuf> {
+pub fn mix(mib: u64) -> Result<PathBuf> {
     let dir = std::path::absolute(shell::target_dir().join("bench-live"))?;
     let (made, part) = (dir.join(format!("mix-{mib}.pcap")), dir.join("part"));
     let source = shell::workspace().join("sensor/benches/bench/mix.rs");

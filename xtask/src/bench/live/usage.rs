@@ -1,5 +1,7 @@
 //! CPU time as the kernel counts it: of the machine, and of one process.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 
 /// What a process took.
@@ -44,20 +46,60 @@ fn busy(line: &str) -> Option<f64> {
     Some((user + nice + system + irq + softirq + steal) as f64 / ticks as f64)
 }
 
+/// A thread of a process.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    pub id: String,
+    pub name: String,
+    /// As in proc_pid_stat(5): R runs or waits for a CPU, S sleeps, T is stopped.
+    pub state: char,
+    /// CPU seconds.
+    pub cpu: f64,
+}
+
 /// All threads of a process, as far as they live.
-pub fn process(pid: u32) -> Result<Own> {
-    let mut own = Own::default();
-    let threads = format!("/proc/{pid}/task");
-    for thread in std::fs::read_dir(&threads).with_context(|| format!("{threads}: it has ended"))? {
-        let dir = thread?.path();
+pub fn threads(pid: u32) -> Result<Vec<Thread>> {
+    let mut threads = Vec::new();
+    for dir in thread_dirs(pid)? {
         // A thread may end while it is looked at.
         let text = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
-        let ns = text("schedstat");
-        let ns = ns.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
-        own.cpu += ns.unwrap_or(0) as f64 / 1e9;
+        // `id (name) state ...`, where the name may have anything in it.
+        let stat = text("stat");
+        if let Some((head, rest)) = stat.rsplit_once(") ")
+            && let Some((id, name)) = head.split_once(" (")
+        {
+            threads.push(Thread {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                state: rest.chars().next().unwrap_or('?'),
+                cpu: cpu(&text("schedstat")),
+            });
+        }
+    }
+    Ok(threads)
+}
+
+/// What all threads of a process have taken, as far as they live.
+pub fn process(pid: u32) -> Result<Own> {
+    let mut own = Own::default();
+    for dir in thread_dirs(pid)? {
+        let text = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
+        own.cpu += cpu(&text("schedstat"));
         own.switches += switches(&text("status"));
     }
     Ok(own)
+}
+
+fn thread_dirs(pid: u32) -> Result<Vec<PathBuf>> {
+    let threads = format!("/proc/{pid}/task");
+    let dirs = std::fs::read_dir(&threads).with_context(|| format!("{threads}: it has ended"))?;
+    Ok(dirs.map(|d| Ok(d?.path())).collect::<std::io::Result<_>>()?)
+}
+
+/// Seconds from a thread's schedstat, which begins with ns on a CPU.
+fn cpu(schedstat: &str) -> f64 {
+    let ns = schedstat.split_whitespace().next();
+    ns.and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) as f64 / 1e9
 }
 
 /// The sum of the two lines about context switches in a thread's status.
@@ -85,6 +127,18 @@ mod tests {
         let line = "cpu  1 20 300 9000 8000 4000 50000 600000 0 0";
         assert_eq!(busy(line), Some(654_321.0 / ticks));
         assert_eq!(busy("cpu 1 2 3"), None);
+    }
+
+    #[test]
+    fn threads_have_names_and_take_time() {
+        let named = std::thread::Builder::new().name("a (b) c".to_owned());
+        let thread = named.spawn(|| {
+            let all = threads(std::process::id()).unwrap();
+            all.into_iter().find(|t| t.name == "a (b) c").unwrap()
+        });
+        let thread = thread.unwrap().join().unwrap();
+        assert!(thread.state == 'R' && thread.cpu < 10.0, "{thread:?}");
+        assert_eq!(cpu("1500000000 20 3\n"), 1.5);
     }
 
     #[test]
