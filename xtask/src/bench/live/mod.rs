@@ -18,7 +18,7 @@ pub mod wire;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use sensor_tests::sensor;
 
@@ -59,6 +59,9 @@ pub struct Options {
     /// Runs of each; the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
+    /// Only these listeners, by their names in the table, and nobody
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
     /// Another build of the sensor, to compare with
     #[arg(long, value_name = "BINARY")]
     against: Option<PathBuf>,
@@ -155,6 +158,12 @@ fn cases(o: &Options, own: PathBuf) -> Result<Vec<Case>> {
             cases.push(Case::new(name, Kind::Program(line.clone())));
         }
     }
+    if let Some(unknown) = o.only.iter().find(|n| cases.iter().all(|c| c.name != **n)) {
+        bail!("--only {unknown}: no such listener");
+    }
+    // All others are compared with nobody.
+    let wanted = |c: &Case| o.only.is_empty() || o.only.contains(&c.name);
+    cases.retain(|c| c.kind == Kind::Nobody || wanted(c));
     Ok(cases)
 }
 

@@ -102,6 +102,17 @@ fn cpu(schedstat: &str) -> f64 {
     ns.and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) as f64 / 1e9
 }
 
+/// CPU seconds of this thread.
+pub fn thread_cpu() -> f64 {
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the time lives through the call, which cannot fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut t) };
+    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
+}
+
 /// The sum of the two lines about context switches in a thread's status.
 fn switches(status: &str) -> u64 {
     status

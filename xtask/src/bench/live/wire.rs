@@ -9,6 +9,7 @@ use sensor_tests::link;
 use sensor_tests::netns::Namespace;
 
 use super::frames::Frames;
+use super::usage::thread_cpu;
 
 /// The listeners' interface.
 pub const IFACE: &str = "v1";
@@ -211,17 +212,6 @@ fn set<T>(fd: &OwnedFd, level: i32, name: i32, value: &T) -> std::io::Result<()>
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
     }
-}
-
-/// CPU seconds of this thread.
-fn thread_cpu() -> f64 {
-    let mut t = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the time lives through the call, which cannot fail for this clock.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut t) };
-    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
 }
 
 /// Hands frames to the kernel; how many it took.

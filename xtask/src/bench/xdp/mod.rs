@@ -22,7 +22,8 @@ use walk::{Route, Walk};
 
 /// The flow table's size, unless more flows are asked for: the sensor's default.
 const TABLE: u32 = 262_144;
-/// Least number of packets of a measurement.
+/// Packets of a measurement; where they carry TCP's payload it is a whole number of rounds, so that afterwards all flows
+/// stand at the same place.
 const PACKETS: u32 = 200_000;
 /// New flows of a measurement.
 const NEW_FLOWS: u32 = 40_000;
@@ -122,17 +123,20 @@ pub fn run(o: &Options) -> Result<()> {
         objects.push(Object::read("the other", other)?);
     }
     for object in &objects {
-        report::loading(&object.name, &object.load(TABLE)?);
+        report::loading(&object.name, &object.load(TABLE)?.watch);
     }
     let passing = bpf::load(&bpf::PASSING).context("cannot load an empty program")?;
-    let mut rows = Vec::new();
+    report::head(&objects);
+    let mut idle = Vec::new();
     for &flows in &o.flows {
         for cases in [&TCP4[..], &TCP6, &UDP4] {
-            eprintln!("{flows} flows: {}", cases[0].name);
-            rows.extend(family(&objects, &passing, cases, flows, o.runs)?);
+            family(&objects, &passing, cases, flows, o.runs, |row| {
+                report::row(&row);
+                idle.extend(row.idle);
+            })?;
         }
     }
-    report::print(&rows, &objects);
+    report::end(idle);
     Ok(())
 }
 
@@ -143,7 +147,14 @@ struct Subject {
 }
 
 /// Measures kinds of packets that the same flows can have.
-fn family(objects: &[Object], passing: &OwnedFd, cases: &[Case], flows: u32, runs: u32) -> Result<Vec<Row>> {
+fn family(
+    objects: &[Object],
+    passing: &OwnedFd,
+    cases: &[Case],
+    flows: u32,
+    runs: u32,
+    mut done: impl FnMut(Row),
+) -> Result<()> {
     let table = TABLE.max(flows + flows / 16).max(flows + runs * NEW_FLOWS);
     let mut subjects = Vec::new();
     for object in objects {
@@ -155,7 +166,6 @@ fn family(objects: &[Object], passing: &OwnedFd, cases: &[Case], flows: u32, run
         subjects.push(subject);
     }
     let mut shed = false;
-    let mut rows = Vec::new();
     for case in cases {
         if case.fate == Fate::Kept && matches!(case.what, What::Payload(_)) && !shed {
             shed = true;
@@ -163,9 +173,9 @@ fn family(objects: &[Object], passing: &OwnedFd, cases: &[Case], flows: u32, run
                 s.loaded.shed_all()?;
             }
         }
-        rows.push(measure(&mut subjects, passing, case, flows, runs)?);
+        done(measure(&mut subjects, passing, case, flows, runs)?);
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Makes the flows. Of the records that they cause most are lost, which is no matter.
@@ -306,7 +316,8 @@ mod tests {
         let objects = [Object::read("sensor", &path).expect("the committed object")];
         let passing = bpf::load(&bpf::PASSING).expect("root may load a program");
         for cases in [&TCP4[..], &TCP6, &UDP4] {
-            let rows = family(&objects, &passing, cases, 10, 1).expect("measured");
+            let mut rows = Vec::new();
+            family(&objects, &passing, cases, 10, 1, |r| rows.push(r)).expect("measured");
             assert_eq!(rows.len(), cases.len());
             for r in rows {
                 let measured = r.subjects[0][0] > 0.0 && r.idle.len() == 1;

@@ -14,6 +14,7 @@ use aya::{Ebpf, EbpfLoader};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 use crate::bench::bpf;
+use crate::bench::live::usage::thread_cpu;
 
 /// Rings that are in use: as on a machine with two CPUs.
 const RINGS: [&str; 2] = ["RING_0", "RING_1"];
@@ -21,8 +22,6 @@ const RINGS: [&str; 2] = ["RING_0", "RING_1"];
 const RING_BYTES: u32 = 16 << 20;
 /// Records in a ring's eighth are for headers alone, as the sensor has it.
 const PAYLOAD_ROOM: u32 = RING_BYTES / 8 * 7;
-/// Programs that the sensor loads beside `sensor_rx`.
-const OTHERS: [&str; 3] = ["inject", "control", "fetch"];
 
 /// Orders to `control`: what stands before them, how many fit, and `OP_SHED` for both directions, behind the key.
 const ORDERS_HEAD: usize = 16;
@@ -50,25 +49,28 @@ impl Object {
 
     /// Loads what the sensor loads, and `floor_rx` if it has one. `flows` is the size of the flow table.
     pub fn load(&self, flows: u32) -> Result<Loaded> {
-        let started = Instant::now();
+        let mut watch = Watch::start();
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("FLOWS", flows);
         for ring in RINGS {
             loader.map_max_entries(ring, RING_BYTES);
         }
         let mut ebpf = loader.load(&self.bytes)?;
-        let maps = started.elapsed();
+        watch.lap("maps");
         let rx = load_xdp(&mut ebpf, "sensor_rx")?;
-        for other in OTHERS {
-            load_xdp(&mut ebpf, other)?;
-        }
+        watch.lap("sensor_rx");
         let tx: &mut SchedClassifier = ebpf
             .program_mut("sensor_tx")
             .context("no sensor_tx")?
             .try_into()?;
         tx.load()?;
-        let programs = started.elapsed() - maps;
-        let control = load_xdp(&mut ebpf, "control").ok();
+        watch.lap("sensor_tx");
+        load_xdp(&mut ebpf, "inject")?;
+        watch.lap("inject");
+        load_xdp(&mut ebpf, "fetch")?;
+        let control = load_xdp(&mut ebpf, "control")?;
+        watch.lap("the others");
+        let watch = watch.finish();
         let floor = ebpf
             .program("floor_rx")
             .is_some()
@@ -78,10 +80,9 @@ impl Object {
         Ok(Loaded {
             rx,
             floor: floor.transpose()?,
-            control: control.context("no control")?,
+            control,
             rings: [a?, b?],
-            maps,
-            programs,
+            watch,
             ebpf,
         })
     }
@@ -93,9 +94,8 @@ pub struct Loaded {
     pub floor: Option<OwnedFd>,
     control: OwnedFd,
     rings: [Ring; RINGS.len()],
-    /// How long it took to make the maps, and to load the sensor's programs.
-    pub maps: Duration,
-    pub programs: Duration,
+    /// How long that took.
+    pub watch: Watch,
     ebpf: Ebpf,
 }
 
@@ -120,6 +120,36 @@ impl Loaded {
             bpf::test_run(self.control.as_fd(), &mut frame, 1)?;
         }
         Ok(())
+    }
+}
+
+/// How long loading took: all of it, and CPU seconds of each step.
+pub struct Watch {
+    started: Instant,
+    cpu: f64,
+    pub took: Duration,
+    pub steps: Vec<(&'static str, f64)>,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Watch {
+            started: Instant::now(),
+            cpu: thread_cpu(),
+            took: Duration::ZERO,
+            steps: Vec::new(),
+        }
+    }
+
+    fn lap(&mut self, name: &'static str) {
+        let cpu = thread_cpu();
+        self.steps.push((name, cpu - self.cpu));
+        self.cpu = cpu;
+    }
+
+    fn finish(mut self) -> Self {
+        self.took = self.started.elapsed();
+        self
     }
 }
 
