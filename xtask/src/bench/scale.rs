@@ -16,7 +16,7 @@ use sensor_tests::sensor::{self, Sensor, TempDir};
 
 use super::live::frames::{self, Frames};
 use super::live::wire::{self, IFACE, Wire};
-use super::live::{absolute, mix, usage};
+use super::live::{absolute, mix, noise, usage};
 use super::{cell, median};
 use crate::shell;
 
@@ -88,6 +88,7 @@ pub fn run(o: &Options) -> Result<()> {
     // A queue for each of two CPUs, so that rings by CPU are filled, too.
     let cpus = std::thread::available_parallelism()?.get();
     let wire = Wire::new(cpus.min(2) as u32)?;
+    let noise = noise()?;
     let case = |events, workers| Case {
         workers,
         events,
@@ -104,6 +105,11 @@ pub fn run(o: &Options) -> Result<()> {
         }
     }
     print(&cases, frames.len());
+    if noise > usage::QUIET {
+        println!(
+            "other work kept {noise:.1} CPUs busy before the first run: then CPU time tells more than seconds"
+        );
+    }
     Ok(())
 }
 

@@ -212,7 +212,7 @@ pub fn mix(mib: u64) -> Result<PathBuf> {
 }
 
 /// CPUs that other work keeps busy.
-fn noise() -> Result<f64> {
+pub fn noise() -> Result<f64> {
     let before = usage::machine()?;
     std::thread::sleep(Duration::from_secs(1));
     Ok(usage::machine()? - before)

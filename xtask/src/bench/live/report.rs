@@ -5,10 +5,8 @@ use anyhow::{Result, bail};
 use super::Run;
 use super::calls::Calls;
 use super::listener::{Kind, Totals};
+use super::usage::QUIET;
 use crate::bench::{cell, median};
-
-/// CPUs that other work may keep busy without a word about it.
-const QUIET: f64 = 0.1;
 
 /// One listener and its runs.
 pub struct Case {

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+/// CPUs that other work may keep busy without a word about it.
+pub const QUIET: f64 = 0.1;
+
 /// What a process took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Own {
