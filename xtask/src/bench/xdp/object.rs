@@ -20,8 +20,12 @@ use crate::bench::live::usage::thread_cpu;
 const RINGS: [&str; 2] = ["RING_0", "RING_1"];
 /// Size of each, bytes: the sensor's default.
 const RING_BYTES: u32 = 16 << 20;
-/// Records in a ring's eighth are for headers alone, as the sensor has it.
+/// Bytes of it after which payload stays out, and after which SYNs do, as the sensor has it.
 const PAYLOAD_ROOM: u32 = RING_BYTES / 8 * 7;
+const SYN_ROOM: u32 = RING_BYTES / 2;
+
+/// What part of the flow table half-open flows may take: the sensor's default.
+pub const HALF_OPEN_PART: u32 = 2;
 
 /// Orders to `control`: what stands before them, how many fit, and `OP_SHED` for both directions, behind the key.
 const ORDERS_HEAD: usize = 16;
@@ -39,23 +43,26 @@ impl Object {
     pub fn read(name: &str, path: &Path) -> Result<Self> {
         let file = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
         let at = find(&file).with_context(|| format!("{}: has no BPF object in it", path.display()))?;
-        let mut bytes = file[at..].to_vec();
-        set_policy(&mut bytes).with_context(|| path.display().to_string())?;
         Ok(Object {
             name: name.to_owned(),
-            bytes,
+            bytes: file[at..].to_vec(),
         })
     }
 
     /// Loads what the sensor loads, and `floor_rx` if it has one. `flows` is the size of the flow table.
     pub fn load(&self, flows: u32) -> Result<Loaded> {
+        let half_open = flows / HALF_OPEN_PART;
+        let mut bytes = self.bytes.clone();
+        set_policy(&mut bytes, half_open).with_context(|| self.name.clone())?;
         let mut watch = Watch::start();
         let mut loader = EbpfLoader::new();
+        // Objects without it pay no heed.
+        loader.map_max_entries("QUEUE", half_open);
         loader.map_max_entries("FLOWS", flows);
         for ring in RINGS {
             loader.map_max_entries(ring, RING_BYTES);
         }
-        let mut ebpf = loader.load(&self.bytes)?;
+        let mut ebpf = loader.load(&bytes)?;
         watch.lap("maps");
         let rx = load_xdp(&mut ebpf, "sensor_rx")?;
         watch.lap("sensor_rx");
@@ -163,21 +170,21 @@ fn find(file: &[u8]) -> Option<usize> {
     (0..file.len()).find(|&at| is_one(at))
 }
 
-/// Writes what the sensor's loader would write to the start of `POLICY`: payload is forwarded, whole; rings and room.
-/// What a later build has behind it stays.
-fn set_policy(bytes: &mut [u8]) -> Result<()> {
+/// Writes what the sensor's loader would write to the start of `POLICY`: payload is forwarded, whole; rings and room; how
+/// many flows may be half-open, which older objects do not have. What is behind that stays.
+fn set_policy(bytes: &mut [u8], half_open: u32) -> Result<()> {
     const PAYLOAD: u32 = 2;
-    let policy = [PAYLOAD, 0, RINGS.len() as u32, PAYLOAD_ROOM];
+    /// Of the first objects.
+    const LEAST: usize = 4;
+    let policy = [PAYLOAD, 0, RINGS.len() as u32, PAYLOAD_ROOM, SYN_ROOM, half_open];
     let elf = object::File::parse(&*bytes)?;
     let symbol = elf.symbol_by_name("POLICY").context("no POLICY in it")?;
     let section = elf.section_by_index(symbol.section_index().context("POLICY is not in it")?)?;
     let (start, _) = section.file_range().context("POLICY is nowhere")?;
     let at = (start + symbol.address()) as usize;
-    ensure!(
-        symbol.size() >= size_of_val(&policy) as u64,
-        "POLICY is smaller than it was"
-    );
-    for (i, word) in policy.iter().enumerate() {
+    let words = symbol.size() as usize / 4;
+    ensure!(words >= LEAST, "POLICY is smaller than it was");
+    for (i, word) in policy.iter().take(words).enumerate() {
         let place = bytes
             .get_mut(at + 4 * i..at + 4 * i + 4)
             .context("POLICY is nowhere")?;
@@ -270,10 +277,10 @@ mod tests {
         assert_eq!(find(&binary), Some(before.len()));
         assert_eq!(find(&binary[..before.len() + 10]), None);
         let mut bytes = object.clone();
-        set_policy(&mut bytes).expect("it has a policy");
+        set_policy(&mut bytes, 0x0101_0101).expect("it has a policy");
         let changed: Vec<_> = (0..bytes.len()).filter(|&i| bytes[i] != object[i]).collect();
-        // The number of rings and the room for payload: the rest was so.
+        // The number of rings, room for payload and for SYNs, half-open flows: the rest was so.
         let at = changed[0];
-        assert_eq!(changed, [at, at + 4, at + 5, at + 6, at + 7]);
+        assert_eq!(changed, [vec![at], (at + 4..at + 16).collect()].concat());
     }
 }
