@@ -93,6 +93,14 @@ struct TestRun {
     data_out: u64,
     repeat: u32,
     duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+    flags: u32,
+    cpu: u32,
+    batch_size: u32,
+    pad: u32,
 }
 
 /// # Safety
@@ -188,6 +196,27 @@ pub fn test_run(prog: BorrowedFd<'_>, frame: &mut [u8], repeat: u32) -> io::Resu
     // SAFETY: the buffer lives through the call, and as many bytes are written to it as it has.
     unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr)? };
     Ok((attr.retval, attr.duration))
+}
+
+/// Has an XDP program send `n` frames, copies of one, on as its verdict says, as if they came in on an interface of
+/// this namespace.
+pub fn live_frames(prog: BorrowedFd<'_>, frame: &[u8], ifindex: u32, n: u32) -> io::Result<()> {
+    const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
+    // struct xdp_md: data, its end, metadata, interface, queue, egress interface.
+    let md = [0, frame.len() as u32, 0, ifindex, 0, 0];
+    let mut attr = TestRun {
+        prog: prog.as_raw_fd() as u32,
+        data_size_in: frame.len() as u32,
+        data_in: frame.as_ptr() as u64,
+        repeat: n,
+        ctx_size_in: size_of_val(&md) as u32,
+        ctx_in: md.as_ptr() as u64,
+        flags: BPF_F_TEST_XDP_LIVE_FRAMES,
+        batch_size: 64,
+        ..TestRun::default()
+    };
+    // SAFETY: both buffers live through the call, with their true lengths; nothing is written to them.
+    unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr).map(drop) }
 }
 
 /// The keys of a hash map whose keys and values have these sizes, one behind the other. Nothing may change the map

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: builds the bench with optimization and runs it; the other parts are in modules of their own.
 
 mod bpf;
+mod flood;
 mod live;
 mod scale;
 mod xdp;
@@ -40,6 +41,8 @@ pub struct Options {
 enum Part {
     /// Measure the live path: packets through a veth pair under the sensor and other listeners
     Live(live::Options),
+    /// Flood the sensor with SYNs, and see what becomes of real connections meanwhile
+    Flood(flood::Options),
     /// Measure what a second worker gives, with and without per-packet events
     Scale(scale::Options),
     /// Measure the kernel's program, ns per packet, beside the least that such a program does
@@ -50,6 +53,7 @@ enum Part {
 pub fn run(o: &Options) -> anyhow::Result<()> {
     match &o.part {
         Some(Part::Live(o)) => return live::run(o),
+        Some(Part::Flood(o)) => return flood::run(o),
         Some(Part::Scale(o)) => return scale::run(o),
         Some(Part::Xdp(o)) => return xdp::run(o),
         None => {}
