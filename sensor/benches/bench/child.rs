@@ -76,7 +76,7 @@ struct Feed<'e> {
 
 impl soft::Sink for Feed<'_> {
     fn advance(&mut self, ts: u64, _: &mut Flows) {
-        self.engine.advance(ts, &mut Elsewhere);
+        self.engine.advance_some(ts, TIMERS, &mut Elsewhere);
     }
 
     fn record(&mut self, header: &RecordHeader, frame: &[u8], _: &mut Flows) -> Option<soft::Inner> {
@@ -96,8 +96,44 @@ fn resident() -> anyhow::Result<u64> {
     Ok(kb.parse::<u64>()? << 10)
 }
 
-/// Opens `n` connections of a kind and prints how many bytes of memory each takes: all of the engine,
-/// with table, timers and what the allocator adds, by the process's resident size.
+/// Between the beginnings of two connections, ns.
+const APART: u64 = 20_000;
+/// When all that were opened have been looked at once more, ns later.
+const LATER: u64 = 10_000_000_000;
+/// Timers that fire at a time, as live.
+const TIMERS: u32 = 1024;
+
+/// The longest of several things, in this thread's CPU time: others on the machine are not to count.
+#[derive(Default)]
+struct Longest(u64);
+
+impl Longest {
+    fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let before = cpu_time();
+        let result = work();
+        self.0 = self.0.max(cpu_time() - before);
+        result
+    }
+
+    fn micros(&self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+/// ns.
+fn cpu_time() -> u64 {
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: it writes to `t`.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// Opens `n` connections of a kind and lets them expire. Prints how many bytes of memory each takes (all of the
+/// engine, with table, timers and what the allocator adds, by the process's resident size), and for how many
+/// microseconds packets had to wait at most, for another packet and for timers.
 pub fn memory(kind: &str, n: u32) -> anyhow::Result<()> {
     let cfg = Config {
         is_local: std::sync::Arc::new(|_: IpAddr| false),
@@ -114,6 +150,8 @@ pub fn memory(kind: &str, n: u32) -> anyhow::Result<()> {
     let talk = mix::open_connection(kind);
     let mut frames: Vec<Vec<u8>> = talk.iter().map(|p| p.1.clone()).collect();
     let mut before = 0;
+    let (mut opening, mut expiring) = (Longest::default(), Longest::default());
+    let begin = 1_700_000_000_000_000_000;
     for i in 0..=n {
         if i == 1 {
             // After the first, what is there once is there.
@@ -133,13 +171,13 @@ pub fn memory(kind: &str, n: u32) -> anyhow::Result<()> {
                 }
             }
             let f = Frame {
-                ts: 1_700_000_000_000_000_000 + i as u64 * 1000,
+                ts: begin + i as u64 * APART,
                 link: LinkType::ETHERNET,
                 data: frame,
                 wire_len: frame.len() as u32,
                 iface: 0,
             };
-            let _ = soft.frame(&f, &mut feed);
+            let _ = opening.time(|| soft.frame(&f, &mut feed));
         }
         let key = feed.key;
         soft.flows().remove(&key);
@@ -149,6 +187,21 @@ pub fn memory(kind: &str, n: u32) -> anyhow::Result<()> {
         "{} connections are open",
         engine.len()
     );
-    println!("{}", (resident()? - before) / n as u64);
+    let mut advance = |engine: &mut Engine<Nobody>, now| {
+        while expiring.time(|| engine.advance_some(now, TIMERS, &mut Elsewhere)) {}
+    };
+    let mut now = begin + n as u64 * APART;
+    // In small steps, as time passes; what is silent for long expires all at once.
+    for _ in 0..LATER / 10_000_000 {
+        now += 10_000_000;
+        advance(&mut engine, now);
+    }
+    anyhow::ensure!(engine.len() as u32 == n + 1, "{} are open", engine.len());
+    let each = (resident()? - before) / n as u64;
+    while !engine.is_empty() {
+        now += 3_600_000_000_000;
+        advance(&mut engine, now);
+    }
+    println!("{each} {} {}", opening.micros(), expiring.micros());
     Ok(())
 }

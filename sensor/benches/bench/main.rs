@@ -28,7 +28,7 @@ struct Cli {
     #[arg(long, default_value_t = 400)]
     mib: u64,
     /// Connections to hold open
-    #[arg(long, default_value_t = 500_000)]
+    #[arg(long, default_value_t = 1_000_000)]
     connections: u32,
     /// Given by cargo
     #[arg(long, hide = true, global = true)]
@@ -237,15 +237,22 @@ fn handshakes(cli: &Cli, dir: &Path) -> anyhow::Result<()> {
 }
 
 fn memory(cli: &Cli) -> anyhow::Result<()> {
-    println!("\nmemory per open TCP connection ({} of them)", cli.connections);
+    println!(
+        "\n{} open TCP connections{:>22} {:>20} {:>16}",
+        cli.connections, "each", "longest pause: open", "expire"
+    );
     for (kind, what) in [
         ("open", "after the handshake"),
         ("http", "after a request and an answer over HTTP"),
         ("tls", "after a TLS handshake and some records"),
     ] {
         let args = ["memory", kind, &cli.connections.to_string()].map(String::from);
-        let (_, bytes) = run(&std::env::current_exe()?, &args)?;
-        println!("{what:<44} {:>5} bytes", bytes.trim());
+        let (_, said) = run(&std::env::current_exe()?, &args)?;
+        let said: Vec<&str> = said.split_whitespace().collect();
+        let [bytes, opening, expiring] = said[..] else {
+            anyhow::bail!("the bench said {said:?}");
+        };
+        println!("{what:<44} {bytes:>5} bytes {opening:>11} us {expiring:>13} us");
     }
     Ok(())
 }

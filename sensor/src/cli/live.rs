@@ -35,6 +35,8 @@ const TICK: Duration = Duration::from_millis(50);
 const NAP: Duration = Duration::from_micros(500);
 /// Times that it finds nothing before it lies down to be woken.
 const NAPS: u32 = 8;
+/// Timers that fire before it looks at its ring again; more of them make it late, and it goes on with them then.
+const MOST_TIMERS: u32 = 1024;
 /// How often the status line is drawn.
 const REFRESH: Duration = Duration::from_secs(1);
 /// How often stats.log gets a row.
@@ -165,7 +167,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes what is in the ring, or much of it; true: there is more.
+    /// Takes what is in the ring, or much of it, and what is due; true: there is more of either.
     fn turn(&mut self) -> anyhow::Result<bool> {
         let more = self.slow.drain(&mut slow::Worker {
             ring: &mut self.ring,
@@ -176,7 +178,7 @@ impl Worker {
             alone: false,
         })?;
         let at = now();
-        self.engine.advance(at, &mut self.table);
+        let late = self.engine.advance_some(at, MOST_TIMERS, &mut self.table);
         self.engine.settle(&mut self.table);
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
@@ -184,7 +186,7 @@ impl Worker {
         self.gauges
             .no_room
             .store(self.engine.no_room(), Ordering::Relaxed);
-        Ok(more)
+        Ok(more || late)
     }
 }
 

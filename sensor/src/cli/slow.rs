@@ -29,6 +29,10 @@ const MOST: u32 = 4096;
 /// Timers may be so late, live, ns: those that fall due together ask the flow table together.
 const GRAIN: u64 = 1_000_000;
 
+/// So many of them before records of [`GRAIN`]'s time, with more records waiting: a million that fall due together
+/// must not keep the ring waiting, and be gone through all the same.
+const MOST_TIMERS: u32 = 128;
+
 /// What a worker has to do with the kernel and with connections.
 pub struct Worker<'w, T, S> {
     pub ring: &'w mut Ring,
@@ -155,7 +159,7 @@ impl SlowPath {
                 KIND_PACKET => {
                     if worker.shift != 0 && h.pkt.ts >= self.advanced + GRAIN {
                         self.advanced = h.pkt.ts;
-                        worker.engine.advance(h.pkt.ts, worker.table);
+                        worker.engine.advance_some(h.pkt.ts, MOST_TIMERS, worker.table);
                         // What relieves a ring must not wait for the ring to be empty.
                         worker.table.settle();
                     }

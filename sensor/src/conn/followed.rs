@@ -145,7 +145,7 @@ impl<S: Sink> Run<'_, S> {
     fn follow(&mut self, p: &Packet, is_orig: bool, flows: &mut impl FlowTable) {
         let s = usize::from(!is_orig);
         let Some(app) = &mut self.conn.app else { return };
-        let Some(tcp) = &self.conn.tcp else {
+        let Some(tcp) = &self.tcp else {
             if flows.follow(&p.key, p.dir, 0) {
                 app.followed[s].at = Some(0);
                 self.conn.shed |= 1 << p.dir;

@@ -6,10 +6,9 @@ use sensor_common::packet::tcp_flags as tf;
 use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
-use super::shared::Run;
 use super::stream::before_packet;
 use super::timer::Kind;
-use super::{Engine, Sink, hash_key};
+use super::{Ending, Engine, Sink, hash_key};
 use crate::datapath::FlowTable;
 
 /// What one side of a half-open connection sent, as far as it is known.
@@ -134,10 +133,10 @@ impl<S: Sink> Engine<S> {
     /// A half-open flow has left the table to make room; `state` is its last.
     pub fn gone(&mut self, key: &FlowKey, state: &FlowState, flows: &mut impl FlowTable) {
         let now = state.last();
-        let ending = |e: &super::Ending| e.conn.key == *key && e.conn.flow_start == state.start;
+        let ending = |e: &Ending| e.conn.key == *key && e.conn.flow_start() == state.start;
         if let Some(n) = self.ending.iter().position(ending) {
-            let mut e = self.ending.remove(n);
-            return Run::new(e.now, e.slot, &mut e.conn, &mut self.sh).finish(Some(state));
+            let e = self.ending.remove(n);
+            return self.tell_end(e, Some(state));
         }
         let hash = hash_key(&self.hasher, key);
         if self.find(hash, key).is_none() {
@@ -146,16 +145,15 @@ impl<S: Sink> Engine<S> {
             }
         }
         let Some(i) = self.find(hash, key) else { return };
-        if self.slots[i as usize]
-            .as_ref()
-            .is_none_or(|c| c.flow_start != state.start)
-        {
+        if self.slots.get(i).is_none_or(|c| c.flow_start() != state.start) {
             return;
         }
-        let Some(mut conn) = self.take(i) else { return };
-        let mut run = Run::new(now, i, &mut conn, &mut self.sh);
-        // Its time was up.
-        run.on_timer(Kind::Attempt, |_| None);
-        run.finish(Some(state));
+        if let Some(mut run) = self.run(now, i) {
+            // Its time was up.
+            run.on_timer(Kind::Attempt, |_| None);
+        }
+        if let Some(conn) = self.take(i) {
+            self.tell_end(Ending { conn, slot: i, now }, Some(state));
+        }
     }
 }

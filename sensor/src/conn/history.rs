@@ -1,7 +1,7 @@
 //! The letters of a connection's history, most of them within the connection itself.
 
 /// Letters that fit; more go elsewhere.
-const ROOM: usize = 15;
+const ROOM: usize = 13;
 
 /// ASCII text of bounded length.
 #[derive(Clone, Copy, Default)]
@@ -19,6 +19,11 @@ impl History {
         *place = letter as u8;
         self.len += 1;
         true
+    }
+
+    /// Whether it is just this letter.
+    pub fn is(&self, letter: u8) -> bool {
+        self.len == 1 && self.text[0] == letter
     }
 
     pub fn as_str(&self) -> &str {
@@ -44,8 +49,9 @@ mod tests {
     fn takes_what_fits() {
         let mut h = History::from("ShADadFf");
         assert_eq!(h.as_str(), "ShADadFf");
+        assert!(History::from("S").is(b'S') && !h.is(b'S') && !History::default().is(b'S'));
         assert!((8..ROOM).all(|_| h.push('t')));
         assert!(!h.push('G'));
-        assert_eq!(h.as_str(), "ShADadFfttttttt");
+        assert_eq!(h.as_str(), "ShADadFfttttt");
     }
 }

@@ -93,7 +93,7 @@ impl<S: Sink> Run<'_, S> {
     ) -> Option<Inner> {
         let p = &rec.pkt;
         let mut inner = None;
-        let mut tcp = self.conn.tcp.take();
+        let mut tcp = self.tcp.take();
         if let Some(tcp) = &mut tcp {
             if p.flags & tf::SYN != 0 {
                 // With this the datapath forwards payload again.
@@ -125,7 +125,7 @@ impl<S: Sink> Run<'_, S> {
             }
         }
         let truncated = tcp.as_ref().is_some_and(|t| t.truncated);
-        self.conn.tcp = tcp;
+        self.tcp = tcp;
         if !truncated && (!seg.payload.is_empty() || p.payload_len > 0 && rec.why & why::RECORDS != 0) {
             self.shed_unwanted(p, flows);
         }
@@ -199,7 +199,6 @@ impl<S: Sink> Run<'_, S> {
         let s = self.conn.dir(p.dir as usize);
         let mark = match weird {
             "bad_TCP_checksum" => self
-                .conn
                 .tcp
                 .as_mut()
                 .and_then(|t| t.ep[s].rare().bad_checksums.count()),
@@ -208,7 +207,7 @@ impl<S: Sink> Run<'_, S> {
         };
         if let Some(n) = mark {
             self.conn.add_history(s, 'C');
-            if n > 1 && self.conn.tcp.is_some() {
+            if n > 1 && self.tcp.is_some() {
                 raise!(self, TcpMultipleChecksumErrors, is_orig: s == 0, threshold: n);
             }
         }
@@ -227,7 +226,7 @@ impl<S: Sink> Run<'_, S> {
                     raise!(self, ConnectionTimeout);
                     self.remove = true;
                 } else {
-                    self.arm(Kind::Inactivity, last + timeout);
+                    self.look_for_silence(last + timeout);
                 }
             }
             Kind::Delete => {
@@ -252,13 +251,19 @@ impl<S: Sink> Run<'_, S> {
                     self.arm(Kind::Session, now + t.dns_session);
                 }
             }
-            Kind::Expire => self.expire(flow),
+            Kind::Expire => {
+                self.conn.expires = false;
+                self.expire(flow);
+                if !self.remove {
+                    self.look_for_silence(self.conn.inactive_at);
+                }
+            }
             Kind::Attempt | Kind::PartialClose | Kind::Reset => self.tcp_timer(kind),
         }
     }
 
     fn tcp_timer(&mut self, kind: Kind) {
-        let Some(mut tcp) = self.conn.tcp.take() else {
+        let Some(tcp) = self.tcp.take() else {
             return;
         };
         if !tcp.inactive {
@@ -281,19 +286,19 @@ impl<S: Sink> Run<'_, S> {
                 }
                 _ => {
                     if !(tcp.ep[0].did_close && tcp.ep[1].did_close) {
-                        self.connection_reset(&mut tcp);
+                        self.connection_reset(tcp);
                     }
                     self.remove = true;
                 }
             }
         }
-        self.conn.tcp = Some(tcp);
+        self.tcp = Some(tcp);
     }
 
     /// Looks whether a connection is over that did not close in full (Zeek: ExpireTimer).
     fn expire(&mut self, flow: impl FnOnce(&FlowKey) -> Option<FlowState>) {
         let t = self.sh.cfg.timeouts;
-        let Some(tcp) = &self.conn.tcp else { return };
+        let Some(tcp) = &self.tcp else { return };
         if tcp.inactive {
             return;
         }
@@ -317,15 +322,12 @@ impl<S: Sink> Run<'_, S> {
     pub fn finish(&mut self, flow: Option<&FlowState>) {
         let last = self.last_time(flow);
         if let Some(flow) = flow
-            && let Some(mut tcp) = self
-                .conn
-                .tcp
-                .take_if(|t| !t.ep[0].did_close || !t.ep[1].did_close)
+            && let Some(tcp) = self.tcp.take_if(|t| !t.ep[0].did_close || !t.ep[1].did_close)
         {
-            self.catch_up_flow(&mut tcp, flow);
-            self.conn.tcp = Some(tcp);
+            self.catch_up_flow(tcp, flow);
+            self.tcp = Some(tcp);
         }
-        if let (true, Some(tcp)) = (self.sh.terminating, &self.conn.tcp) {
+        if let (true, Some(tcp)) = (self.sh.terminating, &self.tcp) {
             let both_closed = tcp.ep[0].did_close && tcp.ep[1].did_close;
             if !tcp.inactive && !both_closed {
                 raise!(self, ConnectionPending);
@@ -337,7 +339,7 @@ impl<S: Sink> Run<'_, S> {
         let none = FlowState::default();
         let flow = flow.unwrap_or(&none);
         let totals = [self.conn.totals(flow, 0), self.conn.totals(flow, 1)];
-        if self.conn.tcp.is_some() && self.sh.subs.wants(EventKind::ConnStats) {
+        if self.tcp.is_some() && self.sh.subs.wants(EventKind::ConnStats) {
             let (os, rs) = (self.stats(flow, &totals, 0), self.stats(flow, &totals, 1));
             raise!(self, ConnStats, os: os, rs: rs);
         }
@@ -357,7 +359,7 @@ impl<S: Sink> Run<'_, S> {
             .unwrap_or_default();
         let rexmit = (d.rexmit_pkts - base.rexmit_pkts.min(d.rexmit_pkts)) as u64;
         let data = d.data_pkts - base.data_pkts.min(d.data_pkts);
-        let rare = self.conn.tcp.as_ref().and_then(|t| t.ep[s].rare.as_ref());
+        let rare = self.tcp.as_ref().and_then(|t| t.ep[s].rare.as_ref());
         let out_of_order = rare.map_or(0, |r| r.out_of_order as u64);
         let ahead = rare.map_or(0, |r| r.ahead as u64);
         EndpointStats {
@@ -375,7 +377,8 @@ impl<S: Sink> Run<'_, S> {
         let id = self.id();
         let service = self.service();
         let conn = &*self.conn;
-        let size = |s: usize| match &conn.tcp {
+        let tcp = self.tcp.as_deref();
+        let size = |s: usize| match tcp {
             Some(t) => t.ep[s].size(&t.ep[s ^ 1]),
             // Of what is neither UDP nor ICMP, only packets are counted.
             None if id.proto == Proto::Unknown => 0,
@@ -387,7 +390,7 @@ impl<S: Sink> Run<'_, S> {
             duration: last.saturating_sub(conn.start) as i64,
             orig_bytes: size(0),
             resp_bytes: size(1),
-            conn_state: conn.conn_state([totals[0].pkts > 0, totals[1].pkts > 0]),
+            conn_state: conn.conn_state(tcp, [totals[0].pkts > 0, totals[1].pkts > 0]),
             local_orig: (self.sh.cfg.is_local)(id.orig_h),
             local_resp: (self.sh.cfg.is_local)(id.resp_h),
             missed_bytes: conn.extra.as_ref().map_or(0, |e| e.missed_bytes),

@@ -206,7 +206,7 @@ impl<S: Sink> Run<'_, S> {
     /// after all: scans elicit a RST and no more.
     fn productive(&mut self, tcp: &mut Tcp, s: usize, bit: u16, code: char) {
         let mut s = s;
-        if self.conn.history.as_str() == "H" {
+        if self.conn.history.is(b'H') {
             self.flip(tcp);
             self.conn.history = History::from("^h");
             tcp.first_packet_seen |= 1;
@@ -221,6 +221,7 @@ impl<S: Sink> Run<'_, S> {
         tcp.reasm.swap(0, 1);
         let seen = tcp.first_packet_seen;
         tcp.first_packet_seen = (seen & 1) << 1 | seen >> 1;
+        tcp.eof = (tcp.eof & 1) << 1 | tcp.eof >> 1;
         tcp.is_partial = false;
         self.flip_conn();
     }

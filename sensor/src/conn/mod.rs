@@ -9,6 +9,7 @@ mod feed;
 mod followed;
 mod half;
 mod history;
+mod index;
 mod last;
 mod life;
 mod machine;
@@ -16,6 +17,7 @@ mod numbers;
 pub mod ports;
 pub mod row;
 mod shared;
+mod slab;
 mod states;
 mod stream;
 mod syn;
@@ -24,7 +26,6 @@ mod tunnel;
 mod weird;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use sensor_common::flow::why;
 use sensor_common::key::IPPROTO_TCP;
 use sensor_common::packet::tcp_flags;
@@ -32,12 +33,14 @@ use sensor_common::proto::{ESP, MOBILITY};
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 pub use config::{Config, Contents, Timeouts};
-use entry::Conn;
+use entry::{Conn, Numbers, Tcp};
 pub use entry::{addr, proto};
 pub use feed::{EngineSink, untracked};
 use history::History;
+use index::Index;
 use last::last_header;
 use shared::{Run, Shared};
+use slab::Slab;
 use timer::{Kind, Wheel};
 
 use crate::datapath::soft::Inner;
@@ -69,12 +72,16 @@ pub enum Piece<'a> {
     End,
 }
 
+/// What a timer that fires costs beside those that are only put elsewhere in the wheel.
+const FIRING: u64 = 16;
+
 /// The engine of one worker.
 pub struct Engine<S> {
     sh: Shared<S>,
-    slots: Vec<Option<Conn>>,
-    free: Vec<u32>,
-    table: HashTable<u32>,
+    slots: Slab<Conn>,
+    /// Their TCP parts.
+    tcps: Slab<Tcp>,
+    table: Index,
     hasher: FixedState,
     /// Connections made, for uids.
     made: u64,
@@ -108,9 +115,9 @@ impl<S: Sink> Engine<S> {
                 no_room: 0,
                 network_time: 0,
             },
-            slots: Vec::new(),
-            free: Vec::new(),
-            table: HashTable::new(),
+            slots: Slab::default(),
+            tcps: Slab::default(),
+            table: Index::default(),
             made: 0,
             ending: Vec::new(),
             keys: Vec::new(),
@@ -135,7 +142,7 @@ impl<S: Sink> Engine<S> {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.table.len() == 0
     }
 
     /// Holes that were given up, and so became gaps, because reassembly had no room.
@@ -162,8 +169,18 @@ impl<S: Sink> Engine<S> {
     #[inline]
     pub fn advance(&mut self, now: Ts, flows: &mut impl FlowTable) {
         if now >= self.sh.wheel.next() {
-            self.fire(now, flows);
+            self.fire(now, &mut { u64::MAX }, flows);
         }
+    }
+
+    /// As [`Engine::advance`] for who has packets waiting: no more than about `most` timers. True: there may be
+    /// more, and they are late.
+    pub fn advance_some(&mut self, now: Ts, most: u32, flows: &mut impl FlowTable) -> bool {
+        let due = now >= self.sh.wheel.next();
+        if due {
+            self.fire(now, &mut (most as u64 * FIRING), flows);
+        }
+        due && now >= self.sh.wheel.next()
     }
 
     /// Takes a record of a tracked packet; `frame` is what was forwarded of it. If its connection is a
@@ -196,7 +213,8 @@ impl<S: Sink> Engine<S> {
                 (self.create(hash, p, rec.flow_start), true)
             }
         };
-        let conn = self.slots[i as usize].as_mut()?;
+        let conn = self.slots.get_mut(i)?;
+        let mut tcp = self.tcps.get_mut(conn.tcp);
         if new {
             if rec.prev_last != 0 {
                 let flow = flows.get(&p.key);
@@ -208,17 +226,18 @@ impl<S: Sink> Engine<S> {
                     conn.extra().base = before(rec, flow);
                 }
             }
-            if let Some(tcp) = conn.tcp.as_mut() {
-                (tcp.known_next, tcp.known_ack) = stream::before_packet(rec);
+            if let Some(tcp) = &mut tcp {
+                let (next, ack) = stream::before_packet(rec);
+                (tcp.known_next, tcp.known_ack) = (Numbers::new(next), Numbers::new(ack));
             }
-        } else if conn.flow_start != rec.flow_start {
+        } else if conn.flow_start() != rec.flow_start {
             // The datapath made a new entry for the same key.
-            conn.flow_start = rec.flow_start;
+            conn.set_flow_start(rec.flow_start);
             if let Some(e) = conn.extra.as_mut() {
                 e.base = FlowState::default();
             }
         }
-        let mut run = Run::new(p.ts, i, conn, &mut self.sh);
+        let mut run = Run::new(p.ts, i, conn, tcp, &mut self.sh);
         if !new {
             run.check_encap(p.tunnel);
         }
@@ -242,10 +261,7 @@ impl<S: Sink> Engine<S> {
             }
             None => (self.create(hash, p, 0), true),
         };
-        let Some(conn) = self.slots[i as usize].as_mut() else {
-            return;
-        };
-        let mut run = Run::new(p.ts, i, conn, &mut self.sh);
+        let Some(mut run) = self.run(p.ts, i) else { return };
         if !new {
             run.check_encap(p.tunnel);
         }
@@ -300,8 +316,8 @@ impl<S: Sink> Engine<S> {
                 self.timer(t, now, flows, None);
             }
         }
-        let mut open: Vec<u32> = self.table.iter().copied().collect();
-        open.sort_by_key(|i| self.slots[*i as usize].as_ref().map(|c| c.n));
+        let mut open: Vec<u32> = self.table.iter().collect();
+        open.sort_by_key(|i| self.slots.get(*i).map(|c| c.n));
         for i in open {
             self.end(i, now, flows);
         }
@@ -309,47 +325,42 @@ impl<S: Sink> Engine<S> {
     }
 
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
-        let same = |i: &u32| self.slots[*i as usize].as_ref().is_some_and(|c| c.key == *key);
-        self.table.find(hash, same).copied()
+        self.table
+            .find(hash, |i| self.slots.get(*i).is_some_and(|c| c.key == *key))
+    }
+
+    /// A connection, to be worked on.
+    fn run(&mut self, ts: Ts, i: u32) -> Option<Run<'_, S>> {
+        let conn = self.slots.get_mut(i)?;
+        let tcp = self.tcps.get_mut(conn.tcp);
+        Some(Run::new(ts, i, conn, tcp, &mut self.sh))
     }
 
     fn reused(&mut self, i: u32, rec: &RecordHeader, frame: &[u8]) -> bool {
-        let Some(conn) = self.slots[i as usize].as_mut() else {
+        let linger = self.sh.cfg.timeouts.tcp_connection_linger;
+        let Some(mut run) = self.run(rec.pkt.ts, i) else {
             return false;
         };
-        let Some(tcp) = conn.tcp.take() else { return false };
-        let linger = self.sh.cfg.timeouts.tcp_connection_linger;
-        let mut run = Run::new(rec.pkt.ts, i, conn, &mut self.sh);
-        let reuse = run.is_reuse(&tcp, &machine::Segment::new(rec, frame), linger);
+        let Some(tcp) = run.tcp.take() else { return false };
+        let reuse = run.is_reuse(tcp, &machine::Segment::new(rec, frame), linger);
         if reuse {
             shared::raise!(run, ConnectionReused);
         }
-        conn.tcp = Some(tcp);
         reuse
     }
 
     fn create(&mut self, hash: u64, p: &Packet, flow_start: Ts) -> u32 {
         let n = self.made;
         self.made += 1;
-        let conn = Conn::new(p, n, flow_start);
-        let i = match self.free.pop() {
-            Some(i) => {
-                self.slots[i as usize] = Some(conn);
-                i
-            }
-            None => {
-                self.slots.push(Some(conn));
-                self.slots.len() as u32 - 1
-            }
-        };
+        let mut conn = Conn::new(p, n, flow_start);
+        if proto(p.key.proto) == Proto::Tcp {
+            conn.tcp = self.tcps.insert(Tcp::default());
+        }
+        let i = self.slots.insert(conn);
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.table.insert_unique(hash, i, |i| {
-            slots[*i as usize]
-                .as_ref()
-                .map_or(0, |c| hash_key(hasher, &c.key))
-        });
-        if let Some(conn) = self.slots[i as usize].as_mut() {
-            let mut run = Run::new(p.ts, i, conn, &mut self.sh);
+        self.table
+            .insert(hash, i, |i| slots.get(*i).map_or(0, |c| hash_key(hasher, &c.key)));
+        if let Some(mut run) = self.run(p.ts, i) {
             run.begin(p);
         }
         i
@@ -357,13 +368,16 @@ impl<S: Sink> Engine<S> {
 
     /// Takes a connection out of the table.
     fn take(&mut self, i: u32) -> Option<Conn> {
-        let conn = self.slots.get_mut(i as usize)?.take()?;
-        let hash = hash_key(&self.hasher, &conn.key);
-        if let Ok(e) = self.table.find_entry(hash, |j| *j == i) {
-            e.remove();
-        }
-        self.free.push(i);
+        let conn = self.slots.take(i)?;
+        self.table.remove(hash_key(&self.hasher, &conn.key), i);
         Some(conn)
+    }
+
+    /// Tells a connection's end, which is out of the table.
+    fn tell_end(&mut self, mut e: Ending, flow: Option<&FlowState>) {
+        let tcp = e.conn.tcp;
+        Run::new(e.now, e.slot, &mut e.conn, self.tcps.get_mut(tcp), &mut self.sh).finish(flow);
+        self.tcps.take(tcp);
     }
 
     /// A connection is over. Its final state is asked for together with those of others that are, where that is
@@ -385,18 +399,18 @@ impl<S: Sink> Engine<S> {
         self.keys.extend(ending.iter().map(|e| e.conn.key));
         self.states.clear();
         flows.ask(&self.keys, true, &mut self.states);
-        for (mut e, flow) in ending.drain(..).zip(self.states.drain(..)) {
-            let flow = flow.filter(|f| f.start == e.conn.flow_start);
-            let mut run = Run::new(e.now, e.slot, &mut e.conn, &mut self.sh);
-            run.finish(flow.as_ref());
+        let mut states = std::mem::take(&mut self.states);
+        for (e, flow) in ending.drain(..).zip(states.drain(..)) {
+            let flow = flow.filter(|f| f.start == e.conn.flow_start());
+            self.tell_end(e, flow.as_ref());
         }
-        self.ending = ending;
+        (self.ending, self.states) = (ending, states);
     }
 
     /// Finishes a connection that waits for its end, as another one begins with `rec`. True: in the same flow entry,
     /// which then goes on as the other's.
     fn end_before(&mut self, n: usize, rec: &RecordHeader, flows: &mut impl FlowTable) -> bool {
-        if self.ending[n].conn.flow_start != rec.flow_start {
+        if self.ending[n].conn.flow_start() != rec.flow_start {
             self.finish_ending(flows);
             return false;
         }
@@ -406,11 +420,10 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Ends a connection whose flow goes on, from `rec` on, as another one.
-    fn hand_on(&mut self, mut e: Ending, rec: &RecordHeader, flows: &mut impl FlowTable) {
+    fn hand_on(&mut self, e: Ending, rec: &RecordHeader, flows: &mut impl FlowTable) {
         let flow = before(rec, flows.get(&rec.pkt.key));
         flows.forget(&rec.pkt.key);
-        let mut run = Run::new(e.now, e.slot, &mut e.conn, &mut self.sh);
-        run.finish(Some(&flow));
+        self.tell_end(e, Some(&flow));
     }
 
     /// Finishes what was put off, here and in the flow table: to be called at the end of a batch of records.
@@ -426,24 +439,26 @@ impl<S: Sink> Engine<S> {
         self.hand_on(Ending { conn, slot: i, now }, rec, flows);
     }
 
-    fn fire(&mut self, now: Ts, flows: &mut impl FlowTable) {
+    fn fire(&mut self, now: Ts, steps: &mut u64, flows: &mut impl FlowTable) {
         if flows.at_once() > 1 {
-            return self.fire_many(now, flows);
+            return self.fire_many(now, steps, flows);
         }
-        while let Some(t) = self.sh.wheel.pop(now) {
+        while let Some(t) = self.sh.wheel.pop(now, steps) {
+            *steps = steps.saturating_sub(FIRING);
             self.timer(t, now, flows, None);
         }
     }
 
     /// As [`Engine::fire`] with a flow table of which it is cheaper to ask the states of many flows at once.
-    fn fire_many(&mut self, now: Ts, flows: &mut impl FlowTable) {
+    fn fire_many(&mut self, now: Ts, steps: &mut u64, flows: &mut impl FlowTable) {
         let mut due = std::mem::take(&mut self.due);
         loop {
             due.clear();
             self.keys.clear();
             while due.len() < flows.at_once()
-                && let Some(t) = self.sh.wheel.pop(now)
+                && let Some(t) = self.sh.wheel.pop(now, steps)
             {
+                *steps = steps.saturating_sub(FIRING);
                 let key = self.of(&t).filter(|_| t.kind().asks()).map(|c| c.key);
                 self.keys.extend(key);
                 due.push((t, key.is_some()));
@@ -470,8 +485,7 @@ impl<S: Sink> Engine<S> {
 
     /// The connection that a timer is for, if it was not cancelled.
     fn of(&self, t: &timer::Timer) -> Option<&Conn> {
-        let conn = self.slots.get(t.slot as usize)?.as_ref()?;
-        (conn.timer(t.slot, t.kind(), t.at) == *t).then_some(conn)
+        self.slots.get(t.slot).filter(|c| c.has(t))
     }
 
     /// A timer is due; `known` is its flow's state, if that was asked for already.
@@ -485,14 +499,10 @@ impl<S: Sink> Engine<S> {
         if t.slot == timer::TUNNELS {
             return self.sh.expire_tunnels(now);
         }
-        let Some(Some(conn)) = self.slots.get_mut(t.slot as usize) else {
+        // Another timer may be of a connection that was here before, or cancelled.
+        let Some(mut run) = self.run(now, t.slot).filter(|r| r.conn.has(&t)) else {
             return;
         };
-        if conn.timer(t.slot, t.kind(), t.at) != t {
-            // Of a connection that was here before, or cancelled.
-            return;
-        }
-        let mut run = Run::new(now, t.slot, conn, &mut self.sh);
         run.on_timer(t.kind(), |key| known.unwrap_or_else(|| flows.get(key)));
         if run.remove {
             self.end(t.slot, now, flows);
@@ -528,27 +538,29 @@ fn before(rec: &RecordHeader, now: Option<FlowState>) -> FlowState {
 
 impl Conn {
     fn new(p: &Packet, n: u64, flow_start: Ts) -> Conn {
-        Conn {
+        let mut conn = Conn {
             key: p.key,
             start: p.ts,
             last: p.ts,
-            flow_start,
             n,
+            inactive_at: Ts::MAX,
             inactivity_ms: 0,
+            tcp: slab::NONE,
             orig_dir: p.dir,
             frozen: false,
             weird: false,
-            inactivity_epoch: 0,
+            expires: false,
             analyzer_epoch: 0,
             shed: 0,
             unwanted: 0,
             hist_seen: 0,
             history: History::default(),
-            tcp: (proto(p.key.proto) == Proto::Tcp).then(Default::default),
             app: None,
             service: 0,
             extra: None,
-        }
+        };
+        conn.set_flow_start(flow_start);
+        conn
     }
 }
 

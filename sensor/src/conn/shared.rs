@@ -3,6 +3,7 @@
 use sensor_common::FlowState;
 use sensor_common::key::IPPROTO_TCP;
 
+use super::entry::Tcp;
 use super::expected::Expected;
 use super::row::{WeirdRow, Whose};
 use super::timer::{Kind, Wheel};
@@ -125,17 +126,26 @@ pub struct Run<'e, S> {
     pub ts: Ts,
     pub slot: u32,
     pub conn: &'e mut Conn,
+    /// The connection's TCP part, while nobody else has it.
+    pub tcp: Option<&'e mut Tcp>,
     pub sh: &'e mut Shared<S>,
     /// The connection is to leave the table.
     pub remove: bool,
 }
 
 impl<'e, S: Sink> Run<'e, S> {
-    pub fn new(ts: Ts, slot: u32, conn: &'e mut Conn, sh: &'e mut Shared<S>) -> Self {
+    pub fn new(
+        ts: Ts,
+        slot: u32,
+        conn: &'e mut Conn,
+        tcp: Option<&'e mut Tcp>,
+        sh: &'e mut Shared<S>,
+    ) -> Self {
         Run {
             ts,
             slot,
             conn,
+            tcp,
             sh,
             remove: false,
         }
@@ -175,6 +185,7 @@ impl<'e, S: Sink> Run<'e, S> {
     }
 
     pub fn arm(&mut self, kind: Kind, at: Ts) {
+        self.conn.expires |= kind == Kind::Expire;
         self.sh.arm(self.conn, self.slot, kind, at);
     }
 
@@ -189,16 +200,28 @@ impl<'e, S: Sink> Run<'e, S> {
             // The timer that is pending comes too early, finds that out and goes on.
             return;
         }
-        self.conn.inactivity_epoch = self.conn.inactivity_epoch.wrapping_add(1);
-        if ms != 0 {
-            self.arm(Kind::Inactivity, self.conn.last + timeout_ns);
+        if ms == 0 {
+            self.conn.inactive_at = Ts::MAX;
+        } else {
+            self.look_for_silence(self.conn.last + timeout_ns);
+        }
+    }
+
+    /// Sees to it that at `at` it is looked whether the connection has been silent for long. That needs no timer as
+    /// long as a timer of the kind `Expire` is sure to come before: that one calls this again.
+    pub fn look_for_silence(&mut self, at: Ts) {
+        self.conn.inactive_at = at;
+        let t = &self.sh.cfg.timeouts;
+        let next = self.ts + t.tcp_syn_timeout.max(t.tcp_session_timer);
+        if at != Ts::MAX && !(self.conn.expires && next <= at) {
+            self.arm(Kind::Inactivity, at);
         }
     }
 
     /// The time of the connection's last packet, also of those that were not forwarded.
     pub fn last_time(&self, flow: Option<&FlowState>) -> Ts {
         match flow {
-            Some(f) if !self.conn.frozen && f.start == self.conn.flow_start => self.conn.last.max(f.last()),
+            Some(f) if !self.conn.frozen && f.start == self.conn.flow_start() => self.conn.last.max(f.last()),
             _ => self.conn.last,
         }
     }

@@ -279,6 +279,11 @@ impl<S: Sink> Run<'_, S> {
             self.conn.analyzer_epoch = self.conn.analyzer_epoch.wrapping_add(1);
             let at = self.conn.last + self.sh.cfg.timeouts.tcp_close_delay;
             self.arm(Kind::Delete, at);
+            // Nothing else is pending.
+            self.conn.expires = false;
+            if self.conn.inactive_at < at {
+                self.arm(Kind::Inactivity, self.conn.inactive_at);
+            }
         } else if me.prev_state == State::Inactive {
             if self.sh.subs.wants(EventKind::ConnectionPartialClose) {
                 let at = self.conn.last + timeouts.tcp_partial_close_delay;

@@ -4,7 +4,7 @@
 use sensor_common::flow::why;
 use sensor_common::{FlowState, RecordHeader};
 
-use super::entry::Tcp;
+use super::entry::{Numbers, Tcp};
 use super::machine::{Segment, flag_letters, was_shed};
 use super::shared::{Run, raise};
 use super::{Piece, Sink};
@@ -42,7 +42,7 @@ impl<S: Sink> Run<'_, S> {
     /// stands, by flow direction.
     pub fn catch_up(&mut self, tcp: &mut Tcp, next: [u64; 2], ack: [u64; 2]) {
         for (dir, now) in next.into_iter().enumerate() {
-            let moved = now.wrapping_sub(tcp.known_next[dir]);
+            let moved = tcp.known_next.to(dir, now);
             let s = self.conn.dir(dir);
             // A side from which nothing came has no numbers yet: its first record was lost.
             let unknown = matches!(tcp.ep[s].state, State::Reset | State::Inactive);
@@ -56,20 +56,20 @@ impl<S: Sink> Run<'_, S> {
             self.bound(tcp, s);
         }
         for (dir, now) in ack.into_iter().enumerate() {
-            let moved = now.wrapping_sub(tcp.known_ack[dir]);
+            let moved = tcp.known_ack.to(dir, now);
             let peer = self.conn.dir(dir) ^ 1;
             if moved == 0 || moved > PLAUSIBLE || tcp.ep[peer].state == State::Inactive {
                 continue;
             }
             // A direction's first acknowledgement may have come on payload that was not forwarded: then
             // there is no length, and the number nearest to what is known is taken.
-            let bytes = if tcp.known_ack[dir] == 0 { 0 } else { moved };
+            let bytes = if tcp.known_ack.get(dir) == 0 { 0 } else { moved };
             tcp.ep[peer].skip_acked(bytes, now as u32);
             let acked = tcp.ep[peer].acked();
             self.ack_received(tcp, peer, acked);
         }
-        tcp.known_next = next;
-        tcp.known_ack = ack;
+        tcp.known_next = Numbers::new(next);
+        tcp.known_ack = Numbers::new(ack);
     }
 
     /// Up to a record's packet.
@@ -92,10 +92,8 @@ impl<S: Sink> Run<'_, S> {
 
     /// Remembers where the datapath stood after a record.
     pub fn note(&self, tcp: &mut Tcp, rec: &RecordHeader) {
-        for dir in 0..2 {
-            tcp.known_next[dir] = rec.totals[dir].next;
-            tcp.known_ack[dir] = rec.totals[dir].ack;
-        }
+        tcp.known_next = Numbers::new([rec.totals[0].next, rec.totals[1].next]);
+        tcp.known_ack = Numbers::new([rec.totals[0].ack, rec.totals[1].ack]);
     }
 
     fn with_reassembler(
@@ -157,7 +155,7 @@ impl<S: Sink> Run<'_, S> {
             self.weird("truncated_tcp_payload", "");
             return;
         }
-        if tcp.reasm[s].skip {
+        if tcp.reasm[s].is_over() {
             return;
         }
         let first = seq;
@@ -250,7 +248,7 @@ impl<S: Sink> Run<'_, S> {
             let trim = tcp.reasm[s].trim();
             self.forget(s, trim);
         }
-        if tcp.reasm[s].skip {
+        if tcp.reasm[s].is_over() {
             return;
         }
         if no_acks && tcp.reasm[s].undelivered() > WITHOUT_ACKS && tcp.reasm[s].undelivered() < u64::MAX / 2 {
@@ -290,7 +288,6 @@ impl<S: Sink> Run<'_, S> {
         let kept = self.conn.extra.as_ref().and_then(|e| e.kept.as_ref());
         let kept: u64 = kept.map_or(0, |k| k.iter().map(Kept::memory).sum());
         let held: u64 = self
-            .conn
             .tcp
             .as_ref()
             .map_or(0, |t| t.reasm.iter().map(Reassembler::memory).sum());
@@ -313,7 +310,7 @@ impl<S: Sink> Run<'_, S> {
         if !self.sh.cfg.contents_files {
             return;
         }
-        let Some(tcp) = self.conn.tcp.take() else { return };
+        let Some(tcp) = self.tcp.take() else { return };
         for s in 0..2 {
             let mut at = tcp.reasm[s].next();
             for (seq, len, bytes) in tcp.reasm[s].waiting() {
@@ -325,7 +322,7 @@ impl<S: Sink> Run<'_, S> {
             }
             self.record(s == 0, Piece::End);
         }
-        self.conn.tcp = Some(tcp);
+        self.tcp = Some(tcp);
     }
 
     /// What was kept for comparison before `seq` is settled.
@@ -357,7 +354,7 @@ impl<S: Sink> Run<'_, S> {
     /// Whether data of side `s` is still to be delivered or acknowledged.
     pub fn data_pending(&self, tcp: &Tcp, s: usize) -> bool {
         let (ep, r) = (&tcp.ep[s], &tcp.reasm[s]);
-        if r.skip {
+        if r.is_over() {
             return false;
         }
         let start = ep.start_seq as u64;
@@ -375,10 +372,10 @@ impl<S: Sink> Run<'_, S> {
     pub fn check_eof(&mut self, tcp: &mut Tcp, s: usize) {
         let ep = &tcp.ep[s];
         let over = ep.fins() > 0 || matches!(ep.state, State::Closed | State::Reset);
-        if tcp.reasm[s].eof || !over || self.data_pending(tcp, s) {
+        if tcp.eof & 1 << s != 0 || !over || self.data_pending(tcp, s) {
             return;
         }
-        tcp.reasm[s].eof = true;
+        tcp.eof |= 1 << s;
         raise!(self, ConnectionEof, is_orig: s == 0);
         self.app_eof(s == 0);
         if tcp.close_deferred {

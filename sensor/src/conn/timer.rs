@@ -1,5 +1,6 @@
 //! One wheel for all deadlines. Arming costs a push; cancelling nothing: a stale entry is recognised
-//! when it comes up. Time jumps of any length cost no more than the entries they fire.
+//! when it comes up. Time jumps of any length cost no more than the entries they fire. A million entries that are
+//! due at once, or come to another level at once, are gone through in as many steps as the caller likes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -77,17 +78,60 @@ const TICK_SHIFT: u32 = 23;
 const LEVELS: usize = 4;
 const SLOTS: usize = 256;
 
+/// Timers in no order, in blocks: there may be a million, of which none is moved for another.
+#[derive(Clone, Default)]
+struct Bag {
+    blocks: Vec<Vec<Timer>>,
+}
+
+/// Most timers in a block.
+const BLOCK: usize = 64;
+
+impl Bag {
+    fn push(&mut self, t: Timer) {
+        match self.blocks.last_mut() {
+            Some(block) if block.len() < BLOCK => block.push(t),
+            last => {
+                let full = last.is_some();
+                // Most slots have few.
+                let mut block = Vec::with_capacity(if full { BLOCK } else { 4 });
+                block.push(t);
+                self.blocks.push(block);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Timer> {
+        let block = self.blocks.last_mut()?;
+        let t = block.pop();
+        if block.is_empty() {
+            self.blocks.pop();
+        }
+        t
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    fn empty_into(&mut self, all: &mut Vec<Timer>) {
+        all.extend(std::mem::take(&mut self.blocks).into_iter().flatten());
+    }
+}
+
 /// The timer wheel.
 pub struct Wheel {
     /// Tick up to which entries have been moved to `due`.
     tick: u64,
-    levels: Vec<Vec<Vec<Timer>>>,
+    levels: Vec<Vec<Bag>>,
+    /// What was in the slot that `tick` is the beginning of, and is still to be put elsewhere.
+    moving: Bag,
     /// One bit per slot that is not empty.
     used: [[u64; SLOTS / 64]; LEVELS],
     /// Entries of ticks that have begun, earliest first.
     due: BinaryHeap<Reverse<Timer>>,
     /// Beyond the last level.
-    far: Vec<Timer>,
+    far: Bag,
     /// The earliest of `far`; asked for with every packet, so it is kept.
     far_first: Ts,
     /// Nothing can be due before; asked for with every packet.
@@ -99,10 +143,11 @@ impl Default for Wheel {
     fn default() -> Self {
         Wheel {
             tick: 0,
-            levels: vec![vec![Vec::new(); SLOTS]; LEVELS],
+            levels: vec![vec![Bag::default(); SLOTS]; LEVELS],
+            moving: Bag::default(),
             used: [[0; SLOTS / 64]; LEVELS],
             due: BinaryHeap::new(),
-            far: Vec::new(),
+            far: Bag::default(),
             far_first: Ts::MAX,
             next: Ts::MAX,
             len: 0,
@@ -148,7 +193,16 @@ impl Wheel {
         self.next
     }
 
+    /// Timers that are armed, void ones as well.
+    #[cfg(test)]
+    pub fn pending(&self) -> usize {
+        self.len
+    }
+
     fn earliest(&self) -> Ts {
+        if !self.moving.is_empty() {
+            return self.tick << TICK_SHIFT;
+        }
         if let Some(Reverse(t)) = self.due.peek() {
             return t.at;
         }
@@ -158,19 +212,27 @@ impl Wheel {
         }
     }
 
-    /// The next entry that is due at `now`, in order of time.
-    pub fn pop(&mut self, now: Ts) -> Option<Timer> {
-        let found = self.take(now);
-        if found.is_none() {
+    /// The next entry that is due at `now`, in order of time. Each entry that is touched costs one of `steps`; without
+    /// any left nothing comes, and there may be more.
+    pub fn pop(&mut self, now: Ts, steps: &mut u64) -> Option<Timer> {
+        let found = self.take(now, steps);
+        if found.is_none() && *steps > 0 {
             self.next = self.earliest();
         }
         found
     }
 
-    fn take(&mut self, now: Ts) -> Option<Timer> {
+    fn take(&mut self, now: Ts, steps: &mut u64) -> Option<Timer> {
         loop {
+            while !self.moving.is_empty() {
+                *steps = steps.checked_sub(1)?;
+                if let Some(t) = self.moving.pop() {
+                    self.place(t);
+                }
+            }
             match self.due.peek() {
                 Some(Reverse(t)) if t.at <= now => {
+                    *steps = steps.checked_sub(1)?;
                     self.len -= 1;
                     return self.due.pop().map(|Reverse(t)| t);
                 }
@@ -181,7 +243,7 @@ impl Wheel {
                 return None;
             }
             self.tick = tick;
-            let moved = if level < LEVELS {
+            self.moving = if level < LEVELS {
                 let slot = (tick >> (8 * level as u32)) as usize % SLOTS;
                 self.used[level][slot / 64] &= !(1 << (slot % 64));
                 std::mem::take(&mut self.levels[level][slot])
@@ -189,17 +251,16 @@ impl Wheel {
                 self.far_first = Ts::MAX;
                 std::mem::take(&mut self.far)
             };
-            for t in moved {
-                self.place(t);
-            }
         }
     }
 
     /// Removes all that is pending, in order of time.
     pub fn drain(&mut self) -> Vec<Timer> {
         let mut all: Vec<Timer> = self.due.drain().map(|Reverse(t)| t).collect();
-        all.extend(self.levels.iter_mut().flatten().flat_map(|s| s.drain(..)));
-        all.append(&mut self.far);
+        let slots = self.levels.iter_mut().flatten();
+        slots.for_each(|slot| slot.empty_into(&mut all));
+        self.moving.empty_into(&mut all);
+        self.far.empty_into(&mut all);
         self.far_first = Ts::MAX;
         self.used = Default::default();
         self.next = Ts::MAX;
@@ -273,9 +334,16 @@ mod tests {
                 model.retain(|t| *t > now);
                 prop_assert!(want.first().is_none_or(|t| wheel.next() <= *t));
                 let mut got = Vec::new();
-                while let Some(t) = wheel.pop(now) {
-                    got.push(t.at);
+                // In as small steps as may be.
+                loop {
+                    let mut steps = 2;
+                    match wheel.pop(now, &mut steps) {
+                        Some(t) => got.push(t.at),
+                        None if steps == 0 => prop_assert!(wheel.next() <= now),
+                        None => break,
+                    }
                 }
+                prop_assert!(wheel.next() > now);
                 prop_assert_eq!(got, want);
                 for d in delays {
                     model.push(now + d);
@@ -290,6 +358,29 @@ mod tests {
     }
 
     #[test]
+    fn a_million_due_at_once_are_gone_through_in_steps() {
+        let mut wheel = Wheel::default();
+        let (at, n) = (1_000_000_000_000, 20_000);
+        wheel.arm(timer(1_000_000_000, 0));
+        (1..n).for_each(|slot| wheel.arm(timer(at, slot)));
+        let mut fired = Vec::new();
+        let mut calls = 0;
+        while fired.len() < n as usize {
+            let (before, waiting) = (fired.len(), wheel.due.len());
+            let mut steps = 100;
+            while let Some(t) = wheel.pop(at, &mut steps) {
+                fired.push(t.slot);
+            }
+            let moved = (wheel.due.len() + fired.len() - before).saturating_sub(waiting);
+            assert!(fired.len() - before <= 100 && moved <= 100, "{moved}");
+            calls += 1;
+        }
+        // They came down from the third level.
+        assert!((400..1000).contains(&calls), "{calls}");
+        assert!(fired.is_sorted() && fired.len() == n as usize);
+    }
+
+    #[test]
     fn what_lies_beyond_the_last_level_is_not_lost() {
         let mut wheel = Wheel::default();
         // All levels end here.
@@ -298,10 +389,11 @@ mod tests {
         for n in 1..4 {
             wheel.arm(timer(end + n * 1_000_000_000, n as u32));
         }
-        assert_eq!(wheel.pop(end - 1).map(|t| t.slot), Some(0));
-        assert!(wheel.pop(end - 1).is_none() && wheel.next() <= end + 1_000_000_000);
+        let pop = |wheel: &mut Wheel, now| wheel.pop(now, &mut { u64::MAX });
+        assert_eq!(pop(&mut wheel, end - 1).map(|t| t.slot), Some(0));
+        assert!(pop(&mut wheel, end - 1).is_none() && wheel.next() <= end + 1_000_000_000);
         assert!(wheel.next() > end - 1_000_000_000);
-        let slots: Vec<u32> = std::iter::from_fn(|| wheel.pop(Ts::MAX))
+        let slots: Vec<u32> = std::iter::from_fn(|| pop(&mut wheel, Ts::MAX))
             .map(|t| t.slot)
             .collect();
         assert_eq!(slots, [1, 2, 3]);

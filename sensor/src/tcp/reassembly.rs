@@ -79,11 +79,8 @@ pub struct Reassembler {
     next: u64,
     /// All before this has been acknowledged (Zeek: trim_seq).
     trim: u64,
-    /// There while segments beyond `next` are known; most directions never have any.
+    /// There while segments beyond `next` are known, and when deliveries are over; most directions never have it.
     beyond: Option<Box<Beyond>>,
-    /// Deliveries are over (Zeek: skip_deliveries).
-    pub skip: bool,
-    pub eof: bool,
 }
 
 /// What came beyond a hole.
@@ -96,6 +93,8 @@ struct Beyond {
     bytes: u64,
     /// End of the highest segment, also of one that was not kept.
     top: u64,
+    /// Deliveries are over, and there is nothing else in here.
+    over: bool,
 }
 
 impl Default for Reassembler {
@@ -104,8 +103,6 @@ impl Default for Reassembler {
             next: 1,
             trim: 1,
             beyond: None,
-            skip: false,
-            eof: false,
         }
     }
 }
@@ -121,11 +118,16 @@ impl Reassembler {
         self.trim
     }
 
+    /// Whether deliveries are over (Zeek: skip_deliveries).
+    pub fn is_over(&self) -> bool {
+        self.beyond.as_ref().is_some_and(|b| b.over)
+    }
+
     /// Whether segments are waiting for an acknowledgement (Zeek: HasUndeliveredData).
     pub fn has_blocks(&self) -> bool {
         match &self.beyond {
             Some(b) => b.top > self.trim,
-            None => !self.skip && self.next > self.trim,
+            None => self.next > self.trim,
         }
     }
 
@@ -141,7 +143,6 @@ impl Reassembler {
     pub fn unacked(&self) -> u64 {
         let (top, held) = match &self.beyond {
             Some(b) => (b.top, b.len),
-            None if self.skip => return 0,
             None => (self.next, 0),
         };
         top.min(self.next).saturating_sub(self.trim) + held
@@ -188,8 +189,10 @@ impl Reassembler {
 
     /// Drops what is kept and ends deliveries.
     pub fn stop(&mut self) {
-        self.beyond = None;
-        self.skip = true;
+        self.beyond = Some(Box::new(Beyond {
+            over: true,
+            ..Beyond::default()
+        }));
     }
 
     /// Forgets what has been delivered, acknowledged or not.
@@ -200,7 +203,7 @@ impl Reassembler {
     /// A segment of `len` bytes at `seq`; `bytes` if they are at hand (then `bytes.len() == len`).
     pub fn segment(&mut self, seq: u64, len: u64, bytes: Option<&[u8]>, out: &mut dyn FnMut(Step<'_>)) {
         let Some(end) = seq.checked_add(len) else { return };
-        if end <= self.trim || len == 0 || self.skip {
+        if end <= self.trim || len == 0 || self.is_over() {
             return;
         }
         let mut at = seq.max(self.next);
@@ -274,7 +277,7 @@ impl Reassembler {
                 out(h.step(seq, from));
             }
         }
-        if b.held.is_empty() && b.top <= self.next {
+        if b.held.is_empty() && b.top <= self.next && !b.over {
             self.beyond = None;
         }
     }
@@ -294,7 +297,7 @@ impl Reassembler {
 
     /// Gives up on what is missing before `to`.
     pub fn give_up(&mut self, to: u64, out: &mut dyn FnMut(Step<'_>)) {
-        if !self.skip {
+        if !self.is_over() {
             while let Some(seq) = self.first_held().filter(|seq| *seq < to) {
                 work::step();
                 self.gap(seq, out);

@@ -103,3 +103,59 @@ fn a_connection_that_begins_while_another_on_its_ports_ends_has_its_own_packets(
         "the last packet is not its own"
     );
 }
+
+/// Advances by few timers at a time; the rows that each call made.
+fn rows_by_call(lab: &mut Lab, batched: bool) -> Vec<usize> {
+    let mut made = Vec::new();
+    loop {
+        let before = lab.engine.sink().rows.len();
+        let flows = lab.soft.flows();
+        let late = if batched {
+            lab.engine.advance_some(lab.now, 10, &mut Batched(flows))
+        } else {
+            lab.engine.advance_some(lab.now, 10, flows)
+        };
+        made.push(lab.engine.sink().rows.len() - before);
+        if !late {
+            return made;
+        }
+    }
+}
+
+#[test]
+fn those_that_expire_together_do_so_a_few_at_a_time() {
+    for batched in [false, true] {
+        let mut lab = Lab::new("");
+        (0..100).for_each(|port| lab.datagram(port));
+        lab.now += 70 * SECOND;
+        let made = rows_by_call(&mut lab, batched);
+        assert!(made.iter().all(|n| *n <= 10 + 4), "{made:?}");
+        lab.engine.settle(lab.soft.flows());
+        assert_eq!((lab.engine.len(), lab.engine.sink().rows.len()), (0, 100));
+        // All in order, as without a bound.
+        let ports = rows(lab.engine.sink());
+        let mut whole = Lab::new("");
+        (0..100).for_each(|port| whole.datagram(port));
+        whole.wait(70 * SECOND);
+        whole.engine.settle(whole.soft.flows());
+        assert_eq!(ports, rows(whole.engine.sink()));
+    }
+}
+
+/// An established connection is looked at in two ways, with one timer.
+#[test]
+fn an_established_connection_has_one_timer() {
+    let mut lab = Lab::new("");
+    for port in 0..100 {
+        lab.client_port = CLIENT_PORT + port;
+        lab.handshake();
+    }
+    // Attempts are over.
+    lab.wait(10 * SECOND);
+    assert_eq!((lab.engine.len(), lab.engine.sh.wheel.pending()), (100, 100));
+    lab.wait(280 * SECOND);
+    assert_eq!(lab.engine.len(), 100);
+    lab.wait(20 * SECOND);
+    lab.engine.settle(lab.soft.flows());
+    assert_eq!(lab.engine.len(), 0);
+}

@@ -80,7 +80,7 @@ fn nothing_is_kept_unless_somebody_wants_to_know() {
         let mut lab = Lab::new(events);
         lab.handshake();
         lab.data(0, 1, 1, b"abcd");
-        let conn = lab.engine.slots.iter().flatten().next().expect("a connection");
+        let conn = lab.engine.slots.get(0).expect("a connection");
         let kept = conn.extra.as_ref().and_then(|e| e.kept.as_ref());
         kept.map(|k| k.iter().map(|k| k.memory()).sum::<u64>())
     };
