@@ -93,11 +93,15 @@ pub fn network_time(ts: Ts) -> Ts {
 
 /// Raises raw_packet for a frame that has been analyzed, if somebody wants it. A frame that completed a
 /// datagram shows the datagram, `whole`, as in Zeek.
+#[inline]
 pub fn raw_packet<S: Sink>(f: &Frame<'_>, whole: Option<&[u8]>, engine: &mut Engine<S>) {
     // A record of nothing is no packet.
-    if !engine.wants(EventKind::RawPacket) || f.data.is_empty() || f.wire_len == 0 {
-        return;
+    if engine.wants(EventKind::RawPacket) && !f.data.is_empty() && f.wire_len != 0 {
+        raise_raw_packet(f, whole, engine);
     }
+}
+
+fn raise_raw_packet<S: Sink>(f: &Frame<'_>, whole: Option<&[u8]>, engine: &mut Engine<S>) {
     let ethernet = f.link == LinkType::ETHERNET;
     let mac = |at: usize| {
         f.data

@@ -49,23 +49,23 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
                 ..soft::Config::default()
             };
             let mut soft = Soft::with_tunnels(config, tunnels);
-            let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| -> anyhow::Result<()> {
+            let feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| -> anyhow::Result<()> {
                 let _ = soft.frame(f, &mut EngineSink(engine));
                 raw_packet(f, soft.take_reassembled(), engine);
                 Ok(())
             };
-            let (last, damage) = each_frame(captures, &mut engine, reporter, &mut feed)?;
+            let (last, damage) = each_frame(captures, &mut engine, reporter, feed)?;
             engine.finish(last, soft.flows());
             (last, damage)
         }
         Datapath::Xdp => {
             let mut kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
-            let mut feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
+            let feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
                 kernel.frame(f, engine)?;
                 raw_packet(f, kernel.slow.take_reassembled(), engine);
                 Ok(())
             };
-            let (last, damage) = each_frame(captures, &mut engine, reporter, &mut feed)?;
+            let (last, damage) = each_frame(captures, &mut engine, reporter, feed)?;
             engine.finish(last, &mut kernel.table);
             (last, damage)
         }
@@ -88,14 +88,12 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
     }
 }
 
-type Feed<'f> = dyn FnMut(&Frame<'_>, &mut Engine<Outputs>) -> anyhow::Result<()> + 'f;
-
 /// Feeds every frame of every capture; the time of the last one, and the damage that ended reading.
 fn each_frame(
     captures: Vec<Capture>,
     engine: &mut Engine<Outputs>,
     reporter: &Reporter,
-    feed: &mut Feed<'_>,
+    mut feed: impl FnMut(&Frame<'_>, &mut Engine<Outputs>) -> anyhow::Result<()>,
 ) -> anyhow::Result<(Ts, Option<CaptureError>)> {
     let mut now = 0;
     for mut c in captures {

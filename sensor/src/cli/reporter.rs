@@ -51,7 +51,8 @@ impl Reporter {
 
     /// Hands out what waits, as events at network time `ts`.
     pub fn drain(&self, ts: Ts, mut out: impl FnMut(&Event<'_>)) {
-        if !self.0.waiting.swap(false, Ordering::Relaxed) {
+        // Asked for every packet: a swap would wait for all writes before it.
+        if !self.0.waiting.load(Ordering::Relaxed) || !self.0.waiting.swap(false, Ordering::Relaxed) {
             return;
         }
         // Not handed out under the lock: an output may have something to say, too.

@@ -19,6 +19,9 @@ const DIGITS: &[u8; 200] = b"0001020304050607080910111213141516171819\
 
 /// An unsigned number.
 pub fn count(out: &mut Vec<u8>, mut v: u64) {
+    if v < 10 {
+        return out.push(b'0' + v as u8);
+    }
     let mut buf = [0u8; 20];
     let mut at = buf.len();
     while v >= 100 {

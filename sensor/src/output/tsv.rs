@@ -80,14 +80,18 @@ fn text(out: &mut Vec<u8>, s: &str, in_list: bool) {
             out.extend_from_slice(&s.as_bytes()[1..]);
         }
         _ => {
-            for &b in s.as_bytes() {
-                match b {
-                    0..=0x1f | 0x7f => hex(out, b),
+            let special = |b: &u8| matches!(b, 0..=0x1f | 0x7f | b'\\') || in_list && *b == b',';
+            let mut rest = s.as_bytes();
+            // In runs: most text has nothing special.
+            while let Some(at) = rest.iter().position(special) {
+                out.extend_from_slice(&rest[..at]);
+                match rest[at] {
                     b'\\' => out.extend_from_slice(b"\\\\"),
-                    b',' if in_list => hex(out, b),
-                    _ => out.push(b),
+                    b => hex(out, b),
                 }
+                rest = &rest[at + 1..];
             }
+            out.extend_from_slice(rest);
         }
     }
 }
