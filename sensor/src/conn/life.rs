@@ -107,6 +107,10 @@ impl<S: Sink> Run<'_, S> {
         let s = self.conn.dir(p.dir as usize);
         match &mut tcp {
             Some(tcp) => {
+                // Whatever becomes of its payload, which may be old.
+                if rec.why & why::UNSHED != 0 {
+                    self.app_unfollowed(s == 0, rec);
+                }
                 self.tcp_packet(tcp, s, &seg);
                 self.note(tcp, rec);
             }

@@ -183,9 +183,6 @@ impl<S: Sink> Run<'_, S> {
         if let Some(bytes) = bytes {
             self.compare(tcp, s, seq, bytes, seg.flags);
         }
-        if seg.rec.why & why::UNSHED != 0 {
-            self.app_unfollowed(s == 0, seg.rec);
-        }
         self.with_reassembler(tcp, s, |r, out| r.segment(seq, len, bytes, out));
         if seg.rec.why & why::RECORDS != 0 {
             self.app_marks(s == 0, first, seg);

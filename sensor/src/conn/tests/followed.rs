@@ -185,6 +185,17 @@ fn a_header_of_which_a_part_stayed_below_is_read() {
     }
 }
 
+/// A segment that ends in the middle of a header comes again when it is acknowledged.
+#[test]
+fn what_ends_following_may_be_old() {
+    alike(&Stream {
+        records: vec![31, 2328, 16406, 2552, 1153, 1],
+        segments: vec![3, 380, 1460],
+        mishaps: vec![(37, 1)],
+        ack_every: 1,
+    });
+}
+
 #[test]
 fn packets_of_more_records_than_have_marks_are_forwarded() {
     let stream = Stream {
