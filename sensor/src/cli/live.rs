@@ -179,7 +179,7 @@ impl Worker {
         })?;
         let at = now();
         let late = self.engine.advance_some(at, MOST_TIMERS, &mut self.table);
-        self.engine.settle(&mut self.table);
+        self.engine.settle(at, &mut self.table);
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
         self.gauges.open.store(self.engine.len(), Ordering::Relaxed);

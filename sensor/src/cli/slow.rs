@@ -3,6 +3,7 @@
 //! apart here as the soft datapath does. Each packet found goes to the kernel with its header fields as they
 //! were found, so that its flow table stays the only one, and comes back as a record like all others.
 
+use sensor_common::flow::why;
 use sensor_common::record::{KIND_FRAME, KIND_GONE, KIND_PACKET};
 use sensor_common::{FlowState, Packet, Policy, RecordHeader, policy};
 
@@ -170,7 +171,8 @@ impl SlowPath {
                 }
                 KIND_GONE => {
                     let state = shifted_state(header.last_state(), worker.shift);
-                    worker.engine.gone(&h.pkt.key, &state, worker.table);
+                    let untold = h.why & why::UNTOLD != 0;
+                    worker.engine.gone(&h.pkt.key, &state, untold, worker.table);
                     continue;
                 }
                 KIND_FRAME => None,

@@ -1,15 +1,19 @@
 //! Half-open connections of which the datapath told late or not at all: while a ring is crowded, SYNs and answers to
 //! them stay below, and the oldest of too many half-open flows leave the table (`sensor-ebpf/src/half.rs`).
 
+use std::collections::{HashMap, VecDeque};
+
 use sensor_common::flow::why;
 use sensor_common::packet::tcp_flags as tf;
 use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
+use super::entry::{Conn, letter, proto};
 use super::stream::before_packet;
 use super::timer::Kind;
 use super::{Ending, Engine, Sink, hash_key};
 use crate::datapath::FlowTable;
+use crate::event::Proto;
 
 /// What one side of a half-open connection sent, as far as it is known.
 #[derive(Clone, Copy)]
@@ -122,7 +126,81 @@ fn all_of(key: &FlowKey, state: &FlowState) -> [Option<RecordHeader>; 2] {
     records(key, orig, state.start, sent)
 }
 
+/// Half-open connections that are over, and whose flows had left the table before they were asked for: their last
+/// states are on their way through the ring.
+#[derive(Default)]
+pub(super) struct Missing {
+    conns: HashMap<FlowKey, Ending>,
+    /// Until when they are waited for, in order.
+    until: VecDeque<(u64, FlowKey)>,
+}
+
+impl Missing {
+    /// Longest wait, ns: as long as a record may lie in a ring.
+    const PATIENCE: u64 = 2_000_000_000;
+    /// Most that wait.
+    const MOST: usize = 1 << 16;
+
+    fn take(&mut self, key: &FlowKey, flow_start: u64) -> Option<Ending> {
+        let e = self.conns.get(key)?;
+        if e.conn.flow_start() == flow_start {
+            self.conns.remove(key)
+        } else {
+            None
+        }
+    }
+
+    /// One that has waited long enough; with `all`, any.
+    fn give_up(&mut self, now: u64, all: bool) -> Option<Ending> {
+        while let Some((until, key)) = self.until.front() {
+            if *until > now && !all {
+                return None;
+            }
+            let (until, key) = (*until, *key);
+            self.until.pop_front();
+            // Not one of the same key that came later.
+            if self
+                .conns
+                .get(&key)
+                .is_some_and(|e| e.now + Self::PATIENCE <= until)
+            {
+                return self.conns.remove(&key);
+            }
+        }
+        None
+    }
+}
+
+impl Conn {
+    /// Whether the datapath may have let its flow go to make room.
+    fn may_give_way(&self) -> bool {
+        const OPENED: u16 = letter::DATA | letter::ACK | letter::FIN | letter::FIN_RST;
+        proto(self.key.proto) == Proto::Tcp && self.hist_seen & (OPENED | OPENED << 8) == 0
+    }
+}
+
 impl<S: Sink> Engine<S> {
+    /// Ends a connection of whose flow there is no entry.
+    pub(super) fn end_without_state(&mut self, e: Ending, flows: &impl FlowTable) {
+        let waits = flows.at_once() > 1 && e.conn.may_give_way() && self.missing.conns.len() < Missing::MOST;
+        if !waits {
+            return self.tell_end(e, None);
+        }
+        self.missing
+            .until
+            .push_back((e.now + Missing::PATIENCE, e.conn.key));
+        if let Some(older) = self.missing.conns.insert(e.conn.key, e) {
+            self.tell_end(older, None);
+        }
+    }
+
+    /// Ends those whose states did not come.
+    pub(super) fn give_up_missing(&mut self, now: u64, all: bool) {
+        while let Some(e) = self.missing.give_up(now, all) {
+            self.tell_end(e, None);
+        }
+    }
+
     /// Catches up with what the datapath did not tell of a connection before `rec`.
     pub(super) fn catch_up_untold(&mut self, rec: &RecordHeader, flows: &mut impl FlowTable) {
         for r in untold(rec).iter().flatten() {
@@ -130,9 +208,12 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// A half-open flow has left the table to make room; `state` is its last.
-    pub fn gone(&mut self, key: &FlowKey, state: &FlowState, flows: &mut impl FlowTable) {
+    /// A half-open flow has left the table to make room; `state` is its last. `untold`: no record told of it.
+    pub fn gone(&mut self, key: &FlowKey, state: &FlowState, untold: bool, flows: &mut impl FlowTable) {
         let now = state.last();
+        if let Some(e) = self.missing.take(key, state.start) {
+            return self.tell_end(e, Some(state));
+        }
         let ending = |e: &Ending| e.conn.key == *key && e.conn.flow_start() == state.start;
         if let Some(n) = self.ending.iter().position(ending) {
             let e = self.ending.remove(n);
@@ -140,6 +221,10 @@ impl<S: Sink> Engine<S> {
         }
         let hash = hash_key(&self.hasher, key);
         if self.find(hash, key).is_none() {
+            if !untold {
+                // Its row was written without waiting any longer.
+                return;
+            }
             for r in all_of(key, state).iter().flatten() {
                 self.record(r, &[], flows);
             }

@@ -36,6 +36,7 @@ pub use config::{Config, Contents, Timeouts};
 use entry::{Conn, Numbers, Tcp};
 pub use entry::{addr, proto};
 pub use feed::{EngineSink, untracked};
+use half::Missing;
 use history::History;
 use index::Index;
 use last::last_header;
@@ -87,6 +88,8 @@ pub struct Engine<S> {
     made: u64,
     /// Connections that are over but for their final states.
     ending: Vec<Ending>,
+    /// Of them, those whose states did not come when they were asked for.
+    missing: Missing,
     /// For asking the flow table about many.
     keys: Vec<FlowKey>,
     states: Vec<Option<FlowState>>,
@@ -120,6 +123,7 @@ impl<S: Sink> Engine<S> {
             table: Index::default(),
             made: 0,
             ending: Vec::new(),
+            missing: Missing::default(),
             keys: Vec::new(),
             states: Vec::new(),
             due: Vec::new(),
@@ -321,7 +325,8 @@ impl<S: Sink> Engine<S> {
         for i in open {
             self.end(i, now, flows);
         }
-        self.settle(flows);
+        self.settle(now, flows);
+        self.give_up_missing(now, true);
     }
 
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
@@ -401,8 +406,10 @@ impl<S: Sink> Engine<S> {
         flows.ask(&self.keys, true, &mut self.states);
         let mut states = std::mem::take(&mut self.states);
         for (e, flow) in ending.drain(..).zip(states.drain(..)) {
-            let flow = flow.filter(|f| f.start == e.conn.flow_start());
-            self.tell_end(e, flow.as_ref());
+            match flow.filter(|f| f.start == e.conn.flow_start()) {
+                Some(flow) => self.tell_end(e, Some(&flow)),
+                None => self.end_without_state(e, flows),
+            }
         }
         (self.ending, self.states) = (ending, states);
     }
@@ -427,8 +434,9 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Finishes what was put off, here and in the flow table: to be called at the end of a batch of records.
-    pub fn settle(&mut self, flows: &mut impl FlowTable) {
+    pub fn settle(&mut self, now: Ts, flows: &mut impl FlowTable) {
         self.finish_ending(flows);
+        self.give_up_missing(now, false);
         flows.settle();
     }
 

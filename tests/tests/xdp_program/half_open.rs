@@ -6,7 +6,7 @@ use sensor::datapath::FlowTable;
 use sensor::datapath::xdp::{Config, Injector, Kernel, Ring, Table};
 use sensor::event::log::LogRow;
 use sensor::event::{Event, Subscriptions, Ts, Value};
-use sensor_common::flow::half;
+use sensor_common::flow::{half, why};
 use sensor_common::key::IPPROTO_TCP;
 use sensor_common::record::{KIND_GONE, KIND_PACKET};
 use sensor_common::{Counter, FlowKey};
@@ -157,7 +157,7 @@ impl conn::Sink for Rows {
 fn drain(ring: &mut Ring, engine: &mut Engine<Rows>, table: &mut Table) {
     while let Some((h, bytes)) = ring.next() {
         if h.kind == KIND_GONE {
-            engine.gone(&h.pkt.key, &h.last_state(), table);
+            engine.gone(&h.pkt.key, &h.last_state(), h.why & why::UNTOLD != 0, table);
         } else {
             engine.record(h, bytes, table);
         }

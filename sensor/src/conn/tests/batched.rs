@@ -69,7 +69,7 @@ fn ends_wait_for_each_other_and_none_is_forgotten() {
     lab.wait(61 * SECOND);
     assert_eq!(rows(lab.engine.sink()).len(), 4);
     assert_eq!(lab.engine.len(), 0);
-    lab.engine.settle(&mut Batched(lab.soft.flows()));
+    lab.engine.settle(lab.now, &mut Batched(lab.soft.flows()));
     let all = rows(lab.engine.sink());
     assert_eq!(all.len(), 6);
     let packets: Vec<_> = all.iter().map(|r| r.1.as_str()).collect();
@@ -130,14 +130,14 @@ fn those_that_expire_together_do_so_a_few_at_a_time() {
         lab.now += 70 * SECOND;
         let made = rows_by_call(&mut lab, batched);
         assert!(made.iter().all(|n| *n <= 10 + 4), "{made:?}");
-        lab.engine.settle(lab.soft.flows());
+        lab.engine.settle(lab.now, lab.soft.flows());
         assert_eq!((lab.engine.len(), lab.engine.sink().rows.len()), (0, 100));
         // All in order, as without a bound.
         let ports = rows(lab.engine.sink());
         let mut whole = Lab::new("");
         (0..100).for_each(|port| whole.datagram(port));
         whole.wait(70 * SECOND);
-        whole.engine.settle(whole.soft.flows());
+        whole.engine.settle(whole.now, whole.soft.flows());
         assert_eq!(ports, rows(whole.engine.sink()));
     }
 }
@@ -156,6 +156,39 @@ fn an_established_connection_has_one_timer() {
     lab.wait(280 * SECOND);
     assert_eq!(lab.engine.len(), 100);
     lab.wait(20 * SECOND);
-    lab.engine.settle(lab.soft.flows());
+    lab.engine.settle(lab.now, lab.soft.flows());
     assert_eq!(lab.engine.len(), 0);
+}
+
+/// A SYN whose flow leaves the table just before it is asked for, when its time is up.
+#[test]
+fn a_half_open_connection_waits_for_the_state_of_a_flow_that_gave_way() {
+    for told_in_time in [true, false] {
+        let mut lab = Lab::new("new_connection");
+        lab.tcp(0, tf::SYN, 0, 0, b"");
+        let (a, b) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let v4 = sensor_common::key::v4_mapped;
+        let (key, _) = FlowKey::new(&v4(a), &v4(b), CLIENT_PORT, 80, IPPROTO_TCP, false);
+        let state = lab.soft.flows().remove(&key).unwrap();
+        lab.wait(6 * SECOND);
+        lab.engine.settle(lab.now, &mut Batched(lab.soft.flows()));
+        assert_eq!(lab.engine.len(), 0);
+        assert!(rows(lab.engine.sink()).is_empty(), "its state is on its way");
+        let gone = |lab: &mut Lab| {
+            lab.engine
+                .gone(&key, &state, false, &mut Batched(lab.soft.flows()));
+        };
+        if told_in_time {
+            gone(&mut lab);
+        }
+        lab.now += 3 * SECOND;
+        lab.engine.settle(lab.now, &mut Batched(lab.soft.flows()));
+        // Too late: there is a row.
+        gone(&mut lab);
+        let seen = lab.finish();
+        let packets = if told_in_time { "1" } else { "0" };
+        let all: Vec<_> = rows(&seen).into_iter().map(|r| r.1).collect();
+        assert_eq!(all, [packets]);
+        assert_eq!(seen.conn("conn_state"), "S0");
+    }
 }
