@@ -49,10 +49,16 @@ pub enum Counter {
     HalfOpenUntold = 22,
     /// SYNs and answers to them that stayed below because a ring was crowded.
     SynsHeld = 23,
+    /// Packets that the program took out of tunnels and counted in flows of their own. Of tunnels over UDP the frame
+    /// is [`Counter::Tracked`] in the outer flow, and the payloads of both packets are in the second sum, the outer
+    /// one as shed; of the other tunnels it is tracked in the inner flow alone.
+    Decapsulated = 24,
+    /// Such packets in tunnels over UDP for whose flow the table had no room.
+    InnerTableFull = 25,
 }
 
 /// Number of counters.
-pub const COUNTERS: u32 = 24;
+pub const COUNTERS: u32 = 26;
 
 /// The reasons why a frame is not tracked.
 pub const UNTRACKED: [Counter; 8] = [

@@ -46,12 +46,19 @@ pub mod why {
     pub const RECORDS: u32 = 1 << 12;
     /// Userspace was told nothing of the flow so far: see [`crate::flow::half`].
     pub const UNTOLD: u32 = 1 << 13;
+    /// The first packet of a tunnel's flow out of which the kernel's program took another ([`OPENED`]), as far as
+    /// userspace was told.
+    pub const TAKEN: u32 = 1 << 14;
     /// The packet carries payload.
     pub const HAS_PAYLOAD: u32 = 1 << 16;
     /// It carries payload that was shed, or for which a ring had no room: the headers alone are forwarded.
     pub const SHED: u32 = 1 << 17;
     /// The direction was followed and is no longer: its payload is forwarded again.
     pub const UNSHED: u32 = 1 << 18;
+    /// The kernel's program took the packet's payload for a packet, which it counted in a flow of its own.
+    pub const OPENED: u32 = 1 << 19;
+    /// The kernel's program took the packet out of another: [`crate::decap::PREFIX_LEN`] bytes stand before it.
+    pub const INSIDE: u32 = 1 << 20;
     /// The bits that ask for forwarding.
     pub const FORWARD: u32 = 0xffff;
 }
@@ -139,6 +146,11 @@ pub struct FlowState {
     pub half: u32,
     /// The ring of its records: chosen once, or they could overtake each other.
     pub ring: u32,
+    /// See [`Packet::carries`]. Set by the kernel's program when the entry is made, cleared when the flow turns out to
+    /// be no tunnel.
+    pub carries: u32,
+    /// 1: userspace was told by [`why::TAKEN`].
+    pub taken: u32,
     pub dir: [DirState; 2],
     /// Time of the packet that made the entry, ns.
     pub start: u64,

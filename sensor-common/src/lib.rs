@@ -8,6 +8,7 @@
 
 pub mod atomic;
 pub mod counters;
+pub mod decap;
 pub mod flow;
 pub mod follow;
 pub mod key;

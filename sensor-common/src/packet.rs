@@ -41,5 +41,7 @@ pub struct Packet {
     pub cut: u16,
     /// Number of the tunnels that the packet was taken out of, in userspace's own table; 0 = none.
     pub tunnel: u32,
-    pub pad: u32,
+    /// Number of the tunnel that the packet's own flow is, if the kernel's program is to take packets out of it;
+    /// 0 = none. See [`crate::decap`].
+    pub carries: u32,
 }

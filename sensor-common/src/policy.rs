@@ -8,6 +8,16 @@ pub const PAYLOAD: u32 = 1 << 1;
 pub const ALL_FRAMES: u32 = 1 << 2;
 /// Shed directions may be followed through TLS's records: see [`crate::follow`].
 pub const RECORDS: u32 = 1 << 3;
+/// Packets are taken out of these tunnels by the kernel's program itself: see [`crate::decap`].
+pub const DECAP_VXLAN: u32 = 1 << 4;
+pub const DECAP_GENEVE: u32 = 1 << 5;
+pub const DECAP_GRE: u32 = 1 << 6;
+pub const DECAP_IP: u32 = 1 << 7;
+/// Tunnels that are UDP connections.
+pub const DECAP_UDP: u32 = DECAP_VXLAN | DECAP_GENEVE;
+/// Tunnels between two addresses.
+pub const DECAP_HOSTS: u32 = DECAP_GRE | DECAP_IP;
+pub const DECAP: u32 = DECAP_UDP | DECAP_HOSTS;
 
 /// Part of the BPF program's read-only data; the verifier removes what it switches off.
 #[repr(C)]

@@ -28,7 +28,7 @@ pub struct Totals {
 }
 
 /// The fixed part of a record. Native byte order; 8-byte aligned; `cap_len` bytes of the frame follow, or `marks`
-/// times a [`crate::follow::Mark`].
+/// times a [`crate::follow::Mark`]. What [`crate::decap`] has to say stands before either, and counts as `cap_len`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordHeader {
@@ -53,7 +53,7 @@ pub struct RecordHeader {
     pub kind: u8,
     /// For [`KIND_FRAME`]: a [`crate::counters::Counter`], the reason it is not tracked.
     pub untracked: u8,
-    /// [`crate::follow::Mark`]s that follow; then `cap_len` is 0.
+    /// [`crate::follow::Mark`]s that follow; then no bytes of the frame do.
     pub marks: u8,
     /// With [`crate::flow::why::UNSHED`]: bytes of a TLS record's header that came with packets before this one,
     /// and these.

@@ -10,7 +10,7 @@ use sensor_common::follow::{MARK_LEN, Marks};
 use sensor_common::record::{HEADER_LEN, KIND_FRAME, RecordHeader};
 use sensor_common::{FlowKey, FlowState, Policy};
 
-use crate::abi::{CLASSES, MARK_CLASSES, MAX_CAP};
+use crate::abi::{CLASSES, INNER_SLOTS, MARK_CLASSES, MAX_CAP};
 use crate::hook::Hook;
 use crate::maps::{Stats, opaque, ring};
 
@@ -19,7 +19,7 @@ use crate::maps::{Stats, opaque, ring};
 pub fn ring_of<H: Hook>(hook: &H, key: &FlowKey, policy: &Policy) -> u32 {
     if policy.rings <= 1 {
         0
-    } else if policy.ring_by_cpu != 0 && hook.slot() == 0 {
+    } else if policy.ring_by_cpu != 0 && matches!(hook.slot(), 0 | INNER_SLOTS) {
         // SAFETY: no arguments.
         unsafe { bpf_get_smp_processor_id() % policy.rings }
     } else {
@@ -90,7 +90,7 @@ pub fn record<H: Hook>(
     unsafe {
         (*head).wire_len = hook.wire_len();
         (*head).ifindex = hook.ifindex();
-        let loaded = hook.load(rec.cast::<u8>().add(HEADER_LEN), cap as u32);
+        let loaded = hook.load(0, rec.cast::<u8>().add(HEADER_LEN), cap as u32);
         (*head).cap_len = if loaded { cap as u32 } else { 0 };
         bpf_ringbuf_submit(rec, stats.wake(to));
     }
@@ -108,23 +108,23 @@ pub fn marks<H: Hook>(
 ) -> bool {
     let map = ring(to);
     let n = opaque(m.n as u64) as u32;
-    let size = |class: u32| (HEADER_LEN + class as usize * MARK_LEN) as u64;
+    let size = |class: u32| (HEADER_LEN + H::PREFIX + class as usize * MARK_LEN) as u64;
     // SAFETY: the map is a ring buffer; sizes are constant on every path, and so many marks are copied.
     unsafe {
         let rec = if n <= MARK_CLASSES[0] {
-            copied(
+            copied::<H>(
                 bpf_ringbuf_reserve(map, size(MARK_CLASSES[0]), 0),
                 m,
                 MARK_CLASSES[0],
             )
         } else if n <= MARK_CLASSES[1] {
-            copied(
+            copied::<H>(
                 bpf_ringbuf_reserve(map, size(MARK_CLASSES[1]), 0),
                 m,
                 MARK_CLASSES[1],
             )
         } else {
-            copied(
+            copied::<H>(
                 bpf_ringbuf_reserve(map, size(MARK_CLASSES[2]), 0),
                 m,
                 MARK_CLASSES[2],
@@ -137,7 +137,8 @@ pub fn marks<H: Hook>(
         fill(rec);
         (*rec).wire_len = hook.wire_len();
         (*rec).ifindex = hook.ifindex();
-        (*rec).cap_len = 0;
+        (*rec).cap_len = H::PREFIX as u32;
+        hook.prefix(rec.cast::<u8>().add(HEADER_LEN));
         bpf_ringbuf_submit(rec.cast(), stats.wake(to));
     }
     true
@@ -161,16 +162,16 @@ pub fn header(stats: Stats, to: u32, fill: impl FnOnce(*mut RecordHeader)) -> bo
     true
 }
 
-/// `rec` with the first `n` marks behind the header.
+/// `rec` with the first `n` marks behind the header and the prefix.
 ///
 /// # Safety
 /// `rec` is null or has room for both.
 #[inline(always)]
-unsafe fn copied(rec: *mut c_void, m: &Marks, n: u32) -> *mut RecordHeader {
+unsafe fn copied<H: Hook>(rec: *mut c_void, m: &Marks, n: u32) -> *mut RecordHeader {
     if !rec.is_null() {
         // SAFETY: the caller's word; marks are words.
         unsafe {
-            let to = rec.cast::<u8>().add(HEADER_LEN).cast::<u64>();
+            let to = rec.cast::<u8>().add(HEADER_LEN + H::PREFIX).cast::<u64>();
             let from = (&raw const m.marks).cast::<u64>();
             for i in 0..n as usize {
                 to.add(i).write(from.add(i).read_unaligned());

@@ -5,9 +5,11 @@ use aya_ebpf::helpers::generated::{
     bpf_ktime_get_boot_ns, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
+use sensor_common::FlowState;
 
 use crate::abi::{META_MAGIC, Meta};
-use crate::maps::opaque;
+use crate::decap;
+use crate::maps::{RX_PROGRAMS, Scratch, TX_PROGRAMS, opaque};
 use crate::parse::Frame;
 
 /// What is loaded at once: the kernel refuses more than 65,535 bytes.
@@ -21,6 +23,8 @@ fn few(n: u32) -> u32 {
 
 /// A frame at a hook.
 pub trait Hook {
+    /// Bytes that stand before the frame's in a record.
+    const PREFIX: usize = 0;
     type Ctx: EbpfContext;
     /// What the kernel called the program with.
     fn ctx(&self) -> &Self::Ctx;
@@ -28,11 +32,11 @@ pub trait Hook {
     fn frame(&self) -> Frame;
     /// Makes `n` bytes from the start readable, if the hook can; pointers are void afterwards.
     fn pull(&self, n: u32) -> bool;
-    /// Copies the frame's first `n` bytes (at least 1) to `dst`.
+    /// Copies `n` bytes (at least 1) of the frame, from its byte `from` on, to `dst`.
     ///
     /// # Safety
     /// `dst` has room for them.
-    unsafe fn load(&self, dst: *mut u8, n: u32) -> bool;
+    unsafe fn load(&self, from: u32, dst: *mut u8, n: u32) -> bool;
     /// Copies `n` bytes (1 to 5) of the frame, from its byte `from` on, to `dst`.
     ///
     /// # Safety
@@ -47,6 +51,21 @@ pub trait Hook {
     fn time(&self) -> u64;
     /// Which of the per-CPU entries to use; see [`crate::abi::SLOTS`].
     fn slot(&self) -> u32;
+    /// Writes those bytes.
+    ///
+    /// # Safety
+    /// `dst` has room for them and is aligned like a word.
+    unsafe fn prefix(&self, _dst: *mut u8) {}
+    /// Goes on with another program ([`crate::decap`]) for good; returns only if that is not there.
+    fn go_on(&self, program: u32);
+    /// What concerns tunnels of a packet that its flow was updated by.
+    ///
+    /// # Safety
+    /// `w` is this CPU's scratch, `flow` a live map value.
+    unsafe fn tunnel(&self, w: *mut Scratch, flow: *const FlowState) {
+        // SAFETY: the caller's word.
+        unsafe { decap::of_tunnel(w, flow) };
+    }
 }
 
 /// What an interface receives.
@@ -62,7 +81,13 @@ pub struct Rx<'a> {
 impl<'a> Rx<'a> {
     #[inline(always)]
     pub fn new(ctx: &'a XdpContext) -> Self {
-        // SAFETY: helpers on a valid context.
+        // SAFETY: no arguments.
+        Self::at(ctx, || unsafe { bpf_ktime_get_boot_ns() })
+    }
+
+    #[inline(always)]
+    fn at(ctx: &'a XdpContext, now: impl FnOnce() -> u64) -> Self {
+        // SAFETY: a helper on a valid context.
         let len = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
         let mut rx = Rx {
             ctx,
@@ -89,9 +114,16 @@ impl<'a> Rx<'a> {
                 }
             }
         }
-        // SAFETY: no arguments.
-        rx.ts = unsafe { bpf_ktime_get_boot_ns() };
+        rx.ts = now();
         rx
+    }
+}
+
+impl<'a> Rx<'a> {
+    /// In a program after the first one, which has noted the time.
+    #[inline(always)]
+    pub fn again(ctx: &'a XdpContext) -> Self {
+        Self::at(ctx, || 0)
     }
 }
 
@@ -115,14 +147,15 @@ impl Hook for Rx<'_> {
         false
     }
     #[inline(always)]
-    unsafe fn load(&self, dst: *mut u8, n: u32) -> bool {
+    unsafe fn load(&self, from: u32, dst: *mut u8, n: u32) -> bool {
         // SAFETY: the caller's word for `dst`.
         unsafe {
             if n <= LOAD {
-                return bpf_xdp_load_bytes(self.ctx.ctx, 0, dst.cast(), n) == 0;
+                return bpf_xdp_load_bytes(self.ctx.ctx, from, dst.cast(), n) == 0;
             }
-            bpf_xdp_load_bytes(self.ctx.ctx, 0, dst.cast(), LOAD) == 0
-                && bpf_xdp_load_bytes(self.ctx.ctx, LOAD, dst.add(LOAD as usize).cast(), n - LOAD) == 0
+            let (next, rest) = (dst.add(LOAD as usize), n - LOAD);
+            bpf_xdp_load_bytes(self.ctx.ctx, from, dst.cast(), LOAD) == 0
+                && bpf_xdp_load_bytes(self.ctx.ctx, from + LOAD, next.cast(), rest) == 0
         }
     }
     #[inline(always)]
@@ -150,6 +183,11 @@ impl Hook for Rx<'_> {
     fn slot(&self) -> u32 {
         self.slot
     }
+    #[inline(always)]
+    fn go_on(&self, program: u32) {
+        // SAFETY: a valid context.
+        let _ = unsafe { RX_PROGRAMS.tail_call(self.ctx, program) };
+    }
 }
 
 /// What the host sends.
@@ -164,6 +202,12 @@ impl<'a> Tx<'a> {
         // SAFETY: no arguments.
         let ts = unsafe { bpf_ktime_get_boot_ns() };
         Tx { ctx, ts }
+    }
+
+    /// See [`Rx::again`].
+    #[inline(always)]
+    pub fn again(ctx: &'a TcContext) -> Self {
+        Tx { ctx, ts: 0 }
     }
 }
 
@@ -189,9 +233,9 @@ impl Hook for Tx<'_> {
         unsafe { bpf_skb_pull_data(self.ctx.skb.skb, if n < len { n } else { len }) == 0 }
     }
     #[inline(always)]
-    unsafe fn load(&self, dst: *mut u8, n: u32) -> bool {
+    unsafe fn load(&self, from: u32, dst: *mut u8, n: u32) -> bool {
         // SAFETY: the caller's word for `dst`.
-        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), 0, dst.cast(), n) == 0 }
+        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), from, dst.cast(), n) == 0 }
     }
     #[inline(always)]
     unsafe fn load_few(&self, from: u32, dst: *mut u8, n: u32) -> bool {
@@ -220,5 +264,10 @@ impl Hook for Tx<'_> {
     #[inline(always)]
     fn slot(&self) -> u32 {
         0
+    }
+    #[inline(always)]
+    fn go_on(&self, program: u32) {
+        // SAFETY: a valid context.
+        let _ = unsafe { TX_PROGRAMS.tail_call(self.ctx, program) };
     }
 }

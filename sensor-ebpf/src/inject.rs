@@ -26,6 +26,7 @@ pub fn run<H: Hook>(hook: &H) {
         for i in 0..PACKET_LEN / 8 {
             to.add(i).write(from.add(i).read_unaligned());
         }
+        (*w).found.at = 0;
     }
     let w = Scratch::forget(w);
     stats.add(Counter::Injected, 1);

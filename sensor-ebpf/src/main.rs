@@ -8,6 +8,7 @@
 #[path = "../../sensor/src/datapath/xdp/abi.rs"]
 mod abi;
 mod control;
+mod decap;
 mod emit;
 mod fetch;
 mod floor;
@@ -23,7 +24,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::warn;
 use sensor_common::flow::{update, why};
 use sensor_common::follow::follow;
-use sensor_common::policy::{ALL_FRAMES, RECORDS};
+use sensor_common::policy::{ALL_FRAMES, DECAP, DECAP_UDP, RECORDS};
 use sensor_common::{Counter, FlowState, Packet, RecordHeader};
 
 use hook::{Hook, Rx, Tx};
@@ -39,6 +40,35 @@ const PULL: u32 = 256;
 pub fn sensor_rx(ctx: XdpContext) -> u32 {
     see(&Rx::new(&ctx));
     XDP_PASS
+}
+
+/// What [`sensor_rx`] goes on with if a frame may be of a tunnel that is to be taken apart here: a program of its own, or
+/// the verifier would have to walk all of it at once.
+#[xdp(frags)]
+pub fn decap_rx(ctx: XdpContext) -> u32 {
+    decap::outer(&Rx::again(&ctx));
+    XDP_PASS
+}
+
+/// What [`decap_rx`] goes on with if there is a packet in the frame.
+#[xdp(frags)]
+pub fn inside_rx(ctx: XdpContext) -> u32 {
+    decap::inner(&Rx::again(&ctx));
+    XDP_PASS
+}
+
+/// As [`decap_rx`], of what the host sends.
+#[classifier]
+pub fn decap_tx(ctx: TcContext) -> i32 {
+    decap::outer(&Tx::again(&ctx));
+    TC_ACT_UNSPEC
+}
+
+/// As [`inside_rx`], of what the host sends.
+#[classifier]
+pub fn inside_tx(ctx: TcContext) -> i32 {
+    decap::inner(&Tx::again(&ctx));
+    TC_ACT_UNSPEC
 }
 
 /// What the host sends.
@@ -107,6 +137,14 @@ fn see<H: Hook>(hook: &H) {
     }
     stats.add(Counter::Frames, segs as u64);
     stats.add(Counter::FrameBytes, bytes);
+    let bits = policy().bits;
+    if bits & DECAP != 0 {
+        // SAFETY: as above.
+        unsafe { (*w).found.at = 0 };
+        if decap::may_be(pkt, parsed, bits) {
+            hook.go_on(decap::OUTER);
+        }
+    }
     let reason = match parsed {
         Ok(()) => match find(hook, stats, w) {
             Some(flow) => {
@@ -139,6 +177,10 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     let w = Scratch::forget(w);
     // SAFETY: a live map value, valid until the program returns, and this CPU's scratch.
     unsafe { (*w).out = update(flow, &(*w).pkt, policy.bits) };
+    if policy.bits & DECAP != 0 {
+        // SAFETY: as above.
+        unsafe { hook.tunnel(Scratch::forget(w), flow) };
+    }
     let w = Scratch::forget(w);
     // SAFETY: as above.
     unsafe {
@@ -212,6 +254,10 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
             unsafe { half::told(flow) };
         }
     }
+    if policy.bits & DECAP_UDP != 0 && sent && out.why & why::TAKEN != 0 {
+        // SAFETY: as above.
+        unsafe { (*flow).taken = 1 };
+    }
     if has_payload && whole {
         stats.add_reason(
             if sent { Counter::Forwarded } else { Counter::Lost } as Reason,
@@ -249,6 +295,7 @@ fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowSta
     new.half = half::starting(pkt, &policy);
     let half = new.half;
     new.ring = emit::ring_of(hook, &pkt.key, &policy);
+    new.carries = decap::starting(pkt, policy.bits);
     // Of two CPUs that come here at once, one makes the entry and both use it.
     if FLOWS.insert(&pkt.key, &mut *new, BPF_NOEXIST as u64).is_ok() {
         stats.add(Counter::FlowsCreated, 1);

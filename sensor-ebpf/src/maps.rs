@@ -3,14 +3,14 @@
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use core::ffi::c_void;
 use sensor_common::atomic::{fence, swap32};
 use sensor_common::flow::Outcome;
 use sensor_common::follow::Marks;
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy};
 
-use crate::abi::{Bell, CpuStats, SLOTS};
+use crate::abi::{ALL_SLOTS, Bell, CpuStats};
 
 /// What to forward. Userspace writes it before loading; the verifier then knows its values and
 /// drops what it switches off.
@@ -30,13 +30,38 @@ static POLICY: Policy = Policy {
 #[map]
 pub static FLOWS: HashMap<FlowKey, FlowState> = HashMap::with_max_entries(262_144, 0);
 
-/// Every CPU's accounting, by [`SLOTS`].
+/// Every CPU's accounting, by [`crate::abi::SLOTS`].
 #[map]
-static STATS: PerCpuArray<CpuStats> = PerCpuArray::with_max_entries(SLOTS, 0);
+static STATS: PerCpuArray<CpuStats> = PerCpuArray::with_max_entries(ALL_SLOTS, 0);
 
-/// What a CPU notes of the packet in hand, by [`SLOTS`].
+/// What a CPU notes of the packet in hand, by [`crate::abi::SLOTS`].
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SLOTS, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(ALL_SLOTS, 0);
+
+/// Tunnels between two addresses that are taken apart here; the key has the addresses alone. Userspace sets the size.
+#[map]
+pub static HOSTS: LruHashMap<FlowKey, HostTunnel> = LruHashMap::with_max_entries(1, 0);
+
+/// A tunnel between two addresses.
+#[repr(C)]
+pub struct HostTunnel {
+    /// See [`sensor_common::decap`].
+    pub number: u32,
+    pub pad: u32,
+    /// When it began, and its last packet, ns.
+    pub since: u64,
+    pub last: u64,
+}
+
+/// Programs that the first ones go on with, by their places in [`crate::decap`]. Userspace fills them in.
+#[map]
+pub static RX_PROGRAMS: ProgramArray = ProgramArray::with_max_entries(2, 0);
+#[map]
+pub static TX_PROGRAMS: ProgramArray = ProgramArray::with_max_entries(2, 0);
+
+/// Numbers of tunnels given so far.
+#[map]
+pub static NUMBERED: Array<u64> = Array::with_max_entries(1, 0);
 
 /// What is noted of the packet in hand, between the steps of its treatment.
 ///
@@ -49,12 +74,29 @@ pub struct Scratch {
     pub ip: Ip,
     pub out: Outcome,
     pub marks: Marks,
-    /// The value of a new flow entry: all zero but `start`, `half` and `ring`.
+    /// The value of a new flow entry: all zero but `start`, `carries`, `half` and `ring`.
     pub new: FlowState,
     /// Of a flow that gives way.
     pub gone: FlowKey,
     /// Not 0: a half-open flow was made, which counts at the end; see [`crate::half::begun`].
     pub begun: u32,
+    pub pad: u32,
+    /// Of a tunnel's packet: what was found in it.
+    pub found: Found,
+}
+
+/// Where the packet in a tunnel's packet lies, bytes.
+#[repr(C)]
+pub struct Found {
+    /// From the frame's start; 0: there is none that could be counted here.
+    pub at: u32,
+    /// As much as there is of it, and as there was on the wire.
+    pub len: u32,
+    pub wire: u32,
+    /// Its EtherType, or 0: it begins with an Ethernet header.
+    pub typ: u32,
+    /// The tunnel's, see [`sensor_common::decap`].
+    pub number: u32,
     pub pad: u32,
 }
 

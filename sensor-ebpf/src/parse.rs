@@ -17,8 +17,8 @@ const ETH_LEN: usize = 14;
 const VLAN_TYPES: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const VLAN_LEN: usize = 4;
 const MAX_VLANS: usize = 2;
-const TYPE_IPV4: u16 = 0x0800;
-const TYPE_IPV6: u16 = 0x86dd;
+pub const TYPE_IPV4: u16 = 0x0800;
+pub const TYPE_IPV6: u16 = 0x86dd;
 /// Below this it is a length (IEEE 802.3) and LLC follows: spanning tree and its like.
 const TYPE_MIN: u16 = 0x0600;
 /// EtherTypes of protocols that carry no IP: ARP, RARP, MAC control, slow protocols (LACP), EAPOL,
@@ -57,7 +57,7 @@ pub struct Frame {
 impl Frame {
     /// A header of `N` bytes at `off`.
     #[inline(always)]
-    fn at<const N: usize>(&self, off: usize) -> Result<*const u8, Reason> {
+    pub fn at<const N: usize>(&self, off: usize) -> Result<*const u8, Reason> {
         let p = self.data + off;
         if p + N <= self.end {
             Ok(p as *const u8)
@@ -101,7 +101,7 @@ impl Frame {
 /// # Safety
 /// The header has at least `off + 2` (4, 16) bytes.
 #[inline(always)]
-unsafe fn field16(p: *const u8, off: usize) -> u16 {
+pub unsafe fn field16(p: *const u8, off: usize) -> u16 {
     // SAFETY: the caller's word.
     u16::from_be(unsafe { p.add(off).cast::<u16>().read_unaligned() })
 }
@@ -130,6 +130,14 @@ const OFFSETS: usize = 0x7fff;
 /// `w` is this CPU's scratch.
 #[inline(always)]
 pub unsafe fn parse(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
+    let (l3, typ) = link(f)?;
+    // SAFETY: the caller's word.
+    unsafe { network(f, l3, typ, w) }
+}
+
+/// Where the network layer begins, and its EtherType.
+#[inline(always)]
+pub fn link(f: Frame) -> Result<(usize, u16), Reason> {
     f.at::<ETH_LEN>(0)?;
     let mut typ = f.be16(ETH_LEN - 2)?;
     let mut l3 = ETH_LEN;
@@ -140,7 +148,16 @@ pub unsafe fn parse(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
         typ = f.be16(l3 + 2)?;
         l3 += VLAN_LEN;
     }
-    // SAFETY: the caller's word, here and below.
+    Ok((l3, typ))
+}
+
+/// As [`parse`], from the network layer on: `typ` is the EtherType of what begins at `l3`.
+///
+/// # Safety
+/// As for [`parse`].
+#[inline(always)]
+pub unsafe fn network(f: Frame, l3: usize, typ: u16, w: *mut Scratch) -> Result<(), Reason> {
+    // SAFETY: the caller's word.
     unsafe {
         (*w).pkt.l3 = l3 as u16;
         if typ == TYPE_IPV4 {

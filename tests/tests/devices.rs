@@ -102,9 +102,19 @@ impl Tunnel {
 
 #[test]
 fn real_traffic_through_the_kernels_tunnels() {
-    if !root_or_say_so("real_traffic_through_the_kernels_tunnels") {
-        return;
+    if root_or_say_so("real_traffic_through_the_kernels_tunnels") {
+        through_tunnels(&[]);
     }
+}
+
+#[test]
+fn real_traffic_through_the_kernels_tunnels_taken_apart_by_the_kernel() {
+    if root_or_say_so("real_traffic_through_the_kernels_tunnels_taken_apart_by_the_kernel") {
+        through_tunnels(&["--decap", "vxlan,geneve,gre,ipip"]);
+    }
+}
+
+fn through_tunnels(extra: &[&str]) {
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let made: Vec<_> = TUNNELS
@@ -118,7 +128,7 @@ fn real_traffic_through_the_kernels_tunnels() {
     let server = Server::start(&lab.server).expect("a server");
     let logs = TempDir::new().unwrap();
     let mut ports: Vec<Vec<u16>> = Vec::new();
-    let done = watched(&lab, &logs, &["--workers", "2"], || {
+    let done = watched(&lab, &logs, &[&["--workers", "2"], extra].concat(), || {
         for (i, t) in &made {
             let inside = t.address(*i, 2);
             ports.push(lab.client.run(|| {
@@ -131,6 +141,8 @@ fn real_traffic_through_the_kernels_tunnels() {
         Ok(())
     });
     drop(server);
+    let taken = done.stderr.contains("packets taken out of tunnels in the kernel");
+    assert_eq!(taken, !extra.is_empty(), "{}", done.stderr);
     let rows = done.conns().unwrap();
     let tunnels = done.log("tunnel.log").unwrap();
     for ((i, t), ports) in made.iter().zip(ports) {

@@ -191,8 +191,13 @@ fn crafted<'r>(rows: &'r [Value], ends: &Ends) -> &'r Value {
 }
 
 /// What two workers make of the traffic.
-fn watched(lab: &Lab, logs: &TempDir, traffic: impl FnOnce() -> anyhow::Result<()>) -> Finished {
-    let args = ["--rx-only", "--workers", "2"];
+fn watched(
+    lab: &Lab,
+    logs: &TempDir,
+    extra: &[&str],
+    traffic: impl FnOnce() -> anyhow::Result<()>,
+) -> Finished {
+    let args = [&["--rx-only", "--workers", "2"], extra].concat();
     let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &args).expect("a sensor");
     traffic().expect("traffic");
     std::thread::sleep(Duration::from_millis(300));
@@ -203,9 +208,25 @@ fn watched(lab: &Lab, logs: &TempDir, traffic: impl FnOnce() -> anyhow::Result<(
 
 #[test]
 fn every_encapsulation_is_taken_apart() {
-    if !root_or_say_so("every_encapsulation_is_taken_apart") {
-        return;
+    if root_or_say_so("every_encapsulation_is_taken_apart") {
+        take_apart(&[]);
     }
+}
+
+#[test]
+fn every_encapsulation_is_taken_apart_by_the_kernel_as_far_as_it_can() {
+    if root_or_say_so("every_encapsulation_is_taken_apart_by_the_kernel_as_far_as_it_can") {
+        let said = take_apart(&["--decap", "vxlan,geneve,gre,ipip"]);
+        // Six talks, and one more whose outermost tunnel is GRE, of ten segments each; and a datagram.
+        assert!(
+            said.contains("\n71 packets taken out of tunnels in the kernel"),
+            "{said}"
+        );
+    }
+}
+
+/// What the sensor said.
+fn take_apart(extra: &[&str]) -> String {
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let crafter = Crafter::new(&lab).expect("a crafter");
@@ -215,7 +236,7 @@ fn every_encapsulation_is_taken_apart() {
         server_port: 80,
     };
     let logs = TempDir::new().unwrap();
-    let done = watched(&lab, &logs, || {
+    let done = watched(&lab, &logs, extra, || {
         for (i, case) in CASES.iter().enumerate() {
             play(&crafter, &ends(i, case.v6), &TALK, case.wrap)?;
         }
@@ -282,4 +303,5 @@ fn every_encapsulation_is_taken_apart() {
     );
     let weird = done.log("weird.log").unwrap_or_default();
     assert!(weird.is_empty(), "{weird:#?}");
+    done.stderr
 }

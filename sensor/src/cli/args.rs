@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sensor_common::policy;
 
 use crate::conn::Contents;
 
@@ -55,6 +56,9 @@ pub struct Run {
     /// Size of each ring, MiB.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub ring_mib: u32,
+    /// Take packets out of these tunnels in the kernel, not in userspace: for mirrored traffic.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "TUNNEL,TUNNEL")]
+    pub decap: Vec<Decap>,
     /// No rows and no status line on the terminal.
     #[arg(long, short)]
     pub quiet: bool,
@@ -70,6 +74,9 @@ pub struct Read {
     /// Where frames are parsed and counted.
     #[arg(long, value_enum, default_value_t = Datapath::User)]
     pub datapath: Datapath,
+    /// Take packets out of these tunnels in the kernel; with `--datapath xdp`, and not with `--checksums on`.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "TUNNEL,TUNNEL")]
+    pub decap: Vec<Decap>,
     /// Forward every packet to the engine, not only those that teach it something.
     #[arg(long, hide = true)]
     pub forward_all: bool,
@@ -86,6 +93,30 @@ pub enum Datapath {
     User,
     /// The program in the kernel.
     Xdp,
+}
+
+/// Tunnels that the kernel's program can take apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Decap {
+    Vxlan,
+    Geneve,
+    Gre,
+    /// IPv4 and IPv6 in IP.
+    Ipip,
+}
+
+impl Decap {
+    /// The policy bits that ask for these.
+    pub fn bits(of: &[Decap]) -> u32 {
+        of.iter().fold(0, |bits, d| {
+            bits | match d {
+                Decap::Vxlan => policy::DECAP_VXLAN,
+                Decap::Geneve => policy::DECAP_GENEVE,
+                Decap::Gre => policy::DECAP_GRE,
+                Decap::Ipip => policy::DECAP_IP,
+            }
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -14,7 +14,7 @@ use sensor_common::counters::UNTRACKED;
 use sensor_common::{Counter, FlowKey, FlowState, Policy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::args::{RingBy, Run};
+use super::args::{Decap, RingBy, Run};
 use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
 use super::sinks::{contents_files, subscriptions};
@@ -212,7 +212,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let rings = a.workers.unwrap_or(cores.clamp(1, 8));
     cfg.reassembly_total /= rings as u64;
-    let bits = policy_bits(&subs, cfg.contents.any());
+    let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&a.decap);
     let mut kernel = Kernel::load(&xdp::Config {
         flows: a.flows,
         rings,
@@ -436,8 +436,9 @@ async fn watch(
                  see --ring-mib and --workers"
             );
         }
-        let full = counters.get(Counter::TableFull);
-        if full > last.get(Counter::TableFull) {
+        let full = |c: &Counters| c.get(Counter::TableFull) + c.get(Counter::InnerTableFull);
+        let (full, before) = (full(&counters), full(&last));
+        if full > before {
             tracing::warn!("the flow table is full: {full} frames of new flows not tracked; see --flows");
         }
         let gave_way = counters.get(Counter::HalfOpenEvicted) - last.get(Counter::HalfOpenEvicted);

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use sensor_common::{Policy, policy};
 
 use super::Failure;
-use super::args::{Datapath, Read, Switch};
+use super::args::{Datapath, Decap, Read, Switch};
 use super::reporter::Reporter;
 use super::sinks::{Outputs, contents_files, subscriptions};
 use crate::conn::{Engine, EngineSink};
@@ -59,6 +59,11 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
             (last, damage)
         }
         Datapath::Xdp => {
+            let mut policy = policy;
+            if !checksums {
+                // The kernel verifies none.
+                policy.bits |= Decap::bits(&a.decap);
+            }
             let mut kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
             let feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
                 kernel.frame(f, engine)?;

@@ -87,6 +87,10 @@ pub fn sums(c: &Counters) -> String {
         c.get(Counter::Shed),
         c.get(Counter::Lost),
     );
+    let taken = c.get(Counter::Decapsulated);
+    if taken > 0 {
+        let _ = writeln!(s, "{taken} packets taken out of tunnels in the kernel");
+    }
     s
 }
 

@@ -36,12 +36,12 @@ pub struct Segment<'r> {
 }
 
 impl<'r> Segment<'r> {
-    /// `bytes` are what came with the record: of the frame, or marks.
+    /// `bytes` are what came with the record: of the frame, or marks behind what else there is.
     pub fn new(rec: &'r RecordHeader, bytes: &'r [u8]) -> Self {
         let p = &rec.pkt;
         let (frame, marks) = match rec.why & why::RECORDS {
             0 => (bytes, &[][..]),
-            _ => (&[][..], bytes),
+            _ => (&[][..], bytes.get(rec.cap_len as usize..).unwrap_or_default()),
         };
         Segment {
             rec,

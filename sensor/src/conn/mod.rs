@@ -26,6 +26,7 @@ mod tunnel;
 mod weird;
 
 use foldhash::fast::FixedState;
+use sensor_common::decap::outer_key;
 use sensor_common::flow::why;
 use sensor_common::key::IPPROTO_TCP;
 use sensor_common::packet::tcp_flags;
@@ -193,6 +194,9 @@ impl<S: Sink> Engine<S> {
         let p = &rec.pkt;
         let hash = hash_key(&self.hasher, &p.key);
         let mut slot = self.find(hash, &p.key);
+        if rec.why & why::INSIDE != 0 {
+            self.learn_tunnel(slot, rec, frame);
+        }
         if slot.is_none() && rec.why & why::UNTOLD != 0 {
             self.catch_up_untold(rec, flows);
             slot = self.find(hash, &p.key);
@@ -214,7 +218,7 @@ impl<S: Sink> Engine<S> {
                 if let Some(n) = self.ending.iter().position(|e| e.conn.key == p.key) {
                     split = self.end_before(n, rec, flows);
                 }
-                (self.create(hash, p, rec.flow_start), true)
+                (self.create(hash, p, rec.flow_start, split), true)
             }
         };
         let conn = self.slots.get_mut(i)?;
@@ -263,7 +267,7 @@ impl<S: Sink> Engine<S> {
                 };
                 return self.stray_weird(p.ts, weird, Some((src, dst)));
             }
-            None => (self.create(hash, p, 0), true),
+            None => (self.create(hash, p, 0, false), true),
         };
         let Some(mut run) = self.run(p.ts, i) else { return };
         if !new {
@@ -354,9 +358,35 @@ impl<S: Sink> Engine<S> {
         reuse
     }
 
-    fn create(&mut self, hash: u64, p: &Packet, flow_start: Ts) -> u32 {
-        let n = self.made;
-        self.made += 1;
+    /// A packet that the kernel's program took out of a tunnel: the number that it gave the tunnel may be new.
+    fn learn_tunnel(&mut self, slot: Option<u32>, rec: &RecordHeader, frame: &[u8]) {
+        let conn = slot.and_then(|i| self.slots.get(i));
+        let known = conn.and_then(|c| c.extra.as_ref()?.encap.as_ref());
+        let id = rec.pkt.tunnel;
+        if known.is_some_and(|s| s.id == id) {
+            return;
+        }
+        if let Some(outer) = outer_key(frame) {
+            let made = &mut self.made;
+            self.sh
+                .cfg
+                .tunnels
+                .numbered(id, &outer, rec.pkt.ts, || next(made));
+        }
+    }
+
+    /// `again`: in a flow's entry in which another connection was.
+    fn create(&mut self, hash: u64, p: &Packet, flow_start: Ts, again: bool) -> u32 {
+        let made = &mut self.made;
+        // Packets out of it may have come before, by another way.
+        let tunnel = match (p.carries, p.tunnel) {
+            (0, _) | (_, 1..) => None,
+            (id, 0) => self.sh.cfg.tunnels.hold(id, &p.key, again, || next(made)),
+        };
+        let n = match tunnel.as_ref().and_then(|s| s.layers.last()) {
+            Some(l) => l.n,
+            None => next(made),
+        };
         let mut conn = Conn::new(p, n, flow_start);
         if proto(p.key.proto) == Proto::Tcp {
             conn.tcp = self.tcps.insert(Tcp::default());
@@ -366,6 +396,9 @@ impl<S: Sink> Engine<S> {
         self.table
             .insert(hash, i, |i| slots.get(*i).map_or(0, |c| hash_key(hasher, &c.key)));
         if let Some(mut run) = self.run(p.ts, i) {
+            if let Some(s) = tunnel {
+                run.numbered(s.id);
+            }
             run.begin(p);
         }
         i
@@ -516,6 +549,12 @@ impl<S: Sink> Engine<S> {
             self.end(t.slot, now, flows);
         }
     }
+}
+
+/// The next connection's number.
+fn next(made: &mut u64) -> u64 {
+    *made += 1;
+    *made - 1
 }
 
 /// A connection that is out of the table and whose final state is not known yet.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use sensor_common::RecordHeader;
+use sensor_common::flow::why;
 use sensor_common::key::IPPROTO_UDP;
 
 use super::entry::letter;
@@ -37,6 +38,8 @@ pub struct UdpTunnel {
     used: bool,
     /// Sides that sent sound Teredo.
     teredo: [bool; 2],
+    /// The kernel's program's number for it, or 0.
+    number: u32,
 }
 
 fn bit(k: Kind) -> u8 {
@@ -215,8 +218,25 @@ impl<S: Sink> Run<'_, S> {
                 .is_none_or(|e| e.tunnel.violated & bit(k) == 0)
     }
 
+    /// The kernel's program takes packets out of the connection, under this number.
+    pub fn numbered(&mut self, number: u32) {
+        self.conn.extra().tunnel.number = number;
+    }
+
+    /// The kernel's program has taken the packet out of a datagram.
+    fn opened(&mut self) {
+        if let Some(kind) = by_port(self.conn.resp_port()).filter(|k| self.may_be(*k)) {
+            self.confirmed(kind);
+            self.conn.extra().tunnel.used = true;
+        }
+    }
+
     /// A UDP datagram: the packet in it, if it is a tunnel's.
     pub fn tunnelled(&mut self, rec: &RecordHeader, frame: &[u8], first: bool) -> Option<Inner> {
+        if rec.why & why::OPENED != 0 {
+            self.opened();
+            return None;
+        }
         let p = &rec.pkt;
         let payload = packet::payload(p, frame);
         let start = p.data as usize;
@@ -447,7 +467,13 @@ impl<S: Sink> Run<'_, S> {
 
     /// The connection is over, and with it the tunnel that it was.
     pub fn leave(&mut self) {
-        if !self.conn.extra.as_ref().is_some_and(|e| e.tunnel.used) {
+        let Some(t) = self.conn.extra.as_ref().map(|e| e.tunnel) else {
+            return;
+        };
+        if t.number != 0 {
+            self.sh.cfg.tunnels.let_go(t.number);
+        }
+        if !t.used {
             return;
         }
         let ends = self.udp_ends();

@@ -10,7 +10,9 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
+use sensor_common::decap::{BY_PROGRAM, GENEVE_PORT, Number, VXLAN_PORT};
 use sensor_common::key::IPPROTO_UDP;
+use sensor_common::{FlowKey, proto};
 
 /// Most tunnels in a packet (Zeek: Tunnel::max_depth).
 pub const MAX_DEPTH: usize = 4;
@@ -123,6 +125,8 @@ struct Table {
     /// By what is outside (0: nothing) and the layer.
     stacks: Aging<(u32, Layer), Arc<Stack>>,
     by_id: Aging<u32, Arc<Stack>>,
+    /// Those of open connections that the kernel's program takes packets out of: it does not say that it uses them.
+    held: HashMap<u32, Arc<Stack>, RandomState>,
     last_id: u32,
     /// IP tunnels by their addresses, the lower first.
     ip: Aging<([u8; 16], [u8; 16]), IpTunnel>,
@@ -133,6 +137,8 @@ struct Table {
 
 struct IpTunnel {
     layer: Layer,
+    /// The kernel's program's, which then knows how long it is silent; 0: none.
+    number: u32,
     since: u64,
     last: u64,
 }
@@ -156,7 +162,44 @@ impl Tunnels {
         if id == 0 {
             return None;
         }
-        self.table().by_id.get(&id).map(|s| s.clone())
+        self.table().get(id)
+    }
+
+    /// The way through one tunnel to which the kernel's program gave a number (see [`sensor_common::decap`]). `outer`
+    /// has the tunnel's ends. Whoever sees the number first makes the tunnel, and `n` its number if it is a connection.
+    pub fn numbered(
+        &self,
+        id: u32,
+        outer: &FlowKey,
+        now: u64,
+        n: impl FnOnce() -> u64,
+    ) -> Option<Arc<Stack>> {
+        let mut t = self.table();
+        match t.get(id) {
+            Some(s) => Some(s),
+            None => t.make(id, outer, now, n),
+        }
+    }
+
+    /// As [`Tunnels::numbered`] for the connection that is the tunnel: it holds the number until [`Tunnels::let_go`].
+    /// `again`: whatever the number stood for, now it is this connection's.
+    pub fn hold(&self, id: u32, outer: &FlowKey, again: bool, n: impl FnOnce() -> u64) -> Option<Arc<Stack>> {
+        let mut t = self.table();
+        let known = if again { None } else { t.get(id) };
+        let s = match known {
+            Some(s) => s,
+            None => t.make(id, outer, 0, n)?,
+        };
+        t.held.insert(id, s.clone());
+        Some(s)
+    }
+
+    /// The connection that is the tunnel is over. Records that name it may still come.
+    pub fn let_go(&self, id: u32) {
+        let mut t = self.table();
+        if let Some(s) = t.held.remove(&id) {
+            t.by_id.insert(id, s);
+        }
     }
 
     /// A tunnel of IP packets between two addresses, in what is `outer` to it. Zeek knows such a tunnel
@@ -170,32 +213,7 @@ impl Tunnels {
         now: u64,
     ) -> Arc<Stack> {
         let mut t = self.table();
-        let key = if src < dst { (*src, *dst) } else { (*dst, *src) };
-        let known = match t.ip.get(&key) {
-            Some(k) if !k.over(now) => {
-                k.last = k.last.max(now);
-                Some(k.layer)
-            }
-            _ => None,
-        };
-        let layer = known.unwrap_or_else(|| {
-            t.made += 1;
-            let ends = Ends {
-                orig: *src,
-                resp: *dst,
-                orig_port: 0,
-                resp_port: 0,
-                proto,
-            };
-            let layer = Layer {
-                kind,
-                ends,
-                n: FIRST_UID + t.made,
-            };
-            let (since, last) = (now, now);
-            t.ip.insert(key, IpTunnel { layer, since, last });
-            layer
-        });
+        let layer = t.hosts(kind, (src, dst), proto, now, 0);
         t.push(outer, layer)
     }
 
@@ -246,6 +264,91 @@ impl Tunnels {
 }
 
 impl Table {
+    fn get(&mut self, id: u32) -> Option<Arc<Stack>> {
+        match self.held.get(&id) {
+            Some(s) => Some(s.clone()),
+            None => self.by_id.get(&id).map(|s| s.clone()),
+        }
+    }
+
+    /// The tunnel between two addresses, made if need be; `number`: what the kernel's program calls it, or 0.
+    fn hosts(
+        &mut self,
+        kind: Kind,
+        (src, dst): (&[u8; 16], &[u8; 16]),
+        proto: u8,
+        now: u64,
+        number: u32,
+    ) -> Layer {
+        let key = if src < dst { (*src, *dst) } else { (*dst, *src) };
+        if let Some(k) = self.ip.get(&key) {
+            let same = match (k.number, number) {
+                (0, _) => !k.over(now),
+                (_, 0) => true,
+                (a, b) => a == b,
+            };
+            if same {
+                k.last = k.last.max(now);
+                k.number = k.number.max(number);
+                return k.layer;
+            }
+        }
+        self.made += 1;
+        let ends = Ends {
+            orig: *src,
+            resp: *dst,
+            orig_port: 0,
+            resp_port: 0,
+            proto,
+        };
+        let layer = Layer {
+            kind,
+            ends,
+            n: FIRST_UID + self.made,
+        };
+        let (since, last) = (now, now);
+        self.ip.insert(
+            key,
+            IpTunnel {
+                layer,
+                number,
+                since,
+                last,
+            },
+        );
+        layer
+    }
+
+    /// The tunnel of a number that the kernel's program gave.
+    fn make(&mut self, id: u32, outer: &FlowKey, now: u64, n: impl FnOnce() -> u64) -> Option<Arc<Stack>> {
+        let number = Number::read(id)?;
+        let (a, b) = ((outer.a, outer.a_port), (outer.b, outer.b_port));
+        let (orig, resp) = if number.from == 0 { (a, b) } else { (b, a) };
+        let layer = if number.proto == IPPROTO_UDP {
+            let kind = match resp.1 {
+                VXLAN_PORT => Kind::Vxlan,
+                GENEVE_PORT => Kind::Geneve,
+                _ => return None,
+            };
+            let ends = udp_ends(orig, resp);
+            Layer { kind, ends, n: n() }
+        } else {
+            let kind = if number.proto == proto::GRE {
+                Kind::Gre
+            } else {
+                Kind::Ip
+            };
+            self.hosts(kind, (&orig.0, &resp.0), number.proto, now, id)
+        };
+        let s = Arc::new(Stack {
+            id,
+            layers: vec![layer],
+        });
+        self.stacks.insert((0, layer), s.clone());
+        self.by_id.insert(id, s.clone());
+        Some(s)
+    }
+
     fn push(&mut self, outer: Option<&Stack>, layer: Layer) -> Arc<Stack> {
         let key = (outer.map_or(0, |o| o.id), layer);
         if let Some(s) = self.stacks.get(&key) {
@@ -256,7 +359,7 @@ impl Table {
             }
             return s;
         }
-        self.last_id = match self.last_id.wrapping_add(1) {
+        self.last_id = match (self.last_id + 1) % BY_PROGRAM {
             0 => 1,
             n => n,
         };

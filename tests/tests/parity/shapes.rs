@@ -338,6 +338,254 @@ fn udp_tunnel(port: u16, head: &[u8], inner: &[u8]) -> Shot {
     plain(&ip(false, 8, 9, 17, &[], &checked(false, 8, 9, 17, t)))
 }
 
+/// In VXLAN between two other hosts, whose ends have ports of their own for each direction.
+fn vxlan(client: bool, inner: &[u8]) -> Vec<u8> {
+    const HEADER: [u8; 8] = [8, 0, 0, 0, 0, 0, 1, 0];
+    let (from, to, port) = if client { (8, 9, 50_008) } else { (9, 8, 50_009) };
+    let body = [&HEADER[..], inner].concat();
+    let len = 8 + body.len() as u16;
+    let head: Vec<u8> = [port, 4789, len, 0]
+        .iter()
+        .flat_map(|w: &u16| w.to_be_bytes())
+        .collect();
+    let t = [head, body].concat();
+    ip(false, from, to, 17, &[], &checked(false, from, to, 17, t))
+}
+
+/// Whether the client sent a packet of the conversation.
+fn from_client(p: &[u8]) -> bool {
+    let last = if p[0] >> 4 == 6 { 23 } else { 15 };
+    p[last] == 1
+}
+
+/// The conversation in tunnels of the kinds that the kernel's program can take apart, and what may go wrong there.
+fn mirrored(both: &[&Vec<u8>]) -> Vec<Shape> {
+    let mut out = Vec::new();
+    let mut add = |name, shots: Vec<Shot>| out.push(Shape { name, shots });
+    let each = |f: &dyn Fn(&[u8]) -> Shot| both.iter().map(|p| f(p)).collect::<Vec<_>>();
+    let in_vxlan = |p: &[u8], frame: &[u8]| plain(&vxlan(from_client(p), frame));
+    add("vxlan-both-ways", each(&|p| in_vxlan(p, &plain(p).data)));
+    add(
+        "vxlan-tagged",
+        each(&|p| {
+            let types = [&[0x81, 0, 0, 5][..], &ethertype(p)].concat();
+            in_vxlan(p, &eth(&types, p).data)
+        }),
+    );
+    add(
+        "vxlan-padded",
+        each(&|p| {
+            let inner = eth(&ethertype(p), &[p, &[0xee; 9][..]].concat());
+            let outer = vxlan(from_client(p), &inner.data);
+            eth(&[8, 0], &[&outer[..], &[0xdd; 11]].concat())
+        }),
+    );
+    add(
+        "vxlan-over-6",
+        each(&|p| {
+            let (_, _, t) = udp(
+                true,
+                4789,
+                &[&[8, 0, 0, 0, 0, 0, 1, 0][..], &plain(p).data].concat(),
+            );
+            plain(&ip(true, 8, 9, 17, &[], &checked(true, 8, 9, 17, t)))
+        }),
+    );
+    // Both ends have the tunnel's port.
+    add(
+        "vxlan-one-port",
+        each(&|p| {
+            let mut outer = vxlan(from_client(p), &plain(p).data);
+            outer[20..22].copy_from_slice(&4789u16.to_be_bytes());
+            plain(&outer)
+        }),
+    );
+    // An answer comes first, from the tunnel's port.
+    add(
+        "vxlan-backwards",
+        each(&|p| {
+            let mut outer = vxlan(from_client(p), &plain(p).data);
+            let [a, b, c, d] = [outer[20], outer[21], outer[22], outer[23]];
+            outer[20..24].copy_from_slice(&[c, d, a, b]);
+            plain(&outer)
+        }),
+    );
+    for (name, cap) in [
+        ("vxlan-cut-60", 60),
+        ("vxlan-cut-90", 90),
+        ("vxlan-cut-110", 110),
+        ("vxlan-cut-300", 300),
+    ] {
+        add(
+            name,
+            each(&|p| {
+                let mut s = in_vxlan(p, &plain(p).data);
+                s.data.truncate(cap);
+                s
+            }),
+        );
+    }
+    let mut fragments = Vec::new();
+    let mut whole = Vec::new();
+    for (i, p) in both.iter().enumerate() {
+        fragments.extend(fragmented(i, p).iter().map(|s| in_vxlan(p, &s.data)));
+        let outer = vxlan(from_client(p), &plain(p).data);
+        // One in three is in fragments.
+        if i % 3 == 1 {
+            whole.extend(fragmented(i, &outer));
+        } else {
+            whole.push(plain(&outer));
+        }
+    }
+    add("fragments-in-vxlan", fragments);
+    add("vxlan-in-fragments", whole);
+    add(
+        "odd-in-vxlan",
+        odd()
+            .iter()
+            .flat_map(|s| {
+                [
+                    in_vxlan(both[0], &s.data),
+                    in_vxlan(both[0], &plain(both[3]).data),
+                ]
+            })
+            .collect(),
+    );
+    // Three tunnels deep.
+    add(
+        "vxlan-in-vxlan-in-gre",
+        each(&|p| {
+            let client = from_client(p);
+            let inner = plain(&vxlan(client, &plain(p).data));
+            tunnel(47, &[0, 0, 8, 0], &vxlan(client, &inner.data))
+        }),
+    );
+    // No header in the middle: the flow is refuted.
+    for (name, at, flags) in [("vxlan-refuted", 9, 0), ("vxlan-refuted-at-once", 0, 0)] {
+        let mut shots = each(&|p| in_vxlan(p, &plain(p).data));
+        shots[at].data[14 + 28] = flags;
+        add(name, shots);
+    }
+    // UDP's length contradicts IP's.
+    add(
+        "vxlan-lengths",
+        each(&|p| {
+            let mut s = in_vxlan(p, &plain(p).data);
+            s.data[39] = s.data[39].wrapping_sub(4);
+            s
+        }),
+    );
+    // The same connection inside and outside, in turns.
+    add(
+        "inside-and-outside",
+        both.iter()
+            .enumerate()
+            .map(|(i, p)| {
+                if i % 5 < 2 {
+                    plain(p)
+                } else {
+                    in_vxlan(p, &plain(p).data)
+                }
+            })
+            .collect(),
+    );
+    add(
+        "geneve",
+        each(&|p| {
+            let t = ethertype(p);
+            udp_tunnel(6081, &[2, 0, t[0], t[1], 0, 0, 1, 0, 1, 2, 3, 1, 9, 9, 9, 9], p)
+        }),
+    );
+    add(
+        "geneve-ethernet",
+        each(&|p| udp_tunnel(6081, &[0, 0, 0x65, 0x58, 0, 0, 1, 0], &plain(p).data)),
+    );
+    // Each of these is odd or of no use in its own way.
+    let heads: [&[u8]; 6] = [
+        &[0, 0, 8, 0, 0, 0, 1, 0],
+        &[0x40, 0, 8, 0, 0, 0, 1, 0],
+        &[0, 0, 0x12, 0x34, 0, 0, 1, 0],
+        &[0, 0, 0x86, 0xdd, 0, 0, 1, 0],
+        &[0x3f, 0, 8, 0, 0, 0, 1, 0],
+        &[0, 0, 8],
+    ];
+    add(
+        "geneve-odd",
+        heads
+            .iter()
+            .flat_map(|h| [udp_tunnel(6081, h, both[0]), udp_tunnel(6081, h, &[])])
+            .collect(),
+    );
+    let gre: [(&'static str, &[u8], bool); 5] = [
+        (
+            "gre-all-fields",
+            &[0xb0, 0, 8, 0, 1, 2, 0, 0, 0, 0, 0, 7, 0, 0, 0, 1],
+            false,
+        ),
+        ("gre-ethernet", &[0x20, 0, 0x65, 0x58, 0, 0, 0, 7], true),
+        (
+            "erspan-2",
+            &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 0, 0, 0, 0, 0],
+            true,
+        ),
+        (
+            "erspan-3",
+            &[
+                0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7,
+                8,
+            ],
+            true,
+        ),
+        ("erspan-1", &[0, 0, 0x88, 0xbe], true),
+    ];
+    for (name, head, framed) in gre {
+        add(
+            name,
+            each(&|p| {
+                let mut head = head.to_vec();
+                if !framed {
+                    head[2..4].copy_from_slice(&ethertype(p));
+                }
+                let frame = plain(p);
+                tunnel(47, &head, if framed { &frame.data } else { p })
+            }),
+        );
+    }
+    add(
+        "gre-padded-inside",
+        each(&|p| {
+            let t = ethertype(p);
+            tunnel(47, &[0, 0, t[0], t[1]], &[p, &[7; 9][..]].concat())
+        }),
+    );
+    add(
+        "ip-in-ip-padded-inside",
+        each(&|p| {
+            tunnel(
+                if p[0] >> 4 == 6 { 41 } else { 4 },
+                &[],
+                &[p, &[7; 9][..]].concat(),
+            )
+        }),
+    );
+    add(
+        "hosts-of-every-kind",
+        both.iter()
+            .enumerate()
+            .map(|(i, p)| {
+                let t = ethertype(p);
+                match i % 4 {
+                    0 => tunnel(if p[0] >> 4 == 6 { 41 } else { 4 }, &[], p),
+                    1 => tunnel(47, &[0, 0, t[0], t[1]], p),
+                    2 => tunnel(47, &[0, 0, 0x65, 0x58], &plain(p).data),
+                    _ => plain(&ip(false, 9, 8, 47, &[], &[&[0, 0, t[0], t[1]][..], p].concat())),
+                }
+            })
+            .collect(),
+    );
+    out
+}
+
 /// What is no packet of a flow, or hardly one.
 fn odd() -> Vec<Shot> {
     let rest = |n: usize| vec![0u8; n];
@@ -513,5 +761,6 @@ pub fn all() -> Vec<Shape> {
         }),
     );
     add("odd", odd());
+    out.extend(mirrored(&both));
     out
 }

@@ -2,6 +2,7 @@
 //! namespaces of its own. Needs root.
 
 mod attach;
+mod decap;
 mod followed;
 mod frames;
 mod half_open;

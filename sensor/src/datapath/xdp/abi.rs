@@ -34,6 +34,9 @@ const _: () = assert!(size_of::<Meta>() <= 32);
 pub const SLOTS: u32 = 2 + MAX_RINGS;
 /// For the one thread that asks for [`END_AND_TELL`].
 pub const TELL_SLOT: u32 = SLOTS - 1;
+/// There are as many again for packets that the program takes out of others, beyond those for the others.
+pub const INNER_SLOTS: u32 = SLOTS;
+pub const ALL_SLOTS: u32 = SLOTS + INNER_SLOTS;
 
 /// What stands before the bytes in the frame of program `inject`: the packet that userspace found in them.
 /// Its offsets are the frame's and so include this.

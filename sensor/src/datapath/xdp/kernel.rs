@@ -1,17 +1,17 @@
 //! The loaded program.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aya::maps::Map;
 use aya::programs::{ProgramError, ProgramType, SchedClassifier, Xdp};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Ebpf, EbpfLoader};
-use sensor_common::Policy;
 use sensor_common::policy::MAX_RINGS;
+use sensor_common::{Policy, policy};
 
-use super::abi::{CpuStats, SLOTS, TELL_SLOT};
+use super::abi::{ALL_SLOTS, CpuStats, TELL_SLOT};
 use super::attach::{self, Attached, EGRESS_PROGRAM, Egress, Link};
 use super::counters::Counters;
 use super::error::Error;
@@ -28,6 +28,10 @@ const OBJECT_ENV: &str = "SENSOR_BPF_OBJECT";
 const RINGS: [&str; MAX_RINGS as usize] = [
     "RING_0", "RING_1", "RING_2", "RING_3", "RING_4", "RING_5", "RING_6", "RING_7",
 ];
+/// The programs that frames of tunnels go on with, as received and as sent, by their places in the maps.
+const STEPS: [[&str; 2]; 2] = [["decap_rx", "decap_tx"], ["inside_rx", "inside_tx"]];
+/// Most tunnels between two addresses that the program takes apart; of more, those in use stay.
+const HOST_TUNNELS: u32 = 1 << 14;
 /// What the programs cannot do without: a helper that came with it, its name, and the Linux that has it.
 const NEEDED: [(BpfHelper, &str, &str); 1] =
     [(BpfHelper::BPF_FUNC_xdp_load_bytes, "multi-buffer XDP", "5.18")];
@@ -108,10 +112,15 @@ impl Kernel {
         let inject = load_xdp(&mut ebpf, "inject")?;
         let control = load_xdp(&mut ebpf, "control")?;
         let fetch = load_xdp(&mut ebpf, "fetch")?;
-        let prog: &mut SchedClassifier = tx_program(&mut ebpf)?;
-        prog.load().map_err(|e| not_loaded(EGRESS_PROGRAM, e))?;
-        let tx = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
-        let tx = tx.try_clone_to_owned().map_err(dup)?;
+        if config.policy.bits & policy::DECAP != 0 {
+            for (i, [rx, tx]) in STEPS.into_iter().enumerate() {
+                let rx = load_xdp(&mut ebpf, rx)?;
+                put(&mut ebpf, "RX_PROGRAMS", i, rx)?;
+                let tx = load_tx(&mut ebpf, tx)?;
+                put(&mut ebpf, "TX_PROGRAMS", i, tx)?;
+            }
+        }
+        let tx = load_tx(&mut ebpf, EGRESS_PROGRAM)?;
         Ok(Kernel {
             ebpf,
             config,
@@ -214,7 +223,7 @@ impl Kernel {
         };
         let mut all = vec![zero; cpus];
         let mut sum = Counters::default();
-        for slot in 0..SLOTS {
+        for slot in 0..ALL_SLOTS {
             // SAFETY: a u32 key; a per-CPU map's value is one element per possible CPU, each a multiple
             // of 8 bytes.
             unsafe { sys::lookup(self.stats.as_fd(), &slot, all.as_mut_ptr().cast()) }.map_err(sys)?;
@@ -284,6 +293,9 @@ fn load_object(config: &Config) -> Result<Ebpf, Error> {
     loader.override_global("POLICY", &policy[..], true);
     loader.map_max_entries("FLOWS", config.flows);
     loader.map_max_entries("QUEUE", p.half_open.max(1));
+    if p.bits & policy::DECAP_HOSTS != 0 {
+        loader.map_max_entries("HOSTS", HOST_TUNNELS);
+    }
     for name in &RINGS[..config.rings as usize] {
         loader.map_max_entries(name, config.ring_bytes);
     }
@@ -311,16 +323,40 @@ fn load_xdp(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
     fd.try_clone_to_owned().map_err(dup)
 }
 
+fn load_tx(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
+    let prog = classifier(ebpf, name)?;
+    prog.load().map_err(|e| not_loaded(name, e))?;
+    let fd = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
+    fd.try_clone_to_owned().map_err(dup)
+}
+
+/// Makes a program reachable for others, at a place of a map.
+fn put(ebpf: &mut Ebpf, map: &'static str, at: usize, program: OwnedFd) -> Result<(), Error> {
+    let map = map_fd(ebpf.map(map).ok_or(Error::Missing(map))?)?;
+    let (key, value) = (at as u32, program.as_raw_fd());
+    // SAFETY: such a map's types.
+    unsafe { sys::update(map, &key, (&raw const value).cast()) }.map_err(|source| Error::Sys {
+        what: "cannot link two programs",
+        source,
+    })
+}
+
 fn tx_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Error> {
-    ebpf.program_mut(EGRESS_PROGRAM)
-        .ok_or(Error::Missing(EGRESS_PROGRAM))?
+    classifier(ebpf, EGRESS_PROGRAM)
+}
+
+fn classifier<'e>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut SchedClassifier, Error> {
+    ebpf.program_mut(name)
+        .ok_or(Error::Missing(name))?
         .try_into()
-        .map_err(|_| Error::Missing(EGRESS_PROGRAM))
+        .map_err(|_| Error::Missing(name))
 }
 
 fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, Error> {
     match map {
-        Map::Array(d) | Map::HashMap(d) | Map::PerCpuArray(d) | Map::RingBuf(d) => Ok(d.fd().as_fd()),
+        Map::Array(d) | Map::HashMap(d) | Map::PerCpuArray(d) | Map::ProgramArray(d) | Map::RingBuf(d) => {
+            Ok(d.fd().as_fd())
+        }
         _ => Err(Error::Missing("map of the right type")),
     }
 }

@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
+const BPF_MAP_UPDATE_ELEM: i64 = 2;
 const BPF_PROG_TEST_RUN: i64 = 10;
 const BPF_MAP_LOOKUP_AND_DELETE_ELEM: i64 = 21;
 const BPF_MAP_LOOKUP_BATCH: i64 = 24;
@@ -115,6 +116,16 @@ pub unsafe fn lookup<K>(map: BorrowedFd<'_>, key: &K, value: *mut c_void) -> io:
     let mut attr = elem(map, (key as *const K).cast(), value);
     // SAFETY: the caller's word.
     present(unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) })
+}
+
+/// Sets the value of `key`.
+///
+/// # Safety
+/// `K` is the map's key and `value` points to one of its values.
+pub unsafe fn update<K>(map: BorrowedFd<'_>, key: &K, value: *const c_void) -> io::Result<()> {
+    let mut attr = elem(map, (key as *const K).cast(), value.cast_mut());
+    // SAFETY: the caller's word.
+    unsafe { bpf(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
 }
 
 /// As [`lookup`], and removes the entry in the same step.

@@ -113,7 +113,7 @@ pub fn parse(i: &Input<'_>, out: &mut Ip) -> Verdict {
     };
     out.pkt.ts = i.ts;
     out.pkt.segs = 1;
-    (out.pkt.cut, out.pkt.pad) = (0, 0);
+    (out.pkt.cut, out.pkt.carries) = (0, 0);
     out.pkt.l3 = i.l3 as u16;
     match first >> 4 {
         4 => v4(i, b, out),
