@@ -2,12 +2,14 @@
 //!
 //! One table for all workers, because the two directions of a tunnelled connection may come through
 //! different outer flows and so through different workers. It is locked for packets out of tunnels
-//! only. Its size is bounded: what was not used for longest is forgotten first, and a tunnel that
+//! only, and not for what a worker asked a moment ago. Its size is bounded: what was not used for longest is forgotten first, and a tunnel that
 //! comes back gets a new number and a new uid.
 
+use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use sensor_common::decap::{BY_PROGRAM, GENEVE_PORT, Number, VXLAN_PORT};
@@ -116,9 +118,80 @@ impl Stack {
     }
 }
 
-/// The table; clones share it.
-#[derive(Clone, Default)]
-pub struct Tunnels(Arc<Mutex<Table>>);
+/// The table; clones share it. Each has a memory of its own of what it was asked last, and does not lock for that.
+#[derive(Default)]
+pub struct Tunnels {
+    shared: Arc<Shared>,
+    recent: RefCell<Recent>,
+}
+
+impl Clone for Tunnels {
+    fn clone(&self) -> Self {
+        Tunnels {
+            shared: self.shared.clone(),
+            recent: RefCell::default(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    table: Mutex<Table>,
+    /// [`Table::turn`] when it was last unlocked.
+    turn: AtomicU64,
+}
+
+/// Answers that hold until the table's next turn.
+#[derive(Default)]
+struct Recent {
+    turn: u64,
+    /// By number.
+    ids: Places<u32>,
+    /// By what is outside and the connection's number.
+    conns: Places<(u32, Layer)>,
+    /// By what is outside and the addresses as they stood in the packet; also the time of the answer.
+    hosts: Places<(u32, [u8; 16], [u8; 16])>,
+}
+
+/// A map that forgets what another key has the place of.
+struct Places<K>(Vec<Option<(K, u64, Arc<Stack>)>>);
+
+/// How many there are of each; a power of two.
+const PLACES: usize = 256;
+/// An answer about hosts holds so long, ns: the table is to know how long they were silent.
+const HOSTS_HOLD: u64 = 1_000_000_000;
+
+impl<K> Default for Places<K> {
+    fn default() -> Self {
+        Places(Vec::new())
+    }
+}
+
+impl<K: PartialEq> Places<K> {
+    fn get(&self, place: u64, key: &K) -> Option<(u64, &Arc<Stack>)> {
+        let (k, told, s) = self.0.get(place as usize % PLACES)?.as_ref()?;
+        (k == key).then_some((*told, s))
+    }
+
+    fn put(&mut self, place: u64, key: K, told: u64, s: &Arc<Stack>) {
+        if self.0.is_empty() {
+            self.0.resize_with(PLACES, || None);
+        }
+        if let Some(e) = self.0.get_mut(place as usize % PLACES) {
+            *e = Some((key, told, s.clone()));
+        }
+    }
+}
+
+/// Some number made of two addresses.
+fn place((src, dst): (&[u8; 16], &[u8; 16])) -> u64 {
+    let fold = |a: &[u8; 16]| {
+        let n = u128::from_ne_bytes(*a);
+        n as u64 ^ (n >> 64) as u64
+    };
+    let n = (fold(src).rotate_left(23) ^ fold(dst)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    n >> 32
+}
 
 #[derive(Default)]
 struct Table {
@@ -131,6 +204,8 @@ struct Table {
     /// IP tunnels by their addresses, the lower first.
     ip: Aging<([u8; 16], [u8; 16]), IpTunnel>,
     made: u64,
+    /// How often something that was known became something else.
+    replaced: u64,
     /// What tunnel.log has as discovered: the layer, and when a connection last began in it.
     active: Aging<Ends, (Layer, u64)>,
 }
@@ -153,8 +228,24 @@ impl IpTunnel {
 }
 
 impl Tunnels {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked<R>(&self, f: impl FnOnce(&mut Table) -> R) -> R {
+        let mut t = self.shared.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let r = f(&mut t);
+        self.shared.turn.store(t.turn(), Ordering::Relaxed);
+        r
+    }
+
+    /// What is remembered, as far as it still holds.
+    fn recent(&self) -> RefMut<'_, Recent> {
+        let mut r = self.recent.borrow_mut();
+        let turn = self.shared.turn.load(Ordering::Relaxed);
+        if r.turn != turn {
+            *r = Recent {
+                turn,
+                ..Recent::default()
+            };
+        }
+        r
     }
 
     /// The way that a record names.
@@ -162,7 +253,17 @@ impl Tunnels {
         if id == 0 {
             return None;
         }
-        self.table().get(id)
+        self.by_id(id, |t| t.get(id))
+    }
+
+    fn by_id(&self, id: u32, ask: impl FnOnce(&mut Table) -> Option<Arc<Stack>>) -> Option<Arc<Stack>> {
+        let mut recent = self.recent();
+        if let Some((_, s)) = recent.ids.get(id.into(), &id) {
+            return Some(s.clone());
+        }
+        let s = self.locked(ask)?;
+        recent.ids.put(id.into(), id, 0, &s);
+        Some(s)
     }
 
     /// The way through one tunnel to which the kernel's program gave a number (see [`sensor_common::decap`]). `outer`
@@ -174,32 +275,34 @@ impl Tunnels {
         now: u64,
         n: impl FnOnce() -> u64,
     ) -> Option<Arc<Stack>> {
-        let mut t = self.table();
-        match t.get(id) {
+        self.by_id(id, |t| match t.get(id) {
             Some(s) => Some(s),
             None => t.make(id, outer, now, n),
-        }
+        })
     }
 
     /// As [`Tunnels::numbered`] for the connection that is the tunnel: it holds the number until [`Tunnels::let_go`].
     /// `again`: whatever the number stood for, now it is this connection's.
     pub fn hold(&self, id: u32, outer: &FlowKey, again: bool, n: impl FnOnce() -> u64) -> Option<Arc<Stack>> {
-        let mut t = self.table();
-        let known = if again { None } else { t.get(id) };
-        let s = match known {
-            Some(s) => s,
-            None => t.make(id, outer, 0, n)?,
-        };
-        t.held.insert(id, s.clone());
-        Some(s)
+        self.locked(|t| {
+            let known = if again { None } else { t.get(id) };
+            let s = match known {
+                Some(s) => s,
+                None => t.make(id, outer, 0, n)?,
+            };
+            t.held.insert(id, s.clone());
+            t.replaced += u64::from(again);
+            Some(s)
+        })
     }
 
     /// The connection that is the tunnel is over. Records that name it may still come.
     pub fn let_go(&self, id: u32) {
-        let mut t = self.table();
-        if let Some(s) = t.held.remove(&id) {
-            t.by_id.insert(id, s);
-        }
+        self.locked(|t| {
+            if let Some(s) = t.held.remove(&id) {
+                t.by_id.insert(id, s);
+            }
+        });
     }
 
     /// A tunnel of IP packets between two addresses, in what is `outer` to it. Zeek knows such a tunnel
@@ -212,51 +315,70 @@ impl Tunnels {
         proto: u8,
         now: u64,
     ) -> Arc<Stack> {
-        let mut t = self.table();
-        let layer = t.hosts(kind, (src, dst), proto, now, 0);
-        t.push(outer, layer)
+        let mut recent = self.recent();
+        let (place, key) = (place((src, dst)), (outer.map_or(0, |o| o.id), *src, *dst));
+        if let Some((told, s)) = recent.hosts.get(place, &key)
+            && now.abs_diff(told) < HOSTS_HOLD
+        {
+            return s.clone();
+        }
+        let s = self.locked(|t| {
+            let layer = t.hosts(kind, (src, dst), proto, now, 0);
+            t.push(outer, layer)
+        });
+        recent.hosts.put(place, key, now, &s);
+        s
     }
 
     /// A tunnel over a connection, in what is `outer` to it.
     pub fn conn(&self, outer: Option<&Stack>, layer: Layer) -> Arc<Stack> {
-        self.table().push(outer, layer)
+        let mut recent = self.recent();
+        let key = (outer.map_or(0, |o| o.id), layer);
+        if let Some((_, s)) = recent.conns.get(layer.n, &key) {
+            return s.clone();
+        }
+        let s = self.locked(|t| t.push(outer, layer));
+        recent.conns.put(layer.n, key, 0, &s);
+        s
     }
 
     /// Notes a connection in these tunnels: those of them that tunnel.log does not have yet.
     pub fn discover(&self, layers: &[Layer], now: u64) -> Vec<Layer> {
-        let mut t = self.table();
-        let mut new = Vec::new();
-        for l in layers {
-            match t.active.get(&l.ends) {
-                Some(a) => a.1 = a.1.max(now),
-                None => {
-                    t.active.insert(l.ends, (*l, now));
-                    new.push(*l);
+        self.locked(|t| {
+            let mut new = Vec::new();
+            for l in layers {
+                match t.active.get(&l.ends) {
+                    Some(a) => a.1 = a.1.max(now),
+                    None => {
+                        t.active.insert(l.ends, (*l, now));
+                        new.push(*l);
+                    }
                 }
             }
-        }
-        new
+            new
+        })
     }
 
     /// A connection that was a tunnel is over: what tunnel.log has of it.
     pub fn close(&self, ends: &Ends) -> Option<Layer> {
-        self.table().active.remove(ends).map(|a| a.0)
+        self.locked(|t| t.active.remove(ends).map(|a| a.0))
     }
 
     /// Takes the tunnels out that are to be told as expired; also when the next may be due, if there
     /// are any left.
     pub fn expire(&self, now: u64) -> (Vec<Layer>, Option<u64>) {
-        let mut t = self.table();
         let mut over = Vec::new();
         let mut next = None;
-        t.active.retain(|(layer, last)| {
-            let due = last.saturating_add(EXPIRATION);
-            if due <= now {
-                over.push(*layer);
-                return false;
-            }
-            next = Some(next.map_or(due, |n: u64| n.min(due)));
-            true
+        self.locked(|t| {
+            t.active.retain(|(layer, last)| {
+                let due = last.saturating_add(EXPIRATION);
+                if due <= now {
+                    over.push(*layer);
+                    return false;
+                }
+                next = Some(next.map_or(due, |n: u64| n.min(due)));
+                true
+            });
         });
         over.sort_by_key(|l| l.n);
         (over, next)
@@ -264,6 +386,12 @@ impl Tunnels {
 }
 
 impl Table {
+    /// Another number when answers given so far may hold no longer, or are to be asked for anew because what is not
+    /// asked for is forgotten.
+    fn turn(&self) -> u64 {
+        self.stacks.turns + self.by_id.turns + self.ip.turns + self.replaced
+    }
+
     fn get(&mut self, id: u32) -> Option<Arc<Stack>> {
         match self.held.get(&id) {
             Some(s) => Some(s.clone()),
@@ -294,6 +422,7 @@ impl Table {
             }
         }
         self.made += 1;
+        self.replaced += u64::from(self.ip.get(&key).is_some());
         let ends = Ends {
             orig: *src,
             resp: *dst,
@@ -380,6 +509,8 @@ impl Table {
 struct Aging<K, V> {
     young: HashMap<K, V, RandomState>,
     old: HashMap<K, V, RandomState>,
+    /// How often the younger generation became the older one.
+    turns: u64,
 }
 
 impl<K, V> Default for Aging<K, V> {
@@ -387,6 +518,7 @@ impl<K, V> Default for Aging<K, V> {
         Aging {
             young: HashMap::default(),
             old: HashMap::default(),
+            turns: 0,
         }
     }
 }
@@ -403,6 +535,7 @@ impl<K: Copy + Eq + Hash, V> Aging<K, V> {
     fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
+            self.turns += 1;
         }
         self.young.insert(key, value);
     }
@@ -496,6 +629,103 @@ mod tests {
         assert!(t.close(&s.layers[0].ends).is_none());
     }
 
+    fn by_program(proto: u8, from: u8, count: u64) -> u32 {
+        Number { proto, from }.of(count)
+    }
+
+    #[test]
+    fn who_sees_a_number_first_makes_the_tunnel() {
+        let t = Tunnels::default();
+        let other = t.clone();
+        let (key, _) = FlowKey::new(&A, &B, 5, VXLAN_PORT, IPPROTO_UDP, false);
+        let id = by_program(IPPROTO_UDP, 0, 1);
+        assert!(t.get(id).is_none());
+        let s = other.numbered(id, &key, 3, || 77).expect("a tunnel");
+        let ends = udp_ends((A, 5), (B, VXLAN_PORT));
+        let kind = Kind::Vxlan;
+        assert_eq!((s.id, s.layers[0]), (id, Layer { kind, ends, n: 77 }));
+        // The connection finds its number, and what is taken out of it in userspace has the same way.
+        let held = t.hold(id, &key, false, || unreachable!()).expect("known");
+        assert_eq!(held.layers[0].n, 77);
+        assert_eq!(t.conn(None, held.layers[0]).id, id);
+        // The other end of the key is the originator, and its port is none of a tunnel.
+        let back = by_program(IPPROTO_UDP, 1, 2);
+        assert!(t.numbered(back, &key, 3, || 78).is_none());
+        // Another connection in the same entry.
+        let again = t.hold(id, &key, true, || 79).expect("another");
+        assert_eq!(again.layers[0].n, 79);
+        assert_eq!(other.get(id).expect("known").layers[0].n, 79);
+    }
+
+    #[test]
+    fn a_number_that_is_held_is_not_forgotten() {
+        let t = Tunnels::default();
+        let (key, _) = FlowKey::new(&A, &B, 5, GENEVE_PORT, IPPROTO_UDP, false);
+        let id = by_program(IPPROTO_UDP, 0, 1);
+        t.hold(id, &key, false, || 1);
+        let flood = || {
+            for n in 0..(3 * GENERATION as u128) {
+                t.ip(None, Kind::Ip, (&n.to_be_bytes(), &B), 4, 0);
+            }
+        };
+        flood();
+        assert!(t.get(id).is_some());
+        t.let_go(id);
+        assert!(t.get(id).is_some());
+        flood();
+        assert!(t.get(id).is_none());
+    }
+
+    #[test]
+    fn hosts_have_one_tunnel_whoever_took_it_apart() {
+        let t = Tunnels::default();
+        let (key, _) = FlowKey::new(&A, &B, 0, 0, 0, false);
+        let never = || unreachable!();
+        let number = |from, count| by_program(proto::GRE, from, count);
+        // Userspace was first.
+        let slow = t.ip(None, Kind::Ip, (&A, &B), 4, 5);
+        let fast = t.numbered(number(1, 1), &key, 6, never).expect("a tunnel");
+        assert!(fast.same(&slow) && fast.last() == Some(Kind::Ip));
+        // Once the program counts it, it is the program that knows of a silence.
+        let later = t.ip(None, Kind::Gre, (&B, &A), 47, 100 * HOUR);
+        assert!(later.same(&fast));
+        let other = t
+            .numbered(number(1, 2), &key, 101 * HOUR, never)
+            .expect("another");
+        assert!(!other.same(&fast) && other.layers[0].ends.orig == B);
+        assert!(t.ip(None, Kind::Gre, (&B, &A), 47, 101 * HOUR).same(&other));
+        assert!(
+            t.numbered(number(1, 1), &key, 101 * HOUR, never)
+                .is_some_and(|s| s.same(&fast))
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_the_table_has() {
+        let t = Tunnels::default();
+        let (mine, yours) = (t.clone(), t.clone());
+        let first = mine.ip(None, Kind::Ip, (&A, &B), 4, 0);
+        // Not told of the silence, as it is not asked.
+        assert_eq!(yours.ip(None, Kind::Ip, (&B, &A), 4, HOUR).id, first.id);
+        for now in [HOUR, 20 * HOUR, 43 * HOUR, 70 * HOUR] {
+            assert_eq!(mine.ip(None, Kind::Ip, (&A, &B), 4, now).id, first.id, "{now}");
+        }
+        let second = yours.ip(None, Kind::Ip, (&A, &B), 4, 130 * HOUR);
+        assert_ne!(second.id, first.id);
+        assert_eq!(mine.ip(None, Kind::Ip, (&A, &B), 4, 130 * HOUR).id, second.id);
+        // What is used goes on being known to others while the rest is forgotten.
+        let kind = Kind::Vxlan;
+        let ends = udp_ends((A, 1), (B, VXLAN_PORT));
+        let used = mine.conn(None, Layer { kind, ends, n: 1 });
+        for n in 0..(3 * GENERATION as u64) {
+            yours.conn(None, Layer { kind, ends, n: n + 2 });
+            if n % 1000 == 0 {
+                assert_eq!(mine.conn(None, Layer { kind, ends, n: 1 }).id, used.id);
+            }
+        }
+        assert!(t.get(used.id).is_some());
+    }
+
     /// A flood of tunnels takes bounded memory, and what is in use stays.
     #[test]
     fn a_flood_is_bounded() {
@@ -509,13 +739,15 @@ mod tests {
             }
         }
         assert!(t.get(used.id).is_some());
-        let table = t.table();
-        for len in [
-            table.by_id.young.len() + table.by_id.old.len(),
-            table.stacks.young.len() + table.stacks.old.len(),
-            table.ip.young.len() + table.ip.old.len(),
-            table.active.young.len() + table.active.old.len(),
-        ] {
+        let lens = t.locked(|table| {
+            [
+                table.by_id.young.len() + table.by_id.old.len(),
+                table.stacks.young.len() + table.stacks.old.len(),
+                table.ip.young.len() + table.ip.old.len(),
+                table.active.young.len() + table.active.old.len(),
+            ]
+        });
+        for len in lens {
             assert!(len <= 2 * GENERATION);
         }
     }

@@ -15,7 +15,9 @@ use std::sync::Barrier;
 use frames::Case;
 use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, PACKET_LEN, Ring, Table};
 use sensor_common::flow::{update, why};
-use sensor_common::policy::{ALL_FRAMES, ALL_PACKETS, PAYLOAD, RECORDS};
+use sensor_common::policy::{
+    ALL_FRAMES, ALL_PACKETS, DECAP, DECAP_GENEVE, DECAP_GRE, DECAP_IP, DECAP_VXLAN, PAYLOAD, RECORDS,
+};
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy, RecordHeader};
 
@@ -82,21 +84,29 @@ fn grew(before: &Counters, after: &Counters, c: Counter) -> u64 {
 /// What the policy switches off the verifier does not walk, so each policy is a program of its own to it.
 #[test]
 fn every_policy_is_accepted() {
-    for bits in 0..=PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS {
-        for (rings, snaplen) in [(1, 0), (8, 96)] {
-            let policy = Policy {
-                bits,
-                snaplen,
-                ..Policy::default()
-            };
-            let config = Config {
-                rings,
-                policy,
-                ..Config::default()
-            };
-            if let Err(e) = Kernel::load(&config) {
-                panic!("{policy:?}, {rings} rings: {e}");
-            }
+    let plain = (0..=PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS).flat_map(|b| [(b, 1, 0), (b, 8, 96)]);
+    let one = [DECAP_VXLAN, DECAP_GENEVE, DECAP_GRE, DECAP_IP].map(|b| (b | PAYLOAD, 8, 0));
+    let most = [
+        0,
+        PAYLOAD,
+        RECORDS,
+        PAYLOAD | RECORDS,
+        PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS,
+    ];
+    let most = most.map(|b| (b | DECAP, 8, 96));
+    for (bits, rings, snaplen) in plain.chain(one).chain(most) {
+        let policy = Policy {
+            bits,
+            snaplen,
+            ..Policy::default()
+        };
+        let config = Config {
+            rings,
+            policy,
+            ..Config::default()
+        };
+        if let Err(e) = Kernel::load(&config) {
+            panic!("{policy:?}, {rings} rings: {e}");
         }
     }
 }
