@@ -44,7 +44,10 @@ pub fn sensor_rx(ctx: XdpContext) -> u32 {
 
 /// What [`sensor_rx`] goes on with if a frame may be of a tunnel that is to be taken apart here: a program of its own, or
 /// the verifier would have to walk all of it at once.
+// Called by the macro's function of the same name. As a function of its own it would have a name that depends on where it
+// was compiled.
 #[xdp(frags)]
+#[inline(always)]
 pub fn decap_rx(ctx: XdpContext) -> u32 {
     decap::outer(&Rx::again(&ctx));
     XDP_PASS
