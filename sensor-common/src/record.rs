@@ -104,6 +104,7 @@ impl RecordHeader {
         self.kind = KIND_GONE;
         self.why = if untold { crate::flow::why::UNTOLD } else { 0 };
         self.pkt.key = *key;
+        self.pkt.tunnel = flow.tunnel;
         self.pkt.ts = flow.last();
         self.totals[0] = Totals::of(&flow.dir[0]);
         self.totals[1] = Totals::of(&flow.dir[1]);
@@ -117,6 +118,7 @@ impl RecordHeader {
     /// Of a [`KIND_GONE`]: the flow's state, as far as half-open flows have one.
     pub fn last_state(&self) -> FlowState {
         let mut flow = FlowState::starting(self.flow_start);
+        flow.tunnel = self.pkt.tunnel;
         let first = [self.prev_next, self.prev_ack];
         let isn = [self.pkt.seq, self.pkt.ack];
         for (i, d) in flow.dir.iter_mut().enumerate() {

@@ -147,7 +147,8 @@ pub extern "C" fn sensor_half_begun(slot: u32) -> u32 {
     0
 }
 
-/// Takes the flow [`Scratch::gone`] out of the table, if it is half-open or `half_only` is 0; 1: so it was.
+/// Takes the flow [`Scratch::gone`] out of the table, if it is half-open or, with 0 for `half_only`, if userspace was
+/// told nothing of it; 1: so it was.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
@@ -160,6 +161,9 @@ pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
         let Some(flow) = FLOWS.get_ptr_mut(&(*w).gone) else {
             return 0;
         };
+        if half_only == 0 && (*flow).half & half::UNTOLD == 0 {
+            return 0;
+        }
         let was = match closed(flow) {
             Some(was) => was,
             None if half_only != 0 => return 0,
@@ -180,8 +184,12 @@ pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
             && emit::header(stats, ring, |head: *mut RecordHeader| {
                 (*head).fill_gone(&(*w).gone, &*flow, untold);
             });
-        if !told && untold {
-            stats.add(Counter::HalfOpenUntold, 1);
+        if !told {
+            if untold {
+                stats.add(Counter::HalfOpenUntold, 1);
+            } else {
+                stats.add(Counter::HeaderLost, 1);
+            }
         }
         let _ = FLOWS.remove(&(*w).gone);
     }

@@ -305,12 +305,7 @@ fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowSta
         // SAFETY: this CPU's scratch.
         unsafe { (*w).begun = half };
     }
-    let flow = FLOWS.get_ptr_mut(&pkt.key);
-    if flow.is_none() {
-        // SAFETY: as above.
-        unsafe { (*w).begun = 0 };
-    }
-    flow
+    FLOWS.get_ptr_mut(&pkt.key)
 }
 
 /// Counts a frame that is not tracked, and forwards it if userspace can make something of it.

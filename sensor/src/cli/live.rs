@@ -451,7 +451,9 @@ async fn watch(
         desk.outputs
             .status(|| status::line(&counters, &last, REFRESH, conns as usize));
         let boot = (now() as i64 - xdp::boot_to_epoch()) as u64;
-        desk.sweep.round(boot, &counters)?;
+        if let Err(e) = desk.sweep.round(boot, &counters) {
+            tracing::warn!("the slow sweep begins anew: {e}");
+        }
         last = counters;
     }
 }

@@ -56,9 +56,9 @@ impl Sweep {
             rest = rest.max(self.flows / IN_HASTE);
         }
         while rest > 0 {
-            let n = rest.min(STEP);
-            rest -= n;
-            self.part(n, |key, flow| {
+            // Never fewer: a bucket that holds more than were asked for is an error.
+            rest = rest.saturating_sub(STEP);
+            self.part(STEP, |key, flow| {
                 // Interactive TCP connections may be silent for an hour and are still known.
                 let tcp = key.proto == IPPROTO_TCP;
                 let limit = match flow.half & half::UNTOLD {
@@ -89,7 +89,8 @@ impl Sweep {
     /// Takes out of the next `n` entries those that are `over`; tells the workers of those that they never knew.
     fn part(&mut self, n: usize, over: impl Fn(&FlowKey, &FlowState) -> bool) -> io::Result<()> {
         let (mut old, mut untold) = (Vec::new(), Vec::new());
-        self.table.walk(&mut self.cursor, n, |key, flow| {
+        let mut cursor = self.cursor.take();
+        self.table.walk(&mut cursor, n, |key, flow| {
             if over(key, flow) {
                 let list = if flow.half & half::UNTOLD == 0 {
                     &mut old
@@ -99,6 +100,7 @@ impl Sweep {
                 list.push(*key);
             }
         })?;
+        self.cursor = cursor;
         self.table.ask(&old, true, &mut Vec::new());
         self.table.end_and_tell(&untold)
     }

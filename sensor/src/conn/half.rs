@@ -26,7 +26,13 @@ struct Sent {
 }
 
 /// The records of a connection's SYN and of the answer to it, as they would have come.
-fn records(key: &FlowKey, orig: u8, start: u64, sent: [Option<Sent>; 2]) -> [Option<RecordHeader>; 2] {
+fn records(
+    key: &FlowKey,
+    tunnel: u32,
+    orig: u8,
+    start: u64,
+    sent: [Option<Sent>; 2],
+) -> [Option<RecordHeader>; 2] {
     let mut totals = [Totals::default(); 2];
     let mut prev_last = 0;
     [orig, orig ^ 1].map(|dir| {
@@ -45,6 +51,7 @@ fn records(key: &FlowKey, orig: u8, start: u64, sent: [Option<Sent>; 2]) -> [Opt
         let rec = RecordHeader {
             pkt: Packet {
                 key: *key,
+                tunnel,
                 ts: s.ts,
                 ip_len,
                 seq: s.isn,
@@ -101,7 +108,7 @@ fn untold(rec: &RecordHeader) -> [Option<RecordHeader>; 2] {
     } else {
         p.dir ^ 1
     };
-    records(&p.key, orig, rec.flow_start, sent)
+    records(&p.key, p.tunnel, orig, rec.flow_start, sent)
 }
 
 /// What there was of a connection, by its flow's last state.
@@ -123,7 +130,7 @@ fn all_of(key: &FlowKey, state: &FlowState) -> [Option<RecordHeader>; 2] {
     });
     let first = |s: &Option<Sent>| s.map_or(u64::MAX, |s| s.ts);
     let orig = (first(&sent[1]) < first(&sent[0])) as u8;
-    records(key, orig, state.start, sent)
+    records(key, state.tunnel, orig, state.start, sent)
 }
 
 /// Half-open connections that are over, and whose flows had left the table before they were asked for: their last
@@ -208,6 +215,16 @@ impl<S: Sink> Engine<S> {
         }
     }
 
+    /// Ends the connection at `slot` if it is of an earlier flow than the one that began at `start`.
+    pub(super) fn end_older(&mut self, slot: Option<u32>, start: u64, now: u64) {
+        let older = |i: &u32| self.slots.get(*i).is_some_and(|c| c.flow_start() != start);
+        if let Some(slot) = slot.filter(older)
+            && let Some(conn) = self.take(slot)
+        {
+            self.tell_end(Ending { conn, slot, now }, None);
+        }
+    }
+
     /// A half-open flow has left the table to make room; `state` is its last. `untold`: no record told of it.
     pub fn gone(&mut self, key: &FlowKey, state: &FlowState, untold: bool, flows: &mut impl FlowTable) {
         let now = state.last();
@@ -220,6 +237,9 @@ impl<S: Sink> Engine<S> {
             return self.tell_end(e, Some(state));
         }
         let hash = hash_key(&self.hasher, key);
+        if untold {
+            self.end_older(self.find(hash, key), state.start, now);
+        }
         if self.find(hash, key).is_none() {
             if !untold {
                 // Its row was written without waiting any longer.

@@ -197,8 +197,11 @@ impl<S: Sink> Engine<S> {
         if rec.why & why::INSIDE != 0 {
             self.learn_tunnel(slot, rec, frame);
         }
-        if slot.is_none() && rec.why & why::UNTOLD != 0 {
-            self.catch_up_untold(rec, flows);
+        if rec.why & why::UNTOLD != 0 {
+            self.end_older(slot, rec.flow_start, p.ts);
+            if self.find(hash, &p.key).is_none() {
+                self.catch_up_untold(rec, flows);
+            }
             slot = self.find(hash, &p.key);
         }
         let mut split = false;
@@ -499,8 +502,15 @@ impl<S: Sink> Engine<S> {
             while due.len() < flows.at_once()
                 && let Some(t) = self.sh.wheel.pop(now, steps)
             {
+                let Some(conn) = self.of(&t) else {
+                    // Of a connection that is over, as most are in a flood; those of no connection are rare.
+                    if t.slot == timer::TUNNELS {
+                        due.push((t, false));
+                    }
+                    continue;
+                };
                 *steps = steps.saturating_sub(FIRING);
-                let key = self.of(&t).filter(|_| t.kind().asks()).map(|c| c.key);
+                let key = t.kind().asks().then_some(conn.key);
                 self.keys.extend(key);
                 due.push((t, key.is_some()));
             }
@@ -570,9 +580,9 @@ fn before(rec: &RecordHeader, now: Option<FlowState>) -> FlowState {
     for dir in 0..2 {
         let t = &rec.totals[dir];
         let own = (dir == rec.pkt.dir as usize) as u64;
-        f.dir[dir].pkts = t.pkts - own * rec.pkt.segs as u64;
-        f.dir[dir].bytes = t.bytes - own * rec.pkt.ip_len as u64;
-        f.dir[dir].payload = t.payload - own * rec.pkt.payload_len as u64;
+        f.dir[dir].pkts = t.pkts.saturating_sub(own * rec.pkt.segs as u64);
+        f.dir[dir].bytes = t.bytes.saturating_sub(own * rec.pkt.ip_len as u64);
+        f.dir[dir].payload = t.payload.saturating_sub(own * rec.pkt.payload_len as u64);
         f.dir[dir].last = rec.prev_last;
     }
     let (next, ack) = stream::before_packet(rec);

@@ -5,7 +5,7 @@ use sensor_common::decap::{Number, PREFIX_LEN, outer_key};
 use sensor_common::flow::why;
 use sensor_common::key::{IPPROTO_UDP, v4_mapped};
 use sensor_common::policy::{DECAP, DECAP_GENEVE, DECAP_GRE, DECAP_IP, DECAP_VXLAN, PAYLOAD};
-use sensor_common::record::{HEADER_LEN, RecordHeader};
+use sensor_common::record::RecordHeader;
 use sensor_common::{Counter, FlowKey, FlowState, Packet, proto};
 
 use super::frames::{self, Case};
@@ -467,76 +467,4 @@ fn a_full_table_is_counted_inside_as_well() {
         assert_eq!(grew(&before, &after, Counter::Decapsulated), 0, "{}", t.name);
         assert!(after.balanced(), "{after:?}");
     }
-}
-
-/// ns per packet out of a tunnel, less what an empty program takes: run with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn nanoseconds_per_packet_in_a_tunnel() {
-    const N: u32 = 1_000_000;
-    let kernel = load_with(&Config {
-        ring_bytes: 32 << 20,
-        policy: sensor_common::Policy {
-            bits: PAYLOAD | DECAP,
-            ..Default::default()
-        },
-        ..Default::default()
-    });
-    let (mut ring, table, mut run) = (
-        kernel.ring(0).unwrap(),
-        kernel.table().unwrap(),
-        kernel.injector().unwrap(),
-    );
-    let best = |f: &mut dyn FnMut() -> u32| (0..7).map(|_| f()).min().unwrap();
-    let empty = best(&mut || table.measure_empty(N).unwrap());
-    println!("empty program: {empty} ns of each");
-    let talk = |seq, ack, flags, back: bool| {
-        let mut f = frames::tcp_frame(seq, ack, flags, &[]);
-        if back {
-            f[26..34].rotate_left(4);
-            f[34..38].rotate_left(2);
-        }
-        f
-    };
-    let opening = [
-        talk(99, 0, frames::SYN, false),
-        talk(199, 100, frames::SYN | frames::ACK, true),
-        talk(100, 200, frames::ACK, false),
-    ];
-    let (udp, key) = super::udp_frame(1400);
-    let bare = Tunnel {
-        name: "no tunnel",
-        header: &[],
-        ..TUNNELS[0]
-    };
-    for t in [bare].into_iter().chain(TUNNELS) {
-        let wrap = |f: &[u8]| match t.header {
-            [] if t.name == "no tunnel" => f.to_vec(),
-            _ => t.wrap(f).unwrap().0,
-        };
-        for f in &opening {
-            run.test_run(&wrap(f), 1).unwrap();
-        }
-        records(&mut ring);
-        let ack = wrap(&opening[2]);
-        let ns = best(&mut || run.measure(&ack, N).unwrap());
-        assert!(records(&mut ring).is_empty());
-        let udp = wrap(&udp);
-        run.measure(&udp, 1).unwrap();
-        let forwarded = best(&mut || {
-            let ns = run.measure(&udp, 10_000).unwrap();
-            records(&mut ring);
-            ns
-        });
-        table.order(true, &[(key, 3)]).unwrap();
-        let shed = best(&mut || run.measure(&udp, N).unwrap());
-        table.order(false, &[(key, 3)]).unwrap();
-        println!(
-            "{}: tcp ack {ns}, udp 1400 bytes shed {shed}, forwarded {forwarded}",
-            t.name
-        );
-    }
-    let c = kernel.counters().unwrap();
-    assert!(c.balanced());
-    assert!(HEADER_LEN > 0 && c.get(Counter::Decapsulated) > 0);
 }
