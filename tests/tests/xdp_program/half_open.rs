@@ -20,8 +20,12 @@ const SECOND: u64 = 1_000_000_000;
 /// A segment of the connection of `port`, from the client (side 0) or to it.
 fn segment(port: u16, (side, flags, seq, ack, len): Step) -> Vec<u8> {
     let mut f = tcp_frame(
-        seq + ISN[side],
-        if flags & ACK == 0 { 0 } else { ack + ISN[side ^ 1] },
+        seq.wrapping_add(ISN[side]),
+        if flags & ACK == 0 {
+            0
+        } else {
+            ack.wrapping_add(ISN[side ^ 1])
+        },
         flags,
         &vec![7; len],
     );
