@@ -21,8 +21,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// The sensor's binary: `SENSOR_BIN`, or built here once, in the profile of the caller.
 pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    if let Some(bin) = std::env::var_os("SENSOR_BIN") {
-        return Ok(bin.into());
+    if let Some(bin) = named() {
+        return Ok(bin);
     }
     BUILT
         .get_or_init(|| build(cfg!(not(debug_assertions))).map_err(|e| format!("{e:#}")))
@@ -30,8 +30,17 @@ pub fn binary() -> Result<PathBuf> {
         .map_err(anyhow::Error::msg)
 }
 
+/// The sensor's binary: `SENSOR_BIN`, or built here with optimization.
+pub fn release() -> Result<PathBuf> {
+    named().map_or_else(|| build(true), Ok)
+}
+
+fn named() -> Option<PathBuf> {
+    std::env::var_os("SENSOR_BIN").map(PathBuf::from)
+}
+
 /// Builds the sensor with cargo; the path of its binary.
-pub fn build(release: bool) -> Result<PathBuf> {
+fn build(release: bool) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut c = Command::new(cargo);
     c.args([

@@ -22,10 +22,7 @@ const MIN_STATES: usize = 6;
 
 /// Runs it; `args` are what stood after `run`. With `--iface` they go to the sensor as they are.
 pub fn run(args: Vec<String>) -> Result<()> {
-    let binary = match std::env::var_os("SENSOR_BIN") {
-        Some(bin) => bin.into(),
-        None => sensor::build(true)?,
-    };
+    let binary = sensor::release()?;
     if args.iter().any(|a| a == "--iface" || a.starts_with("--iface=")) {
         return on_interface(&binary, args);
     }

@@ -55,18 +55,15 @@ pub struct Options {
 
 /// Builds what is missing, and floods.
 pub fn run(o: &Options) -> Result<()> {
-    let binary = match std::env::var_os("SENSOR_BIN") {
-        Some(binary) => binary.into(),
-        None => sensor::build(true)?,
-    };
+    let binary = sensor::release()?;
     if !sensor_tests::is_root() {
         return shell::again_as_root();
     }
     let (sender, listener) = (Namespace::new("sender")?, Namespace::new("listener")?);
+    for ns in [&sender, &listener] {
+        ns.sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
+    }
     for (at, to) in [(FLOOD, "v1"), (REAL, "v3")] {
-        for ns in [&sender, &listener] {
-            ns.sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
-        }
         sender.ip(&format!(
             "link add {at} type veth peer name {to} netns {}
              link set {at} arp off up",

@@ -7,16 +7,15 @@
 //! The workers find more payload than on a live link, because no order to keep it was given meanwhile.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
-use sensor_tests::sensor::{self, Sensor, TempDir};
+use sensor_tests::sensor;
 
 use super::live::frames::{self, Frames};
-use super::live::wire::{self, IFACE, Wire};
-use super::live::{absolute, mix, noise, usage};
+use super::live::wire::{self, Wire};
+use super::live::{absolute, listener, mix, noise, usage};
 use super::{cell, median};
 use crate::shell;
 
@@ -69,10 +68,7 @@ struct Run {
 
 /// Measures one and two workers by turns.
 pub fn run(o: &Options) -> Result<()> {
-    let binary = match std::env::var_os("SENSOR_BIN") {
-        Some(binary) => binary.into(),
-        None => sensor::build(true)?,
-    };
+    let binary = sensor::release()?;
     let capture = match &o.pcap {
         Some(pcap) => pcap.clone(),
         None => mix(o.mib)?,
@@ -130,13 +126,7 @@ fn options(c: &Case<'_>, ring_mib: u64, more: &str) -> Vec<String> {
 
 /// Sends all frames to a stopped sensor and lets it go on.
 fn measure(binary: &Path, options: &[String], wire: &Wire, frames: &Frames) -> Result<Run> {
-    let dir = TempDir::new()?;
-    let mut c = wire.listener.command(binary);
-    c.args(["run", "--iface", IFACE, "--rx-only", "--quiet", "--log-dir"])
-        .arg(dir.path())
-        .args(options)
-        .stdout(Stdio::null());
-    let sensor = Sensor::spawn(c, dir.path(), false)?;
+    let (sensor, _dir) = listener::sensor(binary, options, wire)?;
     let pid = sensor.pid();
     signal(pid, libc::SIGSTOP)?;
     while usage::threads(pid)?.iter().any(|t| t.state != 'T') {

@@ -201,7 +201,7 @@ fn environment() -> Vec<(String, String)> {
 /// Builds the sensor, which is then what all jobs use.
 fn sensor(env: &mut Vec<(String, String)>) -> Result<()> {
     if std::env::var_os("SENSOR_BIN").is_none() {
-        let path = sensor_tests::sensor::build(true)?;
+        let path = sensor_tests::sensor::release()?;
         env.push(("SENSOR_BIN".into(), path.display().to_string()));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,17 @@ pub enum Listener {
     Program(Program),
 }
 
+/// Starts a sensor and waits until it is attached; also where its logs go.
+pub fn sensor(binary: &Path, options: &[String], wire: &Wire) -> Result<(Sensor, TempDir)> {
+    let dir = TempDir::new()?;
+    let mut c = wire.listener.command(binary);
+    c.args(["run", "--iface", IFACE, "--rx-only", "--quiet", "--log-dir"])
+        .arg(dir.path())
+        .args(options)
+        .stdout(Stdio::null());
+    Ok((Sensor::spawn(c, dir.path(), false)?, dir))
+}
+
 impl Listener {
     /// Starts it and waits until it listens.
     pub fn start(kind: &Kind, wire: &Wire) -> Result<Self> {
@@ -47,13 +58,8 @@ impl Listener {
             Kind::Nobody => return Ok(Listener::Nobody),
             Kind::Pass => return Ok(Listener::Pass(wire.listener.run(|| pass::attach(IFACE))??)),
             Kind::Sensor(binary, options) => {
-                let dir = TempDir::new()?;
-                let mut c = wire.listener.command(binary);
-                c.args(["run", "--iface", IFACE, "--rx-only", "--quiet", "--log-dir"])
-                    .arg(dir.path())
-                    .args(options)
-                    .stdout(Stdio::null());
-                Listener::Sensor(Sensor::spawn(c, dir.path(), false)?, dir)
+                let (sensor, dir) = sensor(binary, options, wire)?;
+                Listener::Sensor(sensor, dir)
             }
             Kind::Program(line) => Listener::Program(Program::start(line, wire)?),
         };

@@ -8,7 +8,7 @@
 mod calls;
 mod elephant;
 pub mod frames;
-mod listener;
+pub mod listener;
 mod pass;
 mod report;
 mod search;
@@ -96,10 +96,7 @@ struct Run {
 /// Builds what is missing, and measures.
 pub fn run(o: &Options) -> Result<()> {
     // Before sudo, so that what cargo builds stays the user's.
-    let sensor = match std::env::var_os("SENSOR_BIN") {
-        Some(binary) => binary.into(),
-        None => sensor::build(true)?,
-    };
+    let sensor = sensor::release()?;
     let capture = match &o.pcap {
         _ if o.elephant => None,
         Some(pcap) => Some(pcap.clone()),
