@@ -1,5 +1,7 @@
 //! The key of a flow: one for both directions.
 
+use crate::decap::{GENEVE_PORT, VXLAN_PORT};
+
 /// IP protocol numbers that the sensor tracks as flows (IANA).
 pub const IPPROTO_ICMP: u8 = 1;
 pub const IPPROTO_TCP: u8 = 6;
@@ -137,7 +139,7 @@ impl HalfSip {
 /// Zeek's packet-protocols.
 #[inline(always)]
 pub fn is_tunnel_port(port: u16) -> bool {
-    matches!(port, 2123 | 2152 | 3544 | 4754 | 4789 | 5072 | 6081)
+    matches!(port, 2123 | 2152 | 3544 | 4754 | VXLAN_PORT | 5072 | GENEVE_PORT)
 }
 
 /// Whether a 16-byte address is an IPv4 one, mapped.

@@ -1,4 +1,4 @@
-//! IANA's protocol numbers beside those of the tracked protocols ([`crate::key`]).
+//! IANA's protocol numbers beside those of the tracked protocols ([`crate::key`]), and EtherTypes in tunnels.
 
 /// IP in IP (RFC 2003).
 pub const IPV4: u8 = 4;
@@ -6,6 +6,11 @@ pub const IPV4: u8 = 4;
 pub const IPV6: u8 = 41;
 /// RFC 2784.
 pub const GRE: u8 = 47;
+
+/// EtherTypes in GRE and Geneve (IEEE): transparent Ethernet bridging, ERSPAN types I and II, ERSPAN type III.
+pub const TEB: u16 = 0x6558;
+pub const ERSPAN: u16 = 0x88be;
+pub const ERSPAN_III: u16 = 0x22eb;
 
 /// IPv6 extension headers (RFC 8200, 4).
 pub const HOPOPTS: u8 = 0;

@@ -11,7 +11,8 @@ use sensor_common::decap::{GENEVE_PORT, Number, PREFIX_LEN, VXLAN_PORT};
 use sensor_common::flow::why;
 use sensor_common::key::IPPROTO_UDP;
 use sensor_common::policy::{DECAP_GENEVE, DECAP_GRE, DECAP_HOSTS, DECAP_IP, DECAP_UDP, DECAP_VXLAN};
-use sensor_common::{Counter, FlowKey, FlowState, Packet, proto};
+use sensor_common::proto::{self, ERSPAN, ERSPAN_III, TEB};
+use sensor_common::{Counter, FlowKey, FlowState, Packet};
 
 use crate::abi::INNER_SLOTS;
 use crate::half;
@@ -24,10 +25,6 @@ const UDP_LEN: u32 = 8;
 const VXLAN_LEN: u32 = 8;
 /// RFC 7348, 5: the VNI is valid.
 const VXLAN_I: u8 = 0x08;
-/// EtherTypes in GRE and Geneve: transparent Ethernet bridging, ERSPAN types I and II, ERSPAN type III.
-const TEB: u16 = 0x6558;
-const ERSPAN: u16 = 0x88be;
-const ERSPAN_III: u16 = 0x22eb;
 /// GRE's flag bits (RFC 2784, 2890).
 const GRE_CHECKSUM: u16 = 0x8000;
 const GRE_KEY: u16 = 0x2000;
@@ -49,16 +46,19 @@ const GRAIN: u64 = 100_000_000;
 pub const OUTER: u32 = 0;
 pub const INNER: u32 = 1;
 
+/// Whether it is the port of a tunnel that is asked for.
+#[inline(always)]
+fn is_asked(port: u16, bits: u32) -> bool {
+    port == VXLAN_PORT && bits & DECAP_VXLAN != 0 || port == GENEVE_PORT && bits & DECAP_GENEVE != 0
+}
+
 /// Whether the frame may be of a tunnel that is asked for.
 #[inline(always)]
 pub fn may_be(pkt: &Packet, parsed: Result<(), Reason>, bits: u32) -> bool {
-    let asked = |port: u16| {
-        port == VXLAN_PORT && bits & DECAP_VXLAN != 0 || port == GENEVE_PORT && bits & DECAP_GENEVE != 0
-    };
     let may = match parsed {
         Ok(()) => {
             let (k, udp) = (&pkt.key, pkt.key.proto == IPPROTO_UDP);
-            bits & DECAP_UDP != 0 && udp && (asked(k.a_port) || asked(k.b_port))
+            bits & DECAP_UDP != 0 && udp && (is_asked(k.a_port, bits) || is_asked(k.b_port, bits))
         }
         Err(reason) => bits & DECAP_HOSTS != 0 && reason == Counter::Tunnel as Reason,
     };
@@ -144,8 +144,11 @@ pub fn starting(pkt: &Packet, bits: u32) -> u32 {
     } else {
         pkt.key.a_port
     };
-    let asked = to == VXLAN_PORT && bits & DECAP_VXLAN != 0 || to == GENEVE_PORT && bits & DECAP_GENEVE != 0;
-    if asked { number(IPPROTO_UDP, pkt.dir) } else { 0 }
+    if is_asked(to, bits) {
+        number(IPPROTO_UDP, pkt.dir)
+    } else {
+        0
+    }
 }
 
 #[inline(always)]

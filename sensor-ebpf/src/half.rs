@@ -45,13 +45,6 @@ pub fn starting(pkt: &Packet, policy: &Policy) -> u32 {
     }
 }
 
-/// A flow that is half-open or of which userspace does not know had a packet, the one in the scratch memory, counted
-/// already: whether it is forwarded after all, and with what.
-#[inline(always)]
-pub fn packet(slot: u32) {
-    sensor_half_packet(slot);
-}
-
 /// The last thing that is done for a packet: if it made a half-open flow, that takes its place among them.
 #[inline(always)]
 pub fn begun(w: *mut Scratch, slot: u32) {
@@ -76,6 +69,8 @@ pub fn end_and_tell(w: *mut Scratch, key: &FlowKey, slot: u32) {
 // Global functions to the kernel, which verifies them by themselves and not once for each way that leads to them: there
 // are thousands. They get nothing but numbers, and find the rest in the scratch memory of `slot`.
 
+/// A flow that is half-open or of which userspace does not know had a packet, the one in the scratch memory, counted
+/// already: whether it is forwarded after all, and with what.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sensor_half_packet(slot: u32) -> u32 {

@@ -188,7 +188,7 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     // SAFETY: as above.
     unsafe {
         if (*flow).half != 0 {
-            half::packet(hook.slot());
+            half::sensor_half_packet(hook.slot());
         }
     }
     let w = Scratch::forget(w);

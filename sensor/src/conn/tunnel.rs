@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use sensor_common::RecordHeader;
+use sensor_common::decap::{GENEVE_PORT, VXLAN_PORT};
 use sensor_common::flow::why;
 use sensor_common::key::IPPROTO_UDP;
 
@@ -49,8 +50,8 @@ fn bit(k: Kind) -> u8 {
 /// The tunnel protocol of a responder's port.
 fn by_port(port: u16) -> Option<Kind> {
     Some(match port {
-        4789 => Kind::Vxlan,
-        6081 => Kind::Geneve,
+        VXLAN_PORT => Kind::Vxlan,
+        GENEVE_PORT => Kind::Geneve,
         3544 => Kind::Teredo,
         2123 | 2152 => Kind::Gtpv1,
         5072 => Kind::Ayiya,

@@ -3,7 +3,7 @@
 //! Which packets are taken apart, and under which name the others are odd, is Zeek's
 //! (its GRE and IPTunnel analyzers).
 
-use sensor_common::proto;
+use sensor_common::proto::{self, ERSPAN, ERSPAN_III, TEB};
 
 use super::link::LinkType;
 use super::weird::Weird;
@@ -40,10 +40,7 @@ mod flag {
 
 /// Length of an Ethernet header, which mirrored frames must have.
 const ETHERNET: usize = 14;
-/// EtherTypes in GRE: transparent Ethernet bridging, ERSPAN types I and II, ERSPAN type III, PPP.
-const TEB: u16 = 0x6558;
-const ERSPAN: u16 = 0x88be;
-const ERSPAN_III: u16 = 0x22eb;
+/// An EtherType in GRE.
 const PPP: u16 = 0x880b;
 
 /// Whether it is one of the numbers under which Aruba's access points send IEEE 802.11 frames.
