@@ -293,9 +293,6 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     // Whatever became of them, the rows are written.
     let counters = counters?;
     eprint!("{}", status::sums(&counters));
-    if let Some(line) = status::half_open(&counters) {
-        eprint!("{line}");
-    }
     eprintln!(
         "copied {copied} bytes to userspace, of {} bytes of frames",
         counters.get(Counter::FrameBytes)

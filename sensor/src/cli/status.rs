@@ -69,7 +69,7 @@ fn scaled(v: f64) -> String {
     }
 }
 
-/// The two sums that hold at all times.
+/// The two sums that hold at all times, and what else happened in the kernel, if it did.
 pub fn sums(c: &Counters) -> String {
     let mut s = format!(
         "frames {} = {} tracked",
@@ -91,14 +91,14 @@ pub fn sums(c: &Counters) -> String {
     if taken > 0 {
         let _ = writeln!(s, "{taken} packets taken out of tunnels in the kernel");
     }
-    s
-}
-
-/// What became of half-open flows, if there were too many.
-pub fn half_open(c: &Counters) -> Option<String> {
     let (gave_way, untold) = (c.get(Counter::HalfOpenEvicted), c.get(Counter::HalfOpenUntold));
-    (gave_way + untold > 0)
-        .then(|| format!("half-open flows: {gave_way} gave way to newer ones, {untold} of all have no row\n"))
+    if gave_way + untold > 0 {
+        let _ = writeln!(
+            s,
+            "half-open flows: {gave_way} gave way to newer ones, {untold} of all have no row"
+        );
+    }
+    s
 }
 
 fn name(r: Counter) -> &'static str {

@@ -15,7 +15,7 @@ const SECOND: u64 = 1_000_000_000;
 const AFTER: u64 = 600 * SECOND;
 /// As long as for a SYN that was told (twice Zeek's tcp_attempt_delay, as answers may come late).
 const UNTOLD_AFTER: u64 = 10 * SECOND;
-/// Entries looked at per round.
+/// Entries looked at per round, or at a time. Not fewer: the kernel refuses when a bucket holds more than are asked for.
 const STEP: usize = 1024;
 /// Part of the table that is looked at per round while there are half-open flows that nobody was told of.
 const IN_HASTE: usize = 16;
@@ -56,9 +56,8 @@ impl Sweep {
             rest = rest.max(self.flows / IN_HASTE);
         }
         while rest > 0 {
-            // Never fewer: a bucket that holds more than were asked for is an error.
             rest = rest.saturating_sub(STEP);
-            self.part(STEP, |key, flow| {
+            self.part(|key, flow| {
                 // Interactive TCP connections may be silent for an hour and are still known.
                 let tcp = key.proto == IPPROTO_TCP;
                 let limit = match flow.half & half::UNTOLD {
@@ -79,18 +78,18 @@ impl Sweep {
     pub fn finish(&mut self) -> io::Result<()> {
         self.cursor = None;
         loop {
-            self.part(STEP, |_, flow| flow.half & half::UNTOLD != 0)?;
+            self.part(|_, flow| flow.half & half::UNTOLD != 0)?;
             if self.cursor.is_none() {
                 return Ok(());
             }
         }
     }
 
-    /// Takes out of the next `n` entries those that are `over`; tells the workers of those that they never knew.
-    fn part(&mut self, n: usize, over: impl Fn(&FlowKey, &FlowState) -> bool) -> io::Result<()> {
+    /// Takes out of the next [`STEP`] entries those that are `over`; tells the workers of those that they never knew.
+    fn part(&mut self, over: impl Fn(&FlowKey, &FlowState) -> bool) -> io::Result<()> {
         let (mut old, mut untold) = (Vec::new(), Vec::new());
         let mut cursor = self.cursor.take();
-        self.table.walk(&mut cursor, n, |key, flow| {
+        self.table.walk(&mut cursor, STEP, |key, flow| {
             if over(key, flow) {
                 let list = if flow.half & half::UNTOLD == 0 {
                     &mut old

@@ -9,9 +9,8 @@ use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 use super::entry::{Conn, letter, proto};
-use super::stream::before_packet;
 use super::timer::Kind;
-use super::{Ending, Engine, Sink, hash_key};
+use super::{Ending, Engine, Sink, before, hash_key};
 use crate::datapath::FlowTable;
 use crate::event::Proto;
 
@@ -78,29 +77,20 @@ fn records(
 /// What came before `rec`, the first that is told of its flow.
 fn untold(rec: &RecordHeader) -> [Option<RecordHeader>; 2] {
     let p = &rec.pkt;
-    let (next, ack) = before_packet(rec);
-    let side = |dir: usize| {
-        let t = &rec.totals[dir];
-        let own = dir == p.dir as usize & 1;
-        let pkts = t.pkts.saturating_sub(if own { p.segs as u64 } else { 0 });
-        let bytes = t.bytes.saturating_sub(if own { p.ip_len as u64 } else { 0 });
-        let payload = t
-            .payload
-            .saturating_sub(if own { p.payload_len as u64 } else { 0 });
-        let flags = if ack[dir] == 0 { tf::SYN } else { tf::SYN | tf::ACK };
-        (pkts > 0).then_some(Sent {
+    let sent = before(rec, None).dir.map(|d| {
+        let flags = if d.ack == 0 { tf::SYN } else { tf::SYN | tf::ACK };
+        (d.pkts > 0).then_some(Sent {
             ts: if flags == tf::SYN {
                 rec.flow_start
             } else {
                 rec.prev_last
             },
             flags,
-            isn: (next[dir] as u32).wrapping_sub(payload as u32).wrapping_sub(1),
-            pkts,
-            bytes,
+            isn: (d.next as u32).wrapping_sub(d.payload as u32).wrapping_sub(1),
+            pkts: d.pkts,
+            bytes: d.bytes,
         })
-    };
-    let sent = [side(0), side(1)];
+    });
     // A SYN acknowledges nothing.
     let began = |s: &Option<Sent>| s.is_some_and(|s| s.flags & tf::ACK == 0);
     let orig = if began(&sent[p.dir as usize & 1]) {
@@ -113,8 +103,7 @@ fn untold(rec: &RecordHeader) -> [Option<RecordHeader>; 2] {
 
 /// What there was of a connection, by its flow's last state.
 fn all_of(key: &FlowKey, state: &FlowState) -> [Option<RecordHeader>; 2] {
-    let sent = [0, 1].map(|dir| {
-        let d = &state.dir[dir];
+    let sent = state.dir.map(|d| {
         let flags = d.flags as u8 & (tf::SYN | tf::RST | tf::ACK);
         (d.pkts > 0).then_some(Sent {
             ts: d.first,
