@@ -174,6 +174,12 @@ impl Outcome {
     pub fn forward(&self) -> bool {
         self.why & why::FORWARD != 0
     }
+    /// As [`Outcome::forward`], when a ring has no room for payload: that a direction is followed no longer is said all
+    /// the same.
+    #[inline(always)]
+    pub fn goes_up(&self) -> bool {
+        self.why & (why::FORWARD | why::UNSHED) != 0
+    }
     /// Whether its payload goes along.
     #[inline(always)]
     pub fn with_payload(&self) -> bool {

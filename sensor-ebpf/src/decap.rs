@@ -18,7 +18,7 @@ use crate::abi::INNER_SLOTS;
 use crate::half;
 use crate::hook::Hook;
 use crate::maps::{Found, HOSTS, HostTunnel, NUMBERED, Scratch, Stats, policy};
-use crate::parse::{Frame, Reason, TYPE_IPV4, TYPE_IPV6, field16, link, network};
+use crate::parse::{Frame, PARSED, Reason, TYPE_IPV4, TYPE_IPV6, field16, link, network};
 use crate::{find, track, untracked};
 
 const UDP_LEN: u32 = 8;
@@ -52,15 +52,14 @@ fn is_asked(port: u16, bits: u32) -> bool {
     port == VXLAN_PORT && bits & DECAP_VXLAN != 0 || port == GENEVE_PORT && bits & DECAP_GENEVE != 0
 }
 
-/// Whether the frame may be of a tunnel that is asked for.
+/// Whether the frame may be of a tunnel that is asked for; `reason` is why it is not tracked, or [`PARSED`].
 #[inline(always)]
-pub fn may_be(pkt: &Packet, parsed: Result<(), Reason>, bits: u32) -> bool {
-    let may = match parsed {
-        Ok(()) => {
-            let (k, udp) = (&pkt.key, pkt.key.proto == IPPROTO_UDP);
-            bits & DECAP_UDP != 0 && udp && (is_asked(k.a_port, bits) || is_asked(k.b_port, bits))
-        }
-        Err(reason) => bits & DECAP_HOSTS != 0 && reason == Counter::Tunnel as Reason,
+pub fn may_be(pkt: &Packet, reason: Reason, bits: u32) -> bool {
+    let may = if reason == PARSED {
+        let (k, udp) = (&pkt.key, pkt.key.proto == IPPROTO_UDP);
+        bits & DECAP_UDP != 0 && udp && (is_asked(k.a_port, bits) || is_asked(k.b_port, bits))
+    } else {
+        bits & DECAP_HOSTS != 0 && reason == Counter::Tunnel as Reason
     };
     may && pkt.segs == 1
 }
@@ -96,7 +95,7 @@ pub fn outer<H: Hook>(hook: &H) {
             hook.go_on(INNER);
         }
         if (*w).ip.proto != IPPROTO_UDP {
-            untracked(hook, stats, &(*w).pkt, Counter::Tunnel as Reason);
+            untracked(hook, stats, w);
         }
     }
 }

@@ -12,7 +12,7 @@ use sensor_common::{FlowKey, FlowState, Policy};
 
 use crate::abi::{CLASSES, INNER_SLOTS, MARK_CLASSES, MAX_CAP};
 use crate::hook::Hook;
-use crate::maps::{Stats, opaque, ring};
+use crate::maps::{Scratch, Stats, opaque, ring};
 
 /// The ring for a flow that begins with a frame at `hook`, and for a frame of no flow.
 #[inline(always)]
@@ -37,8 +37,8 @@ pub unsafe fn ring_in(flow: *const FlowState, policy: &Policy) -> u32 {
     if policy.rings <= 1 {
         0
     } else {
-        // SAFETY: the caller's word.
-        unsafe { (*flow).ring }
+        // SAFETY: the caller's word. Volatile: each look is any ring to the verifier, and not the one of the look before.
+        unsafe { (&raw const (*flow).ring).read_volatile() }
     }
 }
 
@@ -62,17 +62,20 @@ macro_rules! reserve {
 }
 const _: () = assert!(CLASSES.len() == 9, "as many as `record` tries");
 
-/// Sends a record with the frame's first `cap` bytes (as many of them as a record can carry):
-/// `fill` writes the header. False: the ring was full, and the ring's own counter says so.
+/// Sends a record to the ring [`Scratch::to`] with the frame's first [`Scratch::cap`] bytes (as many of them as a record
+/// can carry): `fill` writes the header. False: the ring was full, and the ring's own counter says so.
+///
+/// # Safety
+/// `w` is this CPU's scratch.
 #[inline(always)]
-pub fn record<H: Hook>(
+pub unsafe fn record<H: Hook>(
     hook: &H,
     stats: Stats,
-    to: u32,
-    cap: u32,
+    w: *const Scratch,
     fill: impl FnOnce(*mut RecordHeader),
 ) -> bool {
-    let map = ring(to);
+    // SAFETY: the caller's word.
+    let (map, cap) = unsafe { (ring(Scratch::to(w)), Scratch::cap(w)) };
     let cap = opaque(if cap > MAX_CAP { MAX_CAP } else { cap } as u64);
     // Not `== 0`: verifiers before 6.8 conclude nothing from an inequality with a constant.
     if cap < opaque(1) {
@@ -80,6 +83,8 @@ pub fn record<H: Hook>(
     }
     // SAFETY: the map is a ring buffer; sizes are constant on every path.
     let rec = unsafe { reserve!(map, cap, 0, 1, 2, 3, 4, 5, 6, 7, 8) };
+    // SAFETY: the caller's word.
+    let to = unsafe { Scratch::to(w) };
     if rec.is_null() {
         stats.ring_lost(to);
         return false;
@@ -97,16 +102,19 @@ pub fn record<H: Hook>(
     true
 }
 
-/// Sends a record with marks and no bytes of the frame.
+/// Sends a record to the ring [`Scratch::to`] with [`Scratch::marks`] and no bytes of the frame.
+///
+/// # Safety
+/// `w` is this CPU's scratch.
 #[inline(always)]
-pub fn marks<H: Hook>(
+pub unsafe fn marks<H: Hook>(
     hook: &H,
     stats: Stats,
-    to: u32,
-    m: &Marks,
+    w: *const Scratch,
     fill: impl FnOnce(*mut RecordHeader),
 ) -> bool {
-    let map = ring(to);
+    // SAFETY: the caller's word.
+    let (map, m) = unsafe { (ring(Scratch::to(w)), &(*w).marks) };
     let n = opaque(m.n as u64) as u32;
     let size = |class: u32| (HEADER_LEN + H::PREFIX + class as usize * MARK_LEN) as u64;
     // SAFETY: the map is a ring buffer; sizes are constant on every path, and so many marks are copied.
@@ -130,6 +138,7 @@ pub fn marks<H: Hook>(
                 MARK_CLASSES[2],
             )
         };
+        let to = Scratch::to(w);
         if rec.is_null() {
             stats.ring_lost(to);
             return false;

@@ -29,7 +29,7 @@ use sensor_common::{Counter, FlowState, Packet, RecordHeader};
 
 use hook::{Hook, Rx, Tx};
 use maps::{FLOWS, Scratch, Stats, policy};
-use parse::{NEED_MORE, Reason, parse};
+use parse::{NEED_MORE, PARSED, Reason, parse};
 
 /// Bytes to make readable when a header lies beyond what is: the largest Ethernet, IPv4 and TCP
 /// headers and some room for IPv6's extensions.
@@ -62,6 +62,7 @@ pub fn inside_rx(ctx: XdpContext) -> u32 {
 
 /// As [`decap_rx`], of what the host sends.
 #[classifier]
+#[inline(always)]
 pub fn decap_tx(ctx: TcContext) -> i32 {
     decap::outer(&Tx::again(&ctx));
     TC_ACT_UNSPEC
@@ -117,7 +118,7 @@ fn see<H: Hook>(hook: &H) {
     };
     let segs = hook.segs();
     // SAFETY: this CPU's scratch for the slot, which nothing else uses meanwhile.
-    let parsed = unsafe {
+    unsafe {
         (*w).pkt = Packet {
             ts: hook.time(),
             segs,
@@ -127,13 +128,13 @@ fn see<H: Hook>(hook: &H) {
         if parsed == Err(NEED_MORE) && hook.pull(PULL) {
             parsed = parse(hook.frame(), w);
         }
-        parsed
-    };
+        Scratch::because(w, parsed.err().unwrap_or(PARSED));
+    }
     let w = Scratch::forget(w);
     // SAFETY: as above.
-    let pkt = unsafe { &mut (*w).pkt };
+    let (pkt, parsed) = unsafe { (&mut (*w).pkt, Scratch::reason(w) == PARSED) };
     let mut bytes = hook.wire_len() as u64;
-    if parsed.is_ok() && segs > 1 {
+    if parsed && segs > 1 {
         // Each segment but the first has headers of its own on the wire.
         pkt.ip_len += (segs - 1) * (pkt.data as u32 - pkt.l3 as u32);
         bytes += (segs - 1) as u64 * pkt.data as u64;
@@ -143,34 +144,35 @@ fn see<H: Hook>(hook: &H) {
     let bits = policy().bits;
     if bits & DECAP != 0 {
         // SAFETY: as above.
-        unsafe { (*w).found.at = 0 };
-        if decap::may_be(pkt, parsed, bits) {
-            hook.go_on(decap::OUTER);
+        unsafe {
+            (*w).found.at = 0;
+            if decap::may_be(pkt, Scratch::reason(w), bits) {
+                hook.go_on(decap::OUTER);
+            }
         }
     }
-    let reason = match parsed {
-        Ok(()) => match find(hook, stats, w) {
-            Some(flow) => {
+    // SAFETY: as above.
+    unsafe {
+        if parsed {
+            if let Some(flow) = find(hook, stats, w) {
                 stats.add(Counter::Tracked, segs as u64);
                 track(hook, stats, w, flow);
                 return half::begun(w, hook.slot());
             }
-            None => {
-                // Said here and not in `find`, which two programs have: a macro's code that is in two
-                // places becomes a function, with a name that depends on where it was compiled.
-                if stats.may_say_full() {
-                    warn!(
-                        hook.ctx(),
-                        "the flow table is full: new flows are counted, not tracked"
-                    );
-                }
-                Counter::TableFull as Reason
+            // Said here and not in `find`, which two programs have: a macro's code that is in two
+            // places becomes a function, with a name that depends on where it was compiled.
+            if stats.may_say_full() {
+                warn!(
+                    hook.ctx(),
+                    "the flow table is full: new flows are counted, not tracked"
+                );
             }
-        },
-        Err(NEED_MORE) => Counter::Truncated as Reason,
-        Err(reason) => reason,
-    };
-    untracked(hook, stats, pkt, reason);
+            Scratch::because(w, Counter::TableFull as Reason);
+        } else if Scratch::reason(w) == NEED_MORE {
+            Scratch::because(w, Counter::Truncated as Reason);
+        }
+        untracked(hook, stats, w);
+    }
 }
 
 /// Counts a parsed packet in its flow and forwards it as the flow's state says.
@@ -202,28 +204,30 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     }
     let w = Scratch::forget(w);
     // SAFETY: as above.
-    let (pkt, out, marks) = unsafe { (&(*w).pkt, &mut (*w).out, &(*w).marks) };
+    let (pkt, out) = unsafe { (&(*w).pkt, &mut (*w).out) };
     let segs = pkt.segs as u64;
-    let mut forward = out.forward();
-    let mut whole = out.with_payload();
-    let has_payload = out.why & why::HAS_PAYLOAD != 0;
-    if has_payload {
-        stats.add(Counter::Payload, segs);
-    }
     // SAFETY: a live map value.
-    let ring = unsafe { emit::ring_in(flow, &policy) };
-    let tight = has_payload && whole && emit::is_beyond(ring, policy.payload_room);
-    if tight {
-        out.why = out.why & !(why::PAYLOAD | why::ALL) | why::SHED;
-        whole = false;
-        // That a direction is followed no longer is said once.
-        forward = out.forward() || out.why & why::UNSHED != 0;
-        if !forward {
-            stats.ring_lost(ring);
+    let ring = || unsafe { emit::ring_in(flow, &policy) };
+    // SAFETY: as above.
+    unsafe { (*w).tight = 0 };
+    if out.why & why::HAS_PAYLOAD != 0 {
+        stats.add(Counter::Payload, segs);
+        if out.with_payload() && emit::is_beyond(ring(), policy.payload_room) {
+            // That a direction is followed no longer is said once, so `why::UNSHED` goes up without payload.
+            out.why = out.why & !(why::PAYLOAD | why::ALL) | why::SHED;
+            // SAFETY: as above.
+            unsafe { (*w).tight = 1 };
+            if !out.goes_up() {
+                stats.ring_lost(ring());
+            }
         }
     }
+    let w = Scratch::forget(w);
+    // SAFETY: as above.
+    let (pkt, out, marks) = unsafe { (&(*w).pkt, &(*w).out, &(*w).marks) };
     let mut sent = false;
-    if forward {
+    if out.goes_up() {
+        let whole = out.with_payload();
         // What is behind the IP packet is padding; a length of 0 says nothing.
         let mut cap = hook.frame().len as u32;
         let end = if whole {
@@ -247,39 +251,48 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
                 }
             }
         };
-        sent = if policy.bits & RECORDS != 0 && out.why & why::RECORDS != 0 {
-            emit::marks(hook, stats, ring, marks, fill)
-        } else {
-            emit::record(hook, stats, ring, cap, fill)
+        // SAFETY: this CPU's scratch.
+        sent = unsafe {
+            Scratch::sending(w, ring(), cap);
+            if policy.bits & RECORDS != 0 && out.why & why::RECORDS != 0 {
+                emit::marks(hook, stats, w, fill)
+            } else {
+                emit::record(hook, stats, w, fill)
+            }
         };
         if sent {
             // SAFETY: a live map value.
             unsafe { half::told(flow) };
         }
     }
-    if policy.bits & DECAP_UDP != 0 && sent && out.why & why::TAKEN != 0 {
-        // SAFETY: as above.
-        unsafe { (*flow).taken = 1 };
-    }
-    if has_payload && whole {
-        stats.add_reason(
-            if sent { Counter::Forwarded } else { Counter::Lost } as Reason,
-            segs,
-        );
-    } else {
+    let w = Scratch::forget(w);
+    // SAFETY: as above, and a live map value.
+    unsafe {
+        let why = (*w).out.why;
+        if policy.bits & DECAP_UDP != 0 && sent && why & why::TAKEN != 0 {
+            (*flow).taken = 1;
+        }
+        let has_payload = why & why::HAS_PAYLOAD != 0;
+        if has_payload && (*w).out.with_payload() {
+            let counter = if sent { Counter::Forwarded } else { Counter::Lost };
+            stats.add_reason(counter as Reason, segs);
+            return;
+        }
         if has_payload {
-            let counter = if tight { Counter::Lost } else { Counter::Shed };
+            let counter = if (*w).tight != 0 {
+                Counter::Lost
+            } else {
+                Counter::Shed
+            };
             stats.add_reason(counter as Reason, segs);
         }
-        if forward {
-            stats.add_reason(
-                if sent {
-                    Counter::HeaderRecords
-                } else {
-                    Counter::HeaderLost
-                } as Reason,
-                1,
-            );
+        if (*w).out.goes_up() {
+            let counter = if sent {
+                Counter::HeaderRecords
+            } else {
+                Counter::HeaderLost
+            };
+            stats.add_reason(counter as Reason, 1);
         }
     }
 }
@@ -308,10 +321,16 @@ fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowSta
     FLOWS.get_ptr_mut(&pkt.key)
 }
 
-/// Counts a frame that is not tracked, and forwards it if userspace can make something of it.
+/// Counts a frame that is not tracked, for [`Scratch::reason`], and forwards it if userspace can make something of it.
+///
+/// # Safety
+/// `w` is this CPU's scratch.
 #[inline(always)]
-fn untracked<H: Hook>(hook: &H, stats: Stats, pkt: &Packet, reason: Reason) {
+unsafe fn untracked<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) {
     let policy = policy();
+    let w = Scratch::forget(w);
+    // SAFETY: the caller's word.
+    let (pkt, reason) = unsafe { (&(*w).pkt, Scratch::reason(w)) };
     stats.add_reason(reason, pkt.segs as u64);
     // A full table is a state of ours: the frame would teach userspace nothing.
     let forward = reason != Counter::TableFull as Reason
@@ -319,15 +338,17 @@ fn untracked<H: Hook>(hook: &H, stats: Stats, pkt: &Packet, reason: Reason) {
     if !forward {
         return;
     }
-    let (ts, l3, len) = (pkt.ts, pkt.l3, hook.frame().len as u32);
-    let ring = emit::ring_of(hook, &pkt.key, &policy);
-    let sent = if emit::is_beyond(ring, policy.payload_room) {
-        stats.ring_lost(ring);
-        false
-    } else {
-        emit::record(hook, stats, ring, len, |head| {
-            emit::frame_header(head, ts, l3, reason);
-        })
+    // SAFETY: the caller's word.
+    let sent = unsafe {
+        Scratch::sending(w, emit::ring_of(hook, &pkt.key, &policy), hook.frame().len as u32);
+        if emit::is_beyond(Scratch::to(w), policy.payload_room) {
+            stats.ring_lost(Scratch::to(w));
+            false
+        } else {
+            emit::record(hook, stats, w, |head| {
+                emit::frame_header(head, pkt.ts, pkt.l3, Scratch::reason(w));
+            })
+        }
     };
     stats.add_reason(
         if sent {

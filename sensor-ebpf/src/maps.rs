@@ -80,9 +80,16 @@ pub struct Scratch {
     pub gone: FlowKey,
     /// Not 0: a half-open flow was made, which counts at the end; see [`crate::half::begun`].
     pub begun: u32,
-    pub pad: u32,
     /// Of a tunnel's packet: what was found in it.
     pub found: Found,
+    /// Of the record that is to be sent: its ring, and the frame's bytes in it. See [`Scratch::sending`].
+    pub to: u32,
+    pub cap: u32,
+    /// Why a frame is not tracked, or [`crate::parse::PARSED`].
+    pub reason: u32,
+    /// Not 0: its ring has no room for the packet's payload.
+    pub tight: u32,
+    pub pad: u32,
 }
 
 /// Where the packet in a tunnel's packet lies, bytes.
@@ -111,7 +118,12 @@ pub struct Ip {
     pub next: u32,
     pub proto: u8,
     pub v6: bool,
-    pub pad: [u8; 6],
+    /// Not 0: see [`FlowKey::one_way`].
+    pub one_way: u8,
+    pub pad: u8,
+    /// Host byte order.
+    pub sport: u16,
+    pub dport: u16,
 }
 
 /// An IP address where the compiler knows it aligned.
@@ -124,6 +136,54 @@ impl Scratch {
     #[inline(always)]
     pub fn get(slot: u32) -> Option<*mut Self> {
         SCRATCH.get_ptr_mut(slot)
+    }
+
+    /// Notes where the next record goes and how many bytes of the frame go with it, for [`Scratch::to`] and
+    /// [`Scratch::cap`]: what is read anew has any value to the verifier, and not one on each way that leads there.
+    ///
+    /// # Safety
+    /// `this` is this CPU's.
+    #[inline(always)]
+    pub unsafe fn sending(this: *mut Self, to: u32, cap: u32) {
+        // SAFETY: the caller's word.
+        unsafe {
+            (&raw mut (*this).to).write_volatile(to);
+            (&raw mut (*this).cap).write_volatile(cap);
+        }
+    }
+
+    /// # Safety
+    /// `this` is this CPU's.
+    #[inline(always)]
+    pub unsafe fn to(this: *const Self) -> u32 {
+        // SAFETY: the caller's word.
+        unsafe { (&raw const (*this).to).read_volatile() }
+    }
+
+    /// # Safety
+    /// `this` is this CPU's.
+    #[inline(always)]
+    pub unsafe fn cap(this: *const Self) -> u32 {
+        // SAFETY: the caller's word.
+        unsafe { (&raw const (*this).cap).read_volatile() }
+    }
+
+    /// Notes why a frame is not tracked, in the same way.
+    ///
+    /// # Safety
+    /// `this` is this CPU's.
+    #[inline(always)]
+    pub unsafe fn because(this: *mut Self, reason: u32) {
+        // SAFETY: the caller's word.
+        unsafe { (&raw mut (*this).reason).write_volatile(reason) };
+    }
+
+    /// # Safety
+    /// `this` is this CPU's.
+    #[inline(always)]
+    pub unsafe fn reason(this: *const Self) -> u32 {
+        // SAFETY: the caller's word.
+        unsafe { (&raw const (*this).reason).read_volatile() }
     }
 
     /// The same memory, read anew from here on by the compiler and thereby by the verifier.

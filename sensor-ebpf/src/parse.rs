@@ -40,6 +40,8 @@ const TUNNELS: [u8; 3] = [proto::IPV4, proto::IPV6, proto::GRE];
 
 /// Why a packet is not tracked: a [`Counter`], or [`NEED_MORE`].
 pub type Reason = u32;
+/// Stands where a reason would: there is none.
+pub const PARSED: Reason = Counter::Tracked as Reason;
 /// The headers go on beyond the readable part of the frame.
 pub const NEED_MORE: Reason = u32::MAX;
 
@@ -295,7 +297,7 @@ unsafe fn endpoints(w: *mut Scratch) {
 #[inline(always)]
 unsafe fn transport(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
     // SAFETY: the caller's word.
-    let (ip, pkt) = unsafe { (&(*w).ip, &mut (*w).pkt) };
+    let (ip, pkt) = unsafe { (&mut (*w).ip, &mut (*w).pkt) };
     let (rest, l4) = (ip.rest as usize, ip.next as usize & OFFSETS);
     pkt.l4 = l4 as u16;
     let need = match (ip.proto, ip.v6) {
@@ -349,8 +351,22 @@ unsafe fn transport(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
         payload = rest - ICMP_LEN;
         (sport, dport, one_way) = icmp_ports(ip.v6, (sport >> 8) as u8, sport as u8);
     }
-    (pkt.key, pkt.dir) = FlowKey::new(&ip.src.0, &ip.dst.0, sport, dport, ip.proto, one_way);
     pkt.payload_len = payload as u32;
     pkt.data = (l4 + hlen) as u16;
+    (ip.sport, ip.dport, ip.one_way) = (sport, dport, one_way as u8);
+    // SAFETY: the caller's word.
+    unsafe {
+        let w = Scratch::forget(w);
+        let ip = &(*w).ip;
+        let (key, dir) = FlowKey::new(
+            &ip.src.0,
+            &ip.dst.0,
+            ip.sport,
+            ip.dport,
+            ip.proto,
+            ip.one_way != 0,
+        );
+        ((*w).pkt.key, (*w).pkt.dir) = (key, dir);
+    }
     Ok(())
 }
