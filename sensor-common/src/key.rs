@@ -13,7 +13,10 @@ pub const IPPROTO_ICMPV6: u8 = 58;
 /// Addresses are in network byte order, IPv4 as `::ffff:a.b.c.d`; ports are in host byte order.
 /// For ICMP the "ports" are the message type and that of its counterpart, as Zeek has it: see
 /// [`icmp_ports`].
-#[repr(C)]
+///
+/// Aligned like a word, and made by words: what is written by bytes and read by words a moment later, as a table's hash does,
+/// makes the processor wait.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct FlowKey {
     pub a: [u8; 16],
@@ -40,21 +43,29 @@ impl FlowKey {
         proto: u8,
         one_way: bool,
     ) -> (Self, Dir) {
+        Self::of_words(words(src), words(dst), sport, dport, proto, one_way)
+    }
+
+    /// As [`FlowKey::new`], of addresses that were read by words, native byte order.
+    #[inline(always)]
+    pub fn of_words(
+        src: [u64; 2],
+        dst: [u64; 2],
+        sport: u16,
+        dport: u16,
+        proto: u8,
+        one_way: bool,
+    ) -> (Self, Dir) {
         let swap = !one_way && greater(src, dst, sport, dport);
         let (a, b, a_port, b_port) = if swap {
             (dst, src, dport, sport)
         } else {
             (src, dst, sport, dport)
         };
-        let key = FlowKey {
-            a: *a,
-            b: *b,
-            a_port,
-            b_port,
-            proto,
-            one_way: one_way as u8,
-            pad: [0; 2],
-        };
+        let ([p, q], [r, s]) = (a_port.to_ne_bytes(), b_port.to_ne_bytes());
+        let rest = u64::from_ne_bytes([p, q, r, s, proto, one_way as u8, 0, 0]);
+        // SAFETY: as many bytes, aligned alike, and all its fields are numbers.
+        let key = unsafe { core::mem::transmute::<[u64; 5], FlowKey>([a[0], a[1], b[0], b[1], rest]) };
         (key, swap as Dir)
     }
 
@@ -156,10 +167,17 @@ pub fn v4_mapped(a: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a[0], a[1], a[2], a[3]]
 }
 
+/// The same as [`FlowKey::of_words`] takes it.
 #[inline(always)]
-fn greater(src: &[u8; 16], dst: &[u8; 16], sport: u16, dport: u16) -> bool {
-    let w = |x: &[u8; 16], i: usize| {
-        u64::from_be_bytes([
+pub fn v4_words(a: u32) -> [u64; 2] {
+    let [a, b, c, d] = a.to_ne_bytes();
+    [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])]
+}
+
+#[inline(always)]
+fn words(x: &[u8; 16]) -> [u64; 2] {
+    let w = |i: usize| {
+        u64::from_ne_bytes([
             x[i],
             x[i + 1],
             x[i + 2],
@@ -170,13 +188,16 @@ fn greater(src: &[u8; 16], dst: &[u8; 16], sport: u16, dport: u16) -> bool {
             x[i + 7],
         ])
     };
-    let (s, d) = (w(src, 0), w(dst, 0));
-    if s != d {
-        return s > d;
+    [w(0), w(8)]
+}
+
+#[inline(always)]
+fn greater(src: [u64; 2], dst: [u64; 2], sport: u16, dport: u16) -> bool {
+    if src[0] != dst[0] {
+        return u64::from_be(src[0]) > u64::from_be(dst[0]);
     }
-    let (s, d) = (w(src, 8), w(dst, 8));
-    if s != d {
-        return s > d;
+    if src[1] != dst[1] {
+        return u64::from_be(src[1]) > u64::from_be(dst[1]);
     }
     sport > dport
 }

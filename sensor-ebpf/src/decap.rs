@@ -75,7 +75,7 @@ pub fn outer<H: Hook>(hook: &H) {
     ) else {
         return;
     };
-    let bits = policy().bits;
+    let bits = policy!(bits);
     // SAFETY: this CPU's scratch, where the program before has left the packet; a live map value.
     unsafe {
         if (*w).ip.proto == IPPROTO_UDP {
@@ -371,7 +371,7 @@ unsafe fn between_hosts(w: *mut Scratch) -> u32 {
     unsafe {
         let (ip, pkt) = (&(*w).ip, &mut (*w).pkt);
         let from;
-        (pkt.key, from) = FlowKey::new(&ip.src.0, &ip.dst.0, 0, 0, 0, false);
+        (pkt.key, from) = FlowKey::of_words(ip.src, ip.dst, 0, 0, 0, false);
         let now = pkt.ts;
         if let Some(t) = HOSTS.get_ptr_mut(&pkt.key) {
             let (since, last) = ((*t).since, (*t).last);

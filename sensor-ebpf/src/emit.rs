@@ -8,23 +8,24 @@ use aya_ebpf::helpers::generated::{
 };
 use sensor_common::follow::{MARK_LEN, Marks};
 use sensor_common::record::{HEADER_LEN, KIND_FRAME, RecordHeader};
-use sensor_common::{FlowKey, FlowState, Policy};
+use sensor_common::{FlowKey, FlowState};
 
 use crate::abi::{CLASSES, INNER_SLOTS, MARK_CLASSES, MAX_CAP};
 use crate::hook::Hook;
-use crate::maps::{Scratch, Stats, opaque, ring};
+use crate::maps::{Scratch, Stats, opaque, policy, ring};
 
 /// The ring for a flow that begins with a frame at `hook`, and for a frame of no flow.
 #[inline(always)]
-pub fn ring_of<H: Hook>(hook: &H, key: &FlowKey, policy: &Policy) -> u32 {
-    if policy.rings <= 1 {
+pub fn ring_of<H: Hook>(hook: &H, key: &FlowKey) -> u32 {
+    let rings = policy!(rings);
+    if rings <= 1 {
         0
-    } else if policy.ring_by_cpu != 0 && matches!(hook.slot(), 0 | INNER_SLOTS) {
+    } else if policy!(ring_by_cpu) != 0 && matches!(hook.slot(), 0 | INNER_SLOTS) {
         // SAFETY: no arguments.
-        unsafe { bpf_get_smp_processor_id() % policy.rings }
+        unsafe { bpf_get_smp_processor_id() % rings }
     } else {
         // What userspace hands in comes on any CPU.
-        key.ring_hash(policy.seed) % policy.rings
+        key.ring_hash(policy!(seed)) % rings
     }
 }
 
@@ -33,8 +34,8 @@ pub fn ring_of<H: Hook>(hook: &H, key: &FlowKey, policy: &Policy) -> u32 {
 /// # Safety
 /// A live map value.
 #[inline(always)]
-pub unsafe fn ring_in(flow: *const FlowState, policy: &Policy) -> u32 {
-    if policy.rings <= 1 {
+pub unsafe fn ring_in(flow: *const FlowState) -> u32 {
+    if policy!(rings) <= 1 {
         0
     } else {
         // SAFETY: the caller's word. Volatile: each look is any ring to the verifier, and not the one of the look before.

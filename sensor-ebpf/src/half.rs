@@ -9,7 +9,7 @@ use sensor_common::atomic::{add64, and32, fetch_add64, or32, swap32};
 use sensor_common::flow::{half, why};
 use sensor_common::packet::tcp_flags as tf;
 use sensor_common::policy::ALL_PACKETS;
-use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy, RecordHeader};
+use sensor_common::{Counter, FlowKey, FlowState, Packet, RecordHeader};
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
@@ -31,13 +31,13 @@ const LOOKS: u64 = 8;
 
 /// Whether the flow that `pkt` begins is half-open: bits of [`half`].
 #[inline(always)]
-pub fn starting(pkt: &Packet, policy: &Policy) -> u32 {
+pub fn starting(pkt: &Packet) -> u32 {
     // With no other protocol there are flags.
     if pkt.flags & (tf::SYN | tf::RST) == 0 {
         0
     } else if pkt.flags & (tf::SYN | tf::ACK | tf::FIN | tf::RST) == tf::SYN
         && pkt.payload_len == 0
-        && policy.bits & ALL_PACKETS == 0
+        && policy!(bits) & ALL_PACKETS == 0
     {
         half::OPEN | half::UNTOLD
     } else {
@@ -51,7 +51,7 @@ pub fn begun(w: *mut Scratch, slot: u32) {
     let w = Scratch::forget(w);
     // SAFETY: this CPU's scratch.
     unsafe {
-        if policy().half_open != 0 && (*w).begun != 0 {
+        if policy!(half_open) != 0 && (*w).begun != 0 {
             (*w).begun = 0;
             sensor_half_begun(slot);
         }
@@ -77,7 +77,6 @@ pub extern "C" fn sensor_half_packet(slot: u32) -> u32 {
     let (Some(stats), Some(w)) = (Stats::get(slot), Scratch::get(slot)) else {
         return 0;
     };
-    let policy = policy();
     // SAFETY: this CPU's scratch, live map values.
     unsafe {
         let (pkt, why) = (&(*w).pkt, &mut (*w).out.why);
@@ -95,7 +94,7 @@ pub extern "C" fn sensor_half_packet(slot: u32) -> u32 {
         if bits & half::UNTOLD == 0 {
             return 0;
         }
-        if opens && pkt.payload_len == 0 && emit::is_beyond(emit::ring_in(flow, &policy), policy.syn_room) {
+        if opens && pkt.payload_len == 0 && emit::is_beyond(emit::ring_in(flow), policy!(syn_room)) {
             stats.add(Counter::SynsHeld, 1);
             *why &= !why::FORWARD;
             if pkt.flags & tf::RST != 0 {
@@ -115,7 +114,7 @@ pub extern "C" fn sensor_half_begun(slot: u32) -> u32 {
     let (Some(all), Some(w)) = (HALF.get_ptr_mut(0), Scratch::get(slot)) else {
         return 0;
     };
-    let n = policy().half_open as u64;
+    let n = policy!(half_open) as u64;
     if n == 0 {
         return 0;
     }
@@ -150,7 +149,6 @@ pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
     let (Some(stats), Some(w)) = (Stats::get(slot), Scratch::get(slot)) else {
         return 0;
     };
-    let policy = policy();
     // SAFETY: this CPU's scratch, live map values.
     unsafe {
         let Some(flow) = FLOWS.get_ptr_mut(&(*w).gone) else {
@@ -167,14 +165,14 @@ pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
         let untold = was & half::UNTOLD != 0;
         // What is not known yet may stay unknown; of what was told there is a row in any case, when its time is up.
         let room = if untold {
-            policy.syn_room
+            policy!(syn_room)
         } else {
-            policy.payload_room
+            policy!(payload_room)
         };
         if half_only != 0 {
             stats.add(Counter::HalfOpenEvicted, 1);
         }
-        let ring = emit::ring_in(flow, &policy);
+        let ring = emit::ring_in(flow);
         let told = !emit::is_beyond(ring, room)
             && emit::header(stats, ring, |head: *mut RecordHeader| {
                 (*head).fill_gone(&(*w).gone, &*flow, untold);

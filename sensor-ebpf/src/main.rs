@@ -141,7 +141,7 @@ fn see<H: Hook>(hook: &H) {
     }
     stats.add(Counter::Frames, segs as u64);
     stats.add(Counter::FrameBytes, bytes);
-    let bits = policy().bits;
+    let bits = policy!(bits);
     if bits & DECAP != 0 {
         // SAFETY: as above.
         unsafe {
@@ -178,11 +178,10 @@ fn see<H: Hook>(hook: &H) {
 /// Counts a parsed packet in its flow and forwards it as the flow's state says.
 #[inline(always)]
 fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState) {
-    let policy = policy();
     let w = Scratch::forget(w);
     // SAFETY: a live map value, valid until the program returns, and this CPU's scratch.
-    unsafe { (*w).out = update(flow, &(*w).pkt, policy.bits) };
-    if policy.bits & DECAP != 0 {
+    unsafe { (*w).out = update(flow, &(*w).pkt, policy!(bits)) };
+    if policy!(bits) & DECAP != 0 {
         // SAFETY: as above.
         unsafe { hook.tunnel(Scratch::forget(w), flow) };
     }
@@ -196,7 +195,7 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     let w = Scratch::forget(w);
     // SAFETY: as above; the loads have room for what they copy.
     unsafe {
-        if policy.bits & RECORDS != 0 && (*w).out.why & why::RECORDS != 0 {
+        if policy!(bits) & RECORDS != 0 && (*w).out.why & why::RECORDS != 0 {
             let data = (*w).pkt.data as u32;
             let load = |from: u32, to, n| hook.load_few(data + from, to, n);
             follow(flow, &(*w).pkt, &raw mut (*w).out, &raw mut (*w).marks, load);
@@ -207,12 +206,12 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     let (pkt, out) = unsafe { (&(*w).pkt, &mut (*w).out) };
     let segs = pkt.segs as u64;
     // SAFETY: a live map value.
-    let ring = || unsafe { emit::ring_in(flow, &policy) };
+    let ring = || unsafe { emit::ring_in(flow) };
     // SAFETY: as above.
     unsafe { (*w).tight = 0 };
     if out.why & why::HAS_PAYLOAD != 0 {
         stats.add(Counter::Payload, segs);
-        if out.with_payload() && emit::is_beyond(ring(), policy.payload_room) {
+        if out.with_payload() && emit::is_beyond(ring(), policy!(payload_room)) {
             // That a direction is followed no longer is said once, so `why::UNSHED` goes up without payload.
             out.why = out.why & !(why::PAYLOAD | why::ALL) | why::SHED;
             // SAFETY: as above.
@@ -238,15 +237,15 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
         if end < cap && (!whole || pkt.ip_len != 0) {
             cap = end;
         }
-        if whole && policy.snaplen != 0 && policy.snaplen < cap {
-            cap = policy.snaplen;
+        if whole && policy!(snaplen) != 0 && policy!(snaplen) < cap {
+            cap = policy!(snaplen);
         }
         let fill = |head: *mut RecordHeader| {
             // SAFETY: a reservation of that size, and a live map value that others may be adding
             // to, which a record's totals may show or not.
             unsafe {
                 (*head).fill(pkt, &*flow, out);
-                if policy.bits & RECORDS != 0 && out.why & (why::RECORDS | why::UNSHED) != 0 {
+                if policy!(bits) & RECORDS != 0 && out.why & (why::RECORDS | why::UNSHED) != 0 {
                     (*head).fill_marks(marks);
                 }
             }
@@ -254,7 +253,7 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
         // SAFETY: this CPU's scratch.
         sent = unsafe {
             Scratch::sending(w, ring(), cap);
-            if policy.bits & RECORDS != 0 && out.why & why::RECORDS != 0 {
+            if policy!(bits) & RECORDS != 0 && out.why & why::RECORDS != 0 {
                 emit::marks(hook, stats, w, fill)
             } else {
                 emit::record(hook, stats, w, fill)
@@ -269,7 +268,7 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     // SAFETY: as above, and a live map value.
     unsafe {
         let why = (*w).out.why;
-        if policy.bits & DECAP_UDP != 0 && sent && why & why::TAKEN != 0 {
+        if policy!(bits) & DECAP_UDP != 0 && sent && why & why::TAKEN != 0 {
             (*flow).taken = 1;
         }
         let has_payload = why & why::HAS_PAYLOAD != 0;
@@ -306,12 +305,11 @@ fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowSta
         return Some(flow);
     }
     // As `FlowState::starting` has it, and what userspace has no use for: nothing else in it is ever written.
-    let policy = policy();
     new.start = pkt.ts;
-    new.half = half::starting(pkt, &policy);
+    new.half = half::starting(pkt);
     let half = new.half;
-    new.ring = emit::ring_of(hook, &pkt.key, &policy);
-    new.carries = decap::starting(pkt, policy.bits);
+    new.ring = emit::ring_of(hook, &pkt.key);
+    new.carries = decap::starting(pkt, policy!(bits));
     // Of two CPUs that come here at once, one makes the entry and both use it.
     if FLOWS.insert(&pkt.key, &mut *new, BPF_NOEXIST as u64).is_ok() {
         stats.add(Counter::FlowsCreated, 1);
@@ -327,21 +325,20 @@ fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowSta
 /// `w` is this CPU's scratch.
 #[inline(always)]
 unsafe fn untracked<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) {
-    let policy = policy();
     let w = Scratch::forget(w);
     // SAFETY: the caller's word.
     let (pkt, reason) = unsafe { (&(*w).pkt, Scratch::reason(w)) };
     stats.add_reason(reason, pkt.segs as u64);
     // A full table is a state of ours: the frame would teach userspace nothing.
     let forward = reason != Counter::TableFull as Reason
-        && (reason != Counter::NotIp as Reason || policy.bits & ALL_FRAMES != 0);
+        && (reason != Counter::NotIp as Reason || policy!(bits) & ALL_FRAMES != 0);
     if !forward {
         return;
     }
     // SAFETY: the caller's word.
     let sent = unsafe {
-        Scratch::sending(w, emit::ring_of(hook, &pkt.key, &policy), hook.frame().len as u32);
-        if emit::is_beyond(Scratch::to(w), policy.payload_room) {
+        Scratch::sending(w, emit::ring_of(hook, &pkt.key), hook.frame().len as u32);
+        if emit::is_beyond(Scratch::to(w), policy!(payload_room)) {
             stats.ring_lost(Scratch::to(w));
             false
         } else {

@@ -15,7 +15,7 @@ use crate::abi::{ALL_SLOTS, Bell, CpuStats};
 /// What to forward. Userspace writes it before loading; the verifier then knows its values and
 /// drops what it switches off.
 #[unsafe(no_mangle)]
-static POLICY: Policy = Policy {
+pub static POLICY: Policy = Policy {
     bits: sensor_common::policy::PAYLOAD,
     snaplen: 0,
     rings: 1,
@@ -110,8 +110,9 @@ pub struct Found {
 /// What the network layer says to the transport layer.
 #[repr(C)]
 pub struct Ip {
-    pub src: Addr,
-    pub dst: Addr,
+    /// As [`FlowKey::of_words`] takes them.
+    pub src: [u64; 2],
+    pub dst: [u64; 2],
     /// IP bytes from the next header on.
     pub rest: u32,
     /// Where that header starts, bytes from the frame's start.
@@ -125,11 +126,6 @@ pub struct Ip {
     pub sport: u16,
     pub dport: u16,
 }
-
-/// An IP address where the compiler knows it aligned.
-#[repr(C, align(8))]
-#[derive(Clone, Copy)]
-pub struct Addr(pub [u8; 16]);
 
 impl Scratch {
     /// This CPU's for the slot.
@@ -217,11 +213,19 @@ static RING_6: RingBuf = RingBuf::with_byte_size(4096, 0);
 #[map]
 static RING_7: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// The policy as userspace set it.
+/// A field of the policy as userspace set it. By fields: what is read for nothing is read for each packet.
+macro_rules! policy {
+    ($field:ident) => {
+        $crate::maps::as_loaded(&$crate::maps::POLICY.$field)
+    };
+}
+pub(crate) use policy;
+
+/// Read-only data as userspace set it.
 #[inline(always)]
-pub fn policy() -> Policy {
-    // SAFETY: a valid static; volatile, or the compiler would fold in the value above.
-    unsafe { core::ptr::read_volatile(&raw const POLICY) }
+pub fn as_loaded<T: Copy>(field: &'static T) -> T {
+    // SAFETY: a reference; volatile, or the compiler would fold in the value that stands there.
+    unsafe { core::ptr::read_volatile(field) }
 }
 
 /// Ring `i` of [`sensor_common::policy::MAX_RINGS`].

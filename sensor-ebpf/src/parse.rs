@@ -6,11 +6,11 @@
 //! any way is left to userspace: what is tracked here is what userspace, too, would find nothing in.
 
 use sensor_common::key::{
-    FlowKey, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_mapped,
+    FlowKey, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_words,
 };
 use sensor_common::{Counter, proto};
 
-use crate::maps::{Addr, Scratch};
+use crate::maps::Scratch;
 
 const ETH_LEN: usize = 14;
 /// IEEE 802.1Q, 802.1ad, and the number that Q-in-Q had before it.
@@ -113,12 +113,11 @@ unsafe fn field32(p: *const u8, off: usize) -> u32 {
     u32::from_be(unsafe { p.add(off).cast::<u32>().read_unaligned() })
 }
 #[inline(always)]
-unsafe fn address(p: *const u8, off: usize) -> Addr {
-    // By words: of 16 bytes of alignment 1 the compiler makes a call to a loop.
-    // SAFETY: the caller's word; any bytes are an address.
+unsafe fn address(p: *const u8, off: usize) -> [u64; 2] {
+    // SAFETY: the caller's word.
     unsafe {
         let p = p.add(off).cast::<u64>();
-        core::mem::transmute::<[u64; 2], Addr>([p.read_unaligned(), p.add(1).read_unaligned()])
+        [p.read_unaligned(), p.add(1).read_unaligned()]
     }
 }
 
@@ -200,8 +199,8 @@ unsafe fn ipv4(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
         f.carries(l3, total)?;
         f.holds(l3 + hlen)?;
         (*w).pkt.ip_len = total as u32;
-        (*w).ip.src = Addr(v4_mapped(p.add(12).cast::<[u8; 4]>().read_unaligned()));
-        (*w).ip.dst = Addr(v4_mapped(p.add(16).cast::<[u8; 4]>().read_unaligned()));
+        (*w).ip.src = v4_words(p.add(12).cast::<u32>().read_unaligned());
+        (*w).ip.dst = v4_words(p.add(16).cast::<u32>().read_unaligned());
         (*w).ip.proto = *p.add(9);
         (*w).ip.v6 = false;
         (*w).ip.rest = (total - hlen) as u32;
@@ -289,7 +288,7 @@ unsafe fn endpoints(w: *mut Scratch) {
     // SAFETY: the caller's word.
     unsafe {
         let w = Scratch::forget(w);
-        (*w).pkt.key = FlowKey::new(&(*w).ip.src.0, &(*w).ip.dst.0, 0, 0, 0, false).0;
+        (*w).pkt.key = FlowKey::of_words((*w).ip.src, (*w).ip.dst, 0, 0, 0, false).0;
     }
 }
 
@@ -358,14 +357,7 @@ unsafe fn transport(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
     unsafe {
         let w = Scratch::forget(w);
         let ip = &(*w).ip;
-        let (key, dir) = FlowKey::new(
-            &ip.src.0,
-            &ip.dst.0,
-            ip.sport,
-            ip.dport,
-            ip.proto,
-            ip.one_way != 0,
-        );
+        let (key, dir) = FlowKey::of_words(ip.src, ip.dst, ip.sport, ip.dport, ip.proto, ip.one_way != 0);
         ((*w).pkt.key, (*w).pkt.dir) = (key, dir);
     }
     Ok(())
