@@ -468,7 +468,7 @@ impl<H: Hook> Hook for Inside<'_, H> {
         }
     }
     #[inline(always)]
-    fn pull(&self, _: u32) -> bool {
+    fn more(&self, _: Reason) -> bool {
         false
     }
     #[inline(always)]

@@ -51,6 +51,82 @@ pub fn is_beyond(to: u32, room: u32) -> bool {
     taken > room as u64
 }
 
+/// Whether a ring has no room for payload. To ask for its fill costs a third of sending a small record, so a part of what
+/// is free is ours until it is used up.
+///
+/// # Safety
+/// `w` is this CPU's scratch.
+#[inline(always)]
+pub unsafe fn is_tight(w: *mut Scratch, to: u32) -> bool {
+    // SAFETY: the caller's word; the map is a ring buffer.
+    unsafe {
+        let ours = Scratch::room(w, to);
+        if *ours != 0 {
+            return false;
+        }
+        let room = policy!(payload_room) as u64;
+        let taken = bpf_ringbuf_query(ring(to), BPF_RB_AVAIL_DATA as u64);
+        if taken > room {
+            return true;
+        }
+        *ours = (room - taken) >> (policy!(shares) & 31);
+    }
+    false
+}
+
+/// A record with `n` bytes behind its header was sent: more is taken from what is ours than it can have.
+///
+/// # Safety
+/// `w` is this CPU's scratch.
+#[inline(always)]
+unsafe fn used(w: *mut Scratch, to: u32, n: u64) {
+    // SAFETY: the caller's word.
+    unsafe {
+        let ours = Scratch::room(w, to);
+        // No class is more than twice what is put into it, and none is smaller than the first.
+        let n = (HEADER_LEN + 8) as u64 + CLASSES[0] as u64 + 2 * n;
+        let left = *ours;
+        *ours = if left > n { left - n } else { 0 };
+    }
+}
+
+/// Copies the frame's first `cap` bytes, which the first two classes have room for, by words if they can be read. A helper
+/// would take longer to be called than to copy them.
+///
+/// # Safety
+/// `dst` has room for the class.
+#[inline(always)]
+unsafe fn load_small<H: Hook>(hook: &H, dst: *mut u8, cap: u64) -> bool {
+    const WORDS: usize = 6;
+    const LAST: usize = 3;
+    let f = hook.frame();
+    if H::PREFIX != 0 || cap < 8 * WORDS as u64 || f.data + 8 * WORDS > f.end {
+        return false;
+    }
+    let copy = |at: usize, n: usize| {
+        // SAFETY: compared with the end before each call, and the caller's word.
+        unsafe {
+            let (from, to) = ((f.data + at) as *const u64, dst.add(at).cast::<u64>());
+            for i in 0..n {
+                to.add(i).write_unaligned(from.add(i).read_unaligned());
+            }
+        }
+    };
+    copy(0, WORDS);
+    if cap > CLASSES[0] as u64 {
+        if f.data + CLASSES[0] as usize > f.end {
+            return false;
+        }
+        copy(8 * WORDS, CLASSES[0] as usize / 8 - WORDS);
+    }
+    let last = opaque(cap - 8 * LAST as u64) as usize & 127;
+    if f.data + last + 8 * LAST > f.end {
+        return false;
+    }
+    copy(last, LAST);
+    true
+}
+
 /// Reserves room for `$cap` bytes of a frame, by the smallest of the classes that has it.
 macro_rules! reserve {
     ($map:expr, $cap:expr, $($class:literal),*) => {
@@ -72,7 +148,7 @@ const _: () = assert!(CLASSES.len() == 9, "as many as `record` tries");
 pub unsafe fn record<H: Hook>(
     hook: &H,
     stats: Stats,
-    w: *const Scratch,
+    w: *mut Scratch,
     fill: impl FnOnce(*mut RecordHeader),
 ) -> bool {
     // SAFETY: the caller's word.
@@ -96,7 +172,9 @@ pub unsafe fn record<H: Hook>(
     unsafe {
         (*head).wire_len = hook.wire_len();
         (*head).ifindex = hook.ifindex();
-        let loaded = hook.load(0, rec.cast::<u8>().add(HEADER_LEN), cap as u32);
+        let dst = rec.cast::<u8>().add(HEADER_LEN);
+        let loaded = cap <= CLASSES[1] as u64 && load_small(hook, dst, cap) || hook.load(0, dst, cap as u32);
+        used(w, to, cap);
         (*head).cap_len = if loaded { cap as u32 } else { 0 };
         bpf_ringbuf_submit(rec, stats.wake(to));
     }
@@ -111,7 +189,7 @@ pub unsafe fn record<H: Hook>(
 pub unsafe fn marks<H: Hook>(
     hook: &H,
     stats: Stats,
-    w: *const Scratch,
+    w: *mut Scratch,
     fill: impl FnOnce(*mut RecordHeader),
 ) -> bool {
     // SAFETY: the caller's word.
@@ -148,6 +226,7 @@ pub unsafe fn marks<H: Hook>(
         (*rec).wire_len = hook.wire_len();
         (*rec).ifindex = hook.ifindex();
         (*rec).cap_len = H::PREFIX as u32;
+        used(w, to, (H::PREFIX + MARK_CLASSES[2] as usize * MARK_LEN) as u64);
         hook.prefix(rec.cast::<u8>().add(HEADER_LEN));
         bpf_ringbuf_submit(rec.cast(), stats.wake(to));
     }

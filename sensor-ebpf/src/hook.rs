@@ -1,5 +1,7 @@
 //! The two places where frames are seen, under one trait.
 
+use core::cell::Cell;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_boot_ns, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
@@ -10,8 +12,11 @@ use sensor_common::FlowState;
 use crate::abi::{META_MAGIC, Meta};
 use crate::decap;
 use crate::maps::{RX_PROGRAMS, Scratch, TX_PROGRAMS, opaque};
-use crate::parse::Frame;
+use crate::parse::{Frame, NEED_MORE, Reason};
 
+/// Bytes to make readable when a header lies beyond what is: the largest Ethernet, IPv4 and TCP
+/// headers and some room for IPv6's extensions.
+const PULL: u32 = 256;
 /// What is loaded at once: the kernel refuses more than 65,535 bytes.
 const LOAD: u32 = 1 << 15;
 
@@ -30,8 +35,9 @@ pub trait Hook {
     fn ctx(&self) -> &Self::Ctx;
     /// The frame as it can be read now.
     fn frame(&self) -> Frame;
-    /// Makes `n` bytes from the start readable, if the hook can; pointers are void afterwards.
-    fn pull(&self, n: u32) -> bool;
+    /// A frame was not parsed, for `why`: whether there is more of it than [`Hook::frame`] said, which it says from now on.
+    /// Pointers are void afterwards.
+    fn more(&self, why: Reason) -> bool;
     /// Copies `n` bytes (at least 1) of the frame, from its byte `from` on, to `dst`.
     ///
     /// # Safety
@@ -69,10 +75,14 @@ pub trait Hook {
 }
 
 /// What an interface receives.
+///
+/// A frame may be in several pieces. How long it is with all of them a helper says; as the call costs as much as a
+/// tenth of all that is done for a packet, it is not asked if the first piece has all that the IP header speaks of.
 pub struct Rx<'a> {
     ctx: &'a XdpContext,
-    len: u32,
+    len: Cell<u32>,
     ts: u64,
+    /// If it is known to be another than `len`; otherwise 0.
     wire_len: u32,
     ifindex: u32,
     slot: u32,
@@ -87,13 +97,12 @@ impl<'a> Rx<'a> {
 
     #[inline(always)]
     fn at(ctx: &'a XdpContext, now: impl FnOnce() -> u64) -> Self {
-        // SAFETY: a helper on a valid context.
-        let len = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
         let mut rx = Rx {
             ctx,
-            len,
+            // Subtracted as the pointers that they are, not as their lower halves.
+            len: Cell::new(opaque((ctx.data_end() - ctx.data()) as u64) as u32),
             ts: 0,
-            wire_len: len,
+            wire_len: 0,
             ifindex: ctx.ingress_ifindex() as u32,
             slot: 0,
         };
@@ -105,9 +114,7 @@ impl<'a> Rx<'a> {
             unsafe {
                 if (&raw const (*meta).magic).read_unaligned() == META_MAGIC {
                     rx.ts = (&raw const (*meta).ts).read_unaligned();
-                    if (*meta).wire_len != 0 {
-                        rx.wire_len = (*meta).wire_len;
-                    }
+                    rx.wire_len = (*meta).wire_len;
                     rx.ifindex = (*meta).ifindex;
                     rx.slot = (*meta).slot;
                     return rx;
@@ -117,13 +124,23 @@ impl<'a> Rx<'a> {
         rx.ts = now();
         rx
     }
+
+    /// Notes how long the frame is with all its pieces; whether that is longer than was known.
+    #[inline(always)]
+    fn measure(&self) -> bool {
+        // SAFETY: a helper on a valid context.
+        let len = unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) } as u32;
+        self.len.replace(len) < len
+    }
 }
 
 impl<'a> Rx<'a> {
     /// In a program after the first one, which has noted the time.
     #[inline(always)]
     pub fn again(ctx: &'a XdpContext) -> Self {
-        Self::at(ctx, || 0)
+        let rx = Self::at(ctx, || 0);
+        rx.measure();
+        rx
     }
 }
 
@@ -138,13 +155,13 @@ impl Hook for Rx<'_> {
         Frame {
             data: self.ctx.data(),
             end: self.ctx.data_end(),
-            len: self.len as usize,
-            wire: self.wire_len as usize,
+            len: self.len.get() as usize,
+            wire: self.wire_len() as usize,
         }
     }
     #[inline(always)]
-    fn pull(&self, _: u32) -> bool {
-        false
+    fn more(&self, _: Reason) -> bool {
+        self.measure()
     }
     #[inline(always)]
     unsafe fn load(&self, from: u32, dst: *mut u8, n: u32) -> bool {
@@ -165,7 +182,11 @@ impl Hook for Rx<'_> {
     }
     #[inline(always)]
     fn wire_len(&self) -> u32 {
-        self.wire_len
+        if self.wire_len != 0 {
+            self.wire_len
+        } else {
+            self.len.get()
+        }
     }
     #[inline(always)]
     fn ifindex(&self) -> u32 {
@@ -227,10 +248,11 @@ impl Hook for Tx<'_> {
         }
     }
     #[inline(always)]
-    fn pull(&self, n: u32) -> bool {
+    fn more(&self, why: Reason) -> bool {
         let len = self.ctx.len();
+        let n = if PULL < len { PULL } else { len };
         // SAFETY: a valid context.
-        unsafe { bpf_skb_pull_data(self.ctx.skb.skb, if n < len { n } else { len }) == 0 }
+        why == NEED_MORE && unsafe { bpf_skb_pull_data(self.ctx.skb.skb, n) == 0 }
     }
     #[inline(always)]
     unsafe fn load(&self, from: u32, dst: *mut u8, n: u32) -> bool {

@@ -28,12 +28,8 @@ use sensor_common::policy::{ALL_FRAMES, DECAP, DECAP_UDP, RECORDS};
 use sensor_common::{Counter, FlowState, Packet, RecordHeader};
 
 use hook::{Hook, Rx, Tx};
-use maps::{FLOWS, Scratch, Stats, policy};
+use maps::{FLOWS, Scratch, Stats, opaque, policy};
 use parse::{NEED_MORE, PARSED, Reason, parse};
-
-/// Bytes to make readable when a header lies beyond what is: the largest Ethernet, IPv4 and TCP
-/// headers and some room for IPv6's extensions.
-const PULL: u32 = 256;
 
 /// What an interface receives.
 #[xdp(frags)]
@@ -124,11 +120,16 @@ fn see<H: Hook>(hook: &H) {
             segs,
             ..Default::default()
         };
-        let mut parsed = parse(hook.frame(), w);
-        if parsed == Err(NEED_MORE) && hook.pull(PULL) {
-            parsed = parse(hook.frame(), w);
+        // Once more at most, and by the same code.
+        let mut tries = opaque(1);
+        loop {
+            let why = parse(hook.frame(), w).err().unwrap_or(PARSED);
+            Scratch::because(w, why);
+            if why == PARSED || tries == 0 || !hook.more(why) {
+                break;
+            }
+            tries = 0;
         }
-        Scratch::because(w, parsed.err().unwrap_or(PARSED));
     }
     let w = Scratch::forget(w);
     // SAFETY: as above.
@@ -211,7 +212,8 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     unsafe { (*w).tight = 0 };
     if out.why & why::HAS_PAYLOAD != 0 {
         stats.add(Counter::Payload, segs);
-        if out.with_payload() && emit::is_beyond(ring(), policy!(payload_room)) {
+        // SAFETY: as above.
+        if out.with_payload() && unsafe { emit::is_tight(w, ring()) } {
             // That a direction is followed no longer is said once, so `why::UNSHED` goes up without payload.
             out.why = out.why & !(why::PAYLOAD | why::ALL) | why::SHED;
             // SAFETY: as above.
@@ -338,7 +340,7 @@ unsafe fn untracked<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) {
     // SAFETY: the caller's word.
     let sent = unsafe {
         Scratch::sending(w, emit::ring_of(hook, &pkt.key), hook.frame().len as u32);
-        if emit::is_beyond(Scratch::to(w), policy!(payload_room)) {
+        if emit::is_tight(w, Scratch::to(w)) {
             stats.ring_lost(Scratch::to(w));
             false
         } else {

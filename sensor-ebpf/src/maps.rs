@@ -20,6 +20,7 @@ pub static POLICY: Policy = Policy {
     snaplen: 0,
     rings: 1,
     payload_room: u32::MAX,
+    shares: 31,
     syn_room: u32::MAX,
     half_open: 0,
     ring_by_cpu: 0,
@@ -90,6 +91,8 @@ pub struct Scratch {
     /// Not 0: its ring has no room for the packet's payload.
     pub tight: u32,
     pub pad: u32,
+    /// Bytes that payload may take of each ring before its fill is asked for again.
+    pub room: [u64; sensor_common::policy::MAX_RINGS as usize],
 }
 
 /// Where the packet in a tunnel's packet lies, bytes.
@@ -162,6 +165,17 @@ impl Scratch {
     pub unsafe fn cap(this: *const Self) -> u32 {
         // SAFETY: the caller's word.
         unsafe { (&raw const (*this).cap).read_volatile() }
+    }
+
+    /// [`Scratch::room`] of a ring.
+    ///
+    /// # Safety
+    /// `this` is this CPU's.
+    #[inline(always)]
+    pub unsafe fn room(this: *mut Self, ring: u32) -> *mut u64 {
+        let i = opaque(ring as u64) & (sensor_common::policy::MAX_RINGS as u64 - 1);
+        // SAFETY: the caller's word; the index is in range.
+        unsafe { (&raw mut (*this).room).cast::<u64>().add(i as usize) }
     }
 
     /// Notes why a frame is not tracked, in the same way.

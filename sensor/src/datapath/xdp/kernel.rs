@@ -94,6 +94,9 @@ impl Kernel {
         config.policy.rings = config.rings;
         config.ring_bytes = config.ring_bytes.clamp(1 << 16, 1 << 30).next_power_of_two();
         config.policy.payload_room = config.ring_bytes / 8 * 7;
+        // On each CPU the hooks may write, the program of what is in tunnels, and now and then a thread of ours.
+        let writers = 4 * aya::util::nr_cpus().unwrap_or(1024) as u32;
+        config.policy.shares = writers.next_power_of_two().ilog2();
         // As much again is below `payload_room`: for those who were told of, when they give way all at once.
         config.policy.syn_room = config.ring_bytes / 8 * 3;
         let share = config.half_open_share.min(100) as u64;
@@ -277,18 +280,19 @@ pub fn boot_to_epoch() -> i64 {
 
 fn load_object(config: &Config) -> Result<Ebpf, Error> {
     let p = config.policy;
-    let policy: [u32; 9] = [
+    let policy: [u32; 10] = [
         p.bits,
         p.snaplen,
         p.rings,
         p.payload_room,
+        p.shares,
         p.syn_room,
         p.half_open,
         p.ring_by_cpu,
         p.seed[0],
         p.seed[1],
     ];
-    const { assert!(size_of::<[u32; 9]>() == size_of::<Policy>()) };
+    const { assert!(size_of::<[u32; 10]>() == size_of::<Policy>()) };
     let mut loader = EbpfLoader::new();
     loader.override_global("POLICY", &policy[..], true);
     loader.map_max_entries("FLOWS", config.flows);
