@@ -15,8 +15,9 @@ use crate::netns::Namespace;
 
 /// What the sensor says on standard error once it is attached.
 const READY: &str = "sensor: ready";
-const SAY_PATIENCE: Duration = Duration::from_secs(20);
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for an emulated machine with other work, whose verifier takes half a minute.
+const SAY_PATIENCE: Duration = Duration::from_secs(120);
+const STOP_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The sensor's binary: `SENSOR_BIN`, or built here once, in the profile of the caller.
 pub fn binary() -> Result<PathBuf> {
