@@ -32,9 +32,6 @@ pub struct Policy {
     /// Bytes taken of a ring from which on payload and untracked frames stay out of it. The rest is for headers:
     /// a reader that cannot keep up still learns how connections begin and end.
     pub payload_room: u32,
-    /// Binary logarithm of the parts in which what is free of that is given to those who write, each of whom asks again
-    /// when he has used up his: at least as many as they are.
-    pub shares: u32,
     /// Bytes taken of a ring from which on SYNs stay out of it until their connection is answered.
     pub syn_room: u32,
     /// Most half-open flows; beyond, the oldest give way. 0: no bound.
@@ -43,6 +40,9 @@ pub struct Policy {
     pub ring_by_cpu: u32,
     /// That hash's key.
     pub seed: [u32; 2],
+    /// Binary logarithm of the parts in which what is free of `payload_room` is given to those who write, each of whom
+    /// asks again when he has used up his: at least as many as they are.
+    pub shares: u32,
 }
 
 /// Most rings (workers) there can be.
@@ -55,11 +55,11 @@ impl Default for Policy {
             snaplen: 0,
             rings: 1,
             payload_room: u32::MAX,
-            shares: 31,
             syn_room: u32::MAX,
             half_open: 0,
             ring_by_cpu: 0,
             seed: [0; 2],
+            shares: 31,
         }
     }
 }

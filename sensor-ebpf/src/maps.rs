@@ -20,11 +20,11 @@ pub static POLICY: Policy = Policy {
     snaplen: 0,
     rings: 1,
     payload_room: u32::MAX,
-    shares: 31,
     syn_room: u32::MAX,
     half_open: 0,
     ring_by_cpu: 0,
     seed: [0; 2],
+    shares: 31,
 };
 
 /// The flow table. Userspace sets its size.

@@ -285,12 +285,12 @@ fn load_object(config: &Config) -> Result<Ebpf, Error> {
         p.snaplen,
         p.rings,
         p.payload_room,
-        p.shares,
         p.syn_room,
         p.half_open,
         p.ring_by_cpu,
         p.seed[0],
         p.seed[1],
+        p.shares,
     ];
     const { assert!(size_of::<[u32; 10]>() == size_of::<Policy>()) };
     let mut loader = EbpfLoader::new();

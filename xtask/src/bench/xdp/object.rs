@@ -23,6 +23,8 @@ const RING_BYTES: u32 = 16 << 20;
 /// Bytes of it after which payload stays out, and after which SYNs do, as the sensor has it.
 const PAYLOAD_ROOM: u32 = RING_BYTES / 8 * 7;
 const SYN_ROOM: u32 = RING_BYTES / 2;
+/// Of what is free for payload one asks only once in so much, as with eight CPUs.
+const SHARES: u32 = 5;
 
 /// What part of the flow table half-open flows may take: the sensor's default.
 pub const HALF_OPEN_PART: u32 = 2;
@@ -171,12 +173,23 @@ fn find(file: &[u8]) -> Option<usize> {
 }
 
 /// Writes what the sensor's loader would write to the start of `POLICY`: payload is forwarded, whole; rings and room; how
-/// many flows may be half-open, which older objects do not have. What is behind that stays.
+/// many flows may be half-open, and shares of the room. Older objects do not have all of them.
 fn set_policy(bytes: &mut [u8], half_open: u32) -> Result<()> {
     const PAYLOAD: u32 = 2;
     /// Of the first objects.
     const LEAST: usize = 4;
-    let policy = [PAYLOAD, 0, RINGS.len() as u32, PAYLOAD_ROOM, SYN_ROOM, half_open];
+    let policy = [
+        PAYLOAD,
+        0,
+        RINGS.len() as u32,
+        PAYLOAD_ROOM,
+        SYN_ROOM,
+        half_open,
+        0,
+        0,
+        0,
+        SHARES,
+    ];
     let elf = object::File::parse(&*bytes)?;
     let symbol = elf.symbol_by_name("POLICY").context("no POLICY in it")?;
     let section = elf.section_by_index(symbol.section_index().context("POLICY is not in it")?)?;
@@ -279,8 +292,8 @@ mod tests {
         let mut bytes = object.clone();
         set_policy(&mut bytes, 0x0101_0101).expect("it has a policy");
         let changed: Vec<_> = (0..bytes.len()).filter(|&i| bytes[i] != object[i]).collect();
-        // The number of rings, room for payload and for SYNs, half-open flows: the rest was so.
+        // The number of rings, room for payload and for SYNs, half-open flows, shares: the rest was so.
         let at = changed[0];
-        assert_eq!(changed, [vec![at], (at + 4..at + 16).collect()].concat());
+        assert_eq!(changed, [vec![at], (at + 4..at + 16).collect(), vec![at + 28]].concat());
     }
 }
