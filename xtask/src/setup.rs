@@ -25,7 +25,11 @@ const DEBIAN_PACKAGES: [&str; 5] = [
 /// What Debian's bpf-linker links; at least the LLVM that rustc-web was built with.
 const DEBIAN_LLVM: &str = "/usr/lib/llvm-22";
 /// Programs that the tests use.
-const TOOLS: [(&str, &str); 2] = [("ip", "iproute2"), ("openssl", "openssl")];
+const TOOLS: [(&str, &str); 3] = [
+    ("ip", "iproute2"),
+    ("openssl", "openssl"),
+    ("faketime", "faketime"),
+];
 
 /// Programs that virtual machines need.
 const GUEST_TOOLS: [(&str, &str); 6] = [

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use sensor_common::counters::UNTRACKED;
@@ -15,6 +15,7 @@ use sensor_common::{Counter, FlowKey, FlowState, Policy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::{Decap, RingBy, Run};
+use super::clock::Clock;
 use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
 use super::sinks::{contents_files, subscriptions};
@@ -24,7 +25,7 @@ use super::{Failure, status};
 use crate::conn::{Config, Engine, Sink};
 use crate::datapath::FlowTable;
 use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
-use crate::event::{Event, Subscriptions, Ts, policy_bits};
+use crate::event::{Event, Subscriptions, policy_bits};
 use crate::output::contents::ContentsFiles;
 use crate::output::stats_row::StatsRow;
 
@@ -92,12 +93,6 @@ impl Shifted {
     }
 }
 
-fn now() -> Ts {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_nanos() as u64)
-}
-
 /// What a worker shows of itself.
 #[derive(Default)]
 struct Gauges {
@@ -121,7 +116,7 @@ struct Worker {
     injector: Injector,
     engine: Engine<Outbox>,
     slow: SlowPath,
-    shift: i64,
+    clock: Clock,
     stop: Arc<AtomicBool>,
     gauges: Arc<Gauges>,
 }
@@ -136,7 +131,7 @@ impl Worker {
             // The program is detached: what is in the ring is the rest.
             result = self.rest();
         }
-        self.engine.finish(now(), &mut self.table);
+        self.engine.finish(self.clock.now(), &mut self.table);
         self.engine.into_sink().finish();
         result.map(|()| self.ring.consumed())
     }
@@ -174,10 +169,10 @@ impl Worker {
             table: &mut self.table,
             injector: &mut self.injector,
             engine: &mut self.engine,
-            shift: self.shift,
+            shift: self.clock.shift(),
             alone: false,
         })?;
-        let at = now();
+        let at = self.clock.now();
         let late = self.engine.advance_some(at, MOST_TIMERS, &mut self.table);
         self.engine.settle(at, &mut self.table);
         self.engine.flush_point(at);
@@ -229,7 +224,8 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     })?;
     let contents = (0..rings).map(|_| contents_files(&a.common, rings as usize));
     let contents: Vec<_> = contents.collect::<anyhow::Result<_>>()?;
-    let outputs = Outputs::open(a, subs)?;
+    let clock = Clock::new();
+    let outputs = Outputs::open(a, subs, clock.clone())?;
     // What this thread has to say.
     let mut own = outputs.outbox(None);
     for iface in &a.ifaces {
@@ -241,23 +237,24 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         .logger()
         .inspect_err(|e| tracing::warn!("no log of the BPF program: {e}"))
         .ok();
-    raise(&mut own, subs, &Event::BroInit {});
+    raise(&mut own, subs, &clock, &Event::BroInit {});
     // Before all that the workers say.
-    own.settle(now());
+    own.settle(clock.now());
     let stop = Arc::new(AtomicBool::new(false));
     let gauges: Vec<Arc<Gauges>> = (0..rings).map(|_| Arc::default()).collect();
-    let workers = start(&kernel, &cfg, subs, &outputs, &stop, &gauges, contents)?;
+    let workers = start(&kernel, &cfg, subs, &outputs, &clock, &stop, &gauges, contents)?;
     eprintln!(
         "sensor: ready, watching {} with {rings} workers",
         a.ifaces.join(", ")
     );
 
-    let mut sweep = Sweep::new(kernel.table()?.in_batches(), a.flows);
+    let mut sweep = Sweep::new(kernel.table()?.in_batches(), a.flows, &cfg.timeouts);
     let watched = runtime.block_on(watch(
         &kernel,
         &gauges,
         &workers,
         Desk {
+            clock: &clock,
             signals: &mut signals,
             logger: &mut logger,
             reporter,
@@ -282,11 +279,11 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         }
     }
     own.be_patient();
-    reporter.drain(now(), |ev| raise(&mut own, subs, ev));
-    raise(&mut own, subs, &Event::BroDone {});
+    reporter.drain(clock.of_day(clock.now()), |ev| raise(&mut own, subs, &clock, ev));
+    raise(&mut own, subs, &clock, &Event::BroDone {});
     let counters = kernel.counters();
     if let Ok(c) = &counters {
-        log_stats(&mut own, &outputs, c, (0, gauged(&gauges).1));
+        log_stats(&mut own, &outputs, &clock, c, (0, gauged(&gauges).1));
     }
     own.finish();
     let closed = outputs.close();
@@ -316,9 +313,9 @@ fn rings_by_cpu(a: &Run, rings: u32) -> bool {
     by_cpu
 }
 
-fn raise(own: &mut Outbox, subs: Subscriptions, ev: &Event<'_>) {
+fn raise(own: &mut Outbox, subs: Subscriptions, clock: &Clock, ev: &Event<'_>) {
     if subs.wants(ev.kind()) {
-        own.event(now(), ev);
+        own.event(clock.now(), ev);
     }
 }
 
@@ -327,11 +324,11 @@ fn start(
     cfg: &Config,
     subs: Subscriptions,
     outputs: &Outputs,
+    clock: &Clock,
     stop: &Arc<AtomicBool>,
     gauges: &[Arc<Gauges>],
     contents: Vec<Option<ContentsFiles>>,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<u64>>>> {
-    let shift = xdp::boot_to_epoch();
     let mut workers = Vec::new();
     for (i, (gauges, contents)) in gauges.iter().zip(contents).enumerate() {
         let mut engine = Engine::new(cfg.clone(), subs, outputs.outbox(contents));
@@ -340,12 +337,12 @@ fn start(
             ring: kernel.ring(i as u32)?,
             table: Shifted {
                 table: kernel.table()?.in_batches(),
-                by: shift,
+                by: clock.shift(),
             },
             injector: kernel.injector()?,
             engine,
             slow: SlowPath::new(cfg.tunnels.clone(), false),
-            shift,
+            clock: clock.clone(),
             stop: stop.clone(),
             gauges: gauges.clone(),
         };
@@ -382,6 +379,7 @@ impl Signals {
 
 /// What comes in from outside while the workers work, and where the operator is told things.
 struct Desk<'d> {
+    clock: &'d Clock,
     signals: &'d mut Signals,
     logger: &'d mut ProgramLog,
     reporter: &'d Reporter,
@@ -410,16 +408,21 @@ async fn watch(
             return Ok(());
         }
         n += 1;
+        if let Some(step) = desk.clock.look() {
+            tracing::warn!("{}", super::clock::said(step));
+        }
+        let at = desk.clock.now();
         if let Some(l) = desk.logger {
             l.flush();
         }
         let counters = kernel.counters()?;
         let (conns, no_room) = gauged(gauges);
-        desk.reporter.drain(now(), |ev| desk.own.event(now(), ev));
+        let of_day = desk.clock.of_day(at);
+        desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
         if n % STATS_EVERY == 0 {
-            log_stats(desk.own, desk.outputs, &counters, (conns, no_room));
+            log_stats(desk.own, desk.outputs, desk.clock, &counters, (conns, no_room));
         }
-        desk.own.settle(now());
+        desk.own.settle(at);
         let lost = counters.get(Counter::Lost) - last.get(Counter::Lost);
         if lost > 0 {
             tracing::warn!(
@@ -447,8 +450,7 @@ async fn watch(
         }
         desk.outputs
             .status(|| status::line(&counters, &last, REFRESH, conns as usize));
-        let boot = (now() as i64 - xdp::boot_to_epoch()) as u64;
-        if let Err(e) = desk.sweep.round(boot, &counters) {
+        if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
             tracing::warn!("the slow sweep begins anew: {e}");
         }
         last = counters;
@@ -460,7 +462,7 @@ fn records_lost(c: &Counters) -> u64 {
     c.get(Counter::HeaderLost) + c.get(Counter::FrameLost)
 }
 
-fn log_stats(own: &mut Outbox, outputs: &Outputs, c: &Counters, (open, no_room): (u64, u64)) {
+fn log_stats(own: &mut Outbox, outputs: &Outputs, clock: &Clock, c: &Counters, (open, no_room): (u64, u64)) {
     let untracked: Vec<(String, u64)> = UNTRACKED
         .iter()
         .map(|r| (format!("{r:?}").to_lowercase(), c.get(*r)))
@@ -468,7 +470,7 @@ fn log_stats(own: &mut Outbox, outputs: &Outputs, c: &Counters, (open, no_room):
         .collect();
     let untracked: Vec<(&str, u64)> = untracked.iter().map(|(s, n)| (s.as_str(), *n)).collect();
     let row = StatsRow {
-        ts: now(),
+        ts: clock.now(),
         iface: None,
         worker: None,
         frames: c.get(Counter::Frames),

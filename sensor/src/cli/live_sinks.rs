@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::args::Run;
+use super::clock::Clock;
 use super::sinks::{all_written, open_logs, open_stream};
 use super::status;
 use crate::conn::{self, Piece, Sink};
@@ -25,16 +26,18 @@ const STREAM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The outputs' threads.
 pub struct Outputs {
+    clock: Clock,
     logs: LogThread,
     stream: Option<EventStream>,
     print: Option<PrintThread>,
 }
 
 impl Outputs {
-    pub fn open(a: &Run, subs: Subscriptions) -> anyhow::Result<Self> {
+    pub fn open(a: &Run, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
         let mut logs = open_logs(&a.common)?;
         logs.open("conn", conn::row::CONN)?;
         Ok(Outputs {
+            clock,
             stream: open_stream(&a.common, subs, WhenFull::Drop)?,
             logs: LogThread::start(logs, REFRESH)?,
             print: match a.quiet {
@@ -47,6 +50,7 @@ impl Outputs {
     /// For one more thread.
     pub fn outbox(&self, contents: Option<ContentsFiles>) -> Outbox {
         Outbox {
+            clock: self.clock.clone(),
             logs: self.logs.outbox(),
             stream: self.stream.as_ref().and_then(EventStream::another),
             print: self.print.as_ref().map(PrintThread::outbox),
@@ -101,6 +105,7 @@ impl Outputs {
 
 /// One thread's results.
 pub struct Outbox {
+    clock: Clock,
     logs: LogOutbox,
     stream: Option<EventStream>,
     print: Option<PrintOutbox>,
@@ -158,12 +163,12 @@ impl Outbox {
 impl Sink for Outbox {
     fn event(&mut self, ts: Ts, ev: &Event<'_>) {
         if let Some(s) = &mut self.stream {
-            s.event(ts, ev);
+            self.clock.event(ts, ev, |ts, ev| s.event(ts, ev));
         }
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.logs.row(row, self.deadline);
+        self.clock.row(row, |row| self.logs.row(row, self.deadline));
         if let (Some(p), "conn") = (&mut self.print, row.path()) {
             p.line(&status::row(row), None);
         }

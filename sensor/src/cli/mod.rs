@@ -1,6 +1,7 @@
 //! The binary's commands: what is asked for on the command line, put together from the other modules.
 
 mod args;
+mod clock;
 mod live;
 mod live_sinks;
 mod read;

@@ -7,11 +7,13 @@ use sensor_common::flow::half;
 use sensor_common::key::IPPROTO_TCP;
 use sensor_common::{Counter, FlowKey, FlowState};
 
+use crate::conn::Timeouts;
 use crate::datapath::FlowTable;
 use crate::datapath::xdp::{Counters, Table};
 
 const SECOND: u64 = 1_000_000_000;
-/// A flow entry that no connection knows is collected when it has been silent so long.
+/// A flow entry that no connection knows is collected when it has been silent so long; or, where a timeout is longer,
+/// so much longer than its connection would have lasted.
 const AFTER: u64 = 600 * SECOND;
 /// As long as for a SYN that was told (twice Zeek's tcp_attempt_delay, as answers may come late).
 const UNTOLD_AFTER: u64 = 10 * SECOND;
@@ -20,9 +22,30 @@ const STEP: usize = 1024;
 /// Part of the table that is looked at per round while there are half-open flows that nobody was told of.
 const IN_HASTE: usize = 16;
 
+/// How long TCP connections and others may be silent and are still known, ns.
+fn silences(t: &Timeouts) -> (u64, u64) {
+    let tcp = [
+        t.tcp_inactivity,
+        t.interactive_inactivity,
+        // Before the handshake is over.
+        t.udp_inactivity,
+        t.tcp_attempt_delay,
+        t.tcp_close_delay,
+        t.tcp_reset_delay,
+        t.tcp_partial_close_delay,
+        t.tcp_connection_linger.saturating_add(t.tcp_session_timer),
+    ];
+    let other = [t.udp_inactivity, t.icmp_inactivity, t.dns_session];
+    let longest = |all: &[u64]| all.iter().copied().max().unwrap_or(0);
+    (longest(&tcp), longest(&other))
+}
+
 /// Where the sweep stands.
 pub struct Sweep {
     table: Table,
+    /// Longest silence of connections that are known, ns.
+    tcp: u64,
+    other: u64,
     /// Entries that the table has room for.
     flows: usize,
     cursor: Option<u32>,
@@ -32,9 +55,12 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    pub fn new(table: Table, flows: u32) -> Self {
+    pub fn new(table: Table, flows: u32, timeouts: &Timeouts) -> Self {
+        let (tcp, other) = silences(timeouts);
         Sweep {
             table,
+            tcp,
+            other,
             flows: flows as usize,
             cursor: None,
             held: 0,
@@ -55,17 +81,16 @@ impl Sweep {
             self.haste -= 1;
             rest = rest.max(self.flows / IN_HASTE);
         }
+        let (tcp, other) = (self.tcp, self.other);
         while rest > 0 {
             rest = rest.saturating_sub(STEP);
             self.part(|key, flow| {
-                // Interactive TCP connections may be silent for an hour and are still known.
-                let tcp = key.proto == IPPROTO_TCP;
+                let silence = if key.proto == IPPROTO_TCP { tcp } else { other };
                 let limit = match flow.half & half::UNTOLD {
-                    0 if tcp => 8 * AFTER,
-                    0 => AFTER,
+                    0 => silence.saturating_add(AFTER),
                     _ => UNTOLD_AFTER,
                 };
-                flow.last() + limit < boot
+                flow.last().saturating_add(limit) < boot
             })?;
             if self.cursor.is_none() {
                 break;
@@ -102,5 +127,26 @@ impl Sweep {
         self.cursor = cursor;
         self.table.ask(&old, true, &mut Vec::new());
         self.table.end_and_tell(&untold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_timeout_is_longer_than_the_sweep_waits() {
+        let t = Timeouts::default();
+        assert_eq!(silences(&t), (3600 * SECOND, 60 * SECOND));
+        let day = 24 * 3600 * SECOND;
+        let longer = |set: fn(&mut Timeouts, u64)| {
+            let mut t = Timeouts::default();
+            set(&mut t, day);
+            silences(&t)
+        };
+        assert_eq!(longer(|t, d| t.tcp_inactivity = d).0, day);
+        assert_eq!(longer(|t, d| t.tcp_close_delay = d).0, day);
+        assert_eq!(longer(|t, d| t.udp_inactivity = d), (day, day));
+        assert_eq!(longer(|t, d| t.icmp_inactivity = d).1, day);
     }
 }

@@ -117,6 +117,7 @@ impl<S: Sink> Engine<S> {
                 unflushed: false,
                 held: 0,
                 no_room: 0,
+                no_entry: 0,
                 network_time: 0,
             },
             slots: Slab::default(),
@@ -153,6 +154,11 @@ impl<S: Sink> Engine<S> {
     /// Holes that were given up, and so became gaps, because reassembly had no room.
     pub fn no_room(&self) -> u64 {
         self.sh.no_room
+    }
+
+    /// Connections whose entry was not in the flow table when they ended: their rows lack what it had counted.
+    pub fn no_entry(&self) -> u64 {
+        self.sh.no_entry
     }
 
     /// Whether somebody wants this kind of event.
@@ -416,6 +422,10 @@ impl<S: Sink> Engine<S> {
 
     /// Tells a connection's end, which is out of the table.
     fn tell_end(&mut self, mut e: Ending, flow: Option<&FlowState>) {
+        // What damaged packets alone made never had one.
+        if flow.is_none() && e.conn.flow_start() != 0 {
+            self.sh.no_entry += 1;
+        }
         let tcp = e.conn.tcp;
         Run::new(e.now, e.slot, &mut e.conn, self.tcps.get_mut(tcp), &mut self.sh).finish(flow);
         self.tcps.take(tcp);

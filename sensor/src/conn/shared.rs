@@ -36,6 +36,8 @@ pub struct Shared<S> {
     pub held: u64,
     /// Holes given up for want of room.
     pub no_room: u64,
+    /// See [`super::Engine::no_entry`].
+    pub no_entry: u64,
     /// Of the last event.
     pub network_time: Ts,
     /// Events were raised since the last event_queue_flush_point.

@@ -192,3 +192,31 @@ fn a_half_open_connection_waits_for_the_state_of_a_flow_that_gave_way() {
         assert_eq!(seen.conn("conn_state"), "S0");
     }
 }
+
+/// Somebody has emptied it.
+struct Emptied;
+
+impl FlowTable for Emptied {
+    fn get(&mut self, _: &FlowKey) -> Option<FlowState> {
+        None
+    }
+    fn remove(&mut self, _: &FlowKey) -> Option<FlowState> {
+        None
+    }
+    fn shed(&mut self, _: &FlowKey, _: u32) {}
+    fn follow(&mut self, _: &FlowKey, _: u8, _: u32) -> bool {
+        false
+    }
+}
+
+#[test]
+fn entries_that_are_missing_at_the_end_are_counted() {
+    let mut lab = Lab::new("new_connection");
+    for port in 0..3 {
+        lab.datagram(port);
+    }
+    assert_eq!(lab.engine.no_entry(), 0);
+    lab.engine.finish(lab.now, &mut Emptied);
+    assert_eq!(lab.engine.no_entry(), 3);
+    assert_eq!(rows(lab.engine.sink()).len(), 3);
+}

@@ -253,17 +253,24 @@ impl Drop for Kernel {
     }
 }
 
+/// A clock of the system, ns.
+fn read(clock: libc::clockid_t) -> i64 {
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a valid timespec; the clocks asked for always exist.
+    unsafe { libc::clock_gettime(clock, &raw mut t) };
+    t.tv_sec * 1_000_000_000 + t.tv_nsec
+}
+
+/// What records are stamped with, ns since boot.
+pub fn boot_now() -> u64 {
+    read(libc::CLOCK_BOOTTIME) as u64
+}
+
 /// What to add to a record's time (CLOCK_BOOTTIME) to have ns since the epoch.
 pub fn boot_to_epoch() -> i64 {
-    let read = |clock| {
-        let mut t = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: a valid timespec; these clocks always exist.
-        unsafe { libc::clock_gettime(clock, &raw mut t) };
-        t.tv_sec * 1_000_000_000 + t.tv_nsec
-    };
     // The real time between two readings of the other clock; the closest pair of several.
     (0..8)
         .map(|_| {

@@ -20,7 +20,7 @@ pub use abi::PACKET_LEN;
 pub use attach::{Attached, Egress, Mode};
 pub use counters::Counters;
 pub use error::Error;
-pub use kernel::{Config, Kernel, boot_to_epoch};
+pub use kernel::{Config, Kernel, boot_now, boot_to_epoch};
 pub use ring::Ring;
 pub use rss::is_symmetric;
 pub use run::{Inject, Injector};

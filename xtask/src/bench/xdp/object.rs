@@ -294,6 +294,9 @@ mod tests {
         let changed: Vec<_> = (0..bytes.len()).filter(|&i| bytes[i] != object[i]).collect();
         // The number of rings, room for payload and for SYNs, half-open flows, shares: the rest was so.
         let at = changed[0];
-        assert_eq!(changed, [vec![at], (at + 4..at + 16).collect(), vec![at + 28]].concat());
+        assert_eq!(
+            changed,
+            [vec![at], (at + 4..at + 16).collect(), vec![at + 28]].concat()
+        );
     }
 }

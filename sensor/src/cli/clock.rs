@@ -1,0 +1,207 @@
+//! Time in a live run. Records are stamped since boot, by a clock that only goes forward; logs and events tell the time
+//! of day, which an administrator, NTP or a resumed machine may set to another one at any moment.
+//!
+//! The engine knows the first clock alone, moved once so that it agrees with the time of day at the start: timers and
+//! durations do not notice a step. On their way out times become those of the day that the wall clock showed *then*: a
+//! connection keeps the start that it was given, whatever the clock does afterwards.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::datapath::xdp;
+use crate::event::log::{Column, LogRow, Value};
+use crate::event::{Event, Ts};
+
+/// What two readings of the clocks may differ by, ns.
+const NOISE: u64 = 1_000_000;
+/// A change of the wall clock that is told, ns.
+const STEP: u64 = 500_000_000;
+/// Changes that are remembered; of older ones, the oldest is taken for those before it.
+const MOST: usize = 1024;
+
+/// The clock of a run; copies are the same clock.
+#[derive(Clone)]
+pub struct Clock {
+    /// From boot to the engine's time, ns.
+    shift: i64,
+    changes: Arc<Changes>,
+}
+
+#[derive(Default)]
+struct Changes {
+    /// How many there are.
+    n: AtomicUsize,
+    /// From when on, engine's time, and what is to be added to that for the time of day.
+    list: RwLock<Vec<(Ts, i64)>>,
+}
+
+impl Clock {
+    pub fn new() -> Self {
+        Self::at(xdp::boot_to_epoch())
+    }
+
+    fn at(shift: i64) -> Self {
+        Clock {
+            shift,
+            changes: Arc::default(),
+        }
+    }
+
+    /// What makes the engine's time of a time since boot.
+    pub fn shift(&self) -> i64 {
+        self.shift
+    }
+
+    /// Now, since boot, ns.
+    pub fn boot() -> u64 {
+        xdp::boot_now()
+    }
+
+    /// The engine's time.
+    pub fn now(&self) -> Ts {
+        Self::boot().wrapping_add_signed(self.shift)
+    }
+
+    /// Looks at the wall clock. A step of it: how far, ns.
+    pub fn look(&self) -> Option<i64> {
+        self.seen(self.now(), xdp::boot_to_epoch())
+    }
+
+    /// At the engine's time `now`, the wall clock is `offset` ahead of that since boot.
+    fn seen(&self, now: Ts, offset: i64) -> Option<i64> {
+        let by = offset - self.shift;
+        let mut list = self.changes.list.write().unwrap_or_else(PoisonError::into_inner);
+        let change = by - list.last().map_or(0, |c| c.1);
+        if change.unsigned_abs() <= NOISE {
+            return None;
+        }
+        if list.len() == MOST {
+            list.remove(0);
+        }
+        list.push((now, by));
+        self.changes.n.store(list.len(), Ordering::Release);
+        (change.unsigned_abs() > STEP).then_some(change)
+    }
+
+    /// Whether the wall clock was ever changed.
+    fn is_changed(&self) -> bool {
+        self.changes.n.load(Ordering::Acquire) != 0
+    }
+
+    /// What the wall clock showed at the engine's time `t`.
+    pub fn of_day(&self, t: Ts) -> Ts {
+        if !self.is_changed() {
+            return t;
+        }
+        let list = self.changes.list.read().unwrap_or_else(PoisonError::into_inner);
+        let then = match list.iter().rfind(|c| c.0 <= t) {
+            Some(change) => change.1,
+            None if list.len() < MOST => 0,
+            None => list[0].1,
+        };
+        t.saturating_add_signed(then)
+    }
+
+    /// Hands on a row with times of day.
+    pub fn row<R>(&self, row: &dyn LogRow, then: impl FnOnce(&dyn LogRow) -> R) -> R {
+        if self.is_changed() {
+            then(&OfDay { row, clock: self })
+        } else {
+            then(row)
+        }
+    }
+
+    /// Hands on an event with times of day.
+    pub fn event<R>(&self, ts: Ts, ev: &Event<'_>, then: impl FnOnce(Ts, &Event<'_>) -> R) -> R {
+        let ts = self.of_day(ts);
+        match ev {
+            Event::ConnLogConn { rec } => self.row(*rec, |rec| then(ts, &Event::ConnLogConn { rec })),
+            Event::NewEvent {
+                name,
+                params: Event::ConnLogConn { rec },
+            } => self.row(*rec, |rec| {
+                let params = &Event::ConnLogConn { rec };
+                then(ts, &Event::NewEvent { name, params })
+            }),
+            _ => then(ts, ev),
+        }
+    }
+}
+
+/// How long the clock went, or went back, as a person says it.
+pub fn said(step: i64) -> String {
+    let way = if step < 0 { "back" } else { "forward" };
+    let by = Duration::from_nanos(step.unsigned_abs() / 1_000_000 * 1_000_000);
+    format!("the wall clock was set {way} by {by:?}")
+}
+
+/// A row with times of day for the engine's.
+struct OfDay<'r> {
+    row: &'r dyn LogRow,
+    clock: &'r Clock,
+}
+
+impl LogRow for OfDay<'_> {
+    fn path(&self) -> &'static str {
+        self.row.path()
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        self.row.columns()
+    }
+
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
+        let before = out.len();
+        self.row.values(out);
+        for v in &mut out[before..] {
+            if let Value::Time(t) = v {
+                *t = self.clock.of_day(*t);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+    const HOUR: i64 = 3600 * S as i64;
+
+    #[test]
+    fn what_was_before_a_step_stays_where_it_was() {
+        let clock = Clock::at(1000 * S as i64);
+        assert_eq!(clock.seen(1010 * S, 1000 * S as i64 + 300), None);
+        assert!(!clock.is_changed());
+        assert_eq!(clock.seen(1020 * S, 1000 * S as i64 + HOUR), Some(HOUR));
+        assert_eq!(clock.of_day(1019 * S), 1019 * S);
+        assert_eq!(clock.of_day(1020 * S), 1020 * S + HOUR as u64);
+        // Followed, and not worth a word.
+        assert_eq!(clock.seen(1030 * S, 1000 * S as i64 + HOUR + S as i64 / 10), None);
+        assert_eq!(clock.of_day(1031 * S), 1031 * S + HOUR as u64 + S / 10);
+        let back = -HOUR - S as i64 / 10 - 5 * S as i64;
+        assert_eq!(clock.seen(1040 * S, 995 * S as i64), Some(back));
+        assert_eq!(clock.of_day(1041 * S), 1036 * S);
+        assert_eq!(clock.of_day(1025 * S), 1025 * S + HOUR as u64);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_all_day_long_is_not_remembered_for_ever() {
+        let clock = Clock::at(0);
+        for n in 1..3 * MOST as u64 {
+            clock.seen(n * S, (n * S) as i64);
+        }
+        assert_eq!(clock.changes.list.read().unwrap().len(), MOST);
+        let n = 3 * MOST as u64 - 1;
+        assert_eq!(clock.of_day(n * S), 2 * n * S);
+        let oldest = 2 * MOST as u64;
+        assert_eq!(clock.of_day(0), oldest * S);
+    }
+
+    #[test]
+    fn a_step_reads_well() {
+        assert_eq!(said(HOUR), "the wall clock was set forward by 3600s");
+        assert_eq!(said(-1_500_000_001), "the wall clock was set back by 1.5s");
+    }
+}
