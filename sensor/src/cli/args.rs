@@ -32,6 +32,9 @@ pub struct Run {
     /// Watch only what is received (taps, mirror ports).
     #[arg(long)]
     pub rx_only: bool,
+    /// End when an interface disappears, with status 1, and do not wait for it to come back.
+    #[arg(long)]
+    pub exit_when_gone: bool,
     /// Do not try native XDP.
     #[arg(long)]
     pub skb_mode: bool,

@@ -5,29 +5,29 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sensor_common::counters::UNTRACKED;
 use sensor_common::{Counter, FlowKey, FlowState, Policy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::accounts::Gauges;
 use super::args::{Decap, RingBy, Run};
 use super::clock::Clock;
+use super::interfaces::Interfaces;
 use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
 use super::sinks::{contents_files, subscriptions};
 use super::slow::{self, SlowPath};
 use super::sweep::Sweep;
-use super::{Failure, status};
+use super::{Failure, accounts, status};
 use crate::conn::{Config, Engine, Sink};
 use crate::datapath::FlowTable;
 use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
 use crate::event::{Event, Subscriptions, policy_bits};
 use crate::output::contents::ContentsFiles;
-use crate::output::stats_row::StatsRow;
 
 /// How long a worker sleeps at most: timers are that late with no traffic.
 const TICK: Duration = Duration::from_millis(50);
@@ -93,22 +93,6 @@ impl Shifted {
     }
 }
 
-/// What a worker shows of itself.
-#[derive(Default)]
-struct Gauges {
-    /// Open connections.
-    open: AtomicUsize,
-    /// Holes given up because reassembly had no room.
-    no_room: AtomicU64,
-}
-
-/// Sums over all workers: open connections, holes given up.
-fn gauged(gauges: &[Arc<Gauges>]) -> (u64, u64) {
-    let open = gauges.iter().map(|g| g.open.load(Ordering::Relaxed) as u64).sum();
-    let no_room = gauges.iter().map(|g| g.no_room.load(Ordering::Relaxed)).sum();
-    (open, no_room)
-}
-
 /// One worker.
 struct Worker {
     ring: Ring,
@@ -132,6 +116,7 @@ impl Worker {
             result = self.rest();
         }
         self.engine.finish(self.clock.now(), &mut self.table);
+        self.gauges.show(&self.engine, 0);
         self.engine.into_sink().finish();
         result.map(|()| self.ring.consumed())
     }
@@ -164,6 +149,7 @@ impl Worker {
 
     /// Takes what is in the ring, or much of it, and what is due; true: there is more of either.
     fn turn(&mut self) -> anyhow::Result<bool> {
+        let taken = self.ring.taken();
         let more = self.slow.drain(&mut slow::Worker {
             ring: &mut self.ring,
             table: &mut self.table,
@@ -177,10 +163,7 @@ impl Worker {
         self.engine.settle(at, &mut self.table);
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
-        self.gauges.open.store(self.engine.len(), Ordering::Relaxed);
-        self.gauges
-            .no_room
-            .store(self.engine.no_room(), Ordering::Relaxed);
+        self.gauges.show(&self.engine, taken);
         Ok(more || late)
     }
 }
@@ -228,10 +211,14 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let outputs = Outputs::open(a, subs, clock.clone())?;
     // What this thread has to say.
     let mut own = outputs.outbox(None);
+    let mut attached = Vec::new();
     for iface in &a.ifaces {
         let at = kernel.attach(iface, a.rx_only)?;
         tracing::info!("{iface}: attached, {:?}, egress {:?}", at.mode, at.egress);
+        attached.push(at);
     }
+    let interfaces = runtime.block_on(Interfaces::new(&attached, a.rx_only));
+    let mut interfaces = interfaces.context("cannot ask for the interfaces")?;
     // What the program itself has to say; without it everything else works all the same.
     let mut logger: ProgramLog = kernel
         .logger()
@@ -241,8 +228,17 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     // Before all that the workers say.
     own.settle(clock.now());
     let stop = Arc::new(AtomicBool::new(false));
-    let gauges: Vec<Arc<Gauges>> = (0..rings).map(|_| Arc::default()).collect();
-    let workers = start(&kernel, &cfg, subs, &outputs, &clock, &stop, &gauges, contents)?;
+    let gauges = accounts::All::new(rings);
+    let workers = start(
+        &kernel,
+        &cfg,
+        subs,
+        &outputs,
+        &clock,
+        &stop,
+        gauges.each(),
+        contents,
+    )?;
     eprintln!(
         "sensor: ready, watching {} with {rings} workers",
         a.ifaces.join(", ")
@@ -250,7 +246,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
 
     let mut sweep = Sweep::new(kernel.table()?.in_batches(), a.flows, &cfg.timeouts);
     let watched = runtime.block_on(watch(
-        &kernel,
+        &mut kernel,
         &gauges,
         &workers,
         Desk {
@@ -261,6 +257,8 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
             outputs: &outputs,
             own: &mut own,
             sweep: &mut sweep,
+            interfaces: &mut interfaces,
+            exit_when_gone: a.exit_when_gone,
         },
     ));
     // Nothing new comes in from here on; the workers take what is there.
@@ -283,10 +281,17 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     raise(&mut own, subs, &clock, &Event::BroDone {});
     let counters = kernel.counters();
     if let Ok(c) = &counters {
-        log_stats(&mut own, &outputs, &clock, c, (0, gauged(&gauges).1));
+        let ts = clock.now();
+        accounts::rows(ts, c, &outputs, &interfaces.all, &gauges, |row| own.log(row));
     }
     own.finish();
     let closed = outputs.close();
+    match gauges.no_entry() {
+        0 => {}
+        n => tracing::warn!(
+            "{n} connections ended whose entries were not in the flow table: their rows lack what the kernel counted"
+        ),
+    }
     // Whatever became of them, the rows are written.
     let counters = counters?;
     eprint!("{}", status::sums(&counters));
@@ -386,12 +391,14 @@ struct Desk<'d> {
     outputs: &'d Outputs,
     own: &'d mut Outbox,
     sweep: &'d mut Sweep,
+    interfaces: &'d mut Interfaces,
+    exit_when_gone: bool,
 }
 
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
 async fn watch(
-    kernel: &Kernel,
-    gauges: &[Arc<Gauges>],
+    kernel: &mut Kernel,
+    gauges: &accounts::All,
     workers: &[JoinHandle<anyhow::Result<u64>>],
     desk: Desk<'_>,
 ) -> anyhow::Result<()> {
@@ -416,11 +423,14 @@ async fn watch(
             l.flush();
         }
         let counters = kernel.counters()?;
-        let (conns, no_room) = gauged(gauges);
+        if desk.interfaces.look(kernel).await? && desk.exit_when_gone {
+            anyhow::bail!("an interface is gone, as --exit-when-gone waits for");
+        }
         let of_day = desk.clock.of_day(at);
         desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
         if n % STATS_EVERY == 0 {
-            log_stats(desk.own, desk.outputs, desk.clock, &counters, (conns, no_room));
+            let all = &desk.interfaces.all;
+            accounts::rows(at, &counters, desk.outputs, all, gauges, |row| desk.own.log(row));
         }
         desk.own.settle(at);
         let lost = counters.get(Counter::Lost) - last.get(Counter::Lost);
@@ -429,7 +439,7 @@ async fn watch(
                 "a ring had no room: {lost} packets' payload not seen; see --ring-mib and --workers"
             );
         }
-        let lost = records_lost(&counters) - records_lost(&last);
+        let lost = accounts::records_lost(&counters) - accounts::records_lost(&last);
         if lost > 0 {
             tracing::warn!(
                 "a ring was full: {lost} records not seen, among them perhaps how connections began or ended; \
@@ -449,46 +459,10 @@ async fn watch(
             );
         }
         desk.outputs
-            .status(|| status::line(&counters, &last, REFRESH, conns as usize));
+            .status(|| status::line(&counters, &last, REFRESH, gauges.open() as usize));
         if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
             tracing::warn!("the slow sweep begins anew: {e}");
         }
         last = counters;
     }
-}
-
-/// Records without wanted payload for which a ring had no room.
-fn records_lost(c: &Counters) -> u64 {
-    c.get(Counter::HeaderLost) + c.get(Counter::FrameLost)
-}
-
-fn log_stats(own: &mut Outbox, outputs: &Outputs, clock: &Clock, c: &Counters, (open, no_room): (u64, u64)) {
-    let untracked: Vec<(String, u64)> = UNTRACKED
-        .iter()
-        .map(|r| (format!("{r:?}").to_lowercase(), c.get(*r)))
-        .filter(|(_, n)| *n > 0)
-        .collect();
-    let untracked: Vec<(&str, u64)> = untracked.iter().map(|(s, n)| (s.as_str(), *n)).collect();
-    let row = StatsRow {
-        ts: clock.now(),
-        iface: None,
-        worker: None,
-        frames: c.get(Counter::Frames),
-        bytes: c.get(Counter::FrameBytes),
-        tracked: c.get(Counter::Tracked),
-        untracked: &untracked,
-        payload: c.get(Counter::Payload),
-        forwarded: c.get(Counter::Forwarded),
-        shed: c.get(Counter::Shed),
-        lost: c.get(Counter::Lost),
-        records_lost: records_lost(c),
-        table_full: c.get(Counter::TableFull),
-        half_open_gone: c.get(Counter::HalfOpenEvicted),
-        half_open_untold: c.get(Counter::HalfOpenUntold),
-        open_conns: open,
-        events_dropped: outputs.events_dropped(),
-        rows_lost: outputs.rows_lost(),
-        no_room,
-    };
-    own.log(&row);
 }

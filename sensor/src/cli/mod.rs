@@ -1,7 +1,9 @@
 //! The binary's commands: what is asked for on the command line, put together from the other modules.
 
+mod accounts;
 mod args;
 mod clock;
+mod interfaces;
 mod live;
 mod live_sinks;
 mod read;

@@ -77,7 +77,8 @@ pub struct Kernel {
     inject: OwnedFd,
     control: OwnedFd,
     fetch: OwnedFd,
-    links: Vec<Link>,
+    /// With the indices of the interfaces.
+    links: Vec<(u32, Link)>,
     /// Slots that were given to [`Injector`]s.
     injectors: AtomicU32,
 }
@@ -147,10 +148,10 @@ impl Kernel {
         if !rx_only {
             let prog = tx_program(&mut self.ebpf)?;
             let (link, kind) = attach::egress(self.tx.as_fd(), prog, iface, ifindex)?;
-            self.links.push(link);
+            self.links.push((ifindex, link));
             egress = kind;
         }
-        self.links.push(Link::Fd(link));
+        self.links.push((ifindex, Link::Fd(link)));
         Ok(Attached {
             iface: iface.to_owned(),
             ifindex,
@@ -159,9 +160,22 @@ impl Kernel {
         })
     }
 
+    /// Lets go of an interface that is gone, if there was one.
+    pub fn release(&mut self, ifindex: Option<u32>) {
+        let gone = self.links.extract_if(.., |(i, _)| Some(*i) == ifindex);
+        for (_, link) in gone {
+            if let Link::Filter(id) = link
+                && let Ok(prog) = tx_program(&mut self.ebpf)
+            {
+                // It went with the interface, most often.
+                let _ = prog.detach(id);
+            }
+        }
+    }
+
     /// Detaches from all interfaces; maps and rings stay.
     pub fn detach(&mut self) {
-        for link in self.links.drain(..) {
+        for (_, link) in self.links.drain(..) {
             if let Link::Filter(id) = link
                 && let Ok(prog) = tx_program(&mut self.ebpf)
                 && let Err(e) = prog.detach(id)

@@ -163,6 +163,11 @@ impl Ring {
         }
     }
 
+    /// Bytes that are there to be read, with what the ring adds to each record.
+    pub fn taken(&self) -> u64 {
+        self.producer_pos() - self.at
+    }
+
     /// Bytes of all records returned so far, with what the ring adds to each.
     pub fn consumed(&self) -> u64 {
         self.at
