@@ -37,7 +37,7 @@ pub struct Packet {
     pub l3: u16,
     pub l4: u16,
     pub data: u16,
-    /// TCP payload bytes that the capture cut off. What was received is never cut.
+    /// TCP payload bytes that the capture cut off, 65,535 if they are more. What was received is never cut.
     pub cut: u16,
     /// Number of the tunnels that the packet was taken out of, in userspace's own table; 0 = none.
     pub tunnel: u32,

@@ -187,9 +187,10 @@ unsafe fn ipv4(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
         if vihl >> 4 != 4 || hlen < IPV4_LEN {
             return Err(Counter::Malformed as Reason);
         }
-        // 0 stands on packets that segmentation offload has yet to cut, if they are too long for the field.
+        // 0 stands on packets that segmentation offload has yet to cut, if they are too long for the field: then as much
+        // as is there counts.
         let total = if total == 0 && f.wire > LONGEST + l3 {
-            f.wire - l3
+            f.len - l3
         } else {
             total
         };
@@ -226,8 +227,8 @@ unsafe fn ipv6(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
         // As with IPv4.
         let rest = if len != 0 {
             len
-        } else if f.wire > LONGEST + l3 {
-            f.wire - l3 - IPV6_LEN
+        } else if f.wire > LONGEST + l3 && f.len >= l3 + IPV6_LEN {
+            f.len - l3 - IPV6_LEN
         } else {
             return Err(Counter::Malformed as Reason);
         };
@@ -338,7 +339,8 @@ unsafe fn transport(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
         }
         payload = rest - hlen;
         if f.len < l4 + rest {
-            pkt.cut = (l4 + rest - f.len) as u16;
+            let cut = l4 + rest - f.len;
+            pkt.cut = if cut > 0xffff { 0xffff } else { cut as u16 };
         }
     } else if ip.proto == IPPROTO_UDP {
         hlen = UDP_LEN;

@@ -293,7 +293,10 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         ),
     }
     // Whatever became of them, the rows are written.
-    let counters = counters?;
+    let counters = counters.map_err(|e| Failure {
+        status: 1,
+        error: e.into(),
+    })?;
     eprint!("{}", status::sums(&counters));
     eprintln!(
         "copied {copied} bytes to userspace, of {} bytes of frames",

@@ -435,7 +435,7 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
                 (offset, Verdict::Flow)
             };
             out.pkt.payload_len = (payload - header) as u32;
-            out.pkt.cut = (payload - t.len()) as u16;
+            out.pkt.cut = u16::try_from(payload - t.len()).unwrap_or(u16::MAX);
         }
         IPPROTO_UDP => {
             let Some(h) = t.first_chunk::<8>() else {
