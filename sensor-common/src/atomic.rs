@@ -60,6 +60,28 @@ pub unsafe fn or32(p: *mut u32, v: u32) {
     };
 }
 
+/// As [`or32`]; what was written before is seen by whoever sees the bits.
+///
+/// # Safety
+/// As for [`add64`].
+#[inline(always)]
+pub unsafe fn or32_after(p: *mut u32, v: u32) {
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's word.
+    unsafe {
+        *p |= v
+    };
+    #[cfg(target_arch = "bpf")]
+    // With a result it is a barrier to the kernel, without one it is none.
+    // SAFETY: the caller's word.
+    unsafe {
+        core::arch::asm!(
+            "{v} = atomic_fetch_or((u32 *)({p} + 0), {v})",
+            p = in(reg) p, v = inout(wreg) v => _, options(nostack)
+        )
+    };
+}
+
 /// Leaves in `*p` only the bits `v`.
 ///
 /// # Safety
