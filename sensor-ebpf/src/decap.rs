@@ -17,7 +17,7 @@ use sensor_common::{Counter, FlowKey, FlowState, Packet};
 use crate::abi::INNER_SLOTS;
 use crate::half;
 use crate::hook::Hook;
-use crate::maps::{Found, HOSTS, HostTunnel, NUMBERED, Scratch, Stats, policy};
+use crate::maps::{Found, HOSTS, HostTunnel, NUMBERED, Scratch, Stats, opaque, policy};
 use crate::parse::{Frame, PARSED, Reason, TYPE_IPV4, TYPE_IPV6, field16, link, network};
 use crate::{find, track, untracked};
 
@@ -330,7 +330,8 @@ unsafe fn open<H: Hook>(hook: &H, w: *mut Scratch, inner: *mut Scratch) {
             ..Default::default()
         };
         let f = Frame {
-            data: f.data + (at as usize & AT),
+            // Opaque: or the compiler, which knows better, leaves out what the verifier needs.
+            data: f.data + (opaque(at as u64) as usize & AT),
             end: f.end,
             len: (*w).found.len as usize,
             wire: wire as usize,

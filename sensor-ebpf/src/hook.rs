@@ -165,12 +165,14 @@ impl Hook for Rx<'_> {
     }
     #[inline(always)]
     unsafe fn load(&self, from: u32, dst: *mut u8, n: u32) -> bool {
+        // Opaque: what is compared is then what is subtracted from, which old verifiers could not know.
+        let n = opaque(n as u64);
         // SAFETY: the caller's word for `dst`.
         unsafe {
-            if n <= LOAD {
-                return bpf_xdp_load_bytes(self.ctx.ctx, from, dst.cast(), n) == 0;
+            if n <= LOAD as u64 {
+                return bpf_xdp_load_bytes(self.ctx.ctx, from, dst.cast(), n as u32) == 0;
             }
-            let (next, rest) = (dst.add(LOAD as usize), n - LOAD);
+            let (next, rest) = (dst.add(LOAD as usize), (n - LOAD as u64) as u32);
             bpf_xdp_load_bytes(self.ctx.ctx, from, dst.cast(), LOAD) == 0
                 && bpf_xdp_load_bytes(self.ctx.ctx, from + LOAD, next.cast(), rest) == 0
         }

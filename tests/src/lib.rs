@@ -33,21 +33,6 @@ pub fn root_or_say_so(test: &str) -> bool {
     is_root()
 }
 
-/// Whether the kernel takes the programs of `--decap`; says so if not. The verifier of 6.1 refuses them, that of 6.12 does
-/// not; between the two nothing was tried.
-pub fn decap_or_say_so(test: &str) -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
-    let takes = (numbers.next(), numbers.next()) >= (Some(6), Some(12));
-    if !takes {
-        eprintln!(
-            "{test}: without --decap, Linux {} is too old for it",
-            release.trim()
-        );
-    }
-    takes
-}
-
 /// Whether to leave a test, or a part of it, out because the kernel lacks a device that it needs; says so. Where
 /// `SENSOR_TEST_ALL` is set (as in the guests of `cargo xtask vm`) that is a failure.
 pub fn lacks(what: &str, made: anyhow::Result<()>) -> bool {

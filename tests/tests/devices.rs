@@ -8,7 +8,7 @@ use sensor_tests::lab::{CLIENT_MAC, CLIENT_V4, CLIENT_V6, SERVER_MAC, SERVER_V4,
 use sensor_tests::rows::{check, parents, row};
 use sensor_tests::sensor::{Finished, TempDir};
 use sensor_tests::traffic::{self, Server};
-use sensor_tests::{Lab, LabOptions, Sensor, decap_or_say_so, lacks, link, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, lacks, link, one_at_a_time, root_or_say_so};
 use serde_json::Value;
 
 /// Starts the sensor between client and server, has `traffic` flow and ends it.
@@ -110,7 +110,7 @@ fn real_traffic_through_the_kernels_tunnels() {
 #[test]
 fn real_traffic_through_the_kernels_tunnels_taken_apart_by_the_kernel() {
     const NAME: &str = "real_traffic_through_the_kernels_tunnels_taken_apart_by_the_kernel";
-    if root_or_say_so(NAME) && decap_or_say_so(NAME) {
+    if root_or_say_so(NAME) {
         through_tunnels(&["--decap", "vxlan,geneve,gre,ipip"]);
     }
 }

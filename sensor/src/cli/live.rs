@@ -229,16 +229,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     own.settle(clock.now());
     let stop = Arc::new(AtomicBool::new(false));
     let gauges = accounts::All::new(rings);
-    let workers = start(
-        &kernel,
-        &cfg,
-        subs,
-        &outputs,
-        &clock,
-        &stop,
-        gauges.each(),
-        contents,
-    )?;
+    let workers = start(&kernel, &cfg, subs, &outputs, &stop, gauges.each(), contents)?;
     eprintln!(
         "sensor: ready, watching {} with {rings} workers",
         a.ifaces.join(", ")
@@ -332,11 +323,11 @@ fn start(
     cfg: &Config,
     subs: Subscriptions,
     outputs: &Outputs,
-    clock: &Clock,
     stop: &Arc<AtomicBool>,
     gauges: &[Arc<Gauges>],
     contents: Vec<Option<ContentsFiles>>,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<u64>>>> {
+    let clock = outputs.clock();
     let mut workers = Vec::new();
     for (i, (gauges, contents)) in gauges.iter().zip(contents).enumerate() {
         let mut engine = Engine::new(cfg.clone(), subs, outputs.outbox(contents));

@@ -47,6 +47,11 @@ impl Outputs {
         })
     }
 
+    /// What the rows' and events' times are by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// For one more thread.
     pub fn outbox(&self, contents: Option<ContentsFiles>) -> Outbox {
         Outbox {

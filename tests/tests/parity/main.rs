@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sensor::packet::capture::Capture;
+use sensor_tests::root_or_say_so;
 use sensor_tests::sensor::{TempDir, binary};
-use sensor_tests::{decap_or_say_so, root_or_say_so};
 use shapes::Shot;
 
 /// No capture here takes a fraction of this; what takes as long hangs.
@@ -26,11 +26,7 @@ const RECORDS: &str = "ssl_encrypted_data,ssl_established";
 /// Through the kernel's program, which leaves tunnels to userspace or takes apart what it can.
 const XDP: &[&str] = &["--datapath", "xdp"];
 const DECAP: &[&str] = &["--datapath", "xdp", "--decap", "vxlan,geneve,gre,ipip"];
-/// The ways through the kernel's program that this kernel has.
-fn by_kernel() -> Vec<&'static [&'static str]> {
-    let decap = decap_or_say_so("parity");
-    [XDP].into_iter().chain(decap.then_some(DECAP)).collect()
-}
+const BY_KERNEL: [&[&str]; 2] = [XDP, DECAP];
 
 /// Frames of a capture that are damaged.
 const DAMAGED: usize = 200;
@@ -232,7 +228,7 @@ fn the_kernel_and_userspace_write_the_same() {
         let mut bad = Vec::new();
         for p in &all {
             let user = read(p, &[options, &["--datapath", "user"]].concat(), ask);
-            for kernel in by_kernel() {
+            for kernel in BY_KERNEL {
                 let xdp = read(p, &[options, kernel].concat(), ask);
                 if let Some(d) = difference(&user, &xdp, None) {
                     bad.push(format!("{} {kernel:?}: {d}", name(p)));
@@ -241,7 +237,7 @@ fn the_kernel_and_userspace_write_the_same() {
         }
         report(
             &format!("kernel and userspace, {what}"),
-            by_kernel().len() * all.len(),
+            BY_KERNEL.len() * all.len(),
             &bad,
         );
     }
@@ -355,7 +351,7 @@ fn damaged_captures_are_survived_and_read_alike() {
             }
             let records = read(&to, &[], Ask::Events(RECORDS));
             for (user, ask) in [(&plain, Ask::Logs), (&records, Ask::Events(RECORDS))] {
-                for kernel in by_kernel() {
+                for kernel in BY_KERNEL {
                     if let Some(d) = difference(user, &read(&to, kernel, ask), None) {
                         bad.push(format!("{} 1/{one_in} {kernel:?}: {d}", name(p)));
                     }

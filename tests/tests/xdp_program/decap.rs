@@ -7,7 +7,6 @@ use sensor_common::key::{IPPROTO_UDP, v4_mapped};
 use sensor_common::policy::{DECAP, DECAP_GENEVE, DECAP_GRE, DECAP_IP, DECAP_VXLAN, PAYLOAD};
 use sensor_common::record::RecordHeader;
 use sensor_common::{Counter, FlowKey, FlowState, Packet, proto};
-use sensor_tests::decap_or_say_so;
 
 use super::frames::{self, Case};
 use super::{XDP_PASS, flows, grew, load, load_with, on_host, plain, records};
@@ -185,9 +184,6 @@ fn numbered(got: &[(RecordHeader, Vec<u8>)]) -> u32 {
 
 #[test]
 fn what_is_in_a_tunnel_counts_in_its_flow_and_the_tunnel_in_its_own() {
-    if !decap_or_say_so("what_is_in_a_tunnel_counts_in_its_flow_and_the_tunnel_in_its_own") {
-        return;
-    }
     for t in TUNNELS {
         let kernel = load(PAYLOAD | t.bit);
         let (mut ring, table, mut run) = (
@@ -281,9 +277,6 @@ fn what_is_in_a_tunnel_counts_in_its_flow_and_the_tunnel_in_its_own() {
 /// All of the frame that userspace needs goes up, whatever is wrong inside, and nothing counts twice.
 #[test]
 fn what_is_odd_in_a_tunnel_goes_up_whole() {
-    if !decap_or_say_so("what_is_odd_in_a_tunnel_goes_up_whole") {
-        return;
-    }
     let wrong = |t: &Tunnel,
                  kernel: &sensor::datapath::xdp::Kernel,
                  run: &mut Injector,
@@ -348,9 +341,6 @@ fn what_is_odd_in_a_tunnel_goes_up_whole() {
 /// Nothing is taken apart that was not asked for.
 #[test]
 fn each_tunnel_is_asked_for_by_itself() {
-    if !decap_or_say_so("each_tunnel_is_asked_for_by_itself") {
-        return;
-    }
     let frame = &frames::tracked()[0].frame;
     for bit in [0, DECAP_VXLAN, DECAP_GENEVE, DECAP_GRE, DECAP_IP, DECAP] {
         let kernel = load(PAYLOAD | bit);
@@ -375,9 +365,6 @@ fn each_tunnel_is_asked_for_by_itself() {
 /// A flow that has shown to be no tunnel is none from there on; another one is not concerned.
 #[test]
 fn a_flow_that_is_refuted_is_left_to_userspace() {
-    if !decap_or_say_so("a_flow_that_is_refuted_is_left_to_userspace") {
-        return;
-    }
     let kernel = load(PAYLOAD | DECAP_VXLAN);
     let (mut ring, table, mut run) = (
         kernel.ring(0).unwrap(),
@@ -414,9 +401,6 @@ fn a_flow_that_is_refuted_is_left_to_userspace() {
 
 #[test]
 fn tunnels_have_numbers_of_their_own() {
-    if !decap_or_say_so("tunnels_have_numbers_of_their_own") {
-        return;
-    }
     let kernel = load(DECAP);
     let (mut ring, table, mut run) = (
         kernel.ring(0).unwrap(),
@@ -456,9 +440,6 @@ fn tunnels_have_numbers_of_their_own() {
 
 #[test]
 fn a_full_table_is_counted_inside_as_well() {
-    if !decap_or_say_so("a_full_table_is_counted_inside_as_well") {
-        return;
-    }
     for (t, counter) in [
         (TUNNELS[0], Counter::InnerTableFull),
         (TUNNELS[3], Counter::TableFull),

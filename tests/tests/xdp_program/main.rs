@@ -21,8 +21,6 @@ use sensor_common::policy::{
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy, RecordHeader};
 
-use sensor_tests::decap_or_say_so;
-
 const XDP_PASS: u32 = 2;
 
 fn load(bits: u32) -> Kernel {
@@ -96,11 +94,7 @@ fn every_policy_is_accepted() {
         PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS,
     ];
     let most = most.map(|b| (b | DECAP, 8, 96));
-    let decap = decap_or_say_so("every_policy_is_accepted");
     for (bits, rings, snaplen) in plain.chain(one).chain(most) {
-        if bits & DECAP != 0 && !decap {
-            continue;
-        }
         let policy = Policy {
             bits,
             snaplen,
