@@ -88,7 +88,8 @@ fn refusals_are_one_clear_line() {
     }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
-    let logs = TempDir::new().unwrap();
+    // A log directory is one sensor's.
+    let (logs, firsts) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let binary = binary().unwrap();
     let run = |iface: &str| {
         let mut c = lab.middle.command(&binary);
@@ -101,7 +102,7 @@ fn refusals_are_one_clear_line() {
     assert!(said.contains("nosuch0") && said.lines().count() == 1, "{said}");
 
     // Somebody else's program: it does not matter that it is another sensor's.
-    let first = Sensor::start(&lab.middle, &["m0"], logs.path(), &[]).expect("a sensor");
+    let first = Sensor::start(&lab.middle, &["m0"], firsts.path(), &[]).expect("a sensor");
     let (code, said) = run("m0");
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("m0") && said.contains("XDP"), "{said}");

@@ -143,7 +143,7 @@ pub enum Switch {
 
 #[derive(Args, Debug)]
 pub struct Common {
-    /// Where the logs go.
+    /// Where the logs go. Those of an earlier run are renamed; another sensor that writes there is an error.
     #[arg(long, default_value = "logs", value_name = "DIR")]
     pub log_dir: PathBuf,
     #[arg(long, value_enum, default_value_t = LogFormat::Tsv)]

@@ -19,7 +19,7 @@ use super::clock::Clock;
 use super::interfaces::Interfaces;
 use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
-use super::sinks::{contents_files, subscriptions};
+use super::sinks::{claim, contents_files, subscriptions};
 use super::slow::{self, SlowPath};
 use super::sweep::Sweep;
 use super::{Failure, accounts, status};
@@ -182,6 +182,8 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
             anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into(),
         );
     }
+    // First of all, and before signals have handlers, as a stuck directory may hold this up.
+    let log_dir = claim(&a.common)?;
     // Before anything is attached: from here on a signal ends the run in order.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -208,9 +210,6 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let contents = (0..rings).map(|_| contents_files(&a.common, rings as usize));
     let contents: Vec<_> = contents.collect::<anyhow::Result<_>>()?;
     let clock = Clock::new();
-    let outputs = Outputs::open(a, subs, clock.clone())?;
-    // What this thread has to say.
-    let mut own = outputs.outbox(None);
     let mut attached = Vec::new();
     for iface in &a.ifaces {
         let at = kernel.attach(iface, a.rx_only)?;
@@ -219,6 +218,10 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     }
     let interfaces = runtime.block_on(Interfaces::new(&attached, a.rx_only));
     let mut interfaces = interfaces.context("cannot ask for the interfaces")?;
+    // Last: a start that fails leaves old logs as they are.
+    let outputs = Outputs::open(a, log_dir, subs, clock.clone())?;
+    // What this thread has to say.
+    let mut own = outputs.outbox(None);
     // What the program itself has to say; without it everything else works all the same.
     let mut logger: ProgramLog = kernel
         .logger()
@@ -427,6 +430,7 @@ async fn watch(
             accounts::rows(at, &counters, desk.outputs, all, gauges, |row| desk.own.log(row));
         }
         desk.own.settle(at);
+        desk.outputs.complain();
         let lost = counters.get(Counter::Lost) - last.get(Counter::Lost);
         if lost > 0 {
             tracing::warn!(

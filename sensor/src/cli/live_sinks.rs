@@ -1,18 +1,22 @@
 //! Where the results of a live run go: threads that write the logs, the event stream and the terminal, and for each
 //! worker an outbox. No output waits for another one, and nobody waits for an output but at the end.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::args::Run;
 use super::clock::Clock;
-use super::sinks::{all_written, open_logs, open_stream};
+use super::sinks::{all_written, begin, format, open_stream};
 use super::status;
-use crate::conn::{self, Piece, Sink};
+use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
 use crate::output::contents::ContentsFiles;
-use crate::output::outbox::{LogOutbox, LogThread, PrintOutbox, PrintThread};
+use crate::output::log::LogWriter;
+use crate::output::log_dir::LogDir;
+use crate::output::outbox::{Ended, LogOutbox, LogThread, PrintOutbox, PrintThread};
+use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
 
 /// How often log files are written.
@@ -20,9 +24,8 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// Events are handed over so long after those before them, ns; rows as well.
 const LATEST_EVENTS: u64 = 4_000_000;
 const LATEST_ROWS: u64 = 200_000_000;
-/// How long the end waits for log files that take nothing, and for a reader of events that does not read.
-const PATIENCE: Duration = Duration::from_secs(10);
-const STREAM_PATIENCE: Duration = Duration::from_secs(3);
+/// Least time between two complaints about rows that are lost.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// The outputs' threads.
 pub struct Outputs {
@@ -30,20 +33,28 @@ pub struct Outputs {
     logs: LogThread,
     stream: Option<EventStream>,
     print: Option<PrintThread>,
+    patience: Patience,
+    /// Rows lost that were complained of, and when.
+    complained: Cell<(u64, Option<Instant>)>,
 }
 
 impl Outputs {
-    pub fn open(a: &Run, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
-        let mut logs = open_logs(&a.common)?;
-        logs.open("conn", conn::row::CONN)?;
+    /// Opens what can fail for other reasons than old logs first: those are put aside last.
+    pub fn open(a: &Run, dir: LogDir, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
+        let patience = Patience::default();
+        let stream = open_stream(&a.common, subs, WhenFull::Drop, patience.clone())?;
+        let print = match a.quiet {
+            true => None,
+            false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
+        };
+        let logs = LogWriter::new(dir, format(&a.common));
         Ok(Outputs {
             clock,
-            stream: open_stream(&a.common, subs, WhenFull::Drop)?,
-            logs: LogThread::start(logs, REFRESH)?,
-            print: match a.quiet {
-                true => None,
-                false => Some(PrintThread::start(std::io::stdout())?),
-            },
+            logs: LogThread::start(logs, REFRESH, patience.clone(), begin)?,
+            stream,
+            print,
+            patience,
+            complained: Cell::default(),
         })
     }
 
@@ -60,7 +71,7 @@ impl Outputs {
             stream: self.stream.as_ref().and_then(EventStream::another),
             print: self.print.as_ref().map(PrintThread::outbox),
             contents,
-            deadline: None,
+            patience: self.patience.clone(),
             events_out: 0,
             rows_out: 0,
         }
@@ -70,6 +81,15 @@ impl Outputs {
     pub fn status(&self, line: impl FnOnce() -> String) {
         if let Some(p) = self.print.as_ref().filter(|_| std::io::stdout().is_terminal()) {
             p.status(line());
+        }
+    }
+
+    /// Says now and then that rows are being lost.
+    pub fn complain(&self) {
+        let (lost, (said, when)) = (self.logs.refused(), self.complained.get());
+        if lost > said && when.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
+            self.complained.set((lost, Some(Instant::now())));
+            tracing::warn!("{lost} log rows are lost so far: the log directory takes too little");
         }
     }
 
@@ -83,26 +103,32 @@ impl Outputs {
 
     /// Ends all of them, once all outboxes are finished; what could not be written is an error.
     pub fn close(self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
         let dropped = self.events_dropped();
         if let Some(p) = self.print {
             if std::io::stdout().is_terminal() {
                 p.status(String::new());
             }
-            match p.finish(deadline.min(Instant::now() + PATIENCE / 10)) {
-                Some(0) => {}
-                Some(n) => tracing::warn!("{n} rows were not printed: standard output was too slow"),
-                None => tracing::warn!("standard output takes nothing: the last rows were not printed"),
+            match p.finish() {
+                Ended::Lost(0) => {}
+                Ended::Lost(n) => tracing::warn!("{n} rows were not printed: standard output was too slow"),
+                Ended::Stuck(n) => tracing::warn!("{n} rows were not printed: standard output takes nothing"),
             }
         }
         let ended = self.stream.map(EventStream::finish).transpose();
         if dropped > 0 {
             tracing::warn!("{dropped} events were dropped: their reader was too slow");
         }
-        match self.logs.finish(deadline) {
-            Some(lost) => all_written(lost)?,
-            None => anyhow::bail!("the log directory takes nothing: the last rows are lost"),
+        let written = match self.logs.finish() {
+            Ended::Lost(n) => all_written(n),
+            Ended::Stuck(n) => Err(anyhow::anyhow!(
+                "the log directory takes nothing: {n} log rows are lost"
+            )),
+        };
+        if let (Err(e), true) = (&ended, written.is_err()) {
+            // The other error is the one that ends the run.
+            tracing::warn!("{e}");
         }
+        written?;
         ended?;
         Ok(())
     }
@@ -115,8 +141,7 @@ pub struct Outbox {
     stream: Option<EventStream>,
     print: Option<PrintOutbox>,
     contents: Option<ContentsFiles>,
-    /// Set at the end: until then handing over may wait.
-    deadline: Option<Instant>,
+    patience: Patience,
     events_out: Ts,
     rows_out: Ts,
 }
@@ -137,21 +162,15 @@ impl Outbox {
     }
 
     fn flush_rows(&mut self) {
-        self.logs.flush(self.deadline);
+        self.logs.flush();
         if let Some(p) = &mut self.print {
-            p.flush(None);
+            p.flush();
         }
     }
 
-    /// From here on what finds no room waits for it, for a while; lines for the terminal do not.
+    /// From here on what finds no room waits for it, for a while.
     pub fn be_patient(&mut self) {
-        if self.deadline.is_some() {
-            return;
-        }
-        self.deadline = Some(Instant::now() + PATIENCE);
-        if let Some(s) = &mut self.stream {
-            s.be_patient(Instant::now() + STREAM_PATIENCE);
-        }
+        self.patience.begin();
     }
 
     /// Hands over the rest.
@@ -173,9 +192,9 @@ impl Sink for Outbox {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.clock.row(row, |row| self.logs.row(row, self.deadline));
+        self.clock.row(row, |row| self.logs.row(row));
         if let (Some(p), "conn") = (&mut self.print, row.path()) {
-            p.line(&status::row(row), None);
+            p.line(&status::row(row));
         }
     }
 

@@ -35,8 +35,9 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
     for f in &a.files {
         captures.push(Capture::open(f)?);
     }
+    let contents = contents_files(&a.common, 1)?;
     let mut outputs = Outputs::open(&a.common, subs)?;
-    outputs.contents = contents_files(&a.common, 1)?;
+    outputs.contents = contents;
     let tunnels = cfg.tunnels.clone();
     let mut engine = Engine::new(cfg, subs, outputs);
     engine.raise(0, &Event::BroInit {});

@@ -7,8 +7,13 @@ use crate::conn::{self, Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, EventKind, Handler, Subscriptions, Ts};
 use crate::output::contents::ContentsFiles;
-use crate::output::log::{Format, LogWriter};
+use crate::output::log::{Format, LogError, LogWriter};
+use crate::output::log_dir::LogDir;
+use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
+
+/// The logs that the sensor writes: those that are there when it starts are put aside, and no others.
+const LOGS: [&str; 7] = ["conn", "dns", "ssl", "stats", "tunnel", "weird", "x509"];
 
 /// Most contents files open at a time.
 const MOST_OPEN: usize = 1024;
@@ -22,19 +27,19 @@ pub struct Outputs {
 
 impl Outputs {
     pub fn open(common: &Common, subs: Subscriptions) -> anyhow::Result<Self> {
-        let mut logs = open_logs(common)?;
-        // The same capture gives the same bytes.
-        logs.set_clock(0);
-        logs.open("conn", conn::row::CONN)?;
+        let dir = claim(common)?;
+        let stream = open_stream(common, subs, WhenFull::Wait, Patience::default())?;
+        let mut logs = LogWriter::new(dir, format(common));
+        begin(&mut logs)?;
         Ok(Outputs {
             logs,
-            stream: open_stream(common, subs, WhenFull::Wait)?,
+            stream,
             contents: None,
         })
     }
 
     /// Ends all of them; what could not be written is an error.
-    pub fn close(self) -> anyhow::Result<()> {
+    pub fn close(mut self) -> anyhow::Result<()> {
         let lost = self.logs.close();
         if let Some(s) = self.stream {
             s.finish()?;
@@ -43,23 +48,34 @@ impl Outputs {
     }
 }
 
-pub(super) fn open_logs(common: &Common) -> anyhow::Result<LogWriter> {
-    let format = match common.log_format {
+/// The log directory, from here on this process's alone.
+pub(super) fn claim(common: &Common) -> anyhow::Result<LogDir> {
+    Ok(LogDir::claim(&common.log_dir)?)
+}
+
+/// Puts old logs aside and begins the one that each run has.
+pub(super) fn begin(logs: &mut LogWriter) -> Result<(), LogError> {
+    logs.dir().put_aside(&LOGS)?;
+    logs.open("conn", conn::row::CONN)
+}
+
+pub(super) fn format(common: &Common) -> Format {
+    match common.log_format {
         LogFormat::Tsv => Format::Tsv,
         LogFormat::Json => Format::Json,
-    };
-    Ok(LogWriter::create(&common.log_dir, format)?)
+    }
 }
 
 pub(super) fn open_stream(
     common: &Common,
     subs: Subscriptions,
     when_full: WhenFull,
+    patience: Patience,
 ) -> anyhow::Result<Option<EventStream>> {
     let Some(target) = &common.events else {
         return Ok(None);
     };
-    let stream = EventStream::open(target, subs, when_full);
+    let stream = EventStream::open(target, subs, when_full, patience);
     Ok(Some(
         stream.with_context(|| format!("cannot write events to {target}"))?,
     ))
@@ -119,4 +135,34 @@ pub fn subscriptions(common: &Common) -> anyhow::Result<Subscriptions> {
         subs = subs.without(EventKind::TcpContents);
     }
     Ok(subs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What stands in the sources as a log's name.
+    fn named(dir: &Path, names: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).expect("sources") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                named(&path, names);
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                let paths = text.split("fn path(&self) -> &'static str {\n        \"").skip(1);
+                names.extend(paths.filter_map(|p| Some(p.split_once('"')?.0.to_owned())));
+            }
+        }
+    }
+
+    #[test]
+    fn each_log_is_among_those_that_are_put_aside() {
+        let mut names = Vec::new();
+        named(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+        names.sort();
+        names.dedup();
+        assert_eq!(names, LOGS);
+    }
 }

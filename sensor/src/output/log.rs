@@ -1,16 +1,17 @@
 //! Log files: rows in, whole lines on disk, and a full disk is no reason to stop.
 //!
-//! Rows are gathered in memory and written at a known offset, so that what a failed write left behind
-//! is cut off again and the next write begins where the last good line ended.
+//! Rows are gathered in memory and appended. What a failed write left of a line is cut off again, so that the next
+//! write begins where the last whole line ended. Files are open for appending and nothing is remembered of where they
+//! end: who moves or truncates them (logrotate) may.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
 
+use super::log_dir::{LogDir, stamp};
 use super::tsv;
-use crate::event::Ts;
 use crate::event::log::{Column, LogRow, write_json};
 
 /// Bytes gathered before they are written without being asked to.
@@ -39,6 +40,17 @@ pub enum LogError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Another process writes there.
+    #[error("another sensor writes its logs to {}", .0.display())]
+    Locked(PathBuf),
+    /// An old log cannot be renamed.
+    #[error("cannot rename the old {}: {source}", path.display())]
+    PutAside {
+        /// The log.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A log cannot be created in it.
     #[error("cannot write {}: {source}", path.display())]
     Create {
@@ -47,15 +59,17 @@ pub enum LogError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The thread that writes them cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
 }
 
 /// Writes log rows to files in one directory, a file per log path.
 #[derive(Debug)]
 pub struct LogWriter {
-    dir: PathBuf,
+    dir: LogDir,
     format: Format,
     files: Vec<LogFile>,
-    clock: Option<Ts>,
     complained: Option<Instant>,
     rows: u64,
 }
@@ -63,49 +77,43 @@ pub struct LogWriter {
 #[derive(Debug)]
 struct LogFile {
     path: &'static str,
-    name: PathBuf,
+    columns: &'static [Column],
     /// None while it could not be opened.
     file: Option<File>,
-    /// Header lines, written again whenever the file is empty.
-    header: Vec<u8>,
+    /// The header was written. A file that is empty again, as somebody truncated it, gets another one.
+    headed: bool,
     buf: Vec<u8>,
     /// Rows in `buf`.
     pending: u64,
-    /// Bytes of whole lines on disk.
-    good: u64,
+    /// Bytes of half a line at the file's end that could not be cut off.
+    torn: u64,
     lost: u64,
 }
 
 impl LogWriter {
-    /// A writer into `dir`, which is made if need be.
-    pub fn create(dir: &Path, format: Format) -> Result<LogWriter, LogError> {
-        fs::create_dir_all(dir).map_err(|source| LogError::Directory {
-            dir: dir.to_owned(),
-            source,
-        })?;
-        Ok(LogWriter {
-            dir: dir.to_owned(),
+    /// A writer into `dir`.
+    pub fn new(dir: LogDir, format: Format) -> LogWriter {
+        LogWriter {
+            dir,
             format,
             files: Vec::new(),
-            clock: None,
             complained: None,
             rows: 0,
-        })
+        }
     }
 
-    /// From now on `#open` and `#close` lines carry this time instead of the wall clock's, so that the
-    /// same capture gives the same bytes.
-    pub fn set_clock(&mut self, ts: Ts) {
-        self.clock = Some(ts);
+    /// Where it writes.
+    pub fn dir(&self) -> &LogDir {
+        &self.dir
     }
 
     /// Opens a log before its first row, so that a run without rows has one.
-    pub fn open(&mut self, path: &'static str, columns: &[Column]) -> Result<(), LogError> {
+    pub fn open(&mut self, path: &'static str, columns: &'static [Column]) -> Result<(), LogError> {
         let i = self.file(path, columns);
         let f = &mut self.files[i];
         if f.file.is_none() {
-            f.file = Some(create(&f.name).map_err(|source| LogError::Create {
-                path: f.name.clone(),
+            f.file = Some(self.dir.create(path).map_err(|source| LogError::Create {
+                path: self.dir.file(path),
                 source,
             })?);
         }
@@ -120,7 +128,7 @@ impl LogWriter {
     }
 
     /// Adds rows that [`write_row`] wrote in this writer's format.
-    pub fn append(&mut self, path: &'static str, columns: &[Column], lines: &[u8], rows: u64) {
+    pub fn append(&mut self, path: &'static str, columns: &'static [Column], lines: &[u8], rows: u64) {
         let i = self.file(path, columns);
         self.files[i].buf.extend_from_slice(lines);
         self.added(i, rows);
@@ -150,6 +158,12 @@ impl LogWriter {
         self.files.iter().map(|f| f.lost).sum()
     }
 
+    /// Rows on disk, all logs together.
+    pub fn written(&self) -> u64 {
+        let not: u64 = self.files.iter().map(|f| f.lost + f.pending).sum();
+        self.rows - not
+    }
+
     /// Writes what has been gathered.
     pub fn flush(&mut self) {
         for i in 0..self.files.len() {
@@ -157,47 +171,85 @@ impl LogWriter {
         }
     }
 
-    /// Writes what has been gathered and ends every log; the writer is not used any more.
-    pub fn close(mut self) -> u64 {
+    /// Ends every log that was moved away or removed, and begins it anew under its name.
+    pub fn reopen(&mut self) {
         self.flush();
-        if self.format == Format::Tsv {
-            let at = stamp(self.clock);
-            for i in 0..self.files.len() {
-                tsv::close(&mut self.files[i].buf, &at);
-                self.flush_file(i);
+        for i in 0..self.files.len() {
+            if self.is_in_place(i) {
+                continue;
             }
+            if self.files[i].file.is_some() {
+                self.end_file(i);
+            }
+            let f = &mut self.files[i];
+            (f.file, f.headed, f.torn) = (None, false, 0);
+            let path = f.path;
+            match self.dir.create(path) {
+                Ok(new) => {
+                    self.files[i].file = Some(new);
+                    self.flush_file(i);
+                }
+                Err(e) => self.complain(i, &e),
+            }
+        }
+    }
+
+    /// Whether the file that is open is the one of that name.
+    fn is_in_place(&self, i: usize) -> bool {
+        let f = &self.files[i];
+        let Some(open) = f.file.as_ref().and_then(|f| f.metadata().ok()) else {
+            return false;
+        };
+        fs::metadata(self.dir.file(f.path)).is_ok_and(|m| (m.dev(), m.ino()) == (open.dev(), open.ino()))
+    }
+
+    /// Writes what has been gathered and ends every log; rows lost in all. The writer is not used any more.
+    pub fn close(&mut self) -> u64 {
+        self.flush();
+        for i in 0..self.files.len() {
+            self.end_file(i);
         }
         self.lost()
     }
 
+    /// Writes a log's last line.
+    fn end_file(&mut self, i: usize) {
+        if self.format == Format::Tsv {
+            tsv::close(&mut self.files[i].buf, &stamp(SystemTime::now()));
+            self.flush_file(i);
+        }
+    }
+
     /// The index of a log's file, new if it is the first time.
-    fn file(&mut self, path: &'static str, columns: &[Column]) -> usize {
+    fn file(&mut self, path: &'static str, columns: &'static [Column]) -> usize {
         if let Some(i) = self.files.iter().position(|f| f.path == path) {
             return i;
         }
-        let mut header = Vec::new();
-        if self.format == Format::Tsv {
-            tsv::header(&mut header, path, columns, &stamp(self.clock));
-        }
         self.files.push(LogFile {
             path,
-            name: self.dir.join(format!("{path}.log")),
+            columns,
             file: None,
-            header,
+            headed: false,
             buf: Vec::with_capacity(BATCH),
             pending: 0,
-            good: 0,
+            torn: 0,
             lost: 0,
         });
         self.files.len() - 1
     }
 
     fn flush_file(&mut self, i: usize) {
-        let f = &mut self.files[i];
-        let Err(e) = f.flush() else { return };
+        if let Err(e) = self.files[i].flush(&self.dir, self.format) {
+            self.complain(i, &e);
+        }
+    }
+
+    fn complain(&mut self, i: usize, e: &io::Error) {
         if self.complained.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
             self.complained = Some(Instant::now());
-            tracing::warn!(file = %f.name.display(), rows_lost = f.lost, "cannot write log: {e}; going on without");
+            let f = &self.files[i];
+            let name = self.dir.file(f.path);
+            tracing::warn!(file = %name.display(), rows_lost = f.lost, "cannot write log: {e}; going on without");
         }
     }
 }
@@ -218,62 +270,94 @@ pub fn write_row(format: Format, row: &dyn LogRow, out: &mut Vec<u8>) {
 }
 
 impl LogFile {
-    /// Writes the buffer behind the last good line. On error everything behind the last whole line
-    /// written is undone and the rows not on disk are lost.
-    fn flush(&mut self) -> io::Result<()> {
-        if self.good == 0 && !self.header.is_empty() {
-            self.buf.splice(0..0, self.header.iter().copied());
-        }
-        if self.buf.is_empty() {
+    /// Appends the buffer. On error everything behind the last whole line written is undone and the rows not on disk
+    /// are lost.
+    fn flush(&mut self, dir: &LogDir, format: Format) -> io::Result<()> {
+        if self.buf.is_empty() && (format == Format::Json || self.headed) {
             return Ok(());
         }
-        let file = match &mut self.file {
-            Some(f) => Ok(&*f),
-            none => create(&self.name).map(|f| &*none.insert(f)),
+        let (begin, done, result) = match self.opened(dir) {
+            Ok(()) => self.append(format),
+            Err(e) => (0, 0, Err(e)),
         };
-        let (done, result) = match file {
-            Ok(file) => write_at(file, &self.buf, self.good),
-            Err(e) => (0, Err(e)),
-        };
-        let mut lines = done;
         if result.is_err() {
-            let head = if self.good == 0 { self.header.len() } else { 0 };
-            let whole = |b: &[u8]| b.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-            lines = self.buf.get(..done).map_or(0, whole);
-            if lines < head {
+            let mut lines = self.buf[..done]
+                .iter()
+                .rposition(|&b| b == b'\n')
+                .map_or(0, |i| i + 1);
+            if lines < begin {
                 // Half a header is none.
                 lines = 0;
             }
-            if done > lines
-                && let Some(file) = &self.file
-            {
-                // If this fails too, the next write at the same offset covers what is left there.
-                let _ = file.set_len(self.good + lines as u64);
+            if done > 0 {
+                self.torn = (done - lines) as u64;
+                self.mend();
             }
-            let rest = self.buf.get(lines.max(head)..).unwrap_or_default();
+            let rest = self.buf.get(lines.max(begin)..).unwrap_or_default();
             let unwritten = rest.iter().filter(|&&b| b == b'\n').count() as u64;
             self.lost += unwritten.min(self.pending);
         }
-        self.good += lines as u64;
         self.pending = 0;
         self.buf.clear();
         result
     }
+
+    fn opened(&mut self, dir: &LogDir) -> io::Result<()> {
+        if self.file.is_none() {
+            self.file = Some(dir.create(self.path)?);
+        }
+        Ok(())
+    }
+
+    /// Writes the buffer after what has to be before it: how much that was, how much of all was written, and why not
+    /// more.
+    fn append(&mut self, format: Format) -> (usize, usize, io::Result<()>) {
+        let Some(file) = &mut self.file else {
+            return (0, 0, Ok(()));
+        };
+        let empty = match file.metadata() {
+            Ok(m) if m.is_file() => m.len() == 0,
+            _ => !self.headed,
+        };
+        let mut begin = Vec::new();
+        if empty {
+            self.torn = 0;
+            if format == Format::Tsv {
+                tsv::header(&mut begin, self.path, self.columns, &stamp(SystemTime::now()));
+            }
+        } else if self.torn > 0 && cut(file, self.torn).is_err() {
+            begin.push(b'\n');
+        }
+        self.buf.splice(0..0, begin.iter().copied());
+        let (done, result) = write(file, &self.buf);
+        if done >= begin.len() {
+            (self.headed, self.torn) = (true, 0);
+        }
+        (begin.len(), done, result)
+    }
+
+    /// Cuts off half a line; if that fails, the next write begins with it.
+    fn mend(&mut self) {
+        if let Some(file) = &self.file
+            && self.torn > 0
+            && cut(file, self.torn).is_ok()
+        {
+            self.torn = 0;
+        }
+    }
 }
 
-fn create(name: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(name)
+/// Removes the last `bytes` of a file.
+fn cut(file: &File, bytes: u64) -> io::Result<()> {
+    let len = file.metadata()?.len().checked_sub(bytes);
+    file.set_len(len.ok_or(io::ErrorKind::InvalidInput)?)
 }
 
-/// Writes all of `buf` at `offset`; how much was written, and why not more.
-fn write_at(file: &File, buf: &[u8], offset: u64) -> (usize, io::Result<()>) {
+/// Writes all of `buf`; how much was written, and why not more.
+fn write(file: &mut File, buf: &[u8]) -> (usize, io::Result<()>) {
     let mut done = 0;
     while let Some(rest) = buf.get(done..).filter(|r| !r.is_empty()) {
-        match file.write_at(rest, offset + done as u64) {
+        match file.write(rest) {
             Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
             Ok(n) => done += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -281,30 +365,6 @@ fn write_at(file: &File, buf: &[u8], offset: u64) -> (usize, io::Result<()>) {
         }
     }
     (done, Ok(()))
-}
-
-/// `2026-01-02-03-04-05`, UTC.
-fn stamp(clock: Option<Ts>) -> String {
-    let secs = match clock {
-        Some(ts) => ts / 1_000_000_000,
-        None => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_secs()),
-    };
-    // Days to year, month and day: years begin in March, so that a leap day is a year's last.
-    let (days, s) = (secs / 86_400 + 719_468, secs % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let m = (5 * day + 2) / 153;
-    let (d, month) = (day - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
-    let year = era * 400 + year + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{d:02}-{:02}-{:02}-{:02}",
-        s / 3600,
-        s / 60 % 60,
-        s % 60
-    )
 }
 
 #[cfg(test)]

@@ -5,12 +5,16 @@
 pub mod contents;
 pub mod local_nets;
 pub mod log;
+pub mod log_dir;
 pub mod outbox;
+pub mod patience;
 pub mod stats_row;
 pub mod stream;
 mod tsv;
 
 #[cfg(test)]
 mod gate;
+#[cfg(test)]
+mod scratch;
 #[cfg(test)]
 mod small_disk;

@@ -2,16 +2,20 @@
 //!
 //! Rows are formatted where they arise, into buffers that are that thread's alone; full or old ones go through a
 //! bounded queue to the output's thread. So workers share no lock, and an output that is stuck holds up nobody: what
-//! finds no room in its queue is lost and counted. At the end, and only then, handing over waits for a while.
+//! finds no room in its queue is lost and counted. At the end, and only then, handing over waits for a while
+//! (`patience.rs`).
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SendError, SyncSender, TrySendError, channel, sync_channel,
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::log::{Format, LogWriter, write_row};
+use super::log::{Format, LogError, LogWriter, write_row};
+use super::patience::{Limit, Patience, Progress};
 use crate::event::log::{Column, LogRow};
 
 /// Bytes of a log that are gathered before they are handed over.
@@ -25,30 +29,79 @@ const PRINT_QUEUE: usize = 256;
 /// Between two looks at a full queue, at the end.
 const NAP: Duration = Duration::from_millis(1);
 
-/// Sends `item`, waiting for room until `deadline` if there is one; what was refused.
-fn send<T>(queue: &SyncSender<T>, mut item: T, deadline: Option<Instant>) -> Option<T> {
+/// How long the end waits for the log files, and for the terminal.
+const FILES: Limit = Limit {
+    stuck: Duration::from_secs(5),
+    slow: Duration::from_secs(60),
+};
+const TERMINAL: Limit = Limit {
+    stuck: Duration::from_secs(1),
+    slow: Duration::from_secs(3),
+};
+/// How long the start waits for the log directory. A stuck one costs rows, not the sensor.
+const START_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What went to an output's thread and what became of it.
+#[derive(Default)]
+struct Account {
+    /// Rows that the queue took.
+    handed: AtomicU64,
+    /// Rows that found no room in it.
+    refused: AtomicU64,
+    /// Rows that were written.
+    written: AtomicU64,
+    /// Rows that the disk did not take.
+    unwritten: AtomicU64,
+    progress: Progress,
+}
+
+impl Account {
+    fn add(to: &AtomicU64, n: u64) {
+        to.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Rows known to be lost.
+    fn lost(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed) + self.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Rows of which nobody knows that they were written.
+    fn missing(&self) -> u64 {
+        let handed = self.handed.load(Ordering::Relaxed);
+        self.refused.load(Ordering::Relaxed) + handed.saturating_sub(self.written.load(Ordering::Relaxed))
+    }
+}
+
+/// Sends `item`, at the end waiting for room as long as `patience` lasts; what was refused.
+fn send<T>(
+    queue: &SyncSender<T>,
+    mut item: T,
+    patience: &Patience,
+    progress: &Progress,
+    limit: Limit,
+) -> Option<T> {
     loop {
         item = match queue.try_send(item) {
             Ok(()) => return None,
             Err(TrySendError::Disconnected(i)) => return Some(i),
             Err(TrySendError::Full(i)) => i,
         };
-        if deadline.is_none_or(|d| Instant::now() >= d) {
+        if !patience.lasts(progress, limit) {
             return Some(item);
         }
         std::thread::sleep(NAP);
     }
 }
 
-/// Waits for a thread until `deadline`; None: it goes on, and ends with the process.
-fn join<T>(thread: JoinHandle<T>, deadline: Instant) -> Option<T> {
+/// Waits for a thread as long as `patience` lasts; false: it goes on, and ends with the process.
+fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Progress, limit: Limit) -> bool {
     while !thread.is_finished() {
-        if Instant::now() >= deadline {
-            return None;
+        if !patience.lasts(progress, limit) {
+            return false;
         }
         std::thread::sleep(NAP);
     }
-    thread.join().ok()
+    true
 }
 
 /// Rows of one log, as text.
@@ -59,36 +112,68 @@ struct Batch {
     rows: u64,
 }
 
-/// Rows that did not get into their files.
-#[derive(Default)]
-struct Lost {
-    /// Found no room in the queue.
-    refused: AtomicU64,
-    /// The disk did not take them.
-    unwritten: AtomicU64,
+/// What the thread of the log files is told.
+enum ToLogs {
+    Rows(Batch),
+    /// To look whether anything else is asked of it.
+    Wake,
+}
+
+/// What the end of an output came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All was written but so many rows.
+    Lost(u64),
+    /// It takes nothing: so many rows were not written.
+    Stuck(u64),
 }
 
 /// The thread that writes the log files.
 pub struct LogThread {
     format: Format,
-    queue: SyncSender<Batch>,
-    lost: Arc<Lost>,
-    thread: JoinHandle<u64>,
+    queue: SyncSender<ToLogs>,
+    reopen: Arc<AtomicBool>,
+    account: Arc<Account>,
+    patience: Patience,
+    thread: JoinHandle<()>,
 }
 
 impl LogThread {
-    /// Has a thread of its own write what comes; files are flushed each `refresh`.
-    pub fn start(writer: LogWriter, refresh: Duration) -> io::Result<Self> {
-        let (queue, batches) = sync_channel(LOG_QUEUE);
-        let lost = Arc::<Lost>::default();
-        let (format, counts) = (writer.format(), lost.clone());
+    /// Has a thread of its own write what comes; files are flushed each `refresh`. `begin` is called there first, and
+    /// its error is this one's. A directory that takes nothing for some seconds is not waited for.
+    pub fn start(
+        mut writer: LogWriter,
+        refresh: Duration,
+        patience: Patience,
+        begin: impl FnOnce(&mut LogWriter) -> Result<(), LogError> + Send + 'static,
+    ) -> Result<Self, LogError> {
+        let (queue, told) = sync_channel(LOG_QUEUE);
+        let (account, reopen) = (Arc::<Account>::default(), Arc::<AtomicBool>::default());
+        let format = writer.format();
+        let (begun, result) = channel();
+        let (counts, asked) = (account.clone(), reopen.clone());
         let thread = std::thread::Builder::new()
             .name("logs".into())
-            .spawn(move || write_logs(writer, &batches, refresh, &counts))?;
+            .spawn(move || {
+                if let Err(SendError(Err(e))) = begun.send(begin(&mut writer)) {
+                    // The start did not wait for this; each row tries again.
+                    tracing::warn!("{e}");
+                }
+                write_logs(writer, &told, refresh, &asked, &counts);
+            })
+            .map_err(LogError::Thread)?;
+        match result.recv_timeout(START_PATIENCE) {
+            Ok(begun) => begun?,
+            Err(_) => {
+                tracing::warn!("the log directory takes nothing; rows wait, and are lost when too many do")
+            }
+        }
         Ok(LogThread {
             format,
             queue,
-            lost,
+            reopen,
+            account,
+            patience,
             thread,
         })
     }
@@ -98,52 +183,84 @@ impl LogThread {
         LogOutbox {
             format: self.format,
             queue: self.queue.clone(),
-            lost: self.lost.clone(),
+            account: self.account.clone(),
+            patience: self.patience.clone(),
             logs: Vec::new(),
         }
     }
 
-    /// Rows lost so far.
-    pub fn lost(&self) -> u64 {
-        self.lost.refused.load(Ordering::Relaxed) + self.lost.unwritten.load(Ordering::Relaxed)
+    /// Has the files opened anew that were moved away: [`LogWriter::reopen`].
+    pub fn reopen(&self) {
+        self.reopen.store(true, Ordering::Release);
+        // A full queue wakes it just as well.
+        let _ = self.queue.try_send(ToLogs::Wake);
     }
 
-    /// Ends the files, once all outboxes are dropped; rows lost in all. None: the files are stuck, and nobody knows.
-    pub fn finish(self, deadline: Instant) -> Option<u64> {
+    /// Rows lost so far.
+    pub fn lost(&self) -> u64 {
+        self.account.lost()
+    }
+
+    /// Of these, rows that found no room because the files take too little. Of the others the thread itself complains.
+    pub fn refused(&self) -> u64 {
+        self.account.refused.load(Ordering::Relaxed)
+    }
+
+    /// Ends the files, once all outboxes are dropped.
+    pub fn finish(self) -> Ended {
         drop(self.queue);
-        let unwritten = join(self.thread, deadline)?;
-        Some(unwritten + self.lost.refused.load(Ordering::Relaxed))
+        self.patience.begin();
+        let account = &self.account;
+        if ended(&self.thread, &self.patience, &account.progress, FILES) && self.thread.join().is_ok() {
+            return Ended::Lost(account.lost());
+        }
+        Ended::Stuck(account.missing())
     }
 }
 
-fn write_logs(mut writer: LogWriter, batches: &Receiver<Batch>, refresh: Duration, lost: &Lost) -> u64 {
+fn write_logs(
+    mut writer: LogWriter,
+    told: &Receiver<ToLogs>,
+    refresh: Duration,
+    asked: &AtomicBool,
+    account: &Account,
+) {
     let mut next = Instant::now() + refresh;
-    loop {
-        match batches.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(b) => writer.append(b.path, b.columns, &b.bytes, b.rows),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return writer.close(),
+    let mut going_on = true;
+    while going_on {
+        match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(ToLogs::Rows(b)) => writer.append(b.path, b.columns, &b.bytes, b.rows),
+            Ok(ToLogs::Wake) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => going_on = false,
         }
-        if Instant::now() >= next {
+        if asked.swap(false, Ordering::Acquire) {
+            writer.reopen();
+        }
+        if !going_on {
+            writer.close();
+        } else if Instant::now() >= next {
             writer.flush();
-            lost.unwritten.store(writer.lost(), Ordering::Relaxed);
             next = Instant::now() + refresh;
         }
+        account.written.store(writer.written(), Ordering::Relaxed);
+        account.unwritten.store(writer.lost(), Ordering::Relaxed);
+        account.progress.made();
     }
 }
 
 /// One thread's rows for the log files.
 pub struct LogOutbox {
     format: Format,
-    queue: SyncSender<Batch>,
-    lost: Arc<Lost>,
+    queue: SyncSender<ToLogs>,
+    account: Arc<Account>,
+    patience: Patience,
     /// A batch for each log that has had a row.
     logs: Vec<Batch>,
 }
 
 impl LogOutbox {
     /// Adds a row.
-    pub fn row(&mut self, row: &dyn LogRow, deadline: Option<Instant>) {
+    pub fn row(&mut self, row: &dyn LogRow) {
         let path = row.path();
         let i = match self.logs.iter().position(|b| b.path == path) {
             Some(i) => i,
@@ -161,14 +278,14 @@ impl LogOutbox {
         write_row(self.format, row, &mut batch.bytes);
         batch.rows += 1;
         if batch.bytes.len() >= BATCH {
-            hand_over(batch, &self.queue, &self.lost, deadline);
+            hand_over(batch, &self.queue, &self.account, &self.patience);
         }
     }
 
     /// Hands over all that was gathered.
-    pub fn flush(&mut self, deadline: Option<Instant>) {
+    pub fn flush(&mut self) {
         for batch in self.logs.iter_mut().filter(|b| b.rows > 0) {
-            hand_over(batch, &self.queue, &self.lost, deadline);
+            hand_over(batch, &self.queue, &self.account, &self.patience);
         }
     }
 }
@@ -176,29 +293,32 @@ impl LogOutbox {
 impl Drop for LogOutbox {
     fn drop(&mut self) {
         // Of a thread that failed: what it had is written all the same.
-        self.flush(None);
+        self.flush();
         let left = self.logs.iter().map(|b| b.rows).sum();
-        self.lost.refused.fetch_add(left, Ordering::Relaxed);
+        Account::add(&self.account.refused, left);
     }
 }
 
-fn hand_over(batch: &mut Batch, queue: &SyncSender<Batch>, lost: &Lost, deadline: Option<Instant>) {
+fn hand_over(batch: &mut Batch, queue: &SyncSender<ToLogs>, account: &Account, patience: &Patience) {
     // Room for as much again.
     let bytes = Vec::with_capacity(batch.bytes.len());
-    let full = Batch {
+    let rows = std::mem::take(&mut batch.rows);
+    let full = ToLogs::Rows(Batch {
         path: batch.path,
         columns: batch.columns,
         bytes: std::mem::replace(&mut batch.bytes, bytes),
-        rows: std::mem::take(&mut batch.rows),
-    };
-    if let Some(refused) = send(queue, full, deadline) {
-        if deadline.is_none() && refused.bytes.len() < MOST_GATHERED {
+        rows,
+    });
+    match send(queue, full, patience, &account.progress, FILES) {
+        Some(ToLogs::Rows(mut refused)) => {
+            if patience.began() || refused.bytes.len() >= MOST_GATHERED {
+                Account::add(&account.refused, refused.rows);
+                refused.bytes.clear();
+                refused.rows = 0;
+            }
             *batch = refused;
-            return;
         }
-        lost.refused.fetch_add(refused.rows, Ordering::Relaxed);
-        batch.bytes = refused.bytes;
-        batch.bytes.clear();
+        _ => Account::add(&account.handed, rows),
     }
 }
 
@@ -213,20 +333,24 @@ enum Print {
 /// The thread that prints.
 pub struct PrintThread {
     queue: SyncSender<Print>,
-    refused: Arc<AtomicU64>,
+    account: Arc<Account>,
+    patience: Patience,
     thread: JoinHandle<()>,
 }
 
 impl PrintThread {
     /// Has a thread of its own print to `out`, lines above a status line if there is one.
-    pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(out: impl Write + Send + 'static, patience: Patience) -> io::Result<Self> {
         let (queue, texts) = sync_channel(PRINT_QUEUE);
+        let account = Arc::<Account>::default();
+        let counts = account.clone();
         Ok(PrintThread {
             queue,
-            refused: Arc::default(),
+            account,
+            patience,
             thread: std::thread::Builder::new()
                 .name("print".into())
-                .spawn(move || print(out, &texts))?,
+                .spawn(move || print(out, &texts, &counts))?,
         })
     }
 
@@ -234,7 +358,8 @@ impl PrintThread {
     pub fn outbox(&self) -> PrintOutbox {
         PrintOutbox {
             queue: self.queue.clone(),
-            refused: self.refused.clone(),
+            account: self.account.clone(),
+            patience: self.patience.clone(),
             lines: Vec::new(),
             n: 0,
         }
@@ -246,18 +371,26 @@ impl PrintThread {
         let _ = self.queue.try_send(Print::Status(line));
     }
 
-    /// Prints what is left, once all outboxes are dropped; lines that found no room, None if the reader does not read.
-    pub fn finish(self, deadline: Instant) -> Option<u64> {
+    /// Prints what is left, once all outboxes are dropped.
+    pub fn finish(self) -> Ended {
         drop(self.queue);
-        join(self.thread, deadline)?;
-        Some(self.refused.load(Ordering::Relaxed))
+        self.patience.begin();
+        let account = &self.account;
+        if ended(&self.thread, &self.patience, &account.progress, TERMINAL) {
+            return Ended::Lost(account.lost());
+        }
+        Ended::Stuck(account.missing())
     }
 }
 
-fn print(mut out: impl Write, texts: &Receiver<Print>) {
+fn print(mut out: impl Write, texts: &Receiver<Print>, account: &Account) {
     const CLEAR: &str = "\r\x1b[K";
     let mut status = String::new();
     while let Ok(text) = texts.recv() {
+        let n = match &text {
+            Print::Lines(_, n) => *n,
+            Print::Status(_) => 0,
+        };
         // The reader may be gone; the logs are what counts.
         let _ = match text {
             Print::Lines(lines, _) if status.is_empty() => out.write_all(&lines),
@@ -272,37 +405,42 @@ fn print(mut out: impl Write, texts: &Receiver<Print>) {
             }
         };
         let _ = out.flush();
+        Account::add(&account.written, n);
+        account.progress.made();
     }
 }
 
 /// One thread's lines for standard output.
 pub struct PrintOutbox {
     queue: SyncSender<Print>,
-    refused: Arc<AtomicU64>,
+    account: Arc<Account>,
+    patience: Patience,
     lines: Vec<u8>,
     n: u64,
 }
 
 impl PrintOutbox {
     /// Adds a line.
-    pub fn line(&mut self, line: &str, deadline: Option<Instant>) {
+    pub fn line(&mut self, line: &str) {
         self.lines.extend_from_slice(line.as_bytes());
         self.lines.push(b'\n');
         self.n += 1;
         if self.lines.len() >= BATCH {
-            self.flush(deadline);
+            self.flush();
         }
     }
 
     /// Hands over what was gathered.
-    pub fn flush(&mut self, deadline: Option<Instant>) {
+    pub fn flush(&mut self) {
         if self.n == 0 {
             return;
         }
-        let lines = std::mem::take(&mut self.lines);
         let n = std::mem::take(&mut self.n);
-        if let Some(Print::Lines(_, n)) = send(&self.queue, Print::Lines(lines, n), deadline) {
-            self.refused.fetch_add(n, Ordering::Relaxed);
+        let lines = Print::Lines(std::mem::take(&mut self.lines), n);
+        let progress = &self.account.progress;
+        match send(&self.queue, lines, &self.patience, progress, TERMINAL) {
+            Some(_) => Account::add(&self.account.refused, n),
+            None => Account::add(&self.account.handed, n),
         }
     }
 }

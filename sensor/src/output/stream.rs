@@ -5,14 +5,19 @@
 //! live mode a reader that cannot keep up never holds up the engine: what does not fit is dropped,
 //! counted, and said in the stream. Offline nothing is lost: the engine waits.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::log_dir::MODE;
+use super::patience::{Limit, Patience, Progress};
 use crate::event::{Event, Handler, Subscriptions, Ts, json};
 
 /// Bytes gathered before a buffer is handed over.
@@ -22,7 +27,10 @@ const BATCH: usize = 64 * 1024;
 const QUEUE: usize = 64;
 
 /// How long the end of a live stream waits for its reader.
-const LAST_PATIENCE: Duration = Duration::from_secs(3);
+const READER: Limit = Limit {
+    stuck: Duration::from_secs(3),
+    slow: Duration::from_secs(8),
+};
 
 /// Between two looks at whether the reader has read.
 const NAP: Duration = Duration::from_millis(5);
@@ -36,23 +44,6 @@ pub enum WhenFull {
     Drop,
 }
 
-/// The same for a single buffer.
-#[derive(Clone, Copy)]
-enum Patience {
-    Wait,
-    Drop,
-    WaitUntil(Instant),
-}
-
-impl From<WhenFull> for Patience {
-    fn from(w: WhenFull) -> Patience {
-        match w {
-            WhenFull::Wait => Patience::Wait,
-            WhenFull::Drop => Patience::Drop,
-        }
-    }
-}
-
 /// Why a stream ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
@@ -60,8 +51,8 @@ pub enum StreamError {
     #[error("the reader of the event stream is gone")]
     ReaderGone,
     /// Live, at the end: somebody has the stream open and does not read.
-    #[error("the reader of the event stream does not read; its last events are lost")]
-    ReaderStuck,
+    #[error("the reader of the event stream does not read; its last {0} events are lost")]
+    ReaderStuck(u64),
     /// The file takes no more.
     #[error("cannot write the event stream: {0}")]
     Write(#[source] io::Error),
@@ -81,8 +72,7 @@ pub struct Totals {
 pub struct EventStream {
     subs: Subscriptions,
     when_full: WhenFull,
-    /// Set at the end of a live stream: until then there is time to wait.
-    patient: Option<Instant>,
+    patience: Patience,
     buf: Vec<u8>,
     /// Events in `buf`.
     pending: u64,
@@ -91,33 +81,82 @@ pub struct EventStream {
     /// Of the events dropped, those that `buf` itself says.
     saying: u64,
     totals: Totals,
-    /// Dropped by all fronts of the stream.
-    dropped: Arc<AtomicU64>,
+    ledger: Arc<Ledger>,
     last: Ts,
     queue: Option<SyncSender<ToWrite>>,
     /// Written buffers on their way back.
     empty: Receiver<Vec<u8>>,
     back: SyncSender<Vec<u8>>,
-    ended: Arc<AtomicBool>,
     /// The stream's own front has it.
     writer: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// A buffer to be written, and where it goes when it is.
-type ToWrite = (Vec<u8>, SyncSender<Vec<u8>>);
+/// What all fronts of a stream and its writing thread know together.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Events that the queue took, those that were written, and those that were dropped.
+    handed: AtomicU64,
+    written: AtomicU64,
+    dropped: AtomicU64,
+    /// Nothing more can be written.
+    ended: AtomicBool,
+    /// The file is to be opened anew.
+    reopen: AtomicBool,
+    progress: Progress,
+}
+
+/// A buffer to be written, how many events it has, and where it goes when it is.
+type ToWrite = (Vec<u8>, u64, SyncSender<Vec<u8>>);
 
 /// Live, a front whose buffers find no room goes on gathering up to so many bytes before it drops them: handed over
 /// every few milliseconds, buffers are small, and a short pause of the reader fills the queue with little.
 const MOST_GATHERED: usize = 1 << 20;
 
 impl EventStream {
-    /// A stream of the kinds in `subs` to `target`, `-` for standard output.
-    pub fn open(target: &str, subs: Subscriptions, when_full: WhenFull) -> io::Result<EventStream> {
+    /// A stream of the kinds in `subs` to `target`, `-` for standard output. A file is begun anew. A pipe that nobody
+    /// reads is no error and not waited for: events wait in the queue until somebody does.
+    pub fn open(
+        target: &str,
+        subs: Subscriptions,
+        when_full: WhenFull,
+        patience: Patience,
+    ) -> io::Result<EventStream> {
+        let ledger = Arc::<Ledger>::default();
+        let path = PathBuf::from(target);
         if target == "-" {
             // Not the locked, line-buffered handle: buffers here are large already.
-            EventStream::new(io::stdout(), subs, when_full)
-        } else {
-            EventStream::new(File::create(target)?, subs, when_full)
+            return Self::start(|| Ok(io::stdout()), subs, when_full, patience, ledger);
+        }
+        let is_pipe = fs::metadata(&path).is_ok_and(|m| m.file_type().is_fifo());
+        if !is_pipe {
+            let file = append_to(&path)?;
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            let of_thread = ledger.clone();
+            let file = move || {
+                Ok(Named {
+                    file,
+                    path,
+                    ledger: of_thread,
+                })
+            };
+            return Self::start(file, subs, when_full, patience, ledger);
+        }
+        match open_read_pipe(&path) {
+            Ok(pipe) => Self::start(|| Ok(pipe), subs, when_full, patience, ledger),
+            Err(e) if e.raw_os_error() == Some(libc::ENXIO) => {
+                match when_full {
+                    WhenFull::Wait => tracing::warn!("nobody reads {target}: waiting for somebody who does"),
+                    WhenFull::Drop => tracing::warn!(
+                        "nobody reads {target}: events wait, and are lost and counted when too many do"
+                    ),
+                }
+                // Opening waits for a reader, perhaps for ever.
+                let open = move || OpenOptions::new().write(true).open(&path);
+                Self::start(open, subs, when_full, patience, ledger)
+            }
+            Err(e) => Err(e),
         }
     }
 
@@ -127,16 +166,26 @@ impl EventStream {
         subs: Subscriptions,
         when_full: WhenFull,
     ) -> io::Result<EventStream> {
+        EventStream::start(|| Ok(out), subs, when_full, Patience::default(), Arc::default())
+    }
+
+    /// A stream into what `open` opens, on the stream's own thread.
+    fn start<W: Write>(
+        open: impl FnOnce() -> io::Result<W> + Send + 'static,
+        subs: Subscriptions,
+        when_full: WhenFull,
+        patience: Patience,
+        ledger: Arc<Ledger>,
+    ) -> io::Result<EventStream> {
         let (queue, full) = sync_channel(QUEUE);
-        let ended = Arc::new(AtomicBool::new(false));
-        let flag = ended.clone();
+        let of_thread = ledger.clone();
         let writer = std::thread::Builder::new().name("events".into()).spawn(move || {
-            let result = write_all(out, &full);
+            let result = open().and_then(|out| write_all(out, &full, &of_thread));
             // Whatever was the reason, nothing is written from here on.
-            flag.store(true, Ordering::Relaxed);
+            of_thread.ended.store(true, Ordering::Relaxed);
             result
         })?;
-        let mut stream = EventStream::front(subs, when_full, queue, Arc::default(), ended);
+        let mut stream = EventStream::front(subs, when_full, patience, queue, ledger);
         stream.writer = Some(writer);
         Ok(stream)
     }
@@ -144,26 +193,25 @@ impl EventStream {
     fn front(
         subs: Subscriptions,
         when_full: WhenFull,
+        patience: Patience,
         queue: SyncSender<ToWrite>,
-        dropped: Arc<AtomicU64>,
-        ended: Arc<AtomicBool>,
+        ledger: Arc<Ledger>,
     ) -> EventStream {
         let (back, empty) = sync_channel(QUEUE);
         EventStream {
             subs,
             when_full,
-            patient: None,
+            patience,
             buf: Vec::with_capacity(BATCH * 2),
             pending: 0,
             unsaid: 0,
             saying: 0,
             totals: Totals::default(),
-            dropped,
+            ledger,
             last: 0,
             queue: Some(queue),
             empty,
             back,
-            ended,
             writer: None,
         }
     }
@@ -175,20 +223,25 @@ impl EventStream {
         Some(EventStream::front(
             self.subs,
             self.when_full,
+            self.patience.clone(),
             queue,
-            self.dropped.clone(),
-            self.ended.clone(),
+            self.ledger.clone(),
         ))
     }
 
     /// Events that all fronts have dropped so far.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.ledger.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Has the file opened anew before anything more is written, if the stream goes to one: it was perhaps moved away.
+    pub fn reopen(&self) {
+        self.ledger.reopen.store(true, Ordering::Relaxed);
     }
 
     /// Whether nothing more can be written; [`EventStream::finish`] says why.
     pub fn ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+        self.ledger.ended.load(Ordering::Relaxed)
     }
 
     /// Counts so far.
@@ -199,39 +252,30 @@ impl EventStream {
     /// Hands over what has been gathered; to be called now and then, so that rare events come out too.
     pub fn flush(&mut self) {
         if !self.buf.is_empty() {
-            self.hand_over(self.patience());
+            self.hand_over();
         }
-    }
-
-    /// From here on what finds no room waits for it, until `deadline`.
-    pub fn be_patient(&mut self, deadline: Instant) {
-        self.patient = Some(deadline);
-    }
-
-    fn patience(&self) -> Patience {
-        self.patient.map_or(self.when_full.into(), Patience::WaitUntil)
     }
 
     /// Writes what is left, waiting for the reader (live not for long), and ends the stream.
     pub fn finish(mut self) -> Result<Totals, StreamError> {
-        let deadline = (self.when_full == WhenFull::Drop).then(|| Instant::now() + LAST_PATIENCE);
-        let last = match deadline {
-            Some(at) => Patience::WaitUntil(at),
-            None => Patience::Wait,
-        };
+        if self.when_full == WhenFull::Drop {
+            self.patience.begin();
+        }
         if !self.buf.is_empty() {
-            self.hand_over(last);
+            self.hand_over();
         }
         if self.unsaid > 0 {
             self.say_dropped();
-            self.hand_over(last);
+            self.hand_over();
         }
         self.queue = None;
-        if let (Some(deadline), Some(writer)) = (deadline, &self.writer) {
+        if let (WhenFull::Drop, Some(writer)) = (self.when_full, &self.writer) {
             while !writer.is_finished() {
-                if Instant::now() >= deadline {
+                if !self.patience.lasts(&self.ledger.progress, READER) {
                     // The thread sits in a write; it ends with the process.
-                    return Err(StreamError::ReaderStuck);
+                    let written = self.ledger.written.load(Ordering::Relaxed);
+                    let handed = self.ledger.handed.load(Ordering::Relaxed);
+                    return Err(StreamError::ReaderStuck(handed.saturating_sub(written)));
                 }
                 std::thread::sleep(NAP);
             }
@@ -259,18 +303,17 @@ impl EventStream {
         self.saying = std::mem::take(&mut self.unsaid);
     }
 
-    fn hand_over(&mut self, when_full: Patience) {
+    fn hand_over(&mut self) {
         let Some(queue) = &self.queue else { return };
         let fresh = self.empty.try_recv().unwrap_or_default();
-        let full = (std::mem::replace(&mut self.buf, fresh), self.back.clone());
         let events = std::mem::take(&mut self.pending);
+        let full = (std::mem::replace(&mut self.buf, fresh), events, self.back.clone());
         let said = std::mem::take(&mut self.saying);
-        let refused = match when_full {
-            Patience::Wait => queue.send(full).err().map(|e| e.0),
-            Patience::Drop => refused(queue.try_send(full)),
-            Patience::WaitUntil(deadline) => {
+        let refused = match self.when_full {
+            WhenFull::Wait => queue.send(full).err().map(|e| e.0),
+            WhenFull::Drop => {
                 let mut left = refused(queue.try_send(full));
-                while !self.ended.load(Ordering::Relaxed) && Instant::now() < deadline {
+                while !self.ended() && self.patience.lasts(&self.ledger.progress, READER) {
                     let Some(b) = left.take() else { break };
                     std::thread::sleep(NAP);
                     left = refused(queue.try_send(b));
@@ -279,18 +322,24 @@ impl EventStream {
             }
         };
         match refused {
-            None => self.totals.written += events,
-            Some((b, _))
-                if matches!(when_full, Patience::Drop) && b.len() < MOST_GATHERED && !self.ended() =>
+            None => {
+                self.totals.written += events;
+                self.ledger.handed.fetch_add(events, Ordering::Relaxed);
+            }
+            Some((b, ..))
+                if self.when_full == WhenFull::Drop
+                    && !self.patience.began()
+                    && b.len() < MOST_GATHERED
+                    && !self.ended() =>
             {
                 self.buf = b;
                 (self.pending, self.saying) = (events, said);
             }
-            Some((mut b, _)) => {
+            Some((mut b, ..)) => {
                 b.clear();
                 self.buf = b;
                 self.totals.dropped += events;
-                self.dropped.fetch_add(events, Ordering::Relaxed);
+                self.ledger.dropped.fetch_add(events, Ordering::Relaxed);
                 // The line that said how many were missing went with the buffer.
                 self.unsaid += said + events;
             }
@@ -323,16 +372,68 @@ impl Handler for EventStream {
         self.buf.push(b'\n');
         self.pending += 1;
         if self.buf.len() >= BATCH {
-            self.hand_over(self.patience());
+            self.hand_over();
         }
     }
 }
 
+/// A file that is opened anew when that is asked for.
+struct Named {
+    file: File,
+    path: PathBuf,
+    ledger: Arc<Ledger>,
+}
+
+impl Write for Named {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.file.write(buf)
+    }
+
+    /// Whole lines: only between them may another file begin.
+    fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
+        if self.ledger.reopen.swap(false, Ordering::Relaxed) {
+            match append_to(&self.path) {
+                Ok(file) => self.file = file,
+                Err(e) => {
+                    tracing::warn!(
+                        "cannot open {} anew: {e}; events go on into the old file",
+                        self.path.display()
+                    );
+                }
+            }
+        }
+        self.file.write_all(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    let mut how = OpenOptions::new();
+    how.append(true).create(true).mode(MODE).open(path)
+}
+
+/// Opens a pipe to write to; ENXIO: nobody has it open to read.
+fn open_read_pipe(path: &Path) -> io::Result<File> {
+    let mut how = OpenOptions::new();
+    let pipe = how.write(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    // From here on a full pipe waits for its reader.
+    // SAFETY: a system call on a descriptor that is open.
+    match unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, 0) } {
+        0 => Ok(pipe),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The writing thread: ends when the stream is finished or a write fails.
-fn write_all(mut out: impl Write, full: &Receiver<ToWrite>) -> io::Result<()> {
-    while let Ok((mut buf, back)) = full.recv() {
+fn write_all(mut out: impl Write, full: &Receiver<ToWrite>, ledger: &Ledger) -> io::Result<()> {
+    while let Ok((mut buf, events, back)) = full.recv() {
         out.write_all(&buf)?;
         out.flush()?;
+        ledger.written.fetch_add(events, Ordering::Relaxed);
+        ledger.progress.made();
         buf.clear();
         // A single huge line must not keep its memory for good.
         if buf.capacity() <= BATCH * 4 {

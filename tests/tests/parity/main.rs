@@ -152,13 +152,20 @@ fn read(captures: &[PathBuf], options: &[&str], ask: Ask) -> Left {
     for entry in fs::read_dir(out.path()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        files.insert(name, fs::read(&path).unwrap());
+        files.insert(name, timeless(&fs::read(&path).unwrap()));
     }
     Left {
         status: status.code(),
         said: text,
         files,
     }
+}
+
+/// A file without its lines `#open` and `#close`, which are about the run.
+fn timeless(file: &[u8]) -> Vec<u8> {
+    let lines = file.split_inclusive(|b| *b == b'\n');
+    let stays = |l: &&[u8]| !l.starts_with(b"#open\t") && !l.starts_with(b"#close\t");
+    lines.filter(stays).flatten().copied().collect()
 }
 
 /// Where two runs differ first, if they do.

@@ -1,7 +1,10 @@
 //! Log files written for real, on a disk with space and on full ones.
 
+use std::path::Path;
+
 use super::*;
 use crate::event::log::Value;
+use crate::output::scratch::Scratch;
 use crate::output::small_disk::small_disk;
 
 struct Row(u64);
@@ -24,62 +27,56 @@ impl LogRow for Row {
     }
 }
 
-/// A directory that goes away with the value.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(name: &str) -> Dir {
-        let d = std::env::temp_dir().join(format!("sensor-log-{}-{name}", std::process::id()));
-        fs::create_dir_all(&d).expect("directory");
-        Dir(d)
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn writer(dir: &Path, format: Format) -> LogWriter {
+    LogWriter::new(LogDir::claim(dir).expect("ours"), format)
 }
 
 fn read(dir: &Path) -> String {
     fs::read_to_string(dir.join("test.log")).expect("log")
 }
 
-#[test]
-fn stamps() {
-    assert_eq!(stamp(Some(0)), "1970-01-01-00-00-00");
-    assert_eq!(stamp(Some(951_782_399_000_000_000)), "2000-02-28-23-59-59");
-    assert_eq!(stamp(Some(951_827_696_000_000_000)), "2000-02-29-12-34-56");
-    assert_eq!(stamp(Some(1_767_225_599_000_000_000)), "2025-12-31-23-59-59");
+/// The text with `TIME` for the times of `#open` and `#close`, which are those of the test's run.
+fn timeless(text: &str) -> String {
+    let now = stamp(SystemTime::now());
+    let line = |l: &str| match l.split_once('\t') {
+        Some((name @ ("#open" | "#close"), at)) => {
+            // Within the hour, or a little behind its turn.
+            assert!(at.len() == now.len() && at <= &*now && at[..4] == now[..4], "{l}");
+            format!("{name}\tTIME\n")
+        }
+        _ => format!("{l}\n"),
+    };
+    text.lines().map(line).collect()
 }
+
+const HEADER: &str = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\ttest\n\
+                      #open\tTIME\n#fields\tts\tn\ts\n#types\ttime\tcount\tstring\n";
 
 #[test]
 fn tsv_and_json() {
-    let dir = Dir::new("formats");
-    let mut w = LogWriter::create(&dir.0, Format::Tsv).expect("writer");
-    w.set_clock(0);
+    let dir = Scratch::new("formats");
+    let mut w = writer(dir.path(), Format::Tsv);
     w.open("test", COLUMNS).expect("open");
     w.row(&Row(7));
     assert_eq!(w.close(), 0);
     assert_eq!(
-        read(&dir.0),
-        "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\ttest\n\
-         #open\t1970-01-01-00-00-00\n#fields\tts\tn\ts\n#types\ttime\tcount\tstring\n\
-         1.500000\t7\t-\n#close\t1970-01-01-00-00-00\n"
+        timeless(&read(dir.path())),
+        format!("{HEADER}1.500000\t7\t-\n#close\tTIME\n")
     );
-    let mut w = LogWriter::create(&dir.0, Format::Json).expect("writer");
+    drop(w);
+    let mut w = writer(dir.path(), Format::Json);
     w.row(&Row(8));
     w.close();
-    assert_eq!(read(&dir.0), "{\"ts\":1.500000,\"n\":8}\n");
+    assert_eq!(read(dir.path()), "{\"ts\":1.500000,\"n\":8}\n");
 }
 
 #[test]
 fn a_run_without_rows_has_a_log_all_the_same() {
-    let dir = Dir::new("empty");
-    let mut w = LogWriter::create(&dir.0, Format::Tsv).expect("writer");
+    let dir = Scratch::new("empty");
+    let mut w = writer(dir.path(), Format::Tsv);
     w.open("test", COLUMNS).expect("open");
     w.close();
-    let s = read(&dir.0);
+    let s = read(dir.path());
     assert!(
         s.contains("#fields\tts\tn\ts\n") && s.contains("\n#close\t"),
         "{s}"
@@ -88,26 +85,26 @@ fn a_run_without_rows_has_a_log_all_the_same() {
 
 #[test]
 fn a_directory_that_cannot_be_is_an_error_that_names_it() {
-    let dir = Dir::new("file");
-    let file = dir.0.join("file");
+    let dir = Scratch::new("file");
+    let file = dir.path().join("file");
     fs::write(&file, "").expect("file");
-    let e = LogWriter::create(&file.join("logs"), Format::Tsv).expect_err("a file is no directory");
+    let e = LogDir::claim(&file.join("logs")).expect_err("a file is no directory");
     assert!(
         e.to_string()
             .starts_with(&format!("cannot create log directory {}", file.display())),
         "{e}"
     );
-    fs::create_dir(dir.0.join("test.log")).expect("directory");
-    let mut w = LogWriter::create(&dir.0, Format::Tsv).expect("writer");
+    fs::create_dir(dir.path().join("test.log")).expect("directory");
+    let mut w = writer(dir.path(), Format::Tsv);
     let e = w.open("test", COLUMNS).expect_err("a directory is no log");
     assert!(e.to_string().starts_with("cannot write "), "{e}");
 }
 
 #[test]
 fn a_device_that_is_full_loses_rows_and_nothing_else() {
-    let dir = Dir::new("devfull");
-    std::os::unix::fs::symlink("/dev/full", dir.0.join("test.log")).expect("link");
-    let mut w = LogWriter::create(&dir.0, Format::Tsv).expect("writer");
+    let dir = Scratch::new("devfull");
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("test.log")).expect("link");
+    let mut w = writer(dir.path(), Format::Tsv);
     for n in 0..10_000 {
         w.row(&Row(n));
     }
@@ -118,8 +115,8 @@ fn a_device_that_is_full_loses_rows_and_nothing_else() {
 
 #[test]
 fn a_disk_that_fills_up_and_has_space_again_leaves_whole_lines() {
-    let dir = Dir::new("tmpfs");
-    let path = dir.0.clone();
+    let dir = Scratch::new("tmpfs");
+    let path = dir.path().to_owned();
     // A thread of its own, as the mount namespace is the thread's.
     let test = std::thread::spawn(move || {
         if !small_disk(&path) {
@@ -128,7 +125,7 @@ fn a_disk_that_fills_up_and_has_space_again_leaves_whole_lines() {
         }
         let ballast = path.join("ballast");
         fs::write(&ballast, vec![0; 64 * 1024]).expect("space");
-        let mut w = LogWriter::create(&path, Format::Tsv).expect("writer");
+        let mut w = writer(&path, Format::Tsv);
         w.open("test", COLUMNS).expect("open");
         let mut n = 0;
         let mut rows = |w: &mut LogWriter, count: u64| {
@@ -170,8 +167,8 @@ fn a_disk_that_fills_up_and_has_space_again_leaves_whole_lines() {
 
 #[test]
 fn a_log_that_begins_on_a_full_disk_gets_its_header_later() {
-    let dir = Dir::new("late");
-    let path = dir.0.clone();
+    let dir = Scratch::new("late");
+    let path = dir.path().to_owned();
     let test = std::thread::spawn(move || {
         if !small_disk(&path) {
             eprintln!("skipped: mounting a tmpfs needs root");
@@ -182,7 +179,7 @@ fn a_log_that_begins_on_a_full_disk_gets_its_header_later() {
             fs::write(&ballast, vec![0; 256 * 1024]).is_err(),
             "the disk is small"
         );
-        let mut w = LogWriter::create(&path, Format::Tsv).expect("writer");
+        let mut w = writer(&path, Format::Tsv);
         w.row(&Row(1));
         w.flush();
         assert_eq!(w.lost(), 1);
@@ -196,4 +193,95 @@ fn a_log_that_begins_on_a_full_disk_gets_its_header_later() {
         );
     });
     test.join().expect("the test");
+}
+
+fn rows(text: &str) -> Vec<u64> {
+    let numbers = text.lines().filter(|l| !l.starts_with('#'));
+    numbers
+        .map(|l| l.split('\t').nth(1).and_then(|n| n.parse().ok()).expect("a row"))
+        .collect()
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_ended_and_begun_anew() {
+    let dir = Scratch::new("reopen");
+    let mut w = writer(dir.path(), Format::Tsv);
+    w.row(&Row(1));
+    w.flush();
+    let old = dir.path().join("moved");
+    fs::rename(dir.path().join("test.log"), &old).expect("moved");
+    w.row(&Row(2));
+    w.flush();
+    w.row(&Row(3));
+    w.reopen();
+    w.row(&Row(4));
+    let old = fs::read_to_string(old).expect("log");
+    assert_eq!(rows(&old), [1, 2, 3]);
+    assert!(timeless(&old).ends_with("\t3\t-\n#close\tTIME\n"), "{old}");
+    // The new one is there before a row is.
+    assert_eq!(timeless(&read(dir.path())), HEADER);
+    // Nobody has moved this one: it goes on as it is.
+    w.reopen();
+    assert_eq!((w.close(), w.written(), w.rows()), (0, 4, 4));
+    assert_eq!(
+        timeless(&read(dir.path())),
+        format!("{HEADER}1.500000\t4\t-\n#close\tTIME\n")
+    );
+}
+
+#[test]
+fn what_somebody_put_in_the_place_of_a_moved_log_is_kept() {
+    let dir = Scratch::new("replaced");
+    let mut w = writer(dir.path(), Format::Json);
+    w.row(&Row(1));
+    w.flush();
+    let log = dir.path().join("test.log");
+    fs::rename(&log, dir.path().join("moved")).expect("moved");
+    fs::write(&log, "theirs\n").expect("file");
+    w.reopen();
+    w.row(&Row(2));
+    w.close();
+    assert_eq!(read(dir.path()), "{\"ts\":1.500000,\"n\":2}\n");
+    let texts = fs::read_dir(dir.path()).expect("directory").map(|e| {
+        let path = e.expect("entry").path();
+        fs::read_to_string(path).expect("text")
+    });
+    assert!(texts.into_iter().any(|t| t == "theirs\n"), "nothing is lost");
+}
+
+/// logrotate's copytruncate.
+#[test]
+fn a_log_that_is_truncated_goes_on_from_its_begin() {
+    let dir = Scratch::new("truncated");
+    let mut w = writer(dir.path(), Format::Tsv);
+    w.row(&Row(1));
+    w.flush();
+    let file = File::options()
+        .write(true)
+        .open(dir.path().join("test.log"))
+        .expect("log");
+    file.set_len(0).expect("truncated");
+    w.row(&Row(2));
+    w.close();
+    assert_eq!(
+        timeless(&read(dir.path())),
+        format!("{HEADER}1.500000\t2\t-\n#close\tTIME\n")
+    );
+}
+
+#[test]
+fn a_log_that_is_there_is_not_written_over() {
+    let dir = Scratch::new("again");
+    for n in 1..=3 {
+        let mut w = writer(dir.path(), Format::Tsv);
+        w.row(&Row(n));
+        w.close();
+    }
+    let mut all = Vec::new();
+    for e in fs::read_dir(dir.path()).expect("directory") {
+        all.extend(rows(&fs::read_to_string(e.expect("entry").path()).expect("text")));
+    }
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3]);
+    assert_eq!(rows(&read(dir.path())), [3]);
 }

@@ -1,8 +1,12 @@
 //! Outputs that take nothing, and what that costs whom.
 
+use std::path::Path;
+
 use super::*;
 use crate::event::log::Value;
 use crate::output::gate::Gate;
+use crate::output::log_dir::LogDir;
+use crate::output::scratch::Scratch;
 
 struct Row(u64);
 
@@ -19,29 +23,28 @@ impl LogRow for Row {
     }
 }
 
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
+fn start(dir: &Path, patience: &Patience) -> LogThread {
+    let writer = LogWriter::new(LogDir::claim(dir).unwrap(), Format::Json);
+    LogThread::start(writer, Duration::from_millis(5), patience.clone(), |_| Ok(())).unwrap()
 }
 
 #[test]
 fn rows_of_two_threads_come_into_one_log_whole() {
-    let dir = std::env::temp_dir().join(format!("outbox-{}", std::process::id()));
-    let writer = LogWriter::create(&dir, Format::Json).unwrap();
-    let logs = LogThread::start(writer, Duration::from_millis(5)).unwrap();
+    let dir = Scratch::new("outbox-");
+    let logs = start(dir.path(), &Patience::default());
     std::thread::scope(|s| {
         for start in [0, 1000] {
             let mut outbox = logs.outbox();
             s.spawn(move || {
                 for n in start..start + 1000 {
-                    outbox.row(&Row(n), Some(soon()));
+                    outbox.row(&Row(n));
                 }
-                outbox.flush(Some(soon()));
+                outbox.flush();
             });
         }
     });
-    assert_eq!(logs.finish(soon()), Some(0));
-    let text = std::fs::read_to_string(dir.join("numbers.log")).unwrap();
-    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(logs.finish(), Ended::Lost(0));
+    let text = std::fs::read_to_string(dir.path().join("numbers.log")).unwrap();
     let mut numbers: Vec<u64> = text
         .lines()
         .map(|l| {
@@ -57,42 +60,59 @@ fn rows_of_two_threads_come_into_one_log_whole() {
 /// A log file that is a pipe which nobody reads: what a stuck file system does to a write.
 #[test]
 fn a_stuck_log_costs_rows_and_holds_up_nobody() {
-    let dir = std::env::temp_dir().join(format!("outbox-stuck-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let (path, file) = (dir.clone(), dir.join("numbers.log"));
+    let dir = Scratch::new("outbox-stuck");
+    let file = dir.path().join("numbers.log");
     let name = std::ffi::CString::new(file.to_str().unwrap()).unwrap();
     // SAFETY: a terminated string.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    let writer = LogWriter::create(&path, Format::Json).unwrap();
-    let logs = LogThread::start(writer, Duration::from_millis(5)).unwrap();
+    let patience = Patience::default();
+    let logs = start(dir.path(), &patience);
     let mut outbox = logs.outbox();
     // Opening the pipe waits for a reader for ever. 200 MB are more than the queue holds.
     for n in 0..200_000 {
-        outbox.row(&Row(n), None);
+        outbox.row(&Row(n));
     }
-    outbox.flush(None);
+    outbox.flush();
     let lost = logs.lost();
     assert!(lost > 50_000 && lost < 200_000, "{lost}");
+    // At the end rows wait for room, and all that were not written are counted.
+    let ended = Instant::now();
+    patience.begin();
+    std::thread::spawn({
+        let patience = patience.clone();
+        move || {
+            std::thread::sleep(Duration::from_millis(300));
+            patience.end();
+        }
+    });
+    outbox.row(&Row(200_000));
     drop(outbox);
-    assert_eq!(logs.finish(Instant::now() + Duration::from_millis(50)), None);
-    let _ = std::fs::remove_dir_all(&dir);
+    assert_eq!(logs.finish(), Ended::Stuck(200_001));
+    let took = ended.elapsed();
+    assert!(
+        took >= Duration::from_millis(300) && took < FILES.stuck,
+        "{took:?}"
+    );
 }
 
 #[test]
 fn a_terminal_that_takes_nothing_costs_lines() {
-    let gate = Gate::default();
-    let print = PrintThread::start(gate.clone()).unwrap();
+    let (gate, patience) = (Gate::default(), Patience::default());
+    let print = PrintThread::start(gate.clone(), patience.clone()).unwrap();
     let mut outbox = print.outbox();
     let line = "x".repeat(100_000);
     for _ in 0..300 {
-        outbox.line(&line, None);
+        outbox.line(&line);
     }
     print.status("below".into());
     gate.open();
-    outbox.line("last", Some(soon()));
-    outbox.flush(Some(soon()));
+    patience.begin();
+    outbox.line("last");
+    outbox.flush();
     drop(outbox);
-    let lost = print.finish(soon()).expect("an end");
+    let Ended::Lost(lost) = print.finish() else {
+        panic!("an end")
+    };
     // The queue's, and one or two in the thread's hands.
     assert!((300 - 258..=300 - 256).contains(&lost), "{lost}");
     let text = gate.text();
@@ -102,29 +122,27 @@ fn a_terminal_that_takes_nothing_costs_lines() {
 
 #[test]
 fn lines_go_above_the_status_line() {
-    let gate = Gate::default();
+    let (gate, patience) = (Gate::default(), Patience::default());
     gate.open();
-    let print = PrintThread::start(gate.clone()).unwrap();
+    let print = PrintThread::start(gate.clone(), patience.clone()).unwrap();
     let mut outbox = print.outbox();
     print.status("status".into());
-    outbox.line("row", None);
-    outbox.flush(None);
+    outbox.line("row");
+    outbox.flush();
     print.status(String::new());
     drop(outbox);
-    assert_eq!(print.finish(soon()), Some(0));
+    assert_eq!(print.finish(), Ended::Lost(0));
     assert_eq!(gate.text(), "\r\x1b[Kstatus\r\x1b[Krow\nstatus\r\x1b[K");
 }
 
 #[test]
 fn what_a_thread_that_failed_had_is_written() {
-    let dir = std::env::temp_dir().join(format!("outbox-dropped-{}", std::process::id()));
-    let writer = LogWriter::create(&dir, Format::Json).unwrap();
-    let logs = LogThread::start(writer, Duration::from_millis(5)).unwrap();
+    let dir = Scratch::new("outbox-dropped");
+    let logs = start(dir.path(), &Patience::default());
     let mut outbox = logs.outbox();
-    outbox.row(&Row(1), None);
+    outbox.row(&Row(1));
     drop(outbox);
-    assert_eq!(logs.finish(soon()), Some(0));
-    let text = std::fs::read_to_string(dir.join("numbers.log")).unwrap();
-    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(logs.finish(), Ended::Lost(0));
+    let text = std::fs::read_to_string(dir.path().join("numbers.log")).unwrap();
     assert_eq!(text.lines().count(), 1);
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::EventKind;
 use crate::output::gate::Gate;
+use crate::output::scratch::Scratch;
 
 fn weird(s: &mut EventStream, n: u64) {
     s.event(
@@ -114,7 +115,12 @@ fn a_reader_that_never_reads_does_not_keep_a_live_sensor_from_ending() {
     for n in 0..200_000 {
         weird(&mut s, n);
     }
-    assert!(matches!(s.finish(), Err(StreamError::ReaderStuck)));
+    let ledger = s.ledger.clone();
+    let Err(StreamError::ReaderStuck(lost)) = s.finish() else {
+        panic!("nobody reads");
+    };
+    let dropped = ledger.dropped.load(Ordering::Relaxed);
+    assert_eq!(dropped + lost, 200_000, "{dropped} dropped before");
     gate.open();
 }
 
@@ -133,4 +139,52 @@ fn a_short_pause_of_the_reader_costs_nothing_however_small_the_buffers_are() {
     let totals = s.finish().expect("whole");
     assert_eq!((totals.written, totals.dropped), (1000, 0));
     assert_eq!(gate.text().lines().count(), 1000);
+}
+
+/// A directory entry that is a pipe without a reader.
+fn pipe(path: &Path) {
+    let name = std::ffi::CString::new(path.to_str().expect("text")).expect("no NUL");
+    // SAFETY: a terminated string.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_yet_is_not_waited_for() {
+    let dir = Scratch::new("pipe");
+    let path = dir.path().join("events");
+    pipe(&path);
+    let target = path.to_str().expect("text");
+    let mut s =
+        EventStream::open(target, Subscriptions::ALL, WhenFull::Drop, Patience::default()).expect("stream");
+    for n in 0..1000 {
+        weird(&mut s, n);
+        s.flush();
+    }
+    let reader = std::thread::spawn(move || fs::read_to_string(path).expect("text"));
+    let totals = s.finish().expect("whole");
+    assert_eq!((totals.written, totals.dropped), (1000, 0));
+    assert_eq!(reader.join().expect("reader").lines().count(), 1000);
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_begun_anew_between_lines() {
+    let dir = Scratch::new("moved-events");
+    let (path, moved) = (dir.path().join("events"), dir.path().join("moved"));
+    fs::write(&path, "of an earlier run").expect("file");
+    let target = path.to_str().expect("text");
+    let mut s =
+        EventStream::open(target, Subscriptions::ALL, WhenFull::Drop, Patience::default()).expect("stream");
+    weird(&mut s, 0);
+    s.flush();
+    while fs::metadata(&path).expect("file").len() == 0 {
+        std::thread::sleep(NAP);
+    }
+    fs::rename(&path, &moved).expect("moved");
+    s.reopen();
+    weird(&mut s, 1);
+    s.finish().expect("whole");
+    for (file, name) in [(moved, "weird_0"), (path, "weird_1")] {
+        let text = fs::read_to_string(file).expect("text");
+        assert!(text.contains(name) && text.lines().count() == 1, "{text}");
+    }
 }

@@ -1,0 +1,179 @@
+//! The directory of the logs: one sensor at a time, and nothing that lies there is lost.
+//!
+//! A log that is there when a new one begins is renamed to the time at which it was opened, `conn.log` to
+//! `conn.2026-01-02-03-04-05.log`, as Zeek's crash recovery does. Knows names and files, nothing of rows.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::log::LogError;
+
+/// Who may read logs: the owner and the group.
+pub const MODE: u32 = 0o640;
+const DIR_MODE: u32 = 0o755;
+
+/// The file to lock where a directory cannot be (NFS).
+const LOCK_FILE: &str = ".sensor.lock";
+
+/// How much of an old log is looked at for its `#open` line.
+const HEAD: u64 = 4096;
+
+/// Names to try for a log that is put aside.
+const MOST_NAMES: u32 = 10_000;
+
+/// A log directory that is this process's alone, as long as the value lives.
+#[derive(Debug)]
+pub struct LogDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl LogDir {
+    /// Makes the directory if need be, and locks it.
+    pub fn claim(path: &Path) -> Result<LogDir, LogError> {
+        let directory = |source| LogError::Directory {
+            dir: path.to_owned(),
+            source,
+        };
+        let mut made = DirBuilder::new();
+        made.recursive(true).mode(DIR_MODE);
+        made.create(path).map_err(directory)?;
+        let dir = File::open(path).map_err(directory)?;
+        let taken = |e: &io::Error| e.raw_os_error() == Some(libc::EWOULDBLOCK);
+        let locked = match lock(&dir) {
+            Ok(()) => Ok(dir),
+            Err(e) if taken(&e) => Err(e),
+            Err(_) => lock_file(&path.join(LOCK_FILE)),
+        };
+        match locked {
+            Ok(lock) => Ok(LogDir {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(e) if taken(&e) => Err(LogError::Locked(path.to_owned())),
+            Err(e) => Err(directory(e)),
+        }
+    }
+
+    /// The file of a log.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{name}.log"))
+    }
+
+    /// Puts aside the logs of these names that are there and have anything in them.
+    pub fn put_aside(&self, names: &[&str]) -> Result<(), LogError> {
+        for name in names {
+            let file = self.file(name);
+            let there = fs::metadata(&file).is_ok_and(|m| m.is_file() && m.len() > 0);
+            if there {
+                self.rename(name)
+                    .map_err(|source| LogError::PutAside { path: file, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a new log, to write at its end. One that is there and has anything in it is put aside; what is no file (a
+    /// pipe, a device) is written to as it is.
+    pub fn create(&self, name: &str) -> io::Result<File> {
+        let path = self.file(name);
+        let open = || {
+            let mut how = OpenOptions::new();
+            how.append(true).create(true).mode(MODE).open(&path)
+        };
+        let file = open()?;
+        let there = file.metadata()?;
+        if !there.is_file() || there.len() == 0 {
+            return Ok(file);
+        }
+        self.rename(name)?;
+        open()
+    }
+
+    fn rename(&self, name: &str) -> io::Result<()> {
+        let old = self.file(name);
+        let date = opened(&old)?;
+        for n in 0..MOST_NAMES {
+            let again = if n == 0 { String::new() } else { format!("-{n}") };
+            let new = self.path.join(format!("{name}.{date}{again}.log"));
+            // Nobody else renames here: the directory is locked.
+            match fs::symlink_metadata(&new) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    fs::rename(&old, &new)?;
+                    tracing::info!("{} was there: it is {} now", old.display(), new.display());
+                    return Ok(());
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Err(io::Error::other("too many old logs of the same second"))
+    }
+}
+
+/// Locks for this open file; EWOULDBLOCK: somebody else has it.
+fn lock(file: &File) -> io::Result<()> {
+    // SAFETY: a system call on a descriptor that is open.
+    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    let mut how = OpenOptions::new();
+    let file = how.append(true).create(true).mode(MODE).open(path)?;
+    lock(&file)?;
+    Ok(file)
+}
+
+/// When a log was opened: what its `#open` line says, or when it was last written.
+fn opened(log: &Path) -> io::Result<String> {
+    let mut file = File::open(log)?;
+    let mut head = Vec::new();
+    // What cannot be read has no header.
+    let _ = (&mut file).take(HEAD).read_to_end(&mut head);
+    let said = head
+        .split(|&b| b == b'\n')
+        .take_while(|l| l.first() == Some(&b'#'))
+        .find_map(|l| l.strip_prefix(b"#open\t"))
+        .and_then(|t| std::str::from_utf8(t).ok())
+        .filter(|t| is_stamp(t));
+    Ok(match said {
+        Some(t) => t.to_owned(),
+        None => stamp(file.metadata()?.modified()?),
+    })
+}
+
+/// Whether it has the form of [`stamp`]; anything else is not to be part of a file's name.
+fn is_stamp(t: &str) -> bool {
+    let form = b"0000-00-00-00-00-00";
+    let same = |(b, f): (u8, &u8)| if *f == b'0' { b.is_ascii_digit() } else { b == *f };
+    t.len() == form.len() && t.bytes().zip(form).all(same)
+}
+
+/// `2026-01-02-03-04-05`, UTC.
+pub fn stamp(at: SystemTime) -> String {
+    let secs = at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    // Days to year, month and day: years begin in March, so that a leap day is a year's last.
+    let (days, s) = (secs / 86_400 + 719_468, secs % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let m = (5 * day + 2) / 153;
+    let (d, month) = (day - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
+    let year = era * 400 + year + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{d:02}-{:02}-{:02}-{:02}",
+        s / 3600,
+        s / 60 % 60,
+        s % 60
+    )
+}
+
+#[cfg(test)]
+mod tests;
