@@ -1,4 +1,4 @@
-//! What the sensor does with files: old logs, a second sensor, and outputs that take nothing.
+//! What the sensor does with files: old logs, a second sensor, signals of logrotate, and outputs that take nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -43,6 +43,19 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+/// Rows of a log in Zeek's format.
+fn rows(text: &str) -> Vec<&str> {
+    text.lines().filter(|l| !l.starts_with('#')).collect()
+}
+
+fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !is() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// `sensor run` with Zeek's format.
 fn tsv(lab: &Lab, iface: &str, logs: &Path, extra: &[&str]) -> Command {
     let mut c = lab.middle.command(binary().unwrap());
@@ -50,6 +63,11 @@ fn tsv(lab: &Lab, iface: &str, logs: &Path, extra: &[&str]) -> Command {
     args.truncate(args.len() - 2);
     c.args(args).args(["--udp-inactivity-timeout", "0.2"]).args(extra);
     c
+}
+
+fn tell(sensor: &Sensor, signal: i32) {
+    // SAFETY: no memory is touched; the child has not been waited for.
+    assert_eq!(unsafe { libc::kill(sensor.pid() as i32, signal) }, 0);
 }
 
 fn pipe(path: &Path) {
@@ -171,6 +189,147 @@ fn old_logs_are_kept_under_the_time_of_their_begin() {
 }
 
 #[test]
+fn logs_that_logrotate_moves_lose_no_row() {
+    if !root_or_say_so("logs_that_logrotate_moves_lose_no_row") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let logs = TempDir::new().unwrap();
+    let events = logs.path().join("events");
+    let extra = [
+        "--quiet",
+        "--events",
+        events.to_str().unwrap(),
+        "--event",
+        "connection_state_remove",
+    ];
+    let sensor = Sensor::spawn(tsv(&lab, "m0", logs.path(), &extra), logs.path(), false).expect("a sensor");
+    let conn = logs.path().join("conn.log");
+    let text = |p: &Path| fs::read_to_string(p).unwrap_or_default();
+    let mut ports = Vec::new();
+    let mut exchange = |n: usize| {
+        for _ in 0..n {
+            let port = lab
+                .client
+                .run(|| traffic::udp_exchange(lab::server_ip(false), 300));
+            ports.push(port.unwrap().unwrap());
+        }
+    };
+    let mut old = Vec::new();
+    for signal in [libc::SIGUSR1, libc::SIGHUP] {
+        exchange(20);
+        wait_for("a row", || !rows(&text(&conn)).is_empty());
+        // While rows come.
+        let moved = logs.path().join(format!("conn.log.{signal}"));
+        fs::rename(&conn, &moved).unwrap();
+        fs::rename(&events, logs.path().join(format!("events.{signal}"))).unwrap();
+        exchange(20);
+        tell(&sensor, signal);
+        wait_for("a new log", || conn.exists());
+        wait_for("its header", || text(&conn).contains("\n#types\t"));
+        old.push(moved);
+    }
+    exchange(5);
+    sensor.stop().unwrap();
+    let mut seen = Vec::new();
+    for file in old.iter().chain([&conn]) {
+        let text = text(file);
+        assert!(text.starts_with("#separator \\x09\n"), "{text}");
+        assert!(text.lines().last().unwrap().starts_with("#close\t"), "{text}");
+        for (name, n) in [("#open\t", 1), ("#close\t", 1), ("#fields\t", 1)] {
+            assert_eq!(text.lines().filter(|l| l.starts_with(name)).count(), n, "{text}");
+        }
+        let rows = rows(&text);
+        assert!(!rows.is_empty(), "{}", file.display());
+        let udp = rows.iter().map(|r| r.split('\t').collect::<Vec<_>>());
+        let udp = udp.filter(|f| f[6] == "udp" && f[4] == lab::server_ip(false).to_string());
+        seen.extend(udp.map(|f| f[3].parse::<u16>().unwrap()));
+    }
+    seen.sort_unstable();
+    ports.sort_unstable();
+    assert_eq!(seen, ports, "each exchange has one row");
+    let streams = names(logs.path()).into_iter().filter(|n| n.starts_with("events"));
+    let streams: Vec<_> = streams.map(|n| text(&logs.path().join(n))).collect();
+    assert_eq!(streams.len(), 3);
+    for p in ports {
+        let line = format!("\"orig_p\":{p},");
+        let n: usize = streams.iter().map(|s| s.matches(&line).count()).sum();
+        assert_eq!(n, 1, "port {p}");
+    }
+}
+
+/// A pseudo-terminal: its master, and its slave.
+fn terminal() -> (fs::File, fs::File) {
+    use std::os::fd::FromRawFd;
+    let (mut master, mut slave) = (0, 0);
+    let null = std::ptr::null_mut();
+    // SAFETY: two descriptors are written; nothing else is given. They are this function's, and then the files'.
+    unsafe {
+        assert_eq!(
+            libc::openpty(&raw mut master, &raw mut slave, null, null.cast(), null.cast()),
+            0
+        );
+        libc::fcntl(master, libc::F_SETFD, libc::FD_CLOEXEC);
+        (fs::File::from_raw_fd(master), fs::File::from_raw_fd(slave))
+    }
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_the_sensor_in_order() {
+    use std::io::Read;
+    use std::os::unix::process::CommandExt;
+    if !root_or_say_so("a_terminal_that_hangs_up_ends_the_sensor_in_order") {
+        return;
+    }
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let logs = TempDir::new().unwrap();
+    let (master, slave) = terminal();
+    let mut c = tsv(&lab, "m0", logs.path(), &["--quiet"]);
+    c.stdin(slave).stdout(Stdio::null()).stderr(Stdio::piped());
+    // SAFETY: two system calls, which may be made between fork and exec.
+    unsafe {
+        c.pre_exec(|| {
+            libc::setsid();
+            match libc::ioctl(0, libc::TIOCSCTTY, 0) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    let mut child = c.spawn().unwrap();
+    // The slave is open in the command, too.
+    drop(c);
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    let mut ready = [0; 1024];
+    while !said.contains("sensor: ready") {
+        let n = stderr.read(&mut ready).unwrap();
+        assert!(n > 0, "{said}");
+        said.push_str(&String::from_utf8_lossy(&ready[..n]));
+    }
+    // With its terminal there, SIGHUP is as SIGUSR1.
+    let moved = logs.path().join("moved");
+    fs::rename(logs.path().join("conn.log"), &moved).unwrap();
+    // SAFETY: no memory is touched; the child has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGHUP) };
+    wait_for("a new log", || logs.path().join("conn.log").exists());
+    assert!(child.try_wait().unwrap().is_none());
+    drop(master);
+    let start = Instant::now();
+    wait_for("an end", || child.try_wait().unwrap().is_some());
+    assert!(start.elapsed() < SOON);
+    let status = child.wait().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("frames "), "{said}");
+    let text = fs::read_to_string(logs.path().join("conn.log")).unwrap();
+    assert!(text.contains("\n#close\t"), "{text}");
+}
+
+#[test]
 fn a_pipe_for_events_that_nobody_reads_holds_nothing_up() {
     if !root_or_say_so("a_pipe_for_events_that_nobody_reads_holds_nothing_up") {
         return;
@@ -220,7 +379,7 @@ fn outputs_that_take_nothing_cost_counted_rows_and_not_the_sensor() {
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let _server = Server::start(&lab.server).expect("a server");
-    {
+    for signals in [1, 2] {
         let logs = TempDir::new().unwrap();
         // Opening it waits for ever, as a frozen file system would.
         pipe(&logs.path().join("conn.log"));
@@ -239,9 +398,18 @@ fn outputs_that_take_nothing_cost_counted_rows_and_not_the_sensor() {
         }
         std::thread::sleep(Duration::from_secs(1));
         let start = Instant::now();
+        if signals == 2 {
+            tell(&sensor, libc::SIGTERM);
+            std::thread::sleep(Duration::from_secs(1));
+        }
         let done = sensor.end_by(libc::SIGTERM).unwrap();
         let took = start.elapsed();
-        assert!(took < SOON, "{took:?}\n{}", done.stderr);
+        let limit = if signals == 2 {
+            Duration::from_secs(4)
+        } else {
+            SOON
+        };
+        assert!(took < limit, "{took:?}\n{}", done.stderr);
         assert_eq!(done.status.code(), Some(1), "{}", done.stderr);
         let number = |what: &str| {
             let line = done

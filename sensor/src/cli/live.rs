@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sensor_common::{Counter, FlowKey, FlowState, Policy};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::accounts::Gauges;
 use super::args::{Decap, RingBy, Run};
@@ -19,6 +18,7 @@ use super::clock::Clock;
 use super::interfaces::Interfaces;
 use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
+use super::signals::{Signals, Told};
 use super::sinks::{claim, contents_files, subscriptions};
 use super::slow::{self, SlowPath};
 use super::sweep::Sweep;
@@ -28,6 +28,7 @@ use crate::datapath::FlowTable;
 use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
 use crate::event::{Event, Subscriptions, policy_bits};
 use crate::output::contents::ContentsFiles;
+use crate::output::patience::Patience;
 
 /// How long a worker sleeps at most: timers are that late with no traffic.
 const TICK: Duration = Duration::from_millis(50);
@@ -255,6 +256,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
             exit_when_gone: a.exit_when_gone,
         },
     ));
+    hurry_on_signal(runtime, signals, outputs.patience());
     // Nothing new comes in from here on; the workers take what is there.
     kernel.detach();
     if let Err(e) = sweep.finish() {
@@ -315,6 +317,18 @@ fn rings_by_cpu(a: &Run, rings: u32) -> bool {
     by_cpu
 }
 
+/// While the run ends, another signal has it wait for no output any more.
+fn hurry_on_signal(runtime: tokio::runtime::Runtime, mut signals: Signals, patience: Patience) {
+    let hurry = move || {
+        runtime.block_on(signals.end());
+        tracing::warn!("another signal: what the outputs do not take at once is lost");
+        patience.end();
+    };
+    if let Err(e) = std::thread::Builder::new().name("signals".into()).spawn(hurry) {
+        tracing::warn!("another signal will not be heard: {e}");
+    }
+}
+
 fn raise(own: &mut Outbox, subs: Subscriptions, clock: &Clock, ev: &Event<'_>) {
     if subs.wants(ev.kind()) {
         own.event(clock.now(), ev);
@@ -361,24 +375,6 @@ fn start(
 /// The BPF program's own diagnostics.
 type ProgramLog = Option<aya_log::EbpfLogger<&'static dyn log::Log>>;
 
-/// The signals that are handled.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// A file-size limit is an error like a full disk, not the end.
-    _file_size: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
-        })
-    }
-}
-
 /// What comes in from outside while the workers work, and where the operator is told things.
 struct Desk<'d> {
     clock: &'d Clock,
@@ -403,10 +399,13 @@ async fn watch(
     let mut last = Counters::default();
     let mut n = 0;
     loop {
-        tokio::select! {
-            _ = desk.signals.interrupt.recv() => return Ok(()),
-            _ = desk.signals.terminate.recv() => return Ok(()),
-            _ = clock.tick() => {}
+        match desk.signals.next(&mut clock).await {
+            Told::End => return Ok(()),
+            Told::Reopen => {
+                desk.outputs.reopen();
+                continue;
+            }
+            Told::Tick => {}
         }
         if workers.iter().any(|w| w.is_finished()) {
             return Ok(());

@@ -84,6 +84,20 @@ impl Outputs {
         }
     }
 
+    /// How long the end waits for these.
+    pub fn patience(&self) -> Patience {
+        self.patience.clone()
+    }
+
+    /// Has the files opened anew that were moved away.
+    pub fn reopen(&self) {
+        tracing::info!("opening the logs anew");
+        self.logs.reopen();
+        if let Some(s) = &self.stream {
+            s.reopen();
+        }
+    }
+
     /// Says now and then that rows are being lost.
     pub fn complain(&self) {
         let (lost, (said, when)) = (self.logs.refused(), self.complained.get());

@@ -8,6 +8,7 @@ mod live;
 mod live_sinks;
 mod read;
 mod reporter;
+mod signals;
 mod sinks;
 mod slow;
 mod status;
