@@ -348,7 +348,7 @@ fn start(
     let mut workers = Vec::new();
     for (i, (gauges, contents)) in gauges.iter().zip(contents).enumerate() {
         let mut engine = Engine::new(cfg.clone(), subs, outputs.outbox(contents));
-        engine.number_from((i as u64) << 48);
+        engine.shifted_by(clock.shift());
         let worker = Worker {
             ring: kernel.ring(i as u32)?,
             table: Shifted {

@@ -41,11 +41,12 @@ pub struct Conn {
     pub start: Ts,
     /// Last packet that counts for the duration, as far as records told.
     pub last: Ts,
-    /// Number from which the uid is made.
-    pub n: u64,
+    /// The uid's upper half; the rest follows from the ends.
+    pub uid_hi: u64,
     /// When it is looked whether it has been silent for long, unless [`Ts::MAX`].
     pub inactive_at: Ts,
-    pub inactivity_ms: u32,
+    /// Which connection of the engine it is, modulo 2^32.
+    pub n: u32,
     /// Number of its TCP part; [`super::slab::NONE`] if it is not TCP.
     pub tcp: u32,
     /// The flow direction that is the originator's.
@@ -60,6 +61,8 @@ pub struct Conn {
     pub shed: u8,
     /// Packets of unwanted payload since nobody wants it.
     pub unwanted: u8,
+    /// How long it may be silent: an index in [`super::shared::Shared::silences`].
+    pub silence: u8,
     /// Once analyzers are done: one more than its index in [`super::shared::Shared::services`].
     pub service: u8,
     /// Letters written, by [`letter`].
@@ -169,7 +172,7 @@ pub fn proto(p: u8) -> Proto {
 
 impl Conn {
     /// Who it is, for events and logs.
-    pub fn id(&self, seed: u64) -> ConnId {
+    pub fn id(&self) -> ConnId {
         let k = &self.key;
         let (o, op, r, rp) = if self.orig_dir == 0 {
             (&k.a, k.a_port, &k.b, k.b_port)
@@ -177,7 +180,7 @@ impl Conn {
             (&k.b, k.b_port, &k.a, k.a_port)
         };
         ConnId {
-            uid: Uid::new(seed, self.n),
+            uid: Uid::between(self.uid_hi, (&k.a, k.a_port), (&k.b, k.b_port), k.proto),
             orig_h: addr(o),
             resp_h: addr(r),
             orig_p: op,

@@ -224,7 +224,7 @@ impl<S: Sink> Run<'_, S> {
         let now = self.ts;
         match kind {
             Kind::Inactivity => {
-                let timeout = self.conn.inactivity_ms as u64 * 1_000_000;
+                let timeout = self.sh.silence(self.conn) as u64 * 1_000_000;
                 let last = self.last_time(flow(&self.conn.key).as_ref());
                 if last + timeout <= now {
                     raise!(self, ConnectionTimeout);

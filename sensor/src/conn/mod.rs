@@ -23,6 +23,7 @@ mod stream;
 mod syn;
 pub mod timer;
 mod tunnel;
+mod uid;
 mod weird;
 
 use foldhash::fast::FixedState;
@@ -85,8 +86,12 @@ pub struct Engine<S> {
     tcps: Slab<Tcp>,
     table: Index,
     hasher: FixedState,
-    /// Connections made, for uids.
-    made: u64,
+    /// Connections made, modulo 2^32.
+    made: u32,
+    /// Added to the datapath's times to get network time, ns.
+    shift: i64,
+    /// What uids of connections that began again must differ from.
+    ended: uid::Ended,
     /// Connections that are over but for their final states.
     ending: Vec<Ending>,
     /// Of them, those whose states did not come when they were asked for.
@@ -109,6 +114,7 @@ impl<S: Sink> Engine<S> {
                 sink,
                 wheel: Wheel::default(),
                 services: Vec::new(),
+                silences: vec![0],
                 expected: Default::default(),
                 strays: Default::default(),
                 logged: Default::default(),
@@ -124,6 +130,8 @@ impl<S: Sink> Engine<S> {
             tcps: Slab::default(),
             table: Index::default(),
             made: 0,
+            shift: 0,
+            ended: uid::Ended::default(),
             ending: Vec::new(),
             missing: Missing::default(),
             keys: Vec::new(),
@@ -166,9 +174,10 @@ impl<S: Sink> Engine<S> {
         self.sh.subs.wants(kind)
     }
 
-    /// Makes the first uid number: workers start far apart, so that none repeats another's.
-    pub fn number_from(&mut self, n: u64) {
-        self.made = n;
+    /// Says what was added to the times in the records: uids are made of the times as the datapath had them, which
+    /// another setting of the clock does not change.
+    pub fn shifted_by(&mut self, shift: i64) {
+        self.shift = shift;
     }
 
     /// A time before which nothing can be due.
@@ -210,24 +219,24 @@ impl<S: Sink> Engine<S> {
             }
             slot = self.find(hash, &p.key);
         }
-        let mut split = false;
+        // The uid of the connection before, in the same entry.
+        let mut after = None;
         if let Some(i) = slot
             && p.key.proto == IPPROTO_TCP
             && p.flags & tcp_flags::SYN != 0
             && self.reused(i, rec, frame)
         {
-            self.split(i, rec, flows);
+            after = self.split(i, rec, flows);
             slot = None;
-            split = true;
         }
         let (i, new) = match slot {
             Some(i) => (i, false),
             None => {
                 // Of two connections on the same ports the first one ends first.
                 if let Some(n) = self.ending.iter().position(|e| e.conn.key == p.key) {
-                    split = self.end_before(n, rec, flows);
+                    after = self.end_before(n, rec, flows);
                 }
-                (self.create(hash, p, rec.flow_start, split), true)
+                (self.create(hash, p, rec.flow_start, after), true)
             }
         };
         let conn = self.slots.get_mut(i)?;
@@ -235,7 +244,7 @@ impl<S: Sink> Engine<S> {
         if new {
             if rec.prev_last != 0 {
                 let flow = flows.get(&p.key);
-                if !split && flow.is_some_and(|f| f.start == rec.flow_start) {
+                if after.is_none() && flow.is_some_and(|f| f.start == rec.flow_start) {
                     // The flow's first records were lost, and no other connection has its counts.
                     conn.start = rec.flow_start;
                 } else {
@@ -276,7 +285,7 @@ impl<S: Sink> Engine<S> {
                 };
                 return self.stray_weird(p.ts, weird, Some((src, dst)));
             }
-            None => (self.create(hash, p, 0, false), true),
+            None => (self.create(hash, p, 0, None), true),
         };
         let Some(mut run) = self.run(p.ts, i) else { return };
         if !new {
@@ -334,7 +343,8 @@ impl<S: Sink> Engine<S> {
             }
         }
         let mut open: Vec<u32> = self.table.iter().collect();
-        open.sort_by_key(|i| self.slots.get(*i).map(|c| c.n));
+        // The oldest first: their numbers may have begun anew.
+        open.sort_by_key(|i| self.slots.get(*i).map(|c| c.n.wrapping_sub(self.made)));
         for i in open {
             self.end(i, now, flows);
         }
@@ -376,27 +386,34 @@ impl<S: Sink> Engine<S> {
             return;
         }
         if let Some(outer) = outer_key(frame) {
-            let made = &mut self.made;
-            self.sh
-                .cfg
-                .tunnels
-                .numbered(id, &outer, rec.pkt.ts, || next(made));
+            let (seed, start) = (self.sh.cfg.seed, self.own_time(rec.pkt.ts));
+            let uid = || self.ended.next(seed, None, || uid::first(seed, start, &outer));
+            self.sh.cfg.tunnels.numbered(id, &outer, rec.pkt.ts, uid);
         }
     }
 
-    /// `again`: in a flow's entry in which another connection was.
-    fn create(&mut self, hash: u64, p: &Packet, flow_start: Ts, again: bool) -> u32 {
-        let made = &mut self.made;
+    /// A time as the datapath had it.
+    fn own_time(&self, ts: Ts) -> Ts {
+        ts.wrapping_sub(self.shift as u64)
+    }
+
+    /// `after`: in a flow's entry in which the connection with this uid was.
+    fn create(&mut self, hash: u64, p: &Packet, flow_start: Ts, after: Option<u64>) -> u32 {
+        let seed = self.sh.cfg.seed;
+        // Of a packet that counts for nothing there is no flow.
+        let start = self.own_time(if flow_start == 0 { p.ts } else { flow_start });
+        let uid = || self.ended.next(seed, after, || uid::first(seed, start, &p.key));
         // Packets out of it may have come before, by another way.
         let tunnel = match (p.carries, p.tunnel) {
             (0, _) | (_, 1..) => None,
-            (id, 0) => self.sh.cfg.tunnels.hold(id, &p.key, again, || next(made)),
+            (id, 0) => self.sh.cfg.tunnels.hold(id, &p.key, after.is_some(), uid),
         };
-        let n = match tunnel.as_ref().and_then(|s| s.layers.last()) {
+        let uid_hi = match tunnel.as_ref().and_then(|s| s.layers.last()) {
             Some(l) => l.n,
-            None => next(made),
+            None => uid(),
         };
-        let mut conn = Conn::new(p, n, flow_start);
+        let mut conn = Conn::new(p, self.made, uid_hi, flow_start);
+        self.made = self.made.wrapping_add(1);
         if proto(p.key.proto) == Proto::Tcp {
             conn.tcp = self.tcps.insert(Tcp::default());
         }
@@ -416,6 +433,7 @@ impl<S: Sink> Engine<S> {
     /// Takes a connection out of the table.
     fn take(&mut self, i: u32) -> Option<Conn> {
         let conn = self.slots.take(i)?;
+        self.ended.add(conn.uid_hi);
         self.table.remove(hash_key(&self.hasher, &conn.key), i);
         Some(conn)
     }
@@ -460,16 +478,17 @@ impl<S: Sink> Engine<S> {
         (self.ending, self.states) = (ending, states);
     }
 
-    /// Finishes a connection that waits for its end, as another one begins with `rec`. True: in the same flow entry,
-    /// which then goes on as the other's.
-    fn end_before(&mut self, n: usize, rec: &RecordHeader, flows: &mut impl FlowTable) -> bool {
+    /// Finishes a connection that waits for its end, as another one begins with `rec`. Its uid's upper half if that is in
+    /// the same flow entry, which then goes on as the other's.
+    fn end_before(&mut self, n: usize, rec: &RecordHeader, flows: &mut impl FlowTable) -> Option<u64> {
         if self.ending[n].conn.flow_start() != rec.flow_start {
             self.finish_ending(flows);
-            return false;
+            return None;
         }
         let ending = self.ending.remove(n);
+        let uid_hi = ending.conn.uid_hi;
         self.hand_on(ending, rec, flows);
-        true
+        Some(uid_hi)
     }
 
     /// Ends a connection whose flow goes on, from `rec` on, as another one.
@@ -486,11 +505,12 @@ impl<S: Sink> Engine<S> {
         flows.settle();
     }
 
-    /// Ends a connection whose flow goes on as another one.
-    fn split(&mut self, i: u32, rec: &RecordHeader, flows: &mut impl FlowTable) {
-        let Some(conn) = self.take(i) else { return };
-        let now = rec.pkt.ts;
+    /// Ends a connection whose flow goes on as another one; its uid's upper half.
+    fn split(&mut self, i: u32, rec: &RecordHeader, flows: &mut impl FlowTable) -> Option<u64> {
+        let conn = self.take(i)?;
+        let (uid_hi, now) = (conn.uid_hi, rec.pkt.ts);
         self.hand_on(Ending { conn, slot: i, now }, rec, flows);
+        Some(uid_hi)
     }
 
     fn fire(&mut self, now: Ts, steps: &mut u64, flows: &mut impl FlowTable) {
@@ -571,12 +591,6 @@ impl<S: Sink> Engine<S> {
     }
 }
 
-/// The next connection's number.
-fn next(made: &mut u64) -> u64 {
-    *made += 1;
-    *made - 1
-}
-
 /// A connection that is out of the table and whose final state is not known yet.
 struct Ending {
     conn: Conn,
@@ -604,14 +618,15 @@ fn before(rec: &RecordHeader, now: Option<FlowState>) -> FlowState {
 }
 
 impl Conn {
-    fn new(p: &Packet, n: u64, flow_start: Ts) -> Conn {
+    fn new(p: &Packet, n: u32, uid_hi: u64, flow_start: Ts) -> Conn {
         let mut conn = Conn {
             key: p.key,
             start: p.ts,
             last: p.ts,
+            uid_hi,
             n,
             inactive_at: Ts::MAX,
-            inactivity_ms: 0,
+            silence: 0,
             tcp: slab::NONE,
             orig_dir: p.dir,
             frozen: false,

@@ -28,6 +28,8 @@ pub struct Shared<S> {
     pub tunnels_armed: bool,
     /// What conn.log calls connections whose analyzers were done before they were.
     pub services: Vec<String>,
+    /// Times that connections may be silent, milliseconds; few different ones. The first is 0: for ever.
+    pub silences: Vec<u32>,
     /// Connections that others announced.
     pub expected: Expected,
     /// Set while the input is over and connections are being flushed.
@@ -118,6 +120,21 @@ impl<S: Sink> Shared<S> {
         self.held = (self.held + after).saturating_sub(before);
     }
 
+    /// How long the connection may be silent, milliseconds; 0: for ever.
+    pub fn silence(&self, conn: &Conn) -> u32 {
+        self.silences.get(conn.silence as usize).copied().unwrap_or(0)
+    }
+
+    /// The index of such a time.
+    fn silence_of(&mut self, ms: u32) -> u8 {
+        let known = self.silences.iter().position(|s| *s == ms);
+        let i = known.unwrap_or_else(|| {
+            self.silences.push(ms);
+            self.silences.len() - 1
+        });
+        i.min(u8::MAX as usize) as u8
+    }
+
     pub fn arm(&mut self, conn: &Conn, slot: u32, kind: Kind, at: Ts) {
         self.wheel.arm(conn.timer(slot, kind, at));
     }
@@ -154,7 +171,7 @@ impl<'e, S: Sink> Run<'e, S> {
     }
 
     pub fn id(&self) -> ConnId {
-        self.conn.id(self.sh.cfg.seed)
+        self.conn.id()
     }
 
     /// An oddity of this connection.
@@ -194,10 +211,11 @@ impl<'e, S: Sink> Run<'e, S> {
     /// Changes how long the connection may be silent (Zeek: SetInactivityTimeout).
     pub fn set_inactivity(&mut self, timeout_ns: u64) {
         let ms = (timeout_ns / 1_000_000).min(u32::MAX as u64) as u32;
-        if ms == self.conn.inactivity_ms {
+        let old = self.sh.silence(self.conn);
+        if ms == old {
             return;
         }
-        let old = std::mem::replace(&mut self.conn.inactivity_ms, ms);
+        self.conn.silence = self.sh.silence_of(ms);
         if ms > old && old != 0 {
             // The timer that is pending comes too early, finds that out and goes on.
             return;

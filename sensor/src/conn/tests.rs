@@ -19,6 +19,7 @@ mod rexmit;
 mod secure;
 mod stats;
 mod tunnels;
+mod uids;
 
 const SECOND: u64 = 1_000_000_000;
 const CLIENT_PORT: u16 = 4096;

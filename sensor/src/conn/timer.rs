@@ -60,11 +60,11 @@ impl Timer {
     /// `generation` tells a connection from one that was in the slot before, by its lower 21 bits: a timer
     /// of a connection that is gone is void. `epoch` is the connection's for timers of this kind:
     /// cancelling increments it.
-    pub fn new(at: Ts, slot: u32, generation: u64, kind: Kind, epoch: u8) -> Timer {
+    pub fn new(at: Ts, slot: u32, generation: u32, kind: Kind, epoch: u8) -> Timer {
         Timer {
             at,
             slot,
-            tag: (generation as u32) << 11 | (kind as u32) << 8 | epoch as u32,
+            tag: generation << 11 | (kind as u32) << 8 | epoch as u32,
         }
     }
 
@@ -306,7 +306,7 @@ mod tests {
     fn a_timer_keeps_what_it_is_for() {
         for (n, kind) in KINDS.into_iter().enumerate() {
             assert_eq!(kind as usize, n);
-            assert_eq!(Timer::new(7, 3, u64::MAX, kind, 255).kind(), kind);
+            assert_eq!(Timer::new(7, 3, u32::MAX, kind, 255).kind(), kind);
         }
         assert_ne!(
             Timer::new(7, 3, 1, Kind::Delete, 0),

@@ -16,6 +16,7 @@ use super::entry::letter;
 use super::row::TunnelRow;
 use super::shared::{Run, Shared};
 use super::timer::{self, Timer};
+use super::uid;
 use super::{Sink, addr};
 use crate::datapath::soft::Inner;
 use crate::datapath::tunnels::{self, Ends, Kind, Layer, MAX_DEPTH, Stack};
@@ -73,7 +74,11 @@ fn tag(k: Kind) -> Option<AnalyzerTag> {
 
 impl<S: Sink> Shared<S> {
     fn uid(&self, l: &Layer) -> Uid {
-        Uid::new(self.cfg.seed, l.n)
+        match l.kind {
+            // Between hosts, without a connection.
+            Kind::Ip | Kind::Gre => uid::of_hosts(self.cfg.seed, l.n, &l.ends),
+            _ => uid::of_ends(l.n, &l.ends),
+        }
     }
 
     /// tunnel.log has each tunnel when the first connection in it begins.
@@ -311,7 +316,7 @@ impl<S: Sink> Run<'_, S> {
         let layer = Layer {
             kind,
             ends: self.udp_ends(),
-            n: self.conn.n,
+            n: self.conn.uid_hi,
         };
         let stack = self.sh.cfg.tunnels.conn(outer, layer);
         self.used(&stack, first);

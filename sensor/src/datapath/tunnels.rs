@@ -25,8 +25,6 @@ const IP_TUNNEL_TIMEOUT: u64 = 24 * 3600 * 1_000_000_000;
 const EXPIRATION: u64 = 3600 * 1_000_000_000;
 /// Entries of a generation; twice as many are kept at most.
 const GENERATION: usize = 1 << 15;
-/// Numbers of tunnels without a connection, from which their uids are made: above all connections'.
-const FIRST_UID: u64 = 1 << 63;
 
 /// What a tunnel is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,7 +57,7 @@ impl Kind {
 }
 
 /// Who a tunnel is between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ends {
     /// Addresses in network byte order, IPv4 mapped; where there is no connection, as its first
     /// packet had them.
@@ -77,8 +75,8 @@ pub struct Ends {
 pub struct Layer {
     pub kind: Kind,
     pub ends: Ends,
-    /// Number from which the uid is made: the connection's, if it has one. [`Kind::Http`] has no uid, for
-    /// it stands for many connections to one proxy.
+    /// What the uid is made of: the upper half of the connection's, if it has one, else the time at which it began.
+    /// [`Kind::Http`] has no uid, for it stands for many connections to one proxy.
     pub n: u64,
 }
 
@@ -203,7 +201,6 @@ struct Table {
     last_id: u32,
     /// IP tunnels by their addresses, the lower first.
     ip: Aging<([u8; 16], [u8; 16]), IpTunnel>,
-    made: u64,
     /// How often something that was known became something else.
     replaced: u64,
     /// What tunnel.log has as discovered: the layer, and when a connection last began in it.
@@ -267,7 +264,7 @@ impl Tunnels {
     }
 
     /// The way through one tunnel to which the kernel's program gave a number (see [`sensor_common::decap`]). `outer`
-    /// has the tunnel's ends. Whoever sees the number first makes the tunnel, and `n` its number if it is a connection.
+    /// has the tunnel's ends. Whoever sees the number first makes the tunnel, and `n` gives the upper half of its uid if it is a connection.
     pub fn numbered(
         &self,
         id: u32,
@@ -380,7 +377,7 @@ impl Tunnels {
                 true
             });
         });
-        over.sort_by_key(|l| l.n);
+        over.sort_by_key(|l| (l.ends, l.n));
         (over, next)
     }
 }
@@ -421,7 +418,6 @@ impl Table {
                 return k.layer;
             }
         }
-        self.made += 1;
         self.replaced += u64::from(self.ip.get(&key).is_some());
         let ends = Ends {
             orig: *src,
@@ -430,11 +426,7 @@ impl Table {
             resp_port: 0,
             proto,
         };
-        let layer = Layer {
-            kind,
-            ends,
-            n: FIRST_UID + self.made,
-        };
+        let layer = Layer { kind, ends, n: now };
         let (since, last) = (now, now);
         self.ip.insert(
             key,

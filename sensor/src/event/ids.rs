@@ -28,6 +28,21 @@ fn mix(mut z: u64) -> u64 {
 }
 
 impl Uid {
+    /// The id whose upper half is `hi`, of a connection between these ends, in any order (an address and a port in host
+    /// byte order each). The lower half follows from both: two connections get the same id only if they are between the
+    /// same ends and have the same upper half.
+    pub fn between(hi: u64, a: (&[u8; 16], u16), b: (&[u8; 16], u16), proto: u8) -> Uid {
+        let end = |(host, port): (&[u8; 16], u16)| {
+            let n = u128::from_be_bytes(*host);
+            mix(mix(n as u64 ^ u64::from(port) << 48) ^ (n >> 64) as u64)
+        };
+        let ends = end(a).wrapping_add(end(b));
+        Uid {
+            hi,
+            lo: (mix(hi ^ ends ^ u64::from(proto)) >> 32) as u32,
+        }
+    }
+
     /// The `n`th id of a run seeded with `seed`: the same pair always gives the same id, and within a
     /// run no two `n` share one.
     pub fn new(seed: u64, n: u64) -> Uid {
@@ -143,6 +158,21 @@ mod tests {
         }
         assert_eq!(Uid::new(1, 2), Uid::new(1, 2));
         assert_ne!(Uid::new(1, 2), Uid::new(2, 2));
+    }
+
+    #[test]
+    fn the_ends_are_half_of_a_uid() {
+        let (a, b, c) = ([1; 16], [2; 16], [3; 16]);
+        let uid = Uid::between(7, (&a, 1), (&b, 2), 6);
+        assert_eq!(uid, Uid::between(7, (&b, 2), (&a, 1), 6));
+        for other in [
+            Uid::between(8, (&a, 1), (&b, 2), 6),
+            Uid::between(7, (&a, 2), (&b, 1), 6),
+            Uid::between(7, (&a, 1), (&c, 2), 6),
+            Uid::between(7, (&a, 1), (&b, 2), 17),
+        ] {
+            assert_ne!(uid, other);
+        }
     }
 
     #[test]
