@@ -1,7 +1,8 @@
 //! Capture files as a stream of frames: pcap, pcapng, either also gzip'ed, from a file or stdin.
 //!
 //! Memory does not grow with the input: one buffer of bounded size, in which a packet or a block that
-//! matters must fit. The containers' structures are taken apart by `pcap-parser`, but for pcap's packets.
+//! matters must fit. An input that has nothing at hand and says so ([`io::ErrorKind::WouldBlock`]) is asked again where it
+//! was left. The containers' structures are taken apart by `pcap-parser`, but for pcap's packets.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -12,6 +13,7 @@ use pcap_parser::parse_pcap_header;
 
 use super::link::LinkType;
 
+pub mod merge;
 mod ng;
 mod source;
 
@@ -72,6 +74,30 @@ pub struct Frame<'a> {
     pub iface: u32,
 }
 
+/// What comes next in a capture.
+#[derive(Debug)]
+pub enum Next<'a> {
+    Frame(Frame<'a>),
+    /// The input has nothing at hand. More may come.
+    NotYet,
+    End,
+    /// Nothing more comes out of it.
+    Damage(CaptureError),
+}
+
+/// What comes next, while it stays there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// A frame of this time, nanoseconds since the epoch.
+    Frame {
+        ts: u64,
+        link: LinkType,
+    },
+    NotYet,
+    End,
+    Damage,
+}
+
 /// Where the next frame lies in the buffer.
 struct Located {
     ts: u64,
@@ -102,6 +128,8 @@ pub struct Capture {
     path: String,
     source: Source,
     format: Format,
+    /// What was found and not taken.
+    peeked: Option<Result<Located, Fault>>,
     done: bool,
 }
 
@@ -109,6 +137,13 @@ pub struct Capture {
 enum Fault {
     Damaged(&'static str),
     Io(io::Error),
+}
+
+impl Fault {
+    /// Nothing went wrong, but nothing is at hand either.
+    fn is_not_yet(&self) -> bool {
+        matches!(self, Fault::Io(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
 }
 
 impl From<io::Error> for Fault {
@@ -148,7 +183,7 @@ impl Capture {
             match input.read(room) {
                 Ok(0) => break,
                 Ok(n) => got += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if may_go_on(&e) => {}
                 Err(e) => return Err(open_failed(e)),
             }
         }
@@ -168,11 +203,14 @@ impl Capture {
             path: name.to_owned(),
         };
         // A file shorter than any header is no capture; neither is gzip'ed rubbish.
-        match source.fill(24) {
-            Ok(true) => {}
-            Ok(false) => return Err(not_a_capture()),
-            Err(e) if damage(&e) => return Err(not_a_capture()),
-            Err(e) => return Err(open_failed(e)),
+        loop {
+            match source.fill(24) {
+                Ok(true) => break,
+                Ok(false) => return Err(not_a_capture()),
+                Err(e) if may_go_on(&e) => {}
+                Err(e) if damage(&e) => return Err(not_a_capture()),
+                Err(e) => return Err(open_failed(e)),
+            }
         }
         let format = if source.bytes()[..4] == SHB_MAGIC {
             Format::PcapNg {
@@ -201,14 +239,79 @@ impl Capture {
             path: name.to_owned(),
             source,
             format,
+            peeked: None,
             done: false,
         })
     }
 
-    /// The next frame; None at the end. After an error there is nothing more.
+    /// The link type of all its frames; None where each may have another (pcapng).
+    pub fn link(&self) -> Option<LinkType> {
+        match self.format {
+            Format::Pcap { link, .. } => Some(link),
+            Format::PcapNg { .. } => None,
+        }
+    }
+
+    /// Bounds how much is read at a time where that is a matter of speed alone, bytes.
+    pub fn read_at_most(&mut self, bytes: usize) {
+        self.source.most = bytes;
+    }
+
+    /// The next frame; None at the end. After an error there is nothing more. Waits for an input that has nothing at hand.
     #[allow(clippy::should_implement_trait)] // lends from the buffer, which Iterator cannot
     #[inline]
     pub fn next(&mut self) -> Option<Result<Frame<'_>, CaptureError>> {
+        while self.peek() == Peek::NotYet {}
+        match self.step() {
+            Next::Frame(f) => Some(Ok(f)),
+            Next::NotYet | Next::End => None,
+            Next::Damage(e) => Some(Err(e)),
+        }
+    }
+
+    /// What comes next; it stays there.
+    #[inline]
+    pub fn peek(&mut self) -> Peek {
+        if self.peeked.is_none() {
+            self.peeked = self.locate();
+        }
+        match &self.peeked {
+            Some(Ok(l)) => Peek::Frame {
+                ts: l.ts,
+                link: l.link,
+            },
+            Some(Err(fault)) if fault.is_not_yet() => {
+                self.peeked = None;
+                Peek::NotYet
+            }
+            Some(Err(_)) => Peek::Damage,
+            None => Peek::End,
+        }
+    }
+
+    /// Takes what comes next.
+    #[inline]
+    pub fn step(&mut self) -> Next<'_> {
+        let found = match self.peeked.take() {
+            None => self.locate(),
+            found => found,
+        };
+        match found {
+            Some(Ok(l)) => Next::Frame(Frame {
+                ts: l.ts,
+                link: l.link,
+                data: &self.source.buf[l.at..l.at + l.len],
+                wire_len: l.wire_len,
+                iface: l.iface,
+            }),
+            Some(Err(fault)) if fault.is_not_yet() => Next::NotYet,
+            Some(Err(fault)) => Next::Damage(self.error(fault)),
+            None => Next::End,
+        }
+    }
+
+    #[inline]
+    fn locate(&mut self) -> Option<Result<Located, Fault>> {
         if self.done {
             return None;
         }
@@ -232,20 +335,14 @@ impl Capture {
             } => next_ng(&mut self.source, big_endian, interfaces),
         };
         match found {
-            Ok(Some(l)) => Some(Ok(Frame {
-                ts: l.ts,
-                link: l.link,
-                data: &self.source.buf[l.at..l.at + l.len],
-                wire_len: l.wire_len,
-                iface: l.iface,
-            })),
+            Ok(Some(l)) => Some(Ok(l)),
             Ok(None) => {
                 self.done = true;
                 None
             }
             Err(fault) => {
-                self.done = true;
-                Some(Err(self.error(fault)))
+                self.done = !fault.is_not_yet();
+                Some(Err(fault))
             }
         }
     }
@@ -263,6 +360,11 @@ impl Capture {
             Fault::Io(source) => CaptureError::Read { path, at, source },
         }
     }
+}
+
+/// Whether reading can go on after this error, now or later.
+fn may_go_on(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
 /// Whether this error of the decompressor speaks of the data and not of the reading.

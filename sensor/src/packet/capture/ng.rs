@@ -42,6 +42,9 @@ pub(super) fn next_ng(
     interfaces: &mut Vec<Interface>,
 ) -> Result<Option<Located>, Fault> {
     loop {
+        if !source.skip_rest()? {
+            return Err(Fault::Damaged(CUT_BLOCK));
+        }
         if !source.fill(12)? {
             return if source.bytes().is_empty() {
                 Ok(None)

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 /// First size of the buffer, bytes. It grows with what is read, never with what a length field says.
 const FIRST: usize = 16 * 1024;
 /// Last size: any block that must be looked at as a whole fits, and reads are large.
-const LAST: usize = 512 * 1024;
+pub(super) const LAST: usize = 512 * 1024;
 
 /// The input and the part of it that is in memory.
 pub(super) struct Source {
@@ -16,6 +16,10 @@ pub(super) struct Source {
     end: usize,
     /// Offset of `buf[start]` in the (uncompressed) input.
     pub(super) offset: u64,
+    /// Size up to which the buffer grows for speed alone.
+    pub(super) most: usize,
+    /// Bytes of the input that are still to be dropped.
+    skipping: u64,
 }
 
 impl Source {
@@ -26,6 +30,8 @@ impl Source {
             start: 0,
             end: 0,
             offset: 0,
+            most: LAST,
+            skipping: 0,
         }
     }
 
@@ -57,7 +63,7 @@ impl Source {
                 Err(e) => return Err(e),
             }
         }
-        if self.end == self.buf.len() && self.end < LAST {
+        if self.end == self.buf.len() && self.end < self.most.min(LAST) {
             // A long input: read more at a time.
             self.buf.resize(self.end * 2, 0);
         }
@@ -77,19 +83,27 @@ impl Source {
         self.offset += n as u64;
     }
 
-    /// Drops `n` bytes of the input that need not fit in the buffer; false when it ends before.
-    pub(super) fn skip(&mut self, mut n: u64) -> io::Result<bool> {
-        loop {
-            let have = (self.end - self.start) as u64;
-            let now = have.min(n);
+    /// Drops `n` bytes of the input that need not fit in the buffer; false when it ends before. Where there is nothing at
+    /// hand, [`Source::skip_rest`] goes on.
+    pub(super) fn skip(&mut self, n: u64) -> io::Result<bool> {
+        self.skipping = n;
+        self.skip_rest()
+    }
+
+    /// Drops what is still to be dropped.
+    #[inline]
+    pub(super) fn skip_rest(&mut self) -> io::Result<bool> {
+        while self.skipping > 0 {
+            let now = self.skipping.min((self.end - self.start) as u64);
             self.consume(now as usize);
-            n -= now;
-            if n == 0 {
-                return Ok(true);
+            self.skipping -= now;
+            if self.skipping == 0 {
+                break;
             }
             if !self.fill(1)? {
                 return Ok(false);
             }
         }
+        Ok(true)
     }
 }

@@ -338,3 +338,51 @@ proptest! {
         let _ = read(&all);
     }
 }
+
+/// A reader that has nothing at hand every other time, and little else.
+struct Halting(Cursor<Vec<u8>>, bool);
+
+impl Read for Halting {
+    fn read(&mut self, b: &mut [u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let n = b.len().min(5);
+        self.0.read(&mut b[..n])
+    }
+}
+
+#[test]
+fn an_input_with_nothing_at_hand_is_asked_again() {
+    let mut ng = LE.section();
+    ng.extend(LE.interface(1, 0, &[]));
+    // A block that is skipped.
+    ng.extend(LE.block(5, &[7; 1000]));
+    ng.extend(LE.enhanced(0, 1, b"first", 5));
+    ng.extend(LE.block(0x0bad, &[7; 100]));
+    ng.extend(LE.enhanced(0, 2, b"second", 6));
+    let mut pcap = LE.pcap(0xa1b2_c3d4, 1);
+    pcap.extend(LE.packet(1, 0, b"first", 5));
+    pcap.extend(LE.packet(2, 0, b"second", 6));
+    let gzip = |b: &[u8]| {
+        let mut e = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        e.write_all(b).expect("memory");
+        e.finish().expect("memory")
+    };
+    for bytes in [gzip(&ng), gzip(&pcap), ng, pcap] {
+        let mut c =
+            Capture::from_reader("test", Box::new(Halting(Cursor::new(bytes), false))).expect("a capture");
+        let (mut found, mut halts) = (Vec::new(), 0);
+        loop {
+            match c.step() {
+                Next::Frame(f) => found.push(f.data.to_vec()),
+                Next::NotYet => halts += 1,
+                Next::End => break,
+                Next::Damage(e) => panic!("{e}"),
+            }
+        }
+        assert_eq!(found, [&b"first"[..], b"second"]);
+        assert!(halts > 3, "{halts}");
+    }
+}
