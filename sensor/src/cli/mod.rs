@@ -4,14 +4,17 @@ mod accounts;
 mod args;
 mod clock;
 mod interfaces;
+mod limits;
 mod live;
 mod live_sinks;
+mod pipe;
 mod read;
 mod reporter;
 mod signals;
 mod sinks;
 mod slow;
 mod status;
+mod stop;
 mod sweep;
 
 use std::io::IsTerminal as _;
@@ -68,11 +71,13 @@ pub fn main() -> ExitCode {
         .with(reporter.clone())
         .init();
     let result = match &cli.command {
-        Command::Run(a) => live::run(a, &reporter),
-        Command::Read(a) => read::read(a, &reporter),
+        Command::Run(a) => live::run(a, &reporter).map(|()| ExitCode::SUCCESS),
+        Command::Read(a) => read::read(a, &reporter)
+            .map(ExitCode::from)
+            .map_err(Failure::from),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(f) => {
             eprintln!("sensor: {}", explain(&f.error));
             ExitCode::from(f.status)

@@ -1,23 +1,101 @@
 //! `sensor read`: captures through the engine.
+//!
+//! All that can be refused is refused before anything is written. From then on there is no error that ends the command:
+//! what goes wrong is said when it does, and what is known is written.
 
-use anyhow::Context as _;
+use std::process::ExitCode;
+
 use sensor_common::{Policy, policy};
 
-use super::Failure;
 use super::args::{Datapath, Decap, Read, Switch};
+use super::pipe::{self, Clock};
 use super::reporter::Reporter;
-use super::sinks::{Outputs, contents_files, subscriptions};
+use super::sinks::{Outputs, subscriptions};
+use super::stop::Stop;
+use super::{explain, limits};
 use crate::conn::{Engine, EngineSink};
-use crate::datapath::soft::{self, Soft};
+use crate::datapath::FlowTable;
+use crate::datapath::soft::{self, Flows, Soft};
 use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
 use crate::event::{Event, Ts, policy_bits};
 use crate::offline::{network_time, raw_packet};
-use crate::packet::capture::{Capture, CaptureError, Frame};
+use crate::packet::capture::merge::Captures;
+use crate::packet::capture::{CaptureError, Frame, Next};
 use crate::packet::link::LinkType;
 
-/// Runs the command.
-pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
+/// Captures that can be read with the usual limit on open files.
+const FEW: usize = 200;
+
+/// How reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All was read and written.
+    Whole,
+    /// Something was not.
+    Partly,
+    /// A signal, by its number, ended it in order.
+    By(u8),
+}
+
+impl From<Ended> for ExitCode {
+    fn from(e: Ended) -> ExitCode {
+        match e {
+            Ended::Whole => ExitCode::SUCCESS,
+            Ended::Partly => ExitCode::from(1),
+            Ended::By(signal) => ExitCode::from(128 + signal),
+        }
+    }
+}
+
+/// What is found out about captures and the kernel before anything is written.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    #[error(
+        "{path}: link type {link} cannot go through the kernel, which takes Ethernet; use --datapath user"
+    )]
+    Link { path: String, link: u32 },
+    #[error("standard input stands alone: no other capture can be read with '-'")]
+    NotAlone,
+}
+
+/// What goes wrong with a frame.
+#[derive(Debug, thiserror::Error)]
+enum FrameError {
+    #[error("link type {0} cannot go through the kernel, which takes Ethernet; use --datapath user")]
+    Link(u32),
+    #[error("frame refused by the kernel: {0}")]
+    Kernel(#[from] xdp::Error),
+    #[error("{0:#}")]
+    SlowPath(anyhow::Error),
+}
+
+/// A way from frames to the engine.
+trait Datapaths {
+    type Table: FlowTable;
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError>;
+    fn table(&mut self) -> &mut Self::Table;
+}
+
+impl Datapaths for Soft {
+    type Table = Flows;
+
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
+        let _ = Soft::frame(self, f, &mut EngineSink(engine));
+        raw_packet(f, self.take_reassembled(), engine);
+        Ok(())
+    }
+
+    fn table(&mut self) -> &mut Flows {
+        self.flows()
+    }
+}
+
+/// Runs the command. An error: nothing was done.
+pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
+    let stop = Stop::listen()?;
     let subs = subscriptions(&a.common)?;
     reporter.listen(subs);
     let mut cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
@@ -26,103 +104,161 @@ pub fn read(a: &Read, reporter: &Reporter) -> Result<(), Failure> {
     if a.forward_all {
         bits |= policy::ALL_PACKETS;
     }
-    let policy = Policy {
+    let mut policy = Policy {
         bits,
         ..Policy::default()
     };
-    // What cannot be opened is known before anything is written.
-    let mut captures = Vec::new();
-    for f in &a.files {
-        captures.push(Capture::open(f)?);
+    let mut clock = None;
+    let looked = look(a, &stop, &mut clock);
+    if let Some(signal) = stop.signal() {
+        return Ok(Ended::By(signal));
     }
-    let contents = contents_files(&a.common, 1)?;
-    let mut outputs = Outputs::open(&a.common, subs)?;
-    outputs.contents = contents;
+    let captures = looked?;
+    if a.files.len() > 1 {
+        // There is no one delay of them all.
+        clock = None;
+    }
     let tunnels = cfg.tunnels.clone();
-    let mut engine = Engine::new(cfg, subs, outputs);
-    engine.raise(0, &Event::BroInit {});
     let checksums = a.common.checksums == Switch::On;
-    let (last, damage) = match a.datapath {
+    let start = |outputs| {
+        let mut engine = Engine::new(cfg, subs, outputs);
+        engine.raise(0, &Event::BroInit {});
+        Reading {
+            captures,
+            engine,
+            reporter,
+            stop,
+            clock,
+            now: 0,
+            whole: true,
+        }
+    };
+    match a.datapath {
         Datapath::User => {
             let config = soft::Config {
                 policy,
                 checksums,
                 ..soft::Config::default()
             };
-            let mut soft = Soft::with_tunnels(config, tunnels);
-            let feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| -> anyhow::Result<()> {
-                let _ = soft.frame(f, &mut EngineSink(engine));
-                raw_packet(f, soft.take_reassembled(), engine);
-                Ok(())
-            };
-            let (last, damage) = each_frame(captures, &mut engine, reporter, feed)?;
-            engine.finish(last, soft.flows());
-            (last, damage)
+            let soft = Soft::with_tunnels(config, tunnels);
+            Ok(start(Outputs::open(&a.common, subs)?).run(soft))
         }
         Datapath::Xdp => {
-            let mut policy = policy;
             if !checksums {
                 // The kernel verifies none.
                 policy.bits |= Decap::bits(&a.decap);
             }
-            let mut kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
-            let feed = |f: &Frame<'_>, engine: &mut Engine<Outputs>| {
-                kernel.frame(f, engine)?;
-                raw_packet(f, kernel.slow.take_reassembled(), engine);
-                Ok(())
-            };
-            let (last, damage) = each_frame(captures, &mut engine, reporter, feed)?;
-            engine.finish(last, &mut kernel.table);
-            (last, damage)
+            let kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
+            Ok(start(Outputs::open(&a.common, subs)?).run(kernel))
         }
-    };
-    engine.flush_point(last);
-    reporter.drain(last, |ev| engine.raise(last, ev));
-    engine.raise(last, &Event::BroDone {});
-    let no_room = engine.no_room();
-    if no_room > 0 {
-        tracing::warn!("{no_room} holes were given up early: no room for reassembly; see --reassembly-limit");
-    }
-    let outputs = engine.into_sink();
-    outputs.close().map_err(|error| Failure { status: 1, error })?;
-    match damage {
-        Some(e) => Err(Failure {
-            status: e.exit_code(),
-            error: e.into(),
-        }),
-        None => Ok(()),
     }
 }
 
-/// Feeds every frame of every capture; the time of the last one, and the damage that ended reading.
-fn each_frame(
-    captures: Vec<Capture>,
-    engine: &mut Engine<Outputs>,
-    reporter: &Reporter,
-    mut feed: impl FnMut(&Frame<'_>, &mut Engine<Outputs>) -> anyhow::Result<()>,
-) -> anyhow::Result<(Ts, Option<CaptureError>)> {
-    let mut now = 0;
-    for mut c in captures {
-        tracing::info!("reading {}", c.name());
-        while let Some(frame) = c.next() {
-            match frame {
-                Ok(mut f) => {
+/// Looks at all captures.
+fn look(a: &Read, stop: &Stop, clock: &mut Option<Clock>) -> Result<Captures, Refused> {
+    if a.files.len() > 1 && a.files.iter().any(|f| f.as_os_str() == "-") {
+        return Err(Refused::NotAlone);
+    }
+    if a.files.len() > FEW {
+        limits::raise_open_files();
+    }
+    let accept = |path: &str, link: LinkType| {
+        if a.datapath == Datapath::Xdp && link != LinkType::ETHERNET {
+            let (path, link) = (path.to_owned(), link.0);
+            return Err(Refused::Link { path, link });
+        }
+        Ok(())
+    };
+    Captures::look(&a.files, |path| pipe::open(path, stop, clock), accept)
+}
+
+/// Reading under way.
+struct Reading<'r> {
+    captures: Captures,
+    engine: Engine<Outputs>,
+    reporter: &'r Reporter,
+    stop: Stop,
+    /// Of a pipe.
+    clock: Option<Clock>,
+    /// Network time: the latest packet's.
+    now: Ts,
+    /// Nothing was left out so far.
+    whole: bool,
+}
+
+impl Reading<'_> {
+    /// To the end, or to a signal.
+    fn run(mut self, mut datapath: impl Datapaths) -> Ended {
+        while self.stop.signal().is_none() {
+            match self.captures.step() {
+                Next::Frame(mut f) => {
                     f.ts = network_time(f.ts);
                     // Network time never goes back.
-                    now = now.max(f.ts);
-                    feed(&f, engine)?;
-                    engine.flush_point(f.ts);
-                    reporter.drain(f.ts, |ev| engine.raise(f.ts, ev));
+                    self.now = self.now.max(f.ts);
+                    if let Some(clock) = &mut self.clock {
+                        clock.packet(f.ts);
+                    }
+                    let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
+                    self.engine.flush_point(ts);
+                    self.reporter.drain(ts, |ev| self.engine.raise(ts, ev));
+                    if let Err(e) = done {
+                        let path = self.captures.give_up();
+                        self.lost(&format!("{path}: {e}"));
+                    }
                 }
-                Err(e) => {
-                    let (t, msg, location) = (now, &*e.to_string(), "");
-                    engine.raise(now, &Event::ReporterError { t, msg, location });
-                    return Ok((now, Some(e)));
-                }
+                Next::NotYet => self.tick(&mut datapath),
+                Next::End => break,
+                // A pipe ends anywhere when the process is to stop.
+                Next::Damage(_) if self.stop.signal().is_some() => break,
+                Next::Damage(e) => self.lost(&e.to_string()),
             }
         }
+        self.finish(datapath)
     }
-    Ok((now, None))
+
+    /// Nothing may come for a while: what is known goes out.
+    fn tick(&mut self, datapath: &mut impl Datapaths) {
+        let now = self.now;
+        if let Some(wall) = self.clock.as_ref().and_then(Clock::now)
+            && wall > now
+        {
+            self.engine.end_closed(wall, datapath.table());
+        }
+        self.engine.flush_point(now);
+        self.reporter.drain(now, |ev| self.engine.raise(now, ev));
+        self.engine.sink().flush();
+    }
+
+    /// Something is left out, and the rest goes on.
+    fn lost(&mut self, what: &str) {
+        self.whole = false;
+        eprintln!("sensor: {what}");
+        let (t, msg, location) = (self.now, what, "");
+        self.engine.raise(t, &Event::ReporterError { t, msg, location });
+    }
+
+    fn finish(mut self, mut datapath: impl Datapaths) -> Ended {
+        let last = self.now;
+        self.engine.finish(last, datapath.table());
+        self.engine.flush_point(last);
+        self.reporter.drain(last, |ev| self.engine.raise(last, ev));
+        self.engine.raise(last, &Event::BroDone {});
+        let no_room = self.engine.no_room();
+        if no_room > 0 {
+            tracing::warn!(
+                "{no_room} holes were given up early: no room for reassembly; see --reassembly-limit"
+            );
+        }
+        if let Err(e) = self.engine.into_sink().close() {
+            self.whole = false;
+            eprintln!("sensor: {}", explain(&e));
+        }
+        match self.stop.signal() {
+            Some(signal) => Ended::By(signal),
+            None if self.whole => Ended::Whole,
+            None => Ended::Partly,
+        }
+    }
 }
 
 /// Captures through the program in the kernel.
@@ -137,10 +273,10 @@ mod xdp_read {
 
     /// The loaded program and the way back from it.
     pub struct Reader {
-        pub table: xdp::Table,
+        table: xdp::Table,
         injector: xdp::Injector,
         ring: xdp::Ring,
-        pub slow: SlowPath,
+        slow: SlowPath,
         checksums: bool,
         _kernel: xdp::Kernel,
     }
@@ -167,12 +303,10 @@ mod xdp_read {
             })
         }
 
-        pub fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> anyhow::Result<()> {
-            anyhow::ensure!(
-                f.link == LinkType::ETHERNET,
-                "link type {} cannot go through the kernel, which takes Ethernet; use --datapath user",
-                f.link.0
-            );
+        fn run(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
+            if f.link != LinkType::ETHERNET {
+                return Err(FrameError::Link(f.link.0));
+            }
             engine.advance(f.ts, &mut self.table);
             let mut worker = Worker {
                 ring: &mut self.ring,
@@ -185,19 +319,30 @@ mod xdp_read {
             let runs = (MIN_FRAME..=MAX_FRAME).contains(&f.data.len()) && f.wire_len != 0;
             // The kernel verifies nothing: what is wrong is kept from it.
             if !runs || (self.checksums && !soft::verifies(f)) {
-                return self.slow.frame(f, &mut worker);
+                return self.slow.frame(f, &mut worker).map_err(FrameError::SlowPath);
             }
             let how = xdp::Inject {
                 ts: f.ts,
                 wire_len: f.wire_len,
                 ..Default::default()
             };
-            worker
-                .injector
-                .run(f.data, &how)
-                .context("frame refused by the kernel")?;
-            while self.slow.drain(&mut worker)? {}
+            worker.injector.run(f.data, &how)?;
+            while self.slow.drain(&mut worker).map_err(FrameError::SlowPath)? {}
             Ok(())
+        }
+    }
+
+    impl Datapaths for Reader {
+        type Table = xdp::Table;
+
+        fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
+            self.run(f, engine)?;
+            raw_packet(f, self.slow.take_reassembled(), engine);
+            Ok(())
+        }
+
+        fn table(&mut self) -> &mut xdp::Table {
+            &mut self.table
         }
     }
 }
@@ -233,10 +378,10 @@ mod tests {
         let Command::Read(a) = &cli.command else {
             panic!("read")
         };
-        let failure = read(a, &Reporter::default()).expect_err("damaged");
+        let ended = read(a, &Reporter::default()).expect("something is done");
         let events = std::fs::read_to_string(at("events")).expect("events");
         let _ = std::fs::remove_dir_all(&dir);
-        assert_eq!(failure.status, 1);
+        assert_eq!(ended, Ended::Partly);
         let lines: Vec<serde_json::Value> = events
             .lines()
             .map(|l| serde_json::from_str(l).expect("valid JSON"))

@@ -1,8 +1,13 @@
 //! Where the engine's results go: the log files and the event stream. live_sinks.rs has those of a live run.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
 use anyhow::Context as _;
 
 use super::args::{Common, LogFormat};
+use super::limits;
 use crate::conn::{self, Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, EventKind, Handler, Subscriptions, Ts};
@@ -26,16 +31,32 @@ pub struct Outputs {
 }
 
 impl Outputs {
+    /// All of them, or nothing is touched.
     pub fn open(common: &Common, subs: Subscriptions) -> anyhow::Result<Self> {
         let dir = claim(common)?;
-        let stream = open_stream(common, subs, WhenFull::Wait, Patience::default())?;
+        let events = common.events.as_deref().map(Writable::check).transpose()?;
+        let contents = contents_files(common, 1)?;
         let mut logs = LogWriter::new(dir, format(common));
         begin(&mut logs)?;
+        if let Some(mut events) = events {
+            events.made = None;
+        }
         Ok(Outputs {
             logs,
-            stream,
-            contents: None,
+            stream: open_stream(common, subs, WhenFull::Wait, Patience::default())?,
+            contents,
         })
+    }
+
+    /// Writes what has been gathered.
+    pub fn flush(&mut self) {
+        self.logs.flush();
+        if let Some(s) = &mut self.stream {
+            s.flush();
+        }
+        if let Some(c) = &mut self.contents {
+            c.flush();
+        }
     }
 
     /// Ends all of them; what could not be written is an error.
@@ -45,6 +66,34 @@ impl Outputs {
             s.finish()?;
         }
         all_written(lost)
+    }
+}
+
+/// A target of events that can be written to. What is in it stays; if it was made for that, it goes again, unless
+/// something comes of it.
+struct Writable {
+    made: Option<PathBuf>,
+}
+
+impl Writable {
+    fn check(target: &str) -> anyhow::Result<Self> {
+        let path = Path::new(target);
+        let known = path.metadata();
+        // A pipe is no pipe without a reader, and may wait for one.
+        if target != "-" && !known.as_ref().is_ok_and(|m| m.file_type().is_fifo()) {
+            let opened = OpenOptions::new().append(true).create(true).open(path);
+            opened.with_context(|| format!("cannot write events to {target}"))?;
+        }
+        let made = (target != "-" && known.is_err()).then(|| path.to_owned());
+        Ok(Writable { made })
+    }
+}
+
+impl Drop for Writable {
+    fn drop(&mut self) {
+        if let Some(made) = &self.made {
+            let _ = std::fs::remove_file(made);
+        }
     }
 }
 
@@ -108,13 +157,7 @@ pub fn contents_files(common: &Common, workers: usize) -> anyhow::Result<Option<
     let Some(dir) = &common.contents_file else {
         return Ok(None);
     };
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the call writes to the structure it is given and nowhere else.
-    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
-    let all = if known { limit.rlim_cur as usize / 4 } else { 256 };
+    let all = limits::open_files().map_or(256, |n| n / 4);
     let files = ContentsFiles::create(dir, all.min(MOST_OPEN) / workers.max(1));
     let files = files.with_context(|| format!("cannot write contents files to {}", dir.display()))?;
     Ok(Some(files))

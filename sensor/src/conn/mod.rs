@@ -203,6 +203,15 @@ impl<S: Sink> Engine<S> {
         due && now >= self.sh.wheel.next()
     }
 
+    /// Network time is known to be `now`, by a clock that is not the packets': connections that have closed end. Those that
+    /// are silent may go on, with packets that are on their way.
+    pub fn end_closed(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        for t in self.sh.wheel.due_of(&[Kind::Delete, Kind::Reset], now) {
+            self.timer(t, t.at, flows, None);
+        }
+        self.settle(now, flows);
+    }
+
     /// Takes a record of a tracked packet; `frame` is what was forwarded of it. If its connection is a
     /// tunnel, the packet in it is returned.
     pub fn record(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) -> Option<Inner> {

@@ -254,6 +254,24 @@ impl Wheel {
         }
     }
 
+    /// Those of some kinds that are due at `now`, in order of time; all stay.
+    pub fn due_of(&self, kinds: &[Kind], now: Ts) -> Vec<Timer> {
+        let mut found = Vec::new();
+        if now < self.next {
+            return found;
+        }
+        let mut look = |t: &Timer| {
+            if t.at <= now && kinds.contains(&t.kind()) {
+                found.push(*t);
+            }
+        };
+        self.due.iter().for_each(|Reverse(t)| look(t));
+        let bags = self.levels.iter().flatten().chain([&self.moving, &self.far]);
+        bags.flat_map(|bag| bag.blocks.iter().flatten()).for_each(look);
+        found.sort_unstable();
+        found
+    }
+
     /// Removes all that is pending, in order of time.
     pub fn drain(&mut self) -> Vec<Timer> {
         let mut all: Vec<Timer> = self.due.drain().map(|Reverse(t)| t).collect();

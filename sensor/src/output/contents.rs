@@ -69,6 +69,22 @@ impl ContentsFiles {
         self.failed
     }
 
+    /// Writes what has been gathered. A failure is told with the next piece of its direction.
+    pub fn flush(&mut self) {
+        let mut failed = Vec::new();
+        for (name, state) in &mut self.files {
+            if let State::Open { file, buf, .. } = state {
+                if let Err(e) = file.write_all(buf) {
+                    failed.push((*name, e));
+                }
+                buf.clear();
+            }
+        }
+        for (name, e) in failed {
+            self.fail(name, &e, true);
+        }
+    }
+
     /// Adds to a direction's file; a failure is returned once per file.
     pub fn piece(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
         let name = (c.uid, is_orig);

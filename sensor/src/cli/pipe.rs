@@ -1,0 +1,207 @@
+//! Captures that come through a pipe, perhaps slowly: a thread reads, so that who takes what it read never waits for long,
+//! and a clock says how far network time has gone on meanwhile.
+
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::stop::Stop;
+use crate::event::Ts;
+use crate::packet::capture::{Capture, CaptureError};
+
+/// So often who reads gets the time to do other things, however much or little comes.
+const TICK: Duration = Duration::from_millis(200);
+/// Bytes read at a time.
+const CHUNK: usize = 64 << 10;
+/// Chunks between the two threads.
+const QUEUE: usize = 16;
+
+/// Opens a capture; `-` is standard input. What may keep a reader waiting is read by a thread of its own, ends when the
+/// process is to stop, and sets `clock`.
+pub fn open(path: &Path, stop: &Stop, clock: &mut Option<Clock>) -> Result<Capture, CaptureError> {
+    let name = path.display().to_string();
+    let failed = |path: &str| {
+        let path = path.to_owned();
+        move |source| CaptureError::Open { path, source }
+    };
+    let (name, input): (&str, Box<dyn FnOnce() -> io::Result<File> + Send>) = if name == "-" {
+        let name = "standard input";
+        let input = io::stdin().as_fd().try_clone_to_owned().map_err(failed(name))?;
+        let input = File::from(input);
+        if input.metadata().is_ok_and(|m| m.is_file()) {
+            return Capture::from_reader(name, Box::new(input));
+        }
+        (name, Box::new(move || Ok(input)))
+    } else {
+        let kind = path.metadata().map_err(failed(&name))?;
+        if kind.is_file() || kind.is_dir() {
+            return Capture::open(path);
+        }
+        let path = path.to_owned();
+        // A named pipe that nobody writes to yet waits here.
+        (&name, Box::new(move || File::open(path)))
+    };
+    let (pipe, its_clock) = Pipe::start(input, stop.clone()).map_err(failed(name))?;
+    *clock = Some(its_clock);
+    Capture::from_reader(name, Box::new(pipe))
+}
+
+/// Bytes read, how many there are, and when that was (nanoseconds since [`Pipe::start`]); or why there are no more.
+type Chunk = io::Result<(Vec<u8>, usize, u64)>;
+
+/// The reading end, which has [`io::ErrorKind::WouldBlock`] to say at least every [`TICK`].
+struct Pipe {
+    chunks: Receiver<Chunk>,
+    /// Chunks on their way back.
+    empty: SyncSender<Vec<u8>>,
+    chunk: Vec<u8>,
+    at: usize,
+    end: usize,
+    next_tick: Instant,
+    arrived: Arc<AtomicU64>,
+    stop: Stop,
+}
+
+impl Pipe {
+    fn start(
+        input: impl FnOnce() -> io::Result<File> + Send + 'static,
+        stop: Stop,
+    ) -> io::Result<(Pipe, Clock)> {
+        let start = Instant::now();
+        let (full, chunks) = sync_channel(QUEUE);
+        let (empty, back) = sync_channel(QUEUE);
+        std::thread::Builder::new()
+            .name("capture".into())
+            .spawn(move || read_all(input, start, &full, &back))?;
+        let arrived = Arc::<AtomicU64>::default();
+        let pipe = Pipe {
+            chunks,
+            empty,
+            chunk: Vec::new(),
+            at: 0,
+            end: 0,
+            next_tick: start + TICK,
+            arrived: arrived.clone(),
+            stop,
+        };
+        Ok((pipe, Clock::new(start, arrived)))
+    }
+}
+
+/// The thread that may wait. It ends with the process if the pipe does not.
+fn read_all(
+    input: impl FnOnce() -> io::Result<File>,
+    start: Instant,
+    full: &SyncSender<Chunk>,
+    back: &Receiver<Vec<u8>>,
+) {
+    let mut input = match input() {
+        Ok(input) => input,
+        Err(e) => return drop(full.send(Err(e))),
+    };
+    loop {
+        let mut bytes = back.try_recv().unwrap_or_default();
+        bytes.resize(CHUNK, 0);
+        let chunk = match input.read(&mut bytes) {
+            Ok(0) => return,
+            Ok(n) => Ok((bytes, n, start.elapsed().as_nanos() as u64)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => Err(e),
+        };
+        let over = chunk.is_err();
+        if full.send(chunk).is_err() || over {
+            return;
+        }
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, mut into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(rest) = self.chunk.get(self.at..self.end).filter(|r| !r.is_empty()) {
+                let n = into.write(rest)?;
+                self.at += n;
+                return Ok(n);
+            }
+            if self.stop.signal().is_some() {
+                return Ok(0);
+            }
+            let now = Instant::now();
+            if now >= self.next_tick {
+                self.next_tick = now + TICK;
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            match self.chunks.recv_timeout(self.next_tick - now) {
+                Ok(chunk) => {
+                    let (bytes, n, at) = chunk?;
+                    let _ = self.empty.try_send(std::mem::replace(&mut self.chunk, bytes));
+                    (self.at, self.end) = (0, n);
+                    self.arrived.store(at, Ordering::Relaxed);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+            }
+        }
+    }
+}
+
+/// Network time while nothing comes: it goes on by the wall clock, behind by the longest that a packet has been under
+/// way, as who writes to the pipe may gather packets before he does. A packet that is on its way is then later than that.
+pub struct Clock {
+    start: Instant,
+    /// When the latest bytes came, nanoseconds since `start`.
+    arrived: Arc<AtomicU64>,
+    /// Longest time from a packet's time stamp to its arrival, nanoseconds; both clocks count from wherever they like.
+    delay: Option<i64>,
+}
+
+impl Clock {
+    fn new(start: Instant, arrived: Arc<AtomicU64>) -> Clock {
+        Clock {
+            start,
+            arrived,
+            delay: None,
+        }
+    }
+
+    /// A packet has come.
+    pub fn packet(&mut self, ts: Ts) {
+        let delay = self.arrived.load(Ordering::Relaxed).wrapping_sub(ts) as i64;
+        self.delay = Some(self.delay.map_or(delay, |d| d.max(delay)));
+    }
+
+    /// Network time, once a packet has come.
+    pub fn now(&self) -> Option<Ts> {
+        let wall = self.start.elapsed().as_nanos() as i64;
+        let now = wall.checked_sub(self.delay?)?;
+        u64::try_from(now).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_on_behind_by_the_longest_delay() {
+        let start = Instant::now() - Duration::from_secs(100);
+        let arrived = Arc::<AtomicU64>::default();
+        let mut clock = Clock::new(start, arrived.clone());
+        assert_eq!(clock.now(), None);
+        const SECOND: u64 = 1_000_000_000;
+        // Two that came together, of which the first had waited for three seconds.
+        arrived.store(90 * SECOND, Ordering::Relaxed);
+        clock.packet(1_000 * SECOND);
+        clock.packet(1_003 * SECOND);
+        // One that had not.
+        arrived.store(95 * SECOND, Ordering::Relaxed);
+        clock.packet(1_008 * SECOND);
+        let now = clock.now().expect("a packet has come");
+        assert!((1_010 * SECOND..1_011 * SECOND).contains(&now), "{now}");
+    }
+}
