@@ -171,6 +171,44 @@ fn what_cannot_be_read_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn options_that_make_no_sense_are_refused_in_a_line() {
+    let p = Place::new();
+    let good = p.file("good.pcap", &pcap(&conversation(4000, 1_000_000)));
+    for (options, says) in [
+        (
+            &["--events", "-", "--event", "conection_established"][..],
+            "connection_established",
+        ),
+        (&["--events", "-", "--event", "sssl_*"], "'sssl_*'"),
+        (&["--contents", "both"], "--events"),
+        (&["--decap", "gre"], "--datapath xdp"),
+    ] {
+        let (code, said) = status(&p.read(&[&good]).args(options).output().unwrap());
+        assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(says) && !p.at("logs").exists(), "{said}");
+    }
+    // What is listed can be asked for, by pattern as well.
+    let out = Command::new(binary().unwrap()).arg("events").output().unwrap();
+    let listed = String::from_utf8(out.stdout).unwrap();
+    let names: Vec<_> = listed.lines().filter_map(|l| l.split(' ').next()).collect();
+    let mut c = p.read(&[&good]);
+    let out = c
+        .args(["--events", "-", "--event", "zeek_*,connection_f*"])
+        .output()
+        .unwrap();
+    assert_eq!(status(&out), (Some(0), String::new()));
+    let events: Vec<Value> = out
+        .stdout
+        .split(|b| *b == b'\n')
+        .filter_map(|l| serde_json::from_slice(l).ok())
+        .collect();
+    let raised: Vec<_> = events.iter().filter_map(|e| e["event"].as_str()).collect();
+    assert_eq!(raised.first(), Some(&"bro_init"));
+    assert_eq!(raised.last(), Some(&"bro_done"));
+    assert!(raised.contains(&"connection_finished") && raised.iter().all(|n| names.contains(n)));
+}
+
+#[test]
 fn damage_does_not_keep_the_others_from_being_read() {
     let p = Place::new();
     let cut = |name: &str, port, start| {

@@ -22,6 +22,8 @@ pub enum Command {
     Run(Run),
     /// Read captures.
     Read(Read),
+    /// List the events that there are.
+    Events,
 }
 
 #[derive(Args, Debug)]
@@ -151,7 +153,7 @@ pub struct Common {
     /// The event stream as JSON lines; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
-    /// Only these events.
+    /// Only these events; `*` in a name stands for any text, `?` for any character. `sensor events` lists them.
     #[arg(
         long = "event",
         value_delimiter = ',',

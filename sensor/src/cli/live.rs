@@ -172,6 +172,7 @@ impl Worker {
 /// Runs the command.
 pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let subs = subscriptions(&a.common)?;
+    a.useless(subs)?;
     reporter.listen(subs);
     let seed = match a.common.seed {
         Some(s) => s,

@@ -16,6 +16,7 @@ mod slow;
 mod status;
 mod stop;
 mod sweep;
+mod useless;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ use tracing_subscriber::prelude::*;
 use crate::analyzer::tls;
 use crate::analyzer::x509::Validator;
 use crate::conn::{self, Timeouts};
+use crate::event::EventKind;
 use crate::output::local_nets::LocalNets;
 
 /// A failure with the exit status that goes with it (2: nothing was done; 1: the input is damaged or
@@ -51,11 +53,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Runs the command line's command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let common = match &cli.command {
-        Command::Run(a) => &a.common,
-        Command::Read(a) => &a.common,
+    let verbose = match &cli.command {
+        Command::Run(a) => a.common.verbose,
+        Command::Read(a) => a.common.verbose,
+        Command::Events => 0,
     };
-    let level = match common.verbose {
+    let level = match verbose {
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
@@ -75,6 +78,12 @@ pub fn main() -> ExitCode {
         Command::Read(a) => read::read(a, &reporter)
             .map(ExitCode::from)
             .map_err(Failure::from),
+        Command::Events => list_events(&mut std::io::stdout().lock())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| Failure {
+                status: 1,
+                error: e.into(),
+            }),
     };
     match result {
         Ok(status) => status,
@@ -83,6 +92,21 @@ pub fn main() -> ExitCode {
             ExitCode::from(f.status)
         }
     }
+}
+
+/// `sensor events`: the names of the events that are raised, a line each, and what they mean. docs/events.md has more.
+fn list_events(out: &mut impl std::io::Write) -> std::io::Result<()> {
+    let raised = || EventKind::ALL.iter().filter(|k| k.raised());
+    let width = raised().map(|k| k.name().len()).max().unwrap_or(0);
+    for k in raised() {
+        let meaning = k.doc().first().map_or("", |l| l.trim());
+        match writeln!(out, "{:width$}  {meaning}", k.name()) {
+            // Who reads has seen enough.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
+    }
+    Ok(())
 }
 
 /// The error and its causes in one line, nothing twice.
@@ -153,4 +177,25 @@ fn engine_config(c: &Common, seed: u64) -> anyhow::Result<conn::Config> {
         is_local: Arc::new(move |a| nets.is_local(a)),
         ..conn::Config::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_events_are_listed_a_line_each() {
+        let mut text = Vec::new();
+        list_events(&mut text).expect("memory");
+        let text = String::from_utf8(text).expect("text");
+        let names: Vec<&str> = text.lines().filter_map(|l| l.split(' ').next()).collect();
+        assert!(names.contains(&"bro_init") && names.contains(&"ssl_established"));
+        assert!(!names.contains(&"OS_version_found"), "it is not raised");
+        assert!(names.iter().all(|n| EventKind::from_name(n).is_some()));
+        let meaning = "The sensor starts; no packet has been seen yet.";
+        assert!(
+            text.lines()
+                .any(|l| l.starts_with("bro_init ") && l.ends_with(meaning))
+        );
+    }
 }

@@ -97,6 +97,7 @@ impl Datapaths for Soft {
 pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
     let stop = Stop::listen()?;
     let subs = subscriptions(&a.common)?;
+    a.useless(subs)?;
     reporter.listen(subs);
     let mut cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
     cfg.analyzers = !a.no_analyzers;

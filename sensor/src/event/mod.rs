@@ -41,9 +41,17 @@ pub trait Handler {
 }
 
 impl EventKind {
-    /// The kind of that name, exactly as in the table.
+    /// The kind of that name, the table's or Zeek's newer one.
     pub fn from_name(name: &str) -> Option<EventKind> {
-        EventKind::ALL.iter().copied().find(|k| k.name() == name)
+        let is = |k: &EventKind| k.name() == name || k.newer_name().is_some_and(|n| n == name);
+        EventKind::ALL.iter().copied().find(is)
+    }
+
+    /// What Zeek calls it since it is no longer called Bro.
+    pub fn newer_name(self) -> Option<String> {
+        self.name()
+            .strip_prefix("bro_")
+            .map(|rest| format!("zeek_{rest}"))
     }
 }
 

@@ -10,10 +10,44 @@ use super::EventKind;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subscriptions(u128);
 
-/// A name in a list of events that is no event.
+/// A name in a list of events that is no event, or a pattern that no event matches.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown event '{0}'")]
-pub struct UnknownEvent(pub String);
+#[error("unknown event '{name}'{}", suggestion(.near))]
+pub struct UnknownEvent {
+    pub name: String,
+    /// Names that are much like it, the likest first.
+    pub near: Vec<&'static str>,
+}
+
+fn suggestion(near: &[&str]) -> String {
+    match near {
+        [] => String::new(),
+        [one] => format!("; did you mean {one}?"),
+        [more @ .., last] => format!("; did you mean {} or {last}?", more.join(", ")),
+    }
+}
+
+impl UnknownEvent {
+    /// Likeness from which on a name is suggested: 0 nothing in common, 1 the same.
+    const NEAR: f64 = 0.6;
+    /// Most names that are suggested.
+    const MOST: usize = 3;
+
+    fn new(name: &str) -> Self {
+        let wanted = name.to_lowercase();
+        let like = |n: &str| strsim::normalized_damerau_levenshtein(&n.to_lowercase(), &wanted);
+        let mut near: Vec<(f64, &'static str)> = EventKind::ALL
+            .iter()
+            .map(|k| (like(k.name()), k.name()))
+            .filter(|(likeness, _)| *likeness >= Self::NEAR)
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        UnknownEvent {
+            name: name.to_owned(),
+            near: near.into_iter().take(Self::MOST).map(|(_, n)| n).collect(),
+        }
+    }
+}
 
 // One bit per kind.
 const _: () = assert!(EventKind::ALL.len() <= 128);
@@ -73,16 +107,59 @@ impl FromIterator<EventKind> for Subscriptions {
     }
 }
 
-/// Names separated by commas; blanks around them do not matter.
+/// Whether `name` matches `pattern`, in which `*` stands for any text and `?` for any character.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    // Behind the last `*`, and where in the name what it stands for ends.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match (pattern.get(p), star) {
+            (Some(b'*'), _) => {
+                star = Some((p + 1, n));
+                p += 1;
+            }
+            (Some(c), _) if *c == b'?' || *c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            (_, Some((after, end))) => {
+                star = Some((after, end + 1));
+                (p, n) = (after, end + 1);
+            }
+            _ => return false,
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+/// The kinds that a pattern stands for, by either of their names. It does not stand for the event about events, which
+/// would double what it stands for: who wants that one names it.
+fn matched(pattern: &str) -> Subscriptions {
+    let is = |name: &str| matches(pattern.as_bytes(), name.as_bytes());
+    let all = EventKind::ALL.iter().copied();
+    all.filter(|k| *k != EventKind::NewEvent)
+        .filter(|k| is(k.name()) || k.newer_name().is_some_and(|n| is(&n)))
+        .collect()
+}
+
+/// Names and patterns separated by commas; blanks around them do not matter.
 impl FromStr for Subscriptions {
     type Err = UnknownEvent;
 
     fn from_str(list: &str) -> Result<Subscriptions, UnknownEvent> {
-        list.split(',')
-            .map(str::trim)
-            .filter(|n| !n.is_empty())
-            .map(|n| EventKind::from_name(n).ok_or_else(|| UnknownEvent(n.to_owned())))
-            .collect()
+        let mut all = Subscriptions::NONE;
+        for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+            let found = match EventKind::from_name(name) {
+                Some(kind) => Subscriptions::NONE.with(kind),
+                None if name.contains(['*', '?']) => matched(name),
+                None => Subscriptions::NONE,
+            };
+            if !found.any() {
+                return Err(UnknownEvent::new(name));
+            }
+            all = all.union(found);
+        }
+        Ok(all)
     }
 }
 

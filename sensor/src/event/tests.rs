@@ -272,7 +272,14 @@ fn subscriptions_parse_and_say_which_name_is_wrong() {
     let e = "tcp_packet,tcp_pocket"
         .parse::<Subscriptions>()
         .expect_err("unknown");
-    assert_eq!(e.to_string(), "unknown event 'tcp_pocket'");
+    assert_eq!(
+        e.to_string(),
+        "unknown event 'tcp_pocket'; did you mean tcp_packet, esp_packet or new_packet?"
+    );
+    let e = "SSL_Alerts".parse::<Subscriptions>().expect_err("unknown");
+    assert_eq!(e.near.first(), Some(&"ssl_alert"), "{e}");
+    let e = "qqqqq".parse::<Subscriptions>().expect_err("unknown");
+    assert_eq!(e.to_string(), "unknown event 'qqqqq'");
     assert!(!Subscriptions::NONE.any());
     assert!(EventKind::ALL.iter().all(|k| Subscriptions::ALL.wants(*k)));
     assert_eq!(Subscriptions::ALL.iter().count(), 113);
@@ -293,4 +300,27 @@ fn forwarding_follows_from_what_is_wanted() {
     assert_eq!(bits("raw_packet"), PAYLOAD | ALL_PACKETS | ALL_FRAMES);
     assert_eq!(bits("tcp_contents"), PAYLOAD);
     assert_eq!(policy_bits(&Subscriptions::NONE, true), PAYLOAD);
+}
+
+#[test]
+fn patterns_stand_for_events() {
+    let names = |list: &str| -> Vec<&str> {
+        let subs: Subscriptions = list.parse().expect("known");
+        subs.iter().map(EventKind::name).collect()
+    };
+    let ssl = names("ssl_*");
+    assert!(
+        ssl.len() > 5 && ssl.iter().all(|n| n.starts_with("ssl_")),
+        "{ssl:?}"
+    );
+    assert_eq!(names("*_EOF, udp_session_done").len(), 2);
+    assert_eq!(names("zeek_init,zeek_done"), ["bro_done", "bro_init"]);
+    assert_eq!(names("zeek_??i*"), ["bro_init"]);
+    assert_eq!(names("bro_init*"), ["bro_init"]);
+    // The event about events comes by its own name alone.
+    assert_eq!(names("*").len(), EventKind::ALL.len() - 1);
+    assert_eq!(names("*,new_event").len(), EventKind::ALL.len());
+    for nothing in ["ssl_?", "x*", "*ssl"] {
+        assert!(nothing.parse::<Subscriptions>().is_err(), "{nothing}");
+    }
 }

@@ -233,9 +233,12 @@ fn the_kernel_and_userspace_write_the_same() {
         ("logs with checksums", &["--checksums", "on"][..], Ask::Logs),
     ] {
         let mut bad = Vec::new();
+        // With checksums the kernel takes nothing out of tunnels.
+        let ways = BY_KERNEL.iter().filter(|k| options.is_empty() || **k != DECAP);
+        let ways: Vec<_> = ways.collect();
         for p in &all {
             let user = read(p, &[options, &["--datapath", "user"]].concat(), ask);
-            for kernel in BY_KERNEL {
+            for kernel in &ways {
                 let xdp = read(p, &[options, kernel].concat(), ask);
                 if let Some(d) = difference(&user, &xdp, None) {
                     bad.push(format!("{} {kernel:?}: {d}", name(p)));
@@ -244,7 +247,7 @@ fn the_kernel_and_userspace_write_the_same() {
         }
         report(
             &format!("kernel and userspace, {what}"),
-            BY_KERNEL.len() * all.len(),
+            ways.len() * all.len(),
             &bad,
         );
     }
