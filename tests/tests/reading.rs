@@ -135,6 +135,7 @@ fn what_cannot_be_read_is_refused_before_anything_is_written() {
     let good = p.file("good.pcap", &pcap(&conversation(4000, 1_000_000)));
     let text = p.file("text.pcap", &[b'#'; 100]);
     let raw = p.file("raw.pcap", &header(RAW));
+    let usb = p.file("usb.pcap", &header(220));
     fs::create_dir(p.at("logs")).unwrap();
     p.file("logs/conn.log", b"old");
     let events = p.file("events", b"old");
@@ -152,6 +153,7 @@ fn what_cannot_be_read_is_refused_before_anything_is_written() {
     refused(&[&good, p.0.path()], &[], &p.0.path().display().to_string());
     refused(&[&good, &text], &[], "text.pcap");
     refused(&[&good, &raw], &["--datapath", "xdp"], "raw.pcap");
+    refused(&[&good, &usb], &[], "usb.pcap: link type 220");
     refused(&[&good, Path::new("-")], &[], "standard input");
     // The events' file is not emptied, nor made, when the logs cannot be.
     p.file("no-directory", b"");

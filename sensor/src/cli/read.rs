@@ -53,6 +53,8 @@ impl From<Ended> for ExitCode {
 enum Refused {
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    #[error("{path}: link type {link} is not read: it is none of a network")]
+    NoNetwork { path: String, link: u32 },
     #[error(
         "{path}: link type {link} cannot go through the kernel, which takes Ethernet; use --datapath user"
     )]
@@ -164,9 +166,12 @@ fn look(a: &Read, stop: &Stop, clock: &mut Option<Clock>) -> Result<Captures, Re
         limits::raise_open_files();
     }
     let accept = |path: &str, link: LinkType| {
+        let (path, number) = (path.to_owned(), link.0);
+        if link.is_no_network() {
+            return Err(Refused::NoNetwork { path, link: number });
+        }
         if a.datapath == Datapath::Xdp && link != LinkType::ETHERNET {
-            let (path, link) = (path.to_owned(), link.0);
-            return Err(Refused::Link { path, link });
+            return Err(Refused::Link { path, link: number });
         }
         Ok(())
     };

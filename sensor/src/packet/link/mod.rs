@@ -28,6 +28,16 @@ impl LinkType {
     pub const PPP_WITH_DIR: LinkType = LinkType(204);
     pub const NFLOG: LinkType = LinkType(239);
     pub const LINUX_SLL2: LinkType = LinkType(276);
+
+    /// Whether its frames are of a bus that carries no IP as such: USB, Bluetooth, CAN and the like. Other types that are
+    /// not known are taken for bare IP, as Zeek takes them.
+    pub fn is_no_network(self) -> bool {
+        const USB: [u32; 6] = [186, 189, 220, 249, 266, 288];
+        const BLUETOOTH: [u32; 8] = [187, 201, 251, 254, 255, 256, 272, 293];
+        // CAN, I2C, FlexRay, MOST, LIN; D-Bus, netlink, MPEG-2 transport streams.
+        const OTHERS: [u32; 9] = [190, 209, 210, 211, 212, 227, 231, 243, 253];
+        USB.contains(&self.0) || BLUETOOTH.contains(&self.0) || OTHERS.contains(&self.0)
+    }
 }
 
 /// EtherTypes (IEEE 802 numbers).
@@ -281,6 +291,7 @@ impl Walk<'_> {
                 self.ieee802_11()
             }
             LinkType::IEEE802_11 => self.ieee802_11(),
+            other if other.is_no_network() => Err(Stop::new(Counter::NotIp, None)),
             _ => Ok(Next::Ip),
         }
     }
