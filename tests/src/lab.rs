@@ -197,10 +197,8 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(not(root), ignore = "needs root")]
     fn a_lab_is_gone_when_dropped() {
-        if !crate::root_or_say_so("a_lab_is_gone_when_dropped") {
-            return;
-        }
         let lab = Lab::new(LabOptions::default()).expect("a lab");
         let names = [&lab.client, &lab.middle, &lab.server].map(|n| n.name().to_owned());
         for n in &names {

@@ -8,7 +8,7 @@ use sensor_tests::lab::{CLIENT_MAC, CLIENT_V4, CLIENT_V6, SERVER_MAC, SERVER_V4,
 use sensor_tests::rows::{check, parents, row};
 use sensor_tests::sensor::{Finished, TempDir};
 use sensor_tests::traffic::{self, Server};
-use sensor_tests::{Lab, LabOptions, Sensor, lacks, link, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, lacks, link, one_at_a_time};
 use serde_json::Value;
 
 /// Starts the sensor between client and server, has `traffic` flow and ends it.
@@ -101,18 +101,15 @@ impl Tunnel {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn real_traffic_through_the_kernels_tunnels() {
-    if root_or_say_so("real_traffic_through_the_kernels_tunnels") {
-        through_tunnels(&[]);
-    }
+    through_tunnels(&[]);
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn real_traffic_through_the_kernels_tunnels_taken_apart_by_the_kernel() {
-    const NAME: &str = "real_traffic_through_the_kernels_tunnels_taken_apart_by_the_kernel";
-    if root_or_say_so(NAME) {
-        through_tunnels(&["--decap", "vxlan,geneve,gre,ipip"]);
-    }
+    through_tunnels(&["--decap", "vxlan,geneve,gre,ipip"]);
 }
 
 fn through_tunnels(extra: &[&str]) {
@@ -181,10 +178,8 @@ fn through_tunnels(extra: &[&str]) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn real_traffic_in_the_kernels_vlans() {
-    if !root_or_say_so("real_traffic_in_the_kernels_vlans") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     for (ns, dev, me) in [(&lab.client, "c0", 1), (&lab.server, "s0", 2)] {
@@ -255,10 +250,8 @@ fn counted(lab: &Lab, dev: &str) -> (u64, u64) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_bond_is_watched_as_one_interface() {
-    if !root_or_say_so("a_bond_is_watched_as_one_interface") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let mac = |m: [u8; 6]| m.map(|b| format!("{b:02x}")).join(":");
@@ -324,10 +317,8 @@ fn a_bond_is_watched_as_one_interface() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_bridge_is_watched_as_one_interface() {
-    if !root_or_say_so("a_bridge_is_watched_as_one_interface") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let mac = "02:00:00:00:00:03";
@@ -367,10 +358,8 @@ fn a_bridge_is_watched_as_one_interface() {
 
 /// What is lost and overtaken before the sensor sees it, and what is lost behind it, comes out as it was sent.
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn loss_and_reordering_by_netem() {
-    if !root_or_say_so("loss_and_reordering_by_netem") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let netem = |dev, how: &str| format!("qdisc replace dev {dev} root netem limit 10000 {how}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sensor_tests::forwarder::{self, Faults, Forwarder, Odds, TAP};
 use sensor_tests::lab::{CLIENT_V4, SERVER_V4};
 use sensor_tests::sensor::{TempDir, read_log};
-use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time};
 use serde_json::Value;
 
 const PORT: u16 = 7100;
@@ -276,10 +276,8 @@ fn check_file(dir: &std::path::Path, port: u16, is_orig: bool, sent: &[u8], want
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn streams_are_those_of_the_sockets_with_gaps_where_packets_were_missed() {
-    if !root_or_say_so("streams_are_those_of_the_sockets_with_gaps_where_packets_were_missed") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     forwarder::prepare(&lab).expect("a lab with a tap");

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use sensor_tests::sensor::TempDir;
-use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, root_or_say_so, traffic};
+use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, traffic};
 use serde_json::Value;
 
 /// A second link between client and middle: `x0` is the middle's end.
@@ -31,10 +31,8 @@ fn last_of<'r>(rows: &'r [Value], iface: &str) -> &'r Value {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn an_interface_that_comes_back_is_watched_again() {
-    if !root_or_say_so("an_interface_that_comes_back_is_watched_again") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     link(&lab);
@@ -90,10 +88,8 @@ fn an_interface_that_comes_back_is_watched_again() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn it_can_end_instead() {
-    if !root_or_say_so("it_can_end_instead") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     link(&lab);
@@ -114,10 +110,8 @@ fn it_can_end_instead() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn one_that_is_down_is_said() {
-    if !root_or_say_so("one_that_is_down_is_said") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     link(&lab);

@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use sensor_tests::raw::{ACK, Crafter, Ends, FIN, PacketSocket, SYN, c, s};
 use sensor_tests::sensor::TempDir;
 use sensor_tests::traffic::{self, Server, port};
-use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time};
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_signal_at_the_first_moment_is_obeyed() {
-    if !root_or_say_so("a_signal_at_the_first_moment_is_obeyed") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     for _ in 0..5 {
@@ -23,10 +21,8 @@ fn a_signal_at_the_first_moment_is_obeyed() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_full_flow_table_leaves_known_flows_exact() {
-    if !root_or_say_so("a_full_flow_table_leaves_known_flows_exact") {
-        return;
-    }
     const FLOWS: u64 = 64;
     const NEW: u16 = 300;
     let _turn = one_at_a_time();
@@ -100,10 +96,8 @@ fn a_full_flow_table_leaves_known_flows_exact() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_syn_flood_leaves_room_for_real_connections() {
-    if !root_or_say_so("a_syn_flood_leaves_room_for_real_connections") {
-        return;
-    }
     const FLOOD: u32 = 40_000;
     const BYTES: u64 = 20_000;
     let _turn = one_at_a_time();
@@ -174,10 +168,8 @@ fn a_syn_flood_leaves_room_for_real_connections() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_sensor_that_is_held_up_loses_payload_and_no_state() {
-    if !root_or_say_so("a_sensor_that_is_held_up_loses_payload_and_no_state") {
-        return;
-    }
     const BYTES: u64 = 8_000_000;
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
@@ -235,10 +227,8 @@ fn limit_files(pid: u32, bytes: Option<u64>) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_full_disk_leaves_no_half_line_and_ends() {
-    if !root_or_say_so("a_full_disk_leaves_no_half_line_and_ends") {
-        return;
-    }
     const ROWS: usize = 60;
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
@@ -287,10 +277,8 @@ fn fifo(path: &std::path::Path) -> std::fs::File {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_reader_of_events_that_does_not_read_holds_up_nothing() {
-    if !root_or_say_so("a_reader_of_events_that_does_not_read_holds_up_nothing") {
-        return;
-    }
     const BYTES: u64 = 6_000_000;
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
@@ -355,10 +343,8 @@ fn a_reader_of_events_that_does_not_read_holds_up_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_reader_of_events_that_never_reads_does_not_keep_the_sensor() {
-    if !root_or_say_so("a_reader_of_events_that_never_reads_does_not_keep_the_sensor") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let _server = Server::start(&lab.server).expect("a server");
@@ -388,10 +374,8 @@ fn a_reader_of_events_that_never_reads_does_not_keep_the_sensor() {
 
 /// A pager that was left open, a terminal stopped by Ctrl-S, a pipe to something that hangs.
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_standard_output_that_nobody_reads_holds_up_nothing() {
-    if !root_or_say_so("a_standard_output_that_nobody_reads_holds_up_nothing") {
-        return;
-    }
     const CONNECTIONS: usize = 2000;
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sensor_tests::rows::{check, row};
 use sensor_tests::sensor::{Finished, TempDir};
 use sensor_tests::traffic::{self, Server, TlsClient, TlsVersion, port};
-use sensor_tests::{Lab, LabOptions, Sensor, Vlan, lab, link, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, Vlan, lab, link, one_at_a_time};
 
 /// Bytes of the big transfer: 1 GB, or `SENSOR_TEST_BYTES`.
 fn big() -> u64 {
@@ -16,10 +16,8 @@ fn big() -> u64 {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn two_interfaces_see_real_traffic_as_it_was() {
-    if !root_or_say_so("two_interfaces_see_real_traffic_as_it_was") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let vlan = Vlan::new(&lab).expect("a VLAN");
@@ -191,39 +189,34 @@ fn transfer(options: LabOptions, bytes: u64) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_big_transfer_is_counted_to_the_packet() {
-    if root_or_say_so("a_big_transfer_is_counted_to_the_packet") {
-        transfer(LabOptions::default(), big());
-    }
+    transfer(LabOptions::default(), big());
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_transfer_in_jumbo_frames_is_counted_to_the_packet() {
-    if root_or_say_so("a_transfer_in_jumbo_frames_is_counted_to_the_packet") {
-        let options = LabOptions {
-            mtu: 9000,
-            ..Default::default()
-        };
-        transfer(options, 50_000_000);
-    }
+    let options = LabOptions {
+        mtu: 9000,
+        ..Default::default()
+    };
+    transfer(options, 50_000_000);
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_transfer_under_generic_xdp_is_counted_to_the_packet() {
-    if root_or_say_so("a_transfer_under_generic_xdp_is_counted_to_the_packet") {
-        let options = LabOptions {
-            generic: true,
-            ..Default::default()
-        };
-        transfer(options, 50_000_000);
-    }
+    let options = LabOptions {
+        generic: true,
+        ..Default::default()
+    };
+    transfer(options, 50_000_000);
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_hosts_own_interface_shows_both_directions() {
-    if !root_or_say_so("a_hosts_own_interface_shows_both_directions") {
-        return;
-    }
     let _turn = one_at_a_time();
     // With segmentation offload: what the host sends is many wire packets at a time.
     let lab = Lab::new(LabOptions {
@@ -320,10 +313,8 @@ fn load(lab: &Lab, run: impl FnOnce() -> Finished) -> (Vec<u16>, Finished) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn sigterm_in_mid_load_loses_no_row() {
-    if !root_or_say_so("sigterm_in_mid_load_loses_no_row") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let _server = Server::start(&lab.server).expect("a server");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sensor_tests::sensor::{TempDir, binary, run_args};
 use sensor_tests::traffic::{self, Server};
-use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time};
 
 /// How soon it is to end, whatever its outputs do.
 const SOON: Duration = Duration::from_secs(10);
@@ -86,10 +86,8 @@ fn empty_capture(dir: &Path) -> PathBuf {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_start_that_fails_leaves_logs_as_they_are() {
-    if !root_or_say_so("a_start_that_fails_leaves_logs_as_they_are") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -113,10 +111,8 @@ fn a_start_that_fails_leaves_logs_as_they_are() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_log_directory_is_one_sensors() {
-    if !root_or_say_so("a_log_directory_is_one_sensors") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let (logs, captures) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -189,10 +185,8 @@ fn old_logs_are_kept_under_the_time_of_their_begin() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn logs_that_logrotate_moves_lose_no_row() {
-    if !root_or_say_so("logs_that_logrotate_moves_lose_no_row") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let _server = Server::start(&lab.server).expect("a server");
@@ -277,12 +271,10 @@ fn terminal() -> (fs::File, fs::File) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_terminal_that_hangs_up_ends_the_sensor_in_order() {
     use std::io::Read;
     use std::os::unix::process::CommandExt;
-    if !root_or_say_so("a_terminal_that_hangs_up_ends_the_sensor_in_order") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let logs = TempDir::new().unwrap();
@@ -330,10 +322,8 @@ fn a_terminal_that_hangs_up_ends_the_sensor_in_order() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_pipe_for_events_that_nobody_reads_holds_nothing_up() {
-    if !root_or_say_so("a_pipe_for_events_that_nobody_reads_holds_nothing_up") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     for read in [false, true] {
@@ -372,10 +362,8 @@ fn a_pipe_for_events_that_nobody_reads_holds_nothing_up() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn outputs_that_take_nothing_cost_counted_rows_and_not_the_sensor() {
-    if !root_or_say_so("outputs_that_take_nothing_cost_counted_rows_and_not_the_sensor") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let _server = Server::start(&lab.server).expect("a server");

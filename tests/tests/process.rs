@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use sensor_tests::sensor::{TempDir, binary, run_args};
-use sensor_tests::{Lab, LabOptions, Sensor, link, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, link, one_at_a_time};
 
 /// Runs it to its end, which is to come at once: exit status and standard error.
 fn run_to_end(mut command: Command) -> (Option<i32>, String) {
@@ -46,10 +46,8 @@ fn attached(lab: &Lab, ifname: &'static str) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn nothing_stays_attached() {
-    if !root_or_say_so("nothing_stays_attached") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGKILL] {
@@ -82,10 +80,8 @@ fn nothing_stays_attached() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn refusals_are_one_clear_line() {
-    if !root_or_say_so("refusals_are_one_clear_line") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     // A log directory is one sensor's.

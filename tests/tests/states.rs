@@ -4,7 +4,7 @@ use std::process::Command;
 
 use sensor_tests::raw::{ACK, Crafter, Ends, FIN, RST, SYN, Segment, Side, c, s};
 use sensor_tests::sensor::TempDir;
-use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time};
 
 struct Case {
     state: &'static str,
@@ -235,22 +235,19 @@ fn thirteen_states(generic: bool, extra: &[&str]) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn thirteen_states_with_native_xdp() {
-    if root_or_say_so("thirteen_states_with_native_xdp") {
-        thirteen_states(false, &[]);
-    }
+    thirteen_states(false, &[]);
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn thirteen_states_where_the_driver_knows_no_xdp() {
-    if root_or_say_so("thirteen_states_where_the_driver_knows_no_xdp") {
-        thirteen_states(true, &[]);
-    }
+    thirteen_states(true, &[]);
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn thirteen_states_in_skb_mode_by_choice() {
-    if root_or_say_so("thirteen_states_in_skb_mode_by_choice") {
-        thirteen_states(false, &["--skb-mode"]);
-    }
+    thirteen_states(false, &["--skb-mode"]);
 }

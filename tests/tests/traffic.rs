@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use sensor_tests::raw::{self, Crafter, Ends};
 use sensor_tests::traffic::{self, Server, TlsClient, TlsVersion};
-use sensor_tests::{Lab, LabOptions, Vlan, lab, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Vlan, lab, one_at_a_time};
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn every_kind_of_traffic_flows() {
-    if !root_or_say_so("every_kind_of_traffic_flows") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let _vlan = Vlan::new(&lab).expect("a VLAN");
@@ -42,10 +40,8 @@ fn every_kind_of_traffic_flows() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn counters_count_the_traffic_and_nothing_else() {
-    if !root_or_say_so("counters_count_the_traffic_and_nothing_else") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let _server = Server::start(&lab.server).expect("a server");
@@ -97,12 +93,11 @@ fn crafted(generic: bool) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn crafted_segments_cross_and_nobody_answers() {
-    if root_or_say_so("crafted_segments_cross_and_nobody_answers") {
-        let _turn = one_at_a_time();
-        crafted(false);
-        crafted(true);
-    }
+    let _turn = one_at_a_time();
+    crafted(false);
+    crafted(true);
 }
 
 /// Not a test: what [`a_signal_removes_the_lab`] runs and ends.
@@ -115,11 +110,9 @@ fn hold_a_lab() {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_signal_removes_the_lab() {
     use std::io::{BufRead, BufReader};
-    if !root_or_say_so("a_signal_removes_the_lab") {
-        return;
-    }
     let _turn = one_at_a_time();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "hold_a_lab", "--nocapture"])

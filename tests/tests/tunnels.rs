@@ -6,7 +6,7 @@ use std::time::Duration;
 use sensor_tests::raw::{ACK, Crafter, Ends, FIN, SYN, Segment, Side, c, s};
 use sensor_tests::rows::parents;
 use sensor_tests::sensor::{Finished, TempDir};
-use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time};
 use serde_json::Value;
 
 /// A connection from its handshake to its end: 100 bytes there, 200 back.
@@ -207,23 +207,20 @@ fn watched(
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn every_encapsulation_is_taken_apart() {
-    if root_or_say_so("every_encapsulation_is_taken_apart") {
-        take_apart(&[]);
-    }
+    take_apart(&[]);
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn every_encapsulation_is_taken_apart_by_the_kernel_as_far_as_it_can() {
-    const NAME: &str = "every_encapsulation_is_taken_apart_by_the_kernel_as_far_as_it_can";
-    if root_or_say_so(NAME) {
-        let said = take_apart(&["--decap", "vxlan,geneve,gre,ipip"]);
-        // Six talks, and one more whose outermost tunnel is GRE, of ten segments each; and a datagram.
-        assert!(
-            said.contains("\n71 packets taken out of tunnels in the kernel"),
-            "{said}"
-        );
-    }
+    let said = take_apart(&["--decap", "vxlan,geneve,gre,ipip"]);
+    // Six talks, and one more whose outermost tunnel is GRE, of ten segments each; and a datagram.
+    assert!(
+        said.contains("\n71 packets taken out of tunnels in the kernel"),
+        "{said}"
+    );
 }
 
 /// What the sensor said.

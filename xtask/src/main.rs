@@ -74,6 +74,7 @@ fn test(object: Option<&Path>, args: &[String]) -> anyhow::Result<()> {
         .args(["test", "--workspace"])
         .args(args);
     if !shell::is_root() {
+        cmd.env("SENSOR_TESTS_AS_ROOT", "1");
         cmd.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo -E");
         cmd.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", "sudo -E");
     }

@@ -217,10 +217,8 @@ fn report(what: &str, total: usize, bad: &[String]) {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn the_kernel_and_userspace_write_the_same() {
-    if !root_or_say_so("the_kernel_and_userspace_write_the_same") {
-        return;
-    }
     let dir = TempDir::new().unwrap();
     let all: Vec<_> = corpus(dir.path())
         .into_iter()

@@ -209,32 +209,28 @@ fn transfer(bytes: u64, records: bool) -> f64 {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn an_established_session_stays_in_the_kernel() {
-    if root_or_say_so("an_established_session_stays_in_the_kernel") {
-        // What comes before the order to keep the payload arrives depends on who else wants the processors.
-        let shares = (0..3).map(|_| transfer(200_000_000, false));
-        let mut seen = Vec::new();
-        let kept = shares.inspect(|s| seen.push(*s)).any(|s| s < 0.01);
-        assert!(kept, "{seen:?} of the bytes copied");
-    }
+    // What comes before the order to keep the payload arrives depends on who else wants the processors.
+    let shares = (0..3).map(|_| transfer(200_000_000, false));
+    let mut seen = Vec::new();
+    let kept = shares.inspect(|s| seen.push(*s)).any(|s| s < 0.01);
+    assert!(kept, "{seen:?} of the bytes copied");
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn of_an_established_session_the_records_headers_come_up() {
-    if root_or_say_so("of_an_established_session_the_records_headers_come_up") {
-        // A record of the sensor's is a sixtieth of one of TLS's.
-        let shares = (0..3).map(|_| transfer(100_000_000, true));
-        let mut seen = Vec::new();
-        let kept = shares.inspect(|s| seen.push(*s)).any(|s| s < 0.04);
-        assert!(kept, "{seen:?} of the bytes copied");
-    }
+    // A record of the sensor's is a sixtieth of one of TLS's.
+    let shares = (0..3).map(|_| transfer(100_000_000, true));
+    let mut seen = Vec::new();
+    let kept = shares.inspect(|s| seen.push(*s)).any(|s| s < 0.04);
+    assert!(kept, "{seen:?} of the bytes copied");
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn across_a_path_that_loses_and_reorders_every_record_is_told_of() {
-    if !root_or_say_so("across_a_path_that_loses_and_reorders_every_record_is_told_of") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     forwarder::prepare(&lab).expect("a lab with a tap");

@@ -2,7 +2,7 @@
 
 use sensor_tests::openssl::{self, Ciphers, Pki, Report, SERVER_NAME, Server, Then};
 use sensor_tests::sensor::{TempDir, read_log};
-use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time};
 use serde_json::{Value, json};
 
 use super::{check, rows};
@@ -301,10 +301,8 @@ fn alert(number: u16) -> &'static str {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn ssl_log_says_what_openssl_says() {
-    if !root_or_say_so("ssl_log_says_what_openssl_says") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let files = TempDir::new().unwrap();

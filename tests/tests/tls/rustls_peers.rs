@@ -16,7 +16,7 @@ use rustls::{
     ServerConnection, Stream, SupportedProtocolVersion,
 };
 use sensor_tests::sensor::TempDir;
-use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -243,10 +243,8 @@ fn fingerprint(der: &[u8]) -> String {
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn ssl_log_says_what_rustls_says() {
-    if !root_or_say_so("ssl_log_says_what_rustls_says") {
-        return;
-    }
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let (server, client) = (

@@ -11,7 +11,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sensor_tests::openssl::{self, Ciphers, Report, Then};
 use sensor_tests::sensor::TempDir;
-use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time, root_or_say_so};
+use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time};
 
 use super::{check, rows};
 
@@ -144,10 +144,8 @@ fn run_dialogue(lab: &Lab, dialogue: &Dialogue, config: &Arc<ServerConfig>) -> R
 }
 
 #[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn tls_is_found_after_starttls() {
-    if !root_or_say_so("tls_is_found_after_starttls") {
-        return;
-    }
     let _turn = one_at_a_time();
     let made = rcgen::generate_simple_self_signed(vec!["starttls.example".into()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
