@@ -11,6 +11,7 @@
 //! off, so that counters count the traffic under test and nothing else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -30,6 +31,10 @@ pub const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
 pub const DARK_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x99);
 pub const VLAN_SERVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 7, 0, 0, 0, 0, 0, 2);
+
+/// How long nothing comes through when all has come, and how long that is waited for.
+const QUIET: Duration = Duration::from_millis(150);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The client's address of the wanted family.
 pub fn client_ip(v6: bool) -> IpAddr {
@@ -159,6 +164,23 @@ impl Lab {
     /// sends.
     pub fn taps(&self) -> [&'static str; 2] {
         if self.generic { ["g0", "g1"] } else { ["m0", "m1"] }
+    }
+
+    /// Waits until nothing comes through the middle any more: last acknowledgements, what was still on its way.
+    pub fn settle(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut since = Instant::now();
+        let mut counted = String::new();
+        while since.elapsed() < QUIET && Instant::now() < deadline {
+            let now = self
+                .middle
+                .run(|| std::fs::read_to_string("/proc/thread-self/net/dev"))??;
+            if now != counted {
+                (counted, since) = (now, Instant::now());
+            }
+            std::thread::sleep(QUIET / 10);
+        }
+        Ok(())
     }
 
     /// Packets that the two taps have received so far.

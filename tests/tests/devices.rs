@@ -17,8 +17,7 @@ fn watched(lab: &Lab, logs: &TempDir, extra: &[&str], traffic: impl FnOnce() -> 
     let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &args).expect("a sensor");
     let before = lab.tapped().unwrap();
     traffic().expect("traffic");
-    // Last acknowledgements.
-    std::thread::sleep(Duration::from_millis(300));
+    lab.settle().unwrap();
     let after = lab.tapped().unwrap();
     let done = sensor.stop().unwrap();
     let received: u64 = after.iter().sum::<u64>() - before.iter().sum::<u64>();
@@ -305,7 +304,7 @@ fn a_bond_is_watched_as_one_interface() {
     lab.middle.ip("link set m1 down").unwrap();
     std::thread::sleep(Duration::from_millis(200));
     all.push(transfers());
-    std::thread::sleep(Duration::from_millis(300));
+    lab.settle().unwrap();
     let after = counted(&lab, "bond0");
     let done = sensor.stop().unwrap();
     let frames = done.check_sums().unwrap().frames;
@@ -346,7 +345,7 @@ fn a_bridge_is_watched_as_one_interface() {
     const BYTES: u64 = 3_000_000;
     let transfers = || anyhow::Ok((traffic::upload(ip, BYTES)?, traffic::download(ip, BYTES)?));
     let ports = lab.client.run(transfers).unwrap().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    lab.settle().unwrap();
     let after = counted();
     let done = sensor.stop().unwrap();
     let frames = done.check_sums().unwrap().frames;

@@ -311,8 +311,7 @@ fn streams_are_those_of_the_sockets_with_gaps_where_packets_were_missed() {
         let seed = 1000 + 10 * i as u64;
         let forwarder = Forwarder::start(&lab, Faults { seed, path, tap }).expect("a forwarder");
         let port = converse(&lab, seed);
-        // The last acknowledgements are still on their way.
-        std::thread::sleep(Duration::from_millis(300));
+        lab.settle().unwrap();
         played.push((what, seed, port, forwarder.stop().expect("the tap's log")));
     }
     let done = sensor.stop().unwrap();

@@ -61,8 +61,7 @@ fn two_interfaces_see_real_traffic_as_it_was() {
         })
     };
     let seen = [false, true].map(|v6| lab.client.run(|| all(v6)).unwrap().unwrap());
-    // Last acknowledgements.
-    std::thread::sleep(Duration::from_millis(200));
+    lab.settle().unwrap();
     let after = lab.tapped().unwrap();
     let done = sensor.stop().unwrap();
     drop(vlan);
@@ -165,7 +164,7 @@ fn transfer(options: LabOptions, bytes: u64) {
     let before = lab.tapped().unwrap();
     let ip = lab::server_ip(false);
     let port = lab.client.run(|| traffic::upload(ip, bytes)).unwrap().unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    lab.settle().unwrap();
     let after = lab.tapped().unwrap();
     let done = sensor.stop().unwrap();
     let rows = done.conns().unwrap();
@@ -246,7 +245,7 @@ fn a_hosts_own_interface_shows_both_directions() {
         transfers.push((ip, down, 8, BYTES));
         transfers.push((ip, up, BYTES, 8));
     }
-    std::thread::sleep(Duration::from_millis(200));
+    lab.settle().unwrap();
     let (received_then, sent_then) = counted();
     let done = sensor.stop().unwrap();
     done.check_sums().unwrap();

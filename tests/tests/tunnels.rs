@@ -1,7 +1,6 @@
 //! Tunnels seen live: crafted frames of every encapsulation. devices.rs has the kernel's own.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use sensor_tests::raw::{ACK, Crafter, Ends, FIN, SYN, Segment, Side, c, s};
 use sensor_tests::rows::parents;
@@ -200,7 +199,7 @@ fn watched(
     let args = [&["--rx-only", "--workers", "2"], extra].concat();
     let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &args).expect("a sensor");
     traffic().expect("traffic");
-    std::thread::sleep(Duration::from_millis(300));
+    lab.settle().unwrap();
     let done = sensor.stop().unwrap();
     done.check_sums().unwrap();
     done

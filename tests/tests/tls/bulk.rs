@@ -131,7 +131,7 @@ fn exchange(lab: &Lab, bytes: u64) {
             .unwrap()
             .unwrap();
     });
-    std::thread::sleep(Duration::from_millis(200));
+    lab.settle().unwrap();
 }
 
 /// The options that have the events of [`RECORDS`] written to a file.
