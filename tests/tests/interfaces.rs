@@ -80,7 +80,7 @@ fn an_interface_that_comes_back_is_watched_again() {
     assert!(
         stats
             .iter()
-            .any(|r| r["worker"] == 0 && r["ring_peak"].as_u64() > Some(0)),
+            .any(|r| !r["worker"].is_null() && r["ring_peak"].as_u64() > Some(0)),
         "{stats:?}"
     );
     let told = std::fs::read_to_string(&events).unwrap();

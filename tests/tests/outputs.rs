@@ -414,3 +414,50 @@ fn outputs_that_take_nothing_cost_counted_rows_and_not_the_sensor() {
         done.check_sums().unwrap();
     }
 }
+
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
+fn a_standard_error_that_nobody_reads_does_not_keep_the_sensor() {
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let logs = TempDir::new().unwrap();
+    let (_unread, mut stderr) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut stderr, &vec![b'\n'; 65536]).unwrap();
+    let mut c = tsv(&lab, "m0", logs.path(), &["-v"]);
+    let mut sensor = c.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+    let conn = logs.path().join("conn.log");
+    let rows = || {
+        fs::read_to_string(&conn)
+            .unwrap_or_default()
+            .lines()
+            .filter(|l| !l.starts_with('#'))
+            .count()
+    };
+    let deadline = Instant::now() + Duration::from_secs(120);
+    // It says that it is ready to nobody; its log is there when it is.
+    while !conn.exists() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    while rows() == 0 && Instant::now() < deadline {
+        lab.client
+            .run(|| traffic::refused(lab::server_ip(false)))
+            .unwrap()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(rows() > 0);
+    let start = Instant::now();
+    // SAFETY: kill has no memory preconditions; the child has not been waited for.
+    unsafe { libc::kill(sensor.id() as i32, libc::SIGTERM) };
+    while sensor.try_wait().unwrap().is_none() && start.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let status = sensor.try_wait().unwrap();
+    if status.is_none() {
+        sensor.kill().unwrap();
+        sensor.wait().unwrap();
+    }
+    assert!(status.is_some_and(|s| s.success()), "{status:?}");
+    assert!(fs::read_to_string(&conn).unwrap().contains("#close"));
+}

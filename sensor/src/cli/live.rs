@@ -18,6 +18,7 @@ use super::clock::Clock;
 use super::interfaces::Interfaces;
 use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
+use super::say::{self, say};
 use super::signals::{Signals, Told};
 use super::sinks::{claim, contents_files, subscriptions};
 use super::slow::{self, SlowPath};
@@ -235,7 +236,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let gauges = accounts::All::new(rings);
     let workers = start(&kernel, &cfg, subs, &outputs, &stop, gauges.each(), contents)?;
-    eprintln!(
+    say!(
         "sensor: ready, watching {} with {rings} workers",
         a.ifaces.join(", ")
     );
@@ -294,8 +295,8 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         status: 1,
         error: e.into(),
     })?;
-    eprint!("{}", status::sums(&counters));
-    eprintln!(
+    say::text(status::sums(&counters));
+    say!(
         "copied {copied} bytes to userspace, of {} bytes of frames",
         counters.get(Counter::FrameBytes)
     );

@@ -10,6 +10,7 @@ mod live_sinks;
 mod pipe;
 mod read;
 mod reporter;
+mod say;
 mod signals;
 mod sinks;
 mod slow;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use args::{Cli, Command, Common};
 use clap::Parser as _;
 use reporter::Reporter;
+use say::say;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
@@ -53,6 +55,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Runs the command line's command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Without the thread messages are written by whoever has them.
+    let _ = say::start();
     let verbose = match &cli.command {
         Command::Run(a) => a.common.verbose,
         Command::Read(a) => a.common.verbose,
@@ -65,7 +69,7 @@ pub fn main() -> ExitCode {
     };
     let reporter = Reporter::default();
     let terminal = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(say::Log)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_filter(LevelFilter::from_level(level));
@@ -85,13 +89,15 @@ pub fn main() -> ExitCode {
                 error: e.into(),
             }),
     };
-    match result {
+    let status = match result {
         Ok(status) => status,
         Err(f) => {
-            eprintln!("sensor: {}", explain(&f.error));
+            say!("sensor: {}", explain(&f.error));
             ExitCode::from(f.status)
         }
-    }
+    };
+    say::finish();
+    status
 }
 
 /// `sensor events`: the names of the events that are raised, a line each, and what they mean. docs/events.md has more.

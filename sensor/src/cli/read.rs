@@ -10,6 +10,7 @@ use sensor_common::{Policy, policy};
 use super::args::{Datapath, Decap, Read, Switch};
 use super::pipe::{self, Clock};
 use super::reporter::Reporter;
+use super::say::say;
 use super::sinks::{Outputs, subscriptions};
 use super::stop::Stop;
 use super::{explain, limits};
@@ -238,7 +239,7 @@ impl Reading<'_> {
     /// Something is left out, and the rest goes on.
     fn lost(&mut self, what: &str) {
         self.whole = false;
-        eprintln!("sensor: {what}");
+        say!("sensor: {what}");
         let (t, msg, location) = (self.now, what, "");
         self.engine.raise(t, &Event::ReporterError { t, msg, location });
     }
@@ -257,7 +258,7 @@ impl Reading<'_> {
         }
         if let Err(e) = self.engine.into_sink().close() {
             self.whole = false;
-            eprintln!("sensor: {}", explain(&e));
+            say!("sensor: {}", explain(&e));
         }
         match self.stop.signal() {
             Some(signal) => Ended::By(signal),

@@ -1,0 +1,111 @@
+//! Standard error, written by a thread of its own: a terminal that is held (Ctrl-S) or a pipe that nobody reads keeps
+//! nobody from his work, nor the sensor from its end.
+
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Messages that may wait to be written.
+const QUEUE: usize = 1024;
+/// How long the end waits for those to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+enum Message {
+    Text(Vec<u8>),
+    /// All before it is to be written; answered then.
+    Flush(SyncSender<()>),
+}
+
+/// The thread's queue; there is none before [`start`].
+static THREAD: OnceLock<SyncSender<Message>> = OnceLock::new();
+/// Messages that found no room.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// From here on nobody waits for standard error.
+pub fn start() -> io::Result<()> {
+    let (queue, messages) = sync_channel(QUEUE);
+    std::thread::Builder::new()
+        .name("stderr".into())
+        .spawn(move || write(&messages))?;
+    let _ = THREAD.set(queue);
+    Ok(())
+}
+
+fn write(messages: &Receiver<Message>) {
+    let mut stderr = io::stderr();
+    while let Ok(message) = messages.recv() {
+        // Where else could it be said that this failed?
+        let _ = match message {
+            Message::Text(text) => stderr.write_all(&text),
+            Message::Flush(done) => {
+                let lost = LOST.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    let _ = writeln!(
+                        stderr,
+                        "sensor: {lost} messages are left out: nobody read them in time"
+                    );
+                }
+                done.send(()).map_err(io::Error::other)
+            }
+        };
+    }
+}
+
+/// Says it, with what ends its lines.
+pub fn text(text: impl Into<Vec<u8>>) {
+    let text = text.into();
+    match THREAD.get() {
+        Some(queue) => {
+            if queue.try_send(Message::Text(text)).is_err() {
+                LOST.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        None => {
+            let _ = io::stderr().write_all(&text);
+        }
+    }
+}
+
+/// Says a line.
+macro_rules! say {
+    ($($args:tt)*) => {
+        $crate::cli::say::text(format!("{}\n", format_args!($($args)*)))
+    };
+}
+pub(super) use say;
+
+/// Waits until all is written, for a while; before the process ends.
+pub fn finish() {
+    let Some(queue) = THREAD.get() else { return };
+    let (done, written) = sync_channel(1);
+    if queue.try_send(Message::Flush(done)).is_ok() {
+        let _ = written.recv_timeout(PATIENCE);
+    }
+}
+
+/// Where messages of the log go.
+pub struct Log;
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        Log
+    }
+}
+
+impl Write for Log {
+    /// A message is written at once.
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        text(message);
+        Ok(message.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
