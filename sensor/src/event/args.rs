@@ -36,8 +36,8 @@ pub(super) fn bytes(out: &mut Vec<u8>, v: &[u8]) {
 pub(super) fn index_vec(out: &mut Vec<u8>, v: &[u64]) {
     json::array(out, v, |o, x| json::count(o, *x));
 }
-pub(super) fn string_vec(out: &mut Vec<u8>, v: &[&str]) {
-    json::array(out, v, |o, x| json::text(o, x));
+pub(super) fn string_vec(out: &mut Vec<u8>, v: &[&[u8]]) {
+    json::array(out, v, |o, x| json::wire_text(o, x));
 }
 pub(super) fn addr_set(out: &mut Vec<u8>, v: &[IpAddr]) {
     json::array(out, v, |o, x| json::addr(o, *x));
@@ -52,7 +52,7 @@ pub(super) fn any(out: &mut Vec<u8>, v: &str) {
     json::text(out, v);
 }
 pub(super) fn load_sample(out: &mut Vec<u8>, v: &[&str]) {
-    string_vec(out, v);
+    json::array(out, v, |o, x| json::text(o, x));
 }
 pub(super) fn pkt_hdr(out: &mut Vec<u8>, v: &PktHdr<'_>) {
     v.write(out);

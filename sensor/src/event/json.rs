@@ -119,17 +119,23 @@ pub fn addr_text(out: &mut Vec<u8>, v: IpAddr) {
 
 /// Text, quoted and escaped.
 pub fn text(out: &mut Vec<u8>, v: &str) {
+    wire_text(out, v.as_bytes());
+}
+
+/// Text off the wire, quoted and escaped: UTF-8 as it is. In what is none, every byte that is not ASCII is the text
+/// `\xNN`, as Zeek has it.
+pub fn wire_text(out: &mut Vec<u8>, v: &[u8]) {
     out.push(b'"');
     escaped(out, v);
     out.push(b'"');
 }
 
 /// The inside of a JSON string: what must be escaped is, all else is copied in runs.
-pub fn escaped(out: &mut Vec<u8>, v: &str) {
-    let bytes = v.as_bytes();
+fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    let utf8 = std::str::from_utf8(bytes).is_ok();
     let mut from = 0;
     for (i, &b) in bytes.iter().enumerate() {
-        if b >= 0x20 && b != b'"' && b != b'\\' {
+        if b >= 0x20 && b != b'"' && b != b'\\' && (b < 0x80 || utf8) {
             continue;
         }
         out.extend_from_slice(&bytes[from..i]);
@@ -140,6 +146,10 @@ pub fn escaped(out: &mut Vec<u8>, v: &str) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
+            0x80.. => {
+                out.extend_from_slice(b"\\\\x");
+                hex_digits(out, &[b]);
+            }
             _ => {
                 out.extend_from_slice(b"\\u00");
                 hex_digits(out, &[b]);
@@ -311,6 +321,14 @@ mod tests {
         for s in ["", "plain", "a\"b\\c", "\u{0}\u{1f}\n\r\t", "é\u{1F600}\u{7f}"] {
             let back: String = serde_json::from_str(&made(|o| text(o, s))).expect("valid JSON");
             assert_eq!(back, s);
+        }
+        for (wire, reads) in [
+            (&b"a\n\0\x1b\x7f"[..], "a\n\0\u{1b}\u{7f}"),
+            ("é\u{85}\t".as_bytes(), "é\u{85}\t"),
+            (b"\\x\xff\t\xc3", "\\x\\xff\t\\xc3"),
+        ] {
+            let back: String = serde_json::from_str(&made(|o| wire_text(o, wire))).expect("valid JSON");
+            assert_eq!(back, reads);
         }
         assert_eq!(made(|o| bytes(o, &[0, 0xff, 0x1a])), "\"00ff1a\"");
         assert_eq!(

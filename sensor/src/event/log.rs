@@ -36,8 +36,10 @@ pub enum Value<'a> {
     Seconds(i64),
     /// Length of time, ns.
     Interval(i64),
-    /// Text (Zeek's string and enum).
+    /// Text of the sensor's own (Zeek's string and enum).
     Str(Cow<'a, str>),
+    /// Text off the wire: any bytes. The format escapes them, nobody before it.
+    Wire(Cow<'a, [u8]>),
     /// Unsigned number.
     Count(u64),
     /// Signed number.
@@ -94,6 +96,7 @@ fn value_json(out: &mut Vec<u8>, v: &Value<'_>) {
         Value::Seconds(s) => json::seconds(out, *s),
         Value::Interval(i) => json::interval(out, *i),
         Value::Str(s) => json::text(out, s),
+        Value::Wire(s) => json::wire_text(out, s),
         Value::Count(n) => json::count(out, *n),
         Value::Int(n) => json::int(out, *n),
         Value::Double(d) => json::double(out, *d),

@@ -17,7 +17,7 @@ macro_rules! rust_type {
     (text) => { &'a str };
     (bytes) => { &'a [u8] };
     (index_vec) => { &'a [u64] };
-    (string_vec) => { &'a [&'a str] };
+    (string_vec) => { &'a [&'a [u8]] };
     (addr_set) => { &'a [IpAddr] };
     (tag) => { AnalyzerTag };
     (syn_packet) => { SynPacket };

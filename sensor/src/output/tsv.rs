@@ -46,7 +46,8 @@ fn value(out: &mut Vec<u8>, v: &Value<'_>, in_list: bool) {
         Value::Time(t) => json::time(out, *t),
         Value::Seconds(s) => json::seconds(out, *s),
         Value::Interval(i) => json::interval(out, *i),
-        Value::Str(s) => text(out, s, in_list),
+        Value::Str(s) => text(out, s.as_bytes(), in_list),
+        Value::Wire(s) => text(out, s, in_list),
         Value::Count(n) => json::count(out, *n),
         Value::Int(n) => json::int(out, *n),
         Value::Double(d) => json::double(out, *d),
@@ -66,22 +67,24 @@ fn value(out: &mut Vec<u8>, v: &Value<'_>, in_list: bool) {
 }
 
 /// Text with what would be taken for something else as `\xNN`: the separators, control characters, a
-/// backslash, and the first character of what would read as unset or empty.
-fn text(out: &mut Vec<u8>, s: &str, in_list: bool) {
+/// backslash, the first character of what would read as unset or empty, and all but ASCII in what is not UTF-8.
+fn text(out: &mut Vec<u8>, s: &[u8], in_list: bool) {
     let hex = |out: &mut Vec<u8>, b: u8| {
         out.extend_from_slice(b"\\x");
         json::hex_digits(out, &[b]);
     };
     match s {
         // Zeek writes an empty string like an empty set.
-        "" => out.extend_from_slice(b"(empty)"),
-        "-" | "(empty)" => {
-            hex(out, s.as_bytes()[0]);
-            out.extend_from_slice(&s.as_bytes()[1..]);
+        b"" => out.extend_from_slice(b"(empty)"),
+        b"-" | b"(empty)" => {
+            hex(out, s[0]);
+            out.extend_from_slice(&s[1..]);
         }
         _ => {
-            let special = |b: &u8| matches!(b, 0..=0x1f | 0x7f | b'\\') || in_list && *b == b',';
-            let mut rest = s.as_bytes();
+            let utf8 = std::str::from_utf8(s).is_ok();
+            let special =
+                |b: &u8| matches!(b, 0..=0x1f | 0x7f | b'\\') || in_list && *b == b',' || *b >= 0x80 && !utf8;
+            let mut rest = s;
             // In runs: most text has nothing special.
             while let Some(at) = rest.iter().position(special) {
                 out.extend_from_slice(&rest[..at]);
@@ -133,6 +136,16 @@ mod tests {
                 Value::List(vec![s("a,b"), s("-"), Value::Unset])
             ]),
             "(empty)\ta\\x2cb,\\x2d,-\n"
+        );
+        let wire = |v: &'static [u8]| Value::Wire(v.into());
+        assert_eq!(
+            line(&[
+                wire(b"a\0\x1b\tb"),
+                wire(b"\xff\xc3,\\"),
+                wire("é".as_bytes()),
+                wire(b"-")
+            ]),
+            "a\\x00\\x1b\\x09b\t\\xff\\xc3,\\\\\té\t\\x2d\n"
         );
         assert_eq!(line(&[s("#x"), s("#x")]), "\\x23x\t#x\n");
     }

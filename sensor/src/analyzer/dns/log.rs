@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::names;
-use crate::analyzer::text::wire_text;
 use crate::event::log::{Column, LogRow, Value};
 use crate::event::{ConnId, Ts};
 
@@ -119,9 +118,7 @@ impl LogRow for DnsRow<'_> {
             Value::Str(c.proto.as_str().into()),
             Value::Count(s.trans_id.into()),
             s.rtt.map_or(Value::Unset, Value::Interval),
-            s.query
-                .as_ref()
-                .map_or(Value::Unset, |q| Value::Str(wire_text(q))),
+            s.query.as_ref().map_or(Value::Unset, |q| Value::Wire(q.into())),
             count(s.qclass),
             name(s.qclass.map(names::qclass)),
             count(s.qtype),
@@ -133,7 +130,7 @@ impl LogRow for DnsRow<'_> {
             Value::Bool(s.rd),
             Value::Bool(s.ra),
             Value::Count(s.z.into()),
-            list(s.answers.iter().map(|a| Value::Str(wire_text(&a.0))).collect()),
+            list(s.answers.iter().map(|a| Value::Wire((&a.0).into())).collect()),
             list(s.answers.iter().map(|a| Value::Interval(ttl(a.1))).collect()),
             Value::Bool(s.rejected),
         ]);

@@ -26,6 +26,7 @@ impl Out for Heard {
             .filter_map(|(c, v)| match v {
                 Value::Unset | Value::Bool(false) | Value::Count(0) => None,
                 Value::Str(s) => Some(format!("{}={s}", c.name)),
+                Value::Wire(s) => Some(format!("{}={}", c.name, s.escape_ascii())),
                 Value::Count(n) => Some(format!("{}={n}", c.name)),
                 Value::Interval(n) => Some(format!("{}={n}", c.name)),
                 Value::Bool(true) => Some(c.name.to_string()),
@@ -33,7 +34,7 @@ impl Out for Heard {
                     let items: Vec<String> = l
                         .iter()
                         .map(|v| match v {
-                            Value::Str(s) => s.to_string(),
+                            Value::Wire(s) => s.escape_ascii().to_string(),
                             Value::Interval(n) => (n / 1_000_000_000).to_string(),
                             other => format!("{other:?}"),
                         })
@@ -182,6 +183,24 @@ fn what_each_type_of_record_says() {
         let want = format!("answers=[{says}]");
         assert!(out.rows[0].contains(&want), "{} lacks {want}", out.rows[0]);
     }
+}
+
+#[test]
+fn names_and_strings_keep_their_bytes() {
+    let labels = |msg: Vec<u8>| -> Vec<u8> {
+        let mut msg = msg;
+        msg[HEADER + 1..HEADER + 4].copy_from_slice(b"\n\xffW");
+        msg
+    };
+    let out = run(
+        &conn("10.0.0.2", 53),
+        &[
+            (true, labels(query(1, 16))),
+            (false, labels(reply(1, 16, &[(16, b"\x02\t\r")]))),
+        ],
+    );
+    assert!(out.rows[0].contains(r"query=\n\xffw.ab "), "{}", out.rows[0]);
+    assert!(out.rows[0].contains(r"answers=[TXT 2 \t\r]"), "{}", out.rows[0]);
 }
 
 #[test]

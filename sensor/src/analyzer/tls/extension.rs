@@ -2,14 +2,12 @@
 //!
 //! What has no event of its own is read all the same: a value that does not fit its lengths is a violation.
 
-use std::borrow::Cow;
-
 use super::handshake::{check_signature_algorithms, u16s};
 use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
 use super::{ext, hs};
 use crate::analyzer::Ctx;
-use crate::analyzer::text::wire_text;
+use crate::analyzer::text;
 use crate::event::{Event, EventKind};
 
 impl Session {
@@ -118,14 +116,14 @@ impl Session {
 
     fn read_server_name(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: Reader<'_>) -> Parsed<()> {
         let mut list = r.vec16("ServerNameExt:length", "ServerNameExt")?;
-        let mut names: Vec<Cow<'_, str>> = Vec::new();
+        let mut names: Vec<&[u8]> = Vec::new();
         let mut unknown = None;
         while !list.is_empty() {
             match list.u8("ServerName:name_type")? {
                 0 => {
                     let name =
                         list.part(|r| r.vec16("ServerNameHostName:length", "ServerNameHostName:host_name"));
-                    names.push(wire_text(name?.rest()));
+                    names.push(name?.rest());
                 }
                 other => {
                     // How long a name of another type is, nobody has said.
@@ -137,7 +135,6 @@ impl Session {
         if let Some(t) = unknown {
             ctx.out.weird("ssl_ext_unknown_server_name_type", &t.to_string());
         }
-        let names: Vec<&str> = names.iter().map(|n| &**n).collect();
         self.event(ctx, EventKind::SslExtensionServerName, |c, raise| {
             raise(&Event::SslExtensionServerName {
                 c,
@@ -149,8 +146,10 @@ impl Session {
         if let (true, Some(first)) = (is_client, names.first()) {
             info.server_name(first);
             if names.len() > 1 {
-                ctx.out
-                    .weird("SSL_many_server_names", &format!("[{}]", names.join(", ")));
+                ctx.out.weird(
+                    "SSL_many_server_names",
+                    &format!("[{}]", text::of_bytes(&names.join(&b", "[..]))),
+                );
             }
         }
         Ok(())
@@ -161,12 +160,11 @@ impl Session {
             "ApplicationLayerProtocolNegotiationExtension:length",
             "ApplicationLayerProtocolNegotiationExtension",
         )?;
-        let mut names: Vec<Cow<'_, str>> = Vec::new();
+        let mut protocols: Vec<&[u8]> = Vec::new();
         while !list.is_empty() {
             let name = list.part(|r| r.vec8("ProtocolName:length", "ProtocolName:name"));
-            names.push(wire_text(name?.rest()));
+            protocols.push(name?.rest());
         }
-        let protocols: Vec<&str> = names.iter().map(|n| &**n).collect();
         self.event(
             ctx,
             EventKind::SslExtensionApplicationLayerProtocolNegotiation,

@@ -50,8 +50,8 @@ pub(super) struct Info {
     version: Option<u16>,
     cipher: Option<u32>,
     curve: Option<u16>,
-    server_name: Option<String>,
-    next_protocol: Option<String>,
+    server_name: Option<Vec<u8>>,
+    next_protocol: Option<Vec<u8>>,
     last_alert: Option<u16>,
     session_id: Option<SessionId>,
     resumed: bool,
@@ -129,11 +129,11 @@ impl Info {
         self.curve = Some(curve);
     }
 
-    pub(super) fn server_name(&mut self, name: &str) {
+    pub(super) fn server_name(&mut self, name: &[u8]) {
         self.server_name = Some(name.to_owned());
     }
 
-    pub(super) fn next_protocol(&mut self, name: &str) {
+    pub(super) fn next_protocol(&mut self, name: &[u8]) {
         self.next_protocol = Some(name.to_owned());
     }
 

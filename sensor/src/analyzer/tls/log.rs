@@ -19,10 +19,11 @@ pub struct SslRow {
     pub version: Option<Cow<'static, str>>,
     pub cipher: Option<Cow<'static, str>>,
     pub curve: Option<Cow<'static, str>>,
-    pub server_name: Option<String>,
+    /// As its bytes are, and so the protocol.
+    pub server_name: Option<Vec<u8>>,
     pub resumed: bool,
     pub last_alert: Option<Cow<'static, str>>,
-    pub next_protocol: Option<String>,
+    pub next_protocol: Option<Vec<u8>>,
     pub established: bool,
     pub ssl_history: String,
     /// SHA-256 of each certificate's DER, lower-case hex, leaf first; unset when no side sent any.
@@ -103,6 +104,10 @@ fn text<'a>(v: Option<&'a str>) -> Value<'a> {
     v.map_or(Value::Unset, |s| Value::Str(Cow::Borrowed(s)))
 }
 
+fn wire<'a>(v: Option<&'a [u8]>) -> Value<'a> {
+    v.map_or(Value::Unset, |s| Value::Wire(Cow::Borrowed(s)))
+}
+
 fn texts(v: Option<&Vec<String>>) -> Value<'_> {
     v.map_or(Value::Unset, |l| {
         Value::List(l.iter().map(|s| text(Some(s))).collect())
@@ -133,10 +138,10 @@ impl LogRow for SslRow {
             text(self.version.as_deref()),
             text(self.cipher.as_deref()),
             text(self.curve.as_deref()),
-            text(self.server_name.as_deref()),
+            wire(self.server_name.as_deref()),
             Value::Bool(self.resumed),
             text(self.last_alert.as_deref()),
-            text(self.next_protocol.as_deref()),
+            wire(self.next_protocol.as_deref()),
             Value::Bool(self.established),
             text(Some(&self.ssl_history)),
             texts(self.cert_chain_fps.as_ref()),

@@ -80,6 +80,7 @@ impl Out for Recorder {
 fn show(v: &Value<'_>) -> String {
     match v {
         Value::Str(s) => s.to_string(),
+        Value::Wire(s) => s.escape_ascii().to_string(),
         Value::Bool(b) => b.to_string(),
         Value::Count(n) | Value::Time(n) => n.to_string(),
         Value::Addr(a) => a.to_string(),
@@ -200,6 +201,22 @@ fn rows_say_what_openssl_said() {
         row_of(sample!("tls13-hrr")),
         "version=TLSv13 cipher=TLS_AES_256_GCM_SHA384 curve=secp384r1 resumed=false established=true ssl_history=CjiICs"
     );
+}
+
+#[test]
+fn names_keep_their_bytes() {
+    let mut sample = sample!("tls12-ecdhe").to_vec();
+    let replace = |sample: &mut Vec<u8>, old: &[u8], new: &[u8]| {
+        while let Some(at) = sample.windows(old.len()).position(|w| w == old) {
+            sample.splice(at..at + old.len(), new.iter().copied());
+        }
+    };
+    replace(&mut sample, b"www.example.org", b"w\n\t.\xffxample\0org");
+    replace(&mut sample, b"\x02h2", b"\x02\n2");
+    let row = row_of(&sample);
+    for column in [r"server_name=w\n\t.\xffxample\x00org ", r"next_protocol=\n2 "] {
+        assert!(row.contains(column), "{row} lacks {column}");
+    }
 }
 
 #[test]

@@ -16,7 +16,6 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{host, name, oid};
-use crate::analyzer::text::wire_text;
 use crate::event::json::hex_digits;
 
 /// A certificate as x509.log shows it; fields are its columns.
@@ -50,10 +49,10 @@ pub struct Certificate {
     pub exponent: Option<String>,
     /// OpenSSL's name of an EC key's curve, `prime256v1`.
     pub curve: Option<String>,
-    /// Subject alternative names, by kind.
-    pub dns: Vec<String>,
-    pub uri: Vec<String>,
-    pub email: Vec<String>,
+    /// Subject alternative names, by kind, as their bytes are.
+    pub dns: Vec<Vec<u8>>,
+    pub uri: Vec<Vec<u8>>,
+    pub email: Vec<Vec<u8>>,
     /// Set, if empty, when there are addresses and none has an address's length.
     pub ip: Option<Vec<IpAddr>>,
     /// Basic constraints, unset without that extension.
@@ -62,7 +61,7 @@ pub struct Certificate {
     /// There is a subject alternative name extension, so the subject's name does not count.
     has_san: bool,
     /// The subject's last common name.
-    common_name: Option<String>,
+    common_name: Option<Vec<u8>>,
     /// What Zeek finds odd in its extensions: a weird's name, and what is said beside it.
     pub oddities: Vec<(&'static str, String)>,
 }
@@ -93,7 +92,7 @@ impl Certificate {
                 .subject()
                 .iter_by_oid(&OID_X509_COMMON_NAME)
                 .last()
-                .map(|cn| String::from_utf8_lossy(cn.as_slice()).into_owned()),
+                .map(|cn| cn.as_slice().to_vec()),
             ..Certificate::default()
         };
         cert.key(&key_alg, x.public_key());
@@ -125,9 +124,9 @@ impl Certificate {
             name.class().eq(&Class::ContextSpecific).then_some(())?;
             // RFC 5280 section 4.2.1.6.
             match (name.tag().0, name.header.is_constructed()) {
-                (1, _) => email.push(wire_text(&string(&name)?).into_owned()),
-                (2, _) => dns.push(wire_text(&string(&name)?).into_owned()),
-                (6, _) => uri.push(wire_text(&string(&name)?).into_owned()),
+                (1, _) => email.push(string(&name)?.into_owned()),
+                (2, _) => dns.push(string(&name)?.into_owned()),
+                (6, _) => uri.push(string(&name)?.into_owned()),
                 (7, _) => {
                     let bytes = string(&name)?;
                     let v4 = <[u8; 4]>::try_from(&*bytes).map(IpAddr::from);
@@ -154,7 +153,7 @@ impl Certificate {
     }
 
     /// Whether the certificate was made out for `name`: by its alternative names, without those by its subject.
-    pub fn matches_host(&self, name: &str) -> bool {
+    pub fn matches_host(&self, name: &[u8]) -> bool {
         if self.has_san {
             self.dns.iter().any(|n| host::matches(name, n))
         } else {
@@ -368,12 +367,12 @@ mod tests {
         );
         assert_eq!((c.key_type.as_deref(), c.key_length), (Some("rsa"), Some(2048)));
         assert_eq!((c.exponent.as_deref(), c.curve), (Some("65537"), None));
-        assert_eq!(c.dns, ["*.example.org", "example.org"]);
+        assert_eq!(c.dns, [&b"*.example.org"[..], b"example.org"]);
         assert_eq!(
             (c.uri, c.email),
             (
-                vec!["https://example.org/".to_owned()],
-                vec!["a@example.org".to_owned()]
+                vec![b"https://example.org/".to_vec()],
+                vec![b"a@example.org".to_vec()]
             )
         );
         let addresses = ["192.0.2.1", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap());
@@ -408,10 +407,10 @@ mod tests {
     fn what_openssl_does_not_look_at_does_no_harm() {
         // A name that is not ASCII.
         let c = changed(b"*.example.org", b"\xfc.example.org").unwrap();
-        assert_eq!(c.dns, ["\\xfc.example.org", "example.org"]);
+        assert_eq!(c.dns, [&b"\xfc.example.org"[..], b"example.org"]);
         // Alternative names that cannot be read are none, and the subject's does not count in their place.
         let c = changed(b"\x82\x0d*.e", b"\x82\x7d*.e").unwrap();
-        assert!(c.dns.is_empty() && !c.matches_host("www.example.org"));
+        assert!(c.dns.is_empty() && !c.matches_host(b"www.example.org"));
         assert_eq!(c.oddities, [("x509_san_parse_error", String::new())]);
         // A name that says it is UTF-8 and is not is no certificate.
         assert_eq!(changed(b"M\xc3\xbcller", b"M\xc3ueller"), None);
@@ -469,9 +468,9 @@ mod tests {
         assert_eq!(c.oddities.len(), 1);
         // A name in a string of its own.
         let (ok, c) = names(b"\xa2\x05\x16\x03a.b");
-        assert_eq!((ok, c.dns), (Some(()), vec!["a.b".to_owned()]));
+        assert_eq!((ok, c.dns), (Some(()), vec![b"a.b".to_vec()]));
         let (ok, c) = names(b"\xa2\x08\x24\x06\x04\x01a\x04\x01b");
-        assert_eq!((ok, c.dns), (Some(()), vec!["ab".to_owned()]));
+        assert_eq!((ok, c.dns), (Some(()), vec![b"ab".to_vec()]));
         let deep = (0..7).fold(vec![4, 1, b'x'], |inner, _| {
             [&[0x24, inner.len() as u8], &inner[..]].concat()
         });
@@ -479,7 +478,7 @@ mod tests {
         assert_eq!(ok, None);
         // Other kinds are there and not shown.
         let (ok, c) = names(b"\xa4\x02\x30\x00\x88\x01\x2a\x82\x01a");
-        assert_eq!((ok, c.dns), (Some(()), vec!["a".to_owned()]));
+        assert_eq!((ok, c.dns), (Some(()), vec![b"a".to_vec()]));
         // What cannot be one of them spoils the list.
         for bad in [
             b"\x89\x01x\x82\x01a",

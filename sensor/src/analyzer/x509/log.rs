@@ -54,10 +54,10 @@ fn opt(v: Option<&str>) -> Value<'_> {
 }
 
 /// A kind of name that does not occur is unset, not empty.
-fn texts(v: &[String]) -> Value<'_> {
+fn names(v: &[Vec<u8>]) -> Value<'_> {
     match v {
         [] => Value::Unset,
-        v => Value::List(v.iter().map(|s| text(s)).collect()),
+        v => Value::List(v.iter().map(|s| Value::Wire(s.into())).collect()),
     }
 }
 
@@ -94,9 +94,9 @@ impl LogRow for X509Row {
             c.key_length.map_or(Value::Unset, Value::Count),
             opt(c.exponent.as_deref()),
             opt(c.curve.as_deref()),
-            texts(&c.dns),
-            texts(&c.uri),
-            texts(&c.email),
+            names(&c.dns),
+            names(&c.uri),
+            names(&c.email),
             addrs(c.ip.as_deref()),
             c.ca.map_or(Value::Unset, Value::Bool),
             c.path_len.map_or(Value::Unset, Value::Count),
