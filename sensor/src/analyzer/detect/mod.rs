@@ -59,6 +59,8 @@ pub struct Detector {
     backwards: bool,
     /// The next byte of the responder, if an LF, belongs to the line before the inner stream.
     swallow_lf: bool,
+    /// A direction was delivered to its end.
+    ended: bool,
     /// Payload bytes seen, both directions.
     bytes: u64,
 }
@@ -110,6 +112,7 @@ impl Detector {
             gap: false,
             backwards: false,
             swallow_lf: false,
+            ended: false,
             bytes: 0,
         }
     }
@@ -244,6 +247,7 @@ impl Detector {
 
     /// One direction ended in order (FIN): a line without an end is a line now.
     pub fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) {
+        self.ended = true;
         self.drop_failed(ctx.ts);
         for at in 0..self.slots.len() {
             let partial = self.slots.get(at).is_some_and(|slot| match &slot.matcher {
@@ -258,10 +262,12 @@ impl Detector {
         }
     }
 
-    /// The connection is over: a message over TCP that was cut off may still be DNS.
+    /// The connection is over: a message over TCP that its sender cut off may still be DNS. Where no side ended, the
+    /// rest may have come later than the capture's end or a timeout, and nobody knows what it would have been.
     pub fn end(&mut self, ctx: &mut Ctx<'_>) {
         let mute = self.is_incomplete();
         let late = self.bytes > IGNORE_VIOLATIONS_AFTER;
+        let ended = self.ended;
         let Detector { slots, services, .. } = self;
         for Slot {
             tag,
@@ -282,7 +288,7 @@ impl Detector {
                 late,
             };
             let (dns, frames) = &mut **m;
-            if !*done {
+            if !*done && ended {
                 for part in frames.iter().filter_map(dns::Frames::rest) {
                     dns.message(false, part, said);
                 }

@@ -469,6 +469,31 @@ fn dns_is_a_sound_message() {
 }
 
 #[test]
+fn a_dns_message_under_way_is_judged_only_when_its_sender_ended() {
+    let mut message = QUERY.to_vec();
+    // An operation that DNS does not have: the analyzer gives up.
+    message[2] = 0x48;
+    let framed = [&[3, 0x84], &message[..]].concat();
+    for ended in [false, true] {
+        let c = conn(Proto::Tcp);
+        let (mut out, subs) = (Heard::default(), Subscriptions::default());
+        let mut ctx = Ctx {
+            ts: 0,
+            c: &c,
+            subs: &subs,
+            out: &mut out,
+        };
+        let mut d = Detector::tcp(40_000, 53);
+        d.stream(true, &framed, &mut ctx);
+        if ended {
+            d.eof(true, &mut ctx);
+        }
+        d.end(&mut ctx);
+        assert_eq!(out.0.contains(&"gave up".to_owned()), ended);
+    }
+}
+
+#[test]
 fn a_response_from_the_originator_is_backwards() {
     let mut msg = QUERY.to_vec();
     msg[2] |= 0x80;
