@@ -125,6 +125,10 @@ impl Dns {
         };
         if header.is_response() {
             s.rcode = Some(header.rcode());
+            (s.aa, s.ra) = (header.aa(), header.ra());
+            // Cut off is what either says. A question's other bit is in its answer, too.
+            s.tc |= header.tc();
+            s.rd |= header.rd();
             s.rejected |= header.rcode() != 0 && header.questions == 0;
         }
         (s, wait)
@@ -234,7 +238,8 @@ impl Message<'_> {
             s.rejected |= h.answers == 0 && h.authorities == 0 && h.additional == 0;
             return Ok(());
         }
-        (s.rd, s.tc, s.z) = (h.rd(), h.tc(), h.z());
+        (s.rd, s.z) = (h.rd(), h.z());
+        s.tc |= h.tc();
         (s.qtype, s.qclass) = (Some(qtype), Some(qclass));
         s.is_nbstat = self.to_netbios && qtype == rr::SRV;
         s.query = Some(match self.to_netbios {
@@ -294,7 +299,6 @@ impl Message<'_> {
             return;
         }
         s.query.get_or_insert_with(|| owner.to_vec());
-        (s.aa, s.ra) = (h.aa(), h.ra());
         if s.rtt.is_none() {
             let rtt = (self.now as i64).saturating_sub(s.ts as i64);
             // No time at all: the answer is all there was.
