@@ -117,6 +117,8 @@ impl<'a> Rx<'a> {
                     rx.wire_len = (*meta).wire_len;
                     rx.ifindex = (*meta).ifindex;
                     rx.slot = (*meta).slot;
+                    // What it had on the wire does not tell how much of it is here.
+                    rx.measure();
                     return rx;
                 }
             }

@@ -7,7 +7,6 @@ use crate::abi::PACKET_LEN;
 use crate::half;
 use crate::hook::Hook;
 use crate::maps::{Scratch, Stats};
-use crate::parse::NEED_MORE;
 use crate::{find, track};
 
 /// Takes the packet at the frame's start; see [`PACKET_LEN`].
@@ -29,8 +28,6 @@ pub fn run<H: Hook>(hook: &H) {
         }
         (*w).found.at = 0;
     }
-    // Its bytes may be in several pieces.
-    hook.more(NEED_MORE);
     let w = Scratch::forget(w);
     stats.add(Counter::Injected, 1);
     if let Some(flow) = find(hook, stats, w) {

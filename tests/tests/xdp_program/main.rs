@@ -12,7 +12,7 @@ mod table;
 
 use std::sync::Barrier;
 
-use frames::Case;
+use frames::{Case, PSH, tcp_frame};
 use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, PACKET_LEN, Ring, Table};
 use sensor_common::flow::{update, why};
 use sensor_common::policy::{
@@ -262,6 +262,19 @@ fn large_frames_arrive_whole() {
         let got = records(&mut ring);
         assert_eq!(got.len(), 1, "{n}");
         assert_eq!(got[0].0.cap_len as usize, frame.len(), "{n}");
+        assert!(got[0].1 == frame, "{n}");
+    }
+    // As from a capture, which tells its length on the wire; in one piece, and in several.
+    for n in [1000, 5000, 20_000, 60_000] {
+        let frame = tcp_frame(n, 0, PSH, &vec![b'x'; n as usize]);
+        let how = Inject {
+            ts: 2,
+            wire_len: frame.len() as u32,
+            ..Inject::default()
+        };
+        run.run(&frame, &how).unwrap();
+        let got = records(&mut ring);
+        assert_eq!((got.len(), got[0].0.pkt.cut), (1, 0), "{n}");
         assert!(got[0].1 == frame, "{n}");
     }
     let kernel = load_with(&Config {
