@@ -41,6 +41,7 @@ impl<S: Sink> Run<'_, S> {
     /// new to the datapath, or it would have been forwarded. `next` and `ack` tell where the datapath
     /// stands, by flow direction.
     pub fn catch_up(&mut self, tcp: &mut Tcp, next: [u64; 2], ack: [u64; 2]) {
+        let mut came = [false; 2];
         for (dir, now) in next.into_iter().enumerate() {
             let moved = tcp.known_next.to(dir, now);
             let s = self.conn.dir(dir);
@@ -53,7 +54,7 @@ impl<S: Sink> Run<'_, S> {
                 continue;
             };
             self.with_reassembler(tcp, s, |r, out| r.segment(from, moved, None, out));
-            self.bound(tcp, s);
+            came[dir] = true;
         }
         for (dir, now) in ack.into_iter().enumerate() {
             let moved = tcp.known_ack.to(dir, now);
@@ -67,6 +68,13 @@ impl<S: Sink> Run<'_, S> {
             tcp.ep[peer].skip_acked(bytes, now as u32);
             let acked = tcp.ep[peer].acked();
             self.ack_received(tcp, peer, acked);
+        }
+        // Not before: most of it had been acknowledged by and by.
+        for dir in [0, 1] {
+            if came[dir] {
+                let s = self.conn.dir(dir);
+                self.bound(tcp, s);
+            }
         }
         tcp.known_next = Numbers::new(next);
         tcp.known_ack = Numbers::new(ack);

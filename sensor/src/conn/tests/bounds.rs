@@ -94,3 +94,25 @@ fn what_a_connection_held_is_given_back_at_its_end() {
     lab.engine.finish(lab.now, lab.soft.flows());
     assert_eq!(lab.engine.sh.held, 0);
 }
+
+/// Nobody wants its payload, so the datapath keeps it, and all that is known of it comes with the last record.
+#[test]
+fn much_that_was_not_forwarded_was_acknowledged_by_and_by() {
+    for lost in [None, Some(180)] {
+        let mut lab = Lab::with("conn_weird,content_gap", Config::default());
+        lab.handshake();
+        let at = |i: u32| 1 + 60_000 * i;
+        for i in 0..200 {
+            if lost != Some(i) {
+                lab.data(0, at(i), 1, &[b'x'; 60_000]);
+            }
+            lab.ack(1, 1, at(i + 1));
+        }
+        close(&mut lab, at(200));
+        let seen = lab.finish();
+        let missing = lost.map_or(0, |_| 60_000);
+        assert_eq!(seen.conn("missed_bytes"), missing.to_string());
+        assert_eq!(seen.conn("orig_bytes"), "12000000");
+        assert!(!seen.names().contains(&"conn_weird"), "{:?}", seen.names());
+    }
+}
