@@ -8,7 +8,10 @@ use sensor_common::Counter;
 use super::weird::{Weird, Weirds};
 use super::{be16, be32};
 
+mod ppp;
 mod wireless;
+
+pub use ppp::ppp_header;
 
 /// A capture's link type (LINKTYPE_ numbers of tcpdump.org).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +29,7 @@ impl LinkType {
     pub const LINUX_SLL: LinkType = LinkType(113);
     pub const RADIOTAP: LinkType = LinkType(127);
     pub const PPP_WITH_DIR: LinkType = LinkType(204);
+    pub const MPLS: LinkType = LinkType(219);
     pub const NFLOG: LinkType = LinkType(239);
     pub const LINUX_SLL2: LinkType = LinkType(276);
 
@@ -48,11 +52,15 @@ pub mod ethertype {
     pub const VLAN: u16 = 0x8100;
     pub const IPV6: u16 = 0x86dd;
     pub const MPLS: u16 = 0x8847;
+    /// Labels that the upstream router chose (RFC 5332, 3).
+    pub const MPLS_UPSTREAM: u16 = 0x8848;
     pub const PPPOE: u16 = 0x8864;
     pub const QINQ: u16 = 0x88a8;
     pub const PBB: u16 = 0x88e7;
     pub const FABRIC_PATH: u16 = 0x8903;
     pub const VNTAG: u16 = 0x8926;
+    /// Cisco's time tag: six bytes of time, then the frame's own EtherType.
+    pub const TTAG: u16 = 0x8988;
     pub const QINQ_OLD: u16 = 0x9100;
 }
 use ethertype as et;
@@ -170,6 +178,25 @@ fn not_ip<T>() -> Result<T, Stop> {
     Err(Stop::new(Counter::NotIp, None))
 }
 
+/// Whether it is an EtherType that frames of customers have; others are as likely bytes of something else.
+fn is_in_frames(t: u16) -> bool {
+    matches!(
+        t,
+        et::IPV4
+            | et::IPV6
+            | et::ARP
+            | et::RARP
+            | et::VLAN
+            | et::QINQ
+            | et::QINQ_OLD
+            | et::MPLS
+            | et::MPLS_UPSTREAM
+            | et::PPPOE
+            | et::PBB
+            | et::TTAG
+    )
+}
+
 /// What an EtherType or a protocol number leads to.
 enum Next {
     Ip,
@@ -276,6 +303,7 @@ impl Walk<'_> {
                 self.at += 4;
                 Ok(Next::Ppp(p.unwrap_or(0)))
             }
+            LinkType::MPLS => self.mpls(),
             LinkType::NFLOG => self.nflog(),
             LinkType::FDDI => {
                 // 13 bytes of FDDI, 8 of LLC and SNAP.
@@ -322,7 +350,8 @@ impl Walk<'_> {
         match t {
             et::IPV4 | et::IPV6 => Ok(Next::Ip),
             et::VLAN | et::QINQ | et::QINQ_OLD => self.vlan(),
-            et::MPLS => self.mpls(),
+            et::MPLS | et::MPLS_UPSTREAM => self.mpls(),
+            et::TTAG => self.ttag(),
             et::PPPOE => self.pppoe(),
             et::PBB => {
                 // I-TAG of four bytes, then the customer's Ethernet frame.
@@ -402,8 +431,39 @@ impl Walk<'_> {
             let bottom = self.beyond(4, Weird::TruncatedLinkHeader)?[2] & 1 != 0;
             self.at += 4;
             if bottom {
-                return Ok(Next::Ip);
+                return Ok(self.below_labels());
             }
+        }
+    }
+
+    /// What the labels are for stands nowhere but in the routers. IP says its version first, and pseudowires keep
+    /// clear of 4 and 6 there (RFC 4385, 3; RFC 4928, 3): with a control word, whose first four bits are zero, or as
+    /// an Ethernet frame alone (RFC 4448, 4), which must then show by its EtherType.
+    fn below_labels(&mut self) -> Next {
+        const CONTROL_WORD: usize = 4;
+        let r = self.rest();
+        let is_frame = |at: usize| be16(r, at + 12).is_some_and(is_in_frames);
+        match r.first().map_or(0, |b| b >> 4) {
+            4 | 6 => Next::Ip,
+            _ if is_frame(0) => Next::Ethernet,
+            0 if is_frame(CONTROL_WORD) => {
+                self.at += CONTROL_WORD;
+                Next::Ethernet
+            }
+            _ => Next::Ip,
+        }
+    }
+
+    fn ttag(&mut self) -> Result<Next, Stop> {
+        let t = be16(self.beyond(8, Weird::TruncatedEthernetFrame)?, 6).unwrap_or(0);
+        self.at += 8;
+        match t {
+            1536.. => {
+                self.out.ethertype = t;
+                Ok(Next::EtherType(t))
+            }
+            0..=1500 => Ok(Next::Llc),
+            _ => Err(Stop::new(Counter::NotIp, Some(Weird::UndefinedEtherType))),
         }
     }
 
@@ -430,13 +490,12 @@ impl Walk<'_> {
 
     fn ppp(&mut self) -> Result<Next, Stop> {
         let r = self.beyond(2, Weird::TruncatedPppHeader)?;
-        let mut p = be16(r, 0).unwrap_or(0);
-        let mut skip = 2;
-        if p == 0xff03 {
-            // RFC 1662: address and control of HDLC framing.
-            p = be16(self.beyond(4, Weird::TruncatedPppHdlcHeader)?, 2).unwrap_or(0);
-            skip = 4;
+        if r.starts_with(&ppp::FRAMING) {
+            self.beyond(4, Weird::TruncatedPppHdlcHeader)?;
         }
+        let Some((skip, p)) = ppp_header(r) else {
+            return truncated(Weird::TruncatedPppHeader);
+        };
         self.at += skip;
         Ok(Next::Ppp(p))
     }
@@ -444,7 +503,8 @@ impl Walk<'_> {
     fn ppp_protocol(&mut self, p: u16) -> Result<Next, Stop> {
         match p {
             0x0021 | 0x0057 => Ok(Next::Ip),
-            0x0281 => self.mpls(),
+            // RFC 3032, 4.1, and labels that the upstream router chose.
+            0x0281 | 0x0283 => self.mpls(),
             _ => not_ip(),
         }
     }

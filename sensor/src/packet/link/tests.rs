@@ -83,6 +83,9 @@ fn tags() {
 fn labels_and_sessions() {
     let mpls = eth(0x8847, &joined(&[&[0, 0, 0, 64, 0, 0, 1, 64], IP]));
     assert_eq!(l3(LinkType::ETHERNET, &mpls), Some(22));
+    let upstream = eth(0x8848, &joined(&[&[0, 0, 1, 64], IP]));
+    assert_eq!(l3(LinkType::ETHERNET, &upstream), Some(18));
+    assert_eq!(l3(LinkType::MPLS, &joined(&[&[0, 0, 1, 64], IP])), Some(4));
     let pbb = eth(0x88e7, &joined(&[&[0; 4], &eth(0x0800, IP)]));
     assert_eq!(l3(LinkType::ETHERNET, &pbb), Some(32));
     // PPPoE whose payload is shorter than the frame.
@@ -90,6 +93,41 @@ fn labels_and_sessions() {
     let l = parse(LinkType::ETHERNET, &pppoe).unwrap();
     assert_eq!((l.l3, l.end), (22, 42));
     assert!(l.weirds.iter().eq([Weird::PppoeExtraData]));
+}
+
+#[test]
+fn ethernet_below_labels() {
+    let below = |rest: &[u8]| {
+        let f = eth(0x8847, &joined(&[&[0, 0, 1, 64], rest]));
+        parse(LinkType::ETHERNET, &f).map(|l| (l.l3, l.vlan))
+    };
+    let word = [0, 0, 0, 9];
+    assert_eq!(below(&joined(&[&word, &eth(0x0800, IP)])), Ok((36, None)));
+    // Without a control word, and from a station whose address begins with zero bits.
+    assert_eq!(below(&eth(0x86dd, IP)), Ok((32, None)));
+    let tagged = eth(0x8100, &joined(&[&[0, 5, 8, 0], IP]));
+    assert_eq!(below(&tagged), Ok((36, Some(5))));
+    assert_eq!(below(&joined(&[&word, &tagged])), Ok((40, Some(5))));
+    // ARP in it is no IP; what is nothing known stays what its first byte says.
+    assert!(below(&joined(&[&word, &eth(0x0806, IP)])).is_err_and(|e| e.arp));
+    assert_eq!(below(&[0x10; 30]), Ok((18, None)));
+    assert_eq!(below(&[0]), Ok((18, None)));
+}
+
+#[test]
+fn time_tags() {
+    let tag = [1, 2, 3, 4, 5, 6];
+    let f = eth(0x8988, &joined(&[&tag, &[8, 0], IP]));
+    let l = parse(LinkType::ETHERNET, &f).unwrap();
+    assert_eq!((l.l3, l.ethertype), (22, 0x0800));
+    let f = eth(0x8100, &joined(&[&[0, 5, 0x89, 0x88], &tag, &[0x86, 0xdd], IP]));
+    assert_eq!(l3(LinkType::ETHERNET, &f), Some(26));
+    let f = eth(0x8988, &joined(&[&tag, &[0x81, 0, 0, 5, 8, 0], IP]));
+    assert_eq!(parse(LinkType::ETHERNET, &f).unwrap().vlan, Some(5));
+    assert_eq!(
+        weird(LinkType::ETHERNET, &eth(0x8988, &[1, 2, 3, 4, 5, 6, 8, 0])),
+        (Counter::Truncated, vec![Weird::TruncatedEthernetFrame])
+    );
 }
 
 #[test]
@@ -128,6 +166,10 @@ fn other_link_types() {
     );
     assert_eq!(l3(LinkType::PPP, &joined(&[&[0xff, 3, 0, 0x21], IP])), Some(4));
     assert_eq!(l3(LinkType::PPP, &joined(&[&[0, 0x57], IP])), Some(2));
+    assert_eq!(l3(LinkType::PPP, &joined(&[&[0x21], IP])), Some(1));
+    assert_eq!(l3(LinkType::PPP, &joined(&[&[0xff, 3, 0x57], IP])), Some(3));
+    let labelled = joined(&[&[2, 0x83, 0, 0, 1, 64], IP]);
+    assert_eq!(l3(LinkType::PPP, &labelled), Some(6));
     assert_eq!(
         l3(LinkType::PPP_WITH_DIR, &joined(&[&[1, 0xff, 3, 0, 0x21], IP])),
         Some(5)
@@ -169,7 +211,7 @@ fn wireless() {
 proptest! {
     /// What is found lies in the frame, whatever that is.
     #[test]
-    fn never_panics(link in prop::sample::select(vec![0u32, 1, 9, 10, 50, 101, 105, 108, 113, 127, 204, 239, 276]),
+    fn never_panics(link in prop::sample::select(vec![0u32, 1, 9, 10, 50, 101, 105, 108, 113, 127, 204, 219, 239, 276]),
                     types in proptest::collection::vec(prop::sample::select(vec![0x8100u16, 0x88a8, 0x8847, 0x8864, 0x88e7, 0x8926, 0x0800, 40, 0x8903]), 0..4),
                     mut b in proptest::collection::vec(any::<u8>(), 0..150)) {
         let mut at = 12;
