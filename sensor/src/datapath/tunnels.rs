@@ -36,6 +36,8 @@ pub enum Kind {
     Gre,
     Vxlan,
     Geneve,
+    VxlanGpe,
+    L2tp,
     /// A proxy's HTTP CONNECT: for tunnel.log alone, nothing is taken out of it here.
     Http,
 }
@@ -49,8 +51,10 @@ impl Kind {
             Kind::Teredo => "Tunnel::TEREDO",
             Kind::Gtpv1 => "Tunnel::GTPv1",
             Kind::Gre => "Tunnel::GRE",
-            Kind::Vxlan => "Tunnel::VXLAN",
+            Kind::Vxlan | Kind::VxlanGpe => "Tunnel::VXLAN",
             Kind::Geneve => "Tunnel::GENEVE",
+            // Not Zeek's, which does not take it apart.
+            Kind::L2tp => "Tunnel::L2TP",
             Kind::Http => "Tunnel::HTTP",
         }
     }
@@ -88,7 +92,7 @@ impl Layer {
         let either = straight || (a.orig, a.resp) == (b.resp, b.orig);
         let ends = match self.kind {
             Kind::Ip | Kind::Gre => either,
-            Kind::Vxlan => either && a.resp_port == b.resp_port,
+            Kind::Vxlan | Kind::VxlanGpe => either && a.resp_port == b.resp_port,
             _ => straight && (a.orig_port, a.resp_port) == (b.orig_port, b.resp_port),
         };
         (self.kind, self.n, a.proto) == (o.kind, o.n, b.proto) && ends

@@ -82,7 +82,7 @@ pub fn verify(frame: &[u8], pkt: &Packet, cut: bool) -> Result<(), Weird> {
 }
 
 fn is_vxlan(udp: &[u8]) -> bool {
-    be16(udp, 2) == Some(4789) && udp.get(8).is_some_and(|b| b & 8 != 0)
+    matches!(be16(udp, 2), Some(4789 | 4790 | 8472)) && udp.get(8).is_some_and(|b| b & 8 != 0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use sensor_common::proto::{self, ERSPAN, ERSPAN_III, TEB};
 
-use super::link::LinkType;
+use super::link::{LinkType, ethertype, ppp_header};
 use super::weird::Weird;
 use super::{be16, be32};
 
@@ -86,10 +86,10 @@ pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
             }
             inner = Inner::Link(LinkType::IEEE802_11);
         }
+        0 if matches!(typ, ethertype::MPLS | ethertype::MPLS_UPSTREAM) => inner = Inner::Link(LinkType::MPLS),
         0 => {}
         1 if typ != PPP => return Err(Weird::EgreProtocolType),
-        // PPP's address, control and protocol fields.
-        1 => skip = 4,
+        1 => {}
         _ => return Err(Weird::UnknownGreVersion),
     }
     if flags & flag::ROUTING != 0 {
@@ -102,9 +102,15 @@ pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
         return Err(Weird::TruncatedGre);
     }
     if flags & flag::VERSION == 1 {
-        inner = match be16(b, header + 2) {
-            Some(0x0021) => Inner::Ip(proto::IPV4),
-            Some(0x0057) => Inner::Ip(proto::IPV6),
+        // RFC 2637, 4.1: a PPP frame without what marks its ends.
+        let ppp = b.get(header..).and_then(ppp_header);
+        let Some((len, protocol)) = ppp else {
+            return Err(Weird::TruncatedGre);
+        };
+        skip = len;
+        inner = match protocol {
+            0x0021 => Inner::Ip(proto::IPV4),
+            0x0057 => Inner::Ip(proto::IPV6),
             _ => return Err(Weird::NonIpInEncap),
         };
     }
@@ -177,6 +183,80 @@ pub fn vxlan(b: &[u8]) -> Found {
         },
         [_, _, _, _, _, _, _, _, ..] => Found::Violation("VXLAN 'I' flag not set"),
         _ => Found::Violation("VXLAN header truncation"),
+    }
+}
+
+/// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe, 3): VXLAN's eight bytes, with the type of what follows.
+pub fn vxlan_gpe(b: &[u8]) -> Found {
+    const VERSION: u8 = 0x30;
+    const INSTANCE: u8 = 0x08;
+    const NEXT_PROTOCOL: u8 = 0x04;
+    const OAM: u8 = 0x01;
+    let &[flags, _, _, next, _, _, _, _, ..] = b else {
+        return Found::Violation("VXLAN header truncation");
+    };
+    if flags & INSTANCE == 0 {
+        return Found::Violation("VXLAN 'I' flag not set");
+    }
+    if flags & VERSION != 0 {
+        return Found::Violation("VXLAN-GPE version");
+    }
+    if flags & OAM != 0 {
+        return Found::Nothing;
+    }
+    let (mut at, mut next) = (8, if flags & NEXT_PROTOCOL != 0 { next } else { 3 });
+    // Service headers (RFC 8300, 2.2): their length is in units of four bytes, and theirs is the same list of types.
+    while next == 4 {
+        let len = match b.get(at..) {
+            Some(&[_, len, _, n, ..]) => {
+                next = n;
+                (len & 0x3f) as usize * 4
+            }
+            _ => return Found::Violation("NSH header truncation"),
+        };
+        at += len;
+        if len < 8 || at > b.len() {
+            return Found::Violation("NSH header truncation");
+        }
+    }
+    let link = match next {
+        1 | 2 => Some(LinkType::RAW),
+        3 => Some(LinkType::ETHERNET),
+        5 => Some(LinkType::MPLS),
+        _ => None,
+    };
+    Found::Packet { at, link }
+}
+
+/// L2TP (RFC 2661, 3.1): data messages are PPP frames.
+pub fn l2tp(b: &[u8]) -> Found {
+    const CONTROL: u16 = 0x8000;
+    const LENGTH: u16 = 0x4000;
+    const SEQUENCE: u16 = 0x0800;
+    const OFFSET: u16 = 0x0200;
+    const CUT: Found = Found::Violation("L2TP header truncation");
+    let Some(flags) = be16(b, 0) else { return CUT };
+    if flags & 0x000f != 2 {
+        return Found::Violation("L2TP version");
+    }
+    let field = |bit: u16, len: usize| if flags & bit != 0 { len } else { 0 };
+    // Flags, tunnel and session; the length stands behind the flags.
+    let mut at = 6 + field(LENGTH, 2) + field(SEQUENCE, 4);
+    if flags & CONTROL == 0 && flags & OFFSET != 0 {
+        let Some(padding) = be16(b, at) else { return CUT };
+        at += 2 + padding as usize;
+    }
+    // The length covers all of it. What of it was not captured does not matter here.
+    let len = if flags & LENGTH != 0 { be16(b, 2) } else { None };
+    if at > b.len() || len.is_some_and(|n| (n as usize) < at) {
+        return CUT;
+    }
+    if flags & CONTROL != 0 || at == b.len() || len.is_some_and(|n| n as usize == at) {
+        return Found::Nothing;
+    }
+    Found::Packet {
+        at,
+        link: Some(LinkType::PPP),
     }
 }
 

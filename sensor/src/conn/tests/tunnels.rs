@@ -104,6 +104,26 @@ fn a_connection_in_vxlan() {
 }
 
 #[test]
+fn a_connection_by_other_ports() {
+    let vxlan = [&[8, 0, 0, 0, 0, 0, 7, 0][..], &ether(&inner(0, tf::SYN, SYN))].concat();
+    let gpe = [&[12, 0, 0, 1, 0, 0, 7, 0][..], &inner(0, tf::SYN, SYN)].concat();
+    let l2tp = [&[0, 2, 0, 1, 0, 2, 0xff, 3, 0x21][..], &inner(0, tf::SYN, SYN)].concat();
+    for (port, payload, service, name) in [
+        (8472, vxlan, "vxlan", "Tunnel::VXLAN"),
+        (4790, gpe, "vxlan", "Tunnel::VXLAN"),
+        (1701, l2tp, "Unset", "Tunnel::L2TP"),
+    ] {
+        let mut lab = Lab::new("new_connection");
+        ip_frame(&mut lab, &udp(1, 2, [port + 1, port], &payload));
+        let seen = lab.finish();
+        let mut services = seen.values("conn", "service");
+        services.sort_unstable();
+        assert_eq!(services, ["Unset", service], "{port}");
+        assert_eq!(seen.values("tunnel", "tunnel_type")[0], name);
+    }
+}
+
+#[test]
 fn what_is_not_vxlan_stays_so() {
     let mut lab = Lab::new("protocol_violation,protocol_confirmation");
     ip_frame(&mut lab, &udp(1, 2, [50_001, 4789], &[0; 60]));

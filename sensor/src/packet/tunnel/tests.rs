@@ -26,6 +26,74 @@ fn vxlan_needs_its_flag() {
 }
 
 #[test]
+fn vxlan_gpe_names_what_is_inside() {
+    let next = |flags: u8, n: u8| vxlan_gpe(&[flags, 0, 0, n, 0, 0, 7, 0, 1]);
+    assert_eq!(next(0x0c, 1), packet(8, LinkType::RAW));
+    assert_eq!(next(0x0c, 2), packet(8, LinkType::RAW));
+    assert_eq!(next(0x0c, 3), packet(8, LinkType::ETHERNET));
+    assert_eq!(next(0x0c, 5), packet(8, LinkType::MPLS));
+    assert_eq!(next(0x0c, 9), Found::Packet { at: 8, link: None });
+    // Without the flag it is VXLAN's Ethernet.
+    assert_eq!(next(0x08, 1), packet(8, LinkType::ETHERNET));
+    assert_eq!(next(0x0d, 1), Found::Nothing);
+    assert_eq!(next(0x1c, 1), Found::Violation("VXLAN-GPE version"));
+    assert_eq!(next(0x04, 1), Found::Violation("VXLAN 'I' flag not set"));
+    assert_eq!(vxlan_gpe(&[0x0c; 7]), Found::Violation("VXLAN header truncation"));
+    // A service header of 24 bytes, then IPv4.
+    let mut b = vec![0x0c, 0, 0, 4, 0, 0, 7, 0, 0, 6, 1, 1];
+    b.resize(31, 0);
+    assert_eq!(vxlan_gpe(&b), Found::Violation("NSH header truncation"));
+    b.push(0);
+    assert_eq!(vxlan_gpe(&b), packet(32, LinkType::RAW));
+    // One that has no length.
+    b[9] = 0;
+    assert_eq!(vxlan_gpe(&b), Found::Violation("NSH header truncation"));
+}
+
+#[test]
+fn l2tp_data() {
+    const PPP: &[u8] = &[0xff, 3, 0, 0x21];
+    let with = |head: &[u8]| l2tp(&[head, PPP].concat());
+    // Tunnel and session alone; with length; with numbers and two bytes of padding too.
+    assert_eq!(with(&[0, 2, 0, 1, 0, 2]), packet(6, LinkType::PPP));
+    assert_eq!(with(&[0x40, 2, 0, 12, 0, 1, 0, 2]), packet(8, LinkType::PPP));
+    let all = [0x4a, 2, 0, 20, 0, 1, 0, 2, 0, 3, 0, 4, 0, 2, 0, 0];
+    assert_eq!(with(&all), packet(16, LinkType::PPP));
+    // Control messages, keep-alives without a frame.
+    assert_eq!(with(&[0xc8, 2, 0, 16, 0, 1, 0, 2, 0, 3, 0, 4]), Found::Nothing);
+    assert_eq!(l2tp(&[0, 2, 0, 1, 0, 2]), Found::Nothing);
+    assert_eq!(with(&[0x40, 2, 0, 8, 0, 1, 0, 2]), Found::Nothing);
+    let cut = Found::Violation("L2TP header truncation");
+    for head in [&[0x40, 2, 0, 7, 0, 1, 0, 2][..], &[2, 2, 0, 1, 0, 2, 0, 9]] {
+        assert_eq!(with(head), cut);
+    }
+    assert_eq!(l2tp(&[2, 2, 0, 1, 0, 2, 0]), cut);
+    assert_eq!(l2tp(&[0]), cut);
+    assert_eq!(with(&[0, 3, 0, 1, 0, 2]), Found::Violation("L2TP version"));
+}
+
+#[test]
+fn gre_with_labels_and_ppp() {
+    let found = |b: &[u8]| gre(&[b, &[0x45; 20]].concat());
+    let ok = |at, inner| Ok(Gre { at, inner });
+    for typ in [0x47, 0x48] {
+        let labels = Inner::Link(LinkType::MPLS);
+        assert_eq!(found(&[0x20, 0, 0x88, typ, 0, 0, 0, 1]), ok(8, labels));
+    }
+    // PPTP: key and sequence number, then PPP with all of its header and with parts left out.
+    let pptp = |ppp: &[u8]| found(&[&[0x30, 1, 0x88, 0x0b, 0, 24, 0, 7, 0, 0, 0, 1][..], ppp].concat());
+    assert_eq!(pptp(&[0xff, 3, 0, 0x21]), ok(16, Inner::Ip(proto::IPV4)));
+    assert_eq!(pptp(&[0xff, 3, 0x21]), ok(15, Inner::Ip(proto::IPV4)));
+    assert_eq!(pptp(&[0, 0x57]), ok(14, Inner::Ip(proto::IPV6)));
+    assert_eq!(pptp(&[0x21]), ok(13, Inner::Ip(proto::IPV4)));
+    assert_eq!(pptp(&[0xc0, 0x21]), Err(Weird::NonIpInEncap));
+    assert_eq!(
+        gre(&[0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 7, 0, 0, 0, 1]),
+        Err(Weird::TruncatedGre)
+    );
+}
+
+#[test]
 fn geneve_has_options() {
     assert_eq!(
         geneve(&[0, 0, 0x65, 0x58, 0, 0, 7, 0]),
