@@ -86,7 +86,7 @@ impl soft::Sink for Feed<'_> {
 
     fn fault(&mut self, _: &Packet, _: Weird, _: &[u8], _: &mut Flows) {}
     fn untracked(&mut self, _: &Untracked<'_>, _: &mut Flows) {}
-    fn weird(&mut self, _: u64, _: &'static str, _: Option<&soft::Addrs>, _: &mut Flows) {}
+    fn weird(&mut self, _: u64, _: &'static str, _: &str, _: Option<&soft::Addrs>, _: &mut Flows) {}
 }
 
 fn resident() -> anyhow::Result<u64> {

@@ -105,10 +105,17 @@ impl<T: FlowTable, S: Sink> soft::Sink for Found<'_, '_, T, S> {
         untracked(self.worker.engine, u);
     }
 
-    fn weird(&mut self, ts: u64, name: &'static str, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
+    fn weird(
+        &mut self,
+        ts: u64,
+        name: &'static str,
+        addl: &str,
+        addrs: Option<&soft::Addrs>,
+        _flows: &mut Flows,
+    ) {
         self.worker
             .engine
-            .stray_weird(ts, name, addrs.map(|(s, d)| (s, d)));
+            .stray_weird(ts, name, addl, addrs.map(|(s, d)| (s, d)));
     }
 }
 

@@ -36,7 +36,14 @@ impl<S: Sink> soft::Sink for EngineSink<'_, S> {
         untracked(self.0, u);
     }
 
-    fn weird(&mut self, ts: Ts, name: &'static str, addrs: Option<&soft::Addrs>, _flows: &mut Flows) {
-        self.0.stray_weird(ts, name, addrs.map(|(s, d)| (s, d)));
+    fn weird(
+        &mut self,
+        ts: Ts,
+        name: &'static str,
+        addl: &str,
+        addrs: Option<&soft::Addrs>,
+        _flows: &mut Flows,
+    ) {
+        self.0.stray_weird(ts, name, addl, addrs.map(|(s, d)| (s, d)));
     }
 }

@@ -292,7 +292,7 @@ impl<S: Sink> Engine<S> {
                 } else {
                     (&p.key.b, &p.key.a)
                 };
-                return self.stray_weird(p.ts, weird, Some((src, dst)));
+                return self.stray_weird(p.ts, weird, "", Some((src, dst)));
             }
             None => (self.create(hash, p, 0, None), true),
         };
@@ -308,8 +308,14 @@ impl<S: Sink> Engine<S> {
     }
 
     /// An oddity of no connection.
-    pub fn stray_weird(&mut self, ts: Ts, name: &'static str, ends: Option<(&[u8; 16], &[u8; 16])>) {
-        self.sh.stray_weird(ts, name, ends);
+    pub fn stray_weird(
+        &mut self,
+        ts: Ts,
+        name: &'static str,
+        addl: &str,
+        ends: Option<(&[u8; 16], &[u8; 16])>,
+    ) {
+        self.sh.stray_weird(ts, name, addl, ends);
     }
 
     /// Raises an event of no connection.

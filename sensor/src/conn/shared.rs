@@ -76,7 +76,13 @@ impl<S: Sink> Shared<S> {
     }
 
     /// An oddity of no connection; `ends` as in [`super::Engine::stray_weird`].
-    pub fn stray_weird(&mut self, ts: Ts, name: &'static str, ends: Option<(&[u8; 16], &[u8; 16])>) {
+    pub fn stray_weird(
+        &mut self,
+        ts: Ts,
+        name: &'static str,
+        addl: &str,
+        ends: Option<(&[u8; 16], &[u8; 16])>,
+    ) {
         if !self.strays.permit(name, ends, ts) {
             return;
         }
@@ -103,7 +109,7 @@ impl<S: Sink> Shared<S> {
             ts,
             whose: ends.map_or(Whose::Nobody, |(s, d)| Whose::Hosts(addr(s), addr(d))),
             name,
-            addl: "",
+            addl,
             source: source(name, false),
         });
     }

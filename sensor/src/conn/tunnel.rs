@@ -375,7 +375,7 @@ impl<S: Sink> Run<'_, S> {
             return Found::Violation(tunnel::GTP_CUT);
         }
         if too_deep {
-            self.sh.stray_weird(self.ts, Weird::TunnelDepth.name(), None);
+            self.sh.stray_weird(self.ts, Weird::TunnelDepth.name(), "", None);
             return Found::Nothing;
         }
         if outer.and_then(Stack::last) == Some(Kind::Gtpv1) {
@@ -433,7 +433,7 @@ impl<S: Sink> Run<'_, S> {
         } else {
             w.name()
         };
-        self.sh.stray_weird(self.ts, name, ends);
+        self.sh.stray_weird(self.ts, name, "", ends);
     }
 
     fn confirmed(&mut self, kind: Kind) {

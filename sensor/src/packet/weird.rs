@@ -113,18 +113,30 @@ weirds! {
     TunnelDepth "tunnel_depth"
 }
 
+impl Weird {
+    /// Whether weird.log's `addl` has the number that it came with.
+    pub const fn tells_number(self) -> bool {
+        matches!(self, Weird::UnknownRoutingType)
+    }
+}
+
 /// The oddities of one packet: a few, in the order in which they were found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weirds {
-    list: [Option<Weird>; 6],
+    list: [Option<(Weird, u8)>; 6],
     len: u8,
 }
 
 impl Weirds {
     /// Adds one; beyond six a packet has told enough and the rest is dropped.
     pub fn push(&mut self, w: Weird) {
+        self.push_with(w, 0);
+    }
+
+    /// Adds one with a number of its own, for who tells it: see [`Weird::tells_number`].
+    pub fn push_with(&mut self, w: Weird, number: u8) {
         if let Some(slot) = self.list.get_mut(self.len as usize) {
-            *slot = Some(w);
+            *slot = Some((w, number));
             self.len += 1;
         }
     }
@@ -137,6 +149,11 @@ impl Weirds {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Weird> + '_ {
+        self.with_numbers().map(|(w, _)| w)
+    }
+
+    /// All of them with their numbers.
+    pub fn with_numbers(&self) -> impl Iterator<Item = (Weird, u8)> + '_ {
         self.list.iter().flatten().copied()
     }
 }

@@ -99,7 +99,7 @@ impl soft::Sink for Losing<'_> {
     }
     fn fault(&mut self, _: &Packet, _: Weird, _: &[u8], _: &mut soft::Flows) {}
     fn untracked(&mut self, _: &soft::Untracked<'_>, _: &mut soft::Flows) {}
-    fn weird(&mut self, _: Ts, _: &'static str, _: Option<&soft::Addrs>, _: &mut soft::Flows) {}
+    fn weird(&mut self, _: Ts, _: &'static str, _: &str, _: Option<&soft::Addrs>, _: &mut soft::Flows) {}
 }
 
 #[test]

@@ -238,7 +238,7 @@ impl Soft {
     #[cold]
     fn not_ip<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, e: &NotIp, via: Via<'_>, sink: &mut S) {
         for w in e.weirds.iter() {
-            sink.weird(f.ts, via.name(w), None, &mut self.flows);
+            sink.weird(f.ts, via.name(w), "", None, &mut self.flows);
         }
         if via.own {
             self.counts.add(e.reason, 1);
@@ -262,7 +262,7 @@ impl Soft {
     fn packet<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, l: &Link, via: Via<'_>, sink: &mut S) {
         if !l.weirds.is_empty() {
             for w in l.weirds.iter() {
-                sink.weird(f.ts, via.name(w), None, &mut self.flows);
+                sink.weird(f.ts, via.name(w), "", None, &mut self.flows);
             }
         }
         let input = Input {
@@ -290,17 +290,19 @@ impl Soft {
         if !self.ip.weirds.is_empty() || weird.is_some() {
             // Found on the way, when the addresses were known (but for one), then the verdict's.
             let addrs = (self.ip.src, self.ip.dst);
-            for w in self.ip.weirds.iter() {
+            for (w, number) in self.ip.weirds.with_numbers() {
                 let (name, addrs) = match w {
                     Weird::IpHdrLenZero => (via.name(w), None),
                     Weird::IncompletelyCapturedFragment => (via.name(w), Some(&addrs)),
                     // Zeek tells of extension headers without knowing of the packet around them.
                     _ => (w.name(), Some(&addrs)),
                 };
-                sink.weird(i.ts, name, addrs, &mut self.flows);
+                let number = w.tells_number().then(|| number.to_string());
+                let addl = number.as_deref().unwrap_or_default();
+                sink.weird(i.ts, name, addl, addrs, &mut self.flows);
             }
             if let Some(w) = weird {
-                sink.weird(i.ts, via.name(w), self.addrs().as_ref(), &mut self.flows);
+                sink.weird(i.ts, via.name(w), "", self.addrs().as_ref(), &mut self.flows);
             }
         }
         match verdict {
@@ -355,7 +357,7 @@ impl Soft {
             &mut weirds,
         );
         for w in weirds.iter() {
-            sink.weird(i.ts, w.name(), Some(&addrs), &mut self.flows);
+            sink.weird(i.ts, w.name(), "", Some(&addrs), &mut self.flows);
         }
         if complete {
             let input = Input {

@@ -29,7 +29,8 @@ pub trait Sink {
 
     /// An oddity of no connection, under Zeek's name. With addresses (sender, receiver; IPv4 mapped) it is
     /// of a flow in Zeek's sense (flow_weird), without of the net (net_weird).
-    fn weird(&mut self, ts: u64, name: &'static str, addrs: Option<&Addrs>, flows: &mut Flows);
+    /// `addl`: what there is to say beside the name, for weird.log.
+    fn weird(&mut self, ts: u64, name: &'static str, addl: &str, addrs: Option<&Addrs>, flows: &mut Flows);
 }
 
 /// Sender and receiver, network byte order, IPv4 as `::ffff:a.b.c.d`.

@@ -32,7 +32,7 @@ impl Sink for Log {
     fn untracked(&mut self, u: &Untracked<'_>, _: &mut Flows) {
         self.lines.push(format!("untracked {:?}", u.reason));
     }
-    fn weird(&mut self, _: u64, name: &'static str, addrs: Option<&Addrs>, _: &mut Flows) {
+    fn weird(&mut self, _: u64, name: &'static str, _: &str, addrs: Option<&Addrs>, _: &mut Flows) {
         let kind = if addrs.is_some() { "flow" } else { "net" };
         self.lines.push(format!("{kind} {name}"));
     }

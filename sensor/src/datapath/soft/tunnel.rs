@@ -76,7 +76,7 @@ impl Soft {
                 let stack = self.tunnels.ip(via.tunnel, kind, ends, p.proto, i.ts);
                 self.decapsulated(i.ts, data, 0, link, &stack, sink);
             }
-            Err(w) => sink.weird(i.ts, via.name(w), Some(&addrs), &mut self.flows),
+            Err(w) => sink.weird(i.ts, via.name(w), "", Some(&addrs), &mut self.flows),
         }
     }
 }

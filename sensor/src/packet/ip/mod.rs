@@ -347,7 +347,19 @@ fn routing(h: &[u8], routed: &mut bool, out: &mut Ip) {
                 }
             }
         }
-        _ => out.weirds.push(Weird::UnknownRoutingType),
+        // RFC 8754, 2: the segments in reverse, the last one first. A list that is not there says nothing.
+        4 => {
+            let entries = len as usize / 2;
+            if left > 0
+                && h.get(4)
+                    .is_some_and(|last| (*last as usize) < entries && left <= last + 1)
+                && let Some(a) = h.get(8..24).and_then(|a| <[u8; 16]>::try_from(a).ok())
+            {
+                out.dst = a;
+                *routed = true;
+            }
+        }
+        _ => out.weirds.push_with(Weird::UnknownRoutingType, typ),
     }
 }
 

@@ -147,6 +147,36 @@ fn tcp_headers_that_cannot_be() {
 }
 
 #[test]
+fn segment_routing() {
+    let with = |left: u8, last: u8| {
+        let mut e = vec![17, 4, 4, left, last, 0, 0, 0];
+        e.extend([[0xcc; 16], [0xbb; 16]].concat());
+        e.extend(udp(8, &[]));
+        run(&v6(43, &e))
+    };
+    for (left, last, dst) in [
+        (1, 1, 0xcc),
+        (2, 1, 0xcc),
+        (0, 1, 0xbb),
+        (1, 2, 0xbb),
+        (3, 1, 0xbb),
+        (1, 255, 0xbb),
+    ] {
+        let (v, ip) = with(left, last);
+        assert_eq!((v, ip.dst), (Verdict::Flow, [dst; 16]), "{left} {last}");
+        assert!(ip.weirds.is_empty());
+    }
+}
+
+#[test]
+fn a_routing_header_of_an_unknown_type() {
+    let mut e = vec![17, 0, 253, 1, 0, 0, 0, 0];
+    e.extend(udp(8, &[]));
+    let (_, ip) = run(&v6(43, &e));
+    assert!(ip.weirds.with_numbers().eq([(Weird::UnknownRoutingType, 253)]));
+}
+
+#[test]
 fn others() {
     let (v, ip) = run(&v4(132, &[0; 12]));
     assert_eq!(v, Verdict::Other);
