@@ -179,7 +179,31 @@ fn v4(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
             return v;
         }
     }
+    if h[9] == proto::AH {
+        return authenticated(header, total, b, i.l3, out);
+    }
     transport(h[9], header, total, b, i.l3, out)
+}
+
+/// Steps over Authentication Headers (RFC 4302, 2), which encrypt nothing. Each is at least eight bytes, so there
+/// are no more than the packet has room for.
+#[cold]
+fn authenticated(mut at: usize, total: usize, b: &[u8], l3: usize, out: &mut Ip) -> Verdict {
+    let mut next = proto::AH;
+    while next == proto::AH {
+        let end = total.min(b.len());
+        let Some(&[after, n]) = b.get(at..end).and_then(|h| h.first_chunk::<2>()) else {
+            break;
+        };
+        // In units of four bytes, less two.
+        let len = 8 + 4 * n as usize;
+        if at + len > end {
+            break;
+        }
+        next = after;
+        at += len;
+    }
+    transport(next, at, total, b, l3, out)
 }
 
 /// What to do with a fragment; None: use it like a packet.

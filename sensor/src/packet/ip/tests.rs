@@ -177,6 +177,28 @@ fn a_routing_header_of_an_unknown_type() {
 }
 
 #[test]
+fn authentication_headers() {
+    let ah = |next: u8, icv: usize| {
+        let mut h = vec![next, (icv / 4 + 1) as u8];
+        h.resize(12 + icv, 0);
+        h
+    };
+    let p = v4(51, &[ah(6, 12), tcp(0, b"abc")].concat());
+    let (v, ip) = run(&p);
+    assert_eq!((v, ip.pkt.key.b_port), (Verdict::Flow, 80));
+    assert_eq!((ip.pkt.l4, ip.pkt.data, ip.pkt.payload_len), (44, 64, 3));
+    // Two of them, a packet in a packet, and one that is not all there.
+    let (v, ip) = run(&v4(51, &[ah(51, 0), ah(17, 12), udp(12, &[0; 4])].concat()));
+    assert_eq!((v, ip.pkt.l4, ip.pkt.payload_len), (Verdict::Flow, 56, 4));
+    let (v, ip) = run(&v4(51, &[ah(4, 12), v4(17, &udp(8, &[]))].concat()));
+    assert_eq!((v, ip.tunnel.at), (Verdict::Tunnel, 44));
+    for cut in [20, 21, 43] {
+        let (v, ip) = run_at(&p[..cut], 0, p.len() as u32);
+        assert_eq!((v, ip.pkt.key.proto), (Verdict::Other, 51));
+    }
+}
+
+#[test]
 fn others() {
     let (v, ip) = run(&v4(132, &[0; 12]));
     assert_eq!(v, Verdict::Other);
