@@ -460,18 +460,13 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
             let offset = (h[12] >> 4) as usize * 4;
             (header, verdict) = if offset < 20 {
                 (20, Verdict::Fault(Counter::Malformed, Weird::BadTcpHeaderLen))
-            } else if offset > t.len() || nothing {
-                let reason = if offset > payload || nothing {
-                    Counter::Malformed
-                } else {
-                    Counter::Truncated
-                };
-                (20, Verdict::Fault(reason, Weird::TruncatedHeader))
+            } else if offset > payload || nothing {
+                (20, Verdict::Fault(Counter::Malformed, Weird::TruncatedHeader))
             } else {
                 (offset, Verdict::Flow)
             };
             out.pkt.payload_len = (payload - header) as u32;
-            out.pkt.cut = u16::try_from(payload - t.len()).unwrap_or(u16::MAX);
+            out.pkt.cut = u16::try_from(payload - t.len().max(header)).unwrap_or(u16::MAX);
         }
         IPPROTO_UDP => {
             let Some(h) = t.first_chunk::<8>() else {
@@ -511,7 +506,8 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
             out.pkt.payload_len = payload as u32;
         }
     }
-    out.pkt.data = (l3 + l4 + header) as u16;
+    // Options that were not captured are counted; the offset does not point beyond what there is.
+    out.pkt.data = (l3 + l4 + header.min(t.len())) as u16;
     (out.pkt.key, out.pkt.dir) = FlowKey::new(&out.src, &out.dst, sport, dport, proto, one_way);
     verdict
 }

@@ -199,6 +199,27 @@ fn authentication_headers() {
 }
 
 #[test]
+fn options_that_were_not_captured() {
+    let p = v4(6, &tcp(12, b"hello"));
+    for captured in [40, 45, 52, 54] {
+        let (v, ip) = run_at(&p[..captured], 0, p.len() as u32);
+        let k = ip.pkt;
+        assert_eq!((v, k.payload_len, k.seq), (Verdict::Flow, 5, 1));
+        assert_eq!(
+            (k.data as usize, k.cut),
+            (captured.min(52), 5.min(57 - captured as u16))
+        );
+    }
+    // Ones that the packet has no room for.
+    let mut t = tcp(0, b"hello");
+    t[12] = 0x70;
+    assert_eq!(
+        run(&v4(6, &t)).0,
+        Verdict::Fault(Counter::Malformed, Weird::TruncatedHeader)
+    );
+}
+
+#[test]
 fn others() {
     let (v, ip) = run(&v4(132, &[0; 12]));
     assert_eq!(v, Verdict::Other);
