@@ -39,7 +39,7 @@ impl Sink for Checks {
     fn untracked(&mut self, u: &Untracked<'_>, _: &mut Flows) {
         assert!(u.l3.is_none_or(|at| at as usize <= u.frame.len()));
     }
-    fn weird(&mut self, _: u64, name: &'static str, _: Option<&Addrs>, _: &mut Flows) {
+    fn weird(&mut self, _: u64, name: &'static str, _: &str, _: Option<&Addrs>, _: &mut Flows) {
         assert!(!name.is_empty());
     }
 }

@@ -8,8 +8,8 @@ fuzz_target!(|data: &[u8]| {
     let Some(cert) = Certificate::parse(data) else {
         return;
     };
-    let _ = cert.matches_host("www.example.com");
-    let _ = cert.matches_host("");
+    let _ = cert.matches_host(b"www.example.com");
+    let _ = cert.matches_host(b"");
     let _ = format!("{cert:?}");
     let mut cache = CertCache::default();
     let again = cache.get(data).expect("it was one before");

@@ -196,8 +196,8 @@ impl soft::Sink for Between {
     fn untracked(&mut self, u: &Untracked<'_>, flows: &mut Flows) {
         EngineSink(&mut self.engine).untracked(u, flows);
     }
-    fn weird(&mut self, ts: u64, name: &'static str, a: Option<&Addrs>, _: &mut Flows) {
-        self.engine.stray_weird(ts, name, a.map(|(s, d)| (s, d)));
+    fn weird(&mut self, ts: u64, name: &'static str, addl: &str, a: Option<&Addrs>, _: &mut Flows) {
+        self.engine.stray_weird(ts, name, addl, a.map(|(s, d)| (s, d)));
     }
 }
 

@@ -45,6 +45,8 @@ enum Command {
     Vm(vm::Options),
     /// Measure throughput, TLS handshakes and memory per connection
     Bench(bench::Options),
+    /// Check formats and lints of every workspace
+    Lint,
     /// What continuous integration runs
     Ci,
 }
@@ -62,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run { args } => testbed::run(args),
         Command::Vm(o) => vm::run(&o),
         Command::Bench(o) => bench::run(&o),
+        Command::Lint => lint(),
         Command::Ci => ci(),
     }
 }
@@ -84,6 +87,16 @@ fn test(object: Option<&Path>, args: &[String]) -> anyhow::Result<()> {
     shell::run(&mut cmd)
 }
 
+/// Formats and lints of everything that cargo can check without the toolchain for eBPF.
+fn lint() -> anyhow::Result<()> {
+    let cargo = |args: &[&str]| shell::run(shell::cargo().current_dir(shell::workspace()).args(args));
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["fmt", "--check", "--manifest-path", "sensor-ebpf/Cargo.toml"])?;
+    cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    lint_fuzz_targets()
+}
+
 /// The fuzz targets are a workspace of their own, and fall behind unless somebody looks.
 fn lint_fuzz_targets() -> anyhow::Result<()> {
     let mut cmd = shell::cargo();
@@ -98,11 +111,7 @@ fn lint_fuzz_targets() -> anyhow::Result<()> {
 
 /// Everything that must hold before a change goes in.
 fn ci() -> anyhow::Result<()> {
-    let cargo = |args: &[&str]| shell::run(shell::cargo().current_dir(shell::workspace()).args(args));
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["fmt", "--check", "--manifest-path", "sensor-ebpf/Cargo.toml"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    lint_fuzz_targets()?;
+    lint()?;
     let object = ebpf::check()?;
     test(Some(&object), &[])?;
     if !vm::ci(&object)? {
