@@ -23,17 +23,55 @@ pub struct FlowKey {
     pub b: [u8; 16],
     pub a_port: u16,
     pub b_port: u16,
+    /// IP protocol number.
     pub proto: u8,
-    /// 1: an ICMP message that has no counterpart; the ends are source and destination, unsorted.
-    pub one_way: u8,
-    pub pad: [u8; 2],
+    pub realm: Realm,
+}
+
+/// Which of several networks, that may use the same addresses, a flow is in: 24 bits, 0 where nobody asked or there is
+/// but one. Stateless, or whoever sends could fill a table: the number of a virtual network (VNI, RFC 7348), or outer
+/// and inner VLAN id. What is inside a tunnel is in the tunnel's realm unless it says more.
+///
+/// A VNI may be the number of two VLANs, too; then the five-tuple alone tells the flows apart.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Realm([u8; 3]);
+
+impl Realm {
+    /// Where nobody asked, or there is but one.
+    pub const NONE: Realm = Realm([0; 3]);
+
+    /// VLAN ids, 12 bits each; 0: no tag (IEEE 802.1Q's priority tags name no VLAN).
+    #[inline(always)]
+    pub fn of_vlans(outer: u16, inner: u16) -> Self {
+        Self::of_number((outer as u32 & 0xfff) << 12 | inner as u32 & 0xfff)
+    }
+
+    /// The lower 24 bits of a number.
+    #[inline(always)]
+    pub fn of_number(n: u32) -> Self {
+        let [a, b, c, _] = n.to_le_bytes();
+        Realm([a, b, c])
+    }
+
+    /// What [`Realm::of_number`] was given, such as a VNI.
+    #[inline(always)]
+    pub fn number(self) -> u32 {
+        let Realm([a, b, c]) = self;
+        u32::from_le_bytes([a, b, c, 0])
+    }
+
+    /// What [`Realm::of_vlans`] was given.
+    pub fn vlans(self) -> (u16, u16) {
+        ((self.number() >> 12) as u16, self.number() as u16 & 0xfff)
+    }
 }
 
 /// Which end of a [`FlowKey`] sent a packet: 0 = `a`, 1 = `b`.
 pub type Dir = u8;
 
 impl FlowKey {
-    /// The key of a packet and which end sent it.
+    /// The key of a packet in realm 0, and which end sent it. `one_way`: see [`icmp_ports`].
     #[inline(always)]
     pub fn new(
         src: &[u8; 16],
@@ -43,10 +81,10 @@ impl FlowKey {
         proto: u8,
         one_way: bool,
     ) -> (Self, Dir) {
-        Self::of_words(words(src), words(dst), sport, dport, proto, one_way)
+        Self::of_words(words(src), words(dst), sport, dport, proto, one_way, Realm::NONE)
     }
 
-    /// As [`FlowKey::new`], of addresses that were read by words, native byte order.
+    /// As [`FlowKey::new`], of addresses that were read by words, native byte order, and in a realm.
     #[inline(always)]
     pub fn of_words(
         src: [u64; 2],
@@ -55,6 +93,7 @@ impl FlowKey {
         dport: u16,
         proto: u8,
         one_way: bool,
+        Realm([x, y, z]): Realm,
     ) -> (Self, Dir) {
         let swap = !one_way && greater(src, dst, sport, dport);
         let (a, b, a_port, b_port) = if swap {
@@ -63,7 +102,7 @@ impl FlowKey {
             (src, dst, sport, dport)
         };
         let ([p, q], [r, s]) = (a_port.to_ne_bytes(), b_port.to_ne_bytes());
-        let rest = u64::from_ne_bytes([p, q, r, s, proto, one_way as u8, 0, 0]);
+        let rest = u64::from_ne_bytes([p, q, r, s, proto, x, y, z]);
         // SAFETY: as many bytes, aligned alike, and all its fields are numbers.
         let key = unsafe { core::mem::transmute::<[u64; 5], FlowKey>([a[0], a[1], b[0], b[1], rest]) };
         (key, swap as Dir)
@@ -88,8 +127,15 @@ impl FlowKey {
         if !tunnel {
             h.word((self.a_port as u32) << 16 | self.b_port as u32);
         }
-        h.word(self.proto as u32);
+        h.word(self.proto as u32 | self.realm.number() << 8);
         h.finish()
+    }
+
+    /// Whether it is of an ICMP message that has no counterpart: the ends are source and destination, unsorted. No flow
+    /// of others has such a type in its ports.
+    pub fn one_way(&self) -> bool {
+        let v6 = self.proto == IPPROTO_ICMPV6;
+        (v6 || self.proto == IPPROTO_ICMP) && icmp_ports(v6, self.a_port as u8, 0).2
     }
 
     /// Whether the addresses are IPv4.
@@ -146,11 +192,14 @@ impl HalfSip {
     }
 }
 
-/// Whether a UDP port is one of a tunnel protocol: GTP (two), Teredo, GRE, VXLAN, AYIYA, Geneve. Source:
-/// Zeek's packet-protocols.
+/// Whether a UDP port is one of a tunnel protocol: GTP (two), Teredo, GRE, VXLAN, VXLAN-GPE, AYIYA, Geneve, Linux's
+/// VXLAN. Source: Zeek's packet-protocols, but for VXLAN-GPE and Linux's. L2TP's two directions are one flow.
 #[inline(always)]
 pub fn is_tunnel_port(port: u16) -> bool {
-    matches!(port, 2123 | 2152 | 3544 | 4754 | VXLAN_PORT | 5072 | GENEVE_PORT)
+    matches!(
+        port,
+        2123 | 2152 | 3544 | 4754 | VXLAN_PORT | 4790 | 5072 | GENEVE_PORT | 8472
+    )
 }
 
 /// Whether a 16-byte address is an IPv4 one, mapped.

@@ -13,6 +13,12 @@ pub const DECAP_VXLAN: u32 = 1 << 4;
 pub const DECAP_GENEVE: u32 = 1 << 5;
 pub const DECAP_GRE: u32 = 1 << 6;
 pub const DECAP_IP: u32 = 1 << 7;
+/// Keys know VLANs: see [`crate::key::Realm`].
+pub const VLAN_AWARE: u32 = 1 << 8;
+/// Keys know the virtual networks of VXLAN and Geneve.
+pub const VNI_AWARE: u32 = 1 << 9;
+/// What keys know beside the five-tuple.
+pub const REALMS: u32 = VLAN_AWARE | VNI_AWARE;
 /// Tunnels that are UDP connections.
 pub const DECAP_UDP: u32 = DECAP_VXLAN | DECAP_GENEVE;
 /// Tunnels between two addresses.

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use sensor_common::flow::{Outcome, update, why};
-use sensor_common::key::{FlowKey, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_mapped};
+use sensor_common::key::{
+    FlowKey, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, Realm, icmp_ports, v4_mapped,
+};
 use sensor_common::packet::tcp_flags::{ACK, FIN, RST, SYN};
 use sensor_common::{FlowState, Packet, policy};
 
@@ -163,6 +165,57 @@ fn both_directions_have_one_key() {
     assert_eq!(icmp_ports(false, 8, 0), (8, 0, false));
     assert_eq!(icmp_ports(false, 0, 0), (0, 8, false));
     assert_eq!(icmp_ports(false, 3, 1), (3, 1, true));
+}
+
+#[test]
+fn keys_tell_networks_apart() {
+    let key = FlowKey::new(&v4_mapped(A), &v4_mapped(B), 1, 2, IPPROTO_UDP, false).0;
+    let within = |realm| FlowKey { realm, ..key };
+    let realms = [
+        Realm::NONE,
+        Realm::of_vlans(5, 0),
+        Realm::of_vlans(5, 6),
+        Realm::of_vlans(6, 5),
+        Realm::of_number(0xff_ffff),
+    ];
+    for (i, a) in realms.iter().enumerate() {
+        for b in &realms[i + 1..] {
+            assert_ne!(within(*a), within(*b));
+            assert_ne!(within(*a).ring_hash([1, 2]), within(*b).ring_hash([1, 2]));
+        }
+    }
+    assert_eq!(Realm::of_vlans(4094, 7).vlans(), (4094, 7));
+    assert_eq!(Realm::of_number(0xff12_3456).number(), 0x12_3456);
+    // The realm is where the key by words has it.
+    let words = [[0, u64::from_ne_bytes([0, 0, 0xff, 0xff, 1, 2, 3, 4])], [0, 9]];
+    let (k, _) = FlowKey::of_words(
+        words[0],
+        words[1],
+        1,
+        2,
+        IPPROTO_TCP,
+        false,
+        Realm::of_vlans(5, 6),
+    );
+    assert_eq!(
+        (k.proto, k.realm.vlans(), k.a_port, k.b_port),
+        (IPPROTO_TCP, (5, 6), 1, 2)
+    );
+}
+
+#[test]
+fn a_key_tells_whether_its_message_has_a_counterpart() {
+    for (proto, v6) in [(IPPROTO_ICMP, false), (IPPROTO_ICMPV6, true)] {
+        for typ in 0..=255 {
+            for code in [0, 1, 8, 13, 128, 255] {
+                let (a, b, one_way) = icmp_ports(v6, typ, code);
+                for (src, dst) in [(A, B), (B, A)] {
+                    let key = FlowKey::new(&v4_mapped(src), &v4_mapped(dst), a, b, proto, one_way).0;
+                    assert_eq!(key.one_way(), one_way, "{proto} {typ} {code}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

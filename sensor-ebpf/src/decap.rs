@@ -9,8 +9,10 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use sensor_common::atomic::fetch_add64;
 use sensor_common::decap::{GENEVE_PORT, Number, PREFIX_LEN, VXLAN_PORT};
 use sensor_common::flow::why;
-use sensor_common::key::IPPROTO_UDP;
-use sensor_common::policy::{DECAP_GENEVE, DECAP_GRE, DECAP_HOSTS, DECAP_IP, DECAP_UDP, DECAP_VXLAN};
+use sensor_common::key::{IPPROTO_UDP, Realm};
+use sensor_common::policy::{
+    DECAP_GENEVE, DECAP_GRE, DECAP_HOSTS, DECAP_IP, DECAP_UDP, DECAP_VXLAN, VLAN_AWARE, VNI_AWARE,
+};
 use sensor_common::proto::{self, ERSPAN, ERSPAN_III, TEB};
 use sensor_common::{Counter, FlowKey, FlowState, Packet};
 
@@ -18,7 +20,7 @@ use crate::abi::INNER_SLOTS;
 use crate::half;
 use crate::hook::Hook;
 use crate::maps::{Found, HOSTS, HostTunnel, NUMBERED, Scratch, Stats, opaque, policy};
-use crate::parse::{Frame, PARSED, Reason, TYPE_IPV4, TYPE_IPV6, field16, link, network};
+use crate::parse::{Frame, Link, PARSED, Reason, TYPE_IPV4, TYPE_IPV6, field16, field32, link, network};
 use crate::{find, track, untracked};
 
 const UDP_LEN: u32 = 8;
@@ -83,12 +85,12 @@ pub fn outer<H: Hook>(hook: &H) {
                 return stats.add(Counter::TableFull, 1);
             };
             stats.add(Counter::Tracked, 1);
-            udp(hook, w, flow);
-            open(hook, w, inner);
+            udp(hook, w, flow, bits);
+            open(hook, w, inner, bits);
             track(hook, stats, Scratch::forget(w), flow);
         } else {
             hosts(hook, w, bits);
-            open(hook, w, inner);
+            open(hook, w, inner, bits);
         }
         let w = Scratch::forget(w);
         if (*w).found.at != 0 {
@@ -164,7 +166,7 @@ fn number(proto: u8, from: u8) -> u32 {
 /// # Safety
 /// `w` is this CPU's scratch, `flow` a live map value.
 #[inline(always)]
-unsafe fn udp<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState) {
+unsafe fn udp<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState, bits: u32) {
     // SAFETY: the caller's word; what `at` returns is readable.
     unsafe {
         let number = (*flow).carries;
@@ -225,7 +227,12 @@ unsafe fn udp<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState) {
             number,
             typ: typ as u32,
             len: 0,
-            pad: 0,
+            // In the same place of both headers (RFC 7348, 5; RFC 8926, 3.4), 24 bits.
+            realm: if bits & VNI_AWARE != 0 {
+                field32(p, 8 + 4) >> 8
+            } else {
+                Found::SAYS_NONE
+            },
         };
     }
 }
@@ -265,7 +272,7 @@ unsafe fn hosts<H: Hook>(hook: &H, w: *mut Scratch, bits: u32) {
             number: 0,
             typ: typ as u32,
             len: 0,
-            pad: 0,
+            realm: Found::SAYS_NONE,
         };
     }
 }
@@ -309,7 +316,7 @@ unsafe fn gre(f: Frame, at: u32) -> Option<(u32, u16)> {
 /// # Safety
 /// `w` is this CPU's scratch.
 #[inline(always)]
-unsafe fn open<H: Hook>(hook: &H, w: *mut Scratch, inner: *mut Scratch) {
+unsafe fn open<H: Hook>(hook: &H, w: *mut Scratch, inner: *mut Scratch, bits: u32) {
     // SAFETY: the caller's word.
     unsafe {
         let w = Scratch::forget(w);
@@ -339,9 +346,19 @@ unsafe fn open<H: Hook>(hook: &H, w: *mut Scratch, inner: *mut Scratch) {
         let way = if typ == ETHERNET as u32 {
             link(f)
         } else {
-            Ok((0, typ as u16))
+            let (typ, realm) = (typ as u16, Realm::NONE);
+            Ok(Link { l3: 0, typ, realm })
         };
-        if !way.is_ok_and(|(l3, typ)| network(f, l3, typ, inner).is_ok()) {
+        let Ok(Link { l3, typ, realm }) = way else { return };
+        let said = (*w).found.realm;
+        (*inner).ip.realm = if said != Found::SAYS_NONE {
+            said
+        } else if bits & VLAN_AWARE != 0 && realm != Realm::NONE {
+            realm.number()
+        } else {
+            (*w).ip.realm
+        };
+        if network(f, l3, typ, inner).is_err() {
             return;
         }
         let (w, inner) = (Scratch::forget(w), Scratch::forget(inner));
@@ -372,7 +389,7 @@ unsafe fn between_hosts(w: *mut Scratch) -> u32 {
     unsafe {
         let (ip, pkt) = (&(*w).ip, &mut (*w).pkt);
         let from;
-        (pkt.key, from) = FlowKey::of_words(ip.src, ip.dst, 0, 0, 0, false);
+        (pkt.key, from) = ip.hosts();
         let now = pkt.ts;
         if let Some(t) = HOSTS.get_ptr_mut(&pkt.key) {
             let (since, last) = ((*t).since, (*t).last);

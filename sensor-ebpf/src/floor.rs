@@ -21,7 +21,7 @@ pub fn run<H: Hook>(hook: &H) {
             segs: hook.segs(),
             ..Default::default()
         };
-        parse(hook.frame(), w)
+        parse(hook.frame(), w, false)
     };
     if parsed.is_err() {
         return;

@@ -24,7 +24,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::warn;
 use sensor_common::flow::{update, why};
 use sensor_common::follow::follow;
-use sensor_common::policy::{ALL_FRAMES, DECAP, DECAP_UDP, RECORDS};
+use sensor_common::policy::{ALL_FRAMES, DECAP, DECAP_UDP, RECORDS, VLAN_AWARE};
 use sensor_common::{Counter, FlowState, Packet, RecordHeader};
 
 use hook::{Hook, Rx, Tx};
@@ -113,6 +113,7 @@ fn see<H: Hook>(hook: &H) {
         return;
     };
     let segs = hook.segs();
+    let vlans = policy!(bits) & VLAN_AWARE != 0;
     // SAFETY: this CPU's scratch for the slot, which nothing else uses meanwhile.
     unsafe {
         (*w).pkt = Packet {
@@ -123,7 +124,7 @@ fn see<H: Hook>(hook: &H) {
         // Once more at most, and by the same code.
         let mut tries = opaque(1);
         loop {
-            let why = parse(hook.frame(), w).err().unwrap_or(PARSED);
+            let why = parse(hook.frame(), w, vlans).err().unwrap_or(PARSED);
             Scratch::because(w, why);
             if why == PARSED || tries == 0 || !hook.more(why) {
                 break;

@@ -8,6 +8,7 @@ use core::ffi::c_void;
 use sensor_common::atomic::{fence, swap32};
 use sensor_common::flow::Outcome;
 use sensor_common::follow::Marks;
+use sensor_common::key::{Dir, Realm};
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy};
 
 use crate::abi::{ALL_SLOTS, Bell, CpuStats};
@@ -107,7 +108,12 @@ pub struct Found {
     pub typ: u32,
     /// The tunnel's, see [`sensor_common::decap`].
     pub number: u32,
-    pub pad: u32,
+    /// The number of the realm that the tunnel says it is in, or [`Found::SAYS_NONE`].
+    pub realm: u32,
+}
+
+impl Found {
+    pub const SAYS_NONE: u32 = u32::MAX;
 }
 
 /// What the network layer says to the transport layer.
@@ -122,12 +128,22 @@ pub struct Ip {
     pub next: u32,
     pub proto: u8,
     pub v6: bool,
-    /// Not 0: see [`FlowKey::one_way`].
+    /// Not 0: see [`sensor_common::key::icmp_ports`].
     pub one_way: u8,
     pub pad: u8,
     /// Host byte order.
     pub sport: u16,
     pub dport: u16,
+    /// Number of the realm that what the header speaks of is in.
+    pub realm: u32,
+}
+
+impl Ip {
+    /// The key of all that goes between the two addresses, and which end sends.
+    #[inline(always)]
+    pub fn hosts(&self) -> (FlowKey, Dir) {
+        FlowKey::of_words(self.src, self.dst, 0, 0, 0, false, Realm::of_number(self.realm))
+    }
 }
 
 impl Scratch {

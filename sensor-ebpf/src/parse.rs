@@ -6,7 +6,7 @@
 //! any way is left to userspace: what is tracked here is what userspace, too, would find nothing in.
 
 use sensor_common::key::{
-    FlowKey, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_words,
+    FlowKey, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, Realm, icmp_ports, v4_words,
 };
 use sensor_common::{Counter, proto};
 
@@ -16,6 +16,7 @@ const ETH_LEN: usize = 14;
 /// IEEE 802.1Q, 802.1ad, and the number that Q-in-Q had before it.
 const VLAN_TYPES: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const VLAN_LEN: usize = 4;
+const VLAN_ID: u16 = 0xfff;
 const MAX_VLANS: usize = 2;
 pub const TYPE_IPV4: u16 = 0x0800;
 pub const TYPE_IPV6: u16 = 0x86dd;
@@ -108,7 +109,7 @@ pub unsafe fn field16(p: *const u8, off: usize) -> u16 {
     u16::from_be(unsafe { p.add(off).cast::<u16>().read_unaligned() })
 }
 #[inline(always)]
-unsafe fn field32(p: *const u8, off: usize) -> u32 {
+pub unsafe fn field32(p: *const u8, off: usize) -> u32 {
     // SAFETY: the caller's word.
     u32::from_be(unsafe { p.add(off).cast::<u32>().read_unaligned() })
 }
@@ -125,34 +126,56 @@ unsafe fn address(p: *const u8, off: usize) -> [u64; 2] {
 const OFFSETS: usize = 0x7fff;
 
 /// Parses `f` into `w.pkt`, all but `ts` and `segs`. An error leaves `l3` set when an IP header was
-/// found, and the addresses in `key` as far as they are known.
+/// found, and the addresses in `key` as far as they are known. `vlans`: the key's realm is the frame's VLAN.
 ///
 /// # Safety
 /// `w` is this CPU's scratch.
 #[inline(always)]
-pub unsafe fn parse(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
-    let (l3, typ) = link(f)?;
+pub unsafe fn parse(f: Frame, w: *mut Scratch, vlans: bool) -> Result<(), Reason> {
+    let Link { l3, typ, realm } = link(f)?;
     // SAFETY: the caller's word.
-    unsafe { network(f, l3, typ, w) }
+    unsafe {
+        (*w).ip.realm = if vlans { realm.number() } else { 0 };
+        network(f, l3, typ, w)
+    }
 }
 
-/// Where the network layer begins, and its EtherType.
+/// What the link layer says.
+pub struct Link {
+    /// Where the network layer begins.
+    pub l3: usize,
+    /// Its EtherType.
+    pub typ: u16,
+    /// That of its VLAN tags.
+    pub realm: Realm,
+}
+
 #[inline(always)]
-pub fn link(f: Frame) -> Result<(usize, u16), Reason> {
+pub fn link(f: Frame) -> Result<Link, Reason> {
     f.at::<ETH_LEN>(0)?;
     let mut typ = f.be16(ETH_LEN - 2)?;
     let mut l3 = ETH_LEN;
+    let (mut outer, mut inner) = (0, 0);
     for _ in 0..MAX_VLANS {
         if !VLAN_TYPES.contains(&typ) {
             break;
         }
         typ = f.be16(l3 + 2)?;
+        let id = f.be16(l3)? & VLAN_ID;
+        // As userspace has it, to which a priority tag is none.
+        if outer == 0 {
+            outer = id;
+        } else {
+            inner = id;
+        }
         l3 += VLAN_LEN;
     }
-    Ok((l3, typ))
+    let realm = Realm::of_vlans(outer, inner);
+    Ok(Link { l3, typ, realm })
 }
 
-/// As [`parse`], from the network layer on: `typ` is the EtherType of what begins at `l3`.
+/// As [`parse`], from the network layer on: `typ` is the EtherType of what begins at `l3`, and [`crate::maps::Ip::realm`] is
+/// set.
 ///
 /// # Safety
 /// As for [`parse`].
@@ -289,7 +312,7 @@ unsafe fn endpoints(w: *mut Scratch) {
     // SAFETY: the caller's word.
     unsafe {
         let w = Scratch::forget(w);
-        (*w).pkt.key = FlowKey::of_words((*w).ip.src, (*w).ip.dst, 0, 0, 0, false).0;
+        (*w).pkt.key = (*w).ip.hosts().0;
     }
 }
 
@@ -359,7 +382,9 @@ unsafe fn transport(f: Frame, w: *mut Scratch) -> Result<(), Reason> {
     unsafe {
         let w = Scratch::forget(w);
         let ip = &(*w).ip;
-        let (key, dir) = FlowKey::of_words(ip.src, ip.dst, ip.sport, ip.dport, ip.proto, ip.one_way != 0);
+        let realm = Realm::of_number(ip.realm);
+        let one_way = ip.one_way != 0;
+        let (key, dir) = FlowKey::of_words(ip.src, ip.dst, ip.sport, ip.dport, ip.proto, one_way, realm);
         ((*w).pkt.key, (*w).pkt.dir) = (key, dir);
     }
     Ok(())

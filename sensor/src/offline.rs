@@ -44,7 +44,7 @@ impl<H: Handler> Offline<H> {
         let subs = handler.wants();
         let config = soft::Config {
             policy: Policy {
-                bits: policy_bits(&subs, cfg.contents.any()),
+                bits: policy_bits(&subs, cfg.contents.any()) | cfg.realms,
                 ..Policy::default()
             },
             ..soft::Config::default()

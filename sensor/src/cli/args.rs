@@ -173,6 +173,13 @@ pub struct Common {
     /// Unique ids and all else that is random derive from this.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// The same ends in two VLANs are two connections; conn.log has the VLANs. Taps may tag the two directions of a
+    /// connection differently, which then are two, too.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    pub vlan_aware: Switch,
+    /// The same ends in two virtual networks of VXLAN or Geneve are two connections; conn.log has their numbers.
+    #[arg(long)]
+    pub vni_aware: bool,
     /// Networks that are local, instead of the private ones.
     #[arg(long, value_name = "NET,NET")]
     pub local_nets: Option<String>,
@@ -221,6 +228,14 @@ pub struct Common {
     /// More to say about what happens; twice for details.
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Common {
+    /// The policy bits that say what keys know beside the five-tuple.
+    pub fn realms(&self) -> u32 {
+        let bit = |on, bit| if on { bit } else { 0 };
+        bit(self.vlan_aware == Switch::On, policy::VLAN_AWARE) | bit(self.vni_aware, policy::VNI_AWARE)
+    }
 }
 
 /// `--contents`.

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sensor_common::{Counter, FlowKey, FlowState, Policy};
+use sensor_common::{Counter, FlowKey, FlowState, Policy, policy};
 
 use super::accounts::Gauges;
 use super::args::{Decap, RingBy, Run};
@@ -195,7 +195,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let rings = a.workers.unwrap_or(cores.clamp(1, 8));
     cfg.reassembly_total /= rings as u64;
-    let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&a.decap);
+    let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&a.decap) | cfg.realms;
     let mut kernel = Kernel::load(&xdp::Config {
         flows: a.flows,
         rings,
@@ -217,6 +217,11 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     for iface in &a.ifaces {
         let at = kernel.attach(iface, a.rx_only)?;
         tracing::info!("{iface}: attached, {:?}, egress {:?}", at.mode, at.egress);
+        if cfg.realms & policy::VLAN_AWARE != 0 && xdp::strips_vlan_tags(iface) {
+            tracing::warn!(
+                "{iface}: the driver takes VLAN tags off what it receives, so they are not seen: `ethtool -K {iface} rxvlan off`"
+            );
+        }
         attached.push(at);
     }
     let interfaces = runtime.block_on(Interfaces::new(&attached, a.rx_only));
@@ -359,7 +364,7 @@ fn start(
             },
             injector: kernel.injector()?,
             engine,
-            slow: SlowPath::new(cfg.tunnels.clone(), false),
+            slow: SlowPath::new(cfg.tunnels.clone(), false, cfg.realms),
             clock: clock.clone(),
             stop: stop.clone(),
             gauges: gauges.clone(),

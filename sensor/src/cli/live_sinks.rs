@@ -48,9 +48,11 @@ impl Outputs {
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
         };
         let logs = LogWriter::new(dir, format(&a.common));
+        let realms = a.common.realms();
+        let begin_logs = move |logs: &mut LogWriter| begin(logs, realms);
         Ok(Outputs {
             clock,
-            logs: LogThread::start(logs, REFRESH, patience.clone(), begin)?,
+            logs: LogThread::start(logs, REFRESH, patience.clone(), begin_logs)?,
             stream,
             print,
             patience,

@@ -181,6 +181,7 @@ fn engine_config(c: &Common, seed: u64) -> anyhow::Result<conn::Config> {
         seed,
         tls: tls_settings(c)?,
         is_local: Arc::new(move |a| nets.is_local(a)),
+        realms: c.realms(),
         ..conn::Config::default()
     })
 }

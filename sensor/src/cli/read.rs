@@ -104,7 +104,7 @@ pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
     reporter.listen(subs);
     let mut cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
     cfg.analyzers = !a.no_analyzers;
-    let mut bits = policy_bits(&subs, cfg.contents.any());
+    let mut bits = policy_bits(&subs, cfg.contents.any()) | cfg.realms;
     if a.forward_all {
         bits |= policy::ALL_PACKETS;
     }
@@ -304,7 +304,7 @@ mod xdp_read {
                 table: kernel.table()?,
                 injector: kernel.injector()?,
                 ring: kernel.ring(0)?,
-                slow: SlowPath::new(tunnels, checksums),
+                slow: SlowPath::new(tunnels, checksums, policy.bits & policy::REALMS),
                 checksums,
                 _kernel: kernel,
             })

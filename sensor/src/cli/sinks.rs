@@ -37,7 +37,7 @@ impl Outputs {
         let events = common.events.as_deref().map(Writable::check).transpose()?;
         let contents = contents_files(common, 1)?;
         let mut logs = LogWriter::new(dir, format(common));
-        begin(&mut logs)?;
+        begin(&mut logs, common.realms())?;
         if let Some(mut events) = events {
             events.made = None;
         }
@@ -102,10 +102,10 @@ pub(super) fn claim(common: &Common) -> anyhow::Result<LogDir> {
     Ok(LogDir::claim(&common.log_dir)?)
 }
 
-/// Puts old logs aside and begins the one that each run has.
-pub(super) fn begin(logs: &mut LogWriter) -> Result<(), LogError> {
+/// Puts old logs aside and begins the one that each run has. `realms`: the engine's.
+pub(super) fn begin(logs: &mut LogWriter, realms: u32) -> Result<(), LogError> {
     logs.dir().put_aside(&LOGS)?;
-    logs.open("conn", conn::row::CONN)
+    logs.open("conn", conn::row::conn_columns(realms != 0))
 }
 
 pub(super) fn format(common: &Common) -> Format {

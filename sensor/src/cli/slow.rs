@@ -120,10 +120,10 @@ impl<T: FlowTable, S: Sink> soft::Sink for Found<'_, '_, T, S> {
 }
 
 impl SlowPath {
-    /// `tunnels`: the engine's. `checksums`: verify them.
-    pub fn new(tunnels: Tunnels, checksums: bool) -> Self {
+    /// `tunnels`, `realms`: the engine's. `checksums`: verify them.
+    pub fn new(tunnels: Tunnels, checksums: bool, realms: u32) -> Self {
         let policy = Policy {
-            bits: policy::ALL_PACKETS,
+            bits: policy::ALL_PACKETS | realms,
             ..Policy::default()
         };
         let config = soft::Config {

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::analyzer::tls;
-
 use crate::datapath::tunnels::Tunnels;
 
 const SECOND: u64 = 1_000_000_000;
@@ -101,6 +100,8 @@ pub struct Config {
     pub is_local: IsLocal,
     /// The tunnels that packets come through; one table for all engines.
     pub tunnels: Tunnels,
+    /// What keys know beside the five-tuple: [`sensor_common::policy::VLAN_AWARE`] and `VNI_AWARE`.
+    pub realms: u32,
 }
 
 impl Default for Config {
@@ -117,6 +118,7 @@ impl Default for Config {
             tls: tls::Settings::default(),
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
+            realms: 0,
         }
     }
 }

@@ -8,7 +8,7 @@ use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 use super::entry::{is_broadcast, letter};
 use super::machine::{Segment, was_shed};
 use super::ports::{likely_tcp, likely_udp};
-use super::row::ConnRow;
+use super::row::{ConnRow, Networks};
 use super::shared::{Run, raise};
 use super::timer::Kind;
 use super::{PktHdr, Proto, Sink, proto};
@@ -388,6 +388,8 @@ impl<S: Sink> Run<'_, S> {
             None if id.proto == Proto::Unknown => 0,
             None => totals[s].payload,
         };
+        let encap = conn.extra.as_ref().and_then(|e| e.encap.as_ref());
+        let in_vni = encap.is_some_and(|stack| stack.has_vni());
         let row = ConnRow {
             c: &id,
             service,
@@ -405,6 +407,7 @@ impl<S: Sink> Run<'_, S> {
             resp_ip_bytes: totals[1].bytes,
             tunnel_parents: conn.extra.as_ref().map_or(&[], |e| &e.tunnel_parents),
             ip_proto: conn.key.proto,
+            networks: Networks::of(conn.key.realm, self.sh.cfg.realms, in_vni),
         };
         if self.sh.subs.wants(EventKind::ConnLogConn) {
             self.sh.emit(self.ts, &Event::ConnLogConn { rec: &row });

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use sensor_common::key::Realm;
+use sensor_common::policy;
+
 use crate::event::log::{Column, LogRow, Value};
 use crate::event::{ConnId, Ts, Uid};
 
@@ -28,10 +31,44 @@ pub struct ConnRow<'a> {
     pub tunnel_parents: &'a [Uid],
     /// IP protocol number.
     pub ip_proto: u8,
+    /// What it is in, where keys know that: only then there are such columns.
+    pub networks: Option<Networks>,
 }
 
-/// conn.log's columns.
-pub const CONN: &[Column] = &[
+/// Networks that a connection is in; VLANs as Zeek's vlan-logging script names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Networks {
+    pub vlan: Option<u16>,
+    pub inner_vlan: Option<u16>,
+    pub vni: Option<u32>,
+}
+
+impl Networks {
+    /// None: keys do not know it. `realms`: see [`super::Config::realms`]; `in_vni`: a tunnel said the realm's number.
+    pub fn of(realm: Realm, realms: u32, in_vni: bool) -> Option<Networks> {
+        if realms == 0 {
+            return None;
+        }
+        let named = |id: u16| (id != 0).then_some(id);
+        Some(if in_vni && realms & policy::VNI_AWARE != 0 {
+            let vni = Some(realm.number());
+            Networks {
+                vni,
+                ..Networks::default()
+            }
+        } else {
+            let (outer, inner) = realm.vlans();
+            Networks {
+                vlan: named(outer),
+                inner_vlan: named(inner),
+                vni: None,
+            }
+        })
+    }
+}
+
+/// conn.log's columns, with those of [`Networks`].
+const CONN: &[Column] = &[
     Column::new("ts", "time"),
     Column::new("uid", "string"),
     Column::new("id.orig_h", "addr"),
@@ -54,7 +91,16 @@ pub const CONN: &[Column] = &[
     Column::new("resp_ip_bytes", "count"),
     Column::new("tunnel_parents", "set[string]"),
     Column::new("ip_proto", "count"),
+    Column::new("vlan", "int"),
+    Column::new("inner_vlan", "int"),
+    Column::new("vni", "count"),
 ];
+
+/// conn.log's columns; `with_networks`: with those of [`Networks`].
+pub fn conn_columns(with_networks: bool) -> &'static [Column] {
+    let n = if with_networks { CONN.len() } else { CONN.len() - 3 };
+    CONN.get(..n).unwrap_or(CONN)
+}
 
 fn text(s: &str) -> Value<'_> {
     if s.is_empty() {
@@ -74,7 +120,7 @@ impl LogRow for ConnRow<'_> {
     }
 
     fn columns(&self) -> &'static [Column] {
-        CONN
+        conn_columns(self.networks.is_some())
     }
 
     fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
@@ -107,6 +153,10 @@ impl LogRow for ConnRow<'_> {
             },
             Value::Count(self.ip_proto as u64),
         ]);
+        if let Some(s) = self.networks {
+            let number = |n: Option<u32>| n.map_or(Value::Unset, |n| Value::Count(n.into()));
+            out.extend([s.vlan.map(Into::into), s.inner_vlan.map(Into::into), s.vni].map(number));
+        }
     }
 }
 

@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use sensor_common::RecordHeader;
 use sensor_common::decap::{GENEVE_PORT, VXLAN_PORT};
 use sensor_common::flow::why;
-use sensor_common::key::IPPROTO_UDP;
+use sensor_common::key::{IPPROTO_UDP, Realm};
+use sensor_common::{RecordHeader, policy};
 
 use super::entry::letter;
 use super::row::TunnelRow;
@@ -290,7 +290,7 @@ impl<S: Sink> Run<'_, S> {
             Kind::Gre | Kind::Ip | Kind::Http => {
                 let (at, link, stack) = self.gre(payload, outer, (&src, &dst), too_deep)?;
                 self.used(&stack, first);
-                return Some(inner(start + at, end, link, stack));
+                return Some(self.inner(start + at, end, link, stack));
             }
         };
         let (at, link) = match found {
@@ -331,7 +331,11 @@ impl<S: Sink> Run<'_, S> {
         };
         let stack = self.sh.cfg.tunnels.conn(outer, layer);
         self.used(&stack, first);
-        link.map(|link| inner(start + at, end, link, stack))
+        let mut inner = self.inner(start + at, end, link?, stack);
+        if kind.has_vni() && self.sh.cfg.realms & policy::VNI_AWARE != 0 {
+            inner.realm = Realm::of_number(tunnel::vni(payload));
+        }
+        Some(inner)
     }
 
     /// A packet was taken out of the connection, its first or a later one.
@@ -342,6 +346,18 @@ impl<S: Sink> Run<'_, S> {
             // Zeek's connection shares its first packet's stack, to which the tunnel in it is added; the
             // next packet then comes through other tunnels.
             extra.encap = Some(stack.clone());
+        }
+    }
+
+    /// A packet that was found in the connection's.
+    fn inner(&self, at: usize, end: usize, link: LinkType, tunnel: Arc<Stack>) -> Inner {
+        Inner {
+            at,
+            end,
+            link,
+            cut: 0,
+            tunnel,
+            realm: self.conn.key.realm,
         }
     }
 
@@ -416,6 +432,7 @@ impl<S: Sink> Run<'_, S> {
         match found {
             Ok((at, link)) => {
                 let tunnels = &self.sh.cfg.tunnels;
+                let ends = (ends.0, ends.1, self.conn.key.realm);
                 let stack = tunnels.ip(outer, Kind::Gre, ends, IPPROTO_UDP, self.ts);
                 Some((at, link, stack))
             }
@@ -479,7 +496,12 @@ impl<S: Sink> Run<'_, S> {
 
     fn udp_ends(&self) -> Ends {
         let (orig, resp) = self.ends(self.conn.orig_dir);
-        tunnels::udp_ends((orig, self.conn.orig_port()), (resp, self.conn.resp_port()))
+        let realm = self.conn.key.realm;
+        tunnels::udp_ends(
+            (orig, self.conn.orig_port()),
+            (resp, self.conn.resp_port()),
+            realm,
+        )
     }
 
     /// The connection is over, and with it the tunnel that it was.
@@ -500,29 +522,17 @@ impl<S: Sink> Run<'_, S> {
     }
 }
 
-fn inner(at: usize, end: usize, link: LinkType, tunnel: Arc<Stack>) -> Inner {
-    Inner {
-        at,
-        end,
-        link,
-        cut: 0,
-        tunnel,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The kernel program spreads tunnels over the rings by these ports, but not yet by all of them: the
-    /// two directions of what VXLAN carries to the others may come up by two rings. L2TP's are one flow.
+    /// The kernel program spreads tunnels over the rings by these ports. L2TP's two directions are one flow.
     #[test]
     fn the_ports_are_those_that_choose_a_ring() {
         for port in 0..=u16::MAX {
-            let by_ports = matches!(port, VXLAN_LINUX_PORT | VXLAN_GPE_PORT | L2TP_PORT);
             assert_eq!(
                 by_port(port).is_some(),
-                sensor_common::key::is_tunnel_port(port) || by_ports,
+                sensor_common::key::is_tunnel_port(port) || port == L2TP_PORT,
                 "{port}"
             );
         }

@@ -14,18 +14,20 @@ use crate::event::{Ts, Uid};
 const GENERATION: usize = 4096;
 
 /// The upper half of the id of the first connection in a flow that began at `start`, by the datapath's own clock (the
-/// capture's; live the kernel's since boot, which nobody sets). SHA-256 with the key before a message of fixed length, all
-/// in one block.
+/// capture's; live the kernel's since boot, which nobody sets). SHA-256 with the key before a message of fixed length, for
+/// realm 0 all in one block.
 pub fn first(seed: u64, start: Ts, key: &FlowKey) -> u64 {
-    let mut m = [0; 54];
+    let mut m = [0; 57];
     m[..8].copy_from_slice(&seed.to_le_bytes());
     m[8..16].copy_from_slice(&start.to_le_bytes());
     m[16..32].copy_from_slice(&key.a);
     m[32..48].copy_from_slice(&key.b);
     m[48..50].copy_from_slice(&key.a_port.to_be_bytes());
     m[50..52].copy_from_slice(&key.b_port.to_be_bytes());
-    (m[52], m[53]) = (key.proto, key.one_way);
-    half(&m)
+    (m[52], m[53]) = (key.proto, key.one_way() as u8);
+    let realm = key.realm.number();
+    m[54..].copy_from_slice(&realm.to_be_bytes()[1..]);
+    half(if realm == 0 { &m[..54] } else { &m })
 }
 
 /// The same for another connection of the same ends and start as the one that has `hi`.
@@ -43,7 +45,8 @@ fn half(message: &[u8]) -> u64 {
 
 /// The id of a tunnel between two hosts that is no connection.
 pub fn of_hosts(seed: u64, start: Ts, ends: &Ends) -> Uid {
-    let (key, _) = FlowKey::new(&ends.orig, &ends.resp, 0, 0, ends.proto, false);
+    let (mut key, _) = FlowKey::new(&ends.orig, &ends.resp, 0, 0, ends.proto, false);
+    key.realm = ends.realm;
     of_ends(first(seed, start, &key), ends)
 }
 
@@ -86,6 +89,7 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sensor_common::key::Realm;
 
     fn key(port: u16) -> FlowKey {
         FlowKey::new(&[1; 16], &[2; 16], port, 80, 6, false).0
@@ -104,6 +108,8 @@ mod tests {
         ];
         let different: HashSet<u64> = all.into_iter().collect();
         assert_eq!(different.len(), all.len());
+        let realm = Realm::of_vlans(5, 0);
+        assert_ne!(first(1, 2, &key(3)), first(1, 2, &FlowKey { realm, ..key(3) }));
         // From version to version and machine to machine.
         assert_eq!(of(1, 2, 3), 0xaf18_28c4_03f4_2137);
     }

@@ -14,8 +14,8 @@ pub fn hash_key(with: &impl BuildHasher, k: &FlowKey) -> u64 {
     let mut h = with.build_hasher();
     h.write_u128(u128::from_ne_bytes(k.a));
     h.write_u128(u128::from_ne_bytes(k.b));
-    let ports = (k.a_port as u64) << 32 | (k.b_port as u64) << 16 | (k.proto as u64) << 8;
-    h.write_u64(ports | k.one_way as u64);
+    let ports = (k.a_port as u64) << 48 | (k.b_port as u64) << 32;
+    h.write_u64(ports | (k.proto as u64) << 24 | k.realm.number() as u64);
     h.finish()
 }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use sensor_common::decap::{BY_PROGRAM, GENEVE_PORT, Number, VXLAN_PORT};
-use sensor_common::key::IPPROTO_UDP;
+use sensor_common::key::{IPPROTO_UDP, Realm};
 use sensor_common::{FlowKey, proto};
 
 /// Most tunnels in a packet (Zeek: Tunnel::max_depth).
@@ -43,6 +43,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether its header names a virtual network.
+    pub fn has_vni(self) -> bool {
+        matches!(self, Kind::Vxlan | Kind::VxlanGpe | Kind::Geneve)
+    }
+
     /// Zeek's name (Tunnel::Type).
     pub fn name(self) -> &'static str {
         match self {
@@ -72,7 +77,12 @@ pub struct Ends {
     pub resp_port: u16,
     /// IP protocol number.
     pub proto: u8,
+    /// Whose addresses these are.
+    pub realm: Realm,
 }
+
+/// Sender and receiver of a tunnel's packet, and their realm.
+pub type Hosts<'a> = (&'a [u8; 16], &'a [u8; 16], Realm);
 
 /// One tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,7 +105,7 @@ impl Layer {
             Kind::Vxlan | Kind::VxlanGpe => either && a.resp_port == b.resp_port,
             _ => straight && (a.orig_port, a.resp_port) == (b.orig_port, b.resp_port),
         };
-        (self.kind, self.n, a.proto) == (o.kind, o.n, b.proto) && ends
+        (self.kind, self.n, a.proto, a.realm) == (o.kind, o.n, b.proto, b.realm) && ends
     }
 }
 
@@ -111,6 +121,11 @@ impl Stack {
     /// The innermost tunnel's kind.
     pub fn last(&self) -> Option<Kind> {
         self.layers.last().map(|l| l.kind)
+    }
+
+    /// Whether one of them names a virtual network.
+    pub fn has_vni(&self) -> bool {
+        self.layers.iter().any(|l| l.kind.has_vni())
     }
 
     /// Whether it is the same way through the same tunnels.
@@ -152,7 +167,7 @@ struct Recent {
     /// By what is outside and the connection's number.
     conns: Places<(u32, Layer)>,
     /// By what is outside and the addresses as they stood in the packet; also the time of the answer.
-    hosts: Places<(u32, [u8; 16], [u8; 16])>,
+    hosts: Places<(u32, [u8; 16], [u8; 16], Realm)>,
 }
 
 /// A map that forgets what another key has the place of.
@@ -204,7 +219,7 @@ struct Table {
     held: HashMap<u32, Arc<Stack>, RandomState>,
     last_id: u32,
     /// IP tunnels by their addresses, the lower first.
-    ip: Aging<([u8; 16], [u8; 16]), IpTunnel>,
+    ip: Aging<([u8; 16], [u8; 16], Realm), IpTunnel>,
     /// How often something that was known became something else.
     replaced: u64,
     /// What tunnel.log has as discovered: the layer, and when a connection last began in it.
@@ -306,25 +321,26 @@ impl Tunnels {
         });
     }
 
-    /// A tunnel of IP packets between two addresses, in what is `outer` to it. Zeek knows such a tunnel
+    /// A tunnel of IP packets between two addresses of a realm, in what is `outer` to it. Zeek knows such a tunnel
     /// by its addresses alone: the first packet says what it is.
     pub fn ip(
         &self,
         outer: Option<&Stack>,
         kind: Kind,
-        (src, dst): (&[u8; 16], &[u8; 16]),
+        ends @ (src, dst, realm): Hosts<'_>,
         proto: u8,
         now: u64,
     ) -> Arc<Stack> {
         let mut recent = self.recent();
-        let (place, key) = (place((src, dst)), (outer.map_or(0, |o| o.id), *src, *dst));
+        let key = (outer.map_or(0, |o| o.id), *src, *dst, realm);
+        let place = place((src, dst));
         if let Some((told, s)) = recent.hosts.get(place, &key)
             && now.abs_diff(told) < HOSTS_HOLD
         {
             return s.clone();
         }
         let s = self.locked(|t| {
-            let layer = t.hosts(kind, (src, dst), proto, now, 0);
+            let layer = t.hosts(kind, ends, proto, now, 0);
             t.push(outer, layer)
         });
         recent.hosts.put(place, key, now, &s);
@@ -401,15 +417,9 @@ impl Table {
     }
 
     /// The tunnel between two addresses, made if need be; `number`: what the kernel's program calls it, or 0.
-    fn hosts(
-        &mut self,
-        kind: Kind,
-        (src, dst): (&[u8; 16], &[u8; 16]),
-        proto: u8,
-        now: u64,
-        number: u32,
-    ) -> Layer {
-        let key = if src < dst { (*src, *dst) } else { (*dst, *src) };
+    fn hosts(&mut self, kind: Kind, (src, dst, realm): Hosts<'_>, proto: u8, now: u64, number: u32) -> Layer {
+        let (a, b) = if src < dst { (*src, *dst) } else { (*dst, *src) };
+        let key = (a, b, realm);
         if let Some(k) = self.ip.get(&key) {
             let same = match (k.number, number) {
                 (0, _) => !k.over(now),
@@ -429,6 +439,7 @@ impl Table {
             orig_port: 0,
             resp_port: 0,
             proto,
+            realm,
         };
         let layer = Layer { kind, ends, n: now };
         let (since, last) = (now, now);
@@ -455,7 +466,7 @@ impl Table {
                 GENEVE_PORT => Kind::Geneve,
                 _ => return None,
             };
-            let ends = udp_ends(orig, resp);
+            let ends = udp_ends(orig, resp, outer.realm);
             Layer { kind, ends, n: n() }
         } else {
             let kind = if number.proto == proto::GRE {
@@ -463,7 +474,7 @@ impl Table {
             } else {
                 Kind::Ip
             };
-            self.hosts(kind, (&orig.0, &resp.0), number.proto, now, id)
+            self.hosts(kind, (&orig.0, &resp.0, outer.realm), number.proto, now, id)
         };
         let s = Arc::new(Stack {
             id,
@@ -547,13 +558,14 @@ impl<K: Copy + Eq + Hash, V> Aging<K, V> {
 }
 
 /// The ends of a UDP connection.
-pub fn udp_ends(orig: ([u8; 16], u16), resp: ([u8; 16], u16)) -> Ends {
+pub fn udp_ends(orig: ([u8; 16], u16), resp: ([u8; 16], u16), realm: Realm) -> Ends {
     Ends {
         orig: orig.0,
         resp: resp.0,
         orig_port: orig.1,
         resp_port: resp.1,
         proto: IPPROTO_UDP,
+        realm,
     }
 }
 

@@ -186,6 +186,12 @@ pub fn vxlan(b: &[u8]) -> Found {
     }
 }
 
+/// The number of the virtual network, 24 bits: in the same place in VXLAN's header (RFC 7348, 5), VXLAN-GPE's and Geneve's
+/// (RFC 8926, 3.4), of which there is all.
+pub fn vni(b: &[u8]) -> u32 {
+    be32(b, 4).unwrap_or(0) >> 8
+}
+
 /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe, 3): VXLAN's eight bytes, with the type of what follows.
 pub fn vxlan_gpe(b: &[u8]) -> Found {
     const VERSION: u8 = 0x30;

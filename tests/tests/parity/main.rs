@@ -5,6 +5,7 @@
 //! The captures are made here; a directory of more, gone through with all below it, may be named by
 //! `SENSOR_TRACES`.
 
+mod realms;
 mod shapes;
 
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ fn write_pcap(to: &Path, n: usize, link: u32, shots: &[Shot]) {
 /// the kernel's program takes longer than they do), then each of those named.
 fn corpus(dir: &Path) -> Vec<Vec<PathBuf>> {
     let mut made = Vec::new();
-    for (n, shape) in shapes::all().iter().enumerate() {
+    for (n, shape) in shapes::all().iter().chain(&realms::all()).enumerate() {
         let path = dir.join(format!("{n:02}-{}.pcap", shape.name));
         write_pcap(&path, n, ETHERNET, &shape.shots);
         made.push(path);
@@ -229,10 +230,12 @@ fn the_kernel_and_userspace_write_the_same() {
         ("logs and events", &[][..], Ask::All),
         ("logs and encrypted records", &[][..], Ask::Events(RECORDS)),
         ("logs with checksums", &["--checksums", "on"][..], Ask::Logs),
+        ("logs that know of networks", realms::AWARE, Ask::Logs),
     ] {
         let mut bad = Vec::new();
         // With checksums the kernel takes nothing out of tunnels.
-        let ways = BY_KERNEL.iter().filter(|k| options.is_empty() || **k != DECAP);
+        let ways = BY_KERNEL.iter();
+        let ways = ways.filter(|k| !options.contains(&"--checksums") || **k != DECAP);
         let ways: Vec<_> = ways.collect();
         for p in &all {
             let user = read(p, &[options, &["--datapath", "user"]].concat(), ask);

@@ -269,22 +269,22 @@ fn packets(v6: bool, exts: &[Ext]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn eth(types: &[u8], body: &[u8]) -> Shot {
+pub fn eth(types: &[u8], body: &[u8]) -> Shot {
     let data = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1][..], types, body].concat();
     let wire = data.len() as u32;
     Shot { data, wire }
 }
 
-fn ethertype(p: &[u8]) -> [u8; 2] {
+pub fn ethertype(p: &[u8]) -> [u8; 2] {
     if p[0] >> 4 == 6 { [0x86, 0xdd] } else { [8, 0] }
 }
 
-fn plain(p: &[u8]) -> Shot {
+pub fn plain(p: &[u8]) -> Shot {
     eth(&ethertype(p), p)
 }
 
 /// An IP packet in two fragments, the later one first every other time.
-fn fragmented(i: usize, p: &[u8]) -> Vec<Shot> {
+pub fn fragmented(i: usize, p: &[u8]) -> Vec<Shot> {
     let id = i as u16;
     let v6 = p[0] >> 4 == 6;
     let head = if v6 { 40 } else { 20 };
@@ -329,17 +329,17 @@ fn length_zero(p: &[u8]) -> Shot {
 }
 
 /// Between two other hosts, IP protocol `proto`.
-fn tunnel(proto: u8, head: &[u8], inner: &[u8]) -> Shot {
+pub fn tunnel(proto: u8, head: &[u8], inner: &[u8]) -> Shot {
     plain(&ip(false, 8, 9, proto, &[], &[head, inner].concat()))
 }
 
-fn udp_tunnel(port: u16, head: &[u8], inner: &[u8]) -> Shot {
+pub fn udp_tunnel(port: u16, head: &[u8], inner: &[u8]) -> Shot {
     let t = udp(true, port, &[head, inner].concat()).2;
     plain(&ip(false, 8, 9, 17, &[], &checked(false, 8, 9, 17, t)))
 }
 
 /// In VXLAN between two other hosts, whose ends have ports of their own for each direction.
-fn vxlan(client: bool, inner: &[u8]) -> Vec<u8> {
+pub fn vxlan(client: bool, inner: &[u8]) -> Vec<u8> {
     const HEADER: [u8; 8] = [8, 0, 0, 0, 0, 0, 1, 0];
     let (from, to, port) = if client { (8, 9, 50_008) } else { (9, 8, 50_009) };
     let body = [&HEADER[..], inner].concat();
@@ -353,7 +353,7 @@ fn vxlan(client: bool, inner: &[u8]) -> Vec<u8> {
 }
 
 /// Whether the client sent a packet of the conversation.
-fn from_client(p: &[u8]) -> bool {
+pub fn from_client(p: &[u8]) -> bool {
     let last = if p[0] >> 4 == 6 { 23 } else { 15 };
     p[last] == 1
 }
@@ -651,12 +651,16 @@ fn odd() -> Vec<Shot> {
     out
 }
 
+/// The conversation over IPv4, and over IPv6.
+pub fn both() -> Vec<Vec<u8>> {
+    [packets(false, &[]), packets(true, &[])].concat()
+}
+
 /// All of them.
 pub fn all() -> Vec<Shape> {
     let mut out = Vec::new();
-    let four = packets(false, &[]);
-    let six = packets(true, &[]);
-    let both: Vec<&Vec<u8>> = four.iter().chain(&six).collect();
+    let both = both();
+    let both: Vec<&Vec<u8>> = both.iter().collect();
     let mut add = |name, shots: Vec<Shot>| out.push(Shape { name, shots });
     let each = |f: &dyn Fn(&[u8]) -> Shot| both.iter().map(|p| f(p)).collect::<Vec<_>>();
     let tagged = |tags: &'static [u8]| {

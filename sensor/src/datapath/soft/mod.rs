@@ -11,6 +11,8 @@ mod sink;
 mod tunnel;
 
 use sensor_common::flow::why;
+use sensor_common::key::Realm;
+use sensor_common::policy::{VLAN_AWARE, VNI_AWARE};
 use sensor_common::record::KIND_PACKET;
 use sensor_common::{Counter, Policy, RecordHeader, flow};
 
@@ -34,6 +36,7 @@ struct Via<'a> {
     /// The frame is to be counted by what becomes of this packet.
     own: bool,
     tunnel: Option<&'a Stack>,
+    realm: Realm,
 }
 
 impl Via<'_> {
@@ -171,6 +174,7 @@ impl Soft {
             link: f.link,
             own: true,
             tunnel: None,
+            realm: Realm::NONE,
         };
         self.parsed(f, &parsed, via, sink);
         parsed
@@ -210,6 +214,7 @@ impl Soft {
             link: f.link,
             own: true,
             tunnel: None,
+            realm: Realm::NONE,
         };
         self.not_ip(f, &e, via, sink);
         Err(e)
@@ -274,13 +279,32 @@ impl Soft {
             checksums: self.config.checksums,
             reassembled: false,
         };
-        self.ip(&input, via, sink);
+        let realm = self.realm(l, via);
+        self.ip(&input, Via { realm, ..via }, sink);
+    }
+
+    /// What a frame's packet is in.
+    #[inline(always)]
+    fn realm(&self, l: &Link, via: Via<'_>) -> Realm {
+        let bits = self.config.policy.bits;
+        match l.vlan {
+            Some(outer) if bits & VLAN_AWARE != 0 => {
+                // Numbers of virtual networks stand above the tags in them.
+                if bits & VNI_AWARE != 0 && via.tunnel.is_some_and(Stack::has_vni) {
+                    via.realm
+                } else {
+                    Realm::of_vlans(outer, l.inner_vlan.unwrap_or(0))
+                }
+            }
+            _ => via.realm,
+        }
     }
 
     #[inline]
     fn ip<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
         let verdict = ip::parse(i, &mut self.ip);
         self.ip.pkt.tunnel = via.id();
+        self.ip.pkt.key.realm = via.realm;
         let weird = match verdict {
             // A Teredo bubble has no next header, and nothing odd about it.
             Verdict::Drop(_, Some(Weird::Ipv6NoNext)) if via.last() == Some(Kind::Teredo) => None,
@@ -350,7 +374,7 @@ impl Soft {
         let addrs = (self.ip.src, self.ip.dst);
         let complete = self.defrag.add(
             i.ts,
-            (&addrs.0, &addrs.1),
+            (&addrs.0, &addrs.1, via.realm),
             &self.ip.fragment,
             i.frame.get(i.l3..).unwrap_or(&[]),
             &mut whole,

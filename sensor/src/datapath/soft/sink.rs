@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sensor_common::key::Realm;
 use sensor_common::{Counter, Packet, RecordHeader};
 
 use super::Flows;
@@ -47,6 +48,8 @@ pub struct Inner {
     pub cut: u32,
     /// The tunnels that it came through.
     pub tunnel: Arc<Stack>,
+    /// What it is in, as far as they say.
+    pub realm: Realm,
 }
 
 /// A frame (or a packet out of one) that is not tracked.

@@ -3,7 +3,7 @@
 use sensor_common::proto;
 
 use super::{Inner, Sink, Soft, Via};
-use crate::datapath::tunnels::{Kind, MAX_DEPTH, Stack};
+use crate::datapath::tunnels::{Kind, MAX_DEPTH};
 use crate::packet::capture::Frame;
 use crate::packet::ip::Input;
 use crate::packet::link::{self, LinkType};
@@ -18,32 +18,25 @@ impl Soft {
         };
         // Where the kernel does the rest, no frame did this.
         self.defrag.advance(ts);
-        self.decapsulated(ts, data, inner.cut, inner.link, &inner.tunnel, sink);
+        let via = Via {
+            link: inner.link,
+            own: false,
+            tunnel: Some(&inner.tunnel),
+            realm: inner.realm,
+        };
+        self.decapsulated(ts, data, inner.cut, via, sink);
     }
 
     /// A packet that came out of a tunnel. The tunnels' number is bounded, and so is the recursion.
-    fn decapsulated<S: Sink + ?Sized>(
-        &mut self,
-        ts: u64,
-        data: &[u8],
-        cut: u32,
-        link: LinkType,
-        tunnel: &Stack,
-        sink: &mut S,
-    ) {
+    fn decapsulated<S: Sink + ?Sized>(&mut self, ts: u64, data: &[u8], cut: u32, via: Via<'_>, sink: &mut S) {
         let f = Frame {
             ts,
-            link,
+            link: via.link,
             data,
             wire_len: (data.len() as u32).saturating_add(cut),
             iface: 0,
         };
-        let via = Via {
-            link,
-            own: false,
-            tunnel: Some(tunnel),
-        };
-        self.parsed(&f, &link::parse(link, data), via, sink);
+        self.parsed(&f, &link::parse(via.link, data), via, sink);
     }
 
     /// A packet in IP or GRE.
@@ -72,9 +65,15 @@ impl Soft {
         });
         match found {
             Ok((kind, link, data)) => {
-                let ends = (&addrs.0, &addrs.1);
+                let ends = (&addrs.0, &addrs.1, via.realm);
                 let stack = self.tunnels.ip(via.tunnel, kind, ends, p.proto, i.ts);
-                self.decapsulated(i.ts, data, 0, link, &stack, sink);
+                let via = Via {
+                    link,
+                    own: false,
+                    tunnel: Some(&stack),
+                    realm: via.realm,
+                };
+                self.decapsulated(i.ts, data, 0, via, sink);
             }
             Err(w) => sink.weird(i.ts, via.name(w), "", Some(&addrs), &mut self.flows),
         }

@@ -1,11 +1,10 @@
-//! Whether an interface brings both directions of every flow to one CPU: asked of its driver (ethtool's ioctl,
-//! `include/uapi/linux/ethtool.h`).
+//! Whether an interface brings both directions of every flow to one CPU: asked of its driver.
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-const SIOCETHTOOL: libc::c_ulong = 0x8946;
+use super::ethtool::Ethtool;
+
 const ETHTOOL_GRXFH: u32 = 0x29;
 const ETHTOOL_GRXRINGS: u32 = 0x2d;
 const ETHTOOL_GRSSH: u32 = 0x46;
@@ -79,44 +78,22 @@ struct RxFh {
 }
 
 fn ask(iface: &str) -> io::Result<Spread> {
-    // SAFETY: no memory involved; the descriptor is ours alone.
-    let socket = unsafe {
-        let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(fd)
-    };
-    let ethtool = |data: *mut libc::c_char| {
-        // SAFETY: all zeroes is a valid ifreq.
-        let mut req: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in req
-            .ifr_name
-            .iter_mut()
-            .zip(iface.bytes().take(libc::IFNAMSIZ - 1))
-        {
-            *to = from as libc::c_char;
-        }
-        req.ifr_ifru.ifru_data = data;
-        // SAFETY: `data` points to what the command in its first word reads and writes: see the callers.
-        match unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut req) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    };
+    let ethtool = Ethtool::of(iface)?;
     let rxnfc = |cmd, flow_type| {
         let mut q = RxNfc {
             cmd,
             flow_type,
             ..RxNfc::default()
         };
-        ethtool((&raw mut q).cast()).map(|()| q.data)
+        // SAFETY: as long as `struct ethtool_rxnfc`.
+        unsafe { ethtool.ask(&raw mut q) }.map(|()| q.data)
     };
     let mut head = RxFh {
         cmd: ETHTOOL_GRSSH,
         ..RxFh::default()
     };
-    ethtool((&raw mut head).cast())?;
+    // SAFETY: without room for a table or a key their lengths are all that is written.
+    unsafe { ethtool.ask(&raw mut head)? };
     let table = head.indirections as usize * 4;
     let len = size_of::<RxFh>() + table + head.key_len as usize;
     if table > MOST || head.key_len as usize > MOST {
@@ -126,7 +103,7 @@ fn ask(iface: &str) -> io::Result<Spread> {
     // SAFETY: as long as the head says, which is copied with the lengths that the kernel has just told.
     let head = unsafe {
         answer.as_mut_ptr().cast::<RxFh>().write(head);
-        ethtool(answer.as_mut_ptr().cast())?;
+        ethtool.ask(answer.as_mut_ptr())?;
         answer.as_ptr().cast::<RxFh>().read()
     };
     // SAFETY: within what was allocated.

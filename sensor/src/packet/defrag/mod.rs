@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use sensor_common::key::Realm;
+
 use super::ip::Fragment;
 use super::weird::{Weird, Weirds};
 
@@ -43,6 +45,7 @@ const DATAGRAM_COST: usize = 256;
 struct Key {
     src: [u8; 16],
     dst: [u8; 16],
+    realm: Realm,
     id: u32,
 }
 
@@ -138,7 +141,7 @@ impl Defrag {
     pub fn add(
         &mut self,
         now: u64,
-        addrs: (&[u8; 16], &[u8; 16]),
+        (src, dst, realm): (&[u8; 16], &[u8; 16], Realm),
         f: &Fragment,
         packet: &[u8],
         whole: &mut Vec<u8>,
@@ -160,8 +163,9 @@ impl Defrag {
             return true;
         }
         let key = Key {
-            src: *addrs.0,
-            dst: *addrs.1,
+            src: *src,
+            dst: *dst,
+            realm,
             id: f.id,
         };
         let d = self.datagrams.entry(key).or_insert_with(|| {

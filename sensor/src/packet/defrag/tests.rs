@@ -41,7 +41,9 @@ impl Bench {
     fn add(&mut self, now: u64, id: u32, (mut f, p): (Fragment, Vec<u8>)) -> (bool, Vec<Weird>) {
         f.id = id;
         let mut w = Weirds::default();
-        let done = self.d.add(now, (&A, &B), &f, &p, &mut self.whole, &mut w);
+        let done = self
+            .d
+            .add(now, (&A, &B, Realm::NONE), &f, &p, &mut self.whole, &mut w);
         (done, w.iter().collect())
     }
 }
@@ -223,7 +225,7 @@ proptest! {
                 header_len: n[3] & 0xff, next_at: n[4], data_at: n[5] & 0xff, total_len,
             };
             let mut w = Weirds::default();
-            d.add(0, (&A, &B), &f, &packet, &mut whole, &mut w);
+            d.add(0, (&A, &B, Realm::NONE), &f, &packet, &mut whole, &mut w);
             prop_assert!(d.held() <= 4096);
         }
     }

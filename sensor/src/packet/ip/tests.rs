@@ -89,11 +89,11 @@ fn udp_lengths() {
 fn icmp() {
     let (v, ip) = run(&v4(1, &[8, 0, 0, 0, 0, 0, 0, 0, 1, 2]));
     assert_eq!(v, Verdict::Flow);
-    assert_eq!((ip.pkt.payload_len, ip.pkt.key.one_way), (2, 0));
+    assert_eq!((ip.pkt.payload_len, ip.pkt.key.one_way()), (2, false));
     let (_, ip) = run(&v6(58, &[1, 4, 0, 0, 0, 0, 0, 0]));
     assert_eq!(
-        (ip.pkt.key.a_port, ip.pkt.key.b_port, ip.pkt.key.one_way),
-        (1, 4, 1)
+        (ip.pkt.key.a_port, ip.pkt.key.b_port, ip.pkt.key.one_way()),
+        (1, 4, true)
     );
 }
 
