@@ -125,6 +125,10 @@ impl Dns {
         };
         if header.is_response() {
             s.rcode = Some(header.rcode());
+            if header.answers == 0 {
+                (s.aa, s.ra) = (header.aa(), header.ra());
+                s.tc |= header.tc();
+            }
             s.rejected |= header.rcode() != 0 && header.questions == 0;
         }
         (s, wait)
@@ -234,7 +238,8 @@ impl Message<'_> {
             s.rejected |= h.answers == 0 && h.authorities == 0 && h.additional == 0;
             return Ok(());
         }
-        (s.rd, s.tc, s.z) = (h.rd(), h.tc(), h.z());
+        (s.rd, s.z) = (h.rd(), h.z());
+        s.tc |= h.tc();
         (s.qtype, s.qclass) = (Some(qtype), Some(qclass));
         s.is_nbstat = self.to_netbios && qtype == rr::SRV;
         s.query = Some(match self.to_netbios {

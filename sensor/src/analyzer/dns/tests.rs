@@ -204,6 +204,23 @@ fn names_and_strings_keep_their_bytes() {
 }
 
 #[test]
+fn flags_are_those_of_the_header_without_answers_too() {
+    for (flags, row) in [
+        (0x8183, "rcode=3 rcode_name=NXDOMAIN RD RA"),
+        (0x8502, "rcode=2 rcode_name=SERVFAIL AA RD"),
+        (0x8380, "rcode_name=NOERROR TC RD RA"),
+    ] {
+        // With an authority that nobody reads.
+        let no = [&header(9, flags, [1, 0, 1, 0]), NAME, &[0, 1, 0, 1][..]].concat();
+        let out = run(&conn("10.0.0.2", 53), &[(true, query(9, 1)), (false, no)]);
+        assert_eq!(
+            out.rows,
+            [format!("trans_id=9 {HEAD} qtype=1 qtype_name=A {row}")]
+        );
+    }
+}
+
+#[test]
 fn refusals_and_answers_without_a_question() {
     let c = conn("10.0.0.2", 53);
     let mut refused = query(9, 1);
