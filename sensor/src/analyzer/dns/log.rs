@@ -21,7 +21,8 @@ pub struct Session {
     pub qtype: Option<u16>,
     /// Type 33 is a node status over NetBIOS.
     pub is_nbstat: bool,
-    pub rcode: Option<u8>,
+    /// All twelve bits of it, where the response has an OPT record (RFC 6891, 6.1.3).
+    pub rcode: Option<u16>,
     /// Header bits (RFC 1035, 4.1.1; `z` includes RFC 4035's AD and CD).
     pub aa: bool,
     pub tc: bool,

@@ -124,7 +124,7 @@ impl Dns {
             }
         };
         if header.is_response() {
-            s.rcode = Some(header.rcode());
+            s.rcode = Some(header.rcode().into());
             if header.answers == 0 {
                 (s.aa, s.ra) = (header.aa(), header.ra());
                 s.tc |= header.tc();
@@ -222,6 +222,13 @@ impl Message<'_> {
         }
         for _ in 0..self.header.answers {
             self.record(r, s)?;
+        }
+        if let Some(s) = s.as_mut().filter(|_| self.header.is_response()) {
+            let h = self.header;
+            let records = u32::from(h.authorities) + u32::from(h.additional);
+            if let Some(upper) = r.clone().extended_rcode(records) {
+                s.rcode = Some(u16::from(upper) << 4 | u16::from(h.rcode()));
+            }
         }
         Ok(())
     }

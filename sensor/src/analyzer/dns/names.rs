@@ -102,6 +102,18 @@ const RCODES: [&str; 11] = [
     "NOTAUTH", "NOTZONE",
 ];
 
+/// Response codes from 16 (RFC 6895, 2.3), which need an OPT record or stand in one of TSIG and TKEY.
+const EXTENDED_RCODES: [&str; 8] = [
+    "BADVERS",
+    "BADKEY",
+    "BADTIME",
+    "BADMODE",
+    "BADNAME",
+    "BADALG",
+    "BADTRUNC",
+    "BADCOOKIE",
+];
+
 /// The name of a query's or a record's type.
 pub fn qtype(n: u16) -> Cow<'static, str> {
     match TYPES.binary_search_by_key(&n, |t| t.0) {
@@ -123,9 +135,12 @@ pub fn qclass(n: u16) -> Cow<'static, str> {
     }
 }
 
-/// The name of a response code, 0 to 15.
-pub fn rcode(n: u8) -> Cow<'static, str> {
-    match RCODES.get(usize::from(n)) {
+/// The name of a response code.
+pub fn rcode(n: u16) -> Cow<'static, str> {
+    let extended = usize::from(n)
+        .checked_sub(16)
+        .and_then(|n| EXTENDED_RCODES.get(n));
+    match RCODES.get(usize::from(n)).or(extended) {
         Some(name) => (*name).into(),
         None => format!("unassigned-{n}").into(),
     }
@@ -141,5 +156,8 @@ mod tests {
         assert_eq!(super::qclass(7), "qclass-7");
         assert_eq!(super::rcode(3), "NXDOMAIN");
         assert_eq!(super::rcode(12), "unassigned-12");
+        assert_eq!(super::rcode(16), "BADVERS");
+        assert_eq!(super::rcode(23), "BADCOOKIE");
+        assert_eq!(super::rcode(24), "unassigned-24");
     }
 }

@@ -221,6 +221,42 @@ fn flags_are_those_of_the_header_without_answers_too() {
 }
 
 #[test]
+fn the_response_code_has_its_upper_bits_in_an_opt_record() {
+    const OPT: &[u8] = &[0, 0, 41, 4, 208, 1, 0, 0x80, 0, 0, 0];
+    const AUTHORITY: &[u8] = b"\xc0\x0c\0\x06\0\x01\0\0\0\x01\0\x02ab";
+    let cases = [
+        (0x8180, [0, 1], OPT.to_vec(), "rcode=16 rcode_name=BADVERS"),
+        (
+            0x8187,
+            [1, 1],
+            [AUTHORITY, OPT].concat(),
+            "rcode=23 rcode_name=BADCOOKIE",
+        ),
+        // Not there, not whole, or behind what does not end.
+        (
+            0x8183,
+            [1, 0],
+            [AUTHORITY, OPT].concat(),
+            "rcode=3 rcode_name=NXDOMAIN",
+        ),
+        (0x8183, [0, 1], OPT[..8].to_vec(), "rcode=3 rcode_name=NXDOMAIN"),
+        (
+            0x8183,
+            [1, 1],
+            [&AUTHORITY[..13], OPT].concat(),
+            "rcode=3 rcode_name=NXDOMAIN",
+        ),
+    ];
+    for (flags, [authorities, additional], records, says) in cases {
+        let head = header(9, flags, [1, 0, authorities, additional]);
+        let msg = [&head, NAME, &[0, 1, 0, 1], &records].concat();
+        let out = run(&conn("10.0.0.2", 53), &[(true, query(9, 1)), (false, msg)]);
+        assert!(out.confirmed && out.weirds.is_empty());
+        assert!(out.rows[0].contains(says), "{} lacks {says}", out.rows[0]);
+    }
+}
+
+#[test]
 fn refusals_and_answers_without_a_question() {
     let c = conn("10.0.0.2", 53);
     let mut refused = query(9, 1);

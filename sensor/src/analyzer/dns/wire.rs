@@ -22,6 +22,8 @@ pub struct Header {
 
 pub const HEADER: usize = 12;
 pub const OP_QUERY: u16 = 0;
+/// The type of the record that extends a message's header.
+const OPT: u16 = super::answer::rr::OPT;
 
 impl Header {
     /// The header of a message that has a whole one.
@@ -186,6 +188,37 @@ impl<'m> Reader<'m> {
         }
         name.pop();
         name
+    }
+
+    /// Goes past a name. `None`: it does not end in the message.
+    fn skip_name(&mut self) -> Option<()> {
+        loop {
+            match self.array::<1>()? {
+                [0] => return Some(()),
+                [0xc0..=0xff] => return self.array::<1>().map(|_| ()),
+                [n] => self.skip(n.into())?,
+            }
+        }
+    }
+
+    fn skip(&mut self, n: usize) -> Option<()> {
+        (n <= self.left()).then(|| self.at += n)
+    }
+
+    /// The upper eight bits of the response code, out of the OPT record among the next `records` (RFC 6891, 6.1.3).
+    /// `None`: there is none, or what stands before it is not sound.
+    pub fn extended_rcode(mut self, records: u32) -> Option<u8> {
+        for _ in 0..records {
+            self.skip_name()?;
+            let rtype = u16::from_be_bytes(self.array()?);
+            let [_, _, upper, ..] = self.array::<6>()?;
+            if rtype == OPT {
+                return Some(upper);
+            }
+            let len = u16::from_be_bytes(self.array()?);
+            self.skip(len.into())?;
+        }
+        None
     }
 
     /// A string with its length before it (RFC 1035, 3.3), out of the `left` bytes of a record's data.
