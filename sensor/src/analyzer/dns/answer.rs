@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::svcb;
 use super::wire::{Bad, Reader};
 
 /// Types (IANA's DNS parameters).
@@ -245,10 +246,10 @@ pub fn read(
             if r.left() < 3 {
                 return Err(Some("DNS_SVBC_wrong_length"));
             }
-            r.short();
-            r.name(false, netbios, weird);
-            r.bytes(f.len.saturating_sub(r.at() - start));
-            Said::Nothing
+            let priority = r.short();
+            let target = r.name(true, netbios, weird);
+            let params = r.bytes(f.len.saturating_sub(r.at() - start));
+            Said::Answer(svcb::text(priority, target, params))
         }
         rr::OPT => {
             // The options are taken for all that is left of the message.

@@ -6,6 +6,7 @@
 mod answer;
 mod log;
 mod names;
+mod svcb;
 mod wire;
 
 use std::collections::VecDeque;

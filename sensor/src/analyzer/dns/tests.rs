@@ -171,6 +171,13 @@ fn what_each_type_of_record_says() {
         (47, b"\x01n\0\0\x01\x40", "NSEC www.ab n"),
         (44, b"\x01\x01\xab\xcd", "SSHFP: abcd"),
         (29, b"\0\x12\x15\x13............", "LOC:  18 21 19"),
+        (
+            65,
+            b"\0\x01\0\0\x01\0\x06\x02h3\x02h2\0\x04\0\x04\xc0\0\x02\x63",
+            "1 . alpn=h3,h2 ipv4hint=192.0.2.99",
+        ),
+        (65, b"\0\0\x05ALIAS\xc0\x0c", "alias.www.ab"),
+        (64, b"\0\x10\x03svc\0\0\x03\0\x02\x20\xfb", "16 svc port=8443"),
         (300, b"??", "<unknown type=300>"),
     ];
     let c = conn("10.0.0.2", 53);
