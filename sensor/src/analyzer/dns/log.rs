@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use super::answer::rr;
 use super::names;
 use crate::event::log::{Column, LogRow, Value};
 use crate::event::{ConnId, Ts};
@@ -13,14 +14,12 @@ pub struct Session {
     /// When the first of the two was seen.
     pub ts: Ts,
     pub trans_id: u16,
-    /// From the question to the first answer, ns.
-    pub rtt: Option<i64>,
-    /// The name asked about, lower case, without the last dot.
-    pub query: Option<Vec<u8>>,
-    pub qclass: Option<u16>,
-    pub qtype: Option<u16>,
-    /// Type 33 is a node status over NetBIOS.
-    pub is_nbstat: bool,
+    /// The question, and the records that answer it.
+    pub asked: Asked,
+    /// The message's other questions (RFC 1035, 4.1.2: there may be several), a row each.
+    pub more: Vec<Asked>,
+    /// Which of them the last record answered: `asked`, then those of `more`.
+    pub answered: usize,
     /// All twelve bits of it, where the response has an OPT record (RFC 6891, 6.1.3).
     pub rcode: Option<u16>,
     /// Header bits (RFC 1035, 4.1.1; `z` includes RFC 4035's AD and CD).
@@ -29,24 +28,74 @@ pub struct Session {
     pub rd: bool,
     pub ra: bool,
     pub z: u8,
-    /// What each record of the answer says, and for how many seconds it holds.
-    pub answers: Vec<(Vec<u8>, u32)>,
     pub rejected: bool,
     pub saw_query: bool,
     pub saw_reply: bool,
 }
 
+/// A question with its answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// The name asked about, lower case, without the last dot.
+    pub query: Option<Vec<u8>>,
+    pub qclass: Option<u16>,
+    pub qtype: Option<u16>,
+    /// Type 33 is a node status over NetBIOS.
+    pub is_nbstat: bool,
+    /// From the question to the first answer, ns.
+    pub rtt: Option<i64>,
+    /// What each record of the answer says, and for how many seconds it holds.
+    pub answers: Vec<(Vec<u8>, u32)>,
+}
+
+impl Asked {
+    /// Whether a record of this owner and type answers it by itself.
+    fn is_answered_by(&self, owner: &[u8], rtype: u16) -> bool {
+        self.query.as_deref() == Some(owner)
+            && (rtype == rr::CNAME || self.qtype.is_some_and(|t| t == rtype || t == ANY))
+    }
+
+    fn kept(&self) -> usize {
+        self.query.as_ref().map_or(0, Vec::len) + self.answers.iter().map(|a| a.0.len() + 32).sum::<usize>()
+    }
+}
+
+/// The type of a question for records of all types.
+const ANY: u16 = 255;
+
 impl Session {
     /// Bytes that it keeps beyond its fixed size, about.
     pub fn kept(&self) -> usize {
-        self.query.as_ref().map_or(0, Vec::len) + self.answers.iter().map(|a| a.0.len() + 32).sum::<usize>()
+        let more: usize = self.more.iter().map(|q| q.kept() + size_of::<Asked>()).sum();
+        self.asked.kept() + more
+    }
+
+    /// The question that a record of this owner and type belongs to: its own, or that of the record before it, as at
+    /// the end of a chain of CNAMEs.
+    pub fn asked_for(&mut self, owner: &[u8], rtype: u16) -> &mut Asked {
+        let all = std::iter::once(&self.asked).chain(&self.more);
+        if let Some(at) = all.into_iter().position(|q| q.is_answered_by(owner, rtype)) {
+            self.answered = at;
+        }
+        match self.answered.checked_sub(1).and_then(|at| self.more.get_mut(at)) {
+            Some(asked) => asked,
+            None => &mut self.asked,
+        }
+    }
+
+    /// Its rows, one a question.
+    pub fn log(&self, c: &ConnId, log: &mut dyn FnMut(&DnsRow<'_>)) {
+        for asked in std::iter::once(&self.asked).chain(&self.more) {
+            log(&DnsRow { c, s: self, asked });
+        }
     }
 }
 
 /// One row of dns.log.
 pub struct DnsRow<'a> {
-    pub c: &'a ConnId,
-    pub s: &'a Session,
+    c: &'a ConnId,
+    s: &'a Session,
+    asked: &'a Asked,
 }
 
 const COLUMNS: &[Column] = &[
@@ -99,15 +148,15 @@ impl LogRow for DnsRow<'_> {
     }
 
     fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
-        let DnsRow { c, s } = self;
+        let DnsRow { c, s, asked } = self;
         let host = |a: &IpAddr| Value::Addr(*a);
         let list = |items: Vec<Value<'a>>| match items.is_empty() {
             true => Value::Unset,
             false => Value::List(items),
         };
-        let qtype = match s.is_nbstat {
+        let qtype = match asked.is_nbstat {
             true => Some("NBSTAT".into()),
-            false => s.qtype.map(names::qtype),
+            false => asked.qtype.map(names::qtype),
         };
         out.extend([
             Value::Time(s.ts),
@@ -118,11 +167,14 @@ impl LogRow for DnsRow<'_> {
             Value::Port(c.resp_p),
             Value::Str(c.proto.as_str().into()),
             Value::Count(s.trans_id.into()),
-            s.rtt.map_or(Value::Unset, Value::Interval),
-            s.query.as_ref().map_or(Value::Unset, |q| Value::Wire(q.into())),
-            count(s.qclass),
-            name(s.qclass.map(names::qclass)),
-            count(s.qtype),
+            asked.rtt.map_or(Value::Unset, Value::Interval),
+            asked
+                .query
+                .as_ref()
+                .map_or(Value::Unset, |q| Value::Wire(q.into())),
+            count(asked.qclass),
+            name(asked.qclass.map(names::qclass)),
+            count(asked.qtype),
             name(qtype),
             count(s.rcode),
             name(s.rcode.map(names::rcode)),
@@ -131,8 +183,8 @@ impl LogRow for DnsRow<'_> {
             Value::Bool(s.rd),
             Value::Bool(s.ra),
             Value::Count(s.z.into()),
-            list(s.answers.iter().map(|a| Value::Wire((&a.0).into())).collect()),
-            list(s.answers.iter().map(|a| Value::Interval(ttl(a.1))).collect()),
+            list(asked.answers.iter().map(|a| Value::Wire((&a.0).into())).collect()),
+            list(asked.answers.iter().map(|a| Value::Interval(ttl(a.1))).collect()),
             Value::Bool(s.rejected),
         ]);
     }

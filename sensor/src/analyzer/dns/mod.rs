@@ -12,6 +12,7 @@ mod wire;
 use std::collections::VecDeque;
 
 use answer::{Fixed, Said as Rr, rr};
+use log::Asked;
 pub use log::{DnsRow, Session};
 pub use wire::Frames;
 use wire::{Bad, HEADER, Header, OP_QUERY, Reader};
@@ -91,7 +92,7 @@ impl Dns {
     /// The connection is over: what waits is logged as it is.
     pub fn finish(&mut self, c: &ConnId, log: &mut dyn FnMut(&DnsRow<'_>)) {
         for s in self.questions.drain(..).chain(self.answers.drain(..)) {
-            log(&DnsRow { c, s: &s });
+            s.log(c, log);
         }
         self.kept = 0;
     }
@@ -147,7 +148,7 @@ impl Dns {
         s.saw_reply |= header.is_response();
         s.saw_query |= !header.is_response();
         if s.saw_query && s.saw_reply {
-            log(&DnsRow { c, s: &s });
+            s.log(c, log);
             return;
         }
         self.kept += s.kept();
@@ -218,8 +219,8 @@ struct Message<'m> {
 
 impl Message<'_> {
     fn sections(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
-        for _ in 0..self.header.questions {
-            self.question(r, s)?;
+        for n in 0..self.header.questions {
+            self.question(n == 0, r, s)?;
         }
         for _ in 0..self.header.answers {
             self.record(r, s)?;
@@ -234,7 +235,12 @@ impl Message<'_> {
         Ok(())
     }
 
-    fn question(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
+    fn question(
+        &mut self,
+        first: bool,
+        r: &mut Reader<'_>,
+        s: &mut Option<&mut Session>,
+    ) -> Result<(), Stop> {
         let name = self.name(r);
         if r.left() < 4 {
             return Err(Stop::Bad(Some("DNS_truncated_quest_too_short")));
@@ -248,12 +254,27 @@ impl Message<'_> {
         }
         (s.rd, s.z) = (h.rd(), h.z());
         s.tc |= h.tc();
-        (s.qtype, s.qclass) = (Some(qtype), Some(qclass));
-        s.is_nbstat = self.to_netbios && qtype == rr::SRV;
-        s.query = Some(match self.to_netbios {
-            true => netbios_name(&name).unwrap_or(name),
-            false => name,
-        });
+        let asked = Asked {
+            query: Some(match self.to_netbios {
+                true => netbios_name(&name).unwrap_or(name),
+                false => name,
+            }),
+            qclass: Some(qclass),
+            qtype: Some(qtype),
+            is_nbstat: self.to_netbios && qtype == rr::SRV,
+            ..Asked::default()
+        };
+        if !first {
+            s.more.push(asked);
+            return Ok(());
+        }
+        // An answer may have come before it.
+        let (rtt, answers) = (s.asked.rtt, std::mem::take(&mut s.asked.answers));
+        s.asked = Asked {
+            rtt,
+            answers,
+            ..asked
+        };
         Ok(())
     }
 
@@ -293,28 +314,27 @@ impl Message<'_> {
             Rr::Violation(reason) => (None, Some(Stop::Violation(reason))),
         };
         if let Some(text) = text {
-            self.answer(s, &owner, text, ttl);
+            self.answer(s, (&owner, rtype), text, ttl);
         }
         stop.map_or(Ok(()), Err)
     }
 
-    /// A record of an answer, into the session's row.
-    fn answer(&mut self, s: &mut Option<&mut Session>, owner: &[u8], text: Vec<u8>, ttl: u32) {
+    /// A record of an answer, by its owner and type, into the row of its question.
+    fn answer(&mut self, s: &mut Option<&mut Session>, of: (&[u8], u16), text: Vec<u8>, ttl: u32) {
         let h = self.header;
         let Some(s) = s else { return };
         // Answers in a question are not an answer.
         if !h.is_response() {
             return;
         }
-        s.query.get_or_insert_with(|| owner.to_vec());
         (s.aa, s.ra) = (h.aa(), h.ra());
-        if s.rtt.is_none() {
-            let rtt = (self.now as i64).saturating_sub(s.ts as i64);
-            // No time at all: the answer is all there was.
-            s.rtt = (rtt != 0).then_some(rtt);
-        }
+        s.asked.query.get_or_insert_with(|| of.0.to_vec());
+        let rtt = (self.now as i64).saturating_sub(s.ts as i64);
+        let asked = s.asked_for(of.0, of.1);
+        // No time at all: the answer is all there was.
+        asked.rtt = asked.rtt.or((rtt != 0).then_some(rtt));
         if !text.is_empty() {
-            s.answers.push((text, ttl));
+            asked.answers.push((text, ttl));
         }
     }
 }

@@ -264,6 +264,44 @@ fn the_response_code_has_its_upper_bits_in_an_opt_record() {
 }
 
 #[test]
+fn each_question_of_a_message_has_a_row_and_its_answers() {
+    let c = conn("10.0.0.2", 53);
+    let second = b"\x01C\xc0\x10\0\x1c\0\x01";
+    let asked = [&header(7, 0x0100, [2, 0, 0, 0]), NAME, &[0, 1, 0, 1], second].concat();
+    // The second one by way of another name, then the first one.
+    let reply = [
+        &header(7, 0x8180, [2, 3, 0, 0]),
+        NAME,
+        &[0, 1, 0, 1],
+        second,
+        b"\xc0\x18\0\x05\0\x01\0\0\0\x05\0\x04\x01d\xc0\x10",
+        b"\x01d\xc0\x10\0\x1c\0\x01\0\0\0\x06\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01",
+        b"\xc0\x0c\0\x01\0\x01\0\0\0\x07\0\x04\xc0\0\x02\x01",
+    ]
+    .concat();
+    let first = format!("trans_id=7 rtt=1000 {HEAD} qtype=1 qtype_name=A rcode_name=NOERROR RD RA");
+    let second = "query=c.ab qclass=1 qclass_name=C_INTERNET qtype=28 qtype_name=AAAA";
+    let out = run(&c, &[(true, asked.clone()), (false, reply)]);
+    assert_eq!(
+        out.rows,
+        [
+            format!("{first} answers=[192.0.2.1] TTLs=[7]"),
+            format!(
+                "trans_id=7 rtt=1000 {second} rcode_name=NOERROR RD RA answers=[d.ab|2001:db8::1] TTLs=[5|6]"
+            )
+        ]
+    );
+    let out = run(&c, &[(true, asked)]);
+    assert_eq!(
+        out.rows,
+        [
+            format!("trans_id=7 {HEAD} qtype=1 qtype_name=A RD"),
+            format!("trans_id=7 {second} RD")
+        ]
+    );
+}
+
+#[test]
 fn refusals_and_answers_without_a_question() {
     let c = conn("10.0.0.2", 53);
     let mut refused = query(9, 1);
