@@ -138,8 +138,6 @@ fn v4(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
         }
         total = b.len();
     }
-    // Zeek counts such a packet's payload by what was captured, and its IP bytes by the header: as 0.
-    let counted = u16::from_be_bytes([h[2], h[3]]);
     if (i.wire_len as usize) < total + i.l3 {
         return truncated(Weird::TruncatedIpLen);
     }
@@ -158,7 +156,7 @@ fn v4(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
     if i.checksums && !i.reassembled && !checksum::ipv4_header_ok(&b[..header]) {
         return malformed(Weird::BadIpChecksum);
     }
-    out.pkt.ip_len = counted as u32;
+    out.pkt.ip_len = total as u32;
 
     // RFC 791: three flag bits, 13 bits of offset in units of eight bytes.
     let frag = u16::from_be_bytes([h[6], h[7]]);
