@@ -48,7 +48,11 @@ pub fn verify(frame: &[u8], pkt: &Packet, cut: bool) -> Result<(), Weird> {
     let l3 = pkt.l3 as usize;
     let l4 = pkt.l4 as usize;
     let v6 = frame.get(l3).is_some_and(|b| b >> 4 == 6);
-    let len = (l3 + pkt.ip_len as usize).saturating_sub(l4);
+    let mut len = (l3 + pkt.ip_len as usize).saturating_sub(l4);
+    if pkt.key.proto == IPPROTO_UDP {
+        // RFC 768: UDP's own length is in the pseudo-header, and what lies beyond is not covered.
+        len = len.min(8 + pkt.payload_len as usize);
+    }
     let Some(segment) = frame.get(l4..l4 + len) else {
         return Ok(());
     };
@@ -126,6 +130,10 @@ mod tests {
         assert_eq!(verify(&f, &p, false), Ok(()));
         f[28] ^= 0x40;
         assert_eq!(verify(&f, &p, false), Err(Weird::BadUdpChecksum));
+        f[28] ^= 0x40;
+        // What lies beyond UDP's length is not covered.
+        f.push(7);
+        assert_eq!(verify(&f, &Packet { ip_len: 32, ..p }, false), Ok(()));
         // Cut: cannot be told.
         assert_eq!(verify(&f[..30], &p, true), Ok(()));
     }

@@ -77,12 +77,13 @@ fn without_an_ip_length_a_udp_header_is_held_against_what_was_captured() {
 }
 
 #[test]
-fn a_packets_contents_are_what_ip_says() {
+fn a_packets_contents_are_what_the_lengths_say() {
     let mut lab = Lab::new("packet_contents");
-    // UDP says that there is nothing in it; the last byte is the frame's.
-    let mut frame = udp_frame(8, b"abc");
+    // UDP says that there are two bytes in it, then nothing; the last byte is the frame's.
+    let mut frame = udp_frame(10, b"abc");
     frame.push(b'!');
     lab.frame(&frame);
+    lab.frame(&udp_frame(8, b"abc"));
     // Where TCP's payload begins is not known.
     let mut damaged = tcp_frame(0, 1, tf::ACK, [0, 0], b"abc");
     damaged[46] = 0x40;
@@ -93,7 +94,7 @@ fn a_packets_contents_are_what_ip_says() {
         .iter()
         .map(|a| a["contents"].clone())
         .collect();
-    assert_eq!(told, [hex(&frame[42..57])]);
+    assert_eq!(told, [hex(&frame[42..44])]);
 }
 
 #[test]

@@ -220,6 +220,20 @@ fn options_that_were_not_captured() {
 }
 
 #[test]
+fn payload_is_as_long_as_udp_says() {
+    let body = |p: &[u8]| {
+        let (v, ip) = run(p);
+        assert_eq!(v, Verdict::Flow);
+        crate::packet::payload(&ip.pkt, p).to_vec()
+    };
+    assert_eq!(body(&v4(17, &udp(8, b"abcd"))), b"");
+    assert_eq!(body(&v4(17, &udp(10, b"abcd"))), b"ab");
+    assert_eq!(body(&v6(17, &udp(12, b"abcd"))), b"abcd");
+    assert_eq!(body(&v6(17, &udp(500, b"abcd"))), b"abcd");
+    assert_eq!(body(&v4(17, &udp(0, b"abcd"))), b"abcd");
+}
+
+#[test]
 fn others() {
     let (v, ip) = run(&v4(132, &[0; 12]));
     assert_eq!(v, Verdict::Other);
