@@ -181,11 +181,12 @@ unsafe fn udp<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState, bits: u3
         };
         let f = hook.frame();
         let l4 = pkt.l4 as usize & AT;
-        // As much of the payload as userspace would see, which does not look at UDP's own length.
+        // As much of the payload as userspace would see.
         let end = pkt.l3 as u32 + pkt.ip_len;
         let end = if end < f.len as u32 { end } else { f.len as u32 };
         let data = pkt.data as u32;
         let there = if end > data { end - data } else { 0 };
+        let there = if there < pkt.payload_len { there } else { pkt.payload_len };
         if there < VXLAN_LEN {
             // Too short for either header.
             if there != 0 || pkt.payload_len == 0 {
