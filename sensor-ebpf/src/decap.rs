@@ -186,7 +186,11 @@ unsafe fn udp<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState, bits: u3
         let end = if end < f.len as u32 { end } else { f.len as u32 };
         let data = pkt.data as u32;
         let there = if end > data { end - data } else { 0 };
-        let there = if there < pkt.payload_len { there } else { pkt.payload_len };
+        let there = if there < pkt.payload_len {
+            there
+        } else {
+            pkt.payload_len
+        };
         if there < VXLAN_LEN {
             // Too short for either header.
             if there != 0 || pkt.payload_len == 0 {
@@ -235,6 +239,19 @@ unsafe fn udp<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState, bits: u3
                 Found::SAYS_NONE
             },
         };
+    }
+}
+
+/// A packet that userspace found and takes apart itself: notes if it shows that its flow is no tunnel.
+///
+/// # Safety
+/// As for [`udp`].
+#[inline(always)]
+pub unsafe fn refute<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState) {
+    // SAFETY: the caller's word.
+    unsafe {
+        udp(hook, w, flow, 0);
+        (*Scratch::forget(w)).found.at = 0;
     }
 }
 

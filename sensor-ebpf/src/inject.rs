@@ -2,11 +2,13 @@
 //! it. They count in their flows like all others and leave the same records, in the ring of their flow.
 
 use sensor_common::Counter;
+use sensor_common::policy::DECAP_UDP;
 
 use crate::abi::PACKET_LEN;
+use crate::decap;
 use crate::half;
 use crate::hook::Hook;
-use crate::maps::{Scratch, Stats};
+use crate::maps::{Scratch, Stats, policy};
 use crate::{find, track};
 
 /// Takes the packet at the frame's start; see [`PACKET_LEN`].
@@ -31,7 +33,11 @@ pub fn run<H: Hook>(hook: &H) {
     let w = Scratch::forget(w);
     stats.add(Counter::Injected, 1);
     if let Some(flow) = find(hook, stats, w) {
-        track(hook, stats, w, flow);
+        if policy!(bits) & DECAP_UDP != 0 {
+            // SAFETY: this CPU's scratch, a live map value.
+            unsafe { decap::refute(hook, w, flow) };
+        }
+        track(hook, stats, Scratch::forget(w), flow);
         half::begun(w, hook.slot());
     }
 }
