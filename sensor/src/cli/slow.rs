@@ -48,13 +48,15 @@ pub struct Worker<'w, T, S> {
 }
 
 impl<T: FlowTable, S: Sink> Worker<'_, T, S> {
-    /// The records that are in the ring after an injection.
-    fn answer(&mut self) -> Option<Inner> {
+    /// The records that are in the ring after a packet in `frame` was injected.
+    fn answer(&mut self, frame: &[u8]) -> Option<Inner> {
         let mut inner = None;
-        while let Some((h, frame)) = self.ring.next() {
-            let h = shifted(h, self.shift);
+        while let Some((h, bytes)) = self.ring.next() {
+            let mut h = shifted(h, self.shift);
             if h.kind == KIND_PACKET {
-                inner = self.engine.record(&h, frame, self.table).or(inner);
+                let whole = whole(&mut h, bytes, frame);
+                let bytes = whole.as_deref().unwrap_or(bytes);
+                inner = self.engine.record(&h, bytes, self.table).or(inner);
             }
         }
         // The soft datapath's frame does not begin with the packet's fields.
@@ -64,6 +66,20 @@ impl<T: FlowTable, S: Sink> Worker<'_, T, S> {
         }
         inner
     }
+}
+
+/// What a record of a packet that was found in `frame` would hold, had it room for it: segmentation offload leaves packets
+/// longer than any record.
+fn whole(h: &mut RecordHeader, bytes: &[u8], frame: &[u8]) -> Option<Vec<u8>> {
+    if bytes.len() < xdp::MAX_CAP as usize {
+        return None;
+    }
+    let end = h.pkt.l3 as usize + h.pkt.ip_len as usize;
+    let end = end.saturating_sub(xdp::PACKET_LEN).min(frame.len());
+    let head = bytes.get(..xdp::PACKET_LEN)?;
+    let whole = [head, frame.get(..end)?].concat();
+    h.cap_len = whole.len() as u32;
+    Some(whole)
 }
 
 /// The soft datapath's sink: packets go to the kernel, the rest to the engine.
@@ -91,7 +107,7 @@ impl<T: FlowTable, S: Sink> soft::Sink for Found<'_, '_, T, S> {
         }
         // Else what is in it is found when its record comes.
         if self.worker.alone {
-            self.worker.answer()
+            self.worker.answer(frame)
         } else {
             None
         }

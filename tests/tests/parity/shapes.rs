@@ -343,7 +343,7 @@ pub fn vxlan(client: bool, inner: &[u8]) -> Vec<u8> {
     const HEADER: [u8; 8] = [8, 0, 0, 0, 0, 0, 1, 0];
     let (from, to, port) = if client { (8, 9, 50_008) } else { (9, 8, 50_009) };
     let body = [&HEADER[..], inner].concat();
-    let len = 8 + body.len() as u16;
+    let len = 8u16.wrapping_add(body.len() as u16);
     let head: Vec<u8> = [port, 4789, len, 0]
         .iter()
         .flat_map(|w: &u16| w.to_be_bytes())
@@ -707,6 +707,25 @@ pub fn all() -> Vec<Shape> {
         );
     }
     add("length-zero", each(&length_zero));
+    // As segmentation offload leaves them.
+    let long = |p: &[u8]| match p {
+        [0x45, ..] if p[9] == 6 && p.len() > 60 => length_zero(&[p, &[0xaa; 80_000]].concat()),
+        _ => plain(p),
+    };
+    add("long", each(&long));
+    add(
+        "long-in-vxlan",
+        each(&|p| {
+            let mut outer = vxlan(from_client(p), &long(p).data);
+            if outer.len() > 80_000 {
+                outer[24..26].fill(0);
+            }
+            match outer.len() {
+                ..80_000 => plain(&outer),
+                _ => length_zero(&outer),
+            }
+        }),
+    );
     add(
         "bad-checksums",
         each(&|p| {

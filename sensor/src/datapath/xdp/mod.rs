@@ -17,7 +17,7 @@ mod run;
 mod sys;
 mod table;
 
-pub use abi::PACKET_LEN;
+pub use abi::{MAX_CAP, PACKET_LEN};
 pub use attach::{Attached, Egress, Mode};
 pub use counters::Counters;
 pub use error::Error;
