@@ -115,7 +115,7 @@ impl<S: Sink> Run<'_, S> {
                 self.note(tcp, rec);
             }
             None => {
-                self.conn.last = self.ts;
+                self.conn.last = self.conn.last.max(self.ts);
                 if proto(p.key.proto) == Proto::Udp {
                     self.udp_length(&seg);
                     self.conn.check_history(s, letter::DATA, 'D');
@@ -326,9 +326,13 @@ impl<S: Sink> Run<'_, S> {
     pub fn finish(&mut self, flow: Option<&FlowState>) {
         let last = self.last_time(flow);
         if let Some(flow) = flow
-            && let Some(tcp) = self.tcp.take_if(|t| !t.ep[0].did_close || !t.ep[1].did_close)
+            && let Some(tcp) = self.tcp.take()
         {
             self.catch_up_flow(tcp, flow);
+            self.tcp = Some(tcp);
+        }
+        if let Some(tcp) = self.tcp.take() {
+            self.give_up_all(tcp);
             self.tcp = Some(tcp);
         }
         if let (true, Some(tcp)) = (self.sh.terminating, &self.tcp) {

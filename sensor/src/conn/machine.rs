@@ -15,6 +15,7 @@ use super::shared::{Run, raise};
 use super::syn::parse_options;
 use crate::event::EventKind;
 use crate::packet::payload;
+use crate::tcp::endpoint::{State, seq_delta};
 
 const SECOND: u64 = 1_000_000_000;
 /// As many FINs or RSTs, each within a second of the last packet, are a storm (Zeek: tcp_storm_*).
@@ -88,8 +89,15 @@ impl<S: Sink> Run<'_, S> {
         }
         let space = seg.space();
         let end = seg.seq.wrapping_add(space);
-        self.init_endpoint(tcp, s, seg, end);
+        let dropped = is_dropped(tcp, s, seg);
+        if !dropped {
+            self.init_endpoint(tcp, s, seg, end);
+        }
         let (rel_seq, underflow) = tcp.ep[s].relative_seq(seg.seq);
+        self.before(tcp, s, seg, rel_seq);
+        if dropped {
+            return self.dropped(tcp, s, seg, rel_seq);
+        }
         if underflow && !seg.has(tf::RST) {
             self.weird("TCP_seq_underflow_or_misorder", "");
         }
@@ -99,7 +107,8 @@ impl<S: Sink> Run<'_, S> {
         }
         self.update_window(tcp, s, seg);
         if !(tcp.ep[0].did_close && tcp.ep[1].did_close) {
-            self.conn.last = self.ts;
+            // A clock may step back.
+            self.conn.last = self.conn.last.max(self.ts);
         }
         if seg.has(tf::SYN) {
             self.syn(tcp, s, is_orig, seg);
@@ -107,6 +116,7 @@ impl<S: Sink> Run<'_, S> {
         if seg.has(tf::FIN) {
             let ep = tcp.ep[s].rare();
             ep.fin_seq = rel_seq.wrapping_add(space as u64);
+            ep.fins.add(ep.fin_seq.wrapping_sub(1));
             ep.fin_cnt = ep.fin_cnt.saturating_add(1);
             if ep.fin_cnt >= STORM && self.ts < ep.last_time + SECOND {
                 self.weird("FIN_storm", "");
@@ -135,18 +145,8 @@ impl<S: Sink> Run<'_, S> {
         if seg.has(tf::ACK) {
             self.ack_received(tcp, s ^ 1, rel_ack);
         }
-        if self.sh.subs.wants(EventKind::TcpPacket) {
-            let mut buf = [0u8; 6];
-            let flags = flag_letters(seg.flags, &mut buf);
-            let ack = if seg.has(tf::ACK) { rel_ack } else { 0 };
-            raise!(self, TcpPacket, is_orig: is_orig, flags: flags, seq: rel_seq, ack: ack,
-                len: seg.len as u64, payload: seg.payload);
-        }
-        if self.sh.subs.wants(EventKind::TcpOption) {
-            for (kind, len) in parse_options(seg.tcp_header()) {
-                raise!(self, TcpOption, is_orig: is_orig, opt: kind as u64, optlen: len as u64);
-            }
-        }
+        let ack = if seg.has(tf::ACK) { rel_ack } else { 0 };
+        self.segment_events(is_orig, seg, rel_seq, ack);
         tcp.first_packet_seen |= if is_orig { 1 } else { 2 };
         let rel_data = if seg.has(tf::SYN) {
             rel_seq.wrapping_add(1)
@@ -162,6 +162,32 @@ impl<S: Sink> Run<'_, S> {
         }
         if tcp.ep[0].did_close && tcp.ep[1].did_close {
             self.conn.frozen = true;
+        }
+    }
+
+    /// Notes a packet that its receiver drops.
+    fn dropped(&mut self, tcp: &mut Tcp, s: usize, seg: &Segment<'_>, rel_seq: u64) {
+        self.update_history(tcp, s, seg, rel_seq);
+        if !(tcp.ep[0].did_close && tcp.ep[1].did_close) {
+            self.conn.last = self.conn.last.max(self.ts);
+        }
+        if seg.has(tf::SYN) {
+            self.weird("SYN_seq_jump", "");
+        }
+        self.segment_events(s == 0, seg, rel_seq, 0);
+    }
+
+    fn segment_events(&mut self, is_orig: bool, seg: &Segment<'_>, seq: u64, ack: u64) {
+        if self.sh.subs.wants(EventKind::TcpPacket) {
+            let mut buf = [0u8; 6];
+            let flags = flag_letters(seg.flags, &mut buf);
+            raise!(self, TcpPacket, is_orig: is_orig, flags: flags, seq: seq, ack: ack,
+                len: seg.len as u64, payload: seg.payload);
+        }
+        if self.sh.subs.wants(EventKind::TcpOption) {
+            for (kind, len) in parse_options(seg.tcp_header()) {
+                raise!(self, TcpOption, is_orig: is_orig, opt: kind as u64, optlen: len as u64);
+            }
         }
     }
 
@@ -224,6 +250,21 @@ impl<S: Sink> Run<'_, S> {
         tcp.eof = (tcp.eof & 1) << 1 | tcp.eof >> 1;
         tcp.is_partial = false;
         self.flip_conn();
+    }
+}
+
+/// Whether its receiver drops a packet, so that it changes nothing: in a connection that both have opened, a SYN-ACK with
+/// another number than the one that was acknowledged (RFC 9293, 3.10.7.4: SYN cookies, or a server that forgot), and a RST
+/// beyond the largest window that the receiver can have (RFC 5961, 3.2: somebody guesses).
+fn is_dropped(tcp: &Tcp, s: usize, seg: &Segment<'_>) -> bool {
+    let (me, peer) = (&tcp.ep[s], &tcp.ep[s ^ 1]);
+    let open = me.state == State::Established && peer.state == State::Established && !tcp.is_partial;
+    let ahead = seq_delta(seg.seq, me.ack_seq);
+    match seg.flags & (tf::SYN | tf::FIN | tf::RST | tf::ACK) {
+        _ if !open => false,
+        f if f == tf::SYN | tf::ACK => s == 1 && seg.seq != me.start_seq && me.ack_seq != me.start_seq,
+        f if f & !tf::ACK == tf::RST => ahead > 0 && ahead as i64 > (u16::MAX as i64) << peer.window_scale,
+        _ => false,
     }
 }
 

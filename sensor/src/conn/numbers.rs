@@ -26,6 +26,11 @@ impl<S: Sink> Run<'_, S> {
             State::Established | State::Partial if syn => {
                 let size = tcp.ep[s].size(&tcp.ep[s ^ 1]);
                 let jump = seg.seq != tcp.ep[s].start_seq;
+                if jump && size == 0 && seg.has(tf::ACK) {
+                    // Which of the two holds is for the peer to say.
+                    let start = tcp.ep[s].start_seq;
+                    tcp.ep[s].rare().other_start = Some(start);
+                }
                 tcp.ep[s].init(seg.seq, end);
                 if size > 0 {
                     self.weird("SYN_inside_connection", "");
@@ -97,6 +102,14 @@ impl<S: Sink> Run<'_, S> {
             let start = seg.ack.wrapping_sub(1);
             tcp.ep[s ^ 1].init(start, start);
             return 1;
+        }
+        let peer = &mut tcp.ep[s ^ 1];
+        if let Some(start) = peer.rare.as_ref().and_then(|r| r.other_start) {
+            let other = start.wrapping_add(1);
+            if seg.ack == other && peer.last_seq == peer.start_seq.wrapping_add(1) {
+                peer.init(start, other);
+            }
+            peer.rare().other_start = None;
         }
         let (rel, underflow) = tcp.ep[s ^ 1].relative_ack(seg.ack);
         if underflow {

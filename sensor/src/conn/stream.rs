@@ -2,9 +2,10 @@
 //! (Zeek: TCP_Reassembler), and what happened in the datapath between two records.
 
 use sensor_common::flow::why;
+use sensor_common::packet::tcp_flags as tf;
 use sensor_common::{FlowState, RecordHeader};
 
-use super::entry::{Numbers, Tcp};
+use super::entry::{Numbers, Tcp, letter};
 use super::machine::{Segment, flag_letters, was_shed};
 use super::shared::{Run, raise};
 use super::{Piece, Sink};
@@ -53,7 +54,7 @@ impl<S: Sink> Run<'_, S> {
             let Some(from) = tcp.ep[s].skip_sent(moved, now as u32) else {
                 continue;
             };
-            self.with_reassembler(tcp, s, |r, out| r.segment(from, moved, None, out));
+            self.segment(tcp, s, from, moved, None);
             came[dir] = true;
         }
         for (dir, now) in ack.into_iter().enumerate() {
@@ -120,6 +121,66 @@ impl<S: Sink> Run<'_, S> {
         tcp.reasm[s] = r;
     }
 
+    fn segment(&mut self, tcp: &mut Tcp, s: usize, seq: u64, len: u64, bytes: Option<&[u8]>) {
+        let fins = tcp.ep[s].rare.as_ref().map(|r| r.fins);
+        self.with_reassembler(tcp, s, |r, out| {
+            // What follows a FIN's number is in order.
+            if let Some(fins) = fins.filter(|_| seq > r.next()) {
+                r.pass(fins.all(), out);
+            }
+            r.segment(seq, len, bytes, out);
+        });
+        if let Some(ack) = tcp.ep[s].ahead_ack() {
+            let to = ack.min(tcp.reasm[s].next());
+            if to == ack {
+                tcp.ep[s].rare().ahead_ack = 0;
+            }
+            self.acked(tcp, s, to);
+        }
+    }
+
+    /// The peer acknowledged all before `seq`, and what is missing of it is not waited for.
+    fn acked(&mut self, tcp: &mut Tcp, s: usize, seq: u64) {
+        let forgive = tcp.is_partial;
+        self.with_reassembler(tcp, s, |r, out| r.ack(seq, forgive, out));
+        self.forget(s, seq);
+    }
+
+    /// What was acknowledged ahead of its bytes will not come.
+    fn give_up(&mut self, tcp: &mut Tcp, s: usize) {
+        if let Some(ack) = tcp.ep[s].ahead_ack() {
+            tcp.ep[s].rare().ahead_ack = 0;
+            self.acked(tcp, s, ack);
+            self.check_eof(tcp, s);
+        }
+    }
+
+    /// No packet of the connection comes any more.
+    pub fn give_up_all(&mut self, tcp: &mut Tcp) {
+        (0..2).for_each(|s| self.give_up(tcp, s));
+    }
+
+    /// A packet of side `s` is about to be looked at: whether bytes that were acknowledged before they came may still do so.
+    /// Captures from several queues have an acknowledgement ahead of its bytes, by microseconds; what comes between is
+    /// nothing that would be written into the history before the gap, nor what begins beyond it.
+    pub fn before(&mut self, tcp: &mut Tcp, s: usize, seg: &Segment<'_>, rel_seq: u64) {
+        for side in [0, 1] {
+            if tcp.ep[side].ahead_ack().is_none() {
+                continue;
+            }
+            let fills = side == s && seg.len > 0 && rel_seq <= tcp.reasm[s].next();
+            let control = seg.flags & (tf::SYN | tf::FIN | tf::RST);
+            let bit = if seg.len > 0 { letter::DATA } else { letter::ACK };
+            let nothing_new = control == 0
+                && seg.rec.pkt.window != 0
+                && self.conn.hist_seen & bit << (8 * s) != 0
+                && (side != s || rel_seq <= tcp.reasm[s].next());
+            if !nothing_new && !(fills && control & !tf::FIN == 0) {
+                self.give_up(tcp, side);
+            }
+        }
+    }
+
     fn step(&mut self, tcp: &mut Tcp, s: usize, step: Step<'_>) {
         let is_orig = s == 0;
         match step {
@@ -135,23 +196,32 @@ impl<S: Sink> Run<'_, S> {
                 self.record(is_orig, Piece::Missing(len));
                 self.app_unseen(is_orig, len);
             }
-            Step::Gap { seq, len } => {
-                // Elsewhere numbers may be wrong without anything missing.
-                if is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) {
-                    if let Some(n) = tcp.ep[s].rare().gaps.count() {
-                        self.conn.add_history(s, 'G');
-                        if n > 1 {
-                            raise!(self, TcpMultipleGap, is_orig: is_orig, threshold: n);
-                        }
-                    }
-                    let extra = self.conn.extra();
-                    extra.missed_bytes = extra.missed_bytes.saturating_add(len);
-                    raise!(self, ContentGap, is_orig: is_orig, seq: seq, length: len);
-                }
-                self.record(is_orig, Piece::Missing(len));
-                self.app_gap(is_orig, len);
-            }
+            Step::Gap { seq, len } => match tcp.ep[s].rare.as_ref().map(|r| r.fins) {
+                Some(fins) => fins
+                    .without(seq, len)
+                    .for_each(|(seq, len)| self.gap(tcp, s, seq, len)),
+                None => self.gap(tcp, s, seq, len),
+            },
         }
+    }
+
+    /// Bytes of side `s` that never came.
+    fn gap(&mut self, tcp: &mut Tcp, s: usize, seq: u64, len: u64) {
+        let is_orig = s == 0;
+        // Elsewhere numbers may be wrong without anything missing.
+        if is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) {
+            if let Some(n) = tcp.ep[s].rare().gaps.count() {
+                self.conn.add_history(s, 'G');
+                if n > 1 {
+                    raise!(self, TcpMultipleGap, is_orig: is_orig, threshold: n);
+                }
+            }
+            let extra = self.conn.extra();
+            extra.missed_bytes = extra.missed_bytes.saturating_add(len);
+            raise!(self, ContentGap, is_orig: is_orig, seq: seq, length: len);
+        }
+        self.record(is_orig, Piece::Missing(len));
+        self.app_gap(is_orig, len);
     }
 
     /// Payload of side `s` at relative `seq`.
@@ -169,7 +239,8 @@ impl<S: Sink> Run<'_, S> {
         let first = seq;
         let (mut seq, mut len) = (seq, len);
         let mut bytes = whole.then_some(seg.payload);
-        let acked = tcp.ep[s].acked();
+        // Not the endpoint's own: of what is beyond a FIN no acknowledgement is believed until the bytes are there.
+        let acked = tcp.reasm[s].trim();
         if seq < acked {
             if seq.saturating_add(len) <= acked {
                 return;
@@ -191,7 +262,7 @@ impl<S: Sink> Run<'_, S> {
         if let Some(bytes) = bytes {
             self.compare(tcp, s, seq, bytes, seg.flags);
         }
-        self.with_reassembler(tcp, s, |r, out| r.segment(seq, len, bytes, out));
+        self.segment(tcp, s, seq, len, bytes);
         if seg.rec.why & why::RECORDS != 0 {
             self.app_marks(s == 0, first, seg);
         }
@@ -350,9 +421,20 @@ impl<S: Sink> Run<'_, S> {
         if seq <= tcp.reasm[s].trim() {
             return;
         }
-        let forgive = tcp.is_partial;
-        self.with_reassembler(tcp, s, |r, out| r.ack(seq, forgive, out));
-        self.forget(s, seq);
+        if seq > tcp.reasm[s].next() {
+            // Each is a gap of its own, as if none had been waited for.
+            self.give_up(tcp, s);
+            let r = &tcp.reasm[s];
+            let counts = is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) && !tcp.is_partial;
+            // What a FIN comes after is missing when it is acknowledged: nothing else may follow.
+            let open = tcp.ep[s].fins() == 0 && !r.is_over();
+            if counts && open && r.segments() == 0 && seq > r.next() {
+                let next = r.next();
+                tcp.ep[s].rare().ahead_ack = seq;
+                return self.acked(tcp, s, next);
+            }
+        }
+        self.acked(tcp, s, seq);
         self.check_eof(tcp, s);
     }
 

@@ -107,6 +107,11 @@ impl<S: Sink> Run<'_, S> {
             return false;
         }
         let (orig, resp) = (&tcp.ep[0], &tcp.ep[1]);
+        // Both open it before either has the other's SYN (RFC 9293, 3.5).
+        let by_orig = seg.rec.pkt.dir == self.conn.orig_dir;
+        if !by_orig && !seg.has(tf::ACK) && orig.state == State::SynSent && resp.state == State::Inactive {
+            return false;
+        }
         let mut first = orig;
         if seg.has(tf::ACK) {
             if orig.state != State::Inactive {

@@ -14,6 +14,7 @@ mod contents;
 mod events;
 mod followed;
 mod hostile;
+mod odd;
 mod packets;
 mod rexmit;
 mod secure;

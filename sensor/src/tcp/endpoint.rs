@@ -46,8 +46,13 @@ pub struct Endpoint {
 /// What a side needs once it closes, once something goes wrong, or for conn_stats.
 #[derive(Clone, Debug, Default)]
 pub struct Rare {
-    /// Relative number one past the FIN.
+    /// Relative number one past the last FIN.
     pub fin_seq: u64,
+    pub fins: Fins,
+    /// What the peer acknowledged ahead of its bytes, relative, while they may still come; 0 = nothing.
+    pub ahead_ack: u64,
+    /// The start that another SYN-ACK replaced before the peer acknowledged either.
+    pub other_start: Option<u32>,
     pub fin_cnt: u32,
     pub rst_cnt: u32,
     /// Relative numbers of the last SYN, FIN and RST that history has seen.
@@ -68,6 +73,49 @@ pub struct Rare {
     pub replicas: u32,
     /// (IP id, sequence number, payload length) of the last packet seen.
     pub last_packet: (u16, u32, u32),
+}
+
+/// Relative numbers that FINs took: they are in sequence space and no bytes. A side has one, or it is odd; of those that
+/// have more, some are enough to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fins {
+    at: [u64; 4],
+    n: u8,
+}
+
+impl Fins {
+    /// A FIN took this number.
+    pub fn add(&mut self, at: u64) {
+        if !self.all().contains(&at)
+            && let Some(free) = self.at.get_mut(self.n as usize)
+        {
+            *free = at;
+            self.n += 1;
+        }
+    }
+
+    /// In the order in which they came.
+    pub fn all(&self) -> &[u64] {
+        self.at.get(..self.n as usize).unwrap_or_default()
+    }
+
+    /// The parts of what is missing that are bytes: where each begins, and its length.
+    pub fn without(&self, seq: u64, len: u64) -> impl Iterator<Item = (u64, u64)> {
+        let end = seq.saturating_add(len);
+        let mut fins = *self;
+        fins.at
+            .get_mut(..self.n as usize)
+            .unwrap_or_default()
+            .sort_unstable();
+        let mut at = seq;
+        let ends = (0..self.n as usize).filter_map(move |i| fins.at.get(i).copied());
+        let ends = ends.filter(move |f| (seq..end).contains(f)).chain([end]);
+        ends.filter_map(move |f| {
+            let part = (at, f - at);
+            at = f.saturating_add(1);
+            (part.1 > 0).then_some(part)
+        })
+    }
 }
 
 /// A counter that makes a mark at 1, 10, 100, ... (Zeek: ScaledHistoryEntry).
@@ -94,6 +142,12 @@ impl Endpoint {
         self.rare.get_or_insert_default()
     }
 
+    /// See [`Rare::ahead_ack`].
+    pub fn ahead_ack(&self) -> Option<u64> {
+        let ack = self.rare.as_ref()?.ahead_ack;
+        (ack != 0).then_some(ack)
+    }
+
     /// FINs seen.
     pub fn fins(&self) -> u32 {
         self.rare.as_ref().map_or(0, |r| r.fin_cnt)
@@ -114,23 +168,11 @@ impl Endpoint {
         Self::full(seq, wraps).wrapping_sub(self.start_seq as u64)
     }
 
-    /// `seq` relative to the start, judged by the nearest known number `last`; the flag tells that it
-    /// lies before the start.
+    /// `seq` relative to the start: the number nearest to `last` after `wraps` wraps. The flag tells that it lies before
+    /// the start.
     pub fn relative_near(&self, seq: u32, last: u32, wraps: u32) -> (u64, bool) {
-        let delta = seq_delta(seq, last);
-        let mut wraps = wraps;
-        if delta < 0 {
-            if wraps > 0 && seq > last {
-                wraps -= 1;
-            }
-        } else if delta > 0 && seq < last {
-            wraps = wraps.wrapping_add(1);
-        }
-        if wraps == 0 {
-            let delta = seq_delta(seq, self.start_seq);
-            return (delta as i64 as u64, delta < 0);
-        }
-        (self.relative(seq, wraps), false)
+        let rel = extend(Self::full(last, wraps), seq).wrapping_sub(self.start_seq as u64);
+        (rel, (rel as i64) < 0)
     }
 
     pub fn relative_seq(&self, seq: u32) -> (u64, bool) {
@@ -153,8 +195,8 @@ impl Endpoint {
 
     pub fn init(&mut self, start: u32, last: u32) {
         self.start_seq = start;
-        self.ack_seq = start;
-        self.last_seq = last;
+        (self.ack_seq, self.ack_wraps) = (start, 0);
+        (self.last_seq, self.seq_wraps) = (last, (last < start) as u32);
     }
 
     pub fn update_last_seq(&mut self, seq: u32) {
@@ -239,6 +281,39 @@ mod tests {
         let mut s = Scaled::default();
         let marks: Vec<u64> = (0..1500).filter_map(|_| s.count()).collect();
         assert_eq!(marks, [1, 10, 100, 1000]);
+    }
+
+    #[test]
+    fn what_a_fin_took_is_not_missing() {
+        let mut fins = Fins::default();
+        let parts = |fins: &Fins, seq, len| fins.without(seq, len).collect::<Vec<_>>();
+        assert_eq!(parts(&fins, 5, 10), [(5, 10)]);
+        for at in [20, 7, 20, 5] {
+            fins.add(at);
+        }
+        assert_eq!(fins.all(), [20, 7, 5]);
+        assert_eq!(parts(&fins, 5, 16), [(6, 1), (8, 12)]);
+        assert_eq!(parts(&fins, 7, 1), []);
+        for at in 0..100 {
+            fins.add(at);
+        }
+        assert_eq!(fins.all().len(), 4);
+    }
+
+    #[test]
+    fn a_number_beyond_two_gibibytes_is_not_before_the_start() {
+        let mut e = Endpoint::default();
+        e.init(123, 124);
+        e.update_last_seq(0x7fff_fff0);
+        e.update_last_seq(0x9000_0000);
+        assert_eq!(e.relative_seq(0x9000_0010), (0x9000_0010 - 123, false));
+        assert_eq!(e.relative_seq(0x7000_0000), (0x7000_0000 - 123, false));
+        // The first number may be the last one before a wrap.
+        e.init(u32::MAX, 0);
+        assert_eq!((e.sent(), e.relative_seq(0)), (1, (1, false)));
+        e.init(123, 0x9000_0000);
+        // As the last acknowledgement stands where it began, this one is before it.
+        assert!(e.relative_ack(0x9000_0000).1);
     }
 
     #[test]

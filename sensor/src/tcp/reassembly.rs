@@ -200,6 +200,14 @@ impl Reassembler {
         self.trim = self.trim.max(self.next);
     }
 
+    /// Steps over numbers that no bytes have, as far as the stream has come to one of them.
+    pub fn pass(&mut self, without: &[u64], out: &mut dyn FnMut(Step<'_>)) {
+        while !self.is_over() && without.contains(&self.next) {
+            self.next += 1;
+            self.deliver_held(out);
+        }
+    }
+
     /// A segment of `len` bytes at `seq`; `bytes` if they are at hand (then `bytes.len() == len`).
     pub fn segment(&mut self, seq: u64, len: u64, bytes: Option<&[u8]>, out: &mut dyn FnMut(Step<'_>)) {
         let Some(end) = seq.checked_add(len) else { return };
