@@ -158,6 +158,19 @@ impl App {
         }
     }
 
+    /// A side's SYN was not seen. What has begun goes on: the client's hello may have come before the server's first
+    /// packet showed that its SYN is missing.
+    fn start_unseen(&mut self) {
+        match &mut self.security {
+            Security::Tls(t) if t.has_begun() => t.start_unseen(),
+            Security::Probing(kept, _) if !kept.is_empty() => {}
+            _ => {
+                self.security = Security::None;
+                self.clear = u64::MAX;
+            }
+        }
+    }
+
     fn secure_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         if bytes.is_empty() {
             return;
@@ -368,9 +381,7 @@ impl<'e, S: Sink> Run<'e, S> {
             let before = app.detector.inner();
             app.detector.set_partial(partial);
             if partial {
-                // Zeek does not look for TLS where the start was not seen.
-                app.security = Security::None;
-                app.clear = u64::MAX;
+                app.start_unseen();
             }
             let bytes = app.unread(is_orig, seq, bytes, ctx);
             app.stream(is_orig, bytes, ctx);

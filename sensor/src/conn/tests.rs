@@ -53,6 +53,7 @@ impl Sink for Seen {
             let text = match v {
                 Value::Str(s) => s.to_string(),
                 Value::Count(n) => n.to_string(),
+                Value::Wire(b) => b.escape_ascii().to_string(),
                 other => format!("{other:?}"),
             };
             (c.name, text)

@@ -43,6 +43,8 @@ pub(super) struct Session {
     direction_known: bool,
     direction_weird: bool,
     early_weird: bool,
+    /// The connection's start was not seen.
+    pub(super) start_unseen: bool,
     /// Encryption began, by originator and by responder.
     encrypted: [bool; 2],
     established: bool,
@@ -74,6 +76,7 @@ impl Session {
             direction_known: false,
             direction_weird: false,
             early_weird: false,
+            start_unseen: false,
             encrypted: [false; 2],
             established: false,
             ended: false,

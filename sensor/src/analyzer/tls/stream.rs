@@ -13,11 +13,17 @@ use crate::event::{AnalyzerTag, EventKind};
 /// A record's header, bytes. SSLv2's is shorter, but its message's first three bytes say what it is.
 const HEADER: usize = 5;
 
+/// Longest body of a record: 2^14 bytes of plaintext and 2048 that encryption may add (RFC 5246 section 6.2.3).
+const MAX_LENGTH: u16 = (1 << 14) + 2048;
+
 /// Alerts read of one record (Zeek's `SSL::max_alerts_per_record`).
 const MAX_ALERTS: usize = 10;
 
 /// Buffers up to this size are kept between records, bytes.
 const KEEP_BUFFER: usize = 4096;
+
+/// Segments skipped for want of a record's header, where the start was not seen: what a flight of certificates takes.
+const MAX_SKIPS: u8 = 16;
 
 /// Where a direction stands in its records.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +77,8 @@ pub struct Tls {
     layer: u16,
     /// Whether anybody wants what comes after the handshake.
     bulk_wanted: bool,
+    /// See [`Tls::start_unseen`]: segments that may be skipped because they begin no record.
+    skips: u8,
 }
 
 impl Default for Tls {
@@ -92,10 +100,25 @@ impl Tls {
             halves: [Half::new(), Half::new()],
             layer: 0,
             bulk_wanted: true,
+            skips: 0,
         }
     }
 
-    /// Bytes in order. Not to be called for connections whose start was not seen (Zeek's `IsPartial`).
+    /// The connection's start was not seen (Zeek's `IsPartial`), so a direction may begin in the middle of a record:
+    /// what is no record's header is skipped up to the next segment. That is no violation.
+    pub fn start_unseen(&mut self) {
+        if !self.s.start_unseen {
+            self.s.start_unseen = true;
+            self.skips = MAX_SKIPS;
+        }
+    }
+
+    /// Whether it was given anything.
+    pub fn has_begun(&self) -> bool {
+        self.s.bytes > 0
+    }
+
+    /// Bytes in order.
     pub fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         if !self.s.begin(ctx, bytes.len()) {
             return;
@@ -261,6 +284,14 @@ impl Tls {
     }
 
     fn header(&mut self, is_orig: bool, raw: [u8; HEADER], after: &mut &[u8], ctx: &mut Ctx<'_>) {
+        if self.s.start_unseen && !self.is_header(raw) {
+            *after = &[];
+            match self.skips.checked_sub(1) {
+                Some(left) => self.skips = left,
+                None => self.gap(is_orig, 0, ctx),
+            }
+            return;
+        }
         let Some(layer) = self.layer_of(is_orig, raw, ctx) else {
             return;
         };
@@ -299,6 +330,16 @@ impl Tls {
             left: head.length,
             kept,
         };
+    }
+
+    /// Whether this begins a record, where it may as well be the middle of one.
+    fn is_header(&self, [content_type, v1, v0, l1, l0]: [u8; HEADER]) -> bool {
+        let version = u16::from_be_bytes([v1, v0]);
+        let length = u16::from_be_bytes([l1, l0]);
+        self.layer == names::SSLV2
+            || (20..=26).contains(&content_type)
+                && matches!(version, names::SSLV3..=names::TLSV12)
+                && length <= MAX_LENGTH
     }
 
     /// The version of the record layer, or nothing, and the analysis ends, when this is no record.

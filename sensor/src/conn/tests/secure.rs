@@ -1,8 +1,11 @@
-//! TLS and DTLS that begin after something else, on ports that tell nothing.
+//! TLS and DTLS that begin after something else, on ports that tell nothing, or without the connection's start.
 
 use super::*;
 
 pub const DTLS: &[u8] = include_bytes!("../../analyzer/tls/samples/dtls12.bin");
+const TLS: &[u8] = include_bytes!("../../analyzer/tls/samples/tls12-ecdhe.bin");
+/// Who its client asks for.
+const NAME: &str = "www.example.org";
 
 /// The datagrams of a sample, with who sent them: see the samples' README.
 pub fn pieces(mut sample: &[u8]) -> Vec<(usize, &[u8])> {
@@ -68,4 +71,53 @@ fn dtls_after_stun_is_found_whoever_is_its_client() {
 fn datagrams_are_not_looked_at_for_ever() {
     let long = [0x55; 600];
     assert_eq!(dtls_after(&[&long], 0).1, 0);
+}
+
+/// A conversation over TCP, its client being `client`, in segments of at most 500 bytes; without those before `from`.
+fn talk(lab: &mut Lab, sample: &[u8], client: usize, from: usize) {
+    let mut at = [1u32; 2];
+    let all = pieces(sample);
+    let segments = all
+        .iter()
+        .flat_map(|(side, piece)| piece.chunks(500).map(move |b| (side ^ client, b)));
+    for (n, (side, bytes)) in segments.enumerate() {
+        if n >= from {
+            lab.data(side, at[side], at[side ^ 1], bytes);
+        }
+        at[side] += bytes.len() as u32;
+    }
+}
+
+/// Service and originator's port of the connection, whether TLS was established, whom its client asked for.
+fn told(seen: &Seen) -> (String, String, String, String) {
+    let rows: Vec<_> = seen.rows.iter().filter(|r| r.0 == "ssl").collect();
+    assert!(rows.len() <= 1, "{rows:?}");
+    let column = |name: &str| {
+        let row = rows.first()?;
+        row.1.iter().find(|v| v.0 == name).map(|v| v.1.clone())
+    };
+    (
+        seen.conn("service").to_owned(),
+        seen.conn("id.orig_p").to_owned(),
+        column("established").unwrap_or_default(),
+        column("server_name").unwrap_or_default(),
+    )
+}
+
+#[test]
+fn a_lost_syn_ack_costs_tls_nothing() {
+    for port in [443, 5000] {
+        let mut lab = Lab::new("");
+        lab.resp_port = port;
+        lab.tcp(0, tf::SYN, 0, 0, b"");
+        lab.ack(0, 1, 1);
+        talk(&mut lab, TLS, 0, 0);
+        let (service, _, established, name) = told(&lab.finish());
+        assert_eq!(
+            (service.as_str(), established.as_str()),
+            ("ssl", "Bool(true)"),
+            "{port}"
+        );
+        assert!(name.contains(NAME), "{name}");
+    }
 }
