@@ -235,7 +235,7 @@ impl App {
         {
             *count += 1;
             *size += bytes.len();
-            if looks_like_dtls(bytes) == Match::Yes {
+            if looks_like_dtls(bytes) {
                 self.security = Security::Dtls(Box::new(Dtls::after(*strangers, &self.shared)));
             } else if *size > PROBE_BYTES || *count > PROBE_DATAGRAMS {
                 self.security = Security::None;

@@ -1,6 +1,6 @@
 //! Whether the first bytes of a connection are TLS or DTLS; Zeek's signatures, written out.
 
-use super::MAX_MESSAGE;
+use super::{MAX_MESSAGE, hs};
 
 /// Server ports on which TLS is looked for whatever the first bytes say (Zeek's `SSL::ssl_ports`).
 pub const SSL_PORTS: &[u16] = &[443, 563, 585, 614, 636, 989, 990, 992, 993, 995, 5223];
@@ -24,7 +24,6 @@ const ANY: Fits = |_| true;
 const THREE: Fits = |b| b == 3;
 /// Second byte of SSL 3.0 to TLS 1.2.
 const MINOR: Fits = |b| b <= 3;
-const ZERO: Fits = |b| b == 0;
 
 const CLIENT: &[Fits] = &[
     |b| b == 0x16,
@@ -45,36 +44,6 @@ const SERVER: &[Fits] = &[|b| b == 0x16, THREE, MINOR, ANY, ANY, |b| b == 2, ANY
 
 /// An alert record, which a server may send before its hello.
 const ALERT: &[Fits] = &[|b| b == 0x15, THREE, MINOR, ANY, ANY, ANY, ANY];
-
-const DTLS_CLIENT: &[Fits] = &[
-    |b| b == 0x16,
-    |b| b == 0xfe,
-    |b| b == 0xff || b == 0xfd,
-    ZERO,
-    ZERO,
-    ZERO,
-    ZERO,
-    ZERO,
-    ZERO,
-    ZERO,
-    ZERO,
-    ANY,
-    ANY,
-    |b| b == 1,
-    ANY,
-    ANY,
-    ANY,
-    ANY,
-    ANY,
-    ANY,
-    ANY,
-    ANY,
-    ANY,
-    ANY,
-    ANY,
-    |b| b == 0xfe,
-    |b| b == 0xff || b == 0xfd,
-];
 
 fn fits(signature: &[Fits], data: &[u8]) -> Match {
     if !signature.iter().zip(data).all(|(f, b)| f(*b)) {
@@ -162,12 +131,43 @@ pub fn client_hello_begins(bytes: &[u8]) -> bool {
         && record > 4
 }
 
-/// Whether a UDP originator's datagram is a DTLS ClientHello. Never needs more.
-pub fn looks_like_dtls(data: &[u8]) -> Match {
-    match fits(DTLS_CLIENT, data) {
-        Match::Yes => Match::Yes,
-        _ => Match::No,
-    }
+/// Whether a datagram, of either side, begins with a hello of DTLS or a part of one, in the clear (RFC 6347, sections 4.1
+/// and 4.2.2). The record's number may be any: a hello may have been sent before. So may the part's place: fragments may
+/// come in any order. All lengths must agree.
+pub fn looks_like_dtls(data: &[u8]) -> bool {
+    let Some((record, body)) = data.split_at_checked(13) else {
+        return false;
+    };
+    let Some((message, part)) = body.split_at_checked(12) else {
+        return false;
+    };
+    let &[22, 0xfe, 0xfd | 0xff, 0, 0, .., r1, r0] = record else {
+        return false;
+    };
+    let &[msg_type, l2, l1, l0, _, _, o2, o1, o0, f2, f1, f0] = message else {
+        return false;
+    };
+    let n = |a, b, c| u32::from_be_bytes([0, a, b, c]) as usize;
+    let (record, length, offset, here) = (n(0, r1, r0), n(l2, l1, l0), n(o2, o1, o0), n(f2, f1, f0));
+    // The shortest have a version and: random, three lists and one suite; random, session id, suite and compression; a
+    // cookie.
+    let shortest = match msg_type {
+        hs::CLIENT_HELLO => 2 + 32 + 1 + 1 + 4 + 2,
+        hs::SERVER_HELLO => 2 + 32 + 1 + 2 + 1,
+        hs::HELLO_VERIFY_REQUEST => 2 + 1,
+        _ => return false,
+    };
+    let version = match (offset, part) {
+        (0, [0xfe, 0xfd | 0xff, ..] | [0xfe] | []) => true,
+        (0, _) => false,
+        _ => true,
+    };
+    version
+        && (shortest..=MAX_MESSAGE).contains(&length)
+        && here > 0
+        && offset + here <= length
+        && 12 + here <= record
+        && record <= body.len()
 }
 
 #[cfg(test)]
@@ -236,14 +236,43 @@ mod tests {
     }
 
     #[test]
-    fn dtls_is_a_client_hello_at_the_start_of_epoch_0() {
-        let mut d = [0u8; 40];
+    fn dtls_is_a_hello_or_a_part_of_one_in_epoch_0() {
+        // A record of 32 bytes: the first 20 of a ClientHello's 60.
+        let mut d = [0u8; 45];
         d[..3].copy_from_slice(&[0x16, 0xfe, 0xff]);
-        d[13] = 1;
+        (d[12], d[13], d[16], d[24]) = (32, 1, 60, 20);
         d[25..27].copy_from_slice(&[0xfe, 0xfd]);
-        assert_eq!(looks_like_dtls(&d), Match::Yes);
-        d[10] = 1;
-        assert_eq!(looks_like_dtls(&d), Match::No);
-        assert_eq!(looks_like_dtls(&d[..20]), Match::No);
+        let with = |at: usize, value: u8| {
+            let mut other = d;
+            other[at] = value;
+            looks_like_dtls(&other)
+        };
+        assert!(looks_like_dtls(&d));
+        // Any record number, any message's number, a cookie's request, more messages in the record.
+        for (at, value) in [(5, 1), (9, 1), (10, 1), (10, 255), (18, 2), (13, 3), (24, 10)] {
+            assert!(with(at, value), "{at}");
+        }
+        // Another record, another version, encrypted, longer than the datagram, another message; and lengths that do
+        // not agree.
+        for (at, value) in [
+            (0, 23),
+            (1, 3),
+            (4, 1),
+            (12, 33),
+            (13, 11),
+            (16, 19),
+            (24, 21),
+            (24, 0),
+            (26, 3),
+        ] {
+            assert!(!with(at, value), "{at}");
+        }
+        // The last 20 bytes.
+        let mut last = d;
+        (last[21], last[25], last[26]) = (40, 9, 9);
+        assert!(looks_like_dtls(&last));
+        last[21] = 41;
+        assert!(!looks_like_dtls(&last));
+        assert!((0..45).all(|n| !looks_like_dtls(&d[..n])));
     }
 }

@@ -261,6 +261,9 @@ impl Session {
     ) {
         if !names::version_ok(version) {
             self.fatal(ctx, &format!("unsupported server SSL version 0x{version:04x}"));
+        } else if self.is_datagrams() {
+            // The client's hello may have come before the capture, or in part.
+            self.confirm(ctx);
         }
         // SSLv2 has a connection id in this place, and no time in it.
         let secs = match random.first_chunk::<4>() {

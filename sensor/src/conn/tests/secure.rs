@@ -67,6 +67,57 @@ fn dtls_after_stun_is_found_whoever_is_its_client() {
     assert_eq!(dtls_after(&[&stun, &stun], 1), found);
 }
 
+/// A datagram with one whole message as two with a fragment each, cut after `at` bytes of the message's body.
+fn fragments(whole: &[u8], at: usize) -> [Vec<u8>; 2] {
+    let (head, body) = whole.split_at(25);
+    [(0, &body[..at]), (at, &body[at..])].map(|(offset, part)| {
+        let mut f = [head, part].concat();
+        f[11..13].copy_from_slice(&(12 + part.len() as u16).to_be_bytes());
+        f[19..22].copy_from_slice(&(offset as u32).to_be_bytes()[1..]);
+        f[22..25].copy_from_slice(&(part.len() as u32).to_be_bytes()[1..]);
+        f[10] += (offset > 0) as u8;
+        f
+    })
+}
+
+/// Service of datagrams, and whether TLS was established.
+fn dtls(datagrams: impl IntoIterator<Item = (usize, Vec<u8>)>) -> (String, String) {
+    let mut lab = Lab::new("");
+    for (side, d) in datagrams {
+        lab.frame(&udp_frame(side, &d));
+    }
+    let (service, _, established, _) = told(&lab.finish());
+    (service, established)
+}
+
+/// The sample without HelloVerifyRequest and what came before.
+fn from_second_hello() -> Vec<(usize, Vec<u8>)> {
+    let all = pieces(DTLS).into_iter().skip(2);
+    all.map(|(side, d)| (side, d.to_vec())).collect()
+}
+
+#[test]
+fn dtls_is_found_by_any_hello_that_comes_first() {
+    let found = ("dtls".to_owned(), "Bool(true)".to_owned());
+    for number in [0, 1, 255, 256, 1 << 47] {
+        let mut all = from_second_hello();
+        all[0].1[5..11].copy_from_slice(&u64::to_be_bytes(number)[2..]);
+        assert_eq!(dtls(all), found, "{number}");
+    }
+    // The cookie's request first, or the server's hello.
+    for from in [1, 3] {
+        let all = pieces(DTLS).into_iter().skip(from);
+        assert_eq!(dtls(all.map(|(side, d)| (side, d.to_vec()))), found, "{from}");
+    }
+    // The hello's end first; or nothing but its end.
+    let mut all = from_second_hello();
+    let [start, end] = fragments(&all.remove(0).1, 40);
+    all.insert(0, (0, end));
+    assert_eq!(dtls(all.clone()), found);
+    all.insert(1, (0, start));
+    assert_eq!(dtls(all), found);
+}
+
 #[test]
 fn datagrams_are_not_looked_at_for_ever() {
     let long = [0x55; 600];
