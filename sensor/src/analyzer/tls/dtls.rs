@@ -1,5 +1,6 @@
 //! DTLS's record layer (RFC 6347, RFC 9147): one or more records a datagram, handshake messages in fragments.
 
+use super::fragments::{Fragments, MAX_FRAGMENTED, Message};
 use super::handshake::too_long;
 use super::reader::{Parsed, Reader};
 use super::session::Session;
@@ -14,34 +15,12 @@ const HEADER: usize = 12;
 const MAX_VERSION_ERRORS: u32 = 10;
 /// How many of them are reported (Zeek's `SSL::dtls_max_reported_version_errors`).
 const MAX_REPORTED_ERRORS: u32 = 1;
-/// Record numbers that the fragments of a message may spread over (Zeek keeps a bit for each in 32).
-const WINDOW: u64 = 32;
-/// Longest message that is put together, bytes.
-const MAX_FRAGMENTED: usize = 100_000;
-/// Pieces a message may come in.
-const MAX_PIECES: u64 = 30;
-
-/// A message of which not all fragments are here yet.
-#[derive(Debug, Default)]
-struct Partial {
-    message_seq: u16,
-    data: Vec<u8>,
-    /// Record number of the earliest fragment seen.
-    first: u64,
-    /// That one was the message's first.
-    first_is_start: bool,
-    /// Record number of the message's last fragment.
-    last: Option<u64>,
-    /// Record numbers seen, a bit each, counted from `first`.
-    seen: u32,
-}
-
 /// The DTLS analyzer of one UDP flow.
 #[derive(Debug)]
 pub struct Dtls {
     s: Session,
     /// Originator's, responder's.
-    partial: [Option<Partial>; 2],
+    fragments: [Fragments; 2],
     version_errors: u32,
     reported_errors: u32,
     bulk_wanted: bool,
@@ -51,15 +30,6 @@ impl Default for Dtls {
     fn default() -> Dtls {
         Dtls::new()
     }
-}
-
-/// A fragment's header (RFC 6347 section 4.2.2).
-struct Fragment<'a> {
-    /// Of the whole message, bytes.
-    length: usize,
-    message_seq: u16,
-    offset: usize,
-    data: &'a [u8],
 }
 
 /// The versions that records have, DTLS 1.3's too.
@@ -82,7 +52,7 @@ impl Dtls {
     pub fn with(shared: &SharedTls) -> Dtls {
         Dtls {
             s: Session::new(AnalyzerTag::Dtls, shared.clone()),
-            partial: [None, None],
+            fragments: Default::default(),
             version_errors: 0,
             reported_errors: 0,
             bulk_wanted: true,
@@ -130,7 +100,7 @@ impl Dtls {
     /// Originator and responder change places.
     pub fn flip(&mut self) {
         self.s.swap_roles();
-        self.partial.swap(0, 1);
+        self.fragments.swap(0, 1);
     }
 
     /// Whether the connection's service is this protocol: confirmed and not refuted.
@@ -289,73 +259,25 @@ impl Dtls {
                 }
                 continue;
             }
-            let fragment = Fragment {
+            if offset + fragment_length > length {
+                let reason = "DTLS handshake fragment trying to write past end of buffer";
+                self.s.violation(ctx, reason);
+                continue;
+            }
+            let message = Message {
+                seq: message_seq,
+                msg_type,
                 length,
-                message_seq,
-                offset,
-                data,
             };
-            match self.fragment(is_orig, number, &fragment) {
-                Ok(Some(message)) => {
-                    self.s.handshake(ctx, is_orig, msg_type, &message);
+            let kept = &mut self.fragments[usize::from(!is_orig)];
+            match kept.add(number, message, offset, data) {
+                Ok(Some(whole)) => {
+                    self.s.handshake(ctx, is_orig, msg_type, &whole);
                 }
                 Ok(None) => {}
                 Err(reason) => self.s.violation(ctx, reason),
             }
         }
         Ok(())
-    }
-
-    /// Keeps a fragment; gives the message when it was the last one missing.
-    fn fragment(
-        &mut self,
-        is_orig: bool,
-        number: u64,
-        f: &Fragment<'_>,
-    ) -> Result<Option<Vec<u8>>, &'static str> {
-        let slot = &mut self.partial[usize::from(!is_orig)];
-        let resumed = slot.take_if(|p| p.message_seq == f.message_seq && p.data.len() == f.length);
-        let p = slot.insert(resumed.unwrap_or_else(|| Partial {
-            message_seq: f.message_seq,
-            data: vec![0; f.length],
-            first: number,
-            ..Partial::default()
-        }));
-        if p.first.abs_diff(number) >= WINDOW {
-            return Err("DTLS handshake fragment sequence number outside reassembly window.");
-        }
-        if number < p.first {
-            if p.first_is_start {
-                return Err("Saw second and different first message fragment for handshake.");
-            }
-            p.seen <<= p.first - number;
-            p.first = number;
-        }
-        p.first_is_start |= f.offset == 0;
-        let bit = 1 << (number - p.first);
-        if p.seen & bit != 0 {
-            return Ok(None);
-        }
-        let end = f.offset + f.data.len();
-        let Some(place) = p.data.get_mut(f.offset..end) else {
-            return Err("DTLS handshake fragment trying to write past end of buffer");
-        };
-        place.copy_from_slice(f.data);
-        p.seen |= bit;
-        if end == f.length {
-            p.last = Some(number);
-        }
-        let (true, Some(last)) = (p.first_is_start, p.last) else {
-            return Ok(None);
-        };
-        let pieces = last.saturating_sub(p.first);
-        if pieces > MAX_PIECES {
-            return Err("DTLS Message fragmented over more than 30 pieces. Cannot reassemble.");
-        }
-        let all = (1u32 << (pieces + 1)) - 1;
-        if p.seen & all != all {
-            return Ok(None);
-        }
-        Ok(Some(p.data.clone()))
     }
 }

@@ -7,6 +7,7 @@ mod detect;
 mod dtls;
 mod extension;
 mod fingerprint;
+mod fragments;
 mod handshake;
 mod info;
 mod log;

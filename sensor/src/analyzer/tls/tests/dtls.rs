@@ -65,6 +65,49 @@ fn dtls_fragments_may_be_repeated_and_swapped() {
     assert_eq!(certs(&twice), certs(&plain));
 }
 
+/// A datagram with one whole message as datagrams with a fragment each, of at most `size` bytes; all in records of the
+/// same number, which says nothing.
+fn fragments(whole: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let (head, body) = whole.split_at(25);
+    let parts = body.chunks(size).enumerate();
+    parts
+        .map(|(i, part)| {
+            let mut f = [head, part].concat();
+            f[11..13].copy_from_slice(&(12 + part.len() as u16).to_be_bytes());
+            f[19..22].copy_from_slice(&((i * size) as u32).to_be_bytes()[1..]);
+            f[22..25].copy_from_slice(&(part.len() as u32).to_be_bytes()[1..]);
+            f
+        })
+        .collect()
+}
+
+#[test]
+fn fragments_of_a_hello_are_put_together_in_any_order() {
+    let all = messages(SAMPLE);
+    let plain = datagrams(all.iter().copied());
+    const ORDERS: [fn(&mut Vec<Vec<u8>>); 4] = [
+        |_| {},
+        |f| f.reverse(),
+        |f| f.rotate_left(1),
+        // All but the first come twice.
+        |f| {
+            let again = f.clone();
+            f.splice(1..1, again.into_iter().skip(1).rev());
+        },
+    ];
+    for size in [2, 7, 40, 100] {
+        for order in ORDERS {
+            let mut pieces = fragments(all[2].1, size);
+            order(&mut pieces);
+            let hello = pieces.iter().map(|f| (true, f.as_slice()));
+            let before = all[..2].iter().copied();
+            let out = datagrams(before.chain(hello).chain(all[3..].iter().copied()));
+            assert_eq!(ssl_row(&out), ssl_row(&plain), "{size}");
+            assert!(out.lines.iter().all(|l| !l.starts_with("violation")));
+        }
+    }
+}
+
 /// A DTLS record in the clear with one whole handshake message.
 fn dtls_message(number: u8, msg_type: u8, body: &[u8]) -> Vec<u8> {
     let length = &(body.len() as u32).to_be_bytes()[1..];
