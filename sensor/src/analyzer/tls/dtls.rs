@@ -117,8 +117,10 @@ impl Dtls {
     pub fn interest(&self, _is_orig: bool) -> Interest {
         match (self.s.ended, self.s.is_established(), self.bulk_wanted) {
             (true, ..) | (_, true, false) => Interest::Nothing,
-            // DTLS 1.3 has other headers when it is encrypted.
-            (_, true, true) if self.s.version != names::DTLSV13 => Interest::Headers,
+            // DTLS 1.3 has other headers when it is encrypted, and so have records with connection ids.
+            (_, true, true) if self.s.version != names::DTLSV13 && !self.s.has_connection_ids() => {
+                Interest::Headers
+            }
             _ => Interest::Everything,
         }
     }
@@ -137,11 +139,22 @@ impl Dtls {
         for [content_type, v0, v1, l0, l1] in headers {
             let version = u16::from_be_bytes([v0, v1]);
             let length = u16::from_be_bytes([l0, l1]);
-            if self.version_ok(ctx, version) && length != 0 {
-                self.s.record_version = version;
-                self.s
-                    .ciphertext(ctx, is_orig, content_type.into(), length.into());
-            }
+            self.encrypted(is_orig, version, content_type.into(), length.into(), ctx);
+        }
+    }
+
+    /// An encrypted record with a header of DTLS 1.0 or 1.2.
+    fn encrypted(
+        &mut self,
+        is_orig: bool,
+        version: u16,
+        content_type: u16,
+        length: usize,
+        ctx: &mut Ctx<'_>,
+    ) {
+        if self.version_ok(ctx, version) && length != 0 {
+            self.s.record_version = version;
+            self.s.ciphertext(ctx, is_orig, content_type, length);
         }
     }
 
@@ -158,6 +171,23 @@ impl Dtls {
         const LENGTH: &str = "SSLRecord:length";
         r.check(LENGTH, HEADER)?;
         let (version, epoch, number) = (r.u16(LENGTH)?, r.u16(LENGTH)?, r.u48(LENGTH)?);
+        let content_type = u16::from(first);
+        if content_type == content::TLS12_CID && epoch != 0 && is_record_version(version) {
+            // A connection id comes before the length (RFC 9146 section 4).
+            match self.s.connection_id(is_orig) {
+                Some(n) => {
+                    let id = "SSLRecord:connection_id";
+                    r.check(id, n + 2)?;
+                    r.take(id, n)?;
+                }
+                // Of unknown length: then this record is taken for the datagram's last one.
+                None => {
+                    let length = r.rest().len();
+                    self.encrypted(is_orig, version, content_type, length, ctx);
+                    return Ok(());
+                }
+            }
+        }
         let length = usize::from(r.u16(LENGTH)?);
         if !self.version_ok(ctx, version) {
             r.rest();
@@ -165,7 +195,6 @@ impl Dtls {
         }
         let mut body = Reader::new(r.take("SSLRecord:rec", length)?);
         self.s.record_version = version;
-        let content_type = u16::from(first);
         if length == 0 {
             return Ok(());
         }

@@ -106,7 +106,8 @@ impl Session {
                 r.u16("SelectedPreSharedKeyIdentity")?;
             }
             ext::CONNECTION_ID => {
-                r.vec8("ConnectionId:length", "ConnectionId:cid")?;
+                let id = r.vec8("ConnectionId:length", "ConnectionId:cid")?;
+                self.connection_ids[usize::from(!is_client)] = Some(id.len() as u8);
             }
             ext::SIGNED_CERTIFICATE_TIMESTAMP => check_timestamps(r)?,
             _ => {}

@@ -35,6 +35,8 @@ mod content {
     pub(super) const HANDSHAKE: u16 = 22;
     pub(super) const APPLICATION_DATA: u16 = 23;
     pub(super) const HEARTBEAT: u16 = 24;
+    /// Of DTLS 1.2, protected, with a connection id (RFC 9146).
+    pub(super) const TLS12_CID: u16 = 25;
     /// SSLv2's messages as Zeek numbers them: 300 and the message type.
     pub(super) const V2: u16 = 300;
     pub(super) const V2_ERROR: u16 = V2;

@@ -45,6 +45,8 @@ pub(super) struct Session {
     early_weird: bool,
     /// The connection's start was not seen.
     pub(super) start_unseen: bool,
+    /// Lengths of the connection ids that client and server want in what they receive (RFC 9146), once they said so.
+    pub(super) connection_ids: [Option<u8>; 2],
     /// Encryption began, by originator and by responder.
     encrypted: [bool; 2],
     established: bool,
@@ -77,6 +79,7 @@ impl Session {
             direction_weird: false,
             early_weird: false,
             start_unseen: false,
+            connection_ids: [None; 2],
             encrypted: [false; 2],
             established: false,
             ended: false,
@@ -114,6 +117,16 @@ impl Session {
 
     pub(super) fn is_established(&self) -> bool {
         self.established
+    }
+
+    /// Length of the connection id in a side's records: its peer chose it. Unknown without the peer's hello.
+    pub(super) fn connection_id(&self, is_orig: bool) -> Option<usize> {
+        self.connection_ids[usize::from(self.is_client(is_orig))].map(usize::from)
+    }
+
+    /// Whether records of either side have one: both must have agreed.
+    pub(super) fn has_connection_ids(&self) -> bool {
+        matches!(self.connection_ids, [Some(a), Some(b)] if a > 0 || b > 0)
     }
 
     pub(super) fn is_encrypted(&self, is_orig: bool) -> bool {

@@ -197,6 +197,64 @@ fn a_retry_request_of_dtls_1_3_has_its_letter_and_the_last_group_counts() {
     );
 }
 
+/// A hello's body with one extension, the connection id (RFC 9146), and what comes between random and extensions.
+fn hello_with_id(middle: &[u8], id: &[u8]) -> Vec<u8> {
+    let n = id.len() as u8;
+    [
+        &[0xfe, 0xfd][..],
+        &[7; 32],
+        middle,
+        &[0, 5 + n, 0, 54, 0, 1 + n, n],
+        id,
+    ]
+    .concat()
+}
+
+#[test]
+fn records_with_connection_ids_are_read() {
+    let client = hello_with_id(&[0, 0, 0, 2, 0xc0, 0x2b, 1, 0], b"client");
+    let server = hello_with_id(&[0, 0xc0, 0x2b, 0], b"s");
+    let changed = [20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1];
+    let protected = |id: &[u8], length: u8| {
+        let head = [25, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1];
+        [&head[..], id, &[0, length], &vec![9; length.into()]].concat()
+    };
+    // The id in a record is the one that its receiver asked for.
+    let (to_server, to_client) = (protected(b"s", 3), protected(b"client", 4));
+    let twice = [&to_server[..], &to_server].concat();
+    let hellos = [
+        (true, dtls_message(0, 1, &client)),
+        (false, dtls_message(0, 2, &server)),
+    ];
+    for (known, lengths) in [(2, [4, 3, 3]), (0, [12, 23, 0])] {
+        let mut all = hellos[..known].to_vec();
+        for side in [true, false] {
+            all.push((side, changed.to_vec()));
+        }
+        all.extend([(false, to_client.clone()), (true, twice.clone())]);
+        let out = datagrams(all.iter().map(|(d, b)| (*d, b.as_slice())));
+        let said: Vec<_> = out
+            .lines
+            .iter()
+            .filter(|l| l.contains("ssl_encrypted_data"))
+            .collect();
+        let of = |n: &&u64| **n > 0;
+        assert_eq!(said.len(), lengths.iter().filter(of).count());
+        for (line, length) in said.iter().zip(lengths) {
+            assert!(
+                line.contains("\"content_type\":25") && line.contains(&format!("\"length\":{length}")),
+                "{line}"
+            );
+        }
+        assert!(
+            out.lines.iter().all(|l| !l.starts_with("violation")),
+            "{:?}",
+            out.lines
+        );
+        assert!(ssl_row(&out).contains("established=true"), "{}", ssl_row(&out));
+    }
+}
+
 #[test]
 fn several_messages_of_a_dtls_record_are_read() {
     let (client, _) = dtls13_hellos([9; 32], &[0, 29]);
