@@ -105,6 +105,13 @@ impl Session {
             ext::PRE_SHARED_KEY if msg_type == hs::SERVER_HELLO => {
                 r.u16("SelectedPreSharedKeyIdentity")?;
             }
+            // The server chooses (RFC 7250 section 4.2).
+            ext::SERVER_CERTIFICATE_TYPE if msg_type == hs::SERVER_HELLO => {
+                self.certificate_types[0] = r.u8("CertificateType")?;
+            }
+            ext::CLIENT_CERTIFICATE_TYPE if msg_type == hs::SERVER_HELLO => {
+                self.certificate_types[1] = r.u8("CertificateType")?;
+            }
             ext::CONNECTION_ID => {
                 let id = r.vec8("ConnectionId:length", "ConnectionId:cid")?;
                 self.connection_ids[usize::from(!is_client)] = Some(id.len() as u8);

@@ -1,11 +1,11 @@
 //! Handshake messages: put together from records, then read.
 
 use super::fingerprint::Hello;
-use super::hs;
 use super::info::session_id;
 use super::names::{self, Kex, kex};
 use super::reader::{Parsed, Reader};
 use super::session::Session;
+use super::{certificate_type, hs};
 use crate::analyzer::Ctx;
 use crate::event::{Event, EventKind};
 
@@ -218,6 +218,7 @@ impl Session {
             (random, id, r.u16(LAST)?, r.u8(LAST)?)
         };
         let cipher = u32::from(cipher);
+        self.certificate_types = [certificate_type::X509; 2];
         if !r.is_empty() {
             r.u16(match old_draft {
                 true => "ServerHello13:ext_len__elem",
@@ -243,6 +244,16 @@ impl Session {
     }
 
     fn read_certificate(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
+        match self.certificate_types[usize::from(self.is_client(is_orig))] {
+            certificate_type::X509 => {}
+            // A SubjectPublicKeyInfo and no list (RFC 7250 section 3); no log has a place for it.
+            certificate_type::RAW_PUBLIC_KEY => {
+                r.vec24("RawPublicKey:length", "RawPublicKey")?;
+                return Ok(());
+            }
+            // OpenPGP's and IEEE 1609.2's.
+            _ => return Ok(()),
+        }
         let mut chain = Vec::new();
         let mut list = r.vec24("Certificate:length", "Certificate")?;
         while !list.is_empty() {

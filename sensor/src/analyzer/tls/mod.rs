@@ -63,6 +63,12 @@ mod hs {
     pub(super) const CERTIFICATE_STATUS: u8 = 22;
 }
 
+/// Certificate types (IANA TLS Certificate Types).
+mod certificate_type {
+    pub(super) const X509: u8 = 0;
+    pub(super) const RAW_PUBLIC_KEY: u8 = 2;
+}
+
 /// Extension types that are read (IANA TLS ExtensionType Values).
 mod ext {
     pub(super) const SERVER_NAME: u16 = 0;
@@ -71,6 +77,9 @@ mod ext {
     pub(super) const SIGNATURE_ALGORITHMS: u16 = 13;
     pub(super) const ALPN: u16 = 16;
     pub(super) const SIGNED_CERTIFICATE_TIMESTAMP: u16 = 18;
+    /// What a Certificate message is (RFC 7250).
+    pub(super) const CLIENT_CERTIFICATE_TYPE: u16 = 19;
+    pub(super) const SERVER_CERTIFICATE_TYPE: u16 = 20;
     pub(super) const SESSION_TICKET: u16 = 35;
     /// Key share of drafts up to 22.
     pub(super) const KEY_SHARE_OLD: u16 = 40;

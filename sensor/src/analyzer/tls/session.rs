@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::info::{Info, SessionId};
 use super::shared::SharedTls;
-use super::{content, names};
+use super::{certificate_type, content, names};
 use crate::analyzer::Ctx;
 use crate::analyzer::x509::{Certificate, X509Row};
 use crate::event::{AnalyzerTag, ConnId, Event, EventKind, FaFile, FaMetadata, Ts, Uid};
@@ -45,6 +45,8 @@ pub(super) struct Session {
     early_weird: bool,
     /// The connection's start was not seen.
     pub(super) start_unseen: bool,
+    /// What the Certificate messages of server and client are.
+    pub(super) certificate_types: [u8; 2],
     /// Lengths of the connection ids that client and server want in what they receive (RFC 9146), once they said so.
     pub(super) connection_ids: [Option<u8>; 2],
     /// Encryption began, by originator and by responder.
@@ -79,6 +81,7 @@ impl Session {
             direction_weird: false,
             early_weird: false,
             start_unseen: false,
+            certificate_types: [certificate_type::X509; 2],
             connection_ids: [None; 2],
             encrypted: [false; 2],
             established: false,

@@ -278,6 +278,50 @@ fn certificate_record(der: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A handshake message in a record.
+fn message_record(msg_type: u8, body: &[u8]) -> Vec<u8> {
+    let (record, message) = (
+        (body.len() as u16 + 4).to_be_bytes(),
+        (body.len() as u32).to_be_bytes(),
+    );
+    [&[22, 3, 3][..], &record, &[msg_type], &message[1..], body].concat()
+}
+
+#[test]
+fn raw_public_keys_are_no_certificates() {
+    // Client's and server's certificate types in the ServerHello; the Certificate messages of both; and whether that
+    // is a violation.
+    let key = |n: u8| [&[0, 0, n][..], &vec![0x30; n.into()]].concat();
+    let certificate = [0, 0, 0];
+    for (types, client, server, wrong) in [
+        (Some([2, 2]), key(91), key(91), false),
+        (Some([0, 2]), certificate.to_vec(), key(44), false),
+        (Some([2, 0]), key(44), certificate.to_vec(), false),
+        (Some([0, 1]), certificate.to_vec(), vec![3, 0, 20, 9], false),
+        (Some([0, 2]), certificate.to_vec(), vec![0, 0, 9, 1], true),
+        (Some([0, 0]), certificate.to_vec(), key(91), true),
+        (None, certificate.to_vec(), key(91), true),
+    ] {
+        let extensions = types.map_or(vec![], |[c, s]| vec![0, 10, 0, 19, 0, 1, c, 0, 20, 0, 1, s]);
+        let hello = [&[3, 3][..], &[9; 32], &[0, 0xc0, 0x2b, 0], &extensions].concat();
+        let mut run = Run::new(Subscriptions::ALL);
+        run.data(false, &message_record(2, &hello));
+        run.data(false, &message_record(11, &server));
+        run.data(true, &message_record(11, &client));
+        let violated = run.out.lines.iter().any(|l| l.starts_with("violation"));
+        assert_eq!(violated, wrong, "{types:?} {:?}", run.out.lines);
+        assert!(run.out.rows.iter().all(|r| !r.starts_with("x509")));
+        assert!(run.out.lines.iter().all(|l| !l.contains("\"file_")));
+        run.with(|tls, ctx| tls.end(ctx));
+        let history = if wrong { "s" } else { "sxX" };
+        assert!(
+            ssl_row(&run.out).contains(&format!("ssl_history={history}")),
+            "{}",
+            ssl_row(&run.out)
+        );
+    }
+}
+
 #[test]
 fn what_is_odd_about_a_certificate_is_a_weird_of_the_file() {
     let mut lines = Vec::new();
