@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use libfuzzer_sys::fuzz_target;
 use sensor::analyzer::detect::Detector;
-use sensor::analyzer::tls::{client_hello_begins, looks_like_dtls, looks_like_tls};
+use sensor::analyzer::tls::{client_hello_begins, looks_like_dtls, looks_like_tls, server_hello_begins};
 use sensor::event::{Proto, Subscriptions};
 use sensor_fuzz::analyzers::{Said, conn, pieces, with_ctx};
 
@@ -41,6 +41,7 @@ fuzz_target!(|data: &[u8]| {
                 _ if is_tcp => {
                     let _ = looks_like_tls(piece, is_orig);
                     let _ = client_hello_begins(piece);
+                    let _ = server_hello_begins(piece);
                     match d.stream(is_orig, piece, ctx) {
                         Cow::Borrowed(inner) => assert!(piece.ends_with(inner)),
                         // Out of WebSocket's frames.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::entry::Tcp;
+use super::entry::{Tcp, letter};
 use super::followed::Followed;
 use super::row::{WeirdRow, Whose};
 use super::shared::Run;
@@ -10,7 +10,7 @@ use super::{Proto, Sink, proto};
 use crate::analyzer::detect::{Detector, Inner};
 use crate::analyzer::tls::{
     CLEAR_TEXT_BYTES, DTLS_PORTS, Dtls, Match, SSL_PORTS, SharedTls, Tls, client_hello_begins,
-    looks_like_dtls, looks_like_tls,
+    looks_like_dtls, looks_like_tls, server_hello_begins,
 };
 use crate::analyzer::{Ctx, Interest, Out};
 use crate::event::log::LogRow;
@@ -35,6 +35,8 @@ pub struct App {
     clear: u64,
     /// TLS or DTLS was confirmed and not refuted.
     secure: bool,
+    /// A side's SYN was not seen.
+    start_unseen: bool,
     /// Directions of which the datapath tells the headers of TLS records.
     pub(super) followed: [Followed; 2],
     shared: SharedTls,
@@ -80,6 +82,7 @@ impl App {
             security,
             confirmed: Vec::new(),
             secure: false,
+            start_unseen: false,
             // Datagrams are looked at whatever came before.
             clear: if p == Proto::Tcp { 0 } else { u64::MAX },
             followed: Default::default(),
@@ -145,7 +148,7 @@ impl App {
             Inner::None => self.secure_stream(is_orig, bytes, ctx),
             Inner::Tls => {
                 if !matches!(self.security, Security::Tls(_)) {
-                    self.security = Security::Tls(Box::new(Tls::with(&self.shared)));
+                    self.security = Security::Tls(self.new_tls());
                 }
                 self.secure_stream(is_orig, &inner, ctx);
             }
@@ -159,27 +162,44 @@ impl App {
     }
 
     /// A side's SYN was not seen. What has begun goes on: the client's hello may have come before the server's first
-    /// packet showed that its SYN is missing.
+    /// packet showed that its SYN is missing. What has not is begun by a hello alone, whatever the port says.
     fn start_unseen(&mut self) {
+        self.start_unseen = true;
         match &mut self.security {
             Security::Tls(t) if t.has_begun() => t.start_unseen(),
-            Security::Probing(kept, _) if !kept.is_empty() => {}
-            _ => {
-                self.security = Security::None;
-                self.clear = u64::MAX;
-            }
+            Security::Tls(_) => self.security = Security::Probing(Vec::new(), 0),
+            _ => {}
         }
+    }
+
+    fn new_tls(&self) -> Box<Tls> {
+        let mut tls = Box::new(Tls::with(&self.shared));
+        if self.start_unseen {
+            tls.start_unseen();
+        }
+        tls
+    }
+
+    /// Whether TLS may still begin.
+    fn awaits_tls(&self) -> bool {
+        let begun = matches!(&self.security, Security::Tls(t) if t.has_begun());
+        !begun && self.clear <= CLEAR_TEXT_BYTES
     }
 
     fn secure_stream(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
         if bytes.is_empty() {
             return;
         }
-        // TLS may also begin in mid-stream, with the client's hello at the start of a segment.
-        let late =
-            !matches!(self.security, Security::Tls(_)) && self.clear > 0 && self.clear <= CLEAR_TEXT_BYTES;
-        if late && is_orig && client_hello_begins(bytes) {
-            self.security = Security::Tls(Box::new(Tls::with(&self.shared)));
+        // TLS may also begin in mid-stream, with the client's hello at the start of a segment; or, where the start was not
+        // seen, with the server's.
+        let late = !matches!(self.security, Security::Tls(_))
+            && (self.clear > 0 || self.start_unseen)
+            && self.clear <= CLEAR_TEXT_BYTES;
+        if late
+            && (is_orig && client_hello_begins(bytes)
+                || !is_orig && self.start_unseen && server_hello_begins(bytes))
+        {
+            self.security = Security::Tls(self.new_tls());
         }
         self.clear = self.clear.saturating_add(bytes.len() as u64);
         match &mut self.security {
@@ -215,7 +235,7 @@ impl App {
         }
         if sides.contains(&Match::Yes) {
             let kept = std::mem::take(kept);
-            let mut tls = Box::new(Tls::with(&self.shared));
+            let mut tls = self.new_tls();
             for (is_orig, bytes) in kept {
                 tls.data(is_orig, &bytes, ctx);
             }
@@ -390,6 +410,26 @@ impl<'e, S: Sink> Run<'e, S> {
         if proxied {
             self.proxied();
         }
+    }
+
+    /// Where no SYN was seen, a hello of TLS says who is client. Whether originator and responder changed places.
+    pub fn turn_by_hello(&mut self, tcp: &mut Tcp, is_orig: bool, bytes: &[u8]) -> bool {
+        const SYN: u16 = letter::SYN | letter::SYN << 8;
+        if !tcp.is_partial || !self.sh.cfg.analyzers || self.conn.service != 0 {
+            return false;
+        }
+        let turned = match is_orig {
+            true => server_hello_begins(bytes),
+            false => client_hello_begins(bytes),
+        };
+        let waits = self.conn.app.as_ref().is_none_or(|a| a.awaits_tls());
+        if !turned || !waits || self.conn.hist_seen & SYN != 0 {
+            return false;
+        }
+        self.flip(tcp);
+        // Still.
+        tcp.is_partial = true;
+        true
     }
 
     /// Bytes of a TCP direction that the analyzers will not see.

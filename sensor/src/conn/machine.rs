@@ -145,6 +145,9 @@ impl<S: Sink> Run<'_, S> {
         if seg.has(tf::ACK) {
             self.ack_received(tcp, s ^ 1, rel_ack);
         }
+        // An analyzer may flip, here and with the payload.
+        let dir = seg.rec.pkt.dir as usize;
+        let s = self.conn.dir(dir);
         let ack = if seg.has(tf::ACK) { rel_ack } else { 0 };
         self.segment_events(is_orig, seg, rel_seq, ack);
         tcp.first_packet_seen |= if is_orig { 1 } else { 2 };
@@ -156,6 +159,7 @@ impl<S: Sink> Run<'_, S> {
         if seg.len > 0 && !seg.has(tf::RST) && !underflow {
             self.data_sent(tcp, s, rel_data, seg);
         }
+        let s = self.conn.dir(dir);
         self.check_eof(tcp, s);
         if close.close {
             self.connection_closed(tcp, s, close.event);

@@ -105,25 +105,27 @@ impl<S: Sink> Run<'_, S> {
         tcp.known_ack = Numbers::new([rec.totals[0].ack, rec.totals[1].ack]);
     }
 
+    /// Lets the reassembler of side `s` work. Which side that is afterwards: an analyzer may flip the connection.
     fn with_reassembler(
         &mut self,
         tcp: &mut Tcp,
         s: usize,
         work: impl FnOnce(&mut Reassembler, &mut dyn FnMut(Step<'_>)),
-    ) {
+    ) -> usize {
         let mut r = std::mem::take(&mut tcp.reasm[s]);
-        let orig_dir = self.conn.orig_dir;
+        let dir = self.conn.dir(s);
         let before = r.memory();
-        work(&mut r, &mut |step| self.step(tcp, s, step));
+        work(&mut r, &mut |step| self.step(tcp, self.conn.dir(dir), step));
         self.sh.account(before, r.memory());
-        // An analyzer may have flipped the connection meanwhile.
-        let s = if self.conn.orig_dir == orig_dir { s } else { s ^ 1 };
+        let s = self.conn.dir(dir);
         tcp.reasm[s] = r;
+        s
     }
 
-    fn segment(&mut self, tcp: &mut Tcp, s: usize, seq: u64, len: u64, bytes: Option<&[u8]>) {
+    /// Payload goes to its stream. Which side that is afterwards: as above.
+    fn segment(&mut self, tcp: &mut Tcp, s: usize, seq: u64, len: u64, bytes: Option<&[u8]>) -> usize {
         let fins = tcp.ep[s].rare.as_ref().map(|r| r.fins);
-        self.with_reassembler(tcp, s, |r, out| {
+        let s = self.with_reassembler(tcp, s, |r, out| {
             // What follows a FIN's number is in order.
             if let Some(fins) = fins.filter(|_| seq > r.next()) {
                 r.pass(fins.all(), out);
@@ -135,22 +137,24 @@ impl<S: Sink> Run<'_, S> {
             if to == ack {
                 tcp.ep[s].rare().ahead_ack = 0;
             }
-            self.acked(tcp, s, to);
+            return self.acked(tcp, s, to);
         }
+        s
     }
 
     /// The peer acknowledged all before `seq`, and what is missing of it is not waited for.
-    fn acked(&mut self, tcp: &mut Tcp, s: usize, seq: u64) {
+    fn acked(&mut self, tcp: &mut Tcp, s: usize, seq: u64) -> usize {
         let forgive = tcp.is_partial;
-        self.with_reassembler(tcp, s, |r, out| r.ack(seq, forgive, out));
+        let s = self.with_reassembler(tcp, s, |r, out| r.ack(seq, forgive, out));
         self.forget(s, seq);
+        s
     }
 
     /// What was acknowledged ahead of its bytes will not come.
     fn give_up(&mut self, tcp: &mut Tcp, s: usize) {
         if let Some(ack) = tcp.ep[s].ahead_ack() {
             tcp.ep[s].rare().ahead_ack = 0;
-            self.acked(tcp, s, ack);
+            let s = self.acked(tcp, s, ack);
             self.check_eof(tcp, s);
         }
     }
@@ -185,6 +189,8 @@ impl<S: Sink> Run<'_, S> {
         let is_orig = s == 0;
         match step {
             Step::Data { seq, bytes } => {
+                let turned = self.turn_by_hello(tcp, is_orig, bytes);
+                let (s, is_orig) = (s ^ usize::from(turned), is_orig ^ turned);
                 if self.sh.cfg.contents.wants(is_orig, self.conn.resp_port()) {
                     raise!(self, TcpContents, is_orig: is_orig, seq: seq, contents: bytes);
                 }
@@ -262,7 +268,7 @@ impl<S: Sink> Run<'_, S> {
         if let Some(bytes) = bytes {
             self.compare(tcp, s, seq, bytes, seg.flags);
         }
-        self.segment(tcp, s, seq, len, bytes);
+        let s = self.segment(tcp, s, seq, len, bytes);
         if seg.rec.why & why::RECORDS != 0 {
             self.app_marks(s == 0, first, seg);
         }
@@ -316,7 +322,7 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// Keeps what waits for holes and acknowledgements within limits.
-    fn bound(&mut self, tcp: &mut Tcp, s: usize) {
+    fn bound(&mut self, tcp: &mut Tcp, mut s: usize) {
         let no_acks = tcp.ep[s].no_data_acked();
         if no_acks && tcp.ep[s].size(&tcp.ep[s ^ 1]) > WITHOUT_ACKS {
             // The peer's acknowledgements do not come by here.
@@ -336,7 +342,7 @@ impl<S: Sink> Run<'_, S> {
         }
         while self.has_no_room(&tcp.reasm[s]) {
             let mut gave = false;
-            self.with_reassembler(tcp, s, |r, out| gave = r.give_up_first(out));
+            s = self.with_reassembler(tcp, s, |r, out| gave = r.give_up_first(out));
             if !gave {
                 break;
             }
@@ -431,10 +437,11 @@ impl<S: Sink> Run<'_, S> {
             if counts && open && r.segments() == 0 && seq > r.next() {
                 let next = r.next();
                 tcp.ep[s].rare().ahead_ack = seq;
-                return self.acked(tcp, s, next);
+                self.acked(tcp, s, next);
+                return;
             }
         }
-        self.acked(tcp, s, seq);
+        let s = self.acked(tcp, s, seq);
         self.check_eof(tcp, s);
     }
 

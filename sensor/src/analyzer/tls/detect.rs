@@ -131,6 +131,24 @@ pub fn client_hello_begins(bytes: &[u8]) -> bool {
         && record > 4
 }
 
+/// Whether a server's hello begins here, where neither side's SYN was seen. As above, but the record may go on with other
+/// messages.
+pub fn server_hello_begins(bytes: &[u8]) -> bool {
+    let [_, _, _, r1, r0, _, h2, h1, h0, rest @ ..] = bytes else {
+        return false;
+    };
+    let record = u32::from_be_bytes([0, 0, *r1, *r0]);
+    let hello = u32::from_be_bytes([0, *h2, *h1, *h0]);
+    // Version, random, session id, suite and compression (RFC 5246 section 7.4.1.3).
+    const SHORTEST: u32 = 2 + 32 + 1 + 2 + 1;
+    const LONGEST_ID: u8 = 32;
+    fits(SERVER, bytes) == Match::Yes
+        && matches!(rest, [3, 0..=3, ..])
+        && rest.get(34).is_none_or(|n| *n <= LONGEST_ID)
+        && (SHORTEST..=MAX_MESSAGE as u32).contains(&hello)
+        && record > 4
+}
+
 /// Whether a datagram, of either side, begins with a hello of DTLS or a part of one, in the clear (RFC 6347, sections 4.1
 /// and 4.2.2). The record's number may be any: a hello may have been sent before. So may the part's place: fragments may
 /// come in any order. All lengths must agree.
@@ -224,6 +242,20 @@ mod tests {
         assert!((0..11).all(|n| !client_hello_begins(&hello[..n])));
         // A hello in several records.
         assert!(client_hello_begins(&[22, 3, 1, 0, 64, 1, 0, 2, 0, 3, 3]));
+    }
+
+    #[test]
+    fn a_server_hello_in_mid_stream_is_one() {
+        let mut hello = [&[22, 3, 3, 0, 90, 2, 0, 0, 70, 3, 3][..], &[7; 32], &[32]].concat();
+        assert!(server_hello_begins(&hello));
+        assert!(server_hello_begins(&hello[..11]));
+        assert!((0..11).all(|n| !server_hello_begins(&hello[..n])));
+        // A client's hello, a record too short, a hello too short, another version, an id too long.
+        for (at, value) in [(5, 1), (4, 4), (8, 37), (10, 4), (43, 33)] {
+            let old = std::mem::replace(&mut hello[at], value);
+            assert!(!server_hello_begins(&hello), "{at}");
+            hello[at] = old;
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod tests;
 
 pub use detect::{
     CLEAR_TEXT_BYTES, DTLS_PORTS, Match, SSL_PORTS, client_hello_begins, looks_like_dtls, looks_like_tls,
+    server_hello_begins,
 };
 pub use dtls::Dtls;
 pub use log::SslRow;

@@ -277,7 +277,7 @@ impl Session {
     ) {
         if !names::version_ok(version) {
             self.fatal(ctx, &format!("unsupported server SSL version 0x{version:04x}"));
-        } else if self.is_datagrams() {
+        } else if self.is_datagrams() || self.start_unseen {
             // The client's hello may have come before the capture, or in part.
             self.confirm(ctx);
         }

@@ -172,3 +172,86 @@ fn a_lost_syn_ack_costs_tls_nothing() {
         assert!(name.contains(NAME), "{name}");
     }
 }
+
+/// Service, originator's port, whether established, and server name of TLS in mid-stream: its client is `client`, `before`
+/// sends an ACK first, and the first `from` segments were not captured.
+fn midstream(
+    port: u16,
+    client: usize,
+    before: Option<usize>,
+    from: usize,
+) -> (String, String, String, String) {
+    let mut lab = Lab::new("");
+    lab.resp_port = port;
+    if let Some(side) = before {
+        lab.ack(side, 1, 1);
+    }
+    talk(&mut lab, TLS, client, from);
+    told(&lab.finish())
+}
+
+#[test]
+fn tls_without_a_handshake_of_tcp_is_found_by_its_hello() {
+    for (port, client) in [(443, 0), (5000, 0), (5000, 1)] {
+        let of_client = format!("Port({})", if client == 0 { CLIENT_PORT } else { port });
+        for before in [None, Some(0), Some(1)] {
+            let whole = midstream(port, client, before, 0);
+            let told = (
+                "ssl".to_owned(),
+                of_client.clone(),
+                "Bool(true)".to_owned(),
+                NAME.to_owned(),
+            );
+            assert_eq!(whole, told, "{port} {client} {before:?}");
+            // From the server's hello on, whose client asked for somebody.
+            let (service, orig, established, name) = midstream(port, client, before, 1);
+            assert_eq!(
+                [service, established, name],
+                ["ssl", "Bool(true)", "Unset"],
+                "{port} {client} {before:?}"
+            );
+            assert_eq!(orig, of_client);
+        }
+        // What comes later says nothing by itself.
+        for from in 2..8 {
+            assert_eq!(midstream(port, client, None, from).0, "Unset", "{port} {from}");
+        }
+    }
+}
+
+#[test]
+fn mid_stream_is_looked_at_for_a_while_and_nothing_in_it_is_a_violation() {
+    let hello = pieces(TLS)[0].1;
+    for (clear, found) in [(0, false), (1000, true), (4000, true), (5000, false)] {
+        let mut lab = Lab::new("protocol_violation");
+        lab.resp_port = 443;
+        // Encrypted records, cut anywhere, or nothing.
+        let bulk = [[23, 3, 3, 0, 200].as_slice(), &[0x5a; 200]].concat().repeat(30);
+        let part = &bulk[100..100 + clear];
+        let mut at = 1;
+        for b in part.chunks(700) {
+            lab.data(1, at, 1, b);
+            at += b.len() as u32;
+            lab.ack(0, 1, at);
+        }
+        if clear > 0 {
+            lab.data(0, 1, at, hello);
+        } else {
+            // In the middle of a segment it is none.
+            lab.data(0, 1, at, &[b"x", hello].concat());
+        }
+        let seen = lab.finish();
+        assert_eq!(seen.names(), [""; 0]);
+        assert_eq!(told(&seen).0, if found { "ssl" } else { "Unset" }, "{clear}");
+    }
+}
+
+#[test]
+fn a_syn_says_who_began_whoever_says_hello_first() {
+    let mut lab = Lab::new("");
+    lab.resp_port = 5000;
+    lab.tcp(0, tf::SYN, 0, 0, b"");
+    lab.ack(0, 1, 1);
+    talk(&mut lab, TLS, 1, 0);
+    assert_eq!(told(&lab.finish()).1, "Port(4096)");
+}
