@@ -1,6 +1,7 @@
 //! The engine: records and time in, connections, events and log rows out. Sans-I/O: it reads no clock,
 //! no socket and no file.
 
+mod ahead;
 mod app;
 mod config;
 mod entry;

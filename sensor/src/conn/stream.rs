@@ -2,10 +2,9 @@
 //! (Zeek: TCP_Reassembler), and what happened in the datapath between two records.
 
 use sensor_common::flow::why;
-use sensor_common::packet::tcp_flags as tf;
 use sensor_common::{FlowState, RecordHeader};
 
-use super::entry::{Numbers, Tcp, letter};
+use super::entry::{Numbers, Tcp};
 use super::machine::{Segment, flag_letters, was_shed};
 use super::shared::{Run, raise};
 use super::{Piece, Sink};
@@ -143,46 +142,11 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// The peer acknowledged all before `seq`, and what is missing of it is not waited for.
-    fn acked(&mut self, tcp: &mut Tcp, s: usize, seq: u64) -> usize {
+    pub(super) fn acked(&mut self, tcp: &mut Tcp, s: usize, seq: u64) -> usize {
         let forgive = tcp.is_partial;
         let s = self.with_reassembler(tcp, s, |r, out| r.ack(seq, forgive, out));
         self.forget(s, seq);
         s
-    }
-
-    /// What was acknowledged ahead of its bytes will not come.
-    fn give_up(&mut self, tcp: &mut Tcp, s: usize) {
-        if let Some(ack) = tcp.ep[s].ahead_ack() {
-            tcp.ep[s].rare().ahead_ack = 0;
-            let s = self.acked(tcp, s, ack);
-            self.check_eof(tcp, s);
-        }
-    }
-
-    /// No packet of the connection comes any more.
-    pub fn give_up_all(&mut self, tcp: &mut Tcp) {
-        (0..2).for_each(|s| self.give_up(tcp, s));
-    }
-
-    /// A packet of side `s` is about to be looked at: whether bytes that were acknowledged before they came may still do so.
-    /// Captures from several queues have an acknowledgement ahead of its bytes, by microseconds; what comes between is
-    /// nothing that would be written into the history before the gap, nor what begins beyond it.
-    pub fn before(&mut self, tcp: &mut Tcp, s: usize, seg: &Segment<'_>, rel_seq: u64) {
-        for side in [0, 1] {
-            if tcp.ep[side].ahead_ack().is_none() {
-                continue;
-            }
-            let fills = side == s && seg.len > 0 && rel_seq <= tcp.reasm[s].next();
-            let control = seg.flags & (tf::SYN | tf::FIN | tf::RST);
-            let bit = if seg.len > 0 { letter::DATA } else { letter::ACK };
-            let nothing_new = control == 0
-                && seg.rec.pkt.window != 0
-                && self.conn.hist_seen & bit << (8 * s) != 0
-                && (side != s || rel_seq <= tcp.reasm[s].next());
-            if !nothing_new && !(fills && control & !tf::FIN == 0) {
-                self.give_up(tcp, side);
-            }
-        }
     }
 
     fn step(&mut self, tcp: &mut Tcp, s: usize, step: Step<'_>) {

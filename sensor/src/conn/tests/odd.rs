@@ -70,8 +70,10 @@ fn what_is_missing_around_a_fin_is_told_without_it() {
 
 #[test]
 fn an_acknowledgement_just_before_its_bytes_is_no_gap() {
-    let mut cfg = Config::default();
-    cfg.contents_files = true;
+    let cfg = Config {
+        contents_files: true,
+        ..Config::default()
+    };
     let mut lab = Lab::with("content_gap", cfg);
     lab.handshake();
     lab.data(1, 1, 1, b"hi");
