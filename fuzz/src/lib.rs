@@ -297,6 +297,20 @@ impl Machine {
     }
 }
 
+impl Row {
+    /// Letters behind one for sides that changed places: as in Zeek each side then does for the first time, once more,
+    /// what the datapath has forwarded for the first time before. They depend on what else was forwarded.
+    fn forget_turned(&mut self) {
+        const HISTORY: &str = "\"history\":\"";
+        let Some(at) = self.json.find(HISTORY) else { return };
+        let at = at + HISTORY.len();
+        let end = self.json[at..].find('"').map_or(self.json.len(), |n| at + n);
+        if let Some(turned) = self.json[at..end].rfind('^') {
+            self.json.replace_range(at + turned + 1..end, "");
+        }
+    }
+}
+
 /// Runs the same input by the default policy and with every packet forwarded: the rows must be the same.
 pub fn both_ways(setup: Setup, mut run: impl FnMut(&mut Machine)) {
     let mut rows = [false, true].map(|all| {
@@ -306,5 +320,8 @@ pub fn both_ways(setup: Setup, mut run: impl FnMut(&mut Machine)) {
     });
     // Uids follow the order in which connections were made, and that is the same.
     rows.iter_mut().for_each(|r| r.sort_by(|a, b| a.uid.cmp(&b.uid)));
+    for row in rows.iter_mut().flatten() {
+        row.forget_turned();
+    }
     assert_eq!(rows[0], rows[1], "default policy and all packets");
 }
