@@ -259,14 +259,18 @@ impl<S: Sink> Run<'_, S> {
 
 /// Whether its receiver drops a packet, so that it changes nothing: in a connection that both have opened, a SYN-ACK with
 /// another number than the one that was acknowledged (RFC 9293, 3.10.7.4: SYN cookies, or a server that forgot), and a RST
-/// beyond the largest window that the receiver can have (RFC 5961, 3.2: somebody guesses).
+/// beyond the largest window that the receiver can have (RFC 5961, 3.2: somebody guesses). The window begins where all was
+/// acknowledged; but of a connection of which one direction is seen, what was sent is all that is known.
 fn is_dropped(tcp: &Tcp, s: usize, seg: &Segment<'_>) -> bool {
     let (me, peer) = (&tcp.ep[s], &tcp.ep[s ^ 1]);
     let open = me.state == State::Established && peer.state == State::Established && !tcp.is_partial;
-    let ahead = seq_delta(seg.seq, me.ack_seq);
+    let ahead = seq_delta(seg.seq, me.ack_seq).min(seq_delta(seg.seq, me.last_seq));
+    let answers = seg.ack == peer.start_seq.wrapping_add(1);
     match seg.flags & (tf::SYN | tf::FIN | tf::RST | tf::ACK) {
         _ if !open => false,
-        f if f == tf::SYN | tf::ACK => s == 1 && seg.seq != me.start_seq && me.ack_seq != me.start_seq,
+        f if f == tf::SYN | tf::ACK => {
+            s == 1 && answers && seg.seq != me.start_seq && me.ack_seq != me.start_seq
+        }
         f if f & !tf::ACK == tf::RST => ahead > 0 && ahead as i64 > (u16::MAX as i64) << peer.window_scale,
         _ => false,
     }

@@ -164,6 +164,15 @@ fn a_reset_beyond_any_window_ends_nothing() {
     let blind = play(65_536);
     assert_eq!((blind.conn("conn_state"), blind.conn("resp_bytes")), ("S1", "8"));
     assert_eq!(play(65_535).conn("conn_state"), "RSTR");
+    // Nobody acknowledges what the one direction that is seen has sent.
+    let seen = both(|lab| {
+        lab.handshake();
+        for n in 0..100 {
+            lab.data(1, 1 + 1000 * n, 1, &[0; 1000]);
+        }
+        lab.tcp(1, tf::RST, 100_001, 0, b"");
+    });
+    assert_eq!(seen.conn("conn_state"), "RSTR");
 }
 
 #[test]
