@@ -1,6 +1,6 @@
 //! Real connections across a forwarder that drops, doubles and reorders, and a tap that misses packets: the
 //! streams that the sensor delivers are those of the sockets, with gaps exactly where the tap saw an
-//! acknowledgement of bytes that it had not seen.
+//! acknowledgement of bytes that it had not seen, and then something else than these bytes.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -18,6 +18,7 @@ const PORT: u16 = 7100;
 const BYTES: usize = 250_000;
 const FIN: u8 = 1;
 const SYN: u8 = 2;
+const RST: u8 = 4;
 const ACK: u8 = 16;
 
 /// What a side sends: no two places look alike.
@@ -86,6 +87,11 @@ struct Direction {
     rexmit: u64,
     rexmit_bytes: u64,
     disorder: u64,
+    /// What was acknowledged beyond all that was seen, while its bytes may still come; 0: nothing.
+    ahead: usize,
+    /// Its FIN was seen; its payload and its first pure acknowledgement were.
+    fin: bool,
+    told: [bool; 2],
 }
 
 impl Direction {
@@ -102,12 +108,32 @@ impl Direction {
             rexmit: 0,
             rexmit_bytes: 0,
             disorder: 0,
+            ahead: 0,
+            fin: false,
+            told: [false; 2],
         }
+    }
+
+    /// What is waited for does not come.
+    fn give_up(&mut self) {
+        let ack = std::mem::take(&mut self.ahead);
+        self.settle(ack);
     }
 
     fn acknowledged(&mut self, ack: usize) {
         // A FIN's own number is no byte.
         let ack = ack.min(BYTES + 1);
+        if ack > self.acked && ack > self.next {
+            self.give_up();
+            if ack > self.next && self.waiting == 0 && !self.fin {
+                self.ahead = ack;
+                return self.settle(self.next);
+            }
+        }
+        self.settle(ack);
+    }
+
+    fn settle(&mut self, ack: usize) {
         for i in self.acked..ack.max(self.acked) {
             self.gap[i] = !self.seen[i];
         }
@@ -130,6 +156,14 @@ impl Direction {
                 self.waiting += (new && i >= self.next) as usize;
             }
             self.proceed();
+        }
+        self.fin |= fin;
+        if self.ahead != 0 {
+            let came = self.ahead.min(self.next);
+            if came == self.ahead {
+                self.ahead = 0;
+            }
+            self.settle(came);
         }
     }
 
@@ -166,15 +200,28 @@ fn model<'f>(log: impl Iterator<Item = &'f Vec<u8>>, port: u16) -> [Direction; 2
         if flags & SYN != 0 {
             sides[s].isn = seq;
         }
+        let at = seq.wrapping_sub(sides[s].isn) as usize;
+        for d in [s, s ^ 1] {
+            let in_reach = d != s || at <= sides[d].next;
+            let class = usize::from(len == 0);
+            let nothing_new = flags & (SYN | FIN | RST) == 0 && sides[s].told[class] && in_reach;
+            let fills = d == s && len > 0 && in_reach && flags & (SYN | RST) == 0;
+            if !(nothing_new || fills) {
+                sides[d].give_up();
+            }
+        }
+        if flags & (SYN | FIN | RST) == 0 {
+            sides[s].told[usize::from(len == 0)] = true;
+        }
         if flags & ACK != 0 {
             let ack = ack.wrapping_sub(sides[s ^ 1].isn) as usize;
             sides[s ^ 1].acknowledged(ack);
         }
         if flags & SYN == 0 {
-            let seq = seq.wrapping_sub(sides[s].isn) as usize;
-            sides[s].data(seq, len, flags & FIN != 0);
+            sides[s].data(at, len, flags & FIN != 0);
         }
     }
+    sides.iter_mut().for_each(Direction::give_up);
     sides
 }
 
