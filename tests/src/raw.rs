@@ -204,14 +204,22 @@ impl Crafter {
         change: impl Fn(Side, &[u8]) -> Vec<u8>,
     ) -> Result<()> {
         for seg in segments {
-            let frame = change(seg.from, &ends.frame(seg)?);
-            match seg.from {
-                Side::Client => self.client.send(&frame)?,
-                Side::Server => self.server.send(&frame)?,
-            }
+            self.put(seg.from, &change(seg.from, &ends.frame(seg)?))?;
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
         Ok(())
+    }
+
+    /// Sends one segment, without a pause.
+    pub fn send(&self, ends: &Ends, seg: &Segment) -> Result<()> {
+        self.put(seg.from, &ends.frame(seg)?)
+    }
+
+    fn put(&self, from: Side, frame: &[u8]) -> Result<()> {
+        match from {
+            Side::Client => self.client.send(frame),
+            Side::Server => self.server.send(frame),
+        }
     }
 }
 

@@ -399,3 +399,65 @@ fn a_standard_output_that_nobody_reads_holds_up_nothing() {
     done.check_sums().unwrap();
     assert!(done.stderr.contains("not printed"), "{}", done.stderr);
 }
+
+/// Far more than a direction may send unacknowledged (10 MiB), in one that nobody wants: what the kernel kept is replayed in
+/// large pieces.
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
+fn a_long_transfer_that_stays_below_is_accounted_with_and_without_loss() {
+    const SEGMENTS: u32 = 20_000;
+    const LEN: u32 = 1448;
+    const BURST: u32 = 64;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let crafter = Crafter::new(&lab).expect("packet sockets");
+    let logs = TempDir::new().unwrap();
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &["--rx-only"]).expect("a sensor");
+    for (client_port, lost) in [(43_000, None), (43_001, Some(SEGMENTS / 2))] {
+        let ends = Ends {
+            v6: false,
+            client_port,
+            server_port: 7777,
+        };
+        let open = [
+            c(SYN, 0, 0, 0),
+            s(SYN | ACK, 0, 1, 0),
+            c(ACK, 1, 1, 0),
+            c(ACK, 1, 1, 100),
+        ];
+        crafter.play(&ends, &open).unwrap();
+        for n in 0..SEGMENTS {
+            if Some(n) != lost {
+                crafter
+                    .send(&ends, &s(ACK, 1 + n * LEN, 101, LEN as usize))
+                    .unwrap();
+            }
+            if n % BURST == BURST - 1 || n == SEGMENTS - 1 {
+                std::thread::sleep(Duration::from_millis(1));
+                crafter.play(&ends, &[c(ACK, 101, 1 + (n + 1) * LEN, 0)]).unwrap();
+            }
+        }
+        let end = 1 + SEGMENTS * LEN;
+        let close = [
+            s(FIN | ACK, end, 101, 0),
+            c(FIN | ACK, 101, end + 1, 0),
+            s(ACK, end + 1, 102, 0),
+        ];
+        crafter.play(&ends, &close).unwrap();
+    }
+    lab.settle().unwrap();
+    let done = sensor.stop().unwrap();
+    done.check_sums().unwrap();
+    let conns = done.conns().unwrap();
+    for (client_port, missed, history) in [(43_000, 0, "ShADdfFa"), (43_001, LEN, "ShADdgfFa")] {
+        let mut rows = conns.iter().filter(|r| r["id.orig_p"] == client_port);
+        let row = rows.next().expect("a row");
+        assert!(rows.next().is_none(), "one row");
+        assert_eq!(row["missed_bytes"], missed, "{row:#}");
+        assert_eq!(row["resp_bytes"], SEGMENTS * LEN, "{row:#}");
+        assert_eq!(row["conn_state"], "SF", "{row:#}");
+        assert_eq!(row["history"], history, "{row:#}");
+    }
+    let weirds = done.log("weird.log").unwrap_or_default();
+    assert!(weirds.is_empty(), "{weirds:#?}");
+}
