@@ -30,13 +30,14 @@ impl<S: Sink> Run<'_, S> {
             if tcp.ep[side].ahead_ack().is_none() {
                 continue;
             }
-            let fills = side == s && seg.len > 0 && rel_seq <= tcp.reasm[s].next();
+            let beyond = side == s && rel_seq > tcp.reasm[s].next();
+            let fills = side == s && seg.len > 0 && !beyond;
             let control = seg.flags & (tf::SYN | tf::FIN | tf::RST);
             let bit = if seg.len > 0 { letter::DATA } else { letter::ACK };
             let nothing_new = control == 0
                 && seg.rec.pkt.window != 0
                 && self.conn.hist_seen & bit << (8 * s) != 0
-                && (side != s || rel_seq <= tcp.reasm[s].next());
+                && !beyond;
             let waits = nothing_new || fills && control & !tf::FIN == 0;
             if !waits {
                 self.give_up(tcp, side);

@@ -325,13 +325,10 @@ impl<S: Sink> Run<'_, S> {
     /// The connection is out of the table: its last events and its row. `flow`: its final state.
     pub fn finish(&mut self, flow: Option<&FlowState>) {
         let last = self.last_time(flow);
-        if let Some(flow) = flow
-            && let Some(tcp) = self.tcp.take()
-        {
-            self.catch_up_flow(tcp, flow);
-            self.tcp = Some(tcp);
-        }
         if let Some(tcp) = self.tcp.take() {
+            if let Some(flow) = flow {
+                self.catch_up_flow(tcp, flow);
+            }
             self.give_up_all(tcp);
             self.tcp = Some(tcp);
         }

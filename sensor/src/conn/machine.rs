@@ -76,10 +76,10 @@ impl<'r> Segment<'r> {
 impl<S: Sink> Run<'_, S> {
     /// One packet of side `s`.
     pub fn tcp_packet(&mut self, tcp: &mut Tcp, s: usize, seg: &Segment<'_>) {
-        // A flip on the way changes the sides' places; what the packet was sent as stays (as in Zeek).
+        // A flip on the way changes the sides' places, and the sender's is found again; what the packet was sent as stays
+        // (as in Zeek).
         let is_orig = s == 0;
-        let orig_dir = self.conn.orig_dir;
-        let mut s = s;
+        let dir = seg.rec.pkt.dir as usize;
         if is_orig {
             if tcp.first_packet_seen & 1 == 0 {
                 tcp.is_partial = !seg.has(tf::SYN) || seg.has(tf::ACK);
@@ -102,9 +102,7 @@ impl<S: Sink> Run<'_, S> {
             self.weird("TCP_seq_underflow_or_misorder", "");
         }
         self.update_history(tcp, s, seg, rel_seq);
-        if self.conn.orig_dir != orig_dir {
-            s ^= 1;
-        }
+        let s = self.conn.dir(dir);
         self.update_window(tcp, s, seg);
         if !(tcp.ep[0].did_close && tcp.ep[1].did_close) {
             // A clock may step back.
@@ -138,15 +136,11 @@ impl<S: Sink> Run<'_, S> {
             r.last_time = self.ts;
         }
         let close = self.advance_state(tcp, s, is_orig, seg, delta);
-        // `advance_state` may flip, too.
-        if (self.conn.orig_dir != orig_dir) != (s != !is_orig as usize) {
-            s ^= 1;
-        }
+        let s = self.conn.dir(dir);
         if seg.has(tf::ACK) {
             self.ack_received(tcp, s ^ 1, rel_ack);
         }
         // An analyzer may flip, here and with the payload.
-        let dir = seg.rec.pkt.dir as usize;
         let s = self.conn.dir(dir);
         let ack = if seg.has(tf::ACK) { rel_ack } else { 0 };
         self.segment_events(is_orig, seg, rel_seq, ack);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::shapes::{self, Shape, Shot, eth, ethertype, fragmented, from_client, plain, tunnel, udp_tunnel};
+use super::shapes::{self, Shape, Shot, ethertype, fragmented, from_client, plain, tunnel, udp_tunnel};
 use super::{Ask, BY_KERNEL, ETHERNET, read, write_pcap};
 use sensor_tests::sensor::TempDir;
 
@@ -24,7 +24,7 @@ const VLANS: [[u64; 2]; 4] = [[5, 0], [6, 0], [5, 6], [4094, 0]];
 const VNIS: [u32; 3] = [1, 256, 0xff_ffff];
 
 fn tagged(tags: &[u8], p: &[u8]) -> Shot {
-    eth(&[tags, &ethertype(p)].concat(), p)
+    tag(tags, &plain(p))
 }
 
 /// A frame behind more tags.
