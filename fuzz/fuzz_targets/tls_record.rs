@@ -3,40 +3,41 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use sensor::analyzer::api::{Marks, Protocol, Solo};
 use sensor::analyzer::tls::Tls;
 use sensor::event::{Proto, Subscriptions};
-use sensor_fuzz::analyzers::{Said, conn, pieces, with_ctx};
+use sensor_fuzz::analyzers::{Said, call, conn, pieces};
 
 /// Pieces as they are, or in parts of `size` bytes.
 fn run(data: &[u8], subs: Subscriptions, size: usize) -> Vec<u8> {
     let c = conn(Proto::Tcp, 443);
     let mut out = Said::default();
-    let mut tls = Tls::new();
-    with_ctx(&c, &subs, &mut out, |ctx| {
-        for (what, piece) in pieces(data) {
-            match what {
-                0xff => tls.gap(true, 1, ctx),
-                0xfe => tls.flip(),
-                _ => {
-                    let is_orig = what & 1 == 0;
-                    for part in piece.chunks(size) {
-                        // In parts, what nobody reads of a record is not at hand.
-                        let unread = tls.to_header(is_orig).filter(|_| size != usize::MAX);
-                        let n = unread.map_or(0, |n| n.min(part.len() as u64));
-                        tls.unseen(is_orig, n, ctx);
-                        tls.data(is_orig, &part[n as usize..], ctx);
-                        let _ = tls.interest(is_orig);
-                    }
+    let mut tls = Solo::new(Tls::new());
+    for (what, piece) in pieces(data) {
+        tls.with(call(&c, &subs, &mut out), |tls, ctx| match what {
+            0xff => {
+                tls.gap(true, 1, ctx);
+            }
+            0xfe => tls.flip(),
+            _ => {
+                let is_orig = what & 1 == 0;
+                for part in piece.chunks(size) {
+                    // In parts, what nobody reads of a record is not at hand.
+                    let unread = tls.to_header(is_orig).filter(|_| size != usize::MAX);
+                    let n = unread.map_or(0, |n| n.min(part.len() as u64));
+                    tls.unseen(is_orig, n, ctx);
+                    tls.data(is_orig, &part[n as usize..], ctx);
                 }
             }
-        }
-        tls.end(ctx);
-    });
+        });
+        let _ = tls.interest(what & 1 == 0);
+    }
+    tls.close(call(&c, &subs, &mut out));
     out.text
 }
 
 fn up_to_unreadable(text: &[u8]) -> std::borrow::Cow<'_, str> {
-    const UNREADABLE: &[u8] = b"violation Ssl Binpac exception";
+    const UNREADABLE: &[u8] = b"violation SSL Binpac exception";
     let at = text.windows(UNREADABLE.len()).position(|w| w == UNREADABLE);
     let line = at.map(|at| at + text[at..].iter().take_while(|b| **b != b'\n').count());
     String::from_utf8_lossy(&text[..line.unwrap_or(text.len())])

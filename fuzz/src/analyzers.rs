@@ -1,8 +1,8 @@
 //! What analyzers need around them, and what comes out of them as text.
 
-use sensor::analyzer::{Ctx, Out};
+use sensor::analyzer::api::{Call, Out, Spec};
 use sensor::event::log::{LogRow, write_json};
-use sensor::event::{AnalyzerTag, ConnId, Event, Proto, Subscriptions, Ts, Uid};
+use sensor::event::{ConnId, Event, Proto, Subscriptions, Ts, Uid};
 
 /// Collects all that an analyzer says.
 #[derive(Default)]
@@ -19,12 +19,12 @@ impl Out for Said {
         write_json(&mut self.text, row, &mut Vec::new());
         self.text.push(b'\n');
     }
-    fn confirm(&mut self, tag: AnalyzerTag) {
-        self.text.extend(format!("confirm {tag:?}\n").into_bytes());
+    fn confirm(&mut self, spec: &'static Spec, _: u64) {
+        self.text.extend(format!("confirm {:?}\n", spec.tag).into_bytes());
     }
-    fn violation(&mut self, tag: AnalyzerTag, reason: &str) {
+    fn violation(&mut self, spec: &'static Spec, _: u64, reason: &str) {
         self.text
-            .extend(format!("violation {tag:?} {reason}\n").into_bytes());
+            .extend(format!("violation {:?} {reason}\n", spec.tag).into_bytes());
     }
     fn weird(&mut self, name: &'static str, addl: &str) {
         self.text.extend(format!("weird {name} {addl}\n").into_bytes());
@@ -46,19 +46,14 @@ pub fn conn(proto: Proto, resp_p: u16) -> ConnId {
     }
 }
 
-/// Calls `work` as the engine would.
-pub fn with_ctx<R>(
-    c: &ConnId,
-    subs: &Subscriptions,
-    out: &mut Said,
-    work: impl FnOnce(&mut Ctx<'_>) -> R,
-) -> R {
-    work(&mut Ctx {
+/// What the engine would call analyzers with.
+pub fn call<'c>(c: &'c ConnId, subs: &'c Subscriptions, out: &'c mut Said) -> Call<'c> {
+    Call {
         ts: 1_700_000_000_000_000_000,
         c,
         subs,
         out,
-    })
+    }
 }
 
 /// Pieces of an input: a byte that says what, a little-endian length, the bytes.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ebpf;
+mod format;
 mod setup;
 mod shell;
 mod testbed;
@@ -45,6 +46,8 @@ enum Command {
     Vm(vm::Options),
     /// Measure throughput, TLS handshakes and memory per connection
     Bench(bench::Options),
+    /// Format every source
+    Fmt,
     /// Check formats and lints of every workspace
     Lint,
     /// What continuous integration runs
@@ -64,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run { args } => testbed::run(args),
         Command::Vm(o) => vm::run(&o),
         Command::Bench(o) => bench::run(&o),
+        Command::Fmt => format::run(false),
         Command::Lint => lint(),
         Command::Ci => ci(),
     }
@@ -90,9 +94,7 @@ fn test(object: Option<&Path>, args: &[String]) -> anyhow::Result<()> {
 /// Formats and lints of everything that cargo can check without the toolchain for eBPF.
 fn lint() -> anyhow::Result<()> {
     let cargo = |args: &[&str]| shell::run(shell::cargo().current_dir(shell::workspace()).args(args));
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["fmt", "--check", "--manifest-path", "sensor-ebpf/Cargo.toml"])?;
-    cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"])?;
+    format::run(true)?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     lint_fuzz_targets()
 }

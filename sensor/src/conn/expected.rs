@@ -47,6 +47,8 @@ mod tests {
     use super::*;
     use crate::event::{Proto, Uid};
 
+    const DATA: AnalyzerTag = AnalyzerTag::new("Analyzer::ANALYZER_FTP_DATA", "ftp-data");
+
     fn conn(port: u16) -> ConnId {
         ConnId {
             uid: Uid::new(1, 1),
@@ -65,7 +67,7 @@ mod tests {
         let mut announce = |port: usize, now| {
             // More than there are ports.
             let orig = IpAddr::from([10, 0, (port >> 16) as u8, 1]);
-            e.announce(orig, conn(0).resp_h, port as u16, AnalyzerTag::FtpData, now);
+            e.announce(orig, conn(0).resp_h, port as u16, DATA, now);
             e.0.len()
         };
         for i in 0..MOST + 10 {
@@ -74,7 +76,7 @@ mod tests {
         assert_eq!(announce(MOST + 20, 6 + LIFETIME), 1, "the others are over");
         assert_eq!(e.find(&conn(7), 7 + LIFETIME), None);
         let port = (MOST + 20) as u16;
-        assert_eq!(e.find(&conn(port), 7 + LIFETIME), Some(AnalyzerTag::FtpData));
+        assert_eq!(e.find(&conn(port), 7 + LIFETIME), Some(DATA));
         assert_eq!(e.find(&conn(port), 7 + 2 * LIFETIME), None);
     }
 }

@@ -5,11 +5,11 @@ use sensor_common::follow::{HEADER, MARK_LEN, Mark};
 use sensor_common::{Packet, RecordHeader};
 
 use super::Sink;
-use super::app::{App, Security};
+use super::app::App;
 use super::machine::Segment;
 use super::shared::Run;
-use crate::analyzer::tls::Tls;
-use crate::analyzer::{Ctx, Interest};
+use super::slab::NONE;
+use crate::analyzer::api::{Call, Interest};
 use crate::datapath::FlowTable;
 use crate::event::EventKind;
 
@@ -32,60 +32,52 @@ pub struct Followed {
 impl App {
     /// What of `bytes` at `seq` the analyzers have not had. In a direction that was followed they may have had some
     /// from the datapath, or have been told nothing of what came before.
-    pub fn unread<'b>(&mut self, is_orig: bool, seq: u64, bytes: &'b [u8], ctx: &mut Ctx<'_>) -> &'b [u8] {
-        let f = &mut self.followed[usize::from(!is_orig)];
-        let (Some(at), Security::Tls(tls)) = (&mut f.at, &mut self.security) else {
+    pub fn unread<'b>(&mut self, is_orig: bool, seq: u64, bytes: &'b [u8], call: &mut Call<'_>) -> &'b [u8] {
+        let Some(at) = &mut self.followed[usize::from(!is_orig)].at else {
             return bytes;
         };
-        tls.unseen(is_orig, seq.saturating_sub(*at), ctx);
+        let missing = seq.saturating_sub(*at);
+        self.tree.mark(call, |a, ctx| a.unseen(is_orig, missing, ctx));
         let known = at.saturating_sub(seq).min(bytes.len() as u64);
         *at = (*at).max(seq + bytes.len() as u64);
         &bytes[known as usize..]
     }
 
-    /// Marks of a packet whose payload is at `seq` and `len` bytes long.
-    fn marks(&mut self, is_orig: bool, seq: u64, len: u64, marks: &[u8], ctx: &mut Ctx<'_>) {
-        let f = &mut self.followed[usize::from(!is_orig)];
-        let marks = marks
-            .as_chunks::<MARK_LEN>()
-            .0
-            .iter()
-            .map(|m| Mark::from_bytes(*m));
-        let (at, tls) = match (&mut f.at, &mut self.security) {
-            (Some(at), Security::Tls(tls)) => (at, tls),
-            (Some(_), Security::Dtls(dtls)) => {
-                return dtls.headers(is_orig, len as usize, marks.map(|m| m.header), ctx);
-            }
-            _ => return,
+    /// Marks of a packet whose payload is at `seq` and `len` bytes long; a datagram's if not `is_tcp`.
+    fn marks(&mut self, is_tcp: bool, is_orig: bool, seg: (u64, u64, &[u8]), call: &mut Call<'_>) {
+        let (seq, len, marks) = seg;
+        let Some(at) = &mut self.followed[usize::from(!is_orig)].at else {
+            return;
         };
-        for mark in marks {
+        let (marks, _) = marks.as_chunks::<MARK_LEN>();
+        let mut marks = marks.iter().map(|m| Mark::from_bytes(*m));
+        if !is_tcp {
+            let headers = &mut marks.map(|m| m.header);
+            return self
+                .tree
+                .mark(call, |a, ctx| a.headers(is_orig, len as usize, headers, ctx));
+        }
+        for mark in &mut marks {
             let end = seq + u64::from(mark.end);
             let Some(before) = (end.saturating_sub(HEADER.into())).checked_sub(*at) else {
                 continue;
             };
-            if tls.to_header(is_orig) == Some(before) {
-                tls.unseen(is_orig, before, ctx);
-            } else {
-                // A record of the datapath was lost, and with it what was to be said of TLS's.
-                tls.record_begins(is_orig);
-            }
-            tls.data(is_orig, &mark.header, ctx);
+            self.tree.mark(call, |a, ctx| {
+                if a.to_header(is_orig) == Some(before) {
+                    a.unseen(is_orig, before, ctx);
+                } else {
+                    // A record of the datapath was lost, and with it what was to be said of the stream's.
+                    a.record_begins(is_orig);
+                }
+            });
+            self.tree.marked_bytes(is_orig, &mark.header, call);
             *at = end;
         }
         // The rest belongs to one record, or to a header that the datapath has not seen all of.
         let rest = (seq + len).saturating_sub(*at);
-        let n = tls.to_header(is_orig).map_or(0, |n| n.min(rest));
-        tls.unseen(is_orig, n, ctx);
+        let n = self.tree.to_header(is_orig).map_or(0, |n| n.min(rest));
+        self.tree.mark(call, |a, ctx| a.unseen(is_orig, n, ctx));
         *at += n;
-    }
-
-    /// Where in the stream the next record's header is, if the analyzer stands at `at`.
-    fn header_after(&self, is_orig: bool, at: u64) -> Option<u64> {
-        let to_header = |t: &Tls| t.to_header(is_orig);
-        match &self.security {
-            Security::Tls(t) => to_header(t).map(|n| at + n),
-            _ => None,
-        }
     }
 }
 
@@ -104,7 +96,7 @@ impl<S: Sink> Run<'_, S> {
             return;
         }
         let interest = self.app_interest(is_orig);
-        if interest == Interest::Everything || shed && interest == Interest::Headers {
+        if interest == Interest::Everything || shed && interest == Interest::Marks {
             return;
         }
         self.conn.unwanted += 1;
@@ -112,7 +104,7 @@ impl<S: Sink> Run<'_, S> {
             return;
         }
         self.conn.unwanted = 0;
-        if interest == Interest::Headers {
+        if interest == Interest::Marks {
             return self.follow(p, is_orig, flows);
         }
         self.conn.shed |= bit;
@@ -156,8 +148,8 @@ impl<S: Sink> Run<'_, S> {
         // Relative numbers count from the SYN's on.
         let wire = |relative: u64| tcp.ep[s].start_seq.wrapping_add(relative as u32);
         let in_order = wire(at) == p.seq.wrapping_add(p.payload_len) && tcp.reasm[s].segments() == 0;
-        if let Some(header) = app.header_after(is_orig, at).filter(|_| in_order)
-            && flows.follow(&p.key, p.dir, wire(header))
+        if let Some(header) = app.tree.to_header(is_orig).filter(|_| in_order)
+            && flows.follow(&p.key, p.dir, wire(at + header))
         {
             app.followed[s].at = Some(at);
             self.conn.shed |= 1 << p.dir;
@@ -169,7 +161,9 @@ impl<S: Sink> Run<'_, S> {
     /// What the datapath read of a packet in a direction that it follows; `seq` is its payload's place, relative.
     pub fn app_marks(&mut self, is_orig: bool, seq: u64, seg: &Segment<'_>) {
         if self.is_followed(is_orig) {
-            self.with_app(|app, ctx| app.marks(is_orig, seq, seg.len.into(), seg.marks, ctx));
+            let is_tcp = self.conn.tcp != NONE;
+            let seg = (seq, seg.len.into(), seg.marks);
+            self.with_app(|app, _, call| app.marks(is_tcp, is_orig, seg, call));
         }
     }
 
@@ -181,12 +175,11 @@ impl<S: Sink> Run<'_, S> {
         if part.is_empty() || !self.is_followed(is_orig) {
             return;
         }
-        self.with_app(|app, ctx| {
-            let f = &mut app.followed[usize::from(!is_orig)];
-            if let (Some(at), Security::Tls(tls)) = (&mut f.at, &mut app.security)
-                && tls.to_header(is_orig) == Some(0)
+        self.with_app(|app, _, call| {
+            if let Some(at) = &mut app.followed[usize::from(!is_orig)].at
+                && app.tree.to_header(is_orig) == Some(0)
             {
-                tls.data(is_orig, part, ctx);
+                app.tree.marked_bytes(is_orig, part, call);
                 *at += part.len() as u64;
             }
         });

@@ -5,6 +5,7 @@ use sensor_common::packet::tcp_flags as tf;
 use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
+use super::app::udp_specs;
 use super::entry::{is_broadcast, letter};
 use super::machine::{Segment, was_shed};
 use super::ports::{likely_tcp, likely_udp};
@@ -18,8 +19,6 @@ use crate::event::{EndpointStats, Event, EventKind};
 use crate::packet::payload;
 use crate::tcp::endpoint::State;
 
-/// UDP ports of DNS, NetBIOS names, multicast DNS and LLMNR.
-const DNS_PORTS: [u16; 4] = [53, 137, 5353, 5355];
 const ONE_SECOND: u64 = 1_000_000_000;
 
 impl<S: Sink> Run<'_, S> {
@@ -51,7 +50,7 @@ impl<S: Sink> Run<'_, S> {
             }
             Proto::Udp => {
                 self.set_inactivity(t.udp_inactivity);
-                if DNS_PORTS.contains(&self.conn.resp_port()) {
+                if udp_specs(self.conn.resp_port()).any(|spec| spec.short_session) {
                     self.arm(Kind::Session, self.ts + t.dns_session);
                 }
             }
@@ -243,8 +242,8 @@ impl<S: Sink> Run<'_, S> {
             }
             Kind::Session => {
                 let last = self.last_time(flow(&self.conn.key).as_ref());
-                if self.app_dns_is_off(last) {
-                    // What is not DNS may be silent as long as any UDP.
+                if self.app_is_off(last) {
+                    // What is another protocol may be silent as long as any UDP.
                     return;
                 }
                 let silent = now.saturating_sub(last) + ONE_SECOND >= t.dns_session;

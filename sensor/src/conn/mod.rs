@@ -43,10 +43,11 @@ use half::Missing;
 use history::History;
 use index::Index;
 use last::last_header;
-use shared::{Run, Shared};
+use shared::{Fixed, Run, Shared};
 use slab::Slab;
 use timer::{Kind, Wheel};
 
+use crate::analyzer;
 use crate::datapath::soft::Inner;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::log::LogRow;
@@ -82,6 +83,7 @@ const FIRING: u64 = 16;
 /// The engine of one worker.
 pub struct Engine<S> {
     sh: Shared<S>,
+    fixed: Fixed,
     slots: Slab<Conn>,
     /// Their TCP parts.
     tcps: Slab<Tcp>,
@@ -108,8 +110,11 @@ impl<S: Sink> Engine<S> {
     pub fn new(cfg: Config, subs: Subscriptions, sink: S) -> Self {
         Engine {
             hasher: FixedState::with_seed(cfg.seed),
+            fixed: Fixed {
+                subs,
+                analyzers: analyzers(&cfg),
+            },
             sh: Shared {
-                tls: crate::analyzer::tls::Shared::new(cfg.tls.clone()),
                 cfg,
                 subs,
                 sink,
@@ -273,7 +278,7 @@ impl<S: Sink> Engine<S> {
                 e.base = FlowState::default();
             }
         }
-        let mut run = Run::new(p.ts, i, conn, tcp, &mut self.sh);
+        let mut run = Run::new(p.ts, i, conn, tcp, &mut self.sh, &self.fixed);
         if !new {
             run.check_encap(p.tunnel);
         }
@@ -377,7 +382,7 @@ impl<S: Sink> Engine<S> {
     fn run(&mut self, ts: Ts, i: u32) -> Option<Run<'_, S>> {
         let conn = self.slots.get_mut(i)?;
         let tcp = self.tcps.get_mut(conn.tcp);
-        Some(Run::new(ts, i, conn, tcp, &mut self.sh))
+        Some(Run::new(ts, i, conn, tcp, &mut self.sh, &self.fixed))
     }
 
     fn reused(&mut self, i: u32, rec: &RecordHeader, frame: &[u8]) -> bool {
@@ -461,7 +466,15 @@ impl<S: Sink> Engine<S> {
             self.sh.no_entry += 1;
         }
         let tcp = e.conn.tcp;
-        Run::new(e.now, e.slot, &mut e.conn, self.tcps.get_mut(tcp), &mut self.sh).finish(flow);
+        Run::new(
+            e.now,
+            e.slot,
+            &mut e.conn,
+            self.tcps.get_mut(tcp),
+            &mut self.sh,
+            &self.fixed,
+        )
+        .finish(flow);
         self.tcps.take(tcp);
     }
 
@@ -604,6 +617,17 @@ impl<S: Sink> Engine<S> {
         if run.remove {
             self.end(t.slot, now, flows);
         }
+    }
+}
+
+/// What analyzers share, by the engine's settings.
+fn analyzers(cfg: &Config) -> analyzer::Shared {
+    // TLS over streams and over datagrams know the same certificates.
+    let tls = analyzer::tls::Shared::new(cfg.tls.clone());
+    analyzer::Shared {
+        dtls: tls.clone(),
+        tls,
+        ..analyzer::Shared::default()
     }
 }
 

@@ -9,7 +9,7 @@ use super::row::{WeirdRow, Whose};
 use super::timer::{Kind, Wheel};
 use super::weird::{Logged, StraySampler, source};
 use super::{Config, Conn, Sink, addr};
-use crate::analyzer::tls::SharedTls;
+use crate::analyzer;
 use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
 
 /// Everything of the engine but the table.
@@ -18,8 +18,6 @@ pub struct Shared<S> {
     pub subs: Subscriptions,
     pub sink: S,
     pub wheel: Wheel,
-    /// What TLS connections share: certificates are parsed and logged once.
-    pub tls: SharedTls,
     /// How often oddities of no connection were told.
     pub strays: StraySampler,
     /// What weird.log does not repeat.
@@ -44,6 +42,14 @@ pub struct Shared<S> {
     pub network_time: Ts,
     /// Events were raised since the last event_queue_flush_point.
     pub unflushed: bool,
+}
+
+/// What does not change while the engine works, and what analyzers are called with, while all else is at hand to what they
+/// say.
+pub struct Fixed {
+    /// As in [`Shared::subs`].
+    pub subs: Subscriptions,
+    pub analyzers: analyzer::Shared,
 }
 
 /// Raises an event about the connection at work, if somebody wants it.
@@ -154,6 +160,7 @@ pub struct Run<'e, S> {
     /// The connection's TCP part, while nobody else has it.
     pub tcp: Option<&'e mut Tcp>,
     pub sh: &'e mut Shared<S>,
+    pub fixed: &'e Fixed,
     /// The connection is to leave the table.
     pub remove: bool,
 }
@@ -165,6 +172,7 @@ impl<'e, S: Sink> Run<'e, S> {
         conn: &'e mut Conn,
         tcp: Option<&'e mut Tcp>,
         sh: &'e mut Shared<S>,
+        fixed: &'e Fixed,
     ) -> Self {
         Run {
             ts,
@@ -172,6 +180,7 @@ impl<'e, S: Sink> Run<'e, S> {
             conn,
             tcp,
             sh,
+            fixed,
             remove: false,
         }
     }

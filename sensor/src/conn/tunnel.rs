@@ -18,9 +18,10 @@ use super::shared::{Run, Shared};
 use super::timer::{self, Timer};
 use super::uid;
 use super::{Sink, addr};
+use crate::analyzer::Id;
 use crate::datapath::soft::Inner;
 use crate::datapath::tunnels::{self, Ends, Kind, Layer, MAX_DEPTH, Stack};
-use crate::event::{AnalyzerTag, Encap, EventKind, Ts, Uid};
+use crate::event::{Encap, EventKind, Ts, Uid};
 use crate::packet;
 use crate::packet::link::LinkType;
 use crate::packet::tunnel::{self, Found, Gtp, Teredo};
@@ -69,13 +70,13 @@ fn by_port(port: u16) -> Option<Kind> {
     })
 }
 
-fn tag(k: Kind) -> Option<AnalyzerTag> {
+fn id(k: Kind) -> Option<Id> {
     Some(match k {
-        Kind::Vxlan | Kind::VxlanGpe => AnalyzerTag::Vxlan,
-        Kind::Geneve => AnalyzerTag::Geneve,
-        Kind::Teredo => AnalyzerTag::Teredo,
-        Kind::Gtpv1 => AnalyzerTag::Gtpv1,
-        Kind::Ayiya => AnalyzerTag::Ayiya,
+        Kind::Vxlan | Kind::VxlanGpe => Id::vxlan,
+        Kind::Geneve => Id::geneve,
+        Kind::Teredo => Id::teredo,
+        Kind::Gtpv1 => Id::gtpv1,
+        Kind::Ayiya => Id::ayiya,
         // Zeek has no analyzer for L2TP.
         Kind::Gre | Kind::Ip | Kind::Http | Kind::L2tp => return None,
     })
@@ -459,8 +460,8 @@ impl<S: Sink> Run<'_, S> {
             return;
         }
         t.confirmed |= bit(kind);
-        if let Some(tag) = tag(kind) {
-            self.app_confirm(tag);
+        if let Some(id) = id(kind) {
+            self.app_confirm(id);
         }
     }
 
@@ -471,8 +472,8 @@ impl<S: Sink> Run<'_, S> {
         }
         t.violated |= bit(kind);
         t.confirmed &= !bit(kind);
-        if let Some(tag) = tag(kind) {
-            self.app_violation(tag, reason);
+        if let Some(id) = id(kind) {
+            self.app_violation(id, reason);
         }
     }
 

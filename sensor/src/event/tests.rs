@@ -230,7 +230,7 @@ fn bytes_are_hex_and_the_udp_connection_is_u() {
     assert_eq!(
         args(&Event::ProtocolConfirmation {
             c: &c,
-            atype: AnalyzerTag::Ssl,
+            atype: AnalyzerTag::new("Analyzer::ANALYZER_SSL", "ssl"),
             aid: 3
         })
         .as_deref(),

@@ -17,11 +17,11 @@ pub use log::{DnsRow, Session};
 pub use wire::Frames;
 use wire::{Bad, HEADER, Header, OP_QUERY, Reader};
 
-use super::detect::Said;
-use crate::event::ConnId;
+use super::api::{Closing, Ctx, Interest, Next, Protocol, Seen, Spec, Start};
+use crate::event::{AnalyzerTag, ConnId};
 
 /// NetBIOS's name service bends some rules.
-pub const NETBIOS_PORT: u16 = 137;
+const NETBIOS_PORT: u16 = 137;
 /// Messages that claim more questions are not DNS (Zeek's `dns_max_queries`).
 const MAX_QUERIES: u16 = 25;
 /// Questions without an answer, or answers without a question, that wait on a connection. With more, all
@@ -31,14 +31,81 @@ const MAX_WAITING: usize = 256;
 /// connections at a time.
 const MAX_KEPT: usize = 32 * 1024;
 
+/// DNS on one connection.
+#[derive(Debug)]
+pub struct Analyzer {
+    dns: Dns,
+    /// TCP's framing, orig and resp.
+    frames: [Frames; 2],
+}
+
+impl Protocol for Analyzer {
+    const SPEC: Spec = Spec {
+        tcp_ports: &[53],
+        udp_ports: &[53, NETBIOS_PORT, 5353, 5355],
+        // What waits is logged at the connection's end.
+        stays: true,
+        session_done: true,
+        short_session: true,
+        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_DNS", "dns"))
+    };
+    type Shared = ();
+
+    fn new(start: &Start, (): &()) -> Analyzer {
+        Analyzer {
+            dns: Dns::new(start.ports.contains(&NETBIOS_PORT)),
+            frames: Default::default(),
+        }
+    }
+
+    fn data(&mut self, is_orig: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        let frames = &mut self.frames[usize::from(!is_orig)];
+        while let Some(message) = frames.next(&mut bytes) {
+            self.dns.message(is_orig, message, ctx);
+            frames.done();
+        }
+        Next::More
+    }
+
+    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        self.dns.message(is_orig, bytes, ctx);
+        Next::More
+    }
+
+    /// A message over TCP that its sender cut off may still be DNS. Where no side ended, the rest may have come later
+    /// than the capture's end or a timeout, and nobody knows what it would have been.
+    fn close(&mut self, how: Closing, ctx: &mut Ctx<'_>) {
+        if how.reads && how.ended {
+            for part in self.frames.iter().filter_map(Frames::rest) {
+                self.dns.message(false, part, ctx);
+            }
+        }
+        let Ctx { c, out, .. } = ctx;
+        self.dns.finish(c, &mut |row| out.log(row));
+    }
+
+    fn flip(&mut self) {
+        self.frames.swap(0, 1);
+    }
+
+    /// Every message is logged.
+    fn interest(&self, _: bool, _: Seen) -> Interest {
+        Interest::Everything
+    }
+
+    fn is_settled(&self) -> bool {
+        false
+    }
+}
+
 /// A connection's messages.
 #[derive(Debug, Default)]
-pub struct Dns {
+struct Dns {
     /// One of the ports is 137.
     netbios: bool,
     first_seen: bool,
-    /// The first message came from the originator and is a response.
-    pub backwards: bool,
+    /// The message being read is the first, came from the originator and is a response.
+    backwards: bool,
     questions: VecDeque<Session>,
     answers: VecDeque<Session>,
     /// Bytes of text in both.
@@ -55,7 +122,7 @@ enum Wait {
 }
 
 impl Dns {
-    pub fn new(netbios: bool) -> Self {
+    fn new(netbios: bool) -> Self {
         Dns {
             netbios,
             ..Dns::default()
@@ -63,34 +130,32 @@ impl Dns {
     }
 
     /// One message, without TCP's length.
-    pub fn message(&mut self, is_orig: bool, msg: &[u8], said: &mut Said<'_, '_>) {
+    fn message(&mut self, is_orig: bool, msg: &[u8], ctx: &mut Ctx<'_>) {
         let Some(header) = Header::parse(msg) else {
-            said.ctx.out.weird("DNS_truncated_len_lt_hdr_len", "");
+            ctx.out.weird("DNS_truncated_len_lt_hdr_len", "");
             return;
         };
         // NetBIOS's registrations and the like are read as well, and not logged.
         let tracked = header.opcode() == OP_QUERY;
         if !tracked && !self.netbios {
-            said.ctx
-                .out
-                .weird("DNS_unknown_opcode", &header.opcode().to_string());
-            said.ctx.out.gave_up();
+            ctx.out.weird("DNS_unknown_opcode", &header.opcode().to_string());
+            ctx.out.gave_up();
             return;
         }
-        if !std::mem::replace(&mut self.first_seen, true) {
-            self.backwards = header.is_response() && is_orig;
+        self.backwards = !std::mem::replace(&mut self.first_seen, true) && header.is_response() && is_orig;
+        if self.backwards {
+            ctx.turn();
         }
-        let mut session = tracked.then(|| self.session(&header, said));
-        self.read(&header, msg, session.as_mut().map(|(session, _)| session), said);
+        let mut session = tracked.then(|| self.session(&header, ctx));
+        self.read(&header, msg, session.as_mut().map(|(session, _)| session), ctx);
         if let Some((session, wait)) = session {
-            self.end_message(&header, session, wait, said.ctx.c, &mut |row| {
-                said.ctx.out.log(row);
-            });
+            let Ctx { c, out, .. } = ctx;
+            self.end_message(&header, session, wait, c, &mut |row| out.log(row));
         }
     }
 
     /// The connection is over: what waits is logged as it is.
-    pub fn finish(&mut self, c: &ConnId, log: &mut dyn FnMut(&DnsRow<'_>)) {
+    fn finish(&mut self, c: &ConnId, log: &mut dyn FnMut(&DnsRow<'_>)) {
         for s in self.questions.drain(..).chain(self.answers.drain(..)) {
             s.log(c, log);
         }
@@ -98,8 +163,8 @@ impl Dns {
     }
 
     /// The session that a message belongs to.
-    fn session(&mut self, header: &Header, said: &Said<'_, '_>) -> (Session, Wait) {
-        let multicast = said.ctx.c.resp_h.is_multicast();
+    fn session(&mut self, header: &Header, ctx: &Ctx<'_>) -> (Session, Wait) {
+        let multicast = ctx.c.resp_h.is_multicast();
         let (others, wait) = match header.is_response() {
             true => (&mut self.questions, Wait::Answer),
             false => (&mut self.answers, Wait::Question),
@@ -116,7 +181,7 @@ impl Dns {
             }
             None => {
                 let s = Session {
-                    ts: said.ctx.ts,
+                    ts: ctx.ts,
                     trans_id: header.id,
                     saw_query: multicast,
                     saw_reply: multicast,
@@ -163,36 +228,36 @@ impl Dns {
     }
 
     /// Reads questions and answers.
-    fn read(&self, header: &Header, msg: &[u8], mut session: Option<&mut Session>, said: &mut Said<'_, '_>) {
+    fn read(&self, header: &Header, msg: &[u8], mut session: Option<&mut Session>, ctx: &mut Ctx<'_>) {
         if header.questions > MAX_QUERIES {
-            said.violation("DNS_Conn_count_too_large");
-            said.ctx.out.weird("DNS_Conn_count_too_large", "");
+            ctx.violation("DNS_Conn_count_too_large");
+            ctx.out.weird("DNS_Conn_count_too_large", "");
             return;
         }
         // The responder as it will be once the connection is turned round.
-        let c = said.ctx.c;
+        let c = ctx.c;
         let turned = self.backwards && !c.resp_h.is_multicast();
         let port = if turned { c.orig_p } else { c.resp_p };
         let mut m = Message {
             header,
             to_netbios: port == NETBIOS_PORT,
-            now: said.ctx.ts,
+            now: ctx.ts,
             weirds: Vec::new(),
         };
         let mut r = Reader::new(msg);
         r.bytes(HEADER);
         let outcome = m.sections(&mut r, &mut session);
         for (name, addl) in m.weirds {
-            said.ctx.out.weird(name, &addl);
+            ctx.out.weird(name, &addl);
         }
         match outcome {
-            Ok(()) => said.confirm(),
+            Ok(()) => ctx.confirm(),
             Err(Stop::Bad(bad)) => {
                 if let Some(name) = bad {
-                    said.ctx.out.weird(name, "");
+                    ctx.out.weird(name, "");
                 }
             }
-            Err(Stop::Violation(reason)) => said.violation(reason),
+            Err(Stop::Violation(reason)) => ctx.violation(reason),
         }
     }
 }

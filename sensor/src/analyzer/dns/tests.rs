@@ -1,8 +1,9 @@
 use super::*;
-use crate::analyzer::detect::Detector;
-use crate::analyzer::{Ctx, Out};
+use crate::analyzer::Shared;
+use crate::analyzer::api::{Call, Out, Solo};
+use crate::analyzer::tree::Tree;
 use crate::event::log::{LogRow, Value};
-use crate::event::{AnalyzerTag, Event, Proto, Subscriptions, Ts, Uid};
+use crate::event::{Event, Proto, Subscriptions, Ts, Uid};
 
 /// What came out: rows as `column=value` of what is set, weirds.
 #[derive(Default)]
@@ -46,10 +47,10 @@ impl Out for Heard {
             .collect::<Vec<_>>();
         self.rows.push(text.join(" "));
     }
-    fn confirm(&mut self, _: AnalyzerTag) {
+    fn confirm(&mut self, _: &'static Spec, _: u64) {
         self.confirmed = true;
     }
-    fn violation(&mut self, _: AnalyzerTag, reason: &str) {
+    fn violation(&mut self, _: &'static Spec, _: u64, reason: &str) {
         self.weirds.push(reason.into());
     }
     fn weird(&mut self, name: &'static str, addl: &str) {
@@ -75,23 +76,24 @@ fn conn(resp_h: &str, resp_p: u16) -> ConnId {
 /// Datagrams a microsecond apart, then the end.
 fn run(c: &ConnId, talk: &[(bool, Vec<u8>)]) -> Heard {
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
-    let mut d = Detector::udp(c.orig_p, c.resp_p);
+    let shared = Shared::default();
+    let mut d = Tree::new(false, c.orig_p, c.resp_p, &shared);
     for (n, (is_orig, msg)) in talk.iter().enumerate() {
-        let mut ctx = Ctx {
+        let mut call = Call {
             ts: n as u64 * 1000,
             c,
             subs: &subs,
             out: &mut out,
         };
-        d.datagram(*is_orig, msg, &mut ctx);
+        d.datagram(*is_orig, msg, &shared, &mut call);
     }
-    let mut ctx = Ctx {
+    let mut call = Call {
         ts: 0,
         c,
         subs: &subs,
         out: &mut out,
     };
-    d.end(&mut ctx);
+    d.close(&mut call);
     out
 }
 
@@ -432,30 +434,24 @@ fn too_many_questions_are_odd_and_a_violation() {
 fn what_waits_is_bounded() {
     let c = conn("10.0.0.2", 53);
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
-    let mut d = Dns::new(false);
-    let mut services = Default::default();
+    let mut solo = Solo::new(Analyzer::new(&Start::default(), &()));
     for id in 0..2000u16 {
-        let mut ctx = Ctx {
+        let call = Call {
             ts: 0,
             c: &c,
             subs: &subs,
             out: &mut out,
         };
-        let said = &mut Said {
-            ctx: &mut ctx,
-            services: &mut services,
-            tag: AnalyzerTag::Dns,
-            confirmed: &mut false,
-            failed: &mut None,
-            mute: false,
-            late: false,
-        };
-        d.message(true, &query(id, 1), said);
-        d.message(false, &reply(id ^ 0x8000, 16, &[(16, &[0; 4000])]), said);
+        solo.with(call, |a, ctx| {
+            a.datagram(true, &query(id, 1), ctx);
+            a.datagram(false, &reply(id ^ 0x8000, 16, &[(16, &[0; 4000])]), ctx);
+        });
+        let d = &solo.analyzer.dns;
         assert!(d.questions.len() + d.answers.len() <= MAX_WAITING);
         assert!(d.kept <= MAX_KEPT);
     }
     let mut last = 0;
+    let d = &mut solo.analyzer.dns;
     d.finish(&c, &mut |_| last += 1);
     assert_eq!((d.kept, out.rows.len() + last), (0, 4000));
     assert!(d.questions.is_empty() && d.answers.is_empty());

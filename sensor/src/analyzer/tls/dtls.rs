@@ -5,8 +5,8 @@ use super::handshake::too_long;
 use super::reader::{Parsed, Reader};
 use super::session::Session;
 use super::shared::SharedTls;
-use super::{content, names};
-use crate::analyzer::{Ctx, Interest};
+use super::{content, detect, names};
+use crate::analyzer::api::{Closing, Ctx, Interest, Later, Marks, Next, Protocol, Seen, Spec, Start};
 use crate::event::{AnalyzerTag, EventKind};
 
 /// What follows the first byte of a record before its body: version, epoch, number and length, bytes.
@@ -42,95 +42,93 @@ fn is_stun(bytes: &[u8]) -> bool {
     bytes.len() > 20 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42]
 }
 
-impl Dtls {
-    /// With certificates of its own: every one is new to x509.log.
-    pub fn new() -> Dtls {
-        Dtls::with(&SharedTls::default())
-    }
+impl Protocol for Dtls {
+    const SPEC: Spec = Spec {
+        udp_ports: detect::DTLS_PORTS,
+        later: Later::Datagram {
+            begins: detect::looks_like_dtls,
+            stranger: Dtls::is_stranger,
+        },
+        stays: true,
+        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_DTLS", "dtls"))
+    };
+    type Shared = SharedTls;
 
-    /// With certificates shared between connections, so that each is parsed and logged once.
-    pub fn with(shared: &SharedTls) -> Dtls {
-        Dtls {
-            s: Session::new(AnalyzerTag::Dtls, shared.clone()),
-            fragments: Default::default(),
-            version_errors: 0,
-            reported_errors: 0,
-            bulk_wanted: true,
-        }
-    }
-
-    /// With certificates shared, after datagrams that [`Dtls::is_stranger`] was true of.
-    pub fn after(strangers: u32, shared: &SharedTls) -> Dtls {
+    fn new(start: &Start, shared: &SharedTls) -> Dtls {
         let mut dtls = Dtls::with(shared);
-        dtls.version_errors = strangers;
-        dtls.s.ended = strangers > MAX_VERSION_ERRORS;
+        dtls.version_errors = start.strangers;
+        dtls.s.ended = start.strangers > MAX_VERSION_ERRORS;
         dtls
     }
 
-    /// Whether a datagram has a record's header, but the version of none, and is not STUN's.
-    pub fn is_stranger(bytes: &[u8]) -> bool {
-        matches!(bytes, [_, a, b, ..] if !is_record_version(u16::from_be_bytes([*a, *b])))
-            && bytes.len() > HEADER
-            && !is_stun(bytes)
-    }
-
-    /// One UDP payload.
-    pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
         if !self.s.begin(ctx, bytes.len()) {
-            return;
+            return Next::More;
         }
         self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
         if is_stun(bytes) {
-            return;
+            return Next::More;
         }
         let mut r = Reader::new(bytes);
         while !self.s.ended && !r.is_empty() {
             if let Err(short) = self.record(is_orig, &mut r, ctx) {
-                return self.s.violation(ctx, &short.to_string());
+                self.s.violation(ctx, &short.to_string());
+                break;
             }
         }
+        Next::More
     }
 
-    /// The flow is removed.
-    pub fn end(&mut self, ctx: &mut Ctx<'_>) {
+    fn close(&mut self, _: Closing, ctx: &mut Ctx<'_>) {
         self.s.ended = true;
         self.s.write_row(ctx);
     }
 
-    /// Originator and responder change places.
-    pub fn flip(&mut self) {
+    fn flip(&mut self) {
         self.s.swap_roles();
         self.fragments.swap(0, 1);
     }
 
-    /// Whether the connection's service is this protocol: confirmed and not refuted.
-    pub fn holds(&self) -> bool {
-        self.s.holds()
-    }
-
-    /// Whether the connection's end writes nothing.
-    pub fn is_logged(&self) -> bool {
-        self.s.is_logged()
-    }
-
-    /// What of this direction could still teach anything to anybody.
-    pub fn interest(&self, _is_orig: bool) -> Interest {
+    fn interest(&self, _: bool, _: Seen) -> Interest {
         match (self.s.ended, self.s.is_established(), self.bulk_wanted) {
             (true, ..) | (_, true, false) => Interest::Nothing,
             // DTLS 1.3 has other headers when it is encrypted, and so have records with connection ids.
             (_, true, true) if self.s.version != names::DTLSV13 && !self.s.has_connection_ids() => {
-                Interest::Headers
+                Interest::Marks
             }
             _ => Interest::Everything,
         }
     }
 
-    /// A datagram of `len` bytes came, of which its encrypted records' headers are at hand: type, version, length.
-    pub fn headers(
+    fn is_settled(&self) -> bool {
+        self.s.is_logged()
+    }
+
+    fn marks(&self) -> Option<&dyn Marks> {
+        Some(self)
+    }
+
+    fn marks_mut(&mut self) -> Option<&mut dyn Marks> {
+        Some(self)
+    }
+}
+
+impl Marks for Dtls {
+    /// Of a flow of datagrams there is no next one.
+    fn to_header(&self, _: bool) -> Option<u64> {
+        None
+    }
+
+    fn unseen(&mut self, _: bool, _: u64, _: &mut Ctx<'_>) {}
+
+    fn record_begins(&mut self, _: bool) {}
+
+    /// The headers are those of encrypted records: type, version, length.
+    fn headers(
         &mut self,
         is_orig: bool,
         len: usize,
-        headers: impl Iterator<Item = [u8; 5]>,
+        headers: &mut dyn Iterator<Item = [u8; 5]>,
         ctx: &mut Ctx<'_>,
     ) {
         if !self.s.begin(ctx, len) {
@@ -141,6 +139,31 @@ impl Dtls {
             let length = u16::from_be_bytes([l0, l1]);
             self.encrypted(is_orig, version, content_type.into(), length.into(), ctx);
         }
+    }
+}
+
+impl Dtls {
+    /// With certificates of its own: every one is new to x509.log.
+    pub fn new() -> Dtls {
+        Dtls::with(&SharedTls::default())
+    }
+
+    /// With certificates shared between connections, so that each is parsed and logged once.
+    pub fn with(shared: &SharedTls) -> Dtls {
+        Dtls {
+            s: Session::new(true, shared.clone()),
+            fragments: Default::default(),
+            version_errors: 0,
+            reported_errors: 0,
+            bulk_wanted: true,
+        }
+    }
+
+    /// Whether a datagram has a record's header, but the version of none, and is not STUN's.
+    pub(super) fn is_stranger(bytes: &[u8]) -> bool {
+        matches!(bytes, [_, a, b, ..] if !is_record_version(u16::from_be_bytes([*a, *b])))
+            && bytes.len() > HEADER
+            && !is_stun(bytes)
     }
 
     /// An encrypted record with a header of DTLS 1.0 or 1.2.

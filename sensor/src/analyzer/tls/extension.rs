@@ -6,7 +6,7 @@ use super::handshake::{check_signature_algorithms, u16s};
 use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
 use super::{ext, hs};
-use crate::analyzer::Ctx;
+use crate::analyzer::api::Ctx;
 use crate::analyzer::text;
 use crate::event::{Event, EventKind};
 

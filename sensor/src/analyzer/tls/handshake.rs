@@ -6,7 +6,7 @@ use super::names::{self, Kex, kex};
 use super::reader::{Parsed, Reader};
 use super::session::Session;
 use super::{certificate_type, hs};
-use crate::analyzer::Ctx;
+use crate::analyzer::api::Ctx;
 use crate::event::{Event, EventKind};
 
 /// Type and three bytes of length.

@@ -20,14 +20,13 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use detect::{
-    CLEAR_TEXT_BYTES, DTLS_PORTS, Match, SSL_PORTS, client_hello_begins, looks_like_dtls, looks_like_tls,
-    server_hello_begins,
-};
+pub use detect::{client_hello_begins, looks_like_dtls, looks_like_tls, server_hello_begins};
 pub use dtls::Dtls;
 pub use log::SslRow;
 pub use shared::{Extras, MAX_CERTS, MAX_MESSAGE, Settings, Shared, SharedTls};
 pub use stream::Tls;
+
+pub type Analyzer = Tls;
 
 /// Record content types (RFC 8446 section 5.1, RFC 6520).
 mod content {

@@ -8,13 +8,9 @@ use std::sync::Arc;
 use super::info::{Info, SessionId};
 use super::shared::SharedTls;
 use super::{certificate_type, content, names};
-use crate::analyzer::Ctx;
+use crate::analyzer::api::{Ctx, IGNORE_VIOLATIONS_AFTER};
 use crate::analyzer::x509::{Certificate, X509Row};
-use crate::event::{AnalyzerTag, ConnId, Event, EventKind, FaFile, FaMetadata, Ts, Uid};
-
-/// A violation later than this many payload bytes into the connection does not end the analysis (Zeek's
-/// `DPD::ignore_violations_after`).
-const IGNORE_VIOLATIONS_AFTER: u64 = 10 * 1024;
+use crate::event::{ConnId, Event, EventKind, FaFile, FaMetadata, Ts, Uid};
 
 /// More violations than these are not told (Zeek's `max_analyzer_violations`).
 const MAX_VIOLATIONS: u32 = 1000;
@@ -22,13 +18,12 @@ const MAX_VIOLATIONS: u32 = 1000;
 /// One TLS session on one connection.
 #[derive(Debug)]
 pub(super) struct Session {
-    tag: AnalyzerTag,
+    /// Over datagrams.
+    is_datagrams: bool,
     pub(super) shared: SharedTls,
     info: Option<Box<Info>>,
     logged: bool,
     confirmed: bool,
-    /// Confirmed, and nothing since that calls it into question.
-    holds: bool,
     /// When a confirmed session was established.
     over: Option<Ts>,
     /// Cipher suite of the ServerHello.
@@ -64,14 +59,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(tag: AnalyzerTag, shared: SharedTls) -> Session {
+    pub(super) fn new(is_datagrams: bool, shared: SharedTls) -> Session {
         Session {
-            tag,
+            is_datagrams,
             shared,
             info: None,
             logged: false,
             confirmed: false,
-            holds: false,
             over: None,
             cipher: None,
             version: 0,
@@ -106,16 +100,11 @@ impl Session {
 
     /// DTLS.
     pub(super) fn is_datagrams(&self) -> bool {
-        self.tag == AnalyzerTag::Dtls
+        self.is_datagrams
     }
 
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
-    }
-
-    /// Whether it is this protocol, for all that is known.
-    pub(super) fn holds(&self) -> bool {
-        self.holds
     }
 
     pub(super) fn is_established(&self) -> bool {
@@ -173,8 +162,7 @@ impl Session {
 
     pub(super) fn confirm(&mut self, ctx: &mut Ctx<'_>) {
         if !std::mem::replace(&mut self.confirmed, true) {
-            self.holds = true;
-            ctx.out.confirm(self.tag);
+            ctx.confirm();
             self.info(ctx);
         }
     }
@@ -196,12 +184,14 @@ impl Session {
             }
             return;
         }
-        ctx.out.violation(self.tag, reason);
+        ctx.tell_violation(reason);
         self.write_row(ctx);
         if self.bytes <= IGNORE_VIOLATIONS_AFTER {
             self.failed = Some(ctx.ts);
             // Zeek reads on for the packet in which a session is established, and then only if somebody asks it to.
-            self.holds &= self.over.is_some_and(|t| t != ctx.ts);
+            if self.over.is_none_or(|t| t == ctx.ts) {
+                ctx.retract();
+            }
         }
     }
 
@@ -430,7 +420,7 @@ impl Session {
             id: &id,
             conn: Some(&c),
             parent_id: None,
-            source: self.tag.short(),
+            source: if self.is_datagrams { "DTLS" } else { "SSL" },
             is_orig: Some(is_orig),
             seen_bytes: 0,
             total_bytes: None,

@@ -1,13 +1,14 @@
 //! TLS's record layer on a byte stream, with SSLv2's.
 
 use super::content;
+use super::detect;
 use super::handshake::Messages;
 use super::info::session_id;
 use super::names;
 use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
 use super::shared::SharedTls;
-use crate::analyzer::{Ctx, Interest};
+use crate::analyzer::api::{Closing, Ctx, Interest, Later, Marks, Next, Protocol, Seen, Spec, Start};
 use crate::event::{AnalyzerTag, EventKind};
 
 /// A record's header, bytes. SSLv2's is shorter, but its message's first three bytes say what it is.
@@ -87,41 +88,26 @@ impl Default for Tls {
     }
 }
 
-impl Tls {
-    /// With certificates of its own: every one is new to x509.log.
-    pub fn new() -> Tls {
-        Tls::with(&SharedTls::default())
+impl Protocol for Tls {
+    const SPEC: Spec = Spec {
+        tcp_ports: detect::SSL_PORTS,
+        later: Later::Segment {
+            first: detect::looks_like_tls,
+            begins: detect::hello_begins,
+            within: detect::CLEAR_TEXT_BYTES,
+        },
+        stays: true,
+        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_SSL", "ssl"))
+    };
+    type Shared = SharedTls;
+
+    fn new(_: &Start, shared: &SharedTls) -> Tls {
+        Tls::with(shared)
     }
 
-    /// With certificates shared between connections, so that each is parsed and logged once.
-    pub fn with(shared: &SharedTls) -> Tls {
-        Tls {
-            s: Session::new(AnalyzerTag::Ssl, shared.clone()),
-            halves: [Half::new(), Half::new()],
-            layer: 0,
-            bulk_wanted: true,
-            skips: 0,
-        }
-    }
-
-    /// The connection's start was not seen (Zeek's `IsPartial`), so a direction may begin in the middle of a record:
-    /// what is no record's header is skipped up to the next segment. That is no violation.
-    pub fn start_unseen(&mut self) {
-        if !self.s.start_unseen {
-            self.s.start_unseen = true;
-            self.skips = MAX_SKIPS;
-        }
-    }
-
-    /// Whether it was given anything.
-    pub fn has_begun(&self) -> bool {
-        self.s.bytes > 0
-    }
-
-    /// Bytes in order.
-    pub fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) {
+    fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
         if !self.s.begin(ctx, bytes.len()) {
-            return;
+            return Next::More;
         }
         self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
         let mut data = bytes;
@@ -129,53 +115,58 @@ impl Tls {
         if self.s.ended {
             self.halves = [Half::new(), Half::new()];
         }
+        Next::More
     }
 
-    /// `len` bytes will never come: neither direction can be followed any further, as in Zeek.
-    pub fn gap(&mut self, _is_orig: bool, _len: u64, _ctx: &mut Ctx<'_>) {
-        self.s.ended = true;
-        self.halves = [Half::new(), Half::new()];
+    /// Neither direction can be followed any further, as in Zeek.
+    fn gap(&mut self, _: bool, _: u64, _: &mut Ctx<'_>) -> Next {
+        self.stop();
+        Next::More
     }
 
-    /// The connection is removed.
-    pub fn end(&mut self, ctx: &mut Ctx<'_>) {
+    fn close(&mut self, _: Closing, ctx: &mut Ctx<'_>) {
         self.s.ended = true;
         self.s.write_row(ctx);
     }
 
-    /// Originator and responder change places.
-    pub fn flip(&mut self) {
+    fn flip(&mut self) {
         self.s.swap_roles();
         self.halves.swap(0, 1);
     }
 
-    /// Whether the connection's service is this protocol: confirmed and not refuted.
-    pub fn holds(&self) -> bool {
-        self.s.holds()
-    }
-
-    /// Whether this was never TLS.
-    pub fn has_failed(&self) -> bool {
-        self.s.ended && !self.s.is_confirmed() && self.s.is_logged()
-    }
-
-    /// Whether the connection's end writes nothing.
-    pub fn is_logged(&self) -> bool {
-        self.s.is_logged()
-    }
-
-    /// What of this direction could still teach anything to anybody.
-    pub fn interest(&self, _is_orig: bool) -> Interest {
+    fn interest(&self, _: bool, _: Seen) -> Interest {
         match (self.s.ended, self.s.is_established(), self.bulk_wanted) {
             (true, ..) | (_, true, false) => Interest::Nothing,
             // SSLv2's records have another header.
-            (_, true, true) if self.layer != 0 => Interest::Headers,
+            (_, true, true) if self.layer != 0 => Interest::Marks,
             _ => Interest::Everything,
         }
     }
 
-    /// How many bytes of a direction come before the next record's header; none in the middle of one.
-    pub fn to_header(&self, is_orig: bool) -> Option<u64> {
+    fn is_settled(&self) -> bool {
+        self.s.is_logged()
+    }
+
+    /// A direction may begin in the middle of a record: what is no record's header is skipped up to the next segment.
+    /// That is no violation.
+    fn start_unseen(&mut self) {
+        if !self.s.start_unseen {
+            self.s.start_unseen = true;
+            self.skips = MAX_SKIPS;
+        }
+    }
+
+    fn marks(&self) -> Option<&dyn Marks> {
+        Some(self)
+    }
+
+    fn marks_mut(&mut self) -> Option<&mut dyn Marks> {
+        Some(self)
+    }
+}
+
+impl Marks for Tls {
+    fn to_header(&self, is_orig: bool) -> Option<u64> {
         let half = &self.halves[usize::from(!is_orig)];
         match half.at {
             At::Header => half.partial.is_empty().then_some(0),
@@ -186,8 +177,8 @@ impl Tls {
         }
     }
 
-    /// `n` bytes came that are not at hand. If they are not all of one record that nobody reads, that is a gap.
-    pub fn unseen(&mut self, is_orig: bool, n: u64, ctx: &mut Ctx<'_>) {
+    /// If they are not all of one record that nobody reads, that is a gap.
+    fn unseen(&mut self, is_orig: bool, n: u64, ctx: &mut Ctx<'_>) {
         if n == 0 || !self.s.begin(ctx, n as usize) {
             return;
         }
@@ -210,15 +201,41 @@ impl Tls {
                     self.record(is_orig, head, &[], &mut &[][..], ctx);
                 }
             }
-            _ => self.gap(is_orig, n, ctx),
+            _ => self.stop(),
         }
     }
 
-    /// What comes next begins a record: what was not told of the one before is lost.
-    pub fn record_begins(&mut self, is_orig: bool) {
+    fn record_begins(&mut self, is_orig: bool) {
         let half = &mut self.halves[usize::from(!is_orig)];
         half.at = At::Header;
         half.partial.clear();
+    }
+
+    /// A stream has no datagrams.
+    fn headers(&mut self, _: bool, _: usize, _: &mut dyn Iterator<Item = [u8; 5]>, _: &mut Ctx<'_>) {}
+}
+
+impl Tls {
+    /// With certificates of its own: every one is new to x509.log.
+    pub fn new() -> Tls {
+        Tls::with(&SharedTls::default())
+    }
+
+    /// With certificates shared between connections, so that each is parsed and logged once.
+    pub fn with(shared: &SharedTls) -> Tls {
+        Tls {
+            s: Session::new(false, shared.clone()),
+            halves: [Half::new(), Half::new()],
+            layer: 0,
+            bulk_wanted: true,
+            skips: 0,
+        }
+    }
+
+    /// Neither direction is read any further.
+    fn stop(&mut self) {
+        self.s.ended = true;
+        self.halves = [Half::new(), Half::new()];
     }
 
     /// Takes one header or one body, or what there is of it. False when more bytes are needed.
@@ -288,7 +305,7 @@ impl Tls {
             *after = &[];
             match self.skips.checked_sub(1) {
                 Some(left) => self.skips = left,
-                None => self.gap(is_orig, 0, ctx),
+                None => self.stop(),
             }
             return;
         }

@@ -4,10 +4,10 @@
 use proptest::prelude::*;
 
 use super::Tls;
+use crate::analyzer::api::{Call, Closing, Ctx, Interest, Out, Protocol, Solo, Spec};
 use crate::analyzer::x509::Validator;
-use crate::analyzer::{Ctx, Interest, Out};
 use crate::event::log::{LogRow, Value};
-use crate::event::{AnalyzerTag, ConnId, Event, EventKind, Proto, Subscriptions, Ts, Uid};
+use crate::event::{ConnId, Event, EventKind, Proto, Subscriptions, Ts, Uid};
 
 macro_rules! sample {
     ($name:literal) => {
@@ -60,11 +60,12 @@ impl Out for Recorder {
         let shown: Vec<_> = shown.map(|(c, v)| format!("{}={}", c.name, show(v))).collect();
         self.rows.push(format!("{} {}", row.path(), shown.join(" ")));
     }
-    fn confirm(&mut self, tag: AnalyzerTag) {
-        self.lines.push(format!("confirm {}", tag.short()));
+    fn confirm(&mut self, spec: &'static Spec, _: u64) {
+        self.lines.push(format!("confirm {}", spec.tag.short()));
     }
-    fn violation(&mut self, tag: AnalyzerTag, reason: &str) {
-        self.lines.push(format!("violation {} {reason}", tag.short()));
+    fn violation(&mut self, spec: &'static Spec, _: u64, reason: &str) {
+        self.lines
+            .push(format!("violation {} {reason}", spec.tag.short()));
     }
     fn weird(&mut self, name: &'static str, addl: &str) {
         self.lines.push(format!("weird {name} {addl}"));
@@ -112,7 +113,7 @@ fn messages(mut sample: &[u8]) -> Vec<(bool, &[u8])> {
 }
 
 struct Run {
-    tls: Tls,
+    tls: Solo<Tls>,
     out: Recorder,
     subs: Subscriptions,
 }
@@ -120,7 +121,7 @@ struct Run {
 impl Run {
     fn new(subs: Subscriptions) -> Run {
         Run {
-            tls: Tls::new(),
+            tls: Solo::new(Tls::new()),
             out: Recorder::default(),
             subs,
         }
@@ -128,17 +129,25 @@ impl Run {
 
     fn with<T>(&mut self, f: impl FnOnce(&mut Tls, &mut Ctx<'_>) -> T) -> T {
         let c = conn();
-        let mut ctx = Ctx {
+        let call = Call {
             ts: 7_000_000_000,
             c: &c,
             subs: &self.subs,
             out: &mut self.out,
         };
-        f(&mut self.tls, &mut ctx)
+        self.tls.with(call, f)
     }
 
     fn data(&mut self, is_orig: bool, bytes: &[u8]) {
         self.with(|tls, ctx| tls.data(is_orig, bytes, ctx));
+    }
+
+    fn end(&mut self) {
+        let how = Closing {
+            ended: true,
+            reads: true,
+        };
+        self.with(|tls, ctx| tls.close(how, ctx));
     }
 }
 
@@ -148,7 +157,7 @@ fn stream(sample: &[u8], piece: usize) -> Recorder {
     for (is_orig, bytes) in messages(sample) {
         bytes.chunks(piece).for_each(|b| run.data(is_orig, b));
     }
-    run.with(|tls, ctx| tls.end(ctx));
+    run.end();
     run.out
 }
 
@@ -312,7 +321,7 @@ fn raw_public_keys_are_no_certificates() {
         assert_eq!(violated, wrong, "{types:?} {:?}", run.out.lines);
         assert!(run.out.rows.iter().all(|r| !r.starts_with("x509")));
         assert!(run.out.lines.iter().all(|l| !l.contains("\"file_")));
-        run.with(|tls, ctx| tls.end(ctx));
+        run.end();
         let history = if wrong { "s" } else { "sxX" };
         assert!(
             ssl_row(&run.out).contains(&format!("ssl_history={history}")),
@@ -357,7 +366,7 @@ fn a_certificate_is_logged_once_for_all_connections() {
     let mut logged = Vec::new();
     for _ in 0..2 {
         let mut run = Run::new(Subscriptions::NONE);
-        run.tls = Tls::with(&certs);
+        run.tls = Solo::new(Tls::with(&certs));
         for (is_orig, bytes) in messages(sample!("tls12-rsa")) {
             run.data(is_orig, bytes);
         }
@@ -428,7 +437,7 @@ fn nothing_more_is_wanted_once_established_unless_somebody_asks_for_encrypted_da
         (Subscriptions::NONE, Interest::Nothing),
         (
             Subscriptions::NONE.with(EventKind::SslEncryptedData),
-            Interest::Headers,
+            Interest::Marks,
         ),
     ] {
         for sample in [sample!("tls12-rsa"), sample!("tls13")] {
@@ -436,7 +445,7 @@ fn nothing_more_is_wanted_once_established_unless_somebody_asks_for_encrypted_da
             for (is_orig, bytes) in messages(sample) {
                 assert_ne!(
                     (run.tls.interest(is_orig), wanted),
-                    (Interest::Nothing, Interest::Headers)
+                    (Interest::Nothing, Interest::Marks)
                 );
                 run.data(is_orig, bytes);
             }
@@ -470,7 +479,7 @@ fn flipping_the_connection_keeps_the_client() {
     let mut run = Run::new(Subscriptions::ALL);
     for (i, (is_client, bytes)) in messages(sample!("tls12-rsa")).into_iter().enumerate() {
         if i == 1 {
-            run.tls.flip();
+            run.tls.analyzer.flip();
         }
         run.data(is_client != (i >= 1), bytes);
     }
@@ -491,7 +500,7 @@ fn a_gap_ends_the_analysis_and_the_row_is_still_written() {
     run.data(all[1].0, all[1].1);
     assert_eq!(run.out.lines.len(), events);
     assert_eq!(run.tls.interest(true), Interest::Nothing);
-    run.with(|tls, ctx| tls.end(ctx));
+    run.end();
     assert!(ssl_row(&run.out).ends_with("established=false ssl_history=C"));
 }
 
@@ -585,7 +594,7 @@ fn bounds_are_the_settings() {
         (certs, "weird tls_too_many_certificates 2"),
     ] {
         let mut run = Run::new(Subscriptions::ALL);
-        run.tls = Tls::with(&shared);
+        run.tls = Solo::new(Tls::with(&shared));
         let mut record = vec![22, 3, 1, 0, message.len() as u8];
         record.extend(message);
         run.data(true, &record);
@@ -679,9 +688,9 @@ fn columns_on_request_are_those_of_the_row() {
     let shared = everything();
     for sample in STREAMS {
         let mut run = Run::new(Subscriptions::NONE);
-        run.tls = Tls::with(&shared);
+        run.tls = Solo::new(Tls::with(&shared));
         messages(sample).iter().for_each(|(d, b)| run.data(*d, b));
-        run.with(|tls, ctx| tls.end(ctx));
+        run.end();
         let row = ssl_row(&run.out);
         assert!(row.contains(" ja3=") && row.contains(" ja4=t"), "{row}");
         let shown = row.contains(" cert_chain_fps=[");
@@ -698,7 +707,7 @@ proptest! {
         for (is_orig, bytes) in &pieces {
             run.data(*is_orig, bytes);
         }
-        run.with(|tls, ctx| tls.end(ctx));
+        run.end();
         datagrams(pieces.iter().map(|(d, b)| (*d, b.as_slice())));
     }
 
@@ -716,14 +725,14 @@ proptest! {
             bytes[at] = value;
         }
         let mut run = Run::new(Subscriptions::ALL);
-        run.tls = Tls::with(&everything());
+        run.tls = Solo::new(Tls::with(&everything()));
         let mut rest = bytes.as_slice();
         for (is_orig, m) in all {
             let (head, tail) = rest.split_at(m.len());
             head.chunks(piece).for_each(|b| run.data(is_orig, b));
             rest = tail;
         }
-        run.with(|tls, ctx| tls.end(ctx));
+        run.end();
     }
 
     #[test]
@@ -752,7 +761,7 @@ proptest! {
                 bytes = &bytes[n..];
             }
         }
-        run.with(|tls, ctx| tls.end(ctx));
+        run.end();
         prop_assert_eq!(run.out.lines, whole.lines);
         prop_assert_eq!(run.out.rows, whole.rows);
     }

@@ -31,7 +31,7 @@ fn server_hello(suite: [u8; 2], extensions: &[u8]) -> Vec<u8> {
 fn from_server(records: &[Vec<u8>]) -> Recorder {
     let mut run = Run::new(Subscriptions::ALL);
     run.data(false, &records.concat());
-    run.with(|tls, ctx| tls.end(ctx));
+    run.end();
     run.out
 }
 

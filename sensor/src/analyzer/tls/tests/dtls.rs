@@ -2,28 +2,28 @@
 
 use super::super::Dtls;
 use super::*;
+use crate::analyzer::api::Start;
 
 const SAMPLE: &[u8] = include_bytes!("../samples/dtls12.bin");
 
+fn call<'c>(ts: Ts, c: &'c ConnId, out: &'c mut Recorder) -> Call<'c> {
+    Call {
+        ts,
+        c,
+        subs: &Subscriptions::ALL,
+        out,
+    }
+}
+
 /// Datagrams through the DTLS analyzer, `order` of them.
 pub(super) fn datagrams<'a>(order: impl IntoIterator<Item = (bool, &'a [u8])>) -> Recorder {
-    let (mut dtls, mut out, c) = (Dtls::new(), Recorder::default(), conn());
+    let (mut dtls, mut out, c) = (Solo::new(Dtls::new()), Recorder::default(), conn());
     for (i, (is_orig, bytes)) in order.into_iter().enumerate() {
-        let mut ctx = Ctx {
-            ts: i as Ts,
-            c: &c,
-            subs: &Subscriptions::ALL,
-            out: &mut out,
-        };
-        dtls.datagram(is_orig, bytes, &mut ctx);
+        dtls.with(call(i as Ts, &c, &mut out), |a, ctx| {
+            a.datagram(is_orig, bytes, ctx)
+        });
     }
-    let mut ctx = Ctx {
-        ts: 0,
-        c: &c,
-        subs: &Subscriptions::ALL,
-        out: &mut out,
-    };
-    dtls.end(&mut ctx);
+    dtls.close(call(0, &c, &mut out));
     out
 }
 
@@ -281,17 +281,19 @@ fn datagrams_of_others_before_the_hello_count() {
         assert_eq!(Dtls::is_stranger(bytes), strange);
     }
     for (strangers, read) in [(0, true), (10, true), (11, false)] {
-        let (mut dtls, mut out, c) = (Dtls::after(strangers, &shared), Recorder::default(), conn());
-        let mut ctx = Ctx {
-            ts: 0,
-            c: &c,
-            subs: &Subscriptions::ALL,
-            out: &mut out,
+        let start = Start {
+            strangers,
+            ..Start::default()
         };
-        dtls.datagram(true, hello.1, &mut ctx);
+        let (mut dtls, mut out, c) = (
+            Solo::new(<Dtls as Protocol>::new(&start, &shared)),
+            Recorder::default(),
+            conn(),
+        );
+        dtls.with(call(0, &c, &mut out), |a, ctx| a.datagram(true, hello.1, ctx));
         assert_eq!(dtls.holds(), read, "{strangers}");
         // One more than ten in a row ends it.
-        dtls.datagram(true, &[0x80; 40], &mut ctx);
+        dtls.with(call(0, &c, &mut out), |a, ctx| a.datagram(true, &[0x80; 40], ctx));
         let over = dtls.interest(true) == Interest::Nothing;
         assert_eq!(over, !read || strangers == 10);
     }

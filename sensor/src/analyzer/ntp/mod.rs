@@ -1,10 +1,53 @@
-//! NTP, syslog and QUIC: one datagram tells.
+//! NTP over UDP (RFC 5905): one datagram tells.
 
-use super::Said;
+use super::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
+use crate::event::AnalyzerTag;
+
+pub type Analyzer = Ntp;
+
+/// Modes of client and server.
+const CLIENT: u8 = 3;
+const SERVER: u8 = 4;
+
+/// One flow's state.
+#[derive(Debug)]
+pub struct Ntp {
+    /// By direction, orig first: whether it has turned the flow round, which it does once.
+    turned: [bool; 2],
+}
+
+impl Protocol for Ntp {
+    const SPEC: Spec = Spec {
+        udp_ports: &[123],
+        session_done: true,
+        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_NTP", "ntp"))
+    };
+    type Shared = ();
+
+    fn new(_: &Start, (): &()) -> Ntp {
+        Ntp { turned: [false; 2] }
+    }
+
+    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        if let (Some(SERVER), true) | (Some(CLIENT), false) = (read(bytes, ctx), is_orig)
+            && !std::mem::replace(&mut self.turned[usize::from(!is_orig)], true)
+        {
+            ctx.turn();
+        }
+        Next::More
+    }
+
+    fn interest(&self, _: bool, seen: Seen) -> Interest {
+        match seen.is_late() {
+            true => Interest::Nothing,
+            false => Interest::Everything,
+        }
+    }
+}
 
 /// Leap, version and mode, then what the mode asks for (RFC 5905, 1119 and ntpd's mode 7). The message's
 /// mode when it is sound; what is not is a violation, in the words of Zeek's parser.
-pub fn ntp(msg: &[u8], said: &mut Said<'_, '_>) -> Option<u8> {
+fn read(msg: &[u8], ctx: &mut Ctx<'_>) -> Option<u8> {
     let (&first, body) = msg.split_first()?;
     let mode = first & 7;
     let sound = match mode {
@@ -26,10 +69,10 @@ pub fn ntp(msg: &[u8], said: &mut Said<'_, '_>) -> Option<u8> {
         _ => Ok(()),
     };
     if let Err(reason) = sound {
-        said.violation(&format!("Binpac exception: binpac exception: {reason}"));
+        ctx.violation(&format!("Binpac exception: binpac exception: {reason}"));
         return None;
     }
-    said.confirm();
+    ctx.confirm();
     Some(mode)
 }
 
@@ -76,59 +119,4 @@ fn be16(b: &[u8], at: usize) -> Option<u16> {
 fn be32(b: &[u8], at: usize) -> Option<u32> {
     let b = b.get(at..at + 4)?;
     Some(u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
-}
-
-/// A priority in angle brackets (RFC 3164, 5424), at most 191.
-pub fn is_syslog(msg: &[u8]) -> bool {
-    let Some(rest) = msg.strip_prefix(b"<") else {
-        return false;
-    };
-    let n = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    let value = rest
-        .iter()
-        .take(n.min(4))
-        .fold(0u32, |v, d| v * 10 + u32::from(d - b'0'));
-    (1..=3).contains(&n) && value <= 191 && rest.get(n) == Some(&b'>')
-}
-
-/// An Initial packet of version 1 (RFC 9000, section 17.2.2) or 2 (RFC 9369), connection ids of legal
-/// length, in a datagram of the size that Initials are padded to when the client sends them.
-pub fn is_quic_initial(is_orig: bool, msg: &[u8]) -> bool {
-    let Some((&first, rest)) = msg.split_first() else {
-        return false;
-    };
-    let kind = match rest.get(..4) {
-        Some([0, 0, 0, 1]) => 0xc0,
-        Some([0x6b, 0x33, 0x43, 0xcf]) => 0xd0,
-        _ => return false,
-    };
-    let Some(&dcid) = rest.get(4) else { return false };
-    let Some(&scid) = rest.get(5 + usize::from(dcid)) else {
-        return false;
-    };
-    first & 0xf0 == kind && dcid <= 20 && scid <= 20 && (!is_orig || msg.len() >= 1200)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn syslog_starts_with_a_priority() {
-        assert!(is_syslog(b"<34>Oct 11 su: failed"));
-        assert!(!is_syslog(b"<192>x"));
-        assert!(!is_syslog(b"<>x"));
-        assert!(!is_syslog(b"34>x"));
-    }
-
-    #[test]
-    fn quic_initials_have_version_ids_and_size() {
-        let mut msg = vec![0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0];
-        assert!(!is_quic_initial(true, &msg));
-        assert!(is_quic_initial(false, &msg));
-        msg.resize(1200, 0);
-        assert!(is_quic_initial(true, &msg));
-        msg[0] = 0xe3;
-        assert!(!is_quic_initial(true, &msg));
-    }
 }

@@ -1,7 +1,12 @@
 //! SSH: version lines, then key exchange packets up to NEWKEYS, at which it is sure.
 
-use super::Said;
+mod rules;
+
+use super::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
 use super::lines::{Eol, Lines};
+use crate::event::AnalyzerTag;
+
+pub type Analyzer = Ssh;
 
 /// Longest packet taken by its length field; longer ones are cut to it, as Zeek does.
 const MAX_PACKET: u32 = 8 << 20;
@@ -54,8 +59,17 @@ pub struct Ssh {
     sides: [Side; 2],
 }
 
-impl Ssh {
-    pub fn new() -> Self {
+impl Protocol for Ssh {
+    const SPEC: Spec = Spec {
+        tcp_ports: &[22],
+        rules: rules::RULES,
+        needs_start: true,
+        interactive: true,
+        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_SSH", "ssh"))
+    };
+    type Shared = ();
+
+    fn new(_: &Start, (): &()) -> Ssh {
         let side = || Side {
             lines: Lines::new(Eol::Lf),
             state: State::Version,
@@ -67,18 +81,34 @@ impl Ssh {
         }
     }
 
-    pub fn flip(&mut self) {
+    fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        self.feed(is_orig, bytes, ctx);
+        Next::More
+    }
+
+    fn gap(&mut self, _: bool, _: u64, _: &mut Ctx<'_>) -> Next {
+        self.finish();
+        Next::More
+    }
+
+    fn flip(&mut self) {
         self.sides.swap(0, 1);
     }
 
-    pub fn gap(&mut self) {
+    fn interest(&self, is_orig: bool, _: Seen) -> Interest {
+        match self.sides[usize::from(!is_orig)].state {
+            State::Done => Interest::Nothing,
+            State::Version | State::Kex => Interest::Everything,
+        }
+    }
+}
+
+impl Ssh {
+    /// Neither direction is read any further.
+    fn finish(&mut self) {
         for side in &mut self.sides {
             side.state = State::Done;
         }
-    }
-
-    pub fn wants_more(&self, is_orig: bool) -> bool {
-        self.sides[usize::from(!is_orig)].state != State::Done
     }
 
     /// The version both sides speak, 1 or 2.
@@ -91,7 +121,7 @@ impl Ssh {
         }
     }
 
-    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) {
+    fn feed(&mut self, is_orig: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) {
         let dir = usize::from(!is_orig);
         while self.sides[dir].state == State::Version {
             let side = &mut self.sides[dir];
@@ -112,39 +142,39 @@ impl Ssh {
             return;
         }
         let Some(version) = self.version() else {
-            said.violation(NO_VERSION);
-            self.gap();
+            ctx.violation(NO_VERSION);
+            self.finish();
             return;
         };
         let side = &mut self.sides[dir];
         while !bytes.is_empty() && side.state == State::Kex {
-            let Some(message) = side.packet.take(version, &mut bytes, said) else {
+            let Some(message) = side.packet.take(version, &mut bytes, ctx) else {
                 return;
             };
             match (version, message) {
                 (2, MSG_NEWKEYS) | (1, CMSG_SESSION_KEY) => {
                     side.state = State::Done;
-                    said.confirm();
+                    ctx.confirm();
                 }
                 (1, SMSG_PUBLIC_KEY) => side.state = State::Done,
                 (1, other) => {
                     side.state = State::Done;
-                    said.violation(&format!(
+                    ctx.violation(&format!(
                         "Binpac exception: binpac exception: invalid index for case: SSH1_Message: {other}"
                     ));
                 }
                 _ => {}
             }
         }
-        if said.is_confirmed() {
-            self.gap();
+        if ctx.is_confirmed() {
+            self.finish();
         }
     }
 }
 
 impl Packet {
     /// Takes bytes off the front of `bytes`; the message's type once the packet is whole.
-    fn take(&mut self, version: u8, bytes: &mut &[u8], said: &mut Said<'_, '_>) -> Option<u8> {
+    fn take(&mut self, version: u8, bytes: &mut &[u8], ctx: &mut Ctx<'_>) -> Option<u8> {
         while self.seen < 4 {
             let (&b, rest) = bytes.split_first()?;
             *bytes = rest;
@@ -154,8 +184,8 @@ impl Packet {
         if self.total == 0 {
             if self.len > MAX_PACKET {
                 let lengths = format!("{} > {MAX_PACKET}", self.len);
-                said.ctx.out.weird("SSH_max_packet_length_exceeded", &lengths);
-                said.ctx.out.gave_up();
+                ctx.out.weird("SSH_max_packet_length_exceeded", &lengths);
+                ctx.out.gave_up();
             }
             let len = u64::from(self.len.min(MAX_PACKET));
             // Version 1 puts 1 to 8 bytes of padding before the type and does not count them; version 2

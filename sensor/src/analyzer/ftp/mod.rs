@@ -1,10 +1,14 @@
 //! FTP's control connection: sure at the first word of a command; replies have to carry codes.
 
+mod rules;
+
 use std::net::IpAddr;
 
+use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use super::lines::{Eol, Lines, reply_code, skip_blank, word};
-use super::{Inner, Said, Tail};
 use crate::event::AnalyzerTag;
+
+pub type Analyzer = Ftp;
 
 /// Longer words are no commands (Zeek's `FTP::max_command_length`).
 const MAX_COMMAND: usize = 100;
@@ -22,8 +26,16 @@ pub struct Ftp {
     tls: bool,
 }
 
-impl Ftp {
-    pub fn new() -> Self {
+impl Protocol for Ftp {
+    const SPEC: Spec = Spec {
+        tcp_ports: &[21, 2811],
+        rules: rules::RULES,
+        interactive: true,
+        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_FTP", "ftp"))
+    };
+    type Shared = ();
+
+    fn new(_: &Start, (): &()) -> Ftp {
         Ftp {
             lines: [Lines::new(Eol::Lf), Lines::new(Eol::Lf)],
             telnet: [0; 2],
@@ -33,16 +45,37 @@ impl Ftp {
         }
     }
 
-    pub fn is_partial_line(&self, is_orig: bool) -> bool {
-        self.lines[usize::from(!is_orig)].is_partial()
+    fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        self.feed(is_orig, bytes, ctx).map_or(Next::More, Next::HandOver)
     }
 
-    pub fn flip(&mut self) {
+    fn gap(&mut self, _: bool, _: u64, _: &mut Ctx<'_>) -> Next {
+        Next::More
+    }
+
+    fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
+        match self.lines[usize::from(!is_orig)].is_partial() {
+            true => self.data(is_orig, b"\n", ctx),
+            false => Next::More,
+        }
+    }
+
+    fn flip(&mut self) {
         self.lines.swap(0, 1);
         self.telnet.swap(0, 1);
     }
 
-    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Option<Tail> {
+    /// Once it is FTP, data connections may be announced at any time.
+    fn interest(&self, _: bool, seen: Seen) -> Interest {
+        match seen.confirmed || !seen.is_late() {
+            true => Interest::Everything,
+            false => Interest::Nothing,
+        }
+    }
+}
+
+impl Ftp {
+    fn feed(&mut self, is_orig: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
         while !self.tls && !bytes.is_empty() {
             let dir = usize::from(!is_orig);
             if self.telnet[dir] != 0 {
@@ -58,7 +91,7 @@ impl Ftp {
                     break false;
                 };
                 if let Some((host, port)) = data_port(is_orig, line) {
-                    let c = said.ctx.c;
+                    let c = ctx.c;
                     // Who asks for a connection gets one from the other side.
                     let (orig, here) = if is_orig {
                         (c.resp_h, c.orig_h)
@@ -66,12 +99,13 @@ impl Ftp {
                         (c.orig_h, c.resp_h)
                     };
                     let resp = host.unwrap_or(here);
-                    said.ctx.out.announce(orig, resp, port, AnalyzerTag::FtpData);
+                    ctx.out
+                        .announce(orig, resp, port, super::ftp_data::Analyzer::SPEC.tag);
                 }
                 let turn = if is_orig {
-                    Turn::request(line, said)
+                    Turn::request(line, ctx)
                 } else {
-                    Turn::reply(line, &mut self.pending, said)
+                    Turn::reply(line, &mut self.pending, ctx)
                 };
                 match turn {
                     Turn::AuthTls(asked) => self.auth_tls = asked,
@@ -88,7 +122,7 @@ impl Ftp {
             }
         }
         if self.tls {
-            Some(Tail::new(Inner::Tls, bytes))
+            Some(HandOver::new(Inside::Tls, bytes))
         } else {
             None
         }
@@ -165,13 +199,13 @@ enum Turn {
 }
 
 impl Turn {
-    fn request(line: &[u8], said: &mut Said<'_, '_>) -> Turn {
+    fn request(line: &[u8], ctx: &mut Ctx<'_>) -> Turn {
         let (command, args) = word(skip_blank(line));
         let ok = (3..=MAX_COMMAND).contains(&command.len()) && command.iter().all(u8::is_ascii_graphic);
         if !ok {
             return Turn::Nothing;
         }
-        said.confirm();
+        ctx.confirm();
         if command.eq_ignore_ascii_case(b"AUTH") {
             Turn::AuthTls(args == b"TLS")
         } else {
@@ -179,7 +213,7 @@ impl Turn {
         }
     }
 
-    fn reply(line: &[u8], pending: &mut u16, said: &mut Said<'_, '_>) -> Turn {
+    fn reply(line: &[u8], pending: &mut u16, ctx: &mut Ctx<'_>) -> Turn {
         if line.is_empty() {
             return Turn::Nothing;
         }
@@ -197,12 +231,12 @@ impl Turn {
             return Turn::Nothing;
         }
         match (code, fourth) {
-            (0, _) => said.violation("non-numeric reply code"),
-            (1..100, _) => said.violation("invalid reply code"),
+            (0, _) => ctx.violation("non-numeric reply code"),
+            (1..100, _) => ctx.violation("invalid reply code"),
             (_, Some(b'-')) => *pending = code,
             (_, Some(b' ') | None) if code == 234 => return Turn::Accepted,
             (_, Some(b' ') | None) => {}
-            _ => said.violation("invalid reply line"),
+            _ => ctx.violation("invalid reply line"),
         }
         Turn::Nothing
     }

@@ -1,16 +1,21 @@
 //! HTTP/1 as far as the name of the service needs it: the first lines of requests and replies, how long
 //! messages are, and where a CONNECT tunnel or another protocol (Upgrade) begins.
 
+mod rules;
+
 use std::collections::VecDeque;
 
-use super::lines::{Eol, Lines, skip_blank};
-use super::{IGNORE_VIOLATIONS_AFTER, Inner, Said, Tail};
+use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
+use super::lines::{Eol, Lines, reply_code, skip_blank};
+use crate::event::AnalyzerTag;
 
 /// Requests without a reply that are kept in mind; with more, nothing further is judged.
 const MAX_UNANSWERED: usize = 64;
 
 /// Bytes kept of a header that goes on for several lines.
 const MAX_HEADER: usize = 4096;
+
+pub type Analyzer = Http;
 
 /// What the next bytes of a direction are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +45,12 @@ struct Message {
     code: u16,
     /// `Connection: upgrade`, and what `Upgrade` names.
     upgrade: bool,
-    protocol: Option<Protocol>,
+    protocol: Option<Switch>,
 }
 
 /// What a reply 101 switches to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
+enum Switch {
     WebSocket,
     Other,
 }
@@ -75,8 +80,16 @@ pub struct Http {
     connect: bool,
 }
 
-impl Http {
-    pub fn new() -> Self {
+impl Protocol for Http {
+    const SPEC: Spec = Spec {
+        tcp_ports: &[80, 81, 631, 1080, 3128, 8000, 8080, 8888],
+        rules: rules::RULES,
+        needs_start: true,
+        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_HTTP", "http"))
+    };
+    type Shared = ();
+
+    fn new(_: &Start, (): &()) -> Http {
         let side = || Side {
             lines: Lines::new(Eol::CrOrLf),
             expect: Expect::FirstLine,
@@ -94,16 +107,40 @@ impl Http {
         }
     }
 
-    pub fn is_partial_line(&self, is_orig: bool) -> bool {
-        self.sides[usize::from(!is_orig)].lines.is_partial()
+    fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        self.feed(is_orig, bytes, ctx).map_or(Next::More, Next::HandOver)
     }
 
-    pub fn flip(&mut self) {
+    fn gap(&mut self, is_orig: bool, _: u64, _: &mut Ctx<'_>) -> Next {
+        self.lose(is_orig);
+        Next::More
+    }
+
+    fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
+        match self.sides[usize::from(!is_orig)].lines.is_partial() {
+            true => self.data(is_orig, b"\n", ctx),
+            false => Next::More,
+        }
+    }
+
+    fn flip(&mut self) {
         self.sides.swap(0, 1);
     }
 
+    /// Beyond some bytes, only a direction's very first line counts.
+    fn interest(&self, is_orig: bool, seen: Seen) -> Interest {
+        let side = &self.sides[usize::from(!is_orig)];
+        let judged = side.expect != Expect::Nothing && (side.messages == 0 || !seen.is_late());
+        match judged || self.connect {
+            true => Interest::Everything,
+            false => Interest::Nothing,
+        }
+    }
+}
+
+impl Http {
     /// A reply's meaning depends on its request, so a hole in the requests ends both directions.
-    pub fn gap(&mut self, is_orig: bool) {
+    fn lose(&mut self, is_orig: bool) {
         self.sides[1].expect = Expect::Nothing;
         if is_orig {
             self.sides[0].expect = Expect::Nothing;
@@ -111,15 +148,7 @@ impl Http {
         self.connect = false;
     }
 
-    /// `bytes`: of the connection so far. Beyond some, only a direction's very first line counts.
-    pub fn wants_more(&self, is_orig: bool, bytes: u64) -> bool {
-        let side = &self.sides[usize::from(!is_orig)];
-        let judged =
-            side.expect != Expect::Nothing && (side.messages == 0 || bytes <= IGNORE_VIOLATIONS_AFTER);
-        judged || self.connect
-    }
-
-    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Option<Tail> {
+    fn feed(&mut self, is_orig: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
         let dir = usize::from(!is_orig);
         loop {
             // While a request is under way, its version tells how the reply's headers are read.
@@ -152,11 +181,11 @@ impl Http {
                 Expect::FirstLine if line.is_empty() => {}
                 Expect::FirstLine if is_orig => {
                     let request = request_line(line);
-                    self.request(request, said);
+                    self.request(request, ctx);
                 }
                 Expect::FirstLine => {
                     let reply = reply_line(line);
-                    self.reply(reply, said);
+                    self.reply(reply, ctx);
                 }
                 Expect::Headers => {
                     let end = line.first().is_none_or(|b| *b == 0);
@@ -176,15 +205,15 @@ impl Http {
                     }
                     if !is_orig && self.connect && side.message.code == 200 && line.is_empty() {
                         side.expect = Expect::Nothing;
-                        return Some(Tail::new(Inner::Tunnel, bytes));
+                        return Some(HandOver::new(Inside::Tunnel, bytes));
                     }
                     side.expect = side.message.body(is_orig, self.close);
                     if side.expect == Expect::Body(0)
                         && let Some(protocol) = self.message_done(dir)
                     {
-                        return Some(Tail {
-                            framed: protocol == Protocol::WebSocket,
-                            ..Tail::new(Inner::Upgrade, bytes)
+                        return Some(HandOver {
+                            framed: protocol == Switch::WebSocket,
+                            ..HandOver::new(Inside::Upgrade, bytes)
                         });
                     }
                 }
@@ -208,17 +237,17 @@ impl Http {
         }
     }
 
-    fn request(&mut self, request: Option<Request>, said: &mut Said<'_, '_>) {
+    fn request(&mut self, request: Option<Request>, ctx: &mut Ctx<'_>) {
         let side = &mut self.sides[0];
         let Some(request) = request else {
             // Where no further request is expected, anything may trail the first one.
             if side.messages == 0 || self.keep_alive {
-                said.violation("not a http request line");
+                ctx.violation("not a http request line");
                 side.expect = Expect::Nothing;
             }
             return;
         };
-        said.confirm();
+        ctx.confirm();
         side.messages = side.messages.saturating_add(1);
         side.message = Message::default();
         side.version = request.version;
@@ -226,7 +255,7 @@ impl Http {
         self.keep_alive |= request.version > (1, 0);
         self.unanswered.push_back(request.head);
         if self.unanswered.len() > MAX_UNANSWERED {
-            self.gap(true);
+            self.lose(true);
         } else if request.version == V09 {
             // The reply is raw data.
             self.sides[1].expect = Expect::Nothing;
@@ -236,10 +265,10 @@ impl Http {
         }
     }
 
-    fn reply(&mut self, reply: Option<(u16, Version)>, said: &mut Said<'_, '_>) {
+    fn reply(&mut self, reply: Option<(u16, Version)>, ctx: &mut Ctx<'_>) {
         let side = &mut self.sides[1];
         let Some((code, version)) = reply else {
-            said.violation("not a http reply line");
+            ctx.violation("not a http reply line");
             side.expect = Expect::Nothing;
             self.connect = false;
             return;
@@ -259,7 +288,7 @@ impl Http {
     }
 
     /// A message is over; what the connection becomes, if it was the one that changes the protocol.
-    fn message_done(&mut self, dir: usize) -> Option<Protocol> {
+    fn message_done(&mut self, dir: usize) -> Option<Switch> {
         let side = &mut self.sides[dir];
         side.expect = Expect::FirstLine;
         if dir == 0 {
@@ -341,8 +370,8 @@ impl Message {
             self.mime = says(b"multipart") || says(b"message");
         } else if is(b"upgrade") {
             self.protocol = Some(match says(b"websocket") {
-                true => Protocol::WebSocket,
-                false => Protocol::Other,
+                true => Switch::WebSocket,
+                false => Switch::Other,
             });
         } else if is(b"connection") {
             return match word {
@@ -475,10 +504,7 @@ fn reply_line(line: &[u8]) -> Option<(u16, Version)> {
     let blank = line.iter().position(|b| matches!(b, b' ' | b'\t'))?;
     let rest = skip_blank(line.get(blank..)?);
     rest.get(..3)?;
-    Some((
-        super::lines::reply_code(rest).unwrap_or(0),
-        version(line.get(5..)?),
-    ))
+    Some((reply_code(rest).unwrap_or(0), version(line.get(5..)?)))
 }
 
 /// The size at the start of a chunk's first line; what is none ends the body.

@@ -1,9 +1,14 @@
 //! SMTP: sure at the first command that is one; watched for bad replies and STARTTLS.
 
+mod rules;
+
 use std::collections::VecDeque;
 
+use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use super::lines::{Eol, Lines, reply_code, word};
-use super::{Inner, Said, Tail};
+use crate::event::AnalyzerTag;
+
+pub type Analyzer = Smtp;
 
 /// RFC 821, 1869, 1985, 2487, 2554, 3030 and Exchange's.
 const COMMANDS: &[&str] = &[
@@ -72,8 +77,16 @@ struct Dialogue {
     pending: u16,
 }
 
-impl Smtp {
-    pub fn new() -> Self {
+impl Protocol for Smtp {
+    const SPEC: Spec = Spec {
+        tcp_ports: &[25, 587],
+        rules: rules::RULES,
+        needs_start: true,
+        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_SMTP", "smtp"))
+    };
+    type Shared = ();
+
+    fn new(_: &Start, (): &()) -> Smtp {
         Smtp {
             lines: [Lines::new(Eol::CrOrLf), Lines::new(Eol::CrOrLf)],
             dialogue: Dialogue {
@@ -86,27 +99,40 @@ impl Smtp {
         }
     }
 
-    pub fn is_partial_line(&self, is_orig: bool) -> bool {
-        self.lines[usize::from(!is_orig)].is_partial()
+    fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        self.feed(is_orig, bytes, ctx).map_or(Next::More, Next::HandOver)
     }
 
-    pub fn flip(&mut self) {
-        self.lines.swap(0, 1);
-    }
-
-    pub fn gap(&mut self) {
+    fn gap(&mut self, _: bool, _: u64, _: &mut Ctx<'_>) -> Next {
         let dialogue = &mut self.dialogue;
         if dialogue.state != State::Tls {
             dialogue.state = State::Gap;
             dialogue.unanswered.clear();
         }
+        Next::More
     }
 
-    pub fn wants_more(&self, is_orig: bool) -> bool {
-        !(is_orig && self.dialogue.state == State::Data)
+    fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
+        match self.lines[usize::from(!is_orig)].is_partial() {
+            true => self.data(is_orig, b"\n", ctx),
+            false => Next::More,
+        }
     }
 
-    pub fn feed(&mut self, is_orig: bool, mut bytes: &[u8], said: &mut Said<'_, '_>) -> Option<Tail> {
+    fn flip(&mut self) {
+        self.lines.swap(0, 1);
+    }
+
+    fn interest(&self, is_orig: bool, seen: Seen) -> Interest {
+        match seen.is_late() || is_orig && self.dialogue.state == State::Data {
+            true => Interest::Nothing,
+            false => Interest::Everything,
+        }
+    }
+}
+
+impl Smtp {
+    fn feed(&mut self, is_orig: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
         let Smtp { lines, dialogue } = self;
         while dialogue.state != State::Tls {
             if is_orig && dialogue.state == State::Data {
@@ -116,17 +142,17 @@ impl Smtp {
             let end = line.iter().rposition(|b| *b != b'\r').map_or(0, |n| n + 1);
             let line = line.get(..end).unwrap_or(line);
             match is_orig {
-                true => dialogue.command(line, said),
-                false => dialogue.reply(line, said),
+                true => dialogue.command(line, ctx),
+                false => dialogue.reply(line, ctx),
             }
         }
-        Some(Tail::new(Inner::Tls, bytes))
+        Some(HandOver::new(Inside::Tls, bytes))
     }
 }
 
 impl Dialogue {
     /// A line of the originator, outside of mail.
-    fn command(&mut self, line: &[u8], said: &mut Said<'_, '_>) {
+    fn command(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
         let (word, _) = word(line);
         let is = |name: &str| name.as_bytes().eq_ignore_ascii_case(word);
         let command = match self.state {
@@ -137,7 +163,7 @@ impl Dialogue {
             State::Commands => Command::Other,
             State::Tls | State::Gap | State::Data => return,
         };
-        said.confirm();
+        ctx.confirm();
         if self.unanswered.len() >= MAX_UNANSWERED {
             self.unanswered.clear();
         }
@@ -147,9 +173,9 @@ impl Dialogue {
         }
     }
 
-    fn reply(&mut self, line: &[u8], said: &mut Said<'_, '_>) {
+    fn reply(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
         let Some(code) = reply_code(line).filter(|c| (100..600).contains(c)) else {
-            said.violation("reply code -1 out of range");
+            ctx.violation("reply code -1 out of range");
             return;
         };
         let first = self.pending != code;
@@ -157,7 +183,7 @@ impl Dialogue {
         if first {
             self.answered = self.unanswered.pop_front();
             if self.state == State::Gap {
-                said.confirm();
+                ctx.confirm();
                 self.state = State::Commands;
             }
         }

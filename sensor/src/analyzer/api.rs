@@ -1,0 +1,504 @@
+//! What an analyzer is, and what it is called with. Knows events and log rows, no protocol and no packet.
+
+use std::net::IpAddr;
+
+use super::pattern::Rule;
+use crate::event::log::LogRow;
+use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
+
+/// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
+/// `DPD::ignore_violations_after`).
+pub const IGNORE_VIOLATIONS_AFTER: u64 = 10 * 1024;
+
+/// An analyzer of one protocol on one connection: bytes in, events and log rows out.
+///
+/// `is_orig` is the direction: sent by the connection's originator.
+pub trait Protocol: Sized {
+    /// What the list of protocols makes its tables of.
+    const SPEC: Spec;
+
+    /// What the analyzers of one worker share: settings, caches.
+    type Shared: Default;
+
+    /// An analyzer for a connection, before its first byte.
+    fn new(start: &Start, shared: &Self::Shared) -> Self;
+
+    /// Bytes of a TCP direction, in order.
+    fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        let _ = (is_orig, bytes, ctx);
+        Next::Stop
+    }
+
+    /// The payload of one UDP datagram.
+    fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        let _ = (is_orig, bytes, ctx);
+        Next::Stop
+    }
+
+    /// `len` bytes of a TCP direction are missing here.
+    fn gap(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
+        let _ = (is_orig, len, ctx);
+        Next::Stop
+    }
+
+    /// A TCP direction ended in order.
+    fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
+        let _ = (is_orig, ctx);
+        Next::More
+    }
+
+    /// The connection is over.
+    fn close(&mut self, how: Closing, ctx: &mut Ctx<'_>) {
+        let _ = (how, ctx);
+    }
+
+    /// Originator and responder change places.
+    fn flip(&mut self) {}
+
+    /// What of a direction's bytes to come could still change anything.
+    fn interest(&self, is_orig: bool, seen: Seen) -> Interest;
+
+    /// Whether [`Protocol::close`] does nothing, if no more bytes come.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
+    /// The connection's start was not seen: a direction may begin in the middle of a message.
+    fn start_unseen(&mut self) {}
+
+    /// The part of the analyzer that reads marks, if it may ask for [`Interest::Marks`].
+    fn marks(&self) -> Option<&dyn Marks> {
+        None
+    }
+
+    /// The same, to be given marks.
+    fn marks_mut(&mut self) -> Option<&mut dyn Marks> {
+        None
+    }
+}
+
+/// For who can do with the headers of a stream's records (see [`sensor_common::follow`]).
+pub trait Marks {
+    /// How many bytes of a direction come before the next header; none in the middle of one.
+    fn to_header(&self, is_orig: bool) -> Option<u64>;
+
+    /// `n` bytes of a TCP direction came that are not at hand.
+    fn unseen(&mut self, is_orig: bool, n: u64, ctx: &mut Ctx<'_>);
+
+    /// What comes next begins a record: what was not told of the one before is lost.
+    fn record_begins(&mut self, is_orig: bool);
+
+    /// A datagram of `len` bytes came, of which its records' headers are at hand.
+    fn headers(
+        &mut self,
+        is_orig: bool,
+        len: usize,
+        headers: &mut dyn Iterator<Item = [u8; 5]>,
+        ctx: &mut Ctx<'_>,
+    );
+}
+
+/// What is known of a protocol before any of its bytes.
+#[derive(Debug)]
+pub struct Spec {
+    pub tag: AnalyzerTag,
+    /// Responder ports on which it is put on a TCP connection before any byte.
+    pub tcp_ports: &'static [u16],
+    /// The same for UDP.
+    pub udp_ports: &'static [u16],
+    /// It is tried on the first datagram of every UDP flow whose port is no protocol's.
+    pub any_udp_port: bool,
+    /// How it is known by the first bytes of a TCP connection, on any port; each rule puts it there once.
+    pub rules: &'static [Rule],
+    /// How it is known where it begins behind other bytes.
+    pub later: Later,
+    /// Without the connection's beginning it makes no sense.
+    pub needs_start: bool,
+    /// It stays to the connection's end when it has failed, to write what it knows.
+    pub stays: bool,
+    /// Users may be silent for long: the connection gets the inactivity timeout of interactive ones.
+    pub interactive: bool,
+    /// udp_session_done is raised at the end of flows to its UDP ports.
+    pub session_done: bool,
+    /// A flow to its UDP ports is over after a short silence (Zeek: dns_session_timeout), unless
+    /// it turned out to be another protocol's.
+    pub short_session: bool,
+}
+
+impl Spec {
+    /// Of a protocol that is on no port and known by no bytes.
+    pub const fn new(tag: AnalyzerTag) -> Spec {
+        Spec {
+            tag,
+            tcp_ports: &[],
+            udp_ports: &[],
+            any_udp_port: false,
+            rules: &[],
+            later: Later::Never,
+            needs_start: false,
+            stays: false,
+            interactive: false,
+            session_done: false,
+            short_session: false,
+        }
+    }
+}
+
+/// How a protocol is known that may begin behind others' bytes. One of the TCP protocols has it, and one of UDP's.
+#[derive(Clone, Copy, Debug)]
+pub enum Later {
+    /// It is not looked for.
+    Never,
+    /// At the start of a segment.
+    Segment {
+        /// Whether a direction begins with it, given its first bytes.
+        first: fn(bytes: &[u8], is_orig: bool) -> super::pattern::Verdict,
+        /// Whether it begins in mid-stream with these bytes. `start_unseen`: neither side's SYN was seen.
+        begins: fn(bytes: &[u8], is_orig: bool, start_unseen: bool) -> bool,
+        /// How many bytes of both directions may come before it.
+        within: u64,
+    },
+    /// With a datagram.
+    Datagram {
+        /// Whether it begins with this one.
+        begins: fn(bytes: &[u8]) -> bool,
+        /// Whether one before it counts as an error of its own.
+        stranger: fn(bytes: &[u8]) -> bool,
+    },
+}
+
+/// What there is to know when an analyzer is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// Originator's and responder's port, host byte order; zeros where the content decided, not the port.
+    pub ports: [u16; 2],
+    /// Datagrams before that [`Later::Datagram`] calls strangers.
+    pub strangers: u32,
+}
+
+/// How a connection came to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing {
+    /// A direction was delivered to its end.
+    pub ended: bool,
+    /// The analyzer still reads: neither done nor failed before this packet.
+    pub reads: bool,
+}
+
+/// What a connection has brought so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Payload bytes of both directions.
+    pub bytes: u64,
+    /// The analyzer is sure of its protocol.
+    pub confirmed: bool,
+}
+
+impl Seen {
+    /// Whether so much came that a violation changes nothing any more.
+    pub fn is_late(self) -> bool {
+        self.bytes > IGNORE_VIOLATIONS_AFTER
+    }
+}
+
+/// What an analyzer says to bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It reads on.
+    More,
+    /// It is done with the connection.
+    Stop,
+    /// The rest of the connection is another protocol's.
+    HandOver(HandOver),
+}
+
+/// Where the other protocol begins: with the last `len` of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    pub to: Inside,
+    /// It comes in WebSocket's frames.
+    pub framed: bool,
+    pub len: usize,
+}
+
+impl HandOver {
+    /// The rest of the connection, from `rest` on, is `to`'s.
+    pub fn new(to: Inside, rest: &[u8]) -> HandOver {
+        HandOver {
+            to,
+            framed: false,
+            len: rest.len(),
+        }
+    }
+}
+
+/// What begins inside a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// Any protocol, after HTTP's CONNECT.
+    Tunnel,
+    /// Any protocol, after an HTTP reply that switches to it.
+    Upgrade,
+    /// The protocol that is known by [`Later::Segment`]: TLS, after STARTTLS (SMTP) or AUTH TLS (FTP).
+    Tls,
+}
+
+/// What is still wanted of a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interest {
+    Nothing,
+    /// What the headers of its records say.
+    Marks,
+    Everything,
+}
+
+/// Where an analyzer's results go.
+pub trait Out {
+    fn event(&mut self, ts: Ts, ev: &Event<'_>);
+    fn log(&mut self, row: &dyn LogRow);
+    /// An analyzer is sure that this is its protocol; `aid` is its number on this connection.
+    fn confirm(&mut self, spec: &'static Spec, aid: u64);
+    /// An analyzer met what its protocol does not allow.
+    fn violation(&mut self, spec: &'static Spec, aid: u64, reason: &str);
+    /// `weird` of this connection (Zeek's name).
+    fn weird(&mut self, name: &'static str, addl: &str);
+    /// An analyzer would not read on: it met a limit, or what it does not know. `X` in the history, once.
+    fn gave_up(&mut self);
+    /// One that Zeek's scripts find, not its analyzers: weird.log has it, and there is no event.
+    fn scripted_weird(&mut self, name: &'static str) {
+        self.weird(name, "");
+    }
+    /// `weird` of a file, not of the connection it came on: weird.log has it, without the connection, and there is no
+    /// event of the sensor's. `addl` begins with the file's id.
+    fn file_weird(&mut self, name: &'static str, addl: &str) {
+        self.weird(name, addl);
+    }
+    /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
+    fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
+        let _ = (orig, resp, port, tag);
+    }
+}
+
+/// What a connection's analyzers are called with: the time, the connection, who wants what, and where to put it.
+pub struct Call<'c> {
+    pub ts: Ts,
+    pub c: &'c ConnId,
+    pub subs: &'c Subscriptions,
+    pub out: &'c mut dyn Out,
+}
+
+/// What an analyzer is called with.
+pub struct Ctx<'c> {
+    pub ts: Ts,
+    pub c: &'c ConnId,
+    pub subs: &'c Subscriptions,
+    pub out: &'c mut dyn Out,
+    me: Me<'c>,
+}
+
+/// Whose context it is.
+struct Me<'c> {
+    spec: &'static Spec,
+    number: u8,
+    standing: &'c mut Standing,
+    around: Around<'c>,
+}
+
+/// What all analyzers of a connection say of it.
+pub struct Around<'c> {
+    pub services: &'c mut Services,
+    /// The content shows originator and responder to be the wrong way round.
+    pub turned: &'c mut bool,
+    /// Violations mean nothing: the connection is incomplete.
+    pub mute: bool,
+    /// Violations take no service away any more.
+    pub late: bool,
+}
+
+/// How sure an analyzer is of its protocol.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    pub confirmed: bool,
+    /// When it met what its protocol does not allow. It is taken off once the packet in which that was is through.
+    pub failed: Option<Ts>,
+}
+
+impl<'c> Call<'c> {
+    /// The context of one analyzer.
+    pub fn of<'s>(
+        &'s mut self,
+        spec: &'static Spec,
+        number: u8,
+        standing: &'s mut Standing,
+        around: Around<'s>,
+    ) -> Ctx<'s> {
+        Ctx {
+            ts: self.ts,
+            c: self.c,
+            subs: self.subs,
+            out: &mut *self.out,
+            me: Me {
+                spec,
+                number,
+                standing,
+                around,
+            },
+        }
+    }
+}
+
+impl Ctx<'_> {
+    /// It is this protocol.
+    pub fn confirm(&mut self) {
+        let me = &mut self.me;
+        if !std::mem::replace(&mut me.standing.confirmed, true) {
+            self.out.confirm(me.spec, me.number.into());
+            // What failed a moment before is no service any more.
+            me.around.services.add(me.number, me.standing.failed.is_none());
+        }
+    }
+
+    pub fn is_confirmed(&self) -> bool {
+        self.me.standing.confirmed
+    }
+
+    /// The protocol does not allow this. The analyzer reads on to the end of the packet.
+    pub fn violation(&mut self, reason: &str) {
+        if self.me.around.mute {
+            return;
+        }
+        self.tell_violation(reason);
+        if !self.me.around.late {
+            self.retract();
+            self.me.standing.failed.get_or_insert(self.ts);
+        }
+    }
+
+    /// As [`Ctx::violation`], of who decides by himself what follows.
+    pub fn tell_violation(&mut self, reason: &str) {
+        self.out.violation(self.me.spec, self.me.number.into(), reason);
+    }
+
+    /// It is not this protocol after all.
+    pub fn retract(&mut self) {
+        self.me.around.services.retract(self.me.number);
+    }
+
+    /// The originator is the responder. The connection is turned round after this datagram, and [`Protocol::flip`]
+    /// called, unless the responder is many.
+    pub fn turn(&mut self) {
+        *self.me.around.turned = true;
+    }
+}
+
+/// The protocols that a connection was told to be, in order, and which of them it still is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Services {
+    numbers: [u8; Services::MOST],
+    len: u8,
+    /// A bit each.
+    holds: u8,
+}
+
+impl Services {
+    /// More than can be confirmed on one connection in practice; further ones are not named.
+    const MOST: usize = 6;
+
+    fn known(&self) -> &[u8] {
+        self.numbers.get(..self.len.into()).unwrap_or(&[])
+    }
+
+    /// A protocol is told, once more or for the first time.
+    pub fn add(&mut self, number: u8, holds: bool) {
+        let at = match self.known().iter().position(|n| *n == number) {
+            Some(at) => at,
+            None => {
+                let at = usize::from(self.len);
+                let Some(free) = self.numbers.get_mut(at) else {
+                    return;
+                };
+                *free = number;
+                self.len += 1;
+                at
+            }
+        };
+        self.holds |= u8::from(holds) << at;
+    }
+
+    /// It is not that protocol after all.
+    pub fn retract(&mut self, number: u8) {
+        if let Some(at) = self.known().iter().position(|n| *n == number) {
+            self.holds &= !(1 << at);
+        }
+    }
+
+    /// Whether it was told and not taken back.
+    pub fn holds(&self, number: u8) -> bool {
+        self.iter().any(|n| n == number)
+    }
+
+    /// Those that it still is, in the order in which they were told first.
+    pub fn iter(&self) -> impl Iterator<Item = u8> + '_ {
+        let holds = self.holds;
+        let known = self.known().iter().enumerate();
+        known.filter(move |(at, _)| holds >> at & 1 != 0).map(|(_, n)| *n)
+    }
+}
+
+/// An analyzer without a tree around it, for tests and fuzz targets.
+pub struct Solo<P> {
+    pub analyzer: P,
+    standing: Standing,
+    services: Services,
+    turned: bool,
+}
+
+impl<P: Protocol> Solo<P> {
+    const SPEC: &'static Spec = &P::SPEC;
+
+    pub fn new(analyzer: P) -> Self {
+        Solo {
+            analyzer,
+            standing: Standing::default(),
+            services: Services::default(),
+            turned: false,
+        }
+    }
+
+    /// Calls it.
+    pub fn with<R>(&mut self, mut call: Call<'_>, work: impl FnOnce(&mut P, &mut Ctx<'_>) -> R) -> R {
+        let around = Around {
+            services: &mut self.services,
+            turned: &mut self.turned,
+            mute: false,
+            late: false,
+        };
+        work(
+            &mut self.analyzer,
+            &mut call.of(Self::SPEC, 0, &mut self.standing, around),
+        )
+    }
+
+    /// Ends its connection, of which a direction was delivered to its end.
+    pub fn close(&mut self, call: Call<'_>) {
+        let how = Closing {
+            ended: true,
+            reads: true,
+        };
+        self.with(call, |a, ctx| a.close(how, ctx));
+    }
+
+    /// What it still wants, early on its connection.
+    pub fn interest(&self, is_orig: bool) -> Interest {
+        let seen = Seen {
+            bytes: 0,
+            confirmed: self.standing.confirmed,
+        };
+        self.analyzer.interest(is_orig, seen)
+    }
+
+    /// Whether it is sure of its protocol and has not taken that back.
+    pub fn holds(&self) -> bool {
+        self.services.holds(0)
+    }
+}

@@ -1,0 +1,49 @@
+//! How HTTP is known by its first bytes.
+
+use crate::analyzer::pattern::{Rule, Verdict, after_spaces, starts, then};
+
+/// Two rules, each of which puts the analyzer on the connection anew if it was taken off meanwhile.
+pub const RULES: &[Rule] = &[Rule::Orig(client), Rule::Resp(server)];
+
+/// Request methods (RFC 2616, RFC 3253, WebDAV's, Exchange's, RPC over HTTP).
+#[rustfmt::skip]
+const METHODS: &[&[u8]] = &[
+    b"OPTIONS", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"TRACE", b"CONNECT", b"PROPFIND", b"PROPPATCH",
+    b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK", b"VERSION-CONTROL", b"REPORT", b"CHECKOUT", b"CHECKIN",
+    b"UNCHECKOUT", b"MKWORKSPACE", b"UPDATE", b"LABEL", b"MERGE", b"BASELINE-CONTROL", b"MKACTIVITY",
+    b"ORDERPATCH", b"ACL", b"PATCH", b"SEARCH", b"BCOPY", b"BDELETE", b"BMOVE", b"BPROPFIND", b"BPROPPATCH",
+    b"NOTIFY", b"POLL", b"SUBSCRIBE", b"UNSUBSCRIBE", b"X-MS-ENUMATTS", b"RPC_OUT_DATA", b"RPC_IN_DATA",
+];
+
+/// A request line's method, blanks before it allowed.
+fn client(b: &[u8]) -> Verdict {
+    let b = after_spaces(b);
+    if METHODS.iter().any(|m| b.starts_with(m)) {
+        Verdict::Yes
+    } else if METHODS.iter().any(|m| m.starts_with(b)) {
+        Verdict::More
+    } else {
+        Verdict::No
+    }
+}
+
+/// `HTTP/` and a digit.
+fn server(b: &[u8]) -> Verdict {
+    then(starts(b, b"http/"), b, 5, |c| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Verdict::{More, No, Yes};
+
+    #[test]
+    fn first_bytes_decide() {
+        assert_eq!(client(b" \r\nGET / "), Yes);
+        assert_eq!(client(b"PROP"), More);
+        assert_eq!(client(b"\x16\x03\x01"), No);
+        assert_eq!(server(b"HtTp/1.1"), Yes);
+        assert_eq!(server(b"HTTP"), More);
+        assert_eq!(server(b"HTTP/x"), No);
+    }
+}

@@ -1,0 +1,144 @@
+//! What is made of the list of protocols.
+
+/// Takes the protocols' folders; gives modules, numbers, tables and one type for all analyzers.
+macro_rules! protocols {
+    ($($room:ident)*) => {
+        $(pub mod $room;)*
+
+        /// A protocol of the list, by its folder's name.
+        #[allow(non_camel_case_types)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Id {
+            $(#[allow(missing_docs)] $room,)*
+        }
+
+        impl Id {
+            /// All of them, by number.
+            pub const ALL: &'static [Id] = &[$(Id::$room,)*];
+
+            /// What is known of the protocol before any byte.
+            pub const fn spec(self) -> &'static Spec {
+                match self {
+                    $(Id::$room => &<$room::Analyzer as Protocol>::SPEC,)*
+                }
+            }
+
+            /// Its number, which events call `aid`.
+            pub const fn number(self) -> u8 {
+                self as u8
+            }
+        }
+
+        /// What the analyzers of one worker share.
+        #[derive(Default)]
+        pub struct Shared {
+            $(#[allow(missing_docs)] pub $room: <$room::Analyzer as Protocol>::Shared,)*
+        }
+
+        /// An analyzer of any protocol.
+        #[allow(non_camel_case_types)]
+        #[derive(Debug)]
+        pub enum Analyzer {
+            $(#[allow(missing_docs)] $room(Box<$room::Analyzer>),)*
+        }
+
+        impl Analyzer {
+            /// Of `id`'s protocol.
+            pub fn new(id: Id, start: &Start, shared: &Shared) -> Analyzer {
+                match id {
+                    $(Id::$room => Analyzer::$room(Box::new(Protocol::new(start, &shared.$room))),)*
+                }
+            }
+
+            /// Whose it is.
+            pub fn id(&self) -> Id {
+                match self { $(Analyzer::$room(_) => Id::$room,)* }
+            }
+
+            fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+                match self { $(Analyzer::$room(a) => a.data(is_orig, bytes, ctx),)* }
+            }
+
+            fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+                match self { $(Analyzer::$room(a) => a.datagram(is_orig, bytes, ctx),)* }
+            }
+
+            fn gap(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
+                match self { $(Analyzer::$room(a) => a.gap(is_orig, len, ctx),)* }
+            }
+
+            fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
+                match self { $(Analyzer::$room(a) => a.eof(is_orig, ctx),)* }
+            }
+
+            fn close(&mut self, how: Closing, ctx: &mut Ctx<'_>) {
+                match self { $(Analyzer::$room(a) => a.close(how, ctx),)* }
+            }
+
+            fn flip(&mut self) {
+                match self { $(Analyzer::$room(a) => a.flip(),)* }
+            }
+
+            fn interest(&self, is_orig: bool, seen: Seen) -> Interest {
+                match self { $(Analyzer::$room(a) => a.interest(is_orig, seen),)* }
+            }
+
+            fn is_settled(&self) -> bool {
+                match self { $(Analyzer::$room(a) => a.is_settled(),)* }
+            }
+
+            fn start_unseen(&mut self) {
+                match self { $(Analyzer::$room(a) => a.start_unseen(),)* }
+            }
+
+            fn marks(&self) -> Option<&dyn Marks> {
+                match self { $(Analyzer::$room(a) => a.marks(),)* }
+            }
+
+            fn marks_mut(&mut self) -> Option<&mut dyn Marks> {
+                match self { $(Analyzer::$room(a) => a.marks_mut(),)* }
+            }
+        }
+
+        const RULE_COUNT: usize = 0 $(+ Id::$room.spec().rules.len())*;
+
+        /// All protocols' rules, in the order of the list.
+        static RULES: [(Id, Rule); RULE_COUNT] = {
+            let none = |_: &[u8]| pattern::Verdict::No;
+            let mut rules = [(Id::ALL[0], Rule::Orig(none)); RULE_COUNT];
+            let (mut id, mut n) = (0, 0);
+            while id < Id::ALL.len() {
+                let own = Id::ALL[id].spec().rules;
+                let mut at = 0;
+                while at < own.len() {
+                    rules[n] = (Id::ALL[id], own[at]);
+                    (at, n) = (at + 1, n + 1);
+                }
+                id += 1;
+            }
+            rules
+        };
+
+        /// The protocols that may begin behind others' bytes, over TCP and over UDP; at most one each.
+        const LATER: [Option<Id>; 2] = {
+            let mut later = [None; 2];
+            let mut id = 0;
+            while id < Id::ALL.len() {
+                let slot = match Id::ALL[id].spec().later {
+                    Later::Never => None,
+                    Later::Segment { .. } => Some(0),
+                    Later::Datagram { .. } => Some(1),
+                };
+                if let Some(slot) = slot {
+                    assert!(later[slot].is_none(), "one protocol of each kind is watched for");
+                    later[slot] = Some(Id::ALL[id]);
+                }
+                id += 1;
+            }
+            later
+        };
+    };
+}
+
+pub(super) use protocols;

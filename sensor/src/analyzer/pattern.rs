@@ -1,0 +1,94 @@
+//! Signatures: how the first bytes of a direction look. The patterns themselves are in the protocols' folders, the same
+//! as in Zeek's dpd.sig files.
+
+/// What a pattern says of a prefix of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Yes,
+    No,
+    /// Longer input could still match.
+    More,
+}
+use Verdict::{More, No, Yes};
+
+/// Says whether a direction's first bytes fit.
+pub type Pattern = fn(&[u8]) -> Verdict;
+
+/// How a protocol is known by both directions' first bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// The originator's alone tell.
+    Orig(Pattern),
+    /// The responder's alone tell.
+    Resp(Pattern),
+    /// Both have to fit.
+    Both(Pattern, Pattern),
+    /// Both have to fit; the originator's pattern may come on any line, so that alone it never refuses.
+    BothAnywhere(Pattern, Pattern),
+}
+
+impl Rule {
+    /// What it says of the bytes so far.
+    pub fn verdict(&self, orig: &[u8], resp: &[u8]) -> Verdict {
+        match self {
+            Rule::Orig(o) => o(orig),
+            Rule::Resp(r) => r(resp),
+            Rule::Both(o, r) => match (o(orig), r(resp)) {
+                (No, _) | (_, No) => No,
+                (Yes, Yes) => Yes,
+                _ => More,
+            },
+            // To look on any line all over again is of no use before the other has matched.
+            Rule::BothAnywhere(o, r) => match r(resp) {
+                Yes => o(orig),
+                other => other,
+            },
+        }
+    }
+}
+
+/// Blanks and line ends.
+pub fn is_space(b: &u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
+}
+
+/// Without leading blanks and line ends.
+pub fn after_spaces(b: &[u8]) -> &[u8] {
+    b.get(b.iter().take_while(|b| is_space(b)).count()..)
+        .unwrap_or(&[])
+}
+
+/// Whether `b` starts with `lower`, which is in lower case, in any case.
+pub fn starts(b: &[u8], lower: &[u8]) -> Verdict {
+    let n = b.len().min(lower.len());
+    match b.iter().zip(lower).all(|(b, l)| b.to_ascii_lowercase() == *l) {
+        false => No,
+        true if n < lower.len() => More,
+        true => Yes,
+    }
+}
+
+/// The verdict of the first condition; the byte after `at` has to satisfy `ok` too.
+pub fn then(v: Verdict, b: &[u8], at: usize, ok: impl Fn(u8) -> bool) -> Verdict {
+    match (v, b.get(at)) {
+        (Yes, None) => More,
+        (Yes, Some(&c)) if !ok(c) => No,
+        _ => v,
+    }
+}
+
+/// `Yes` when what follows the start, a CR or an LF somewhere in `b` satisfies `ok`.
+pub fn at_line_start(b: &[u8], ok: impl Fn(&[u8]) -> bool) -> Verdict {
+    let mut at = Some(0);
+    while let Some(start) = at {
+        let rest = b.get(start..).unwrap_or(&[]);
+        if ok(rest) {
+            return Yes;
+        }
+        at = rest
+            .iter()
+            .position(|b| matches!(b, b'\r' | b'\n'))
+            .map(|n| start + n + 1);
+    }
+    More
+}

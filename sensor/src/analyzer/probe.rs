@@ -1,0 +1,100 @@
+//! The first bytes of a connection, kept until signatures have told which protocols it may be.
+
+use super::pattern::Verdict;
+use super::{Id, RULES};
+
+/// Bytes of both directions, and pieces in which they come, after which signatures look no further (Zeek's
+/// `dpd_buffer_size` and `dpd_max_packets`). The piece that goes beyond is still looked at.
+pub const DEPTH: u64 = 1024;
+pub const MOST_PIECES: u32 = 100;
+/// Bytes kept per direction.
+const MOST_KEPT: usize = 2048;
+
+// A bit per rule.
+const _: () = assert!(RULES.len() <= 64);
+const ALL_DECIDED: u64 = u64::MAX >> (64 - RULES.len());
+
+/// The bytes so far and what was made of them.
+#[derive(Debug, Default)]
+pub struct Probe {
+    kept: [Vec<u8>; 2],
+    /// What came when, neighbours of one direction joined.
+    order: Vec<Piece>,
+    /// Bytes and pieces so far, kept or not.
+    size: u64,
+    pieces: u32,
+    /// A bit for each of `RULES`.
+    decided: u64,
+}
+
+/// Direction (0 orig) and how many bytes; a gap has none.
+type Piece = (u8, u16);
+
+impl Probe {
+    /// Keeps what there is room for; how many bytes that were.
+    pub fn push(&mut self, is_orig: bool, bytes: &[u8]) -> usize {
+        let dir = usize::from(!is_orig);
+        let room = MOST_KEPT.saturating_sub(self.kept[dir].len());
+        let part = bytes.get(..room).unwrap_or(bytes);
+        self.kept[dir].extend_from_slice(part);
+        let n = part.len() as u16;
+        match self.order.last_mut() {
+            Some((last, count)) if usize::from(*last) == dir && *count > 0 => *count += n,
+            _ if n > 0 => self.order.push((dir as u8, n)),
+            _ => {}
+        }
+        self.size += bytes.len() as u64;
+        self.pieces += u32::from(!bytes.is_empty());
+        part.len()
+    }
+
+    /// Bytes are missing here. At the very beginning nobody would notice.
+    pub fn gap(&mut self, is_orig: bool) {
+        if !self.order.is_empty() {
+            self.order.push((u8::from(!is_orig), 0));
+            self.pieces += 1;
+        }
+    }
+
+    /// A protocol that has become possible with the last bytes. Each rule tells once.
+    pub fn next_match(&mut self) -> Option<Id> {
+        for (at, (id, rule)) in RULES.iter().enumerate() {
+            if self.decided >> at & 1 != 0 {
+                continue;
+            }
+            let verdict = rule.verdict(&self.kept[0], &self.kept[1]);
+            self.decided |= u64::from(verdict != Verdict::More) << at;
+            if verdict == Verdict::Yes {
+                return Some(*id);
+            }
+        }
+        None
+    }
+
+    /// The kept bytes in the order in which they came; `None` is a gap.
+    pub fn replay(&self) -> impl Iterator<Item = (bool, Option<&[u8]>)> {
+        let mut at = [0usize; 2];
+        self.order.iter().map(move |&(dir, n)| {
+            let is_orig = dir == 0;
+            if n == 0 {
+                return (is_orig, None);
+            }
+            let dir = usize::from(dir);
+            let start = at[dir];
+            at[dir] += usize::from(n);
+            (is_orig, Some(self.kept[dir].get(start..at[dir]).unwrap_or(&[])))
+        })
+    }
+
+    /// Nothing more can match.
+    pub fn is_over(&self) -> bool {
+        self.size > DEPTH || self.pieces > MOST_PIECES || self.decided == ALL_DECIDED
+    }
+
+    pub fn flip(&mut self) {
+        self.kept.swap(0, 1);
+        for (dir, _) in &mut self.order {
+            *dir ^= 1;
+        }
+    }
+}

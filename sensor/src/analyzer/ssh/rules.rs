@@ -1,0 +1,28 @@
+//! How SSH is known by its first bytes.
+
+use crate::analyzer::pattern::{Rule, Verdict, starts, then};
+
+pub const RULES: &[Rule] = &[Rule::Both(version, version)];
+
+/// `SSH-1.` or `SSH-2.`, of either side.
+fn version(b: &[u8]) -> Verdict {
+    then(
+        then(starts(b, b"ssh-"), b, 4, |c| c == b'1' || c == b'2'),
+        b,
+        5,
+        |c| c == b'.',
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Verdict::{More, No, Yes};
+
+    #[test]
+    fn first_bytes_decide() {
+        assert_eq!(version(b"SSH-2.0-x"), Yes);
+        assert_eq!(version(b"SSH-3."), No);
+        assert_eq!(version(b""), More);
+    }
+}

@@ -1,0 +1,439 @@
+//! The analyzers of one connection: who is put on it and why, what each is given, and what becomes of a hand-over.
+//!
+//! An analyzer is put on a connection by the well-known port of the responder or by how the first bytes look
+//! ([`pattern`](super::pattern)), as in Zeek; only what it then reads makes a service of it. One protocol may also begin
+//! behind other bytes ([`watch`]). Knows no protocol by name, no packet and no sequence number.
+
+mod watch;
+
+use std::borrow::Cow;
+
+use super::api::{Call, HandOver, Inside, Interest, Later, Marks, Next, Services, Start};
+use super::node::{Conn, Node};
+use super::probe::Probe;
+use super::websocket::WebSocket;
+use super::{Ctx, Id, LATER, Shared};
+use crate::event::{AnalyzerTag, Ts};
+use watch::Watch;
+
+/// The analyzers of one connection. What an analyzer remembers is boxed and freed as soon as it is done.
+#[derive(Debug)]
+pub struct Tree {
+    nodes: Vec<Node>,
+    probe: Option<Box<Probe>>,
+    watch: Watch,
+    /// Before the first payload: the ports of originator and responder. Until then nothing is allocated; most
+    /// connections of a scan never get further.
+    waiting: Option<[u16; 2]>,
+    services: Services,
+    /// What the connection has become.
+    inside: Option<Inside>,
+    /// The frames that the inner stream is in.
+    frames: Option<Box<WebSocket>>,
+    is_tcp: bool,
+    partial: bool,
+    gap: bool,
+    turned: bool,
+    /// The next byte of the responder, if an LF, belongs to the line before the inner stream.
+    swallow_lf: bool,
+    /// A direction was delivered to its end.
+    ended: bool,
+    /// Payload bytes seen, both directions.
+    bytes: u64,
+}
+
+/// What a node may change of a tree, while another field of the tree is borrowed.
+macro_rules! conn {
+    ($tree:ident) => {
+        Conn {
+            services: &mut $tree.services,
+            turned: &mut $tree.turned,
+            incomplete: $tree.partial || $tree.gap,
+            bytes: $tree.bytes,
+        }
+    };
+}
+
+impl Tree {
+    /// For a TCP connection, or a UDP flow, by the ports of its final originator and responder.
+    pub fn new(is_tcp: bool, orig_port: u16, resp_port: u16, shared: &Shared) -> Tree {
+        let ports = [orig_port, resp_port];
+        Tree {
+            nodes: Vec::new(),
+            probe: None,
+            watch: Watch::new(is_tcp, ports, shared),
+            waiting: Some(ports),
+            services: Services::default(),
+            inside: None,
+            frames: None,
+            is_tcp,
+            partial: false,
+            gap: false,
+            turned: false,
+            swallow_lf: false,
+            ended: false,
+            bytes: 0,
+        }
+    }
+
+    /// The connection's beginning was missed (Zeek's partial connections), or was not after all: protocols that make no
+    /// sense without it are not looked for, and nothing is a violation.
+    pub fn set_partial(&mut self, partial: bool) {
+        self.partial = partial;
+        if partial {
+            self.watch.start_unseen();
+        }
+    }
+
+    /// In-order bytes of a TCP direction.
+    pub fn stream(&mut self, is_orig: bool, bytes: &[u8], shared: &Shared, call: &mut Call<'_>) {
+        let inner = self.read(is_orig, bytes, shared, call);
+        match self.inside {
+            None => self.watch_stream(is_orig, bytes, shared, call),
+            Some(Inside::Tls) => {
+                self.watch.begin(shared);
+                self.watch_stream(is_orig, &inner, shared, call);
+            }
+            Some(Inside::Tunnel | Inside::Upgrade) => {
+                if !inner.is_empty() {
+                    self.watch.begin_anew();
+                }
+                self.watch_stream(is_orig, &inner, shared, call);
+            }
+        }
+    }
+
+    /// One datagram of a UDP flow.
+    pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], shared: &Shared, call: &mut Call<'_>) {
+        self.begin(shared);
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        self.take_off(call.ts);
+        for node in &mut self.nodes {
+            node.datagram(is_orig, bytes, conn!(self), call);
+        }
+        self.watch.look_at(bytes, shared);
+        if let Some(node) = self.watch.node_mut() {
+            node.datagram(is_orig, bytes, conn!(self), call);
+        }
+    }
+
+    /// `len` bytes of a TCP direction are missing here.
+    pub fn gap(&mut self, is_orig: bool, len: u64, shared: &Shared, call: &mut Call<'_>) {
+        self.begin(shared);
+        self.gap = true;
+        self.bytes = self.bytes.saturating_add(len);
+        if let Some(probe) = &mut self.probe {
+            probe.gap(is_orig);
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.gap();
+        }
+        for node in &mut self.nodes {
+            node.gap(is_orig, len, conn!(self), call);
+        }
+        match self.watch.node_mut() {
+            Some(node) => node.gap(is_orig, len, conn!(self), call),
+            None => self.watch.gap(),
+        }
+    }
+
+    /// A TCP direction ended in order (FIN): a line without an end is a line now.
+    pub fn eof(&mut self, is_orig: bool, call: &mut Call<'_>) {
+        self.ended = true;
+        self.take_off(call.ts);
+        let partial = self.partial;
+        for node in self.nodes.iter_mut().filter(|n| !ignores(partial, n)) {
+            node.eof(is_orig, conn!(self), call);
+        }
+    }
+
+    /// The connection is over.
+    pub fn close(&mut self, call: &mut Call<'_>) {
+        let ended = self.ended;
+        for node in &mut self.nodes {
+            node.close(ended, conn!(self), call);
+        }
+        if let Some(node) = self.watch.node_mut() {
+            node.close(ended, conn!(self), call);
+        }
+        self.nodes = Vec::new();
+        self.probe = None;
+        self.waiting = None;
+    }
+
+    /// Originator and responder change places.
+    pub fn flip(&mut self) {
+        self.turned = false;
+        if let Some(probe) = &mut self.probe {
+            probe.flip();
+        }
+        self.nodes.iter_mut().for_each(Node::flip);
+        self.watch.flip();
+    }
+
+    /// What could still change anything here.
+    pub fn interest(&self, is_orig: bool) -> Interest {
+        if self.waiting.is_some() || self.probe.is_some() {
+            return Interest::Everything;
+        }
+        let nodes = self.nodes.iter().filter(|n| !ignores(self.partial, n));
+        let most = nodes.map(|n| n.interest(is_orig, self.bytes)).max();
+        most.unwrap_or(Interest::Nothing)
+            .max(self.watch.interest(is_orig, self.bytes))
+    }
+
+    /// Whether the connection's end changes nothing, and the services are final, if no more bytes come.
+    pub fn is_settled(&self) -> bool {
+        self.nodes.iter().all(Node::is_settled) && self.watch.is_settled()
+    }
+
+    /// Whether all that have timers of their own were given up before the packet of `last`, see [`Node::was_off`].
+    pub fn was_off(&self, last: Ts) -> bool {
+        self.nodes.iter().any(|n| n.id.spec().stays && n.was_off(last))
+    }
+
+    /// What the connection has become.
+    pub fn inside(&self) -> Option<Inside> {
+        self.inside
+    }
+
+    /// Says once that the content shows originator and responder to be the wrong way round. Zeek then flips the
+    /// connection, unless the responder is a multicast address.
+    pub fn take_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
+    }
+
+    /// Whether the protocol that may begin in mid-stream may still do so.
+    pub fn awaits(&self) -> bool {
+        self.watch.awaits()
+    }
+
+    /// The confirmed services, in the order of confirmation, without those that were refuted.
+    pub fn services(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let spec = |n: u8| Id::ALL.get(usize::from(n)).map(|id| id.spec().tag.service());
+        self.services.iter().filter_map(spec)
+    }
+
+    /// The engine is sure of a protocol that it reads by itself.
+    pub fn confirm(&mut self, id: Id, call: &mut Call<'_>) {
+        call.out.confirm(id.spec(), id.number().into());
+        self.services.add(id.number(), true);
+    }
+
+    /// It is not that protocol. If it was taken for it, the service stays, as in Zeek.
+    pub fn violation(&mut self, id: Id, reason: &str, call: &mut Call<'_>) {
+        call.out.violation(id.spec(), id.number().into(), reason);
+    }
+
+    /// Another connection said that this one would come and be `tag`'s.
+    pub fn expect(&mut self, tag: AnalyzerTag) {
+        if let Some(id) = Id::ALL.iter().find(|id| id.spec().tag == tag) {
+            self.services.add(id.number(), true);
+        }
+    }
+
+    /// See [`Marks::to_header`].
+    pub fn to_header(&self, is_orig: bool) -> Option<u64> {
+        self.watch.node().and_then(|node| node.to_header(is_orig))
+    }
+
+    /// Lets the analyzer work that reads marks, if there is one.
+    pub fn mark(&mut self, call: &mut Call<'_>, work: impl FnOnce(&mut dyn Marks, &mut Ctx<'_>)) {
+        if let Some(node) = self.watch.node_mut() {
+            node.mark(conn!(self), call, work);
+        }
+    }
+
+    /// Gives a piece of a stream to the analyzer that reads marks alone.
+    pub fn marked_bytes(&mut self, is_orig: bool, bytes: &[u8], call: &mut Call<'_>) {
+        if let Some(node) = self.watch.node_mut() {
+            node.data(is_orig, bytes, conn!(self), call);
+        }
+    }
+
+    /// The first payload, or a hole in it, is there.
+    fn begin(&mut self, shared: &Shared) {
+        let Some(ports) = self.waiting.take() else { return };
+        let start = Start { ports, strangers: 0 };
+        let on_port = |id: &Id| {
+            let spec = id.spec();
+            let known = match self.is_tcp {
+                true => spec.tcp_ports,
+                false => spec.udp_ports,
+            };
+            known.contains(&ports[1]) && matches!(spec.later, Later::Never)
+        };
+        let put = |id: &Id| Node::new(*id, &start, shared);
+        match Id::ALL.iter().find(|id| on_port(id)) {
+            Some(id) => self.nodes.push(put(id)),
+            None if self.is_tcp => {}
+            None => {
+                let any = Id::ALL.iter().filter(|id| id.spec().any_udp_port);
+                self.nodes.extend(any.map(put));
+            }
+        }
+        self.probe = self.is_tcp.then(Box::default);
+    }
+
+    /// Takes off what failed in an earlier packet.
+    fn take_off(&mut self, now: Ts) {
+        self.nodes.retain_mut(|node| !node.take_off(now));
+    }
+
+    /// Gives bytes to the analyzers. Gives back the trailing ones that belong to a stream inside the connection; out of
+    /// their frames, where they come in frames.
+    fn read<'b>(
+        &mut self,
+        is_orig: bool,
+        mut bytes: &'b [u8],
+        shared: &Shared,
+        call: &mut Call<'_>,
+    ) -> Cow<'b, [u8]> {
+        self.begin(shared);
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        self.take_off(call.ts);
+        if !is_orig && !bytes.is_empty() && std::mem::take(&mut self.swallow_lf) {
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
+        let bytes = match &mut self.frames {
+            Some(frames) => Cow::Owned(frames.unframe(is_orig, bytes)),
+            None => Cow::Borrowed(bytes),
+        };
+        let mut over = None;
+        for at in 0..self.nodes.len() {
+            over = earlier(over, self.feed(at, is_orig, &bytes, call));
+        }
+        over = earlier(over, self.probe_stream(is_orig, &bytes, shared, call));
+        match (self.inside, over) {
+            (None, None) => Cow::default(),
+            (None, Some(over)) => {
+                let rest = bytes.len().saturating_sub(over.len);
+                // The line that ended it may have ended with a CR whose LF is still to come.
+                self.swallow_lf = over.len == 0 && bytes.last() == Some(&b'\r');
+                let rest = match bytes {
+                    Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(rest..).unwrap_or(&[])),
+                    Cow::Owned(mut bytes) => Cow::Owned(bytes.split_off(rest)),
+                };
+                self.step_inside(is_orig, over, rest, shared, call)
+            }
+            _ => bytes,
+        }
+    }
+
+    /// Gives bytes to one analyzer; where it hands over to an inner stream, if it does.
+    fn feed(&mut self, at: usize, is_orig: bool, bytes: &[u8], call: &mut Call<'_>) -> Option<HandOver> {
+        let partial = self.partial;
+        let node = self.nodes.get_mut(at).filter(|n| !ignores(partial, n))?;
+        match node.data(is_orig, bytes, conn!(self), call) {
+            Next::HandOver(over) => Some(over),
+            Next::More | Next::Stop => None,
+        }
+    }
+
+    /// Looks at the first bytes of the connection for protocols that no port told of.
+    fn probe_stream(
+        &mut self,
+        is_orig: bool,
+        bytes: &[u8],
+        shared: &Shared,
+        call: &mut Call<'_>,
+    ) -> Option<HandOver> {
+        let mut probe = self.probe.take()?;
+        let taken = probe.push(is_orig, bytes);
+        let mut over = None;
+        while let Some(id) = probe.next_match() {
+            // One that has handed over is in the way of another of its kind, but not inside the stream.
+            let is_inside = self.inside.is_some();
+            if self.nodes.iter().any(|n| n.id == id && !(is_inside && n.done)) {
+                continue;
+            }
+            self.nodes.push(Node::new(id, &Start::default(), shared));
+            let at = self.nodes.len() - 1;
+            let rest = bytes.get(taken..).unwrap_or(&[]);
+            let mut inside: Option<HandOver> = None;
+            for (is_orig, part) in probe.replay().chain([(is_orig, Some(rest))]) {
+                let Some(part) = part else {
+                    if let Some(node) = self.nodes.get_mut(at) {
+                        node.gap(is_orig, 0, conn!(self), call);
+                    }
+                    continue;
+                };
+                // Behind the hand-over in the kept bytes, the rest of the chunk is the inner stream's too.
+                match &mut inside {
+                    Some(inside) => inside.len += part.len(),
+                    None => inside = self.feed(at, is_orig, part, call),
+                }
+            }
+            over = earlier(over, inside);
+        }
+        if !probe.is_over() {
+            self.probe = Some(probe);
+        }
+        over
+    }
+
+    /// The rest of the connection is another protocol's.
+    fn step_inside<'b>(
+        &mut self,
+        is_orig: bool,
+        over: HandOver,
+        mut rest: Cow<'b, [u8]>,
+        shared: &Shared,
+        call: &mut Call<'_>,
+    ) -> Cow<'b, [u8]> {
+        if over.framed {
+            let mut frames = Box::new(WebSocket::default());
+            rest = Cow::Owned(frames.unframe(is_orig, &rest));
+            self.frames = Some(frames);
+        }
+        self.inside = Some(over.to);
+        self.probe = None;
+        if over.to != Inside::Tls {
+            self.probe = Some(Box::default());
+            self.probe_stream(is_orig, &rest, shared, call);
+        }
+        rest
+    }
+
+    /// Gives bytes to the one that may begin behind others' bytes.
+    fn watch_stream(&mut self, is_orig: bool, bytes: &[u8], shared: &Shared, call: &mut Call<'_>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let kept = self.watch.pass(is_orig, bytes, shared);
+        if let Some(node) = self.watch.node_mut() {
+            for (is_orig, bytes) in &kept {
+                node.data(*is_orig, bytes, conn!(self), call);
+            }
+            if kept.is_empty() {
+                node.data(is_orig, bytes, conn!(self), call);
+            }
+        }
+    }
+}
+
+/// Whether a node makes no sense on a connection whose beginning was missed.
+fn ignores(partial: bool, node: &Node) -> bool {
+    partial && node.id.spec().needs_start
+}
+
+/// The one of two hand-overs that begins first.
+fn earlier(a: Option<HandOver>, b: Option<HandOver>) -> Option<HandOver> {
+    match (a, b) {
+        (Some(x), Some(y)) if y.len > x.len => b,
+        (None, _) => b,
+        _ => a,
+    }
+}
+
+/// Where no SYN was seen: whether these bytes, taken to be the originator's if `is_orig`, begin what is watched for in such
+/// a way that they must be the other side's.
+pub fn begins_turned(is_orig: bool, bytes: &[u8]) -> bool {
+    match LATER[0].map(|id| id.spec().later) {
+        Some(Later::Segment { begins, .. }) => begins(bytes, !is_orig, true),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

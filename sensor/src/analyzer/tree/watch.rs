@@ -1,0 +1,253 @@
+//! The one protocol that may begin behind others' bytes: TLS after STARTTLS and proxies' handshakes, DTLS after STUN.
+
+use super::super::api::{Interest, Later, Start};
+use super::super::node::Node;
+use super::super::pattern::Verdict;
+use super::super::probe::{DEPTH, MOST_PIECES};
+use super::{Id, LATER, Shared};
+
+/// Bytes of a direction that a pattern for its first bytes is shown.
+const HEAD: usize = 128;
+
+/// Pieces of a stream and who sent them.
+pub type Kept = Vec<(bool, Vec<u8>)>;
+
+/// What is watched for, and how far that has come.
+#[derive(Debug)]
+pub struct Watch {
+    state: State,
+    is_tcp: bool,
+    /// A side's SYN was not seen.
+    start_unseen: bool,
+    /// Bytes of both directions before it; what does not fit does not matter.
+    clear: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The first bytes of either direction are kept until they tell.
+    First(Kept),
+    /// Datagrams looked at so far, and their bytes: others' may come before the first of its own.
+    Datagrams {
+        count: u32,
+        bytes: u32,
+        strangers: u32,
+    },
+    Found(Box<Node>),
+    /// It did not begin with the first bytes.
+    Off,
+}
+
+impl Watch {
+    /// Of a connection with these ports of originator and responder.
+    pub fn new(is_tcp: bool, ports: [u16; 2], shared: &Shared) -> Watch {
+        let mut watch = Watch {
+            state: State::Off,
+            is_tcp,
+            start_unseen: false,
+            clear: 0,
+        };
+        let on_port = watch.id().is_some_and(|id| match is_tcp {
+            true => id.spec().tcp_ports.contains(&ports[1]),
+            false => id.spec().udp_ports.contains(&ports[1]),
+        });
+        watch.state = match on_port {
+            true => State::Off,
+            false if is_tcp => State::First(Kept::new()),
+            false => State::Datagrams {
+                count: 0,
+                bytes: 0,
+                strangers: 0,
+            },
+        };
+        if on_port {
+            watch.put(&Start { ports, strangers: 0 }, shared);
+        }
+        watch
+    }
+
+    fn id(&self) -> Option<Id> {
+        LATER[usize::from(!self.is_tcp)]
+    }
+
+    fn put(&mut self, start: &Start, shared: &Shared) {
+        if let Some(id) = self.id() {
+            let mut node = Box::new(Node::new(id, start, shared));
+            if self.start_unseen {
+                node.start_unseen();
+            }
+            self.state = State::Found(node);
+        }
+    }
+
+    /// The analyzer, if it has begun.
+    pub fn node(&self) -> Option<&Node> {
+        match &self.state {
+            State::Found(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The same, to be given something.
+    pub fn node_mut(&mut self) -> Option<&mut Node> {
+        match &mut self.state {
+            State::Found(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// A side's SYN was not seen. What has begun goes on: its first message may have come before the other side's first
+    /// packet showed that its SYN is missing. What has not is begun by such a message alone, whatever the port says.
+    pub fn start_unseen(&mut self) {
+        self.start_unseen = true;
+        match &mut self.state {
+            State::Found(node) if node.fed => node.start_unseen(),
+            State::Found(_) => self.state = State::First(Kept::new()),
+            _ => {}
+        }
+    }
+
+    /// It begins here: the analyzer before said so.
+    pub fn begin(&mut self, shared: &Shared) {
+        if self.node().is_none() {
+            self.put(&Start::default(), shared);
+        }
+    }
+
+    /// It may begin here, if it was looked for in vain so far, be it on one of its ports.
+    pub fn begin_anew(&mut self) {
+        let in_vain = match &self.state {
+            State::Off => true,
+            State::Found(node) => node.has_failed(),
+            State::First(_) | State::Datagrams { .. } => false,
+        };
+        if in_vain {
+            self.state = State::First(Kept::new());
+        }
+    }
+
+    /// Whether it may still begin in mid-stream.
+    pub fn awaits(&self) -> bool {
+        let has_begun = self.node().is_some_and(|node| node.fed);
+        !has_begun && u64::from(self.clear) <= self.within()
+    }
+
+    fn within(&self) -> u64 {
+        match self.id().map(|id| id.spec().later) {
+            Some(Later::Segment { within, .. }) => within,
+            // Datagrams are looked at whatever came before.
+            _ => 0,
+        }
+    }
+
+    /// Bytes of a stream come: whether it begins with them, or began with those that were kept. What is given back
+    /// comes before them and has not been read by it, up to and with these.
+    pub fn pass(&mut self, is_orig: bool, bytes: &[u8], shared: &Shared) -> Kept {
+        let Some(Later::Segment {
+            first,
+            begins,
+            within,
+        }) = self.id().map(|id| id.spec().later)
+        else {
+            return Kept::new();
+        };
+        let is_found = self.node().is_some();
+        let late = !is_found && (self.clear > 0 || self.start_unseen) && u64::from(self.clear) <= within;
+        if late && begins(bytes, is_orig, self.start_unseen) {
+            self.put(&Start::default(), shared);
+        }
+        self.clear = self.clear.saturating_add(bytes.len() as u32);
+        let State::First(kept) = &mut self.state else {
+            return Kept::new();
+        };
+        kept.push((is_orig, bytes.to_vec()));
+        let size: usize = kept.iter().map(|(_, bytes)| bytes.len()).sum();
+        let sides = [true, false].map(|is_orig| head(kept, is_orig, first));
+        if sides.contains(&Verdict::Yes) {
+            let kept = std::mem::take(kept);
+            self.put(&Start::default(), shared);
+            return kept;
+        }
+        if sides == [Verdict::No; 2] || size as u64 > DEPTH {
+            self.state = State::Off;
+        }
+        Kept::new()
+    }
+
+    /// A datagram comes: whether it begins with it.
+    pub fn look_at(&mut self, datagram: &[u8], shared: &Shared) {
+        let Some(Later::Datagram { begins, stranger }) = self.id().map(|id| id.spec().later) else {
+            return;
+        };
+        let State::Datagrams {
+            count,
+            bytes,
+            strangers,
+        } = &mut self.state
+        else {
+            return;
+        };
+        *count += 1;
+        *bytes += datagram.len() as u32;
+        if begins(datagram) {
+            // Zeek shows those before to the analyzer once there is one.
+            let start = Start {
+                strangers: *strangers,
+                ..Start::default()
+            };
+            self.put(&start, shared);
+        } else if u64::from(*bytes) > DEPTH || *count > MOST_PIECES {
+            self.state = State::Off;
+        } else {
+            *strangers += u32::from(stranger(datagram));
+        }
+    }
+
+    /// Bytes are missing before it began.
+    pub fn gap(&mut self) {
+        if matches!(self.state, State::First(_)) {
+            self.state = State::Off;
+        }
+    }
+
+    pub fn flip(&mut self) {
+        match &mut self.state {
+            State::First(kept) => kept.iter_mut().for_each(|k| k.0 = !k.0),
+            State::Found(node) => node.flip(),
+            State::Datagrams { .. } | State::Off => {}
+        }
+    }
+
+    /// What of a direction it still has to see; `bytes` came on the connection.
+    pub fn interest(&self, is_orig: bool, bytes: u64) -> Interest {
+        match &self.state {
+            State::Found(node) => node.interest(is_orig, bytes),
+            State::Off if !self.is_tcp || u64::from(self.clear) > self.within() => Interest::Nothing,
+            State::First(_) | State::Datagrams { .. } | State::Off => Interest::Everything,
+        }
+    }
+
+    /// Whether the connection's end changes nothing, if no more bytes come.
+    pub fn is_settled(&self) -> bool {
+        match &self.state {
+            State::First(_) | State::Datagrams { .. } => false,
+            State::Found(node) => node.is_settled(),
+            State::Off => true,
+        }
+    }
+}
+
+/// What a direction's first bytes say; a direction without any says nothing yet.
+fn head(kept: &Kept, of_orig: bool, first: fn(&[u8], bool) -> Verdict) -> Verdict {
+    let mut head = [0u8; HEAD];
+    let mut n = 0;
+    for (_, bytes) in kept.iter().filter(|k| k.0 == of_orig) {
+        let part = &bytes[..bytes.len().min(HEAD - n)];
+        head[n..n + part.len()].copy_from_slice(part);
+        n += part.len();
+    }
+    match n {
+        0 => Verdict::More,
+        n => first(&head[..n], of_orig),
+    }
+}
