@@ -3,8 +3,10 @@
 //! Data flows down this list and never up; a module knows only those before it:
 //! [`packet`] (headers, captures) · [`datapath`] (xdp, soft) · [`event`] (every event as a type) ·
 //! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`offline`] (all of these behind a handler of events) ·
-//! [`output`] (logs, stream) · [`cli`].
+//! [`output`] (logs, stream) · [`catalog`] (what all of these declare) · [`cli`].
+
 pub mod analyzer;
+pub mod catalog;
 pub mod cli;
 pub mod conn;
 pub mod datapath;

@@ -77,12 +77,12 @@ pub fn rows(
     workers: &All,
     mut row: impl FnMut(&StatsRow<'_>),
 ) {
-    let untracked: Vec<(String, u64)> = UNTRACKED
+    let untracked: Vec<String> = UNTRACKED
         .iter()
         .map(|r| (format!("{r:?}").to_lowercase(), c.get(*r)))
         .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| format!("{reason}={n}"))
         .collect();
-    let untracked: Vec<(&str, u64)> = untracked.iter().map(|(s, n)| (s.as_str(), *n)).collect();
     let some = |counter| Some(c.get(counter));
     row(&StatsRow {
         ts,

@@ -9,16 +9,13 @@ use anyhow::Context as _;
 use super::args::{Common, LogFormat};
 use super::limits;
 use crate::conn::{self, Piece, Sink};
-use crate::event::log::LogRow;
+use crate::event::log::{LogRow, OWN_LOGS};
 use crate::event::{ConnId, Event, EventKind, Handler, Subscriptions, Ts};
 use crate::output::contents::ContentsFiles;
 use crate::output::log::{Format, LogError, LogWriter};
 use crate::output::log_dir::LogDir;
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
-
-/// The logs that the sensor writes: those that are there when it starts are put aside, and no others.
-const LOGS: [&str; 7] = ["conn", "dns", "ssl", "stats", "tunnel", "weird", "x509"];
 
 /// Most contents files open at a time.
 const MOST_OPEN: usize = 1024;
@@ -104,7 +101,8 @@ pub(super) fn claim(common: &Common) -> anyhow::Result<LogDir> {
 
 /// Puts old logs aside and begins the one that each run has. `realms`: the engine's.
 pub(super) fn begin(logs: &mut LogWriter, realms: u32) -> Result<(), LogError> {
-    logs.dir().put_aside(&LOGS)?;
+    // Those that are there when it starts, and no others.
+    logs.dir().put_aside(OWN_LOGS)?;
     logs.open("conn", conn::row::conn_columns(realms != 0))
 }
 
@@ -178,34 +176,4 @@ pub fn subscriptions(common: &Common) -> anyhow::Result<Subscriptions> {
         subs = subs.without(EventKind::TcpContents);
     }
     Ok(subs)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    /// What stands in the sources as a log's name.
-    fn named(dir: &Path, names: &mut Vec<String>) {
-        for entry in std::fs::read_dir(dir).expect("sources") {
-            let path = entry.expect("entry").path();
-            if path.is_dir() {
-                named(&path, names);
-            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
-                let text = std::fs::read_to_string(&path).expect("text");
-                let paths = text.split("fn path(&self) -> &'static str {\n        \"").skip(1);
-                names.extend(paths.filter_map(|p| Some(p.split_once('"')?.0.to_owned())));
-            }
-        }
-    }
-
-    #[test]
-    fn each_log_is_among_those_that_are_put_aside() {
-        let mut names = Vec::new();
-        named(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
-        names.sort();
-        names.dedup();
-        assert_eq!(names, LOGS);
-    }
 }

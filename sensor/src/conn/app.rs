@@ -75,23 +75,13 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     }
 
     fn scripted_weird(&mut self, name: &'static str) {
-        self.run.sh.log_weird(&WeirdRow {
-            ts: self.run.ts,
-            whose: Whose::Conn(&self.id),
-            name,
-            addl: "",
-            source: "",
-        });
+        let row = WeirdRow::new(self.run.ts, Whose::Conn(&self.id), name, "", "");
+        self.run.sh.log_weird(&row);
     }
 
     fn file_weird(&mut self, name: &'static str, addl: &str) {
-        self.run.sh.log_weird(&WeirdRow {
-            ts: self.run.ts,
-            whose: Whose::Nobody,
-            name,
-            addl,
-            source: "",
-        });
+        let row = WeirdRow::new(self.run.ts, Whose::Nobody, name, addl, "");
+        self.run.sh.log_weird(&row);
     }
 
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {

@@ -390,22 +390,28 @@ impl<S: Sink> Run<'_, S> {
         };
         let encap = conn.extra.as_ref().and_then(|e| e.encap.as_ref());
         let in_vni = encap.is_some_and(|stack| stack.has_vni());
+        // Without a time between first and last packet Zeek says nothing of what was sent in it.
+        let duration = Some(last.saturating_sub(conn.start) as i64).filter(|ns| *ns > 0);
+        let history = conn.history();
+        let tunnels = conn.extra.as_ref().map(|e| &*e.tunnel_parents);
         let row = ConnRow {
+            ts: id.start,
             c: &id,
-            service,
-            duration: last.saturating_sub(conn.start) as i64,
-            orig_bytes: size(0),
-            resp_bytes: size(1),
+            proto: id.proto.as_str(),
+            service: Some(service).filter(|s| !s.is_empty()),
+            duration,
+            orig_bytes: duration.map(|_| size(0)),
+            resp_bytes: duration.map(|_| size(1)),
             conn_state: conn.conn_state(tcp, [totals[0].pkts > 0, totals[1].pkts > 0]),
             local_orig: (self.sh.cfg.is_local)(id.orig_h),
             local_resp: (self.sh.cfg.is_local)(id.resp_h),
             missed_bytes: conn.extra.as_ref().map_or(0, |e| e.missed_bytes),
-            history: &conn.history(),
+            history: Some(&*history).filter(|h| !h.is_empty()),
             orig_pkts: totals[0].pkts,
             orig_ip_bytes: totals[0].bytes,
             resp_pkts: totals[1].pkts,
             resp_ip_bytes: totals[1].bytes,
-            tunnel_parents: conn.extra.as_ref().map_or(&[], |e| &e.tunnel_parents),
+            tunnel_parents: tunnels.filter(|uids| !uids.is_empty()),
             ip_proto: conn.key.proto,
             networks: Networks::of(conn.key.realm, self.sh.cfg.realms, in_vni),
         };

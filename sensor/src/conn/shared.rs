@@ -111,13 +111,8 @@ impl<S: Sink> Shared<S> {
                 }
             }
         }
-        self.log_weird(&WeirdRow {
-            ts,
-            whose: ends.map_or(Whose::Nobody, |(s, d)| Whose::Hosts(addr(s), addr(d))),
-            name,
-            addl,
-            source: source(name, false),
-        });
+        let whose = ends.map_or(Whose::Nobody, |(s, d)| Whose::Hosts(addr(s), addr(d)));
+        self.log_weird(&WeirdRow::new(ts, whose, name, addl, source(name, false)));
     }
 
     /// weird.log has less than the events, see [`Logged`].
@@ -209,13 +204,9 @@ impl<'e, S: Sink> Run<'e, S> {
         if self.sh.subs.wants(EventKind::ConnWeird) {
             self.sh.emit(now, &Event::ConnWeird { name, c: &id, addl });
         }
-        self.sh.log_weird(&WeirdRow {
-            ts: now,
-            whose: Whose::Conn(&id),
-            name,
-            addl,
-            source: from.unwrap_or_else(|| source(name, self.conn.key.proto == IPPROTO_TCP)),
-        });
+        let source = from.unwrap_or_else(|| source(name, self.conn.key.proto == IPPROTO_TCP));
+        self.sh
+            .log_weird(&WeirdRow::new(now, Whose::Conn(&id), name, addl, source));
     }
 
     pub fn arm(&mut self, kind: Kind, at: Ts) {

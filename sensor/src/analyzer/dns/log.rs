@@ -1,12 +1,8 @@
 //! The row of dns.log.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
-
 use super::answer::rr;
 use super::names;
-use crate::event::log::{Column, LogRow, Value};
-use crate::event::{ConnId, Ts};
+use crate::event::{ConnId, Ts, row};
 
 /// A question and its answer, as far as each was seen: what becomes a row of dns.log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,106 +82,107 @@ impl Session {
     /// Its rows, one a question.
     pub fn log(&self, c: &ConnId, log: &mut dyn FnMut(&DnsRow<'_>)) {
         for asked in std::iter::once(&self.asked).chain(&self.more) {
-            log(&DnsRow { c, s: self, asked });
+            log(&DnsRow::new(c, self, asked));
         }
     }
 }
 
-/// One row of dns.log.
-pub struct DnsRow<'a> {
-    c: &'a ConnId,
-    s: &'a Session,
-    asked: &'a Asked,
-}
+/// What the records of an answer say.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers<'a>(&'a [(Vec<u8>, u32)]);
 
-const COLUMNS: &[Column] = &[
-    Column::new("ts", "time"),
-    Column::new("uid", "string"),
-    Column::new("id.orig_h", "addr"),
-    Column::new("id.orig_p", "port"),
-    Column::new("id.resp_h", "addr"),
-    Column::new("id.resp_p", "port"),
-    Column::new("proto", "enum"),
-    Column::new("trans_id", "count"),
-    Column::new("rtt", "interval"),
-    Column::new("query", "string"),
-    Column::new("qclass", "count"),
-    Column::new("qclass_name", "string"),
-    Column::new("qtype", "count"),
-    Column::new("qtype_name", "string"),
-    Column::new("rcode", "count"),
-    Column::new("rcode_name", "string"),
-    Column::new("AA", "bool"),
-    Column::new("TC", "bool"),
-    Column::new("RD", "bool"),
-    Column::new("RA", "bool"),
-    Column::new("Z", "count"),
-    Column::new("answers", "vector[string]"),
-    Column::new("TTLs", "vector[interval]"),
-    Column::new("rejected", "bool"),
-];
-
-/// Nanoseconds of a record's time to live.
-fn ttl(seconds: u32) -> i64 {
-    i64::from(seconds) * 1_000_000_000
-}
-
-fn count<'a>(n: Option<impl Into<u64>>) -> Value<'a> {
-    n.map_or(Value::Unset, |n| Value::Count(n.into()))
-}
-
-fn name<'a>(n: Option<Cow<'static, str>>) -> Value<'a> {
-    n.map_or(Value::Unset, Value::Str)
-}
-
-impl LogRow for DnsRow<'_> {
-    fn path(&self) -> &'static str {
-        "dns"
+impl<'a> Answers<'a> {
+    /// Each record's text, as it came off the wire.
+    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().map(|a| &*a.0)
     }
+}
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
+/// For how long the records of an answer hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Ttls<'a>(&'a [(Vec<u8>, u32)]);
+
+impl Ttls<'_> {
+    /// Each record's time to live, ns.
+    pub fn iter(self) -> impl Iterator<Item = i64> {
+        self.0.iter().map(|a| i64::from(a.1) * 1_000_000_000)
     }
+}
 
-    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
-        let DnsRow { c, s, asked } = self;
-        let host = |a: &IpAddr| Value::Addr(*a);
-        let list = |items: Vec<Value<'a>>| match items.is_empty() {
-            true => Value::Unset,
-            false => Value::List(items),
-        };
-        let qtype = match asked.is_nbstat {
-            true => Some("NBSTAT".into()),
-            false => asked.qtype.map(names::qtype),
-        };
-        out.extend([
-            Value::Time(s.ts),
-            Value::Str(c.uid.to_string().into()),
-            host(&c.orig_h),
-            Value::Port(c.orig_p),
-            host(&c.resp_h),
-            Value::Port(c.resp_p),
-            Value::Str(c.proto.as_str().into()),
-            Value::Count(s.trans_id.into()),
-            asked.rtt.map_or(Value::Unset, Value::Interval),
-            asked
-                .query
-                .as_ref()
-                .map_or(Value::Unset, |q| Value::Wire(q.into())),
-            count(asked.qclass),
-            name(asked.qclass.map(names::qclass)),
-            count(asked.qtype),
-            name(qtype),
-            count(s.rcode),
-            name(s.rcode.map(names::rcode)),
-            Value::Bool(s.aa),
-            Value::Bool(s.tc),
-            Value::Bool(s.rd),
-            Value::Bool(s.ra),
-            Value::Count(s.z.into()),
-            list(asked.answers.iter().map(|a| Value::Wire((&a.0).into())).collect()),
-            list(asked.answers.iter().map(|a| Value::Interval(ttl(a.1))).collect()),
-            Value::Bool(s.rejected),
-        ]);
+row! {
+    /// One row of dns.log.
+    #[derive(Clone, Debug)]
+    pub struct DnsRow<'a> in "dns" {
+        /// When the question was seen, or the answer if that came first.
+        ts: time,
+        /// Whose it is.
+        c: conn (&'a ConnId),
+        /// Transport.
+        proto: enumeration,
+        /// Transaction id.
+        trans_id: count (u16),
+        /// From the question to the first answer, ns.
+        rtt: opt interval,
+        /// The name asked about.
+        query: opt wire (&'a [u8]),
+        /// Class asked for.
+        qclass: opt count (u16),
+        /// Its name.
+        qclass_name: opt text,
+        /// Type asked for.
+        qtype: opt count (u16),
+        /// Its name.
+        qtype_name: opt text,
+        /// How the server answered.
+        rcode: opt count (u16),
+        /// Its name.
+        rcode_name: opt text,
+        /// The server is an authority.
+        aa = "AA": bool,
+        /// The message was cut off.
+        tc = "TC": bool,
+        /// Recursion was asked for.
+        rd = "RD": bool,
+        /// Recursion is offered.
+        ra = "RA": bool,
+        /// The header's other bits.
+        z = "Z": count (u8),
+        /// What each record of the answer says; unset without any.
+        answers: opt vector wire (Answers<'a>),
+        /// For how long each holds; unset without any.
+        ttls = "TTLs": opt vector interval (Ttls<'a>),
+        /// The server refused.
+        rejected: bool,
+    }
+}
+
+impl<'a> DnsRow<'a> {
+    fn new(c: &'a ConnId, s: &Session, asked: &'a Asked) -> DnsRow<'a> {
+        let answers = Some(&*asked.answers).filter(|a| !a.is_empty());
+        DnsRow {
+            ts: s.ts,
+            c,
+            proto: c.proto.as_str(),
+            trans_id: s.trans_id,
+            rtt: asked.rtt,
+            query: asked.query.as_deref(),
+            qclass: asked.qclass,
+            qclass_name: asked.qclass.map(names::qclass),
+            qtype: asked.qtype,
+            qtype_name: match asked.is_nbstat {
+                true => Some("NBSTAT".into()),
+                false => asked.qtype.map(names::qtype),
+            },
+            rcode: s.rcode,
+            rcode_name: s.rcode.map(names::rcode),
+            aa: s.aa,
+            tc: s.tc,
+            rd: s.rd,
+            ra: s.ra,
+            z: s.z,
+            answers: answers.map(Answers),
+            ttls: answers.map(Ttls),
+            rejected: s.rejected,
+        }
     }
 }

@@ -3,11 +3,10 @@
 //! Knows no bytes of the wire: the session calls it with what it has read, in the order of Zeek's events.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::fingerprint::Hello;
-use super::log::{Certs, Fingerprints, SslRow};
+use super::log::{Fingerprints, SslRow, Subjects, Validation};
 use super::names;
 use super::shared::Settings;
 use crate::analyzer::x509::Certificate;
@@ -239,9 +238,7 @@ impl Info {
         };
         SslRow {
             ts: self.ts,
-            uid: c.uid.to_string(),
-            orig: (c.orig_h, c.orig_p) as (IpAddr, u16),
-            resp: (c.resp_h, c.resp_p),
+            c: *c,
             version: self.version.map(names::version),
             cipher: self.cipher.map(names::cipher),
             curve: self.curve.map(names::curve),
@@ -255,8 +252,14 @@ impl Info {
             client_cert_chain_fps: fps(1),
             sni_matches_cert,
             subjects: settings.extras.subjects.then(|| {
-                let names = |i| leaf(i).map(|c: &Certificate| (c.subject.clone(), c.issuer.clone()));
-                [names(0), names(1)] as Certs
+                let subject = |i| leaf(i).map(|c: &Certificate| c.subject.clone());
+                let issuer = |i| leaf(i).map(|c: &Certificate| c.issuer.clone());
+                Subjects {
+                    subject: subject(0),
+                    issuer: issuer(0),
+                    client_subject: subject(1),
+                    client_issuer: issuer(1),
+                }
             }),
             fingerprints: settings.extras.fingerprints.then(|| {
                 let extra = self.extra.as_deref();
@@ -266,10 +269,9 @@ impl Info {
                     ja4: extra.and_then(|e| e.ja4.clone()),
                 }
             }),
-            validation_status: settings
-                .validator
-                .as_ref()
-                .map(|_| self.extra.as_deref().and_then(|e| e.validation_status.clone())),
+            validation: settings.validator.as_ref().map(|_| Validation {
+                validation_status: self.extra.as_deref().and_then(|e| e.validation_status.clone()),
+            }),
         }
     }
 }

@@ -508,12 +508,7 @@ impl Session {
             Err(_) => false,
         };
         if new {
-            ctx.out.log(&X509Row {
-                ts: ctx.ts,
-                cert,
-                host_cert,
-                client_cert,
-            });
+            ctx.out.log(&X509Row::new(ctx.ts, &cert, host_cert, client_cert));
         }
     }
 

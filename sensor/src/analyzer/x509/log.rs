@@ -1,107 +1,88 @@
 //! The row of x509.log.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::Certificate;
-use crate::event::Ts;
-use crate::event::log::{Column, LogRow, Value};
+use crate::event::{Ts, row};
 
-/// One row of x509.log: a certificate and how it was used.
-#[derive(Clone, Debug)]
-pub struct X509Row {
-    /// When it was sent.
-    pub ts: Ts,
-    pub cert: Arc<Certificate>,
-    /// The first of its chain.
-    pub host_cert: bool,
-    /// Sent by a client.
-    pub client_cert: bool,
-}
-
-const COLUMNS: &[Column] = &[
-    Column::new("ts", "time"),
-    Column::new("fingerprint", "string"),
-    Column::new("certificate.version", "count"),
-    Column::new("certificate.serial", "string"),
-    Column::new("certificate.subject", "string"),
-    Column::new("certificate.issuer", "string"),
-    Column::new("certificate.not_valid_before", "time"),
-    Column::new("certificate.not_valid_after", "time"),
-    Column::new("certificate.key_alg", "string"),
-    Column::new("certificate.sig_alg", "string"),
-    Column::new("certificate.key_type", "string"),
-    Column::new("certificate.key_length", "count"),
-    Column::new("certificate.exponent", "string"),
-    Column::new("certificate.curve", "string"),
-    Column::new("san.dns", "vector[string]"),
-    Column::new("san.uri", "vector[string]"),
-    Column::new("san.email", "vector[string]"),
-    Column::new("san.ip", "vector[addr]"),
-    Column::new("basic_constraints.ca", "bool"),
-    Column::new("basic_constraints.path_len", "count"),
-    Column::new("host_cert", "bool"),
-    Column::new("client_cert", "bool"),
-];
-
-fn text(v: &str) -> Value<'_> {
-    Value::Str(Cow::Borrowed(v))
-}
-
-fn opt(v: Option<&str>) -> Value<'_> {
-    v.map_or(Value::Unset, text)
-}
-
-/// A kind of name that does not occur is unset, not empty.
-fn names(v: &[Vec<u8>]) -> Value<'_> {
-    match v {
-        [] => Value::Unset,
-        v => Value::List(v.iter().map(|s| Value::Wire(s.into())).collect()),
+row! {
+    /// One row of x509.log: a certificate and how it was used.
+    #[derive(Clone, Debug)]
+    pub struct X509Row<'a> in "x509" {
+        /// When it was sent.
+        ts: time,
+        /// SHA-256 of its DER, lower-case hex.
+        fingerprint: text (&'a str),
+        /// Version, 3 for X.509 v3.
+        version = "certificate.version": count,
+        /// Serial number, hex.
+        serial = "certificate.serial": text (&'a str),
+        /// Who it is made out for.
+        subject = "certificate.subject": text (&'a str),
+        /// Who signed it.
+        issuer = "certificate.issuer": text (&'a str),
+        /// From when on it is valid, seconds since the epoch.
+        not_valid_before = "certificate.not_valid_before": seconds,
+        /// Until when it is valid, seconds since the epoch.
+        not_valid_after = "certificate.not_valid_after": seconds,
+        /// Algorithm of its key.
+        key_alg = "certificate.key_alg": text (&'a str),
+        /// Algorithm of its signature.
+        sig_alg = "certificate.sig_alg": text (&'a str),
+        /// `rsa`, `ecdsa` and so on.
+        key_type = "certificate.key_type": opt text (&'a str),
+        /// The key's length, bits.
+        key_length = "certificate.key_length": opt count,
+        /// RSA's public exponent.
+        exponent = "certificate.exponent": opt text (&'a str),
+        /// The key's curve.
+        curve = "certificate.curve": opt text (&'a str),
+        /// Alternative names. A kind of name that does not occur is unset, not empty.
+        dns = "san.dns": opt vector wire (&'a [Vec<u8>]),
+        /// The same.
+        uri = "san.uri": opt vector wire (&'a [Vec<u8>]),
+        /// The same.
+        email = "san.email": opt vector wire (&'a [Vec<u8>]),
+        /// The same; empty is what addresses of no address's length leave.
+        ip = "san.ip": opt vector addr (&'a [IpAddr]),
+        /// It may sign others.
+        ca = "basic_constraints.ca": opt bool,
+        /// Most certificates of others below it in a chain.
+        path_len = "basic_constraints.path_len": opt count,
+        /// The first of its chain.
+        host_cert: bool,
+        /// Sent by a client.
+        client_cert: bool,
     }
 }
 
-/// Empty is not unset here: that is what addresses of no address's length leave.
-fn addrs(v: Option<&[IpAddr]>) -> Value<'_> {
-    v.map_or(Value::Unset, |v| {
-        Value::List(v.iter().map(|a| Value::Addr(*a)).collect())
-    })
-}
-
-impl LogRow for X509Row {
-    fn path(&self) -> &'static str {
-        "x509"
-    }
-
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
-    }
-
-    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
-        let c = &*self.cert;
-        out.extend([
-            Value::Time(self.ts),
-            text(&c.fingerprint),
-            Value::Count(c.version),
-            text(&c.serial),
-            text(&c.subject),
-            text(&c.issuer),
-            Value::Seconds(c.not_before),
-            Value::Seconds(c.not_after),
-            text(&c.key_alg),
-            text(&c.sig_alg),
-            opt(c.key_type.as_deref()),
-            c.key_length.map_or(Value::Unset, Value::Count),
-            opt(c.exponent.as_deref()),
-            opt(c.curve.as_deref()),
-            names(&c.dns),
-            names(&c.uri),
-            names(&c.email),
-            addrs(c.ip.as_deref()),
-            c.ca.map_or(Value::Unset, Value::Bool),
-            c.path_len.map_or(Value::Unset, Value::Count),
-            Value::Bool(self.host_cert),
-            Value::Bool(self.client_cert),
-        ]);
+impl<'a> X509Row<'a> {
+    /// The row of `cert`, sent at `ts`; `host_cert`: the first of its chain; `client_cert`: by a client.
+    pub fn new(ts: Ts, cert: &'a Certificate, host_cert: bool, client_cert: bool) -> X509Row<'a> {
+        let names = |all: &'a [Vec<u8>]| Some(all).filter(|n| !n.is_empty());
+        X509Row {
+            ts,
+            fingerprint: &cert.fingerprint,
+            version: cert.version,
+            serial: &cert.serial,
+            subject: &cert.subject,
+            issuer: &cert.issuer,
+            not_valid_before: cert.not_before,
+            not_valid_after: cert.not_after,
+            key_alg: &cert.key_alg,
+            sig_alg: &cert.sig_alg,
+            key_type: cert.key_type.as_deref(),
+            key_length: cert.key_length,
+            exponent: cert.exponent.as_deref(),
+            curve: cert.curve.as_deref(),
+            dns: names(&cert.dns),
+            uri: names(&cert.uri),
+            email: names(&cert.email),
+            ip: cert.ip.as_deref(),
+            ca: cert.ca,
+            path_len: cert.path_len,
+            host_cert,
+            client_cert,
+        }
     }
 }
