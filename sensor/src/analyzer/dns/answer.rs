@@ -4,41 +4,9 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::svcb;
+use super::rr;
 use super::wire::{Bad, Reader};
 
-/// Types (IANA's DNS parameters).
-pub mod rr {
-    pub const A: u16 = 1;
-    pub const NS: u16 = 2;
-    pub const CNAME: u16 = 5;
-    pub const SOA: u16 = 6;
-    pub const WKS: u16 = 11;
-    pub const PTR: u16 = 12;
-    pub const HINFO: u16 = 13;
-    pub const MX: u16 = 15;
-    pub const TXT: u16 = 16;
-    pub const AAAA: u16 = 28;
-    pub const LOC: u16 = 29;
-    pub const NBS: u16 = 32;
-    pub const SRV: u16 = 33;
-    pub const NAPTR: u16 = 35;
-    pub const A6: u16 = 38;
-    pub const OPT: u16 = 41;
-    pub const DS: u16 = 43;
-    pub const SSHFP: u16 = 44;
-    pub const RRSIG: u16 = 46;
-    pub const NSEC: u16 = 47;
-    pub const DNSKEY: u16 = 48;
-    pub const NSEC3: u16 = 50;
-    pub const NSEC3PARAM: u16 = 51;
-    pub const SVCB: u16 = 64;
-    pub const HTTPS: u16 = 65;
-    pub const SPF: u16 = 99;
-    pub const TKEY: u16 = 249;
-    pub const TSIG: u16 = 250;
-    pub const CAA: u16 = 257;
-    pub const BINDS: u16 = 65534;
-}
 
 /// What follows a record's owner name.
 #[derive(Clone, Copy, Debug)]

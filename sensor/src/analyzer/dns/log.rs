@@ -1,6 +1,6 @@
 //! The row of dns.log.
 
-use super::answer::rr;
+use super::rr;
 use super::names;
 use crate::event::{ConnId, Ts, row};
 

@@ -6,12 +6,13 @@
 mod answer;
 mod log;
 mod names;
+mod rr;
 mod svcb;
 mod wire;
 
 use std::collections::VecDeque;
 
-use answer::{Fixed, Said as Rr, rr};
+use answer::{Fixed, Said as Rr};
 use log::Asked;
 pub use log::{DnsRow, Session};
 pub use wire::Frames;

@@ -23,7 +23,7 @@ pub struct Header {
 pub const HEADER: usize = 12;
 pub const OP_QUERY: u16 = 0;
 /// The type of the record that extends a message's header.
-const OPT: u16 = super::answer::rr::OPT;
+const OPT: u16 = super::rr::OPT;
 
 impl Header {
     /// The header of a message that has a whole one.

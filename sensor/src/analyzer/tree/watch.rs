@@ -1,10 +1,10 @@
 //! The one protocol that may begin behind others' bytes: TLS after STARTTLS and proxies' handshakes, DTLS after STUN.
 
-use super::super::api::{Interest, Later, Start};
-use super::super::node::Node;
-use super::super::pattern::Verdict;
-use super::super::probe::{DEPTH, MOST_PIECES};
-use super::{Id, LATER, Shared};
+use crate::analyzer::api::{Interest, Later, Start};
+use crate::analyzer::node::Node;
+use crate::analyzer::pattern::Verdict;
+use crate::analyzer::probe::{DEPTH, MOST_PIECES};
+use crate::analyzer::{Id, LATER, Shared};
 
 /// Bytes of a direction that a pattern for its first bytes is shown.
 const HEAD: usize = 128;
