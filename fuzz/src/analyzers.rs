@@ -11,7 +11,7 @@ pub struct Said {
 }
 
 impl Out for Said {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
         ev.write_json(ts, &mut self.text);
         self.text.push(b'\n');
     }

@@ -6,11 +6,13 @@ pub mod segments;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use sensor::analyzer::tls::events::SslEncryptedData;
+use sensor::catalog::policy_bits;
 use sensor::conn::{self, Config, Contents, Engine, EngineSink, Timeouts};
 use sensor::datapath::FlowTable;
 use sensor::datapath::soft::{self, Addrs, Flows, Inner, Soft, Untracked};
 use sensor::event::log::{LogRow, Value, write_json};
-use sensor::event::{Event, EventKind, Subscriptions, Ts, policy_bits};
+use sensor::event::{Event, Subscriptions, TcpContents, Ts};
 use sensor::packet::defrag::Limits;
 use sensor::packet::{Frame, Weird};
 use sensor_common::policy::ALL_PACKETS;
@@ -55,7 +57,7 @@ impl Setup {
         if self.events {
             Subscriptions::ALL
         } else if self.records {
-            Subscriptions::NONE.with(EventKind::SslEncryptedData)
+            Subscriptions::NONE.with(SslEncryptedData::KIND)
         } else {
             Subscriptions::NONE
         }
@@ -90,12 +92,8 @@ pub struct Checks {
 }
 
 impl conn::Sink for Checks {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
-        assert!(
-            self.subs.wants(ev.kind()),
-            "{} was not asked for",
-            ev.kind().name()
-        );
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        assert!(self.subs.wants(ev.kind()), "{} was not asked for", ev.info().name);
         self.events += 1;
         // Text takes longer than all else, and the first of each thing is soon among these.
         if self.events < 200 && self.events.is_multiple_of(3) {
@@ -103,19 +101,19 @@ impl conn::Sink for Checks {
             ev.write_json(ts, &mut self.text);
             assert!(self.text.ends_with(b"}"));
         }
-        if let Event::TcpContents {
+        if let Some(TcpContents {
             c,
             is_orig,
             seq,
             contents,
-        } = ev
+        }) = TcpContents::of(ev)
         {
             assert!(!contents.is_empty());
             // By port, because originator and responder may change places.
-            let sender = if *is_orig { c.orig_p } else { c.resp_p };
+            let sender = if is_orig { c.orig_p } else { c.resp_p };
             let next = self.streams.entry((c.uid.to_string(), sender)).or_default();
             if self.counting {
-                assert!(*seq >= *next, "bytes delivered twice: {seq} after {next}");
+                assert!(seq >= *next, "bytes delivered twice: {seq} after {next}");
                 for two in contents.windows(2) {
                     assert_eq!(two[0].wrapping_add(1), two[1]);
                 }

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use sensor::conn::Config;
-use sensor::event::{ConnId, Event, EventKind, Handler, Subscriptions, Ts};
+use sensor::event::{ConnId, ConnStats, Event, Handler, Subscriptions, Ts};
 use sensor::offline;
 use sensor::packet::Capture;
 
@@ -15,14 +15,14 @@ struct Worst(Vec<(u64, u64, ConnId)>);
 
 impl Handler for Worst {
     fn wants(&self) -> Subscriptions {
-        Subscriptions::NONE.with(EventKind::ConnStats)
+        Subscriptions::NONE.with(ConnStats::KIND)
     }
 
-    fn event(&mut self, _: Ts, ev: &Event<'_>) {
-        if let Event::ConnStats { c, os, rs } = ev {
+    fn event(&mut self, _: Ts, ev: &dyn Event) {
+        if let Some(ConnStats { c, os, rs }) = ConnStats::of(ev) {
             let again = os.num_rxmit + rs.num_rxmit;
             if again > 0 {
-                self.0.push((again, os.num_pkts + rs.num_pkts, **c));
+                self.0.push((again, os.num_pkts + rs.num_pkts, *c));
             }
         }
     }

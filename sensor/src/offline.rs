@@ -4,10 +4,11 @@
 
 use sensor_common::Policy;
 
+use crate::catalog::policy_bits;
 use crate::conn::{Config, Engine, EngineSink, Sink};
 use crate::datapath::soft::{self, Soft};
 use crate::event::log::LogRow;
-use crate::event::{Event, EventKind, Handler, L2Hdr, L3Proto, RawPktHdr, Ts, policy_bits};
+use crate::event::{self, Event, Handler, L2Hdr, L3Proto, RawPktHdr, Ts};
 use crate::packet::capture::{Capture, CaptureError, Frame};
 use crate::packet::ip;
 use crate::packet::link::{self, LinkType};
@@ -51,7 +52,7 @@ impl<H: Handler> Offline<H> {
         };
         let soft = Soft::with_tunnels(config, cfg.tunnels.clone());
         let mut engine = Engine::new(cfg, subs, ToHandler(handler));
-        engine.raise(0, &Event::BroInit {});
+        engine.raise(0, &event::BroInit {});
         Offline { soft, engine, now: 0 }
     }
 
@@ -70,7 +71,7 @@ impl<H: Handler> Offline<H> {
     pub fn finish(mut self) -> H {
         self.engine.finish(self.now, self.soft.flows());
         self.engine.flush_point(self.now);
-        self.engine.raise(self.now, &Event::BroDone {});
+        self.engine.raise(self.now, &event::BroDone {});
         self.engine.into_sink().0
     }
 }
@@ -79,7 +80,7 @@ impl<H: Handler> Offline<H> {
 struct ToHandler<H>(H);
 
 impl<H: Handler> Sink for ToHandler<H> {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
         self.0.event(ts, ev);
     }
 
@@ -96,7 +97,7 @@ pub fn network_time(ts: Ts) -> Ts {
 #[inline]
 pub fn raw_packet<S: Sink>(f: &Frame<'_>, whole: Option<&[u8]>, engine: &mut Engine<S>) {
     // A record of nothing is no packet.
-    if engine.wants(EventKind::RawPacket) && !f.data.is_empty() && f.wire_len != 0 {
+    if engine.wants(event::RawPacket::KIND) && !f.data.is_empty() && f.wire_len != 0 {
         raise_raw_packet(f, whole, engine);
     }
 }
@@ -141,7 +142,7 @@ fn raise_raw_packet<S: Sink>(f: &Frame<'_>, whole: Option<&[u8]>, engine: &mut E
     };
     engine.raise(
         f.ts,
-        &Event::RawPacket {
+        &event::RawPacket {
             p: match whole {
                 Some(whole) => RawPktHdr::reassembled(l2, whole),
                 None => RawPktHdr::new(l2, ip.filter(|_| sound)),
@@ -181,8 +182,8 @@ mod tests {
             self.1.parse().expect("known")
         }
 
-        fn event(&mut self, _: Ts, ev: &Event<'_>) {
-            self.0.push(ev.kind().name());
+        fn event(&mut self, _: Ts, ev: &dyn Event) {
+            self.0.push(ev.info().name);
         }
     }
 

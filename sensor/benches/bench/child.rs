@@ -48,7 +48,7 @@ pub fn parse(path: &Path) -> anyhow::Result<()> {
 struct Nobody;
 
 impl Sink for Nobody {
-    fn event(&mut self, _: Ts, _: &Event<'_>) {}
+    fn event(&mut self, _: Ts, _: &dyn Event) {}
     fn log(&mut self, _: &dyn LogRow) {}
 }
 

@@ -254,7 +254,7 @@ pub enum Interest {
 
 /// Where an analyzer's results go.
 pub trait Out {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>);
+    fn event(&mut self, ts: Ts, ev: &dyn Event);
     fn log(&mut self, row: &dyn LogRow);
     /// An analyzer is sure that this is its protocol; `aid` is its number on this connection.
     fn confirm(&mut self, spec: &'static Spec, aid: u64);

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::conn::events::ConnLogConn;
 use crate::datapath::xdp;
 use crate::event::log::{Column, LogRow, Value};
-use crate::event::{Event, Ts};
+use crate::event::{self, Event, Ts};
 
 /// What two readings of the clocks may differ by, ns.
 const NOISE: u64 = 1_000_000;
@@ -113,18 +114,21 @@ impl Clock {
     }
 
     /// Hands on an event with times of day.
-    pub fn event<R>(&self, ts: Ts, ev: &Event<'_>, then: impl FnOnce(Ts, &Event<'_>) -> R) -> R {
+    pub fn event<R>(&self, ts: Ts, ev: &dyn Event, then: impl FnOnce(Ts, &dyn Event) -> R) -> R {
+        if !self.is_changed() {
+            return then(ts, ev);
+        }
         let ts = self.of_day(ts);
-        match ev {
-            Event::ConnLogConn { rec } => self.row(*rec, |rec| then(ts, &Event::ConnLogConn { rec })),
-            Event::NewEvent {
-                name,
-                params: Event::ConnLogConn { rec },
-            } => self.row(*rec, |rec| {
-                let params = &Event::ConnLogConn { rec };
-                then(ts, &Event::NewEvent { name, params })
+        if let Some(ConnLogConn { rec }) = ConnLogConn::of(ev) {
+            return self.row(rec, |rec| then(ts, &ConnLogConn { rec }));
+        }
+        let new_event = event::NewEvent::of(ev);
+        match new_event.and_then(|e| Some((e.name, ConnLogConn::of(e.params)?))) {
+            Some((name, ConnLogConn { rec })) => self.row(rec, |rec| {
+                let params = &ConnLogConn { rec };
+                then(ts, &event::NewEvent { name, params })
             }),
-            _ => then(ts, ev),
+            None => then(ts, ev),
         }
     }
 }

@@ -24,10 +24,11 @@ use super::sinks::{claim, contents_files, subscriptions};
 use super::slow::{self, SlowPath};
 use super::sweep::Sweep;
 use super::{Failure, accounts, status};
+use crate::catalog::policy_bits;
 use crate::conn::{Config, Engine, Sink};
 use crate::datapath::FlowTable;
 use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
-use crate::event::{Event, Subscriptions, policy_bits};
+use crate::event::{self, Event, Subscriptions};
 use crate::output::contents::ContentsFiles;
 use crate::output::patience::Patience;
 
@@ -235,7 +236,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         .logger()
         .inspect_err(|e| tracing::warn!("no log of the BPF program: {e}"))
         .ok();
-    raise(&mut own, subs, &clock, &Event::BroInit {});
+    raise(&mut own, subs, &clock, &event::BroInit {});
     // Before all that the workers say.
     own.settle(clock.now());
     let stop = Arc::new(AtomicBool::new(false));
@@ -281,7 +282,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     }
     own.be_patient();
     reporter.drain(clock.of_day(clock.now()), |ev| raise(&mut own, subs, &clock, ev));
-    raise(&mut own, subs, &clock, &Event::BroDone {});
+    raise(&mut own, subs, &clock, &event::BroDone {});
     let counters = kernel.counters();
     if let Ok(c) = &counters {
         let ts = clock.now();
@@ -336,7 +337,7 @@ fn hurry_on_signal(runtime: tokio::runtime::Runtime, mut signals: Signals, patie
     }
 }
 
-fn raise(own: &mut Outbox, subs: Subscriptions, clock: &Clock, ev: &Event<'_>) {
+fn raise(own: &mut Outbox, subs: Subscriptions, clock: &Clock, ev: &dyn Event) {
     if subs.wants(ev.kind()) {
         own.event(clock.now(), ev);
     }

@@ -201,7 +201,7 @@ impl Outbox {
 }
 
 impl Sink for Outbox {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
         if let Some(s) = &mut self.stream {
             self.clock.event(ts, ev, |ts, ev| s.event(ts, ev));
         }

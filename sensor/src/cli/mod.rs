@@ -32,8 +32,8 @@ use tracing_subscriber::prelude::*;
 
 use crate::analyzer::tls;
 use crate::analyzer::x509::Validator;
+use crate::catalog::listed;
 use crate::conn::{self, Timeouts};
-use crate::event::EventKind;
 use crate::output::local_nets::LocalNets;
 
 /// A failure with the exit status that goes with it (2: nothing was done; 1: the input is damaged or
@@ -102,11 +102,11 @@ pub fn main() -> ExitCode {
 
 /// `sensor events`: the names of the events that are raised, a line each, and what they mean. docs/events.md has more.
 fn list_events(out: &mut impl std::io::Write) -> std::io::Result<()> {
-    let raised = || EventKind::ALL.iter().filter(|k| k.raised());
-    let width = raised().map(|k| k.name().len()).max().unwrap_or(0);
-    for k in raised() {
-        let meaning = k.doc().first().map_or("", |l| l.trim());
-        match writeln!(out, "{:width$}  {meaning}", k.name()) {
+    let raised: Vec<_> = listed().into_iter().filter(|e| e.raised).collect();
+    let width = raised.iter().map(|e| e.name.len()).max().unwrap_or(0);
+    for e in raised {
+        let meaning = e.doc.first().map_or("", |l| l.trim());
+        match writeln!(out, "{:width$}  {meaning}", e.name) {
             // Who reads has seen enough.
             Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
             written => written?,
@@ -189,6 +189,7 @@ fn engine_config(c: &Common, seed: u64) -> anyhow::Result<conn::Config> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog;
 
     #[test]
     fn the_events_are_listed_a_line_each() {
@@ -198,7 +199,7 @@ mod tests {
         let names: Vec<&str> = text.lines().filter_map(|l| l.split(' ').next()).collect();
         assert!(names.contains(&"bro_init") && names.contains(&"ssl_established"));
         assert!(!names.contains(&"OS_version_found"), "it is not raised");
-        assert!(names.iter().all(|n| EventKind::from_name(n).is_some()));
+        assert!(names.iter().all(|n| catalog::named(n).is_some()));
         let meaning = "The sensor starts; no packet has been seen yet.";
         assert!(
             text.lines()

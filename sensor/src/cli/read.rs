@@ -14,12 +14,13 @@ use super::say::say;
 use super::sinks::{Outputs, subscriptions};
 use super::stop::Stop;
 use super::{explain, limits};
+use crate::catalog::policy_bits;
 use crate::conn::{Engine, EngineSink};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Soft};
 use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
-use crate::event::{Event, Ts, policy_bits};
+use crate::event::{self, Ts};
 use crate::offline::{network_time, raw_packet};
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, Next};
@@ -126,7 +127,7 @@ pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
     let checksums = a.common.checksums == Switch::On;
     let start = |outputs| {
         let mut engine = Engine::new(cfg, subs, outputs);
-        engine.raise(0, &Event::BroInit {});
+        engine.raise(0, &event::BroInit {});
         Reading {
             captures,
             engine,
@@ -241,7 +242,7 @@ impl Reading<'_> {
         self.whole = false;
         say!("sensor: {what}");
         let (t, msg, location) = (self.now, what, "");
-        self.engine.raise(t, &Event::ReporterError { t, msg, location });
+        self.engine.raise(t, &event::ReporterError { t, msg, location });
     }
 
     fn finish(mut self, mut datapath: impl Datapaths) -> Ended {
@@ -249,7 +250,7 @@ impl Reading<'_> {
         self.engine.finish(last, datapath.table());
         self.engine.flush_point(last);
         self.reporter.drain(last, |ev| self.engine.raise(last, ev));
-        self.engine.raise(last, &Event::BroDone {});
+        self.engine.raise(last, &event::BroDone {});
         let no_room = self.engine.no_room();
         if no_room > 0 {
             tracing::warn!(

@@ -12,7 +12,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use crate::event::{Event, EventKind, Subscriptions, Ts};
+use crate::event::{self, Event, Subscriptions, Ts};
 
 /// Most messages that wait; the oldest go first.
 const MOST: usize = 256;
@@ -41,16 +41,16 @@ impl Reporter {
     /// Keeps messages from here on, if `subs` has any of the reporter events.
     pub fn listen(&self, subs: Subscriptions) {
         let kinds = [
-            EventKind::ReporterInfo,
-            EventKind::ReporterWarning,
-            EventKind::ReporterError,
+            event::ReporterInfo::KIND,
+            event::ReporterWarning::KIND,
+            event::ReporterError::KIND,
         ];
         let wanted = kinds.iter().any(|k| subs.wants(*k));
         self.0.wanted.store(wanted, Ordering::Relaxed);
     }
 
     /// Hands out what waits, as events at network time `ts`.
-    pub fn drain(&self, ts: Ts, mut out: impl FnMut(&Event<'_>)) {
+    pub fn drain(&self, ts: Ts, mut out: impl FnMut(&dyn Event)) {
         // Asked for every packet: a swap would wait for all writes before it.
         if !self.0.waiting.load(Ordering::Relaxed) || !self.0.waiting.swap(false, Ordering::Relaxed) {
             return;
@@ -59,11 +59,11 @@ impl Reporter {
         let messages = std::mem::take(&mut *self.queue());
         for m in messages {
             let (t, msg, location) = (ts, m.text.as_str(), m.location.as_str());
-            out(&match m.level {
-                Level::ERROR => Event::ReporterError { t, msg, location },
-                Level::WARN => Event::ReporterWarning { t, msg, location },
-                _ => Event::ReporterInfo { t, msg, location },
-            });
+            match m.level {
+                Level::ERROR => out(&event::ReporterError { t, msg, location }),
+                Level::WARN => out(&event::ReporterWarning { t, msg, location }),
+                _ => out(&event::ReporterInfo { t, msg, location }),
+            }
         }
     }
 

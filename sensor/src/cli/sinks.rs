@@ -10,7 +10,7 @@ use super::args::{Common, LogFormat};
 use super::limits;
 use crate::conn::{self, Piece, Sink};
 use crate::event::log::{LogRow, OWN_LOGS};
-use crate::event::{ConnId, Event, EventKind, Handler, Subscriptions, Ts};
+use crate::event::{self, ConnId, Event, Handler, Subscriptions, Ts};
 use crate::output::contents::ContentsFiles;
 use crate::output::log::{Format, LogError, LogWriter};
 use crate::output::log_dir::LogDir;
@@ -134,7 +134,7 @@ pub(super) fn all_written(lost: u64) -> anyhow::Result<()> {
 }
 
 impl Sink for Outputs {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
         if let Some(s) = &mut self.stream {
             s.event(ts, ev);
         }
@@ -168,12 +168,12 @@ pub fn subscriptions(common: &Common) -> anyhow::Result<Subscriptions> {
     }
     let mut subs = if common.event.is_empty() {
         // The event about events would double the stream; who wants it names it.
-        Subscriptions::ALL.without(EventKind::NewEvent)
+        Subscriptions::ALL.without(event::NewEvent::KIND)
     } else {
         common.event.join(",").parse()?
     };
     if common.contents.is_none() {
-        subs = subs.without(EventKind::TcpContents);
+        subs = subs.without(event::TcpContents::KIND);
     }
     Ok(subs)
 }

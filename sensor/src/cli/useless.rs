@@ -1,7 +1,7 @@
 //! Options that would do nothing beside the others are refused: who gives them expects something.
 
 use super::args::{Common, Datapath, Read, RingBy, Run, Switch};
-use crate::event::{EventKind, Subscriptions};
+use crate::event::{self, Info, Subscriptions};
 
 /// Why the command would not do what it is asked for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,19 +36,19 @@ impl Common {
         let wants = |k| subs.wants(k);
         match (&self.contents, &self.events) {
             (Some(_), None) => return Err(Useless::ContentsWithoutEvents),
-            (Some(_), Some(_)) if !wants(EventKind::TcpContents) => return Err(Useless::ContentsNotWanted),
+            (Some(_), Some(_)) if !wants(event::TcpContents::KIND) => return Err(Useless::ContentsNotWanted),
             _ => {}
         }
         let status = self.status_interval > 0.0;
-        if status && !wants(EventKind::ConnectionStatusUpdate) {
+        if status && !wants(event::ConnectionStatusUpdate::KIND) {
             return Err(Useless::Status);
         }
-        let comes = |k: &EventKind| match k {
-            EventKind::TcpContents => self.contents.is_some(),
-            EventKind::ConnectionStatusUpdate => status,
-            k => k.raised(),
+        let comes = |e: &Info| match e.kind {
+            event::TcpContents::KIND => self.contents.is_some(),
+            event::ConnectionStatusUpdate::KIND => status,
+            _ => e.raised,
         };
-        if self.events.is_none() || subs.iter().any(|k| comes(&k)) {
+        if self.events.is_none() || subs.iter().any(comes) {
             return Ok(());
         }
         Err(if self.event.iter().all(|n| n.trim().is_empty()) {
@@ -56,7 +56,7 @@ impl Common {
         } else if !subs.any() {
             // It is left out already.
             Useless::NoContents
-        } else if wants(EventKind::ConnectionStatusUpdate) {
+        } else if wants(event::ConnectionStatusUpdate::KIND) {
             Useless::NoStatus
         } else {
             Useless::NotRaised

@@ -11,7 +11,7 @@ use crate::analyzer::api::{Call, Inside, Interest, Out, Spec};
 use crate::analyzer::tree::{Tree, begins_turned};
 use crate::analyzer::{Id, Shared};
 use crate::event::log::LogRow;
-use crate::event::{AnalyzerTag, ConnId, Event, EventKind, Ts};
+use crate::event::{self, AnalyzerTag, ConnId, Event, Ts};
 
 /// SNMP's ports, at which Zeek raises udp_session_done; it has no analyzer here.
 const SNMP_PORTS: [u16; 2] = [161, 162];
@@ -31,7 +31,7 @@ struct Results<'r, 'e, S> {
 }
 
 impl<S: Sink> Out for Results<'_, '_, S> {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
         self.run.sh.emit(ts, ev);
     }
 
@@ -44,8 +44,8 @@ impl<S: Sink> Out for Results<'_, '_, S> {
             let timeout = self.run.sh.cfg.timeouts.interactive_inactivity;
             self.run.set_inactivity(timeout);
         }
-        if self.run.sh.subs.wants(EventKind::ProtocolConfirmation) {
-            let ev = Event::ProtocolConfirmation {
+        if self.run.sh.subs.wants(event::ProtocolConfirmation::KIND) {
+            let ev = event::ProtocolConfirmation {
                 c: &self.id,
                 atype: spec.tag,
                 aid,
@@ -55,8 +55,8 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     }
 
     fn violation(&mut self, spec: &'static Spec, aid: u64, reason: &str) {
-        if self.run.sh.subs.wants(EventKind::ProtocolViolation) {
-            let ev = Event::ProtocolViolation {
+        if self.run.sh.subs.wants(event::ProtocolViolation::KIND) {
+            let ev = event::ProtocolViolation {
                 c: &self.id,
                 atype: spec.tag,
                 aid,
@@ -270,11 +270,11 @@ impl<'e, S: Sink> Run<'e, S> {
             self.with_app(|app, _, call| app.tree.close(call));
         }
         if proto(self.conn.key.proto) == Proto::Udp
-            && self.sh.subs.wants(EventKind::UdpSessionDone)
+            && self.sh.subs.wants(event::UdpSessionDone::KIND)
             && says_session_done(self.conn.resp_port())
         {
             let id = self.id();
-            self.sh.emit(self.ts, &Event::UdpSessionDone { u: &id });
+            self.sh.emit(self.ts, &event::UdpSessionDone { u: &id });
         }
     }
 }

@@ -11,7 +11,7 @@ use super::shared::Run;
 use super::slab::NONE;
 use crate::analyzer::api::{Call, Interest};
 use crate::datapath::FlowTable;
-use crate::event::EventKind;
+use crate::event;
 
 /// Unwanted payload packets of a direction before the datapath is told to keep them. Telling is cheap, as many orders go
 /// together, and each packet more is a copy.
@@ -92,7 +92,7 @@ impl<S: Sink> Run<'_, S> {
         }
         let contents = self.sh.cfg.contents.wants(is_orig, self.conn.resp_port());
         let wanted = contents || self.sh.cfg.contents_files || self.is_tunnel();
-        if wanted || self.sh.subs.wants(EventKind::RexmitInconsistency) {
+        if wanted || self.sh.subs.wants(event::RexmitInconsistency::KIND) {
             return;
         }
         let interest = self.app_interest(is_orig);

@@ -7,6 +7,7 @@ use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 use super::app::udp_specs;
 use super::entry::{is_broadcast, letter};
+use super::events::ConnLogConn;
 use super::machine::{Segment, was_shed};
 use super::ports::{likely_tcp, likely_udp};
 use super::row::{ConnRow, Networks};
@@ -15,7 +16,7 @@ use super::timer::Kind;
 use super::{PktHdr, Proto, Sink, proto};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::Inner;
-use crate::event::{EndpointStats, Event, EventKind};
+use crate::event::{self, EndpointStats};
 use crate::packet::payload;
 use crate::tcp::endpoint::State;
 
@@ -157,11 +158,11 @@ impl<S: Sink> Run<'_, S> {
 
     /// Events of the packet as such, of its payload if `contents`.
     pub fn packet_events(&mut self, p: &Packet, frame: &[u8], contents: bool) {
-        const PER_PACKET: [EventKind; 4] = [
-            EventKind::NewPacket,
-            EventKind::PacketContents,
-            EventKind::Ipv6ExtHeaders,
-            EventKind::ConnectionFlowLabelChanged,
+        const PER_PACKET: [event::Kind; 4] = [
+            event::NewPacket::KIND,
+            event::PacketContents::KIND,
+            event::Ipv6ExtHeaders::KIND,
+            event::ConnectionFlowLabelChanged::KIND,
         ];
         if !PER_PACKET.iter().any(|k| self.sh.subs.wants(*k)) {
             return;
@@ -343,7 +344,7 @@ impl<S: Sink> Run<'_, S> {
         let none = FlowState::default();
         let flow = flow.unwrap_or(&none);
         let totals = [self.conn.totals(flow, 0), self.conn.totals(flow, 1)];
-        if self.tcp.is_some() && self.sh.subs.wants(EventKind::ConnStats) {
+        if self.tcp.is_some() && self.sh.subs.wants(event::ConnStats::KIND) {
             let (os, rs) = (self.stats(flow, &totals, 0), self.stats(flow, &totals, 1));
             raise!(self, ConnStats, os: os, rs: rs);
         }
@@ -415,8 +416,8 @@ impl<S: Sink> Run<'_, S> {
             ip_proto: conn.key.proto,
             networks: Networks::of(conn.key.realm, self.sh.cfg.realms, in_vni),
         };
-        if self.sh.subs.wants(EventKind::ConnLogConn) {
-            self.sh.emit(self.ts, &Event::ConnLogConn { rec: &row });
+        if self.sh.subs.wants(ConnLogConn::KIND) {
+            self.sh.emit(self.ts, &ConnLogConn { rec: &row });
         }
         self.sh.sink.log(&row);
     }

@@ -13,7 +13,7 @@ use super::history::History;
 use super::numbers::note_replica;
 use super::shared::{Run, raise};
 use super::syn::parse_options;
-use crate::event::EventKind;
+use crate::event;
 use crate::packet::payload;
 use crate::tcp::endpoint::{State, seq_delta};
 
@@ -128,7 +128,7 @@ impl<S: Sink> Run<'_, S> {
             }
         }
         let rel_ack = self.acknowledge(tcp, s, is_orig, seg);
-        if self.sh.subs.wants(EventKind::ConnStats) {
+        if self.sh.subs.wants(event::ConnStats::KIND) {
             note_replica(tcp.ep[s].rare(), seg);
         }
         let delta = self.update_last_seq(tcp, s, seg, end, rel_seq);
@@ -176,13 +176,13 @@ impl<S: Sink> Run<'_, S> {
     }
 
     fn segment_events(&mut self, is_orig: bool, seg: &Segment<'_>, seq: u64, ack: u64) {
-        if self.sh.subs.wants(EventKind::TcpPacket) {
+        if self.sh.subs.wants(event::TcpPacket::KIND) {
             let mut buf = [0u8; 6];
             let flags = flag_letters(seg.flags, &mut buf);
             raise!(self, TcpPacket, is_orig: is_orig, flags: flags, seq: seq, ack: ack,
                 len: seg.len as u64, payload: seg.payload);
         }
-        if self.sh.subs.wants(EventKind::TcpOption) {
+        if self.sh.subs.wants(event::TcpOption::KIND) {
             for (kind, len) in parse_options(seg.tcp_header()) {
                 raise!(self, TcpOption, is_orig: is_orig, opt: kind as u64, optlen: len as u64);
             }

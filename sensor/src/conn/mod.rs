@@ -5,6 +5,7 @@ mod ahead;
 mod app;
 mod config;
 mod entry;
+pub mod events;
 mod expected;
 mod feed;
 mod followed;
@@ -51,11 +52,11 @@ use crate::analyzer;
 use crate::datapath::soft::Inner;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, EventKind, PktHdr, Proto, Subscriptions, Ts};
+use crate::event::{self, ConnId, Event, PktHdr, Proto, Subscriptions, Ts};
 
 /// Where events and log rows go.
 pub trait Sink {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>);
+    fn event(&mut self, ts: Ts, ev: &dyn Event);
     fn log(&mut self, row: &dyn LogRow);
 
     /// A piece of a TCP direction for its contents file, if [`Config::contents_files`] is set. A failure
@@ -176,7 +177,7 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Whether somebody wants this kind of event.
-    pub fn wants(&self, kind: EventKind) -> bool {
+    pub fn wants(&self, kind: event::Kind) -> bool {
         self.sh.subs.wants(kind)
     }
 
@@ -325,7 +326,7 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Raises an event of no connection.
-    pub fn raise(&mut self, ts: Ts, ev: &Event<'_>) {
+    pub fn raise(&mut self, ts: Ts, ev: &dyn Event) {
         if self.sh.subs.wants(ev.kind()) {
             self.sh.emit(ts, ev);
         }
@@ -335,21 +336,21 @@ impl<S: Sink> Engine<S> {
     /// when to look at them.
     pub fn flush_point(&mut self, ts: Ts) {
         if self.sh.unflushed {
-            self.raise(ts, &Event::EventQueueFlushPoint {});
+            self.raise(ts, &event::EventQueueFlushPoint {});
             self.sh.unflushed = false;
         }
     }
 
     /// A packet of no connection: ESP and Mobile IPv6 have events of their own. `ip`: from its IP header on.
     pub fn untracked(&mut self, ts: Ts, ip: &[u8]) {
-        let (esp, mobile) = (EventKind::EspPacket, EventKind::MobileIpv6Message);
+        let (esp, mobile) = (event::EspPacket::KIND, event::MobileIpv6Message::KIND);
         if !self.sh.subs.wants(esp) && !self.sh.subs.wants(mobile) {
             return;
         }
         let p = PktHdr::new(ip);
         match last_header(ip) {
-            Some(ESP) => self.raise(ts, &Event::EspPacket { p }),
-            Some(MOBILITY) => self.raise(ts, &Event::MobileIpv6Message { p }),
+            Some(ESP) => self.raise(ts, &event::EspPacket { p }),
+            Some(MOBILITY) => self.raise(ts, &event::MobileIpv6Message { p }),
             _ => {}
         }
     }

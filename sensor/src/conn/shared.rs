@@ -10,7 +10,7 @@ use super::timer::{Kind, Wheel};
 use super::weird::{Logged, StraySampler, source};
 use super::{Config, Conn, Sink, addr};
 use crate::analyzer;
-use crate::event::{ConnId, Event, EventKind, Subscriptions, Ts};
+use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 
 /// Everything of the engine but the table.
 pub struct Shared<S> {
@@ -55,24 +55,24 @@ pub struct Fixed {
 /// Raises an event about the connection at work, if somebody wants it.
 macro_rules! raise {
     ($run:expr, $kind:ident $(, $field:ident : $value:expr)*) => {
-        if $run.sh.subs.wants($crate::event::EventKind::$kind) {
+        if $run.sh.subs.wants($crate::event::$kind::KIND) {
             let id = $run.id();
-            $run.sh.emit($run.ts, &$crate::event::Event::$kind { c: &id $(, $field: $value)* });
+            $run.sh.emit($run.ts, &$crate::event::$kind { c: &id $(, $field: $value)* });
         }
     };
 }
 pub(super) use raise;
 
 impl<S: Sink> Shared<S> {
-    pub fn emit(&mut self, ts: Ts, ev: &Event<'_>) {
+    pub fn emit(&mut self, ts: Ts, ev: &dyn Event) {
         // Packets may be captured out of order; network time does not go back.
         self.network_time = self.network_time.max(ts);
         let ts = self.network_time;
-        if self.subs.wants(EventKind::NewEvent) {
+        if self.subs.wants(event::NewEvent::KIND) {
             self.sink.event(
                 ts,
-                &Event::NewEvent {
-                    name: ev.kind().name(),
+                &event::NewEvent {
+                    name: ev.info().name,
                     params: ev,
                 },
             );
@@ -94,10 +94,10 @@ impl<S: Sink> Shared<S> {
         }
         match ends {
             Some((s, d)) => {
-                if self.subs.wants(EventKind::FlowWeird) {
+                if self.subs.wants(event::FlowWeird::KIND) {
                     self.emit(
                         ts,
-                        &Event::FlowWeird {
+                        &event::FlowWeird {
                             name,
                             src: addr(s),
                             dst: addr(d),
@@ -106,8 +106,8 @@ impl<S: Sink> Shared<S> {
                 }
             }
             None => {
-                if self.subs.wants(EventKind::NetWeird) {
-                    self.emit(ts, &Event::NetWeird { name });
+                if self.subs.wants(event::NetWeird::KIND) {
+                    self.emit(ts, &event::NetWeird { name });
                 }
             }
         }
@@ -201,8 +201,8 @@ impl<'e, S: Sink> Run<'e, S> {
             return;
         }
         let id = self.id();
-        if self.sh.subs.wants(EventKind::ConnWeird) {
-            self.sh.emit(now, &Event::ConnWeird { name, c: &id, addl });
+        if self.sh.subs.wants(event::ConnWeird::KIND) {
+            self.sh.emit(now, &event::ConnWeird { name, c: &id, addl });
         }
         let source = from.unwrap_or_else(|| source(name, self.conn.key.proto == IPPROTO_TCP));
         self.sh

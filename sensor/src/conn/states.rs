@@ -7,7 +7,7 @@ use super::entry::Tcp;
 use super::machine::Segment;
 use super::shared::{Run, raise};
 use super::timer::Kind;
-use crate::event::EventKind;
+use crate::event;
 use crate::tcp::endpoint::{State, seq_delta};
 
 /// Ports of interactive services, which may be silent for an hour (Zeek: Conn::port_inactivity_timeouts).
@@ -237,7 +237,7 @@ impl<S: Sink> Run<'_, S> {
             if !tcp.ep[s].did_close {
                 close.close = true;
             }
-            if self.sh.subs.wants(EventKind::ConnectionReset) {
+            if self.sh.subs.wants(event::ConnectionReset::KIND) {
                 let at = self.ts + self.sh.cfg.timeouts.tcp_reset_delay;
                 self.arm(Kind::Reset, at);
             }
@@ -285,7 +285,7 @@ impl<S: Sink> Run<'_, S> {
                 self.arm(Kind::Inactivity, self.conn.inactive_at);
             }
         } else if me.prev_state == State::Inactive {
-            if self.sh.subs.wants(EventKind::ConnectionPartialClose) {
+            if self.sh.subs.wants(event::ConnectionPartialClose::KIND) {
                 let at = self.conn.last + timeouts.tcp_partial_close_delay;
                 self.arm(Kind::PartialClose, at);
             }

@@ -8,7 +8,7 @@ use super::entry::{Numbers, Tcp};
 use super::machine::{Segment, flag_letters, was_shed};
 use super::shared::{Run, raise};
 use super::{Piece, Sink};
-use crate::event::EventKind;
+use crate::event;
 use crate::tcp::endpoint::{Endpoint, State};
 use crate::tcp::kept::Kept;
 use crate::tcp::reassembly::{Reassembler, Step};
@@ -219,7 +219,7 @@ impl<S: Sink> Run<'_, S> {
             bytes = bytes.and_then(|b| b.get(cut as usize..));
             (seq, len) = (acked, len - cut);
         }
-        if self.sh.subs.wants(EventKind::ConnStats) {
+        if self.sh.subs.wants(event::ConnStats::KIND) {
             let r = &tcp.reasm[s];
             let (beyond, fills) = (seq > r.next(), seq + len > r.next() && r.segments() > 0);
             if beyond || fills {
@@ -241,7 +241,7 @@ impl<S: Sink> Run<'_, S> {
 
     /// Remembers what was delivered until it is acknowledged, for comparison.
     fn keep(&mut self, s: usize, seq: u64, bytes: &[u8]) {
-        if self.sh.subs.wants(EventKind::RexmitInconsistency) {
+        if self.sh.subs.wants(event::RexmitInconsistency::KIND) {
             let dir = self.conn.dir(s);
             let limit = self.sh.cfg.reassembly_limit;
             let kept = &mut self.conn.extra().kept.get_or_insert_default()[dir];
@@ -258,7 +258,7 @@ impl<S: Sink> Run<'_, S> {
 
     /// Compares a segment with what is known of the same place, delivered or waiting.
     fn compare(&mut self, tcp: &Tcp, s: usize, seq: u64, bytes: &[u8], flags: u8) {
-        if !self.sh.subs.wants(EventKind::RexmitInconsistency) {
+        if !self.sh.subs.wants(event::RexmitInconsistency::KIND) {
             return;
         }
         let dir = self.conn.dir(s);

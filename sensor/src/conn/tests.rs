@@ -4,8 +4,9 @@ use sensor_common::Policy;
 use sensor_common::packet::tcp_flags as tf;
 
 use super::*;
+use crate::catalog::policy_bits;
 use crate::datapath::soft::{self, Soft};
-use crate::event::{Value, policy_bits};
+use crate::event::Value;
 use crate::packet::{Frame, LinkType};
 
 mod batched;
@@ -39,7 +40,7 @@ struct Seen {
 }
 
 impl Sink for Seen {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
         let mut line = Vec::new();
         ev.write_json(ts, &mut line);
         self.events

@@ -21,7 +21,7 @@ use super::{Sink, addr};
 use crate::analyzer::Id;
 use crate::datapath::soft::Inner;
 use crate::datapath::tunnels::{self, Ends, Kind, Layer, MAX_DEPTH, Stack};
-use crate::event::{Encap, EventKind, Ts, Uid};
+use crate::event::{self, Encap, Ts, Uid};
 use crate::packet;
 use crate::packet::link::LinkType;
 use crate::packet::tunnel::{self, Found, Gtp, Teredo};
@@ -188,7 +188,7 @@ impl<S: Sink> Run<'_, S> {
         if let Some(s) = &stack {
             self.add_parent(s);
         }
-        if self.sh.subs.wants(EventKind::TunnelChanged) {
+        if self.sh.subs.wants(event::TunnelChanged::KIND) {
             let layers = stack.as_ref().map_or(&[][..], |s| &s.layers);
             let e: Vec<Encap<'_>> = layers
                 .iter()

@@ -1,70 +1,396 @@
-//! How an argument of each kind looks in JSON; a function per kind, named as the table names it.
+//! The kinds of arguments: the Rust type of each, Zeek's type, and how it looks in JSON.
+//!
+//! A kind is a line of each macro below. What an event's arguments are at run time is an [`Arg`]; whoever wants to see
+//! them is a [`Visitor`].
 
 use std::net::IpAddr;
 
 use super::json::{self, Object};
-use super::log::LogRow;
+use super::log::{self, LogRow};
 use super::*;
 
-pub(super) fn connection(out: &mut Vec<u8>, v: &&ConnId) {
-    json::conn(out, v);
-}
-pub(super) fn count(out: &mut Vec<u8>, v: &u64) {
-    json::count(out, *v);
-}
-pub(super) fn int(out: &mut Vec<u8>, v: &i64) {
-    json::int(out, *v);
-}
-pub(super) fn bool(out: &mut Vec<u8>, v: &bool) {
-    json::bool(out, *v);
-}
-pub(super) fn time(out: &mut Vec<u8>, v: &Ts) {
-    json::time(out, *v);
-}
-pub(super) fn interval(out: &mut Vec<u8>, v: &i64) {
-    json::interval(out, *v);
-}
-pub(super) fn addr(out: &mut Vec<u8>, v: &IpAddr) {
-    json::addr(out, *v);
-}
-pub(super) fn text(out: &mut Vec<u8>, v: &str) {
-    json::text(out, v);
-}
-pub(super) fn bytes(out: &mut Vec<u8>, v: &[u8]) {
-    json::bytes(out, v);
-}
-pub(super) fn index_vec(out: &mut Vec<u8>, v: &[u64]) {
-    json::array(out, v, |o, x| json::count(o, *x));
-}
-pub(super) fn string_vec(out: &mut Vec<u8>, v: &[&[u8]]) {
-    json::array(out, v, |o, x| json::wire_text(o, x));
-}
-pub(super) fn addr_set(out: &mut Vec<u8>, v: &[IpAddr]) {
-    json::array(out, v, |o, x| json::addr(o, *x));
-}
-pub(super) fn tag(out: &mut Vec<u8>, v: &AnalyzerTag) {
-    json::text(out, v.as_str());
-}
-pub(super) fn file(out: &mut Vec<u8>, v: &str) {
-    json::text(out, v);
-}
-pub(super) fn any(out: &mut Vec<u8>, v: &str) {
-    json::text(out, v);
-}
-pub(super) fn load_sample(out: &mut Vec<u8>, v: &[&str]) {
-    json::array(out, v, |o, x| json::text(o, x));
-}
-pub(super) fn pkt_hdr(out: &mut Vec<u8>, v: &PktHdr<'_>) {
-    v.write(out);
-}
-pub(super) fn raw_pkt_hdr(out: &mut Vec<u8>, v: &RawPktHdr<'_>) {
-    v.write(out);
-}
-pub(super) fn call_args(out: &mut Vec<u8>, v: &Event<'_>) {
-    v.write_params(out);
+/// An argument of an event.
+#[derive(Clone, Copy, Debug)]
+pub enum Arg<'e> {
+    /// A connection.
+    Conn(&'e ConnId),
+    /// An unsigned number.
+    Count(u64),
+    /// A signed number.
+    Int(i64),
+    /// True or false.
+    Bool(bool),
+    /// A point in time, ns since the epoch.
+    Time(Ts),
+    /// A length of time, ns.
+    Interval(i64),
+    /// An address.
+    Addr(IpAddr),
+    /// Text.
+    Text(&'e str),
+    /// Bytes off the wire.
+    Bytes(&'e [u8]),
+    /// Numbers in order.
+    Counts(&'e [u64]),
+    /// Strings off the wire, in order.
+    Strings(&'e [&'e [u8]]),
+    /// A set of addresses.
+    Addrs(&'e [IpAddr]),
+    /// An analyzer.
+    Tag(AnalyzerTag),
+    /// What a SYN says.
+    SynPacket(&'e SynPacket),
+    /// An endpoint's figures.
+    EndpointStats(&'e EndpointStats),
+    /// A file.
+    FaFile(&'e FaFile<'e>),
+    /// What a file seems to be.
+    FaMetadata(&'e FaMetadata<'e>),
+    /// A packet's headers.
+    PktHdr(&'e PktHdr<'e>),
+    /// A frame's headers.
+    RawPktHdr(&'e RawPktHdr<'e>),
+    /// An operating system.
+    OsVersion(&'e OsVersion<'e>),
+    /// A lookup.
+    DnsMapping(&'e DnsMapping<'e>),
+    /// Another sensor.
+    EventPeer(&'e EventPeer<'e>),
+    /// Where a signature matched.
+    SignatureState(&'e SignatureState<'e>),
+    /// A piece of software.
+    Software(&'e Software<'e>),
+    /// Texts.
+    Texts(&'e [&'e str]),
+    /// Layers of tunnels, outermost first.
+    Encap(&'e [Encap<'e>]),
+    /// Another event.
+    Event(&'e dyn Event),
+    /// A log's row.
+    Row(&'e dyn LogRow),
 }
 
-pub(super) fn syn_packet(out: &mut Vec<u8>, v: &SynPacket) {
+/// Is shown the arguments of an event.
+pub trait Visitor<'e> {
+    /// The next argument, with its name and Zeek's type.
+    fn arg(&mut self, name: &'static str, typ: &'static str, arg: Arg<'e>);
+}
+
+/// The Rust type of an event's field.
+macro_rules! arg_type {
+    (conn) => { &'a $crate::event::ConnId };
+    (count) => { u64 };
+    (int) => { i64 };
+    (bool) => { bool };
+    (time) => { $crate::event::Ts };
+    (interval) => { i64 };
+    (addr) => { std::net::IpAddr };
+    (text) => { &'a str };
+    (bytes) => { &'a [u8] };
+    (index_vec) => { &'a [u64] };
+    (string_vec) => { &'a [&'a [u8]] };
+    (addr_set) => { &'a [std::net::IpAddr] };
+    (tag) => { $crate::event::AnalyzerTag };
+    (syn_packet) => { $crate::event::SynPacket };
+    (endpoint_stats) => { $crate::event::EndpointStats };
+    (fa_file) => { &'a $crate::event::FaFile<'a> };
+    (fa_metadata) => { $crate::event::FaMetadata<'a> };
+    (file) => { &'a str };
+    (any) => { &'a str };
+    (pkt_hdr) => { $crate::event::PktHdr<'a> };
+    (raw_pkt_hdr) => { $crate::event::RawPktHdr<'a> };
+    (os_version) => { $crate::event::OsVersion<'a> };
+    (dns_mapping) => { &'a $crate::event::DnsMapping<'a> };
+    (event_peer) => { &'a $crate::event::EventPeer<'a> };
+    (signature_state) => { $crate::event::SignatureState<'a> };
+    (software) => { $crate::event::Software<'a> };
+    (load_sample) => { &'a [&'a str] };
+    (encap) => { &'a [$crate::event::Encap<'a>] };
+    (event) => { &'a dyn $crate::event::Event };
+    (row) => { &'a dyn $crate::event::LogRow };
+}
+
+/// An argument's type as the seeds write it.
+macro_rules! zeek_type {
+    (conn) => {
+        "connection"
+    };
+    (text) => {
+        "string"
+    };
+    (bytes) => {
+        "string"
+    };
+    (tag) => {
+        "Analyzer::Tag"
+    };
+    (syn_packet) => {
+        "SYN_packet"
+    };
+    (os_version) => {
+        "OS_version"
+    };
+    (load_sample) => {
+        "load_sample_info"
+    };
+    (encap) => {
+        "EncapsulatingConnVector"
+    };
+    (event) => {
+        "call_argument_vector"
+    };
+    (row) => {
+        "Conn::Info"
+    };
+    ($kind:ident) => {
+        stringify!($kind)
+    };
+}
+
+/// A field as an argument.
+macro_rules! arg {
+    (conn $v:expr) => {
+        $crate::event::Arg::Conn($v)
+    };
+    (count $v:expr) => {
+        $crate::event::Arg::Count($v)
+    };
+    (int $v:expr) => {
+        $crate::event::Arg::Int($v)
+    };
+    (bool $v:expr) => {
+        $crate::event::Arg::Bool($v)
+    };
+    (time $v:expr) => {
+        $crate::event::Arg::Time($v)
+    };
+    (interval $v:expr) => {
+        $crate::event::Arg::Interval($v)
+    };
+    (addr $v:expr) => {
+        $crate::event::Arg::Addr($v)
+    };
+    (text $v:expr) => {
+        $crate::event::Arg::Text($v)
+    };
+    (bytes $v:expr) => {
+        $crate::event::Arg::Bytes($v)
+    };
+    (index_vec $v:expr) => {
+        $crate::event::Arg::Counts($v)
+    };
+    (string_vec $v:expr) => {
+        $crate::event::Arg::Strings($v)
+    };
+    (addr_set $v:expr) => {
+        $crate::event::Arg::Addrs($v)
+    };
+    (tag $v:expr) => {
+        $crate::event::Arg::Tag($v)
+    };
+    (syn_packet $v:expr) => {
+        $crate::event::Arg::SynPacket(&$v)
+    };
+    (endpoint_stats $v:expr) => {
+        $crate::event::Arg::EndpointStats(&$v)
+    };
+    (fa_file $v:expr) => {
+        $crate::event::Arg::FaFile($v)
+    };
+    (fa_metadata $v:expr) => {
+        $crate::event::Arg::FaMetadata(&$v)
+    };
+    (file $v:expr) => {
+        $crate::event::Arg::Text($v)
+    };
+    (any $v:expr) => {
+        $crate::event::Arg::Text($v)
+    };
+    (pkt_hdr $v:expr) => {
+        $crate::event::Arg::PktHdr(&$v)
+    };
+    (raw_pkt_hdr $v:expr) => {
+        $crate::event::Arg::RawPktHdr(&$v)
+    };
+    (os_version $v:expr) => {
+        $crate::event::Arg::OsVersion(&$v)
+    };
+    (dns_mapping $v:expr) => {
+        $crate::event::Arg::DnsMapping($v)
+    };
+    (event_peer $v:expr) => {
+        $crate::event::Arg::EventPeer($v)
+    };
+    (signature_state $v:expr) => {
+        $crate::event::Arg::SignatureState(&$v)
+    };
+    (software $v:expr) => {
+        $crate::event::Arg::Software(&$v)
+    };
+    (load_sample $v:expr) => {
+        $crate::event::Arg::Texts($v)
+    };
+    (encap $v:expr) => {
+        $crate::event::Arg::Encap($v)
+    };
+    (event $v:expr) => {
+        $crate::event::Arg::Event($v)
+    };
+    (row $v:expr) => {
+        $crate::event::Arg::Row($v)
+    };
+}
+
+/// An argument as the field that it is of.
+macro_rules! take {
+    (conn $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Conn(v), v, $arg) };
+    (count $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Count(v), v, $arg) };
+    (int $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Int(v), v, $arg) };
+    (bool $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Bool(v), v, $arg) };
+    (time $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Time(v), v, $arg) };
+    (interval $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Interval(v), v, $arg) };
+    (addr $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Addr(v), v, $arg) };
+    (text $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Text(v), v, $arg) };
+    (bytes $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Bytes(v), v, $arg) };
+    (index_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Counts(v), v, $arg) };
+    (string_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Strings(v), v, $arg) };
+    (addr_set $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Addrs(v), v, $arg) };
+    (tag $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Tag(v), v, $arg) };
+    (syn_packet $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::SynPacket(v), *v, $arg) };
+    (endpoint_stats $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::EndpointStats(v), *v, $arg) };
+    (fa_file $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::FaFile(v), v, $arg) };
+    (fa_metadata $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::FaMetadata(v), *v, $arg) };
+    (file $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Text(v), v, $arg) };
+    (any $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Text(v), v, $arg) };
+    (pkt_hdr $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::PktHdr(v), *v, $arg) };
+    (raw_pkt_hdr $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::RawPktHdr(v), *v, $arg) };
+    (os_version $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::OsVersion(v), *v, $arg) };
+    (dns_mapping $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::DnsMapping(v), v, $arg) };
+    (event_peer $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::EventPeer(v), v, $arg) };
+    (signature_state $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::SignatureState(v), *v, $arg) };
+    (software $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Software(v), *v, $arg) };
+    (load_sample $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Texts(v), v, $arg) };
+    (encap $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Encap(v), v, $arg) };
+    (event $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Event(v), v, $arg) };
+    (row $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Row(v), v, $arg) };
+    (@ $is:pat, $v:expr, $arg:expr) => {
+        match $arg {
+            $is => $v,
+            _ => return None,
+        }
+    };
+}
+
+/// The connection that a field names, if that is its kind.
+macro_rules! conn_of {
+    (conn $v:expr) => {
+        Some($v)
+    };
+    (fa_file $v:expr) => {
+        $v.conn
+    };
+    ($kind:ident $v:expr) => {
+        None
+    };
+}
+
+pub(crate) use {arg, arg_type, conn_of, take, zeek_type};
+
+impl Arg<'_> {
+    /// Appends it as JSON.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match *self {
+            Arg::Conn(v) => json::conn(out, v),
+            Arg::Count(v) => json::count(out, v),
+            Arg::Int(v) => json::int(out, v),
+            Arg::Bool(v) => json::bool(out, v),
+            Arg::Time(v) => json::time(out, v),
+            Arg::Interval(v) => json::interval(out, v),
+            Arg::Addr(v) => json::addr(out, v),
+            Arg::Text(v) => json::text(out, v),
+            Arg::Bytes(v) => json::bytes(out, v),
+            Arg::Counts(v) => json::array(out, v, |o, x| json::count(o, *x)),
+            Arg::Strings(v) => json::array(out, v, |o, x| json::wire_text(o, x)),
+            Arg::Addrs(v) => json::array(out, v, |o, x| json::addr(o, *x)),
+            Arg::Tag(v) => json::text(out, v.as_str()),
+            Arg::SynPacket(v) => syn_packet(out, v),
+            Arg::EndpointStats(v) => endpoint_stats(out, v),
+            Arg::FaFile(v) => fa_file(out, v),
+            Arg::FaMetadata(v) => fa_metadata(out, v),
+            Arg::PktHdr(v) => v.write(out),
+            Arg::RawPktHdr(v) => v.write(out),
+            Arg::OsVersion(v) => os_version(out, v),
+            Arg::DnsMapping(v) => dns_mapping(out, v),
+            Arg::EventPeer(v) => event_peer(out, v),
+            Arg::SignatureState(v) => signature_state(out, v),
+            Arg::Software(v) => software(out, v),
+            Arg::Texts(v) => json::array(out, v, |o, x| json::text(o, x)),
+            Arg::Encap(v) => encap(out, v),
+            Arg::Event(v) => v.write_params(out),
+            Arg::Row(v) => log::write_json(out, v, &mut Vec::new()),
+        }
+    }
+}
+
+/// Writes the `args` object: a connection is not one of them but the event's own `c`.
+struct InObject<'o>(Object<'o>);
+
+impl<'e> Visitor<'e> for InObject<'_> {
+    fn arg(&mut self, name: &'static str, _: &'static str, arg: Arg<'e>) {
+        if !matches!(arg, Arg::Conn(_)) {
+            arg.write_json(self.0.key(name));
+        }
+    }
+}
+
+/// Writes arguments as `new_event` shows them: an array of name, type and value, connections included.
+struct InArray<'o> {
+    out: &'o mut Vec<u8>,
+    first: bool,
+}
+
+impl<'e> Visitor<'e> for InArray<'_> {
+    fn arg(&mut self, name: &'static str, typ: &'static str, arg: Arg<'e>) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        let mut o = Object::new(self.out);
+        o.text("name", name).text("type", typ);
+        arg.write_json(o.key("value"));
+        o.end();
+    }
+}
+
+impl dyn Event + '_ {
+    /// Writes the event as one JSON object, without a line end.
+    pub fn write_json(&self, ts: Ts, out: &mut Vec<u8>) {
+        let info = self.info();
+        out.extend_from_slice(b"{\"event\":\"");
+        out.extend_from_slice(info.name.as_bytes());
+        out.extend_from_slice(b"\",\"ts\":");
+        json::time(out, ts);
+        if let Some(c) = self.conn() {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(info.conn_key.as_bytes());
+            out.extend_from_slice(b"\":");
+            json::conn(out, c);
+        }
+        out.extend_from_slice(b",\"args\":");
+        let mut args = InObject(Object::new(out));
+        self.visit(&mut args);
+        args.0.end();
+        out.push(b'}');
+    }
+
+    /// Writes the arguments as `new_event` shows them.
+    fn write_params(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.visit(&mut InArray { out, first: true });
+        out.push(b']');
+    }
+}
+
+fn syn_packet(out: &mut Vec<u8>, v: &SynPacket) {
     let mut o = Object::new(out);
     o.bool("is_orig", v.is_orig)
         .bool("DF", v.df)
@@ -81,7 +407,7 @@ pub(super) fn syn_packet(out: &mut Vec<u8>, v: &SynPacket) {
     o.end();
 }
 
-pub(super) fn endpoint_stats(out: &mut Vec<u8>, v: &EndpointStats) {
+fn endpoint_stats(out: &mut Vec<u8>, v: &EndpointStats) {
     let mut o = Object::new(out);
     o.count("num_pkts", v.num_pkts).count("num_rxmit", v.num_rxmit);
     o.count("num_rxmit_bytes", v.num_rxmit_bytes)
@@ -92,7 +418,7 @@ pub(super) fn endpoint_stats(out: &mut Vec<u8>, v: &EndpointStats) {
     o.end();
 }
 
-pub(super) fn fa_file(out: &mut Vec<u8>, v: &FaFile<'_>) {
+fn fa_file(out: &mut Vec<u8>, v: &FaFile<'_>) {
     let mut o = Object::new(out);
     o.text("id", v.id);
     if let Some(p) = v.parent_id {
@@ -111,7 +437,7 @@ pub(super) fn fa_file(out: &mut Vec<u8>, v: &FaFile<'_>) {
     o.end();
 }
 
-pub(super) fn fa_metadata(out: &mut Vec<u8>, v: &FaMetadata<'_>) {
+fn fa_metadata(out: &mut Vec<u8>, v: &FaMetadata<'_>) {
     let mut o = Object::new(out);
     if let Some(m) = v.mime_type {
         o.text("mime_type", m);
@@ -119,7 +445,7 @@ pub(super) fn fa_metadata(out: &mut Vec<u8>, v: &FaMetadata<'_>) {
     o.end();
 }
 
-pub(super) fn encap(out: &mut Vec<u8>, v: &[Encap<'_>]) {
+fn encap(out: &mut Vec<u8>, v: &[Encap<'_>]) {
     json::array(out, v, |out, e| {
         let mut o = Object::new(out);
         let mut cid = Object::new(o.key("cid"));
@@ -135,7 +461,7 @@ pub(super) fn encap(out: &mut Vec<u8>, v: &[Encap<'_>]) {
     });
 }
 
-pub(super) fn os_version(out: &mut Vec<u8>, v: &OsVersion<'_>) {
+fn os_version(out: &mut Vec<u8>, v: &OsVersion<'_>) {
     let mut o = Object::new(out);
     o.text("genre", v.genre)
         .text("detail", v.detail)
@@ -143,7 +469,7 @@ pub(super) fn os_version(out: &mut Vec<u8>, v: &OsVersion<'_>) {
     o.end();
 }
 
-pub(super) fn dns_mapping(out: &mut Vec<u8>, v: &DnsMapping<'_>) {
+fn dns_mapping(out: &mut Vec<u8>, v: &DnsMapping<'_>) {
     let mut o = Object::new(out);
     json::time(o.key("creation_time"), v.creation_time);
     if let Some(h) = v.req_host {
@@ -156,18 +482,18 @@ pub(super) fn dns_mapping(out: &mut Vec<u8>, v: &DnsMapping<'_>) {
     if let Some(h) = v.hostname {
         o.text("hostname", h);
     }
-    addr_set(o.key("addrs"), v.addrs);
+    json::array(o.key("addrs"), v.addrs, |o, a| json::addr(o, *a));
     o.end();
 }
 
-pub(super) fn event_peer(out: &mut Vec<u8>, v: &EventPeer<'_>) {
+fn event_peer(out: &mut Vec<u8>, v: &EventPeer<'_>) {
     let mut o = Object::new(out);
     o.count("id", v.id).addr("host", v.host).count("p", v.p);
     o.bool("is_local", v.is_local).text("descr", v.descr);
     o.end();
 }
 
-pub(super) fn signature_state(out: &mut Vec<u8>, v: &SignatureState<'_>) {
+fn signature_state(out: &mut Vec<u8>, v: &SignatureState<'_>) {
     let mut o = Object::new(out);
     o.text("sig_id", v.sig_id)
         .bool("is_orig", v.is_orig)
@@ -175,29 +501,8 @@ pub(super) fn signature_state(out: &mut Vec<u8>, v: &SignatureState<'_>) {
     o.end();
 }
 
-pub(super) fn software(out: &mut Vec<u8>, v: &Software<'_>) {
+fn software(out: &mut Vec<u8>, v: &Software<'_>) {
     let mut o = Object::new(out);
     o.text("name", v.name).text("version", v.version);
-    o.end();
-}
-
-pub(super) fn log_row(out: &mut Vec<u8>, v: &&dyn LogRow) {
-    log::write_json(out, *v, &mut Vec::new());
-}
-
-/// One element of `new_event`'s parameters.
-pub(super) fn param(
-    out: &mut Vec<u8>,
-    first: &mut bool,
-    name: &str,
-    typ: &str,
-    value: impl FnOnce(&mut Vec<u8>),
-) {
-    if !std::mem::take(first) {
-        out.push(b',');
-    }
-    let mut o = Object::new(out);
-    o.text("name", name).text("type", typ);
-    value(o.key("value"));
     o.end();
 }

@@ -360,7 +360,7 @@ impl Handler for EventStream {
         self.subs
     }
 
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
         if !self.subs.wants(ev.kind()) || self.ended() {
             return;
         }

@@ -144,7 +144,7 @@ fn without_a_bound_none_gives_way() {
 struct Rows(Vec<String>);
 
 impl conn::Sink for Rows {
-    fn event(&mut self, _: Ts, _: &Event<'_>) {}
+    fn event(&mut self, _: Ts, _: &dyn Event) {}
     fn log(&mut self, row: &dyn LogRow) {
         let mut values = Vec::new();
         row.values(&mut values);

@@ -14,7 +14,7 @@ struct Heard {
 }
 
 impl Out for Heard {
-    fn event(&mut self, _: Ts, _: &Event<'_>) {}
+    fn event(&mut self, _: Ts, _: &dyn Event) {}
     fn log(&mut self, row: &dyn LogRow) {
         let mut values = Vec::new();
         row.values(&mut values);

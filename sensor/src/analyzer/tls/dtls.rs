@@ -1,5 +1,6 @@
 //! DTLS's record layer (RFC 6347, RFC 9147): one or more records a datagram, handshake messages in fragments.
 
+use super::events;
 use super::fragments::{Fragments, MAX_FRAGMENTED, Message};
 use super::handshake::too_long;
 use super::reader::{Parsed, Reader};
@@ -7,7 +8,7 @@ use super::session::Session;
 use super::shared::SharedTls;
 use super::{content, detect, names};
 use crate::analyzer::api::{Closing, Ctx, Interest, Later, Marks, Next, Protocol, Seen, Spec, Start};
-use crate::event::{AnalyzerTag, EventKind};
+use crate::event::AnalyzerTag;
 
 /// What follows the first byte of a record before its body: version, epoch, number and length, bytes.
 const HEADER: usize = 12;
@@ -65,7 +66,7 @@ impl Protocol for Dtls {
         if !self.s.begin(ctx, bytes.len()) {
             return Next::More;
         }
-        self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
+        self.bulk_wanted = ctx.subs.wants(events::SslEncryptedData::KIND);
         if is_stun(bytes) {
             return Next::More;
         }

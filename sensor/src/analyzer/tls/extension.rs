@@ -2,13 +2,13 @@
 //!
 //! What has no event of its own is read all the same: a value that does not fit its lengths is a violation.
 
+use super::events;
 use super::handshake::{check_signature_algorithms, u16s};
 use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
 use super::{ext, hs};
 use crate::analyzer::api::Ctx;
 use crate::analyzer::text;
-use crate::event::{Event, EventKind};
 
 impl Session {
     /// The extensions of a hello, to the message's end.
@@ -29,8 +29,8 @@ impl Session {
             if !val.is_empty() {
                 self.read_extension(ctx, is_client, msg_type, code, Reader::new(val))?;
             }
-            self.event(ctx, EventKind::SslExtension, |c, raise| {
-                raise(&Event::SslExtension {
+            self.event(ctx, events::SslExtension::KIND, |c, raise| {
+                raise(&events::SslExtension {
                     c,
                     is_orig: is_client,
                     code: code.into(),
@@ -55,8 +55,8 @@ impl Session {
             ext::ELLIPTIC_CURVES => {
                 let n = r.u16("EllipticCurves:length")?;
                 let curves = r.list("EllipticCurves:elliptic_curve_list", usize::from(n) / 2, 2)?;
-                self.event(ctx, EventKind::SslExtensionEllipticCurves, |c, raise| {
-                    raise(&Event::SslExtensionEllipticCurves {
+                self.event(ctx, events::SslExtensionEllipticCurves::KIND, |c, raise| {
+                    raise(&events::SslExtensionEllipticCurves {
                         c,
                         is_orig: is_client,
                         curves: &u16s(curves),
@@ -66,8 +66,8 @@ impl Session {
             ext::EC_POINT_FORMATS => {
                 let n = r.u8("EcPointFormats:length")?;
                 let list = r.list("EcPointFormats:point_format_list", n.into(), 1)?;
-                self.event(ctx, EventKind::SslExtensionEcPointFormats, |c, raise| {
-                    raise(&Event::SslExtensionEcPointFormats {
+                self.event(ctx, events::SslExtensionEcPointFormats::KIND, |c, raise| {
+                    raise(&events::SslExtensionEcPointFormats {
                         c,
                         is_orig: is_client,
                         point_formats: &list.iter().map(|&b| b.into()).collect::<Vec<u64>>(),
@@ -143,8 +143,8 @@ impl Session {
         if let Some(t) = unknown {
             ctx.out.weird("ssl_ext_unknown_server_name_type", &t.to_string());
         }
-        self.event(ctx, EventKind::SslExtensionServerName, |c, raise| {
-            raise(&Event::SslExtensionServerName {
+        self.event(ctx, events::SslExtensionServerName::KIND, |c, raise| {
+            raise(&events::SslExtensionServerName {
                 c,
                 is_orig: is_client,
                 names: &names,
@@ -175,9 +175,9 @@ impl Session {
         }
         self.event(
             ctx,
-            EventKind::SslExtensionApplicationLayerProtocolNegotiation,
+            events::SslExtensionApplicationLayerProtocolNegotiation::KIND,
             |c, raise| {
-                raise(&Event::SslExtensionApplicationLayerProtocolNegotiation {
+                raise(&events::SslExtensionApplicationLayerProtocolNegotiation {
                     c,
                     is_orig: is_client,
                     protocols: &protocols,

@@ -1,5 +1,6 @@
 //! Handshake messages: put together from records, then read.
 
+use super::events;
 use super::fingerprint::Hello;
 use super::info::session_id;
 use super::names::{self, Kex, kex};
@@ -7,7 +8,6 @@ use super::reader::{Parsed, Reader};
 use super::session::Session;
 use super::{certificate_type, hs};
 use crate::analyzer::api::Ctx;
-use crate::event::{Event, EventKind};
 
 /// Type and three bytes of length.
 const HEADER: usize = 4;
@@ -109,8 +109,8 @@ impl Session {
             return false;
         }
         let is_orig = self.is_client(is_orig);
-        self.event(ctx, EventKind::SslHandshakeMessage, |c, raise| {
-            raise(&Event::SslHandshakeMessage {
+        self.event(ctx, events::SslHandshakeMessage::KIND, |c, raise| {
+            raise(&events::SslHandshakeMessage {
                 c,
                 is_orig,
                 msg_type: msg_type.into(),
@@ -137,8 +137,8 @@ impl Session {
                 r.check(LENGTH, 6)?;
                 let ticket_lifetime_hint = r.u32(LENGTH)?.into();
                 let ticket = r.vec16(LENGTH, "SessionTicketHandshake:data")?.rest();
-                self.event(ctx, EventKind::SslSessionTicketHandshake, |c, raise| {
-                    raise(&Event::SslSessionTicketHandshake {
+                self.event(ctx, events::SslSessionTicketHandshake::KIND, |c, raise| {
+                    raise(&events::SslSessionTicketHandshake {
                         c,
                         ticket_lifetime_hint,
                         ticket,
@@ -327,8 +327,8 @@ impl Session {
 
     fn dh_server_params(&self, ctx: &mut Ctx<'_>, params: [Reader<'_>; 3]) {
         let [p, q, ys] = params.map(|mut r| r.rest());
-        self.event(ctx, EventKind::SslDhServerParams, |c, raise| {
-            raise(&Event::SslDhServerParams { c, p, q, ys });
+        self.event(ctx, events::SslDhServerParams::KIND, |c, raise| {
+            raise(&events::SslDhServerParams { c, p, q, ys });
         });
     }
 

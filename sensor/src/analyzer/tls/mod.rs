@@ -5,6 +5,7 @@
 
 mod detect;
 mod dtls;
+pub mod events;
 mod extension;
 mod fingerprint;
 mod fragments;

@@ -5,12 +5,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::events;
 use super::info::{Info, SessionId};
 use super::shared::SharedTls;
 use super::{certificate_type, content, names};
 use crate::analyzer::api::{Ctx, IGNORE_VIOLATIONS_AFTER};
 use crate::analyzer::x509::{Certificate, X509Row};
-use crate::event::{ConnId, Event, EventKind, FaFile, FaMetadata, Ts, Uid};
+use crate::event::{self, ConnId, Event, FaFile, FaMetadata, Kind, Ts, Uid};
 
 /// More violations than these are not told (Zeek's `max_analyzer_violations`).
 const MAX_VIOLATIONS: u32 = 1000;
@@ -137,8 +138,8 @@ impl Session {
     pub(super) fn event(
         &self,
         ctx: &mut Ctx<'_>,
-        kind: EventKind,
-        make: impl FnOnce(&ConnId, &mut dyn FnMut(&Event<'_>)),
+        kind: Kind,
+        make: impl FnOnce(&ConnId, &mut dyn FnMut(&dyn Event)),
     ) {
         if ctx.subs.wants(kind) {
             let (ts, out) = (ctx.ts, &mut *ctx.out);
@@ -242,8 +243,8 @@ impl Session {
         } else {
             self.fatal(ctx, &format!("unsupported client SSL version 0x{version:04x}"));
         }
-        self.event(ctx, EventKind::SslClientHello, |c, raise| {
-            raise(&Event::SslClientHello {
+        self.event(ctx, events::SslClientHello::KIND, |c, raise| {
+            raise(&events::SslClientHello {
                 c,
                 version: version.into(),
                 possible_ts: u64::from(possible_ts) * 1_000_000_000,
@@ -276,8 +277,8 @@ impl Session {
             Some(t) if version != names::SSLV2 => u32::from_be_bytes(*t),
             _ => 0,
         };
-        self.event(ctx, EventKind::SslServerHello, |c, raise| {
-            raise(&Event::SslServerHello {
+        self.event(ctx, events::SslServerHello::KIND, |c, raise| {
+            raise(&events::SslServerHello {
                 c,
                 version: version.into(),
                 possible_ts: u64::from(secs) * 1_000_000_000,
@@ -292,8 +293,8 @@ impl Session {
 
     /// A curve the server chose in a ServerKeyExchange.
     pub(super) fn server_curve(&mut self, ctx: &mut Ctx<'_>, curve: u16) {
-        self.event(ctx, EventKind::SslServerCurve, |c, raise| {
-            raise(&Event::SslServerCurve {
+        self.event(ctx, events::SslServerCurve::KIND, |c, raise| {
+            raise(&events::SslServerCurve {
                 c,
                 curve: curve.into(),
             });
@@ -304,8 +305,8 @@ impl Session {
     /// `desc` is 16 bits for SSLv2's errors, whose `level` is -1 as Zeek has it.
     pub(super) fn alert(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, level: u64, desc: u16) {
         let is_orig = self.is_client(is_orig);
-        self.event(ctx, EventKind::SslAlert, |c, raise| {
-            raise(&Event::SslAlert {
+        self.event(ctx, events::SslAlert::KIND, |c, raise| {
+            raise(&events::SslAlert {
                 c,
                 is_orig,
                 level,
@@ -322,8 +323,8 @@ impl Session {
             self.start_encryption(is_orig);
         }
         let is_orig = self.is_client(is_orig);
-        self.event(ctx, EventKind::SslChangeCipherSpec, |c, raise| {
-            raise(&Event::SslChangeCipherSpec { c, is_orig });
+        self.event(ctx, events::SslChangeCipherSpec::KIND, |c, raise| {
+            raise(&events::SslChangeCipherSpec { c, is_orig });
         });
         let full = self.info(ctx).change_cipher_spec(is_orig);
         self.history_limit(ctx, full);
@@ -340,8 +341,8 @@ impl Session {
         payload: &[u8],
     ) {
         let is_orig = self.is_client(is_orig);
-        self.event(ctx, EventKind::SslHeartbeat, |c, raise| {
-            raise(&Event::SslHeartbeat {
+        self.event(ctx, events::SslHeartbeat::KIND, |c, raise| {
+            raise(&events::SslHeartbeat {
                 c,
                 is_orig,
                 length: length as u64,
@@ -371,8 +372,8 @@ impl Session {
             self.establish(ctx);
         }
         let is_orig = self.is_client(is_orig);
-        self.event(ctx, EventKind::SslEncryptedData, |c, raise| {
-            raise(&Event::SslEncryptedData {
+        self.event(ctx, events::SslEncryptedData::KIND, |c, raise| {
+            raise(&events::SslEncryptedData {
                 c,
                 is_orig,
                 content_type: content_type.into(),
@@ -383,8 +384,8 @@ impl Session {
 
     /// The handshake is over, as far as can be told from outside: the row is complete.
     pub(super) fn establish(&mut self, ctx: &mut Ctx<'_>) {
-        self.event(ctx, EventKind::SslEstablished, |c, raise| {
-            raise(&Event::SslEstablished { c })
+        self.event(ctx, events::SslEstablished::KIND, |c, raise| {
+            raise(&events::SslEstablished { c })
         });
         self.info(ctx).established();
         self.over = self.over.or(self.confirmed.then_some(ctx.ts));
@@ -406,10 +407,10 @@ impl Session {
         self.files += 1;
         // Building one and four events is not free: nobody need pay for it who did not ask.
         let kinds = [
-            EventKind::FileNew,
-            EventKind::FileOverNewConnection,
-            EventKind::FileSniff,
-            EventKind::FileStateRemove,
+            event::FileNew::KIND,
+            event::FileOverNewConnection::KIND,
+            event::FileSniff::KIND,
+            event::FileStateRemove::KIND,
         ];
         if !odd && !kinds.iter().any(|k| ctx.subs.wants(*k)) {
             return during(self, ctx, "");
@@ -427,22 +428,22 @@ impl Session {
             missing_bytes: 0,
             overflow_bytes: 0,
         };
-        self.event(ctx, EventKind::FileNew, |_, raise| {
-            raise(&Event::FileNew { f: &f })
+        self.event(ctx, event::FileNew::KIND, |_, raise| {
+            raise(&event::FileNew { f: &f })
         });
-        self.event(ctx, EventKind::FileOverNewConnection, |c, raise| {
-            raise(&Event::FileOverNewConnection { f: &f, c, is_orig });
+        self.event(ctx, event::FileOverNewConnection::KIND, |c, raise| {
+            raise(&event::FileOverNewConnection { f: &f, c, is_orig });
         });
         f.seen_bytes = data.len() as u64;
-        self.event(ctx, EventKind::FileSniff, |_, raise| {
+        self.event(ctx, event::FileSniff::KIND, |_, raise| {
             let meta = FaMetadata {
                 mime_type: Some(mime_type),
             };
-            raise(&Event::FileSniff { f: &f, meta });
+            raise(&event::FileSniff { f: &f, meta });
         });
         during(self, ctx, &id);
-        self.event(ctx, EventKind::FileStateRemove, |_, raise| {
-            raise(&Event::FileStateRemove { f: &f });
+        self.event(ctx, event::FileStateRemove::KIND, |_, raise| {
+            raise(&event::FileStateRemove { f: &f });
         });
     }
 
@@ -522,8 +523,8 @@ impl Session {
             response,
             false,
             |s, ctx, _| {
-                s.event(ctx, EventKind::SslStapledOcsp, |c, raise| {
-                    raise(&Event::SslStapledOcsp { c, is_orig, response });
+                s.event(ctx, events::SslStapledOcsp::KIND, |c, raise| {
+                    raise(&events::SslStapledOcsp { c, is_orig, response });
                 });
             },
         );

@@ -1,7 +1,7 @@
 //! TLS's record layer on a byte stream, with SSLv2's.
 
 use super::content;
-use super::detect;
+use super::{detect, events};
 use super::handshake::Messages;
 use super::info::session_id;
 use super::names;
@@ -9,7 +9,7 @@ use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
 use super::shared::SharedTls;
 use crate::analyzer::api::{Closing, Ctx, Interest, Later, Marks, Next, Protocol, Seen, Spec, Start};
-use crate::event::{AnalyzerTag, EventKind};
+use crate::event::AnalyzerTag;
 
 /// A record's header, bytes. SSLv2's is shorter, but its message's first three bytes say what it is.
 const HEADER: usize = 5;
@@ -109,7 +109,7 @@ impl Protocol for Tls {
         if !self.s.begin(ctx, bytes.len()) {
             return Next::More;
         }
-        self.bulk_wanted = ctx.subs.wants(EventKind::SslEncryptedData);
+        self.bulk_wanted = ctx.subs.wants(events::SslEncryptedData::KIND);
         let mut data = bytes;
         while !self.s.ended && self.step(is_orig, &mut data, ctx) {}
         if self.s.ended {

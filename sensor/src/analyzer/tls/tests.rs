@@ -7,7 +7,7 @@ use super::Tls;
 use crate::analyzer::api::{Call, Closing, Ctx, Interest, Out, Protocol, Solo, Spec};
 use crate::analyzer::x509::Validator;
 use crate::event::log::{LogRow, Value};
-use crate::event::{ConnId, Event, EventKind, Proto, Subscriptions, Ts, Uid};
+use crate::event::{ConnId, Event, Proto, Subscriptions, Ts, Uid};
 
 macro_rules! sample {
     ($name:literal) => {
@@ -44,7 +44,7 @@ struct Recorder {
 }
 
 impl Out for Recorder {
-    fn event(&mut self, ts: Ts, ev: &Event<'_>) {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
         let mut line = Vec::new();
         ev.write_json(ts, &mut line);
         self.lines.push(String::from_utf8(line).unwrap());
@@ -436,7 +436,7 @@ fn nothing_more_is_wanted_once_established_unless_somebody_asks_for_encrypted_da
     for (subs, wanted) in [
         (Subscriptions::NONE, Interest::Nothing),
         (
-            Subscriptions::NONE.with(EventKind::SslEncryptedData),
+            Subscriptions::NONE.with(super::events::SslEncryptedData::KIND),
             Interest::Marks,
         ),
     ] {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 struct Heard(Vec<String>);
 
 impl Out for Heard {
-    fn event(&mut self, _: Ts, _: &Event<'_>) {}
+    fn event(&mut self, _: Ts, _: &dyn Event) {}
     fn log(&mut self, _: &dyn LogRow) {}
     fn confirm(&mut self, spec: &'static Spec, _: u64) {
         self.0.push(format!("+{}", spec.tag.service()));

@@ -1,14 +1,14 @@
 //! The stream to a slow reader, a fast one and one that leaves.
 
 use super::*;
-use crate::event::EventKind;
+use crate::event;
 use crate::output::gate::Gate;
 use crate::output::scratch::Scratch;
 
 fn weird(s: &mut EventStream, n: u64) {
     s.event(
         n * 1_000_000_000,
-        &Event::NetWeird {
+        &event::NetWeird {
             name: &format!("weird_{n}"),
         },
     );
@@ -18,9 +18,9 @@ fn weird(s: &mut EventStream, n: u64) {
 fn only_what_was_asked_for_in_order() {
     let gate = Gate::default();
     gate.open();
-    let subs = Subscriptions::NONE.with(EventKind::NetWeird);
+    let subs = Subscriptions::NONE.with(event::NetWeird::KIND);
     let mut s = EventStream::new(gate.clone(), subs, WhenFull::Wait).expect("stream");
-    s.event(0, &Event::BroInit {});
+    s.event(0, &event::BroInit {});
     for n in 0..20_000 {
         weird(&mut s, n);
     }
@@ -128,7 +128,7 @@ fn a_reader_that_never_reads_does_not_keep_a_live_sensor_from_ending() {
 #[test]
 fn a_short_pause_of_the_reader_costs_nothing_however_small_the_buffers_are() {
     let gate = Gate::default();
-    let subs = Subscriptions::NONE.with(EventKind::NetWeird);
+    let subs = Subscriptions::NONE.with(event::NetWeird::KIND);
     let mut s = EventStream::new(gate.clone(), subs, WhenFull::Drop).expect("stream");
     for n in 0..1000 {
         weird(&mut s, n);

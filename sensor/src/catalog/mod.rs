@@ -5,7 +5,43 @@ use crate::analyzer::tls::SslRow;
 use crate::analyzer::x509::X509Row;
 use crate::conn::row::{ConnRow, TunnelRow, WeirdRow};
 use crate::event::log::Column;
+use crate::event::page::{MOST_EVENTS, MOST_PAGES};
+use crate::event::{self, Page};
 use crate::output::stats_row::StatsRow;
+
+mod events;
+
+pub use events::{UnknownEvent, events, listed, named, policy_bits};
+
+/// The pages of events, in the order in which docs/events.md lists what they are from.
+pub const PAGES: &[&Page] = &[
+    event::core::PAGE,
+    event::file::PAGE,
+    event::lookup::PAGE,
+    event::peer::PAGE,
+    event::script::PAGE,
+    event::tcp::PAGE,
+    crate::analyzer::tls::events::PAGE,
+    crate::conn::events::PAGE,
+];
+
+// A page's number is its own, and its events fit into a word of a set.
+const _: () = {
+    let mut i = 0;
+    while i < PAGES.len() {
+        assert!((PAGES[i].number as usize) < MOST_PAGES);
+        assert!(PAGES[i].events.len() <= MOST_EVENTS);
+        let mut other = 0;
+        while other < i {
+            assert!(
+                PAGES[i].number != PAGES[other].number,
+                "two pages have the same number"
+            );
+            other += 1;
+        }
+        i += 1;
+    }
+};
 
 /// The logs that the sensor writes, by name: each with all columns that it can have.
 pub fn logs() -> [(&'static str, &'static [Column]); 7] {
@@ -19,6 +55,11 @@ pub fn logs() -> [(&'static str, &'static [Column]); 7] {
         (X509Row::PATH, X509Row::columns_of([])),
     ]
 }
+
+#[cfg(test)]
+mod doc;
+#[cfg(test)]
+mod event_tests;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,9 @@
 //! The declaration against the table it was made from, and golden lines.
 
 use super::*;
+use crate::analyzer::tls::events::SslDhServerParams;
+use crate::conn::events::ConnLogConn;
+use crate::event::{AnalyzerTag, ConnId, Event, Info, Kind, Proto, Subscriptions, SynPacket, Uid};
 
 /// The table of events: name and arguments as the seeds have them; tcp_multiple_gap is Zeek's alone.
 const TABLE: &str = "\
@@ -121,39 +124,68 @@ conn | Conn::log_conn | rec: Conn::Info\n\
 
 #[test]
 fn every_event_is_declared_as_in_the_table() {
-    let want: Vec<&str> = TABLE.lines().collect();
-    let got: Vec<String> = EventKind::ALL
-        .iter()
-        .map(|k| {
-            let args: Vec<String> = k.args().iter().map(|(n, t)| format!("{n}: {t}")).collect();
-            format!("{} | {} | {}", k.group(), k.name(), args.join(", "))
-                .trim_end()
-                .to_owned()
+    let group = |e: &Info| {
+        PAGES
+            .iter()
+            .find(|p| usize::from(p.number) == e.kind.page())
+            .map(|p| p.group)
+    };
+    let have: Vec<String> = listed()
+        .into_iter()
+        .map(|e| {
+            let args: Vec<String> = e.args.iter().map(|(n, t)| format!("{n}: {t}")).collect();
+            let line = format!("{} | {} | {}", group(e).expect("a page"), e.name, args.join(", "));
+            line.trim_end().to_owned()
         })
         .collect();
-    assert_eq!(want.len(), 113);
-    let sorted = |v: &[String]| {
-        let mut v = v.to_vec();
-        v.sort();
-        v
-    };
-    let want: Vec<String> = want.iter().map(|s| (*s).to_owned()).collect();
-    assert_eq!(sorted(&got), sorted(&want));
+    assert_eq!(have.len(), 113);
+    assert_eq!(have, TABLE.lines().collect::<Vec<_>>());
 }
 
 #[test]
-fn names_lead_back_to_kinds_and_each_is_documented() {
-    for &k in EventKind::ALL {
-        assert_eq!(EventKind::from_name(k.name()), Some(k));
-        assert!(!k.doc().is_empty(), "{}", k.name());
-        let doc = k.doc().concat();
-        for (name, typ) in k.args() {
-            let named =
+fn names_lead_back_to_events_and_each_is_documented() {
+    for e in events() {
+        assert_eq!(named(e.name).map(|e| e.kind), Some(e.kind));
+        assert_eq!(e.kind.info().map(|e| e.name), Some(e.name));
+        assert!(!e.doc.is_empty(), "{}", e.name);
+        let doc = e.doc.concat();
+        for (name, typ) in e.args {
+            let said =
                 *typ == "connection" || doc.to_lowercase().contains(&format!("`{}`", name.to_lowercase()));
-            assert!(named, "{}: nothing said of {name}", k.name());
+            assert!(said, "{}: nothing said of {name}", e.name);
         }
     }
-    assert_eq!(EventKind::from_name("connection_eof"), None);
+    assert!(named("connection_eof").is_none());
+    assert!(Kind::new(31, 63).info().is_none());
+}
+
+#[test]
+fn an_event_is_told_from_others_and_its_arguments_come_back() {
+    let c = id();
+    let pkt = SynPacket {
+        is_orig: true,
+        df: false,
+        ttl: 1,
+        size: 40,
+        win_size: 2,
+        win_scale: -1,
+        mss: 0,
+        sack_ok: false,
+        tsval: Some(3),
+        tsecr: None,
+    };
+    let syn: &dyn Event = &event::ConnectionSynPacket { c: &c, pkt };
+    let back = event::ConnectionSynPacket::of(syn).expect("the same kind");
+    assert_eq!((back.c, back.pkt), (&c, pkt));
+    assert!(event::ConnectionEof::of(syn).is_none());
+    let about = event::NewEvent {
+        name: syn.info().name,
+        params: syn,
+    };
+    let within = event::NewEvent::of(&about).and_then(|e| event::ConnectionSynPacket::of(e.params));
+    assert_eq!(within.map(|e| e.pkt), Some(pkt));
+    assert!(event::BroInit::of(&event::BroInit {}).is_some());
+    assert!(event::FileGap::of(syn).is_none());
 }
 
 fn id() -> ConnId {
@@ -168,7 +200,7 @@ fn id() -> ConnId {
     }
 }
 
-fn line(ev: &Event<'_>) -> String {
+fn line(ev: &dyn Event) -> String {
     let mut out = Vec::new();
     ev.write_json(1_362_692_526_869_344_000, &mut out);
     let s = String::from_utf8(out).expect("text");
@@ -192,7 +224,7 @@ fn a_syn_reads_as_documented() {
         tsecr: None,
     };
     assert_eq!(
-        line(&Event::ConnectionSynPacket { c: &c, pkt }),
+        line(&event::ConnectionSynPacket { c: &c, pkt }),
         format!(
             "{{\"event\":\"connection_SYN_packet\",\"ts\":1362692526.869344,\"c\":{{\"uid\":\"{}\",\
              \"orig_h\":\"141.142.228.5\",\"orig_p\":59856,\"resp_h\":\"192.150.187.43\",\"resp_p\":80,\
@@ -206,9 +238,9 @@ fn a_syn_reads_as_documented() {
 #[test]
 fn bytes_are_hex_and_the_udp_connection_is_u() {
     let c = id();
-    let args = |ev: &Event<'_>| line(ev).split_once("\"args\":").map(|x| x.1.to_owned());
+    let args = |ev: &dyn Event| line(ev).split_once("\"args\":").map(|x| x.1.to_owned());
     assert_eq!(
-        args(&Event::TcpContents {
+        args(&event::TcpContents {
             c: &c,
             is_orig: true,
             seq: 1,
@@ -218,7 +250,7 @@ fn bytes_are_hex_and_the_udp_connection_is_u() {
         Some("{\"is_orig\":true,\"seq\":1,\"contents\":\"00ff\"}}")
     );
     assert_eq!(
-        args(&Event::SslDhServerParams {
+        args(&SslDhServerParams {
             c: &c,
             p: &[1],
             q: &[2],
@@ -228,7 +260,7 @@ fn bytes_are_hex_and_the_udp_connection_is_u() {
         Some("{\"p\":\"01\",\"q\":\"02\",\"Ys\":\"03\"}}")
     );
     assert_eq!(
-        args(&Event::ProtocolConfirmation {
+        args(&event::ProtocolConfirmation {
             c: &c,
             atype: AnalyzerTag::new("Analyzer::ANALYZER_SSL", "ssl"),
             aid: 3
@@ -236,9 +268,9 @@ fn bytes_are_hex_and_the_udp_connection_is_u() {
         .as_deref(),
         Some("{\"atype\":\"Analyzer::ANALYZER_SSL\",\"aid\":3}}")
     );
-    assert!(line(&Event::UdpSessionDone { u: &c }).contains(",\"u\":{\"uid\":"));
+    assert!(line(&event::UdpSessionDone { u: &c }).contains(",\"u\":{\"uid\":"));
     assert_eq!(
-        line(&Event::BroInit {}),
+        line(&event::BroInit {}),
         "{\"event\":\"bro_init\",\"ts\":1362692526.869344,\"args\":{}}"
     );
 }
@@ -246,12 +278,12 @@ fn bytes_are_hex_and_the_udp_connection_is_u() {
 #[test]
 fn new_event_shows_the_other_events_arguments() {
     let c = id();
-    let inner = Event::ConnectionEof {
+    let inner = event::ConnectionEof {
         c: &c,
         is_orig: false,
     };
-    let s = line(&Event::NewEvent {
-        name: inner.kind().name(),
+    let s = line(&event::NewEvent {
+        name: inner.info().name,
         params: &inner,
     });
     let v: serde_json::Value = serde_json::from_str(&s).expect("valid JSON");
@@ -266,8 +298,8 @@ fn new_event_shows_the_other_events_arguments() {
 #[test]
 fn subscriptions_parse_and_say_which_name_is_wrong() {
     let s: Subscriptions = "connection_EOF, Conn::log_conn".parse().expect("known");
-    assert!(s.wants(EventKind::ConnectionEof) && s.wants(EventKind::ConnLogConn));
-    assert!(!s.wants(EventKind::TcpPacket) && s.any());
+    assert!(s.wants(event::ConnectionEof::KIND) && s.wants(ConnLogConn::KIND));
+    assert!(!s.wants(event::TcpPacket::KIND) && s.any());
     assert_eq!(s.iter().count(), 2);
     let e = "tcp_packet,tcp_pocket"
         .parse::<Subscriptions>()
@@ -281,7 +313,7 @@ fn subscriptions_parse_and_say_which_name_is_wrong() {
     let e = "qqqqq".parse::<Subscriptions>().expect_err("unknown");
     assert_eq!(e.to_string(), "unknown event 'qqqqq'");
     assert!(!Subscriptions::NONE.any());
-    assert!(EventKind::ALL.iter().all(|k| Subscriptions::ALL.wants(*k)));
+    assert!(events().all(|e| Subscriptions::ALL.wants(e.kind)));
     assert_eq!(Subscriptions::ALL.iter().count(), 113);
 }
 
@@ -306,7 +338,7 @@ fn forwarding_follows_from_what_is_wanted() {
 fn patterns_stand_for_events() {
     let names = |list: &str| -> Vec<&str> {
         let subs: Subscriptions = list.parse().expect("known");
-        subs.iter().map(EventKind::name).collect()
+        subs.iter().map(|e| e.name).collect()
     };
     let ssl = names("ssl_*");
     assert!(
@@ -318,8 +350,8 @@ fn patterns_stand_for_events() {
     assert_eq!(names("zeek_??i*"), ["bro_init"]);
     assert_eq!(names("bro_init*"), ["bro_init"]);
     // The event about events comes by its own name alone.
-    assert_eq!(names("*").len(), EventKind::ALL.len() - 1);
-    assert_eq!(names("*,new_event").len(), EventKind::ALL.len());
+    assert_eq!(names("*").len(), events().count() - 1);
+    assert_eq!(names("*,new_event").len(), events().count());
     for nothing in ["ssl_?", "x*", "*ssl"] {
         assert!(nothing.parse::<Subscriptions>().is_err(), "{nothing}");
     }
