@@ -3,7 +3,7 @@
 //! Data flows down this list and never up; a module knows only those before it:
 //! [`packet`] (headers, captures) · [`datapath`] (xdp, soft) · [`event`] (every event as a type) ·
 //! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`offline`] (all of these behind a handler of events) ·
-//! [`output`] (logs, stream) · [`cli`].
+//! [`output`] (logs, stream) · [`settings`] (what a run is asked for) · [`cli`].
 pub mod analyzer;
 pub mod cli;
 pub mod conn;
@@ -12,4 +12,5 @@ pub mod event;
 pub mod offline;
 pub mod output;
 pub mod packet;
+pub mod settings;
 pub mod tcp;

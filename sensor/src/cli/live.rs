@@ -13,14 +13,13 @@ use anyhow::Context as _;
 use sensor_common::{Counter, FlowKey, FlowState, Policy, policy};
 
 use super::accounts::Gauges;
-use super::args::{Decap, RingBy, Run};
 use super::clock::Clock;
 use super::interfaces::Interfaces;
 use super::live_sinks::{Outbox, Outputs};
 use super::reporter::Reporter;
 use super::say::{self, say};
 use super::signals::{Signals, Told};
-use super::sinks::{claim, contents_files, subscriptions};
+use super::sinks::contents_files;
 use super::slow::{self, SlowPath};
 use super::sweep::Sweep;
 use super::{Failure, accounts, status};
@@ -29,7 +28,9 @@ use crate::datapath::FlowTable;
 use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
 use crate::event::{Event, Subscriptions, policy_bits};
 use crate::output::contents::ContentsFiles;
+use crate::output::log_dir::LogDir;
 use crate::output::patience::Patience;
+use crate::settings::{Decap, RingBy, Settings};
 
 /// How long a worker sleeps at most: timers are that late with no traffic.
 const TICK: Duration = Duration::from_millis(50);
@@ -171,51 +172,52 @@ impl Worker {
 }
 
 /// Runs the command.
-pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
-    let subs = subscriptions(&a.common)?;
-    a.useless(subs)?;
+pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failure> {
+    let subs = settings.events.subscriptions()?;
+    settings.useless_live(subs)?;
     reporter.listen(subs);
-    let seed = match a.common.seed {
+    let seed = match settings.seed {
         Some(s) => s,
         None => RandomState::new().hash_one(0),
     };
-    let mut cfg = super::engine_config(&a.common, seed)?;
-    if a.common.checksums == super::args::Switch::On {
+    let mut cfg = settings.engine(seed)?;
+    if settings.checksums {
         return Err(
             anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into(),
         );
     }
     // First of all, and before signals have handlers, as a stuck directory may hold this up.
-    let log_dir = claim(&a.common)?;
+    let log_dir = LogDir::claim(&settings.logs.dir)?;
     // Before anything is attached: from here on a signal ends the run in order.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-    let rings = a.workers.unwrap_or(cores.clamp(1, 8));
+    let interfaces = &settings.interfaces;
+    let rings = settings.rings.workers.unwrap_or(cores.clamp(1, 8));
     cfg.reassembly_total /= rings as u64;
-    let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&a.decap) | cfg.realms;
+    let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&interfaces.decap) | cfg.realms;
     let mut kernel = Kernel::load(&xdp::Config {
-        flows: a.flows,
+        flows: settings.flows.entries,
         rings,
         policy: Policy {
             bits,
-            snaplen: a.snaplen,
-            ring_by_cpu: rings_by_cpu(a, rings).into(),
+            snaplen: settings.rings.snaplen,
+            ring_by_cpu: rings_by_cpu(settings, rings).into(),
             seed: [seed as u32, (seed >> 32) as u32],
             ..Policy::default()
         },
-        ring_bytes: a.ring_mib << 20,
-        skb_mode: a.skb_mode,
-        half_open_share: a.half_open_share,
+        ring_bytes: settings.rings.mib << 20,
+        skb_mode: interfaces.skb_mode,
+        half_open_share: settings.flows.half_open_share,
     })?;
-    let contents = (0..rings).map(|_| contents_files(&a.common, rings as usize));
+    let contents = (0..rings).map(|_| contents_files(&settings.logs, rings as usize));
     let contents: Vec<_> = contents.collect::<anyhow::Result<_>>()?;
     let clock = Clock::new();
     let mut attached = Vec::new();
-    for iface in &a.ifaces {
-        let at = kernel.attach(iface, a.rx_only)?;
+    for iface in &interfaces.names {
+        let at = kernel.attach(iface, interfaces.rx_only)?;
         tracing::info!("{iface}: attached, {:?}, egress {:?}", at.mode, at.egress);
         if cfg.realms & policy::VLAN_AWARE != 0 && xdp::strips_vlan_tags(iface) {
             tracing::warn!(
@@ -224,10 +226,10 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         }
         attached.push(at);
     }
-    let interfaces = runtime.block_on(Interfaces::new(&attached, a.rx_only));
-    let mut interfaces = interfaces.context("cannot ask for the interfaces")?;
+    let watched = runtime.block_on(Interfaces::new(&attached, interfaces.rx_only));
+    let mut watched = watched.context("cannot ask for the interfaces")?;
     // Last: a start that fails leaves old logs as they are.
-    let outputs = Outputs::open(a, log_dir, subs, clock.clone())?;
+    let outputs = Outputs::open(settings, log_dir, subs, clock.clone())?;
     // What this thread has to say.
     let mut own = outputs.outbox(None);
     // What the program itself has to say; without it everything else works all the same.
@@ -243,11 +245,15 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let workers = start(&kernel, &cfg, subs, &outputs, &stop, gauges.each(), contents)?;
     say!(
         "sensor: ready, watching {} with {rings} workers",
-        a.ifaces.join(", ")
+        interfaces.names.join(", ")
     );
 
-    let mut sweep = Sweep::new(kernel.table()?.in_batches(), a.flows, &cfg.timeouts);
-    let watched = runtime.block_on(watch(
+    let mut sweep = Sweep::new(
+        kernel.table()?.in_batches(),
+        settings.flows.entries,
+        &cfg.timeouts,
+    );
+    let ended = runtime.block_on(watch(
         &mut kernel,
         &gauges,
         &workers,
@@ -259,8 +265,8 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
             outputs: &outputs,
             own: &mut own,
             sweep: &mut sweep,
-            interfaces: &mut interfaces,
-            exit_when_gone: a.exit_when_gone,
+            interfaces: &mut watched,
+            exit_when_gone: interfaces.exit_when_gone,
         },
     ));
     hurry_on_signal(runtime, signals, outputs.patience());
@@ -270,7 +276,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
         tracing::warn!("half-open flows of a SYN flood are not all logged: {e}");
     }
     stop.store(true, Ordering::Release);
-    let mut failed = watched.err();
+    let mut failed = ended.err();
     let mut copied = 0;
     for w in workers {
         match w.join() {
@@ -285,7 +291,7 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
     let counters = kernel.counters();
     if let Ok(c) = &counters {
         let ts = clock.now();
-        accounts::rows(ts, c, &outputs, &interfaces.all, &gauges, |row| own.log(row));
+        accounts::rows(ts, c, &outputs, &watched.all, &gauges, |row| own.log(row));
     }
     own.finish();
     let closed = outputs.close();
@@ -312,11 +318,12 @@ pub fn run(a: &Run, reporter: &Reporter) -> Result<(), Failure> {
 }
 
 /// Whether a flow's ring is that of its CPU.
-fn rings_by_cpu(a: &Run, rings: u32) -> bool {
-    let by_cpu = match a.ring_by {
+fn rings_by_cpu(settings: &Settings, rings: u32) -> bool {
+    let i = &settings.interfaces;
+    let by_cpu = match settings.rings.by {
         RingBy::Cpu => true,
         RingBy::Flow => false,
-        RingBy::Auto => a.rx_only && rings > 1 && a.ifaces.iter().all(|i| xdp::is_symmetric(i)),
+        RingBy::Auto => i.rx_only && rings > 1 && i.names.iter().all(|name| xdp::is_symmetric(name)),
     };
     if by_cpu {
         tracing::info!("rings are chosen by CPU");

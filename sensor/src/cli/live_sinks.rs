@@ -5,9 +5,8 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use super::args::Run;
 use super::clock::Clock;
-use super::sinks::{all_written, begin, format, open_stream};
+use super::sinks::{all_written, begin, open_stream};
 use super::status;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
@@ -18,6 +17,7 @@ use crate::output::log_dir::LogDir;
 use crate::output::outbox::{Ended, LogOutbox, LogThread, PrintOutbox, PrintThread};
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
+use crate::settings::Settings;
 
 /// How often log files are written.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -40,15 +40,20 @@ pub struct Outputs {
 
 impl Outputs {
     /// Opens what can fail for other reasons than old logs first: those are put aside last.
-    pub fn open(a: &Run, dir: LogDir, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
+    pub fn open(settings: &Settings, dir: LogDir, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
         let patience = Patience::default();
-        let stream = open_stream(&a.common, subs, WhenFull::Drop, patience.clone())?;
-        let print = match a.quiet {
+        let stream = open_stream(
+            settings.events.to.as_deref(),
+            subs,
+            WhenFull::Drop,
+            patience.clone(),
+        )?;
+        let print = match settings.logs.quiet {
             true => None,
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
         };
-        let logs = LogWriter::new(dir, format(&a.common));
-        let realms = a.common.realms();
+        let logs = LogWriter::new(dir, settings.logs.format);
+        let realms = settings.flows.realms();
         let begin_logs = move |logs: &mut LogWriter| begin(logs, realms);
         Ok(Outputs {
             clock,

@@ -3,15 +3,15 @@
 //! All that can be refused is refused before anything is written. From then on there is no error that ends the command:
 //! what goes wrong is said when it does, and what is known is written.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sensor_common::{Policy, policy};
 
-use super::args::{Datapath, Decap, Read, Switch};
 use super::pipe::{self, Clock};
 use super::reporter::Reporter;
 use super::say::say;
-use super::sinks::{Outputs, subscriptions};
+use super::sinks::Outputs;
 use super::stop::Stop;
 use super::{explain, limits};
 use crate::conn::{Engine, EngineSink};
@@ -24,6 +24,7 @@ use crate::offline::{network_time, raw_packet};
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, Next};
 use crate::packet::link::LinkType;
+use crate::settings::{Datapath, Decap, Settings};
 
 /// Captures that can be read with the usual limit on open files.
 const FEW: usize = 200;
@@ -97,15 +98,15 @@ impl Datapaths for Soft {
 }
 
 /// Runs the command. An error: nothing was done.
-pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
+pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyhow::Result<Ended> {
     let stop = Stop::listen()?;
-    let subs = subscriptions(&a.common)?;
-    a.useless(subs)?;
+    let subs = settings.events.subscriptions()?;
+    settings.useless_reading(subs)?;
     reporter.listen(subs);
-    let mut cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
-    cfg.analyzers = !a.no_analyzers;
+    let mut cfg = settings.engine(settings.seed.unwrap_or(0))?;
+    cfg.analyzers = settings.reading.analyzers;
     let mut bits = policy_bits(&subs, cfg.contents.any()) | cfg.realms;
-    if a.forward_all {
+    if settings.reading.forward_all {
         bits |= policy::ALL_PACKETS;
     }
     let mut policy = Policy {
@@ -113,17 +114,17 @@ pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
         ..Policy::default()
     };
     let mut clock = None;
-    let looked = look(a, &stop, &mut clock);
+    let looked = look(files, settings.reading.datapath, &stop, &mut clock);
     if let Some(signal) = stop.signal() {
         return Ok(Ended::By(signal));
     }
     let captures = looked?;
-    if a.files.len() > 1 {
+    if files.len() > 1 {
         // There is no one delay of them all.
         clock = None;
     }
     let tunnels = cfg.tunnels.clone();
-    let checksums = a.common.checksums == Switch::On;
+    let checksums = settings.checksums;
     let start = |outputs| {
         let mut engine = Engine::new(cfg, subs, outputs);
         engine.raise(0, &Event::BroInit {});
@@ -137,7 +138,7 @@ pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
             whole: true,
         }
     };
-    match a.datapath {
+    match settings.reading.datapath {
         Datapath::User => {
             let config = soft::Config {
                 policy,
@@ -145,25 +146,30 @@ pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
                 ..soft::Config::default()
             };
             let soft = Soft::with_tunnels(config, tunnels);
-            Ok(start(Outputs::open(&a.common, subs)?).run(soft))
+            Ok(start(Outputs::open(settings, subs)?).run(soft))
         }
         Datapath::Xdp => {
             if !checksums {
                 // The kernel verifies none.
-                policy.bits |= Decap::bits(&a.decap);
+                policy.bits |= Decap::bits(&settings.interfaces.decap);
             }
             let kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
-            Ok(start(Outputs::open(&a.common, subs)?).run(kernel))
+            Ok(start(Outputs::open(settings, subs)?).run(kernel))
         }
     }
 }
 
 /// Looks at all captures.
-fn look(a: &Read, stop: &Stop, clock: &mut Option<Clock>) -> Result<Captures, Refused> {
-    if a.files.len() > 1 && a.files.iter().any(|f| f.as_os_str() == "-") {
+fn look(
+    files: &[PathBuf],
+    datapath: Datapath,
+    stop: &Stop,
+    clock: &mut Option<Clock>,
+) -> Result<Captures, Refused> {
+    if files.len() > 1 && files.iter().any(|f| f.as_os_str() == "-") {
         return Err(Refused::NotAlone);
     }
-    if a.files.len() > FEW {
+    if files.len() > FEW {
         limits::raise_open_files();
     }
     let accept = |path: &str, link: LinkType| {
@@ -171,12 +177,12 @@ fn look(a: &Read, stop: &Stop, clock: &mut Option<Clock>) -> Result<Captures, Re
         if link.is_no_network() {
             return Err(Refused::NoNetwork { path, link: number });
         }
-        if a.datapath == Datapath::Xdp && link != LinkType::ETHERNET {
+        if datapath == Datapath::Xdp && link != LinkType::ETHERNET {
             return Err(Refused::Link { path, link: number });
         }
         Ok(())
     };
-    Captures::look(&a.files, |path| pipe::open(path, stop, clock), accept)
+    Captures::look(files, |path| pipe::open(path, stop, clock), accept)
 }
 
 /// Reading under way.
@@ -356,9 +362,6 @@ mod xdp_read {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
-    use super::super::args::{Cli, Command};
     use super::*;
 
     #[test]
@@ -371,21 +374,12 @@ mod tests {
         pcap.extend([0, 0, 4, 0, 1, 0, 0, 0, 7, 7, 7]);
         std::fs::write(at("cut.pcap"), pcap).expect("capture");
         let wanted = "bro_init,reporter_error,bro_done";
-        let cli = Cli::parse_from([
-            "sensor",
-            "read",
-            &at("cut.pcap"),
-            "--log-dir",
-            &at("logs"),
-            "--events",
-            &at("events"),
-            "--event",
-            wanted,
-        ]);
-        let Command::Read(a) = &cli.command else {
-            panic!("read")
-        };
-        let ended = read(a, &Reporter::default()).expect("something is done");
+        let mut settings = Settings::default();
+        settings.logs.dir = at("logs").into();
+        settings.events.to = Some(at("events"));
+        settings.events.only = vec![wanted.into()];
+        let files = [at("cut.pcap").into()];
+        let ended = read(&files, &settings, &Reporter::default()).expect("something is done");
         let events = std::fs::read_to_string(at("events")).expect("events");
         let _ = std::fs::remove_dir_all(&dir);
         assert_eq!(ended, Ended::Partly);

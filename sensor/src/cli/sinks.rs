@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::args::{Common, LogFormat};
 use super::limits;
 use crate::conn::{self, Piece, Sink};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, EventKind, Handler, Subscriptions, Ts};
+use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
 use crate::output::contents::ContentsFiles;
-use crate::output::log::{Format, LogError, LogWriter};
+use crate::output::log::{LogError, LogWriter};
 use crate::output::log_dir::LogDir;
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
+use crate::settings::{LogSettings, Settings};
 
 /// The logs that the sensor writes: those that are there when it starts are put aside, and no others.
 const LOGS: [&str; 7] = ["conn", "dns", "ssl", "stats", "tunnel", "weird", "x509"];
@@ -32,18 +32,19 @@ pub struct Outputs {
 
 impl Outputs {
     /// All of them, or nothing is touched.
-    pub fn open(common: &Common, subs: Subscriptions) -> anyhow::Result<Self> {
-        let dir = claim(common)?;
-        let events = common.events.as_deref().map(Writable::check).transpose()?;
-        let contents = contents_files(common, 1)?;
-        let mut logs = LogWriter::new(dir, format(common));
-        begin(&mut logs, common.realms())?;
+    pub fn open(settings: &Settings, subs: Subscriptions) -> anyhow::Result<Self> {
+        let dir = LogDir::claim(&settings.logs.dir)?;
+        let target = settings.events.to.as_deref();
+        let events = target.map(Writable::check).transpose()?;
+        let contents = contents_files(&settings.logs, 1)?;
+        let mut logs = LogWriter::new(dir, settings.logs.format);
+        begin(&mut logs, settings.flows.realms())?;
         if let Some(mut events) = events {
             events.made = None;
         }
         Ok(Outputs {
             logs,
-            stream: open_stream(common, subs, WhenFull::Wait, Patience::default())?,
+            stream: open_stream(target, subs, WhenFull::Wait, Patience::default())?,
             contents,
         })
     }
@@ -97,31 +98,19 @@ impl Drop for Writable {
     }
 }
 
-/// The log directory, from here on this process's alone.
-pub(super) fn claim(common: &Common) -> anyhow::Result<LogDir> {
-    Ok(LogDir::claim(&common.log_dir)?)
-}
-
 /// Puts old logs aside and begins the one that each run has. `realms`: the engine's.
 pub(super) fn begin(logs: &mut LogWriter, realms: u32) -> Result<(), LogError> {
     logs.dir().put_aside(&LOGS)?;
     logs.open("conn", conn::row::conn_columns(realms != 0))
 }
 
-pub(super) fn format(common: &Common) -> Format {
-    match common.log_format {
-        LogFormat::Tsv => Format::Tsv,
-        LogFormat::Json => Format::Json,
-    }
-}
-
 pub(super) fn open_stream(
-    common: &Common,
+    target: Option<&str>,
     subs: Subscriptions,
     when_full: WhenFull,
     patience: Patience,
 ) -> anyhow::Result<Option<EventStream>> {
-    let Some(target) = &common.events else {
+    let Some(target) = target else {
         return Ok(None);
     };
     let stream = EventStream::open(target, subs, when_full, patience);
@@ -153,31 +142,14 @@ impl Sink for Outputs {
 
 /// The contents files of one of `workers`, if there are to be any. All together take at most a quarter of the
 /// files that this process may open.
-pub fn contents_files(common: &Common, workers: usize) -> anyhow::Result<Option<ContentsFiles>> {
-    let Some(dir) = &common.contents_file else {
+pub fn contents_files(logs: &LogSettings, workers: usize) -> anyhow::Result<Option<ContentsFiles>> {
+    let Some(dir) = &logs.contents_dir else {
         return Ok(None);
     };
     let all = limits::open_files().map_or(256, |n| n / 4);
     let files = ContentsFiles::create(dir, all.min(MOST_OPEN) / workers.max(1));
     let files = files.with_context(|| format!("cannot write contents files to {}", dir.display()))?;
     Ok(Some(files))
-}
-
-/// Which events somebody wants.
-pub fn subscriptions(common: &Common) -> anyhow::Result<Subscriptions> {
-    if common.events.is_none() {
-        return Ok(Subscriptions::NONE);
-    }
-    let mut subs = if common.event.is_empty() {
-        // The event about events would double the stream; who wants it names it.
-        Subscriptions::ALL.without(EventKind::NewEvent)
-    } else {
-        common.event.join(",").parse()?
-    };
-    if common.contents.is_none() {
-        subs = subs.without(EventKind::TcpContents);
-    }
-    Ok(subs)
 }
 
 #[cfg(test)]
