@@ -16,10 +16,7 @@ use super::accounts::Gauges;
 use super::clock::Clock;
 use super::interfaces::Interfaces;
 use super::live_sinks::{Outbox, Outputs};
-use super::reporter::Reporter;
-use super::say::{self, say};
 use super::signals::{Signals, Told};
-use super::sinks::contents_files;
 use super::slow::{self, SlowPath};
 use super::sweep::Sweep;
 use super::{Failure, accounts, status};
@@ -27,8 +24,11 @@ use crate::conn::{Config, Engine, Sink};
 use crate::datapath::FlowTable;
 use crate::datapath::xdp::{self, Counters, Injector, Kernel, Ring, Table};
 use crate::event::{Event, Subscriptions, policy_bits};
+use crate::messages::reporter::Reporter;
+use crate::messages::say::{self, say};
 use crate::output::contents::ContentsFiles;
 use crate::output::log_dir::LogDir;
+use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::settings::{Decap, RingBy, Settings};
 
@@ -212,8 +212,8 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failure> {
         skb_mode: interfaces.skb_mode,
         half_open_share: settings.flows.half_open_share,
     })?;
-    let contents = (0..rings).map(|_| contents_files(&settings.logs, rings as usize));
-    let contents: Vec<_> = contents.collect::<anyhow::Result<_>>()?;
+    let contents = (0..rings).map(|_| contents_files(settings.logs.contents_dir.as_deref(), rings as usize));
+    let contents: Vec<_> = contents.collect::<Result<_, _>>()?;
     let clock = Clock::new();
     let mut attached = Vec::new();
     for iface in &interfaces.names {

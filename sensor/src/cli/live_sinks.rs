@@ -6,14 +6,15 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use super::sinks::{all_written, begin, open_stream};
 use super::status;
+use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
 use crate::output::contents::ContentsFiles;
 use crate::output::log::LogWriter;
 use crate::output::log_dir::LogDir;
+use crate::output::open::{all_written, begin, open_stream};
 use crate::output::outbox::{Ended, LogOutbox, LogThread, PrintOutbox, PrintThread};
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
@@ -53,8 +54,8 @@ impl Outputs {
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
         };
         let logs = LogWriter::new(dir, settings.logs.format);
-        let realms = settings.flows.realms();
-        let begin_logs = move |logs: &mut LogWriter| begin(logs, realms);
+        let columns = conn_columns(settings.flows.realms() != 0);
+        let begin_logs = move |logs: &mut LogWriter| begin(logs, columns);
         Ok(Outputs {
             clock,
             logs: LogThread::start(logs, REFRESH, patience.clone(), begin_logs)?,
@@ -140,7 +141,7 @@ impl Outputs {
             tracing::warn!("{dropped} events were dropped: their reader was too slow");
         }
         let written = match self.logs.finish() {
-            Ended::Lost(n) => all_written(n),
+            Ended::Lost(n) => all_written(n).map_err(Into::into),
             Ended::Stuck(n) => Err(anyhow::anyhow!(
                 "the log directory takes nothing: {n} log rows are lost"
             )),

@@ -5,15 +5,13 @@ mod args;
 mod clock;
 mod fill;
 mod interfaces;
-mod limits;
 mod live;
 mod live_sinks;
+mod log;
 mod pipe;
 mod read;
-mod reporter;
-mod say;
+mod results;
 mod signals;
-mod sinks;
 mod slow;
 mod status;
 mod stop;
@@ -24,12 +22,12 @@ use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser as _;
-use reporter::Reporter;
-use say::say;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
 use crate::event::EventKind;
+use crate::messages::reporter::Reporter;
+use crate::messages::say::{self, say};
 
 /// A failure with the exit status that goes with it (2: nothing was done; 1: the input is damaged or
 /// something was lost).
@@ -64,13 +62,13 @@ pub fn main() -> ExitCode {
     };
     let reporter = Reporter::default();
     let terminal = tracing_subscriber::fmt::layer()
-        .with_writer(say::Log)
+        .with_writer(log::Terminal)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_filter(LevelFilter::from_level(level));
     tracing_subscriber::registry()
         .with(terminal)
-        .with(reporter.clone())
+        .with(log::ToReporter(reporter.clone()))
         .init();
     let result = match &cli.command {
         Command::Run(a) => live::run(&a.into(), &reporter).map(|()| ExitCode::SUCCESS),

@@ -8,19 +8,20 @@ use std::process::ExitCode;
 
 use sensor_common::{Policy, policy};
 
+use super::explain;
 use super::pipe::{self, Clock};
-use super::reporter::Reporter;
-use super::say::say;
-use super::sinks::Outputs;
+use super::results::Results;
 use super::stop::Stop;
-use super::{explain, limits};
 use crate::conn::{Engine, EngineSink};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Soft};
 use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
 use crate::event::{Event, Ts, policy_bits};
+use crate::messages::reporter::Reporter;
+use crate::messages::say::say;
 use crate::offline::{network_time, raw_packet};
+use crate::output::open_files::raise_open_files;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, Next};
 use crate::packet::link::LinkType;
@@ -79,14 +80,14 @@ enum FrameError {
 /// A way from frames to the engine.
 trait Datapaths {
     type Table: FlowTable;
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError>;
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), FrameError>;
     fn table(&mut self) -> &mut Self::Table;
 }
 
 impl Datapaths for Soft {
     type Table = Flows;
 
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), FrameError> {
         let _ = Soft::frame(self, f, &mut EngineSink(engine));
         raw_packet(f, self.take_reassembled(), engine);
         Ok(())
@@ -146,7 +147,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
                 ..soft::Config::default()
             };
             let soft = Soft::with_tunnels(config, tunnels);
-            Ok(start(Outputs::open(settings, subs)?).run(soft))
+            Ok(start(Results::open(settings, subs)?).run(soft))
         }
         Datapath::Xdp => {
             if !checksums {
@@ -154,7 +155,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
                 policy.bits |= Decap::bits(&settings.interfaces.decap);
             }
             let kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
-            Ok(start(Outputs::open(settings, subs)?).run(kernel))
+            Ok(start(Results::open(settings, subs)?).run(kernel))
         }
     }
 }
@@ -170,7 +171,7 @@ fn look(
         return Err(Refused::NotAlone);
     }
     if files.len() > FEW {
-        limits::raise_open_files();
+        raise_open_files();
     }
     let accept = |path: &str, link: LinkType| {
         let (path, number) = (path.to_owned(), link.0);
@@ -188,7 +189,7 @@ fn look(
 /// Reading under way.
 struct Reading<'r> {
     captures: Captures,
-    engine: Engine<Outputs>,
+    engine: Engine<Results>,
     reporter: &'r Reporter,
     stop: Stop,
     /// Of a pipe.
@@ -316,7 +317,7 @@ mod xdp_read {
             })
         }
 
-        fn run(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
+        fn run(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), FrameError> {
             if f.link != LinkType::ETHERNET {
                 return Err(FrameError::Link(f.link.0));
             }
@@ -348,7 +349,7 @@ mod xdp_read {
     impl Datapaths for Reader {
         type Table = xdp::Table;
 
-        fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
+        fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), FrameError> {
             self.run(f, engine)?;
             raw_packet(f, self.slow.take_reassembled(), engine);
             Ok(())
