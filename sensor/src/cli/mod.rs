@@ -1,21 +1,12 @@
 //! The binary's commands: what is asked for on the command line, put together from the other modules.
 
-mod accounts;
 mod args;
-mod clock;
 mod fill;
-mod interfaces;
-mod live;
-mod live_sinks;
 mod log;
 mod pipe;
 mod read;
 mod results;
-mod signals;
-mod slow;
-mod status;
 mod stop;
-mod sweep;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -26,24 +17,9 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
 use crate::event::EventKind;
+use crate::live::{self, Failed};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
-
-/// A failure with the exit status that goes with it (2: nothing was done; 1: the input is damaged or
-/// something was lost).
-pub struct Failure {
-    pub status: u8,
-    pub error: anyhow::Error,
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(e: E) -> Self {
-        Failure {
-            status: 2,
-            error: e.into(),
-        }
-    }
-}
 
 /// Runs the command line's command.
 pub fn main() -> ExitCode {
@@ -74,20 +50,19 @@ pub fn main() -> ExitCode {
         Command::Run(a) => live::run(&a.into(), &reporter).map(|()| ExitCode::SUCCESS),
         Command::Read(a) => read::read(&a.files, &a.into(), &reporter)
             .map(ExitCode::from)
-            .map_err(Failure::from),
+            .map_err(Failed::ToStart),
         Command::Events => list_events(&mut std::io::stdout().lock())
             .map(|()| ExitCode::SUCCESS)
-            .map_err(|e| Failure {
-                status: 1,
-                error: e.into(),
-            }),
+            .map_err(|e| Failed::Later(e.into())),
+    };
+    let failed = |status: u8, e: &anyhow::Error| {
+        say!("sensor: {}", explain(e));
+        ExitCode::from(status)
     };
     let status = match result {
         Ok(status) => status,
-        Err(f) => {
-            say!("sensor: {}", explain(&f.error));
-            ExitCode::from(f.status)
-        }
+        Err(Failed::ToStart(e)) => failed(2, &e),
+        Err(Failed::Later(e)) => failed(1, &e),
     };
     say::finish();
     status

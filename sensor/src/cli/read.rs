@@ -15,9 +15,9 @@ use super::stop::Stop;
 use crate::conn::{Engine, EngineSink};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Soft};
-use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
 use crate::event::{Event, Ts, policy_bits};
+use crate::live::replay::{Replay, ReplayError};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::say;
 use crate::offline::{network_time, raw_packet};
@@ -66,28 +66,17 @@ enum Refused {
     NotAlone,
 }
 
-/// What goes wrong with a frame.
-#[derive(Debug, thiserror::Error)]
-enum FrameError {
-    #[error("link type {0} cannot go through the kernel, which takes Ethernet; use --datapath user")]
-    Link(u32),
-    #[error("frame refused by the kernel: {0}")]
-    Kernel(#[from] xdp::Error),
-    #[error("{0:#}")]
-    SlowPath(anyhow::Error),
-}
-
 /// A way from frames to the engine.
 trait Datapaths {
     type Table: FlowTable;
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), FrameError>;
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError>;
     fn table(&mut self) -> &mut Self::Table;
 }
 
 impl Datapaths for Soft {
     type Table = Flows;
 
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), FrameError> {
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         let _ = Soft::frame(self, f, &mut EngineSink(engine));
         raw_packet(f, self.take_reassembled(), engine);
         Ok(())
@@ -95,6 +84,20 @@ impl Datapaths for Soft {
 
     fn table(&mut self) -> &mut Flows {
         self.flows()
+    }
+}
+
+impl Datapaths for Replay {
+    type Table = xdp::Table;
+
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
+        Replay::frame(self, f, engine)?;
+        raw_packet(f, self.take_reassembled(), engine);
+        Ok(())
+    }
+
+    fn table(&mut self) -> &mut xdp::Table {
+        Replay::table(self)
     }
 }
 
@@ -154,7 +157,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
                 // The kernel verifies none.
                 policy.bits |= Decap::bits(&settings.interfaces.decap);
             }
-            let kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
+            let kernel = Replay::load(policy, tunnels, checksums)?;
             Ok(start(Results::open(settings, subs)?).run(kernel))
         }
     }
@@ -271,92 +274,6 @@ impl Reading<'_> {
             Some(signal) => Ended::By(signal),
             None if self.whole => Ended::Whole,
             None => Ended::Partly,
-        }
-    }
-}
-
-/// Captures through the program in the kernel.
-mod xdp_read {
-    use super::super::slow::{SlowPath, Worker};
-    use super::*;
-
-    /// Frames that the kernel does not run a program over: shorter than Ethernet's header, or longer than
-    /// any record.
-    const MIN_FRAME: usize = 14;
-    const MAX_FRAME: usize = 66_048;
-
-    /// The loaded program and the way back from it.
-    pub struct Reader {
-        table: xdp::Table,
-        injector: xdp::Injector,
-        ring: xdp::Ring,
-        slow: SlowPath,
-        checksums: bool,
-        _kernel: xdp::Kernel,
-    }
-
-    impl Reader {
-        pub fn load(mut policy: Policy, tunnels: Tunnels, checksums: bool) -> anyhow::Result<Self> {
-            // Frames that are not IP may be odd, too.
-            policy.bits |= policy::ALL_FRAMES;
-            let kernel = xdp::Kernel::load(&xdp::Config {
-                policy,
-                rings: 1,
-                flows: 1 << 20,
-                ring_bytes: 4 << 20,
-                half_open_share: 100,
-                ..xdp::Config::default()
-            })?;
-            Ok(Reader {
-                table: kernel.table()?,
-                injector: kernel.injector()?,
-                ring: kernel.ring(0)?,
-                slow: SlowPath::new(tunnels, checksums, policy.bits & policy::REALMS),
-                checksums,
-                _kernel: kernel,
-            })
-        }
-
-        fn run(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), FrameError> {
-            if f.link != LinkType::ETHERNET {
-                return Err(FrameError::Link(f.link.0));
-            }
-            engine.advance(f.ts, &mut self.table);
-            let mut worker = Worker {
-                ring: &mut self.ring,
-                table: &mut self.table,
-                injector: &mut self.injector,
-                engine,
-                shift: 0,
-                alone: true,
-            };
-            let runs = (MIN_FRAME..=MAX_FRAME).contains(&f.data.len()) && f.wire_len != 0;
-            // The kernel verifies nothing: what is wrong is kept from it.
-            if !runs || (self.checksums && !soft::verifies(f)) {
-                return self.slow.frame(f, &mut worker).map_err(FrameError::SlowPath);
-            }
-            let how = xdp::Inject {
-                ts: f.ts,
-                wire_len: f.wire_len,
-                ..Default::default()
-            };
-            worker.injector.run(f.data, &how)?;
-            while self.slow.drain(&mut worker).map_err(FrameError::SlowPath)? {}
-            Ok(())
-        }
-    }
-
-    impl Datapaths for Reader {
-        type Table = xdp::Table;
-
-        fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), FrameError> {
-            self.run(f, engine)?;
-            raw_packet(f, self.slow.take_reassembled(), engine);
-            Ok(())
-        }
-
-        fn table(&mut self) -> &mut xdp::Table {
-            &mut self.table
         }
     }
 }

@@ -6,7 +6,9 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
+use super::metrics::OutputLosses;
 use super::status;
+use super::worker::WorkerSink;
 use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
@@ -66,11 +68,6 @@ impl Outputs {
         })
     }
 
-    /// What the rows' and events' times are by.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     /// For one more thread.
     pub fn outbox(&self, contents: Option<ContentsFiles>) -> Outbox {
         Outbox {
@@ -115,17 +112,17 @@ impl Outputs {
         }
     }
 
-    pub fn rows_lost(&self) -> u64 {
-        self.logs.lost()
-    }
-
-    pub fn events_dropped(&self) -> u64 {
-        self.stream.as_ref().map_or(0, EventStream::dropped)
+    /// What is lost so far.
+    pub fn losses(&self) -> OutputLosses {
+        OutputLosses {
+            rows: self.logs.lost(),
+            events: self.stream.as_ref().map_or(0, EventStream::dropped),
+        }
     }
 
     /// Ends all of them, once all outboxes are finished; what could not be written is an error.
     pub fn close(self) -> anyhow::Result<()> {
-        let dropped = self.events_dropped();
+        let dropped = self.losses().events;
         if let Some(p) = self.print {
             if std::io::stdout().is_terminal() {
                 p.status(String::new());
@@ -169,8 +166,23 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Hands over what has waited long enough; to be called often.
-    pub fn settle(&mut self, now: Ts) {
+    /// Takes an event of now.
+    pub fn raise(&mut self, ev: &Event<'_>) {
+        self.event(self.clock.now(), ev);
+    }
+
+    fn flush_rows(&mut self) {
+        self.logs.flush();
+        if let Some(p) = &mut self.print {
+            p.flush();
+        }
+    }
+}
+
+impl WorkerSink for Outbox {
+    type Left = ();
+
+    fn settle(&mut self, now: Ts) {
         if now.abs_diff(self.events_out) >= LATEST_EVENTS {
             self.events_out = now;
             if let Some(s) = &mut self.stream {
@@ -183,20 +195,11 @@ impl Outbox {
         }
     }
 
-    fn flush_rows(&mut self) {
-        self.logs.flush();
-        if let Some(p) = &mut self.print {
-            p.flush();
-        }
-    }
-
-    /// From here on what finds no room waits for it, for a while.
-    pub fn be_patient(&mut self) {
+    fn be_patient(&mut self) {
         self.patience.begin();
     }
 
-    /// Hands over the rest.
-    pub fn finish(mut self) {
+    fn finish(mut self) {
         self.be_patient();
         self.flush_rows();
         if let Some(s) = self.stream {
