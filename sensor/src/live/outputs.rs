@@ -68,6 +68,11 @@ impl Outputs {
         })
     }
 
+    /// What times of day in rows and events are by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// For one more thread.
     pub fn outbox(&self, contents: Option<ContentsFiles>) -> Outbox {
         Outbox {

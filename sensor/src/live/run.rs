@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::clock::{self, Clock};
+use super::clock::{Clock, said};
 use super::interfaces::Interfaces;
 use super::metrics::{Metrics, Snapshot};
 use super::outputs::{Outbox, Outputs};
@@ -106,7 +106,6 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         &metrics,
         &workers,
         Desk {
-            clock: &clock,
             signals: &mut signals,
             logger: &mut logger,
             reporter,
@@ -177,7 +176,6 @@ type ProgramLog = Option<aya_log::EbpfLogger<&'static dyn log::Log>>;
 
 /// What comes in from outside while the workers work, and where the operator is told things.
 struct Desk<'d> {
-    clock: &'d Clock,
     signals: &'d mut Signals,
     logger: &'d mut ProgramLog,
     reporter: &'d Reporter,
@@ -195,6 +193,7 @@ async fn watch(
     workers: &Workers<()>,
     desk: Desk<'_>,
 ) -> anyhow::Result<()> {
+    let clock = desk.outputs.clock();
     let mut ticks = tokio::time::interval(REFRESH);
     let mut last = Snapshot::default();
     let mut n = 0;
@@ -211,10 +210,10 @@ async fn watch(
             return Ok(());
         }
         n += 1;
-        if let Some(step) = desk.clock.look() {
-            tracing::warn!("{}", clock::said(step));
+        if let Some(step) = clock.look() {
+            tracing::warn!("{}", said(step));
         }
-        let at = desk.clock.now();
+        let at = clock.now();
         if let Some(l) = desk.logger {
             l.flush();
         }
@@ -222,7 +221,7 @@ async fn watch(
         if desk.interfaces.look(kernel).await? && desk.exit_when_gone {
             anyhow::bail!("an interface is gone, as --exit-when-gone waits for");
         }
-        let of_day = desk.clock.of_day(at);
+        let of_day = clock.of_day(at);
         desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
         let mut now = metrics.snapshot(&counters, &desk.interfaces.all, desk.outputs.losses());
         if n % STATS_EVERY == 0 {
