@@ -114,12 +114,12 @@ pub fn watch<H: Handler + Send + 'static>(
     let sinks = handlers
         .into_iter()
         .map(|(subs, h)| (subs, HandlerSink::new(h, subs, clock.clone())));
-    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics).map_err(LiveError::Worker)?;
     let mut sweep = Sweep::new(
         kernel.table()?.in_batches(),
         settings.flows.entries,
         &cfg.timeouts,
     );
+    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics).map_err(LiveError::Worker)?;
     let watched = runtime.block_on(async {
         let mut ticks = tokio::time::interval(POLL);
         for n in 1_u64.. {

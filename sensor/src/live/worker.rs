@@ -143,8 +143,10 @@ impl<L: Send + 'static> Workers<L> {
         clock: &Clock,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut threads = Vec::new();
+        let mut workers = Workers {
+            threads: Vec::new(),
+            stop: Arc::default(),
+        };
         for (i, (gauges, (subs, sink))) in metrics.workers().iter().zip(sinks).enumerate() {
             let mut engine = Engine::new(cfg.clone(), subs, sink);
             engine.shifted_by(clock.shift());
@@ -158,17 +160,17 @@ impl<L: Send + 'static> Workers<L> {
                 engine,
                 drain: Drain::new(SlowPath::new(cfg.tunnels.clone(), false, cfg.realms)),
                 clock: clock.clone(),
-                stop: stop.clone(),
+                stop: workers.stop.clone(),
                 gauges: gauges.clone(),
             };
             let name = format!("worker-{i}");
-            threads.push(
+            workers.threads.push(
                 std::thread::Builder::new()
                     .name(name)
                     .spawn(move || worker.run())?,
             );
         }
-        Ok(Workers { threads, stop })
+        Ok(workers)
     }
 
     /// Whether one of them has ended: it failed, as nobody told it to stop.
@@ -177,14 +179,14 @@ impl<L: Send + 'static> Workers<L> {
     }
 
     /// Tells them to stop once their rings are empty, and waits for them. To be called when nothing new comes in.
-    pub fn end(self) -> Done<L> {
+    pub fn end(mut self) -> Done<L> {
         self.stop.store(true, Ordering::Release);
         let mut done = Done {
             left: Vec::new(),
             copied: 0,
             failed: None,
         };
-        for w in self.threads {
+        for w in std::mem::take(&mut self.threads) {
             match w.join() {
                 Ok((left, result)) => {
                     done.left.push(left);
@@ -197,5 +199,12 @@ impl<L: Send + 'static> Workers<L> {
             }
         }
         done
+    }
+}
+
+impl<L> Drop for Workers<L> {
+    /// Where a start fails midway, those that have begun end, too.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
     }
 }

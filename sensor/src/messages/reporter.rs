@@ -16,12 +16,13 @@ pub const MOST: usize = 256;
 
 /// Messages waiting to become events.
 #[derive(Clone, Debug, Default)]
-pub struct Reporter(Arc<Inner>);
+pub struct Reporter(Arc<Waiting>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Waiting {
     /// Somebody wants reporter events.
     wanted: AtomicBool,
+    /// The queue is not empty.
     waiting: AtomicBool,
     queue: Mutex<VecDeque<Message>>,
 }
