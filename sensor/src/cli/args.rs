@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::output::log::Format;
 use crate::settings::{
     Datapath, Decap, EventSettings, FlowSettings, LogSettings, ReadSettings, ReassemblySettings, RingBy,
-    RingSettings, TimeoutSettings, TlsSettings, WantedContents,
+    RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -45,7 +45,7 @@ pub struct Run {
     #[arg(long)]
     pub skb_mode: bool,
     /// Worker threads, each with a ring [default: cores, at most 8].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(bounds::WORKERS))]
     pub workers: Option<u32>,
     /// What chooses a flow's ring: its hash, or the CPU on which it begins, so that CPUs don't share rings. For `cpu` each
     /// interface must bring both directions of a flow to one CPU, and flows to all of them; `auto` is `cpu` where all
@@ -53,17 +53,17 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = RingSettings::default().by)]
     pub ring_by: RingBy,
     /// Entries of the flow table.
-    #[arg(long, default_value_t = FlowSettings::default().entries, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = FlowSettings::default().entries, value_parser = clap::value_parser!(u32).range(bounds::FLOWS))]
     pub flows: u32,
     /// How much of it TCP flows may take that have seen nothing but SYN and RST, percent; beyond, the oldest give way. 100:
     /// none does.
-    #[arg(long, default_value_t = FlowSettings::default().half_open_share, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = FlowSettings::default().half_open_share, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(bounds::HALF_OPEN_SHARE))]
     pub half_open_share: u32,
     /// Most bytes of a frame to look at, from its start; 0 = all.
     #[arg(long, default_value_t = RingSettings::default().snaplen)]
     pub snaplen: u32,
     /// Size of each ring, MiB.
-    #[arg(long, default_value_t = RingSettings::default().mib, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, default_value_t = RingSettings::default().mib, value_parser = clap::value_parser!(u32).range(bounds::RING_MIB))]
     pub ring_mib: u32,
     /// Take packets out of these tunnels in the kernel, not in userspace: for mirrored traffic.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TUNNEL,TUNNEL")]
@@ -153,10 +153,10 @@ pub struct Common {
     #[arg(long, default_value_t = TimeoutSettings::default().icmp_inactivity, value_name = "SECONDS")]
     pub icmp_inactivity_timeout: f64,
     /// Memory that segments waiting for a hole may take per direction of a connection; beyond it the hole becomes a gap.
-    #[arg(long, default_value_t = ReassemblySettings::default().limit_kib, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    #[arg(long, default_value_t = ReassemblySettings::default().limit_kib, value_name = "KIB", value_parser = clap::value_parser!(u64).range(bounds::REASSEMBLY_LIMIT))]
     pub reassembly_limit: u64,
     /// The same for all connections together.
-    #[arg(long, default_value_t = ReassemblySettings::default().total_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    #[arg(long, default_value_t = ReassemblySettings::default().total_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::REASSEMBLY_TOTAL))]
     pub reassembly_total: u64,
     /// How long a SYN may go unanswered.
     #[arg(long, default_value_t = TimeoutSettings::default().tcp_attempt_delay, value_name = "SECONDS")]
@@ -179,10 +179,10 @@ pub struct Common {
     #[arg(long, value_name = "FILE", requires = "validate_certs")]
     pub ca_file: Option<PathBuf>,
     /// Longest TLS handshake message to read, KiB; certificates may be eight times as long.
-    #[arg(long, default_value_t = TlsSettings::default().max_message_kib, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=2048))]
+    #[arg(long, default_value_t = TlsSettings::default().max_message_kib, value_name = "KIB", value_parser = clap::value_parser!(u32).range(bounds::TLS_MAX_MESSAGE))]
     pub tls_max_message: u32,
     /// Most certificates to read of one message.
-    #[arg(long, default_value_t = TlsSettings::default().max_certs, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = TlsSettings::default().max_certs, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::TLS_MAX_CERTS))]
     pub tls_max_certs: u32,
     /// More to say about what happens; twice for details.
     #[arg(long, short, action = clap::ArgAction::Count)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Settings;
+use super::{OutOfBounds, Settings};
 use crate::analyzer::tls;
 use crate::analyzer::x509::{BadRoots, Validator};
 use crate::conn::{self, Timeouts};
@@ -17,6 +17,9 @@ pub enum SettingsError {
         /// The command line's option for it.
         option: &'static str,
     },
+    /// A number is too small or too large.
+    #[error(transparent)]
+    Bounds(#[from] OutOfBounds),
     /// The local networks are none.
     #[error(transparent)]
     LocalNets(#[from] BadNet),
@@ -37,6 +40,7 @@ fn ns(seconds: f64, option: &'static str) -> Result<u64, SettingsError> {
 impl Settings {
     /// The engine's configuration; `seed` is that of the run.
     pub fn engine(&self, seed: u64) -> Result<conn::Config, SettingsError> {
+        self.check_bounds()?;
         let nets: LocalNets = match &self.logs.local_nets {
             Some(list) => list.parse()?,
             None => LocalNets::private(),

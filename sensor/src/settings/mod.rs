@@ -3,6 +3,7 @@
 //! Plain values in the units of the options; [`Settings::engine`] makes the engine's configuration of them. Knows
 //! nothing of a command line, except the names of its options in messages.
 
+pub mod bounds;
 mod contents;
 mod engine;
 mod useless;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use sensor_common::policy;
 use serde::{Deserialize, Serialize};
 
+pub use bounds::OutOfBounds;
 pub use contents::{ContentsError, WantedContents};
 pub use engine::SettingsError;
 pub use useless::Useless;
