@@ -2,16 +2,26 @@
 //!
 //! Data flows down this list and never up; a module knows only those before it:
 //! [`packet`] (headers, captures) · [`datapath`] (xdp, soft) · [`event`] (events as types, log rows) ·
-//! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`output`] (logs, stream) ·
-//! [`catalog`] (what all of these declare) · [`offline`] (all of these behind a handler of events) · [`cli`].
-
+//! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`catalog`] (what all of these declare) ·
+//! [`offline`] (all of these behind a handler of events) ·
+//! `messages` (what the sensor itself has to say) · [`output`] (logs, stream) · [`settings`] (what a run is asked for) ·
+//! `live` (all of these on interfaces) · `cli`.
+//!
+//! `live`, `messages` and the datapath in the kernel are there with the feature `live`, the commands with `cli`. Both are
+//! on unless they are switched off; without them captures can be read, and neither aya nor clap is built.
 pub mod analyzer;
 pub mod catalog;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod conn;
 pub mod datapath;
 pub mod event;
+#[cfg(feature = "live")]
+pub mod live;
+#[cfg(feature = "live")]
+pub mod messages;
 pub mod offline;
 pub mod output;
 pub mod packet;
+pub mod settings;
 pub mod tcp;

@@ -1,12 +1,16 @@
-//! The command line.
+//! The command line: its options, their help, and the values that it takes. What they default to stands in
+//! [`crate::settings`]; fill.rs puts what was given there.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sensor_common::policy;
 
-use crate::conn::Contents;
+use crate::output::log::Format;
+use crate::settings::{
+    Datapath, Decap, EventSettings, FlowSettings, LogSettings, ReadSettings, ReassemblySettings, RingBy,
+    RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
+};
 
 /// A network sensor: the kernel counts, userspace understands.
 #[derive(Parser, Debug)]
@@ -41,25 +45,25 @@ pub struct Run {
     #[arg(long)]
     pub skb_mode: bool,
     /// Worker threads, each with a ring [default: cores, at most 8].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(bounds::WORKERS))]
     pub workers: Option<u32>,
     /// What chooses a flow's ring: its hash, or the CPU on which it begins, so that CPUs don't share rings. For `cpu` each
     /// interface must bring both directions of a flow to one CPU, and flows to all of them; `auto` is `cpu` where all
     /// interfaces are --rx-only and known to do that.
-    #[arg(long, value_enum, default_value_t = RingBy::Auto)]
+    #[arg(long, value_enum, default_value_t = RingSettings::default().by)]
     pub ring_by: RingBy,
     /// Entries of the flow table.
-    #[arg(long, default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = FlowSettings::default().entries, value_parser = clap::value_parser!(u32).range(bounds::FLOWS))]
     pub flows: u32,
     /// How much of it TCP flows may take that have seen nothing but SYN and RST, percent; beyond, the oldest give way. 100:
     /// none does.
-    #[arg(long, default_value_t = 50, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = FlowSettings::default().half_open_share, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(bounds::HALF_OPEN_SHARE))]
     pub half_open_share: u32,
     /// Most bytes of a frame to look at, from its start; 0 = all.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = RingSettings::default().snaplen)]
     pub snaplen: u32,
     /// Size of each ring, MiB.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, default_value_t = RingSettings::default().mib, value_parser = clap::value_parser!(u32).range(bounds::RING_MIB))]
     pub ring_mib: u32,
     /// Take packets out of these tunnels in the kernel, not in userspace: for mirrored traffic.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TUNNEL,TUNNEL")]
@@ -77,7 +81,7 @@ pub struct Read {
     #[arg(required = true, value_name = "PCAP")]
     pub files: Vec<PathBuf>,
     /// Where frames are parsed and counted.
-    #[arg(long, value_enum, default_value_t = Datapath::User)]
+    #[arg(long, value_enum, default_value_t = ReadSettings::default().datapath)]
     pub datapath: Datapath,
     /// Take packets out of these tunnels in the kernel; with `--datapath xdp`, and not with `--checksums on`.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TUNNEL,TUNNEL")]
@@ -93,51 +97,6 @@ pub struct Read {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Datapath {
-    /// The program's double in userspace.
-    User,
-    /// The program in the kernel.
-    Xdp,
-}
-
-/// Tunnels that the kernel's program can take apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Decap {
-    Vxlan,
-    Geneve,
-    Gre,
-    /// IPv4 and IPv6 in IP.
-    Ipip,
-}
-
-impl Decap {
-    /// The policy bits that ask for these.
-    pub fn bits(of: &[Decap]) -> u32 {
-        of.iter().fold(0, |bits, d| {
-            bits | match d {
-                Decap::Vxlan => policy::DECAP_VXLAN,
-                Decap::Geneve => policy::DECAP_GENEVE,
-                Decap::Gre => policy::DECAP_GRE,
-                Decap::Ipip => policy::DECAP_IP,
-            }
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RingBy {
-    Cpu,
-    Flow,
-    Auto,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    Tsv,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     On,
     Off,
@@ -146,10 +105,10 @@ pub enum Switch {
 #[derive(Args, Debug)]
 pub struct Common {
     /// Where the logs go. Those of an earlier run are renamed; another sensor that writes there is an error.
-    #[arg(long, default_value = "logs", value_name = "DIR")]
+    #[arg(long, default_value = LogSettings::DIR, value_name = "DIR")]
     pub log_dir: PathBuf,
-    #[arg(long, value_enum, default_value_t = LogFormat::Tsv)]
-    pub log_format: LogFormat,
+    #[arg(long, value_enum, default_value_t = LogSettings::default().format)]
+    pub log_format: Format,
     /// The event stream as JSON lines; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
@@ -163,7 +122,7 @@ pub struct Common {
     pub event: Vec<String>,
     /// Deliver reassembled payload as tcp_contents: orig, resp or both, optionally `:PORT,PORT`.
     #[arg(long, value_name = "WHOSE")]
-    pub contents: Option<ContentsArg>,
+    pub contents: Option<WantedContents>,
     /// Write each direction of each TCP connection to a file in this directory.
     #[arg(long, value_name = "DIR")]
     pub contents_file: Option<PathBuf>,
@@ -184,28 +143,28 @@ pub struct Common {
     #[arg(long, value_name = "NET,NET")]
     pub local_nets: Option<String>,
     /// Raise connection_status_update so often; 0 = never.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = EventSettings::default().status_interval)]
     pub status_interval: f64,
     /// Silence after which an established TCP connection is over, seconds.
-    #[arg(long, default_value_t = 300.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = TimeoutSettings::default().tcp_inactivity, value_name = "SECONDS")]
     pub tcp_inactivity_timeout: f64,
-    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = TimeoutSettings::default().udp_inactivity, value_name = "SECONDS")]
     pub udp_inactivity_timeout: f64,
-    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = TimeoutSettings::default().icmp_inactivity, value_name = "SECONDS")]
     pub icmp_inactivity_timeout: f64,
     /// Memory that segments waiting for a hole may take per direction of a connection; beyond it the hole becomes a gap.
-    #[arg(long, default_value_t = 1024, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    #[arg(long, default_value_t = ReassemblySettings::default().limit_kib, value_name = "KIB", value_parser = clap::value_parser!(u64).range(bounds::REASSEMBLY_LIMIT))]
     pub reassembly_limit: u64,
     /// The same for all connections together.
-    #[arg(long, default_value_t = 512, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    #[arg(long, default_value_t = ReassemblySettings::default().total_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::REASSEMBLY_TOTAL))]
     pub reassembly_total: u64,
     /// How long a SYN may go unanswered.
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = TimeoutSettings::default().tcp_attempt_delay, value_name = "SECONDS")]
     pub tcp_attempt_delay: f64,
     /// How long a closed connection lingers.
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = TimeoutSettings::default().tcp_close_delay, value_name = "SECONDS")]
     pub tcp_close_delay: f64,
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = TimeoutSettings::default().tcp_reset_delay, value_name = "SECONDS")]
     pub tcp_reset_delay: f64,
     /// JA3, JA3S and JA4 of the hellos as columns of ssl.log.
     #[arg(long)]
@@ -220,44 +179,36 @@ pub struct Common {
     #[arg(long, value_name = "FILE", requires = "validate_certs")]
     pub ca_file: Option<PathBuf>,
     /// Longest TLS handshake message to read, KiB; certificates may be eight times as long.
-    #[arg(long, default_value_t = 64, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=2048))]
+    #[arg(long, default_value_t = TlsSettings::default().max_message_kib, value_name = "KIB", value_parser = clap::value_parser!(u32).range(bounds::TLS_MAX_MESSAGE))]
     pub tls_max_message: u32,
     /// Most certificates to read of one message.
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = TlsSettings::default().max_certs, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::TLS_MAX_CERTS))]
     pub tls_max_certs: u32,
     /// More to say about what happens; twice for details.
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
-impl Common {
-    /// The policy bits that say what keys know beside the five-tuple.
-    pub fn realms(&self) -> u32 {
-        let bit = |on, bit| if on { bit } else { 0 };
-        bit(self.vlan_aware == Switch::On, policy::VLAN_AWARE) | bit(self.vni_aware, policy::VNI_AWARE)
-    }
+/// How the values of an option are called on the command line, and what its help says of them.
+macro_rules! values {
+    ($($option:ty { $($value:ident $name:literal $(= $help:literal)?),+ })+) => {$(
+        impl ValueEnum for $option {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$(Self::$value),+]
+            }
+
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                Some(match self {
+                    $(Self::$value => PossibleValue::new($name)$(.help($help))?),+
+                })
+            }
+        }
+    )+};
 }
 
-/// `--contents`.
-#[derive(Clone, Debug)]
-pub struct ContentsArg(pub Contents);
-
-impl FromStr for ContentsArg {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        let (whose, ports) = s.split_once(':').unwrap_or((s, ""));
-        let (orig, resp) = match whose {
-            "orig" => (true, false),
-            "resp" => (false, true),
-            "both" => (true, true),
-            _ => return Err("must be orig, resp or both, optionally :PORT,PORT".into()),
-        };
-        let ports = ports
-            .split(',')
-            .filter(|p| !p.is_empty())
-            .map(|p| p.parse().map_err(|_| format!("'{p}' is not a port")))
-            .collect::<Result<_, _>>()?;
-        Ok(ContentsArg(Contents { orig, resp, ports }))
-    }
+values! {
+    Datapath { User "user" = "The program's double in userspace", Xdp "xdp" = "The program in the kernel" }
+    Decap { Vxlan "vxlan", Geneve "geneve", Gre "gre", Ipip "ipip" = "IPv4 and IPv6 in IP" }
+    RingBy { Cpu "cpu", Flow "flow", Auto "auto" }
+    Format { Tsv "tsv", Json "json" }
 }

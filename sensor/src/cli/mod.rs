@@ -1,56 +1,25 @@
 //! The binary's commands: what is asked for on the command line, put together from the other modules.
 
-mod accounts;
 mod args;
-mod clock;
-mod interfaces;
-mod limits;
-mod live;
-mod live_sinks;
+mod fill;
+mod log;
 mod pipe;
 mod read;
-mod reporter;
-mod say;
-mod signals;
-mod sinks;
-mod slow;
-mod status;
+mod results;
 mod stop;
-mod sweep;
-mod useless;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use args::{Cli, Command, Common};
+use args::{Cli, Command};
 use clap::Parser as _;
-use reporter::Reporter;
-use say::say;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
-use crate::analyzer::tls;
-use crate::analyzer::x509::Validator;
 use crate::catalog::listed;
-use crate::conn::{self, Timeouts};
-use crate::output::local_nets::LocalNets;
-
-/// A failure with the exit status that goes with it (2: nothing was done; 1: the input is damaged or
-/// something was lost).
-pub struct Failure {
-    pub status: u8,
-    pub error: anyhow::Error,
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(e: E) -> Self {
-        Failure {
-            status: 2,
-            error: e.into(),
-        }
-    }
-}
+use crate::live::{self, Failed};
+use crate::messages::reporter::Reporter;
+use crate::messages::say::{self, say};
 
 /// Runs the command line's command.
 pub fn main() -> ExitCode {
@@ -69,32 +38,31 @@ pub fn main() -> ExitCode {
     };
     let reporter = Reporter::default();
     let terminal = tracing_subscriber::fmt::layer()
-        .with_writer(say::Log)
+        .with_writer(log::Terminal)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_filter(LevelFilter::from_level(level));
     tracing_subscriber::registry()
         .with(terminal)
-        .with(reporter.clone())
+        .with(log::ToReporter(reporter.clone()))
         .init();
     let result = match &cli.command {
-        Command::Run(a) => live::run(a, &reporter).map(|()| ExitCode::SUCCESS),
-        Command::Read(a) => read::read(a, &reporter)
+        Command::Run(a) => live::run(&a.into(), &reporter).map(|()| ExitCode::SUCCESS),
+        Command::Read(a) => read::read(&a.files, &a.into(), &reporter)
             .map(ExitCode::from)
-            .map_err(Failure::from),
+            .map_err(Failed::ToStart),
         Command::Events => list_events(&mut std::io::stdout().lock())
             .map(|()| ExitCode::SUCCESS)
-            .map_err(|e| Failure {
-                status: 1,
-                error: e.into(),
-            }),
+            .map_err(|e| Failed::Later(e.into())),
+    };
+    let failed = |status: u8, e: &anyhow::Error| {
+        say!("sensor: {}", explain(e));
+        ExitCode::from(status)
     };
     let status = match result {
         Ok(status) => status,
-        Err(f) => {
-            say!("sensor: {}", explain(&f.error));
-            ExitCode::from(f.status)
-        }
+        Err(Failed::ToStart(e)) => failed(2, &e),
+        Err(Failed::Later(e)) => failed(1, &e),
     };
     say::finish();
     status
@@ -128,62 +96,6 @@ fn explain(e: &anyhow::Error) -> String {
         line.push_str(&cause);
     }
     line
-}
-
-fn ns(seconds: f64, what: &str) -> anyhow::Result<u64> {
-    anyhow::ensure!(
-        (0.0..=1e9).contains(&seconds),
-        "{what} must be between 0 and 1e9 seconds"
-    );
-    Ok((seconds * 1e9) as u64)
-}
-
-/// Those of the TLS analyzers.
-fn tls_settings(c: &Common) -> anyhow::Result<tls::Settings> {
-    let validator = match (&c.ca_file, c.validate_certs) {
-        (Some(file), _) => Some(Arc::new(Validator::with_roots_in(file)?)),
-        (None, true) => Some(Arc::new(Validator::with_public_roots())),
-        (None, false) => None,
-    };
-    Ok(tls::Settings {
-        max_message: c.tls_max_message as usize * 1024,
-        max_certs: c.tls_max_certs as usize,
-        extras: tls::Extras {
-            subjects: c.tls_subjects,
-            fingerprints: c.tls_fingerprints,
-        },
-        validator,
-    })
-}
-
-/// The engine's settings out of the command line's.
-fn engine_config(c: &Common, seed: u64) -> anyhow::Result<conn::Config> {
-    let nets: LocalNets = match &c.local_nets {
-        Some(list) => list.parse()?,
-        None => LocalNets::private(),
-    };
-    let timeouts = Timeouts {
-        tcp_attempt_delay: ns(c.tcp_attempt_delay, "--tcp-attempt-delay")?,
-        tcp_close_delay: ns(c.tcp_close_delay, "--tcp-close-delay")?,
-        tcp_reset_delay: ns(c.tcp_reset_delay, "--tcp-reset-delay")?,
-        tcp_inactivity: ns(c.tcp_inactivity_timeout, "--tcp-inactivity-timeout")?,
-        udp_inactivity: ns(c.udp_inactivity_timeout, "--udp-inactivity-timeout")?,
-        icmp_inactivity: ns(c.icmp_inactivity_timeout, "--icmp-inactivity-timeout")?,
-        status_interval: ns(c.status_interval, "--status-interval")?,
-        ..Timeouts::default()
-    };
-    Ok(conn::Config {
-        timeouts,
-        contents: c.contents.as_ref().map(|c| c.0.clone()).unwrap_or_default(),
-        contents_files: c.contents_file.is_some(),
-        reassembly_limit: c.reassembly_limit << 10,
-        reassembly_total: c.reassembly_total << 20,
-        seed,
-        tls: tls_settings(c)?,
-        is_local: Arc::new(move |a| nets.is_local(a)),
-        realms: c.realms(),
-        ..conn::Config::default()
-    })
 }
 
 #[cfg(test)]

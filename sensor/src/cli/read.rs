@@ -3,28 +3,30 @@
 //! All that can be refused is refused before anything is written. From then on there is no error that ends the command:
 //! what goes wrong is said when it does, and what is known is written.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sensor_common::{Policy, policy};
 
-use super::args::{Datapath, Decap, Read, Switch};
+use super::explain;
 use super::pipe::{self, Clock};
-use super::reporter::Reporter;
-use super::say::say;
-use super::sinks::{Outputs, subscriptions};
+use super::results::Results;
 use super::stop::Stop;
-use super::{explain, limits};
 use crate::catalog::policy_bits;
 use crate::conn::{Engine, EngineSink};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Soft};
-use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
 use crate::event::{self, Ts};
+use crate::live::replay::{Replay, ReplayError};
+use crate::messages::reporter::Reporter;
+use crate::messages::say::say;
 use crate::offline::{network_time, raw_packet};
+use crate::output::open_files::raise_open_files;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, Next};
 use crate::packet::link::LinkType;
+use crate::settings::{Datapath, Decap, Settings};
 
 /// Captures that can be read with the usual limit on open files.
 const FEW: usize = 200;
@@ -65,28 +67,17 @@ enum Refused {
     NotAlone,
 }
 
-/// What goes wrong with a frame.
-#[derive(Debug, thiserror::Error)]
-enum FrameError {
-    #[error("link type {0} cannot go through the kernel, which takes Ethernet; use --datapath user")]
-    Link(u32),
-    #[error("frame refused by the kernel: {0}")]
-    Kernel(#[from] xdp::Error),
-    #[error("{0:#}")]
-    SlowPath(anyhow::Error),
-}
-
 /// A way from frames to the engine.
 trait Datapaths {
     type Table: FlowTable;
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError>;
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError>;
     fn table(&mut self) -> &mut Self::Table;
 }
 
 impl Datapaths for Soft {
     type Table = Flows;
 
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         let _ = Soft::frame(self, f, &mut EngineSink(engine));
         raw_packet(f, self.take_reassembled(), engine);
         Ok(())
@@ -97,16 +88,30 @@ impl Datapaths for Soft {
     }
 }
 
+impl Datapaths for Replay {
+    type Table = xdp::Table;
+
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
+        Replay::frame(self, f, engine)?;
+        raw_packet(f, self.take_reassembled(), engine);
+        Ok(())
+    }
+
+    fn table(&mut self) -> &mut xdp::Table {
+        Replay::table(self)
+    }
+}
+
 /// Runs the command. An error: nothing was done.
-pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
+pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyhow::Result<Ended> {
     let stop = Stop::listen()?;
-    let subs = subscriptions(&a.common)?;
-    a.useless(subs)?;
+    let subs = settings.events.subscriptions()?;
+    settings.useless_reading(subs)?;
     reporter.listen(subs);
-    let mut cfg = super::engine_config(&a.common, a.common.seed.unwrap_or(0))?;
-    cfg.analyzers = !a.no_analyzers;
+    let mut cfg = settings.engine(settings.seed.unwrap_or(0))?;
+    cfg.analyzers = settings.reading.analyzers;
     let mut bits = policy_bits(&subs, cfg.contents.any()) | cfg.realms;
-    if a.forward_all {
+    if settings.reading.forward_all {
         bits |= policy::ALL_PACKETS;
     }
     let mut policy = Policy {
@@ -114,17 +119,17 @@ pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
         ..Policy::default()
     };
     let mut clock = None;
-    let looked = look(a, &stop, &mut clock);
+    let looked = look(files, settings.reading.datapath, &stop, &mut clock);
     if let Some(signal) = stop.signal() {
         return Ok(Ended::By(signal));
     }
     let captures = looked?;
-    if a.files.len() > 1 {
+    if files.len() > 1 {
         // There is no one delay of them all.
         clock = None;
     }
     let tunnels = cfg.tunnels.clone();
-    let checksums = a.common.checksums == Switch::On;
+    let checksums = settings.checksums;
     let start = |outputs| {
         let mut engine = Engine::new(cfg, subs, outputs);
         engine.raise(0, &event::BroInit {});
@@ -138,7 +143,7 @@ pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
             whole: true,
         }
     };
-    match a.datapath {
+    match settings.reading.datapath {
         Datapath::User => {
             let config = soft::Config {
                 policy,
@@ -146,44 +151,49 @@ pub fn read(a: &Read, reporter: &Reporter) -> anyhow::Result<Ended> {
                 ..soft::Config::default()
             };
             let soft = Soft::with_tunnels(config, tunnels);
-            Ok(start(Outputs::open(&a.common, subs)?).run(soft))
+            Ok(start(Results::open(settings, subs)?).run(soft))
         }
         Datapath::Xdp => {
             if !checksums {
                 // The kernel verifies none.
-                policy.bits |= Decap::bits(&a.decap);
+                policy.bits |= Decap::bits(&settings.interfaces.decap);
             }
-            let kernel = xdp_read::Reader::load(policy, tunnels, checksums)?;
-            Ok(start(Outputs::open(&a.common, subs)?).run(kernel))
+            let kernel = Replay::load(policy, tunnels, checksums)?;
+            Ok(start(Results::open(settings, subs)?).run(kernel))
         }
     }
 }
 
 /// Looks at all captures.
-fn look(a: &Read, stop: &Stop, clock: &mut Option<Clock>) -> Result<Captures, Refused> {
-    if a.files.len() > 1 && a.files.iter().any(|f| f.as_os_str() == "-") {
+fn look(
+    files: &[PathBuf],
+    datapath: Datapath,
+    stop: &Stop,
+    clock: &mut Option<Clock>,
+) -> Result<Captures, Refused> {
+    if files.len() > 1 && files.iter().any(|f| f.as_os_str() == "-") {
         return Err(Refused::NotAlone);
     }
-    if a.files.len() > FEW {
-        limits::raise_open_files();
+    if files.len() > FEW {
+        raise_open_files();
     }
     let accept = |path: &str, link: LinkType| {
         let (path, number) = (path.to_owned(), link.0);
         if link.is_no_network() {
             return Err(Refused::NoNetwork { path, link: number });
         }
-        if a.datapath == Datapath::Xdp && link != LinkType::ETHERNET {
+        if datapath == Datapath::Xdp && link != LinkType::ETHERNET {
             return Err(Refused::Link { path, link: number });
         }
         Ok(())
     };
-    Captures::look(&a.files, |path| pipe::open(path, stop, clock), accept)
+    Captures::look(files, |path| pipe::open(path, stop, clock), accept)
 }
 
 /// Reading under way.
 struct Reading<'r> {
     captures: Captures,
-    engine: Engine<Outputs>,
+    engine: Engine<Results>,
     reporter: &'r Reporter,
     stop: Stop,
     /// Of a pipe.
@@ -269,97 +279,8 @@ impl Reading<'_> {
     }
 }
 
-/// Captures through the program in the kernel.
-mod xdp_read {
-    use super::super::slow::{SlowPath, Worker};
-    use super::*;
-
-    /// Frames that the kernel does not run a program over: shorter than Ethernet's header, or longer than
-    /// any record.
-    const MIN_FRAME: usize = 14;
-    const MAX_FRAME: usize = 66_048;
-
-    /// The loaded program and the way back from it.
-    pub struct Reader {
-        table: xdp::Table,
-        injector: xdp::Injector,
-        ring: xdp::Ring,
-        slow: SlowPath,
-        checksums: bool,
-        _kernel: xdp::Kernel,
-    }
-
-    impl Reader {
-        pub fn load(mut policy: Policy, tunnels: Tunnels, checksums: bool) -> anyhow::Result<Self> {
-            // Frames that are not IP may be odd, too.
-            policy.bits |= policy::ALL_FRAMES;
-            let kernel = xdp::Kernel::load(&xdp::Config {
-                policy,
-                rings: 1,
-                flows: 1 << 20,
-                ring_bytes: 4 << 20,
-                half_open_share: 100,
-                ..xdp::Config::default()
-            })?;
-            Ok(Reader {
-                table: kernel.table()?,
-                injector: kernel.injector()?,
-                ring: kernel.ring(0)?,
-                slow: SlowPath::new(tunnels, checksums, policy.bits & policy::REALMS),
-                checksums,
-                _kernel: kernel,
-            })
-        }
-
-        fn run(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
-            if f.link != LinkType::ETHERNET {
-                return Err(FrameError::Link(f.link.0));
-            }
-            engine.advance(f.ts, &mut self.table);
-            let mut worker = Worker {
-                ring: &mut self.ring,
-                table: &mut self.table,
-                injector: &mut self.injector,
-                engine,
-                shift: 0,
-                alone: true,
-            };
-            let runs = (MIN_FRAME..=MAX_FRAME).contains(&f.data.len()) && f.wire_len != 0;
-            // The kernel verifies nothing: what is wrong is kept from it.
-            if !runs || (self.checksums && !soft::verifies(f)) {
-                return self.slow.frame(f, &mut worker).map_err(FrameError::SlowPath);
-            }
-            let how = xdp::Inject {
-                ts: f.ts,
-                wire_len: f.wire_len,
-                ..Default::default()
-            };
-            worker.injector.run(f.data, &how)?;
-            while self.slow.drain(&mut worker).map_err(FrameError::SlowPath)? {}
-            Ok(())
-        }
-    }
-
-    impl Datapaths for Reader {
-        type Table = xdp::Table;
-
-        fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Outputs>) -> Result<(), FrameError> {
-            self.run(f, engine)?;
-            raw_packet(f, self.slow.take_reassembled(), engine);
-            Ok(())
-        }
-
-        fn table(&mut self) -> &mut xdp::Table {
-            &mut self.table
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
-    use super::super::args::{Cli, Command};
     use super::*;
 
     #[test]
@@ -372,21 +293,12 @@ mod tests {
         pcap.extend([0, 0, 4, 0, 1, 0, 0, 0, 7, 7, 7]);
         std::fs::write(at("cut.pcap"), pcap).expect("capture");
         let wanted = "bro_init,reporter_error,bro_done";
-        let cli = Cli::parse_from([
-            "sensor",
-            "read",
-            &at("cut.pcap"),
-            "--log-dir",
-            &at("logs"),
-            "--events",
-            &at("events"),
-            "--event",
-            wanted,
-        ]);
-        let Command::Read(a) = &cli.command else {
-            panic!("read")
-        };
-        let ended = read(a, &Reporter::default()).expect("something is done");
+        let mut settings = Settings::default();
+        settings.logs.dir = at("logs").into();
+        settings.events.to = Some(at("events"));
+        settings.events.only = vec![wanted.into()];
+        let files = [at("cut.pcap").into()];
+        let ended = read(&files, &settings, &Reporter::default()).expect("something is done");
         let events = std::fs::read_to_string(at("events")).expect("events");
         let _ = std::fs::remove_dir_all(&dir);
         assert_eq!(ended, Ended::Partly);

@@ -2,6 +2,7 @@
 
 pub mod soft;
 pub mod tunnels;
+#[cfg(feature = "live")]
 pub mod xdp;
 
 use std::hash::{BuildHasher, Hasher};

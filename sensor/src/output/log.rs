@@ -10,6 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::log_dir::{LogDir, stamp};
 use super::tsv;
 use crate::event::log::{Column, LogRow, write_json};
@@ -21,7 +23,8 @@ const BATCH: usize = 64 * 1024;
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// How logs are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Zeek's tab-separated values with header lines.
     Tsv,

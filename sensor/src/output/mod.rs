@@ -6,6 +6,8 @@ pub mod contents;
 pub mod local_nets;
 pub mod log;
 pub mod log_dir;
+pub mod open;
+pub mod open_files;
 pub mod outbox;
 pub mod patience;
 pub mod stats_row;

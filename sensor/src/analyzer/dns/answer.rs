@@ -3,10 +3,9 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::svcb;
 use super::rr;
+use super::svcb;
 use super::wire::{Bad, Reader};
-
 
 /// What follows a record's owner name.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! The row of dns.log.
 
-use super::rr;
 use super::names;
+use super::rr;
 use crate::event::{ConnId, Ts, row};
 
 /// A question and its answer, as far as each was seen: what becomes a row of dns.log.

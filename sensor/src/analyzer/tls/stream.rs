@@ -1,13 +1,13 @@
 //! TLS's record layer on a byte stream, with SSLv2's.
 
 use super::content;
-use super::{detect, events};
 use super::handshake::Messages;
 use super::info::session_id;
 use super::names;
 use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
 use super::shared::SharedTls;
+use super::{detect, events};
 use crate::analyzer::api::{Closing, Ctx, Interest, Later, Marks, Next, Protocol, Seen, Spec, Start};
 use crate::event::AnalyzerTag;
 

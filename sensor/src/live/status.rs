@@ -6,7 +6,7 @@ use std::time::Duration;
 use sensor_common::Counter;
 use sensor_common::counters::UNTRACKED;
 
-use crate::datapath::xdp::Counters;
+use super::metrics::Snapshot;
 use crate::event::log::{LogRow, Value};
 
 /// Columns of conn.log that a terminal's line has room for.
@@ -47,16 +47,17 @@ pub fn row(row: &dyn LogRow) -> String {
     fields.join(" ")
 }
 
-/// The status line.
-pub fn line(now: &Counters, before: &Counters, every: Duration, open: usize) -> String {
-    let rate = |c: Counter| (now.get(c) - before.get(c)) as f64 / every.as_secs_f64();
+/// The status line: rates are of the time `every` from one snapshot to the other.
+pub fn line(now: &Snapshot, before: &Snapshot, every: Duration) -> String {
+    let rate = |of: fn(&Snapshot) -> u64| (of(now) - of(before)) as f64 / every.as_secs_f64();
     format!(
-        "{} packets/s  {}bit/s  {open} connections  forwarded {}  shed {}  lost {}",
-        rate(Counter::Frames) as u64,
-        scaled(rate(Counter::FrameBytes) * 8.0),
-        now.get(Counter::Forwarded),
-        now.get(Counter::Shed),
-        now.get(Counter::Lost),
+        "{} packets/s  {}bit/s  {} connections  forwarded {}  shed {}  lost {}",
+        rate(|s| s.frames) as u64,
+        scaled(rate(|s| s.frame_bytes) * 8.0),
+        now.open_conns,
+        now.forwarded,
+        now.shed,
+        now.lost,
     )
 }
 
@@ -70,35 +71,31 @@ fn scaled(v: f64) -> String {
 }
 
 /// The two sums that hold at all times, and what else happened in the kernel, if it did.
-pub fn sums(c: &Counters) -> String {
-    let mut s = format!(
-        "frames {} = {} tracked",
-        c.get(Counter::Frames),
-        c.get(Counter::Tracked)
-    );
-    for r in UNTRACKED {
-        let _ = write!(s, " + {} {}", c.get(r), name(r));
+pub fn sums(s: &Snapshot) -> String {
+    let mut text = format!("frames {} = {} tracked", s.frames, s.tracked);
+    for (reason, n) in UNTRACKED.into_iter().zip(s.untracked) {
+        let _ = write!(text, " + {n} {}", name(reason));
     }
     let _ = writeln!(
-        s,
+        text,
         "\npayload {} = {} forwarded + {} shed + {} lost",
-        c.get(Counter::Payload),
-        c.get(Counter::Forwarded),
-        c.get(Counter::Shed),
-        c.get(Counter::Lost),
+        s.payload, s.forwarded, s.shed, s.lost,
     );
-    let taken = c.get(Counter::Decapsulated);
-    if taken > 0 {
-        let _ = writeln!(s, "{taken} packets taken out of tunnels in the kernel");
+    if s.decapsulated > 0 {
+        let _ = writeln!(
+            text,
+            "{} packets taken out of tunnels in the kernel",
+            s.decapsulated
+        );
     }
-    let (gave_way, untold) = (c.get(Counter::HalfOpenEvicted), c.get(Counter::HalfOpenUntold));
+    let (gave_way, untold) = (s.half_open_gone, s.half_open_untold);
     if gave_way + untold > 0 {
         let _ = writeln!(
-            s,
+            text,
             "half-open flows: {gave_way} gave way to newer ones, {untold} of all have no row"
         );
     }
-    s
+    text
 }
 
 fn name(r: Counter) -> &'static str {
@@ -116,7 +113,9 @@ fn name(r: Counter) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::metrics::{Metrics, OutputLosses};
     use super::*;
+    use crate::datapath::xdp::Counters;
 
     #[test]
     fn sums_name_every_part() {
@@ -124,7 +123,8 @@ mod tests {
         for (i, n) in c.counts.iter_mut().enumerate() {
             *n = i as u64;
         }
-        let s = sums(&c);
+        let now = Metrics::new(1).snapshot(&c, &[], OutputLosses::default());
+        let s = sums(&now);
         assert!(s.starts_with("frames 0 = 2 tracked + 3 not IP + "), "{s}");
         assert!(
             s.contains("\npayload 11 = 12 forwarded + 13 shed + 14 lost\n"),

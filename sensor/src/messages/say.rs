@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use tracing_subscriber::fmt::MakeWriter;
-
 /// Messages that may wait to be written.
 const QUEUE: usize = 1024;
 /// How long the end waits for those to be written.
@@ -73,10 +71,10 @@ pub fn text(text: impl Into<Vec<u8>>) {
 /// Says a line.
 macro_rules! say {
     ($($args:tt)*) => {
-        $crate::cli::say::text(format!("{}\n", format_args!($($args)*)))
+        $crate::messages::say::text(format!("{}\n", format_args!($($args)*)))
     };
 }
-pub(super) use say;
+pub(crate) use say;
 
 /// Waits until all is written, for a while; before the process ends.
 pub fn finish() {
@@ -84,28 +82,5 @@ pub fn finish() {
     let (done, written) = sync_channel(1);
     if queue.try_send(Message::Flush(done)).is_ok() {
         let _ = written.recv_timeout(PATIENCE);
-    }
-}
-
-/// Where messages of the log go.
-pub struct Log;
-
-impl<'w> MakeWriter<'w> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        Log
-    }
-}
-
-impl Write for Log {
-    /// A message is written at once.
-    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
-        text(message);
-        Ok(message.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

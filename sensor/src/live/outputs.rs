@@ -5,19 +5,22 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use super::args::Run;
 use super::clock::Clock;
-use super::sinks::{all_written, begin, format, open_stream};
+use super::metrics::OutputLosses;
 use super::status;
+use super::worker::WorkerSink;
+use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
 use crate::output::contents::ContentsFiles;
 use crate::output::log::LogWriter;
 use crate::output::log_dir::LogDir;
+use crate::output::open::{all_written, begin, open_stream};
 use crate::output::outbox::{Ended, LogOutbox, LogThread, PrintOutbox, PrintThread};
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
+use crate::settings::Settings;
 
 /// How often log files are written.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -40,16 +43,21 @@ pub struct Outputs {
 
 impl Outputs {
     /// Opens what can fail for other reasons than old logs first: those are put aside last.
-    pub fn open(a: &Run, dir: LogDir, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
+    pub fn open(settings: &Settings, dir: LogDir, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
         let patience = Patience::default();
-        let stream = open_stream(&a.common, subs, WhenFull::Drop, patience.clone())?;
-        let print = match a.quiet {
+        let stream = open_stream(
+            settings.events.to.as_deref(),
+            subs,
+            WhenFull::Drop,
+            patience.clone(),
+        )?;
+        let print = match settings.logs.quiet {
             true => None,
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
         };
-        let logs = LogWriter::new(dir, format(&a.common));
-        let realms = a.common.realms();
-        let begin_logs = move |logs: &mut LogWriter| begin(logs, realms);
+        let logs = LogWriter::new(dir, settings.logs.format);
+        let columns = conn_columns(settings.flows.realms() != 0);
+        let begin_logs = move |logs: &mut LogWriter| begin(logs, columns);
         Ok(Outputs {
             clock,
             logs: LogThread::start(logs, REFRESH, patience.clone(), begin_logs)?,
@@ -60,7 +68,7 @@ impl Outputs {
         })
     }
 
-    /// What the rows' and events' times are by.
+    /// What times of day in rows and events are by.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -109,17 +117,17 @@ impl Outputs {
         }
     }
 
-    pub fn rows_lost(&self) -> u64 {
-        self.logs.lost()
-    }
-
-    pub fn events_dropped(&self) -> u64 {
-        self.stream.as_ref().map_or(0, EventStream::dropped)
+    /// What is lost so far.
+    pub fn losses(&self) -> OutputLosses {
+        OutputLosses {
+            rows: self.logs.lost(),
+            events: self.stream.as_ref().map_or(0, EventStream::dropped),
+        }
     }
 
     /// Ends all of them, once all outboxes are finished; what could not be written is an error.
     pub fn close(self) -> anyhow::Result<()> {
-        let dropped = self.events_dropped();
+        let dropped = self.losses().events;
         if let Some(p) = self.print {
             if std::io::stdout().is_terminal() {
                 p.status(String::new());
@@ -135,7 +143,7 @@ impl Outputs {
             tracing::warn!("{dropped} events were dropped: their reader was too slow");
         }
         let written = match self.logs.finish() {
-            Ended::Lost(n) => all_written(n),
+            Ended::Lost(n) => all_written(n).map_err(Into::into),
             Ended::Stuck(n) => Err(anyhow::anyhow!(
                 "the log directory takes nothing: {n} log rows are lost"
             )),
@@ -163,8 +171,23 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Hands over what has waited long enough; to be called often.
-    pub fn settle(&mut self, now: Ts) {
+    /// Takes an event of now.
+    pub fn raise(&mut self, ev: &dyn Event) {
+        self.event(self.clock.now(), ev);
+    }
+
+    fn flush_rows(&mut self) {
+        self.logs.flush();
+        if let Some(p) = &mut self.print {
+            p.flush();
+        }
+    }
+}
+
+impl WorkerSink for Outbox {
+    type Left = ();
+
+    fn settle(&mut self, now: Ts) {
         if now.abs_diff(self.events_out) >= LATEST_EVENTS {
             self.events_out = now;
             if let Some(s) = &mut self.stream {
@@ -177,20 +200,11 @@ impl Outbox {
         }
     }
 
-    fn flush_rows(&mut self) {
-        self.logs.flush();
-        if let Some(p) = &mut self.print {
-            p.flush();
-        }
-    }
-
-    /// From here on what finds no room waits for it, for a while.
-    pub fn be_patient(&mut self) {
+    fn be_patient(&mut self) {
         self.patience.begin();
     }
 
-    /// Hands over the rest.
-    pub fn finish(mut self) {
+    fn finish(mut self) {
         self.be_patient();
         self.flush_rows();
         if let Some(s) = self.stream {

@@ -1,0 +1,248 @@
+//! Settings out of what was given on the command line.
+
+use super::args::{Common, Read, Run, Switch};
+use crate::settings::{
+    EventSettings, FlowSettings, InterfaceSettings, LogSettings, ReadSettings, ReassemblySettings,
+    RingSettings, Settings, TimeoutSettings, TlsSettings,
+};
+
+impl From<&Run> for Settings {
+    fn from(a: &Run) -> Settings {
+        let common = Settings::from(&a.common);
+        Settings {
+            interfaces: InterfaceSettings {
+                names: a.ifaces.clone(),
+                rx_only: a.rx_only,
+                exit_when_gone: a.exit_when_gone,
+                skb_mode: a.skb_mode,
+                decap: a.decap.clone(),
+            },
+            rings: RingSettings {
+                workers: a.workers,
+                by: a.ring_by,
+                mib: a.ring_mib,
+                snaplen: a.snaplen,
+            },
+            flows: FlowSettings {
+                entries: a.flows,
+                half_open_share: a.half_open_share,
+                ..common.flows
+            },
+            logs: LogSettings {
+                quiet: a.quiet,
+                ..common.logs
+            },
+            ..common
+        }
+    }
+}
+
+impl From<&Read> for Settings {
+    fn from(a: &Read) -> Settings {
+        let common = Settings::from(&a.common);
+        Settings {
+            interfaces: InterfaceSettings {
+                decap: a.decap.clone(),
+                ..common.interfaces
+            },
+            reading: ReadSettings {
+                datapath: a.datapath,
+                forward_all: a.forward_all,
+                analyzers: !a.no_analyzers,
+            },
+            ..common
+        }
+    }
+}
+
+impl From<&Common> for Settings {
+    fn from(c: &Common) -> Settings {
+        Settings {
+            flows: FlowSettings {
+                vlan_aware: c.vlan_aware == Switch::On,
+                vni_aware: c.vni_aware,
+                ..FlowSettings::default()
+            },
+            logs: LogSettings {
+                dir: c.log_dir.clone(),
+                format: c.log_format,
+                contents_dir: c.contents_file.clone(),
+                local_nets: c.local_nets.clone(),
+                ..LogSettings::default()
+            },
+            events: EventSettings {
+                to: c.events.clone(),
+                only: c.event.clone(),
+                contents: c.contents.clone(),
+                status_interval: c.status_interval,
+            },
+            tls: TlsSettings {
+                fingerprints: c.tls_fingerprints,
+                subjects: c.tls_subjects,
+                validate_certs: c.validate_certs,
+                ca_file: c.ca_file.clone(),
+                max_message_kib: c.tls_max_message,
+                max_certs: c.tls_max_certs,
+            },
+            timeouts: TimeoutSettings {
+                tcp_inactivity: c.tcp_inactivity_timeout,
+                udp_inactivity: c.udp_inactivity_timeout,
+                icmp_inactivity: c.icmp_inactivity_timeout,
+                tcp_attempt_delay: c.tcp_attempt_delay,
+                tcp_close_delay: c.tcp_close_delay,
+                tcp_reset_delay: c.tcp_reset_delay,
+            },
+            reassembly: ReassemblySettings {
+                limit_kib: c.reassembly_limit,
+                total_mib: c.reassembly_total,
+            },
+            seed: c.seed,
+            checksums: c.checksums == Switch::On,
+            ..Settings::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Parser as _, ValueEnum};
+
+    use super::super::args::{Cli, Command};
+    use super::*;
+    use crate::output::log::Format;
+    use crate::settings::{Datapath, Decap, RingBy, Useless};
+
+    fn parsed(command: &str) -> Command {
+        Cli::parse_from(["sensor"].into_iter().chain(command.split(' '))).command
+    }
+
+    fn settings(command: &str) -> Settings {
+        match parsed(command) {
+            Command::Read(a) => (&a).into(),
+            Command::Run(a) => (&a).into(),
+            Command::Events => panic!("no settings"),
+        }
+    }
+
+    #[test]
+    fn without_options_settings_are_the_defaults() {
+        assert_eq!(settings("read x"), Settings::default());
+        let mut expected = Settings::default();
+        expected.interfaces.names = vec!["x".into()];
+        assert_eq!(settings("run --iface x"), expected);
+    }
+
+    #[test]
+    fn options_reach_their_settings() {
+        let s = settings(
+            "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
+             --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
+             --log-format json --contents-file c --local-nets 10.0.0.0/8 -q --events e --event a,b --contents both:80 \
+             --status-interval 2 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
+             --tls-max-certs 12 --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
+             --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
+             --reassembly-total 32 --seed 41 --checksums on",
+        );
+        let expected = serde_json::json!({
+            "interfaces": {"names": ["x", "y"], "rx_only": true, "exit_when_gone": true, "skb_mode": true,
+                           "decap": ["vxlan", "gre"]},
+            "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
+            "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
+            "logs": {"dir": "d", "format": "json", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true},
+            "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
+            "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
+                    "max_message_kib": 11, "max_certs": 12},
+            "timeouts": {"tcp_inactivity": 21.0, "udp_inactivity": 22.0, "icmp_inactivity": 23.0,
+                         "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},
+            "reassembly": {"limit_kib": 31, "total_mib": 32},
+            "reading": {"datapath": "user", "forward_all": false, "analyzers": true},
+            "seed": 41,
+            "checksums": true,
+        });
+        assert_eq!(serde_json::to_value(s).expect("JSON"), expected);
+        let s = settings("read x --datapath xdp --decap ipip --forward-all --no-analyzers");
+        assert_eq!(s.interfaces.decap, [Decap::Ipip]);
+        let expected = ReadSettings {
+            datapath: Datapath::Xdp,
+            forward_all: true,
+            analyzers: false,
+        };
+        assert_eq!(s.reading, expected);
+    }
+
+    /// A value is called the same in a file of settings as on the command line.
+    fn called_the_same<T: ValueEnum + serde::Serialize>() {
+        for value in T::value_variants() {
+            let named = value.to_possible_value().expect("a name");
+            let written = serde_json::to_value(value).expect("JSON");
+            assert_eq!(written, named.get_name());
+        }
+    }
+
+    #[test]
+    fn values_have_one_name() {
+        called_the_same::<Datapath>();
+        called_the_same::<Decap>();
+        called_the_same::<RingBy>();
+        called_the_same::<Format>();
+    }
+
+    fn check(command: &str) -> Result<(), Useless> {
+        let s = settings(command);
+        let subs = s.events.subscriptions().expect("events");
+        match parsed(command) {
+            Command::Run(_) => s.useless_live(subs),
+            _ => s.useless_reading(subs),
+        }
+    }
+
+    #[test]
+    fn what_would_do_nothing_is_refused() {
+        for (command, expected) in [
+            ("read x --contents both", Useless::ContentsWithoutEvents),
+            (
+                "read x --contents both --events - --event ssl_*",
+                Useless::ContentsNotWanted,
+            ),
+            ("run --iface x --contents orig", Useless::ContentsWithoutEvents),
+            ("read x --status-interval 5", Useless::Status),
+            (
+                "run --iface x --status-interval 5 --events - --event net_weird",
+                Useless::Status,
+            ),
+            ("read x --events - --event ,", Useless::NoName),
+            ("read x --events - --event tcp_contents", Useless::NoContents),
+            ("read x --events - --event tcp_cont*", Useless::NoContents),
+            (
+                "read x --events - --event connection_status_update",
+                Useless::NoStatus,
+            ),
+            ("read x --events - --event OS_version_found", Useless::NotRaised),
+            ("read x --decap vxlan", Useless::DecapInUserspace),
+            (
+                "read x --datapath xdp --decap gre --checksums on",
+                Useless::DecapWithChecksums,
+            ),
+            ("run --iface x --ring-by cpu --workers 1", Useless::OneRing),
+        ] {
+            assert_eq!(check(command), Err(expected), "{command}");
+        }
+    }
+
+    #[test]
+    fn what_does_something_is_not() {
+        for command in [
+            "read x",
+            "read x --events -",
+            "read x --events - --contents both",
+            "read x --events - --contents both --event tcp_*",
+            "read x --events - --status-interval 1",
+            "read x --events - --event tcp_contents,bro_done",
+            "read x --datapath xdp --decap gre",
+            "run --iface x --ring-by cpu",
+            "run --iface x --events - --event new_connection",
+        ] {
+            assert_eq!(check(command), Ok(()), "{command}");
+        }
+    }
+}

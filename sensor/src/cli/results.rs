@@ -1,0 +1,110 @@
+//! Where the results of reading captures go: the log files and the event stream.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::conn::row::conn_columns;
+use crate::conn::{Piece, Sink};
+use crate::event::log::LogRow;
+use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
+use crate::output::contents::ContentsFiles;
+use crate::output::log::LogWriter;
+use crate::output::log_dir::LogDir;
+use crate::output::open::{all_written, begin, contents_files, open_stream};
+use crate::output::patience::Patience;
+use crate::output::stream::{EventStream, WhenFull};
+use crate::settings::Settings;
+
+/// Logs and stream of a run over captures.
+pub struct Results {
+    pub logs: LogWriter,
+    pub stream: Option<EventStream>,
+    pub contents: Option<ContentsFiles>,
+}
+
+impl Results {
+    /// All of them, or nothing is touched.
+    pub fn open(settings: &Settings, subs: Subscriptions) -> anyhow::Result<Self> {
+        let dir = LogDir::claim(&settings.logs.dir)?;
+        let target = settings.events.to.as_deref();
+        let events = target.map(Writable::check).transpose()?;
+        let contents = contents_files(settings.logs.contents_dir.as_deref(), 1)?;
+        let mut logs = LogWriter::new(dir, settings.logs.format);
+        begin(&mut logs, conn_columns(settings.flows.realms() != 0))?;
+        if let Some(mut events) = events {
+            events.made = None;
+        }
+        Ok(Results {
+            logs,
+            stream: open_stream(target, subs, WhenFull::Wait, Patience::default())?,
+            contents,
+        })
+    }
+
+    /// Writes what has been gathered.
+    pub fn flush(&mut self) {
+        self.logs.flush();
+        if let Some(s) = &mut self.stream {
+            s.flush();
+        }
+        if let Some(c) = &mut self.contents {
+            c.flush();
+        }
+    }
+
+    /// Ends all of them; what could not be written is an error.
+    pub fn close(mut self) -> anyhow::Result<()> {
+        let lost = self.logs.close();
+        if let Some(s) = self.stream {
+            s.finish()?;
+        }
+        Ok(all_written(lost)?)
+    }
+}
+
+/// A target of events that can be written to. What is in it stays; if it was made for that, it goes again, unless
+/// something comes of it.
+struct Writable {
+    made: Option<PathBuf>,
+}
+
+impl Writable {
+    fn check(target: &str) -> anyhow::Result<Self> {
+        let path = Path::new(target);
+        let known = path.metadata();
+        // A pipe is no pipe without a reader, and may wait for one.
+        if target != "-" && !known.as_ref().is_ok_and(|m| m.file_type().is_fifo()) {
+            let opened = OpenOptions::new().append(true).create(true).open(path);
+            opened.with_context(|| format!("cannot write events to {target}"))?;
+        }
+        let made = (target != "-" && known.is_err()).then(|| path.to_owned());
+        Ok(Writable { made })
+    }
+}
+
+impl Drop for Writable {
+    fn drop(&mut self) {
+        if let Some(made) = &self.made {
+            let _ = std::fs::remove_file(made);
+        }
+    }
+}
+
+impl Sink for Results {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        if let Some(s) = &mut self.stream {
+            s.event(ts, ev);
+        }
+    }
+
+    fn log(&mut self, row: &dyn LogRow) {
+        self.logs.row(row);
+    }
+
+    fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
+        self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
+    }
+}

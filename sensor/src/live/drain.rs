@@ -1,0 +1,100 @@
+//! The fast path of userspace: records off a ring to the engine, and what the kernel did not parse to the slow path.
+
+use sensor_common::flow::why;
+use sensor_common::record::{KIND_FRAME, KIND_GONE, KIND_PACKET};
+
+use super::shifted;
+use super::slow::SlowPath;
+use super::turn::Turn;
+use crate::conn::Sink;
+use crate::datapath::FlowTable;
+use crate::datapath::xdp;
+use crate::packet::capture::Frame;
+use crate::packet::link::LinkType;
+
+/// Records after which a worker sees to its outbox and to what was put off.
+const MOST: u32 = 4096;
+/// Timers may be so late, live, ns: those that fall due together ask the flow table together.
+const GRAIN: u64 = 1_000_000;
+
+/// So many of them before records of [`GRAIN`]'s time, with more records waiting: a million that fall due together
+/// must not keep the ring waiting, and be gone through all the same.
+const MOST_TIMERS: u32 = 128;
+
+/// Takes records off a ring.
+pub struct Drain {
+    slow: SlowPath,
+    /// The frame in hand, out of the ring's way.
+    frame: Vec<u8>,
+    /// How far the engine's timers have come, engine's time.
+    advanced: u64,
+}
+
+impl Drain {
+    /// `slow`: takes whole frames apart.
+    pub fn new(slow: SlowPath) -> Self {
+        Drain {
+            slow,
+            frame: Vec::new(),
+            advanced: 0,
+        }
+    }
+
+    /// The slow path behind it.
+    pub fn slow(&mut self) -> &mut SlowPath {
+        &mut self.slow
+    }
+
+    /// Takes the records off the ring, [`MOST`] at a time, to the engine or, if they are whole frames, to the slow path.
+    /// True: there are more.
+    pub fn drain<T: FlowTable, S: Sink>(&mut self, turn: &mut Turn<'_, T, S>) -> Result<bool, xdp::Error> {
+        let mut left = MOST;
+        while left > 0
+            && let Some((header, bytes)) = turn.ring.next()
+        {
+            left -= 1;
+            let h = shifted::record(header, turn.shift);
+            let inner = match h.kind {
+                KIND_PACKET => {
+                    if turn.shift != 0 && h.pkt.ts >= self.advanced + GRAIN {
+                        self.advanced = h.pkt.ts;
+                        turn.engine.advance_some(h.pkt.ts, MOST_TIMERS, turn.table);
+                        // What relieves a ring must not wait for the ring to be empty.
+                        turn.table.settle();
+                    }
+                    match turn.engine.record(&h, bytes, turn.table) {
+                        Some(inner) => Some(inner),
+                        None => continue,
+                    }
+                }
+                KIND_GONE => {
+                    let state = shifted::state(header.last_state(), turn.shift);
+                    let untold = h.why & why::UNTOLD != 0;
+                    turn.engine.gone(&h.pkt.key, &state, untold, turn.table);
+                    continue;
+                }
+                KIND_FRAME => None,
+                _ => continue,
+            };
+            self.frame.clear();
+            self.frame.extend_from_slice(bytes);
+            let bytes = std::mem::take(&mut self.frame);
+            let done = match inner {
+                Some(inner) => self.slow.inner(&h, inner, &bytes, turn),
+                None => {
+                    let f = Frame {
+                        ts: h.pkt.ts,
+                        link: LinkType::ETHERNET,
+                        data: &bytes,
+                        wire_len: h.wire_len,
+                        iface: 0,
+                    };
+                    self.slow.frame(&f, turn)
+                }
+            };
+            self.frame = bytes;
+            done?;
+        }
+        Ok(left == 0)
+    }
+}

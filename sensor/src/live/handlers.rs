@@ -1,0 +1,217 @@
+//! Live traffic to handlers of events: the sensor as a library, beside [`crate::offline`].
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::clock::{Clock, said};
+use super::interfaces::Interfaces;
+use super::load;
+use super::metrics::Metrics;
+use super::sweep::Sweep;
+use super::worker::{WorkerSink, Workers};
+use crate::catalog::policy_bits;
+use crate::conn::Sink;
+use crate::datapath::xdp::{self, Kernel};
+use crate::event::log::LogRow;
+use crate::event::{self, Event, Handler, Subscriptions, Ts};
+use crate::settings::{Decap, Settings, SettingsError};
+
+/// How often it is looked whether to stop.
+const POLL: Duration = Duration::from_millis(50);
+/// Of these times, how often interfaces, clock and flow table are looked at: once a second.
+const ROUND: u64 = 20;
+
+/// Why interfaces are not watched, or not any more.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// No engine can be made of the settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The kernel's program is not loaded or attached, or its maps cannot be read.
+    #[error(transparent)]
+    Kernel(#[from] xdp::Error),
+    /// The system refuses something else that is needed.
+    #[error(transparent)]
+    System(#[from] io::Error),
+    /// An interface is gone, and the settings ask to end then.
+    #[error("an interface is gone")]
+    Gone,
+    /// A worker failed.
+    #[error(transparent)]
+    Worker(anyhow::Error),
+}
+
+/// Watches the interfaces of `settings` until `stop` is set. Each worker thread hands its events to a handler of its own,
+/// which `handler` makes of the worker's number; no two threads call the same one. Gives the handlers back.
+///
+/// All events of a connection come from one worker. Each handler also gets `bro_init` and `bro_done`, if it wants them.
+/// Log files, the event stream and the terminal are left alone, whatever the settings say of them.
+///
+/// # Errors
+///
+/// The settings make no sense, the kernel refuses the program (it takes root, or CAP_BPF and CAP_NET_ADMIN), an interface
+/// is not there, or a worker fails. An interface that disappears later is waited for, unless the settings say otherwise.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// use sensor::event::{Event, Handler, NewConnection, Subscriptions, Ts};
+/// use sensor::live;
+/// use sensor::settings::Settings;
+///
+/// /// Counts connections.
+/// struct Count(u64);
+///
+/// impl Handler for Count {
+///     fn wants(&self) -> Subscriptions {
+///         Subscriptions::NONE.with(NewConnection::KIND)
+///     }
+///
+///     fn event(&mut self, _: Ts, _: &dyn Event) {
+///         self.0 += 1;
+///     }
+/// }
+///
+/// let mut settings = Settings::default();
+/// settings.interfaces.names = vec!["eth1".into()];
+/// let stop = Arc::new(AtomicBool::new(false));
+/// let later = stop.clone();
+/// std::thread::spawn(move || {
+///     std::thread::sleep(std::time::Duration::from_secs(60));
+///     later.store(true, Ordering::Release);
+/// });
+/// let counts = live::watch(&settings, &stop, |_worker| Count(0))?;
+/// println!("{} connections", counts.iter().map(|c| c.0).sum::<u64>());
+/// # Ok::<(), live::LiveError>(())
+/// ```
+pub fn watch<H: Handler + Send + 'static>(
+    settings: &Settings,
+    stop: &AtomicBool,
+    handler: impl FnMut(usize) -> H,
+) -> Result<Vec<H>, LiveError> {
+    let seed = settings.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+    let mut cfg = settings.engine(seed)?;
+    cfg.contents_files = false;
+    let rings = load::workers(settings);
+    cfg.reassembly_total /= rings as u64;
+    let handlers = (0..rings as usize).map(handler);
+    let handlers: Vec<(Subscriptions, H)> = handlers.map(|h| (h.wants(), h)).collect();
+    let wanted = handlers
+        .iter()
+        .fold(0, |bits, (subs, _)| bits | policy_bits(subs, cfg.contents.any()));
+    let bits = wanted | Decap::bits(&settings.interfaces.decap) | cfg.realms;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut kernel = load::load(settings, &cfg, bits, rings)?;
+    let clock = Clock::new();
+    let attached = load::attach(&mut kernel, settings, cfg.realms)?;
+    let interfaces = Interfaces::new(&attached, settings.interfaces.rx_only);
+    let mut interfaces = runtime.block_on(interfaces)?;
+    let metrics = Metrics::new(rings);
+    let sinks = handlers
+        .into_iter()
+        .map(|(subs, h)| (subs, HandlerSink::new(h, subs, clock.clone())));
+    let mut sweep = Sweep::new(
+        kernel.table()?.in_batches(),
+        settings.flows.entries,
+        &cfg.timeouts,
+    );
+    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics).map_err(LiveError::Worker)?;
+    let watched = runtime.block_on(async {
+        let mut ticks = tokio::time::interval(POLL);
+        for n in 1_u64.. {
+            ticks.tick().await;
+            if stop.load(Ordering::Acquire) || workers.has_ended() {
+                break;
+            }
+            if n % ROUND != 0 {
+                continue;
+            }
+            let gone = round(&mut kernel, &mut interfaces, &clock, &mut sweep).await?;
+            if gone && settings.interfaces.exit_when_gone {
+                return Err(LiveError::Gone);
+            }
+        }
+        Ok(())
+    });
+    // Nothing new comes in from here on; the workers take what is there.
+    kernel.detach();
+    if let Err(e) = sweep.finish() {
+        tracing::warn!("half-open flows of a SYN flood do not all come to an end: {e}");
+    }
+    let done = workers.end();
+    watched?;
+    match done.failed {
+        Some(e) => Err(LiveError::Worker(e)),
+        None => Ok(done.left),
+    }
+}
+
+/// What is looked at once a second. True: an interface has disappeared.
+async fn round(
+    kernel: &mut Kernel,
+    interfaces: &mut Interfaces,
+    clock: &Clock,
+    sweep: &mut Sweep,
+) -> Result<bool, LiveError> {
+    if let Some(step) = clock.look() {
+        tracing::warn!("{}", said(step));
+    }
+    let counters = kernel.counters()?;
+    let gone = interfaces.look(kernel).await?;
+    if let Err(e) = sweep.round(Clock::boot(), &counters) {
+        tracing::warn!("the slow sweep begins anew: {e}");
+    }
+    Ok(gone)
+}
+
+/// A worker's events for its handler, with times of day.
+struct HandlerSink<H> {
+    handler: H,
+    wants: Subscriptions,
+    clock: Clock,
+}
+
+impl<H: Handler> HandlerSink<H> {
+    fn new(handler: H, wants: Subscriptions, clock: Clock) -> Self {
+        let mut sink = HandlerSink {
+            handler,
+            wants,
+            clock,
+        };
+        sink.raise(&event::BroInit {});
+        sink
+    }
+
+    /// Takes an event of now.
+    fn raise(&mut self, ev: &dyn Event) {
+        if self.wants.wants(ev.kind()) {
+            self.event(self.clock.now(), ev);
+        }
+    }
+}
+
+impl<H: Handler> Sink for HandlerSink<H> {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        self.clock.event(ts, ev, |ts, ev| self.handler.event(ts, ev));
+    }
+
+    fn log(&mut self, _: &dyn LogRow) {}
+}
+
+impl<H: Handler + Send + 'static> WorkerSink for HandlerSink<H> {
+    type Left = H;
+
+    fn settle(&mut self, _: Ts) {}
+
+    fn be_patient(&mut self) {}
+
+    fn finish(mut self) -> H {
+        self.raise(&event::BroDone {});
+        self.handler
+    }
+}

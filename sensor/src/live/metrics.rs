@@ -1,0 +1,323 @@
+//! What a live run counts: [`Metrics`], which the workers write, and [`Snapshot`], all numbers at one time, which
+//! stats.log, the status line and the sums at the end are made of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use sensor_common::Counter;
+use sensor_common::counters::UNTRACKED;
+
+use super::interfaces::Watched;
+use crate::conn::{Engine, Sink};
+use crate::datapath::xdp::Counters;
+use crate::event::Ts;
+use crate::output::stats_row::StatsRow;
+
+/// What a worker shows of itself.
+#[derive(Default)]
+pub struct WorkerGauges {
+    open_conns: AtomicU64,
+    no_room: AtomicU64,
+    no_entry: AtomicU64,
+    ring_peak: AtomicU64,
+}
+
+impl WorkerGauges {
+    /// `taken`: bytes of its ring, when it came to look.
+    pub fn show<S: Sink>(&self, engine: &Engine<S>, taken: u64) {
+        self.open_conns.store(engine.len() as u64, Relaxed);
+        self.no_room.store(engine.no_room(), Relaxed);
+        self.no_entry.store(engine.no_entry(), Relaxed);
+        // A worker is the only one that raises it.
+        if taken > self.ring_peak.load(Relaxed) {
+            self.ring_peak.store(taken, Relaxed);
+        }
+    }
+}
+
+/// The numbers of a run that are written while it works. Everything else is asked for when a snapshot is made.
+pub struct Metrics {
+    workers: Vec<Arc<WorkerGauges>>,
+}
+
+impl Metrics {
+    /// For so many workers.
+    pub fn new(workers: u32) -> Self {
+        Metrics {
+            workers: (0..workers).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    /// Each worker's part.
+    pub fn workers(&self) -> &[Arc<WorkerGauges>] {
+        &self.workers
+    }
+
+    /// See [`Snapshot::no_entry`].
+    pub fn no_entry(&self) -> u64 {
+        self.workers.iter().map(|g| g.no_entry.load(Relaxed)).sum()
+    }
+
+    /// All numbers at this time.
+    pub fn snapshot(&self, kernel: &Counters, interfaces: &[Watched], losses: OutputLosses) -> Snapshot {
+        let c = |counter| kernel.get(counter);
+        let workers: Vec<_> = self.workers.iter().zip(kernel.ring_lost).map(worker).collect();
+        let interfaces: Vec<_> = interfaces.iter().map(interface).collect();
+        let sum = |of: fn(&WorkerSnapshot) -> u64| workers.iter().map(of).sum();
+        Snapshot {
+            frames: c(Counter::Frames),
+            frame_bytes: c(Counter::FrameBytes),
+            tracked: c(Counter::Tracked),
+            untracked: UNTRACKED.map(c),
+            payload: c(Counter::Payload),
+            forwarded: c(Counter::Forwarded),
+            shed: c(Counter::Shed),
+            lost: c(Counter::Lost),
+            records_lost: c(Counter::HeaderLost) + c(Counter::FrameLost),
+            table_full: c(Counter::TableFull),
+            inner_table_full: c(Counter::InnerTableFull),
+            decapsulated: c(Counter::Decapsulated),
+            half_open_gone: c(Counter::HalfOpenEvicted),
+            half_open_untold: c(Counter::HalfOpenUntold),
+            open_conns: sum(|w| w.open_conns),
+            no_room: sum(|w| w.no_room),
+            no_entry: sum(|w| w.no_entry),
+            losses,
+            dropped: interfaces.iter().map(|i| i.dropped).sum(),
+            gone: interfaces.iter().map(|i| i.gone).sum(),
+            interfaces,
+            workers,
+        }
+    }
+
+    /// Moves the workers' [`WorkerSnapshot::ring_peak`] to `into`: the next interval's begin at 0.
+    pub fn take_ring_peaks(&self, into: &mut Snapshot) {
+        for (g, w) in self.workers.iter().zip(&mut into.workers) {
+            w.ring_peak = g.ring_peak.swap(0, Relaxed);
+        }
+    }
+}
+
+fn worker((g, records_lost): (&Arc<WorkerGauges>, u64)) -> WorkerSnapshot {
+    WorkerSnapshot {
+        records_lost,
+        open_conns: g.open_conns.load(Relaxed),
+        no_room: g.no_room.load(Relaxed),
+        no_entry: g.no_entry.load(Relaxed),
+        ring_peak: g.ring_peak.load(Relaxed),
+    }
+}
+
+fn interface(w: &Watched) -> InterfaceSnapshot {
+    InterfaceSnapshot {
+        name: w.name.clone(),
+        frames: w.traffic.frames,
+        bytes: w.traffic.bytes,
+        dropped: w.traffic.dropped,
+        gone: w.gone,
+    }
+}
+
+/// All numbers of a run at one time, since its start unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Frames that the kernel's program saw.
+    pub frames: u64,
+    /// Bytes of these frames.
+    pub frame_bytes: u64,
+    /// Frames counted in a flow.
+    pub tracked: u64,
+    /// Frames not tracked, for each reason in [`UNTRACKED`]; with the tracked ones they are all frames.
+    pub untracked: [u64; UNTRACKED.len()],
+    /// Packets with payload.
+    pub payload: u64,
+    /// Of these, packets forwarded to userspace.
+    pub forwarded: u64,
+    /// Of these, packets shed because nobody wants that stream's payload.
+    pub shed: u64,
+    /// Of these, packets lost because the ring had no room.
+    pub lost: u64,
+    /// Records without wanted payload (headers of tracked packets, untracked frames) for which a ring had no room.
+    pub records_lost: u64,
+    /// Frames of flows for which the flow table had no room.
+    pub table_full: u64,
+    /// Packets that the kernel took out of tunnels, of flows for which the flow table had no room.
+    pub inner_table_full: u64,
+    /// Packets taken out of tunnels in the kernel.
+    pub decapsulated: u64,
+    /// Half-open flows that gave way to newer ones in the flow table.
+    pub half_open_gone: u64,
+    /// Half-open flows that have no row.
+    pub half_open_untold: u64,
+    /// Connections open now.
+    pub open_conns: u64,
+    /// Holes in streams given up early because reassembly had no room.
+    pub no_room: u64,
+    /// Connections whose entry was not in the flow table at their end.
+    pub no_entry: u64,
+    /// What the outputs lost.
+    pub losses: OutputLosses,
+    /// Frames that the interfaces or their drivers dropped before the sensor saw them.
+    pub dropped: u64,
+    /// Times that an interface disappeared.
+    pub gone: u64,
+    /// Each interface.
+    pub interfaces: Vec<InterfaceSnapshot>,
+    /// Each worker, in their order.
+    pub workers: Vec<WorkerSnapshot>,
+}
+
+/// What the outputs lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLosses {
+    /// Log rows that the disk did not take.
+    pub rows: u64,
+    /// Events dropped for a slow reader of the stream.
+    pub events: u64,
+}
+
+/// The numbers of one interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Frames, by the kernel's own count.
+    pub frames: u64,
+    /// Bytes of frames, by the kernel's own count.
+    pub bytes: u64,
+    /// Received frames that the kernel or the driver dropped before anybody saw them.
+    pub dropped: u64,
+    /// Times that it disappeared.
+    pub gone: u64,
+}
+
+/// The numbers of one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerSnapshot {
+    /// Records for which its ring had no room.
+    pub records_lost: u64,
+    /// Connections open now.
+    pub open_conns: u64,
+    /// Holes in streams given up early because reassembly had no room.
+    pub no_room: u64,
+    /// Connections whose entry was not in the flow table at their end.
+    pub no_entry: u64,
+    /// Most bytes that were taken of its ring when it came to look, since the peaks were taken last.
+    pub ring_peak: u64,
+}
+
+impl Snapshot {
+    /// Hands over stats.log's rows of time `ts`: the sums, each interface, each worker.
+    pub fn rows(&self, ts: Ts, mut row: impl FnMut(&StatsRow<'_>)) {
+        let met = UNTRACKED.iter().zip(self.untracked).filter(|(_, n)| *n > 0);
+        let met: Vec<String> = met
+            .map(|(reason, n)| format!("{reason:?}={n}").to_lowercase())
+            .collect();
+        row(&StatsRow {
+            ts,
+            frames: Some(self.frames),
+            bytes: Some(self.frame_bytes),
+            tracked: Some(self.tracked),
+            untracked: Some(&met),
+            payload: Some(self.payload),
+            forwarded: Some(self.forwarded),
+            shed: Some(self.shed),
+            lost: Some(self.lost),
+            records_lost: Some(self.records_lost),
+            table_full: Some(self.table_full),
+            half_open_gone: Some(self.half_open_gone),
+            half_open_untold: Some(self.half_open_untold),
+            open_conns: Some(self.open_conns),
+            events_dropped: Some(self.losses.events),
+            rows_lost: Some(self.losses.rows),
+            no_room: Some(self.no_room),
+            no_entry: Some(self.no_entry),
+            dropped: Some(self.dropped),
+            gone: Some(self.gone),
+            ..StatsRow::default()
+        });
+        for i in &self.interfaces {
+            row(&StatsRow {
+                ts,
+                iface: Some(&i.name),
+                frames: Some(i.frames),
+                bytes: Some(i.bytes),
+                dropped: Some(i.dropped),
+                gone: Some(i.gone),
+                ..StatsRow::default()
+            });
+        }
+        for (i, w) in (0..).zip(&self.workers) {
+            row(&StatsRow {
+                ts,
+                worker: Some(i),
+                records_lost: Some(w.records_lost),
+                open_conns: Some(w.open_conns),
+                no_room: Some(w.no_room),
+                no_entry: Some(w.no_entry),
+                ring_peak: Some(w.ring_peak),
+                ..StatsRow::default()
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peak_lasts_until_it_is_taken() {
+        let metrics = Metrics::new(2);
+        metrics.workers[1].ring_peak.store(7, Relaxed);
+        let look = || metrics.snapshot(&Counters::default(), &[], OutputLosses::default());
+        assert_eq!(look().workers[1].ring_peak, 7, "to look takes nothing");
+        let mut taken = look();
+        metrics.take_ring_peaks(&mut taken);
+        assert_eq!(taken.workers[1].ring_peak, 7);
+        assert_eq!(look().workers[1].ring_peak, 0);
+    }
+
+    #[test]
+    fn the_first_row_sums_up_the_others() {
+        let mut kernel = Counters::default();
+        kernel.counts[Counter::Frames as usize] = 5;
+        kernel.counts[Counter::NotIp as usize] = 2;
+        kernel.ring_lost[1] = 3;
+        let metrics = Metrics::new(2);
+        for (g, n) in metrics.workers.iter().zip([10, 20]) {
+            g.open_conns.store(n, Relaxed);
+        }
+        let losses = OutputLosses { rows: 1, events: 4 };
+        let s = metrics.snapshot(&kernel, &[], losses);
+        let mut rows = Vec::new();
+        s.rows(9, |r| {
+            let untracked = r.untracked.map(<[String]>::concat);
+            rows.push((
+                r.worker,
+                r.frames,
+                r.open_conns,
+                r.records_lost,
+                r.rows_lost,
+                r.events_dropped,
+                untracked,
+            ));
+        });
+        assert_eq!(
+            rows,
+            [
+                (
+                    None,
+                    Some(5),
+                    Some(30),
+                    Some(0),
+                    Some(1),
+                    Some(4),
+                    Some("notip=2".to_owned())
+                ),
+                (Some(0), None, Some(10), Some(0), None, None, None),
+                (Some(1), None, Some(20), Some(3), None, None, None),
+            ]
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! The sensor on interfaces: the kernel's program, a worker thread per ring, and what watches over them.
+//!
+//! [`run()`] is the command's live run, with log files, event stream and terminal; [`watch`] hands events to handlers of a
+//! program's own. Below, a module knows only those before it: `clock` (times of day) · `shifted` (the kernel's times) · `turn`
+//! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `interfaces` ·
+//! `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it) · `status`, `outputs`, `signals` · `run`,
+//! `handlers` and `replay`. Nothing here knows a command line.
+
+mod clock;
+mod drain;
+mod handlers;
+mod interfaces;
+mod load;
+pub mod metrics;
+mod outputs;
+pub mod replay;
+mod run;
+mod shifted;
+mod signals;
+mod slow;
+mod status;
+mod sweep;
+mod turn;
+mod worker;
+
+pub use handlers::{LiveError, watch};
+pub use run::{Failed, run};

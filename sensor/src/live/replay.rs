@@ -1,0 +1,106 @@
+//! Captures through the program in the kernel, one frame at a time: for `sensor read --datapath xdp`.
+
+use sensor_common::{Policy, policy};
+
+use super::drain::Drain;
+use super::slow::SlowPath;
+use super::turn::Turn;
+use crate::conn::{Engine, Sink};
+use crate::datapath::soft;
+use crate::datapath::tunnels::Tunnels;
+use crate::datapath::xdp;
+use crate::packet::capture::Frame;
+use crate::packet::link::LinkType;
+
+/// Frames that the kernel does not run a program over: shorter than Ethernet's header, or longer than
+/// any record.
+const MIN_FRAME: usize = 14;
+const MAX_FRAME: usize = 66_048;
+
+/// Why a frame was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It is none of Ethernet; its link type.
+    #[error("link type {0} cannot go through the kernel, which takes Ethernet; use --datapath user")]
+    Link(u32),
+    /// The kernel does not take it.
+    #[error("frame refused by the kernel: {0}")]
+    Kernel(#[from] xdp::Error),
+    /// The kernel does not take a packet that was found in it.
+    #[error("{0:#}")]
+    Found(anyhow::Error),
+}
+
+/// The loaded program and the way back from it.
+pub struct Replay {
+    table: xdp::Table,
+    injector: xdp::Injector,
+    ring: xdp::Ring,
+    drain: Drain,
+    checksums: bool,
+    _kernel: xdp::Kernel,
+}
+
+impl Replay {
+    /// Loads the program. `policy`: what it forwards; `tunnels`: the engine's; `checksums`: verify them.
+    pub fn load(mut policy: Policy, tunnels: Tunnels, checksums: bool) -> Result<Self, xdp::Error> {
+        // Frames that are not IP may be odd, too.
+        policy.bits |= policy::ALL_FRAMES;
+        let kernel = xdp::Kernel::load(&xdp::Config {
+            policy,
+            rings: 1,
+            flows: 1 << 20,
+            ring_bytes: 4 << 20,
+            half_open_share: 100,
+            ..xdp::Config::default()
+        })?;
+        Ok(Replay {
+            table: kernel.table()?,
+            injector: kernel.injector()?,
+            ring: kernel.ring(0)?,
+            drain: Drain::new(SlowPath::new(tunnels, checksums, policy.bits & policy::REALMS)),
+            checksums,
+            _kernel: kernel,
+        })
+    }
+
+    /// Takes a frame, and its records to the engine.
+    pub fn frame<S: Sink>(&mut self, f: &Frame<'_>, engine: &mut Engine<S>) -> Result<(), ReplayError> {
+        if f.link != LinkType::ETHERNET {
+            return Err(ReplayError::Link(f.link.0));
+        }
+        engine.advance(f.ts, &mut self.table);
+        let mut turn = Turn {
+            ring: &mut self.ring,
+            table: &mut self.table,
+            injector: &mut self.injector,
+            engine,
+            shift: 0,
+            alone: true,
+        };
+        let found = |e: xdp::Error| ReplayError::Found(e.into());
+        let runs = (MIN_FRAME..=MAX_FRAME).contains(&f.data.len()) && f.wire_len != 0;
+        // The kernel verifies nothing: what is wrong is kept from it.
+        if !runs || (self.checksums && !soft::verifies(f)) {
+            return self.drain.slow().frame(f, &mut turn).map_err(found);
+        }
+        let how = xdp::Inject {
+            ts: f.ts,
+            wire_len: f.wire_len,
+            ..Default::default()
+        };
+        turn.injector.run(f.data, &how)?;
+        while self.drain.drain(&mut turn).map_err(found)? {}
+        Ok(())
+    }
+
+    /// The datagram that the last frame completed. See [`soft::Soft::take_reassembled`].
+    pub fn take_reassembled(&mut self) -> Option<&[u8]> {
+        self.drain.slow().take_reassembled()
+    }
+
+    /// The program's flow table.
+    pub fn table(&mut self) -> &mut xdp::Table {
+        &mut self.table
+    }
+}

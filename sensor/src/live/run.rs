@@ -1,0 +1,269 @@
+//! The order of a live run: what is opened before what, what is done each second, and how all of it ends.
+//!
+//! tokio is at this edge only (signals, netlink, the clock of the status line).
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::clock::{Clock, said};
+use super::interfaces::Interfaces;
+use super::metrics::{Metrics, Snapshot};
+use super::outputs::{Outbox, Outputs};
+use super::signals::{Signals, Told};
+use super::sweep::Sweep;
+use super::worker::{WorkerSink as _, Workers};
+use super::{load, status};
+use crate::catalog::policy_bits;
+use crate::conn::Sink as _;
+use crate::datapath::xdp::Kernel;
+use crate::event::{self, Ts};
+use crate::messages::reporter::Reporter;
+use crate::messages::say::{self, say};
+use crate::output::log_dir::LogDir;
+use crate::output::open::contents_files;
+use crate::output::patience::Patience;
+use crate::settings::{Decap, Settings};
+
+/// How often the status line is drawn.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How often stats.log gets a row.
+const STATS_EVERY: u32 = 60;
+
+/// How a run failed.
+pub enum Failed {
+    /// It did not start, and nothing was done.
+    ToStart(anyhow::Error),
+    /// It ended early, or something was lost.
+    Later(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(e: E) -> Self {
+        Failed::ToStart(e.into())
+    }
+}
+
+/// Runs the sensor with log files, event stream and terminal, until a signal. `reporter`: messages that become events.
+pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
+    let subs = settings.events.subscriptions()?;
+    settings.useless_live(subs)?;
+    reporter.listen(subs);
+    let seed = match settings.seed {
+        Some(s) => s,
+        None => RandomState::new().hash_one(0),
+    };
+    let mut cfg = settings.engine(seed)?;
+    if settings.checksums {
+        return Err(
+            anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into(),
+        );
+    }
+    // First of all, and before signals have handlers, as a stuck directory may hold this up.
+    let log_dir = LogDir::claim(&settings.logs.dir)?;
+    // Before anything is attached: from here on a signal ends the run in order.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let rings = load::workers(settings);
+    cfg.reassembly_total /= rings as u64;
+    let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&settings.interfaces.decap) | cfg.realms;
+    let mut kernel = load::load(settings, &cfg, bits, rings)?;
+    let contents = (0..rings).map(|_| contents_files(settings.logs.contents_dir.as_deref(), rings as usize));
+    let contents: Vec<_> = contents.collect::<Result<_, _>>()?;
+    let clock = Clock::new();
+    let attached = load::attach(&mut kernel, settings, cfg.realms)?;
+    let interfaces = runtime.block_on(Interfaces::new(&attached, settings.interfaces.rx_only));
+    let mut interfaces = interfaces.context("cannot ask for the interfaces")?;
+    // Last: a start that fails leaves old logs as they are.
+    let outputs = Outputs::open(settings, log_dir, subs, clock.clone())?;
+    // What this thread has to say.
+    let mut own = outputs.outbox(None);
+    // What the program itself has to say; without it everything else works all the same.
+    let mut logger: ProgramLog = kernel
+        .logger()
+        .inspect_err(|e| tracing::warn!("no log of the BPF program: {e}"))
+        .ok();
+    own.raise(&event::BroInit {});
+    // Before all that the workers say.
+    own.settle(clock.now());
+    let metrics = Metrics::new(rings);
+    let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
+    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics)?;
+    say!(
+        "sensor: ready, watching {} with {rings} workers",
+        settings.interfaces.names.join(", ")
+    );
+
+    let mut sweep = Sweep::new(
+        kernel.table()?.in_batches(),
+        settings.flows.entries,
+        &cfg.timeouts,
+    );
+    let watched = runtime.block_on(watch(
+        &mut kernel,
+        &metrics,
+        &workers,
+        Desk {
+            signals: &mut signals,
+            logger: &mut logger,
+            reporter,
+            outputs: &outputs,
+            own: &mut own,
+            sweep: &mut sweep,
+            interfaces: &mut interfaces,
+            exit_when_gone: settings.interfaces.exit_when_gone,
+        },
+    ));
+    hurry_on_signal(runtime, signals, outputs.patience());
+    // Nothing new comes in from here on; the workers take what is there.
+    kernel.detach();
+    if let Err(e) = sweep.finish() {
+        tracing::warn!("half-open flows of a SYN flood are not all logged: {e}");
+    }
+    let done = workers.end();
+    let failed = done.failed.or(watched.err());
+    own.be_patient();
+    reporter.drain(clock.of_day(clock.now()), |ev| own.raise(ev));
+    own.raise(&event::BroDone {});
+    let last = kernel
+        .counters()
+        .map(|c| metrics.snapshot(&c, &interfaces.all, outputs.losses()));
+    let last = last.map(|mut now| {
+        write_stats(&metrics, &mut now, clock.now(), &mut own);
+        now
+    });
+    own.finish();
+    let closed = outputs.close();
+    match metrics.no_entry() {
+        0 => {}
+        n => tracing::warn!(
+            "{n} connections ended whose entries were not in the flow table: their rows lack what the kernel counted"
+        ),
+    }
+    // Whatever became of them, the rows are written.
+    let last = last.map_err(|e| Failed::Later(e.into()))?;
+    say::text(status::sums(&last));
+    say!(
+        "copied {} bytes to userspace, of {} bytes of frames",
+        done.copied,
+        last.frame_bytes
+    );
+    failed.map_or(closed, Err).map_err(Failed::Later)
+}
+
+/// Writes stats.log's rows at the engine's time `now`. An interval of the rings' peaks ends with that.
+fn write_stats(metrics: &Metrics, snapshot: &mut Snapshot, now: Ts, own: &mut Outbox) {
+    metrics.take_ring_peaks(snapshot);
+    snapshot.rows(now, |row| own.log(row));
+}
+
+/// While the run ends, another signal has it wait for no output any more.
+fn hurry_on_signal(runtime: tokio::runtime::Runtime, mut signals: Signals, patience: Patience) {
+    let hurry = move || {
+        runtime.block_on(signals.end());
+        tracing::warn!("another signal: what the outputs do not take at once is lost");
+        patience.end();
+    };
+    if let Err(e) = std::thread::Builder::new().name("signals".into()).spawn(hurry) {
+        tracing::warn!("another signal will not be heard: {e}");
+    }
+}
+
+/// The BPF program's own diagnostics.
+type ProgramLog = Option<aya_log::EbpfLogger<&'static dyn log::Log>>;
+
+/// What comes in from outside while the workers work, and where the operator is told things.
+struct Desk<'d> {
+    signals: &'d mut Signals,
+    logger: &'d mut ProgramLog,
+    reporter: &'d Reporter,
+    outputs: &'d Outputs,
+    own: &'d mut Outbox,
+    sweep: &'d mut Sweep,
+    interfaces: &'d mut Interfaces,
+    exit_when_gone: bool,
+}
+
+/// Until a signal: flushes, status line, stats.log, the slow sweep.
+async fn watch(
+    kernel: &mut Kernel,
+    metrics: &Metrics,
+    workers: &Workers<()>,
+    desk: Desk<'_>,
+) -> anyhow::Result<()> {
+    let clock = desk.outputs.clock();
+    let mut ticks = tokio::time::interval(REFRESH);
+    let mut last = Snapshot::default();
+    let mut n = 0;
+    loop {
+        match desk.signals.next(&mut ticks).await {
+            Told::End => return Ok(()),
+            Told::Reopen => {
+                desk.outputs.reopen();
+                continue;
+            }
+            Told::Tick => {}
+        }
+        if workers.has_ended() {
+            return Ok(());
+        }
+        n += 1;
+        if let Some(step) = clock.look() {
+            tracing::warn!("{}", said(step));
+        }
+        let at = clock.now();
+        if let Some(l) = desk.logger {
+            l.flush();
+        }
+        let counters = kernel.counters()?;
+        if desk.interfaces.look(kernel).await? && desk.exit_when_gone {
+            anyhow::bail!("an interface is gone, as --exit-when-gone waits for");
+        }
+        let of_day = clock.of_day(at);
+        desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
+        let mut now = metrics.snapshot(&counters, &desk.interfaces.all, desk.outputs.losses());
+        if n % STATS_EVERY == 0 {
+            write_stats(metrics, &mut now, at, desk.own);
+        }
+        desk.own.settle(at);
+        desk.outputs.complain();
+        complain(&now, &last);
+        desk.outputs.status(|| status::line(&now, &last, REFRESH));
+        if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
+            tracing::warn!("the slow sweep begins anew: {e}");
+        }
+        last = now;
+    }
+}
+
+/// Says what did not fit since the last time.
+fn complain(now: &Snapshot, last: &Snapshot) {
+    let lost = now.lost - last.lost;
+    if lost > 0 {
+        tracing::warn!("a ring had no room: {lost} packets' payload not seen; see --ring-mib and --workers");
+    }
+    let lost = now.records_lost - last.records_lost;
+    if lost > 0 {
+        tracing::warn!(
+            "a ring was full: {lost} records not seen, among them perhaps how connections began or ended; \
+             see --ring-mib and --workers"
+        );
+    }
+    let full = |s: &Snapshot| s.table_full + s.inner_table_full;
+    if full(now) > full(last) {
+        tracing::warn!(
+            "the flow table is full: {} frames of new flows not tracked; see --flows",
+            full(now)
+        );
+    }
+    let gave_way = now.half_open_gone - last.half_open_gone;
+    if gave_way > 0 {
+        tracing::warn!(
+            "half-open flows have their share of the flow table: the oldest {gave_way} gave way, perhaps to a SYN \
+             flood; see --half-open-share and --flows"
+        );
+    }
+}

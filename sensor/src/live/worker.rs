@@ -1,0 +1,210 @@
+//! A worker: a plain thread with its own ring, its own connection table and its own sink; it shares nothing that it
+//! could wait for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::clock::Clock;
+use super::drain::Drain;
+use super::metrics::{Metrics, WorkerGauges};
+use super::shifted::Shifted;
+use super::slow::SlowPath;
+use super::turn::Turn;
+use crate::conn::{Config, Engine, Sink};
+use crate::datapath::xdp::{Injector, Kernel, Ring};
+use crate::event::{Subscriptions, Ts};
+
+/// How long a worker sleeps at most: timers are that late with no traffic.
+const TICK: Duration = Duration::from_millis(50);
+/// How long a worker that has found its ring empty waits before it looks again. Nobody wakes it meanwhile, so that
+/// records come without a wake-up each, and many at a time; in so long no ring fills up.
+const NAP: Duration = Duration::from_micros(500);
+/// Times that it finds nothing before it lies down to be woken.
+const NAPS: u32 = 8;
+/// Timers that fire before it looks at its ring again; more of them make it late, and it goes on with them then.
+const MOST_TIMERS: u32 = 1024;
+
+/// Where a worker's results go.
+pub trait WorkerSink: Sink + Send + 'static {
+    /// What is left of it when the worker is done.
+    type Left: Send + 'static;
+
+    /// A turn is over, at engine's time `now`: what has waited long enough is handed over.
+    fn settle(&mut self, now: Ts);
+
+    /// The run ends: from here on handing over may wait.
+    fn be_patient(&mut self);
+
+    /// Hands over the rest.
+    fn finish(self) -> Self::Left;
+}
+
+/// What one worker works with.
+struct Worker<S> {
+    ring: Ring,
+    table: Shifted,
+    injector: Injector,
+    engine: Engine<S>,
+    drain: Drain,
+    clock: Clock,
+    stop: Arc<AtomicBool>,
+    gauges: Arc<WorkerGauges>,
+}
+
+impl<S: WorkerSink> Worker<S> {
+    /// Works until told to stop. Returns what is left of the sink, and the bytes that came through the ring.
+    fn run(mut self) -> (S::Left, anyhow::Result<u64>) {
+        let mut result = self.work();
+        // Whatever ended the work, what is known is written.
+        self.engine.sink().be_patient();
+        if result.is_ok() {
+            // The program is detached: what is in the ring is the rest.
+            result = self.rest();
+        }
+        self.engine.finish(self.clock.now(), &mut self.table);
+        self.gauges.show(&self.engine, 0);
+        let left = self.engine.into_sink().finish();
+        (left, result.map(|()| self.ring.consumed()))
+    }
+
+    fn work(&mut self) -> anyhow::Result<()> {
+        let mut empty = 0;
+        while !self.stop.load(Ordering::Acquire) {
+            let before = self.ring.consumed();
+            if self.turn()? {
+                continue;
+            }
+            empty = if self.ring.consumed() == before {
+                empty + 1
+            } else {
+                0
+            };
+            if empty <= NAPS {
+                std::thread::sleep(NAP);
+            } else {
+                self.ring.wait(TICK).context("cannot wait for the kernel")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rest(&mut self) -> anyhow::Result<()> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// Takes what is in the ring, or much of it, and what is due; true: there is more of either.
+    fn turn(&mut self) -> anyhow::Result<bool> {
+        let taken = self.ring.taken();
+        let more = self.drain.drain(&mut Turn {
+            ring: &mut self.ring,
+            table: &mut self.table,
+            injector: &mut self.injector,
+            engine: &mut self.engine,
+            shift: self.clock.shift(),
+            alone: false,
+        })?;
+        let at = self.clock.now();
+        let late = self.engine.advance_some(at, MOST_TIMERS, &mut self.table);
+        self.engine.settle(at, &mut self.table);
+        self.engine.flush_point(at);
+        self.engine.sink().settle(at);
+        self.gauges.show(&self.engine, taken);
+        Ok(more || late)
+    }
+}
+
+/// The workers of a run, one a ring.
+pub struct Workers<L> {
+    threads: Vec<JoinHandle<(L, anyhow::Result<u64>)>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What the workers end with.
+pub struct Done<L> {
+    /// What is left of their sinks.
+    pub left: Vec<L>,
+    /// Bytes that came through the rings.
+    pub copied: u64,
+    /// Why one of them did not get to its end.
+    pub failed: Option<anyhow::Error>,
+}
+
+impl<L: Send + 'static> Workers<L> {
+    /// Starts one for each of `sinks`, which has its events in `subs`.
+    pub fn start<S: WorkerSink<Left = L>>(
+        kernel: &Kernel,
+        cfg: &Config,
+        sinks: impl IntoIterator<Item = (Subscriptions, S)>,
+        clock: &Clock,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let mut workers = Workers {
+            threads: Vec::new(),
+            stop: Arc::default(),
+        };
+        for (i, (gauges, (subs, sink))) in metrics.workers().iter().zip(sinks).enumerate() {
+            let mut engine = Engine::new(cfg.clone(), subs, sink);
+            engine.shifted_by(clock.shift());
+            let worker = Worker {
+                ring: kernel.ring(i as u32)?,
+                table: Shifted {
+                    table: kernel.table()?.in_batches(),
+                    by: clock.shift(),
+                },
+                injector: kernel.injector()?,
+                engine,
+                drain: Drain::new(SlowPath::new(cfg.tunnels.clone(), false, cfg.realms)),
+                clock: clock.clone(),
+                stop: workers.stop.clone(),
+                gauges: gauges.clone(),
+            };
+            let name = format!("worker-{i}");
+            workers.threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || worker.run())?,
+            );
+        }
+        Ok(workers)
+    }
+
+    /// Whether one of them has ended: it failed, as nobody told it to stop.
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().any(|w| w.is_finished())
+    }
+
+    /// Tells them to stop once their rings are empty, and waits for them. To be called when nothing new comes in.
+    pub fn end(mut self) -> Done<L> {
+        self.stop.store(true, Ordering::Release);
+        let mut done = Done {
+            left: Vec::new(),
+            copied: 0,
+            failed: None,
+        };
+        for w in std::mem::take(&mut self.threads) {
+            match w.join() {
+                Ok((left, result)) => {
+                    done.left.push(left);
+                    match result {
+                        Ok(bytes) => done.copied += bytes,
+                        Err(e) => done.failed = Some(e),
+                    }
+                }
+                Err(_) => done.failed = Some(anyhow::anyhow!("a worker died")),
+            }
+        }
+        done
+    }
+}
+
+impl<L> Drop for Workers<L> {
+    /// Where a start fails midway, those that have begun end, too.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,89 @@
+//! Opening the outputs: what live runs and those over captures do alike.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::contents::ContentsFiles;
+use super::log::{LogError, LogWriter};
+use super::open_files::open_files;
+use super::patience::Patience;
+use super::stream::{EventStream, WhenFull};
+use crate::event::Subscriptions;
+use crate::event::log::{Column, OWN_LOGS};
+
+/// Most contents files open at a time.
+const MOST_OPEN: usize = 1024;
+
+/// Puts old logs aside and begins the one that each run has: conn.log, with `columns`.
+pub fn begin(logs: &mut LogWriter, columns: &'static [Column]) -> Result<(), LogError> {
+    // Those that are there when it starts, and no others.
+    logs.dir().put_aside(OWN_LOGS)?;
+    logs.open("conn", columns)
+}
+
+/// Why outputs cannot be opened, or lack something at the end.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The event stream cannot be opened.
+    #[error("cannot write events to {target}")]
+    Events {
+        /// Its file, or `-`.
+        target: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Contents files cannot be made.
+    #[error("cannot write contents files to {}", dir.display())]
+    Contents {
+        /// Their directory.
+        dir: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// So many log rows are lost.
+    #[error("{0} log rows could not be written")]
+    Rows(u64),
+}
+
+/// Opens the event stream, if there is to be one.
+pub fn open_stream(
+    target: Option<&str>,
+    subs: Subscriptions,
+    when_full: WhenFull,
+    patience: Patience,
+) -> Result<Option<EventStream>, OutputError> {
+    let Some(target) = target else {
+        return Ok(None);
+    };
+    match EventStream::open(target, subs, when_full, patience) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(source) => {
+            let target = target.to_owned();
+            Err(OutputError::Events { target, source })
+        }
+    }
+}
+
+/// The contents files of one of `workers`, if there are to be any. All together take at most a quarter of the
+/// files that this process may open.
+pub fn contents_files(dir: Option<&Path>, workers: usize) -> Result<Option<ContentsFiles>, OutputError> {
+    let Some(dir) = dir else {
+        return Ok(None);
+    };
+    let all = open_files().map_or(256, |n| n / 4);
+    match ContentsFiles::create(dir, all.min(MOST_OPEN) / workers.max(1)) {
+        Ok(files) => Ok(Some(files)),
+        Err(source) => {
+            let dir = dir.to_owned();
+            Err(OutputError::Contents { dir, source })
+        }
+    }
+}
+
+/// That `lost` log rows were not written is an error, unless there were none.
+pub fn all_written(lost: u64) -> Result<(), OutputError> {
+    match lost {
+        0 => Ok(()),
+        n => Err(OutputError::Rows(n)),
+    }
+}

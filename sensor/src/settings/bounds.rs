@@ -1,0 +1,88 @@
+//! What the numbers in settings may be, for the command line and for whatever else fills them.
+
+use std::fmt::Debug;
+use std::ops::{RangeBounds, RangeFrom, RangeInclusive};
+
+use super::Settings;
+
+/// Worker threads.
+pub const WORKERS: RangeInclusive<i64> = 1..=8;
+/// Size of a ring, MiB.
+pub const RING_MIB: RangeInclusive<i64> = 1..=1024;
+/// Entries of the flow table.
+pub const FLOWS: RangeFrom<i64> = 1..;
+/// How much of the flow table half-open flows may take, percent.
+pub const HALF_OPEN_SHARE: RangeInclusive<i64> = 1..=100;
+/// Memory of reassembly per direction, KiB.
+pub const REASSEMBLY_LIMIT: RangeInclusive<u64> = 1..=1 << 30;
+/// Memory of reassembly in all, MiB.
+pub const REASSEMBLY_TOTAL: RangeInclusive<u64> = 1..=1 << 20;
+/// Longest TLS handshake message, KiB.
+pub const TLS_MAX_MESSAGE: RangeInclusive<i64> = 1..=2048;
+/// Certificates of one message.
+pub const TLS_MAX_CERTS: RangeInclusive<i64> = 1..=1000;
+
+/// A number that is too small or too large.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{option} must be in {bounds}")]
+pub struct OutOfBounds {
+    /// The command line's option for it.
+    pub option: &'static str,
+    /// What it may be.
+    pub bounds: String,
+}
+
+fn check<T, B>(option: &'static str, value: T, bounds: B) -> Result<(), OutOfBounds>
+where
+    T: PartialOrd,
+    B: RangeBounds<T> + Debug,
+{
+    if bounds.contains(&value) {
+        return Ok(());
+    }
+    let bounds = format!("{bounds:?}");
+    Err(OutOfBounds { option, bounds })
+}
+
+impl Settings {
+    /// Whether all numbers are what they may be. Times are looked at when the engine's configuration is made of them.
+    pub(super) fn check_bounds(&self) -> Result<(), OutOfBounds> {
+        if let Some(n) = self.rings.workers {
+            check("--workers", n.into(), WORKERS)?;
+        }
+        check("--ring-mib", self.rings.mib.into(), RING_MIB)?;
+        check("--flows", self.flows.entries.into(), FLOWS)?;
+        let share = self.flows.half_open_share;
+        check("--half-open-share", share.into(), HALF_OPEN_SHARE)?;
+        check("--reassembly-limit", self.reassembly.limit_kib, REASSEMBLY_LIMIT)?;
+        check("--reassembly-total", self.reassembly.total_mib, REASSEMBLY_TOTAL)?;
+        let message = self.tls.max_message_kib;
+        check("--tls-max-message", message.into(), TLS_MAX_MESSAGE)?;
+        check("--tls-max-certs", self.tls.max_certs.into(), TLS_MAX_CERTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_out_of_its_bounds_is_refused() {
+        assert_eq!(Settings::default().check_bounds(), Ok(()));
+        let refused = |set: fn(&mut Settings)| {
+            let mut s = Settings::default();
+            set(&mut s);
+            s.engine(0).err().map(|e| e.to_string())
+        };
+        assert_eq!(
+            refused(|s| s.rings.workers = Some(0)).as_deref(),
+            Some("--workers must be in 1..=8")
+        );
+        assert_eq!(
+            refused(|s| s.flows.entries = 0).as_deref(),
+            Some("--flows must be in 1..")
+        );
+        assert!(refused(|s| s.reassembly.total_mib = 0).is_some());
+        assert!(refused(|s| s.tls.max_certs = 1001).is_some());
+    }
+}

@@ -1,0 +1,90 @@
+//! The engine's configuration, made of settings.
+
+use std::sync::Arc;
+
+use super::{OutOfBounds, Settings};
+use crate::analyzer::tls;
+use crate::analyzer::x509::{BadRoots, Validator};
+use crate::conn::{self, Timeouts};
+use crate::output::local_nets::{BadNet, LocalNets};
+
+/// Settings of which no engine can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A time that is negative or too long.
+    #[error("{option} must be between 0 and 1e9 seconds")]
+    Seconds {
+        /// The command line's option for it.
+        option: &'static str,
+    },
+    /// A number is too small or too large.
+    #[error(transparent)]
+    Bounds(#[from] OutOfBounds),
+    /// The local networks are none.
+    #[error(transparent)]
+    LocalNets(#[from] BadNet),
+    /// The authorities to trust cannot be read.
+    #[error(transparent)]
+    Authorities(#[from] BadRoots),
+}
+
+/// Nanoseconds of seconds that `option` gives.
+fn ns(seconds: f64, option: &'static str) -> Result<u64, SettingsError> {
+    if (0.0..=1e9).contains(&seconds) {
+        Ok((seconds * 1e9) as u64)
+    } else {
+        Err(SettingsError::Seconds { option })
+    }
+}
+
+impl Settings {
+    /// The engine's configuration; `seed` is that of the run.
+    pub fn engine(&self, seed: u64) -> Result<conn::Config, SettingsError> {
+        self.check_bounds()?;
+        let nets: LocalNets = match &self.logs.local_nets {
+            Some(list) => list.parse()?,
+            None => LocalNets::private(),
+        };
+        let t = &self.timeouts;
+        let timeouts = Timeouts {
+            tcp_attempt_delay: ns(t.tcp_attempt_delay, "--tcp-attempt-delay")?,
+            tcp_close_delay: ns(t.tcp_close_delay, "--tcp-close-delay")?,
+            tcp_reset_delay: ns(t.tcp_reset_delay, "--tcp-reset-delay")?,
+            tcp_inactivity: ns(t.tcp_inactivity, "--tcp-inactivity-timeout")?,
+            udp_inactivity: ns(t.udp_inactivity, "--udp-inactivity-timeout")?,
+            icmp_inactivity: ns(t.icmp_inactivity, "--icmp-inactivity-timeout")?,
+            status_interval: ns(self.events.status_interval, "--status-interval")?,
+            ..Timeouts::default()
+        };
+        Ok(conn::Config {
+            timeouts,
+            contents: self.events.contents.as_ref().map(Into::into).unwrap_or_default(),
+            contents_files: self.logs.contents_dir.is_some(),
+            reassembly_limit: self.reassembly.limit_kib << 10,
+            reassembly_total: self.reassembly.total_mib << 20,
+            seed,
+            tls: self.tls_analyzers()?,
+            is_local: Arc::new(move |a| nets.is_local(a)),
+            realms: self.flows.realms(),
+            ..conn::Config::default()
+        })
+    }
+
+    fn tls_analyzers(&self) -> Result<tls::Settings, SettingsError> {
+        let tls = &self.tls;
+        let validator = match (&tls.ca_file, tls.validate_certs) {
+            (Some(file), _) => Some(Arc::new(Validator::with_roots_in(file)?)),
+            (None, true) => Some(Arc::new(Validator::with_public_roots())),
+            (None, false) => None,
+        };
+        Ok(tls::Settings {
+            max_message: tls.max_message_kib as usize * 1024,
+            max_certs: tls.max_certs as usize,
+            extras: tls::Extras {
+                subjects: tls.subjects,
+                fingerprints: tls.fingerprints,
+            },
+            validator,
+        })
+    }
+}

@@ -1,0 +1,395 @@
+//! What a run is asked for, in sections, however it was asked: the command line fills [`Settings`], and so can a file.
+//!
+//! Plain values in the units of the options; [`Settings::engine`] makes the engine's configuration of them. Knows
+//! nothing of a command line, except the names of its options in messages.
+
+pub mod bounds;
+mod contents;
+mod engine;
+mod useless;
+
+use std::path::PathBuf;
+
+use sensor_common::policy;
+use serde::{Deserialize, Serialize};
+
+pub use bounds::OutOfBounds;
+pub use contents::{ContentsError, WantedContents};
+pub use engine::SettingsError;
+pub use useless::Useless;
+
+use crate::catalog::UnknownEvent;
+use crate::event::{self, Subscriptions};
+use crate::output::log::Format;
+
+/// All settings of a run, live or over captures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What is watched, live.
+    pub interfaces: InterfaceSettings,
+    /// How records come to the workers, live.
+    pub rings: RingSettings,
+    /// The flow table and its keys.
+    pub flows: FlowSettings,
+    /// Log files and the terminal.
+    pub logs: LogSettings,
+    /// The event stream.
+    pub events: EventSettings,
+    /// TLS and certificates.
+    pub tls: TlsSettings,
+    /// When connections are over.
+    pub timeouts: TimeoutSettings,
+    /// Memory of what waits for holes in streams.
+    pub reassembly: ReassemblySettings,
+    /// How captures are read.
+    pub reading: ReadSettings,
+    /// Unique ids and all else that is random derive from this; None: a random number, live, or 0 for captures.
+    pub seed: Option<u64>,
+    /// Whether checksums are verified; captures only.
+    pub checksums: bool,
+}
+
+/// What is watched.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InterfaceSettings {
+    /// Names of the interfaces.
+    pub names: Vec<String>,
+    /// Watch only what is received (taps, mirror ports).
+    pub rx_only: bool,
+    /// End when an interface disappears.
+    pub exit_when_gone: bool,
+    /// Do not try native XDP.
+    pub skb_mode: bool,
+    /// Tunnels that the kernel takes packets out of.
+    pub decap: Vec<Decap>,
+}
+
+/// How records come to the workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RingSettings {
+    /// Worker threads, each with a ring; None: one a core, at most 8.
+    pub workers: Option<u32>,
+    /// What chooses a flow's ring.
+    pub by: RingBy,
+    /// Size of each ring, MiB.
+    pub mib: u32,
+    /// Most bytes of a frame to look at, from its start; 0: all.
+    pub snaplen: u32,
+}
+
+impl Default for RingSettings {
+    fn default() -> Self {
+        RingSettings {
+            workers: None,
+            by: RingBy::Auto,
+            mib: 16,
+            snaplen: 0,
+        }
+    }
+}
+
+/// The flow table and its keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlowSettings {
+    /// Entries of the flow table.
+    pub entries: u32,
+    /// How much of it half-open TCP flows may take, percent; 100: none gives way.
+    pub half_open_share: u32,
+    /// The same ends in two VLANs are two connections.
+    pub vlan_aware: bool,
+    /// The same ends in two virtual networks of VXLAN or Geneve are two connections.
+    pub vni_aware: bool,
+}
+
+impl Default for FlowSettings {
+    fn default() -> Self {
+        FlowSettings {
+            entries: 262_144,
+            half_open_share: 50,
+            vlan_aware: false,
+            vni_aware: false,
+        }
+    }
+}
+
+impl FlowSettings {
+    /// The policy bits that say what keys know beside the five-tuple.
+    pub fn realms(&self) -> u32 {
+        let bit = |on, bit| if on { bit } else { 0 };
+        bit(self.vlan_aware, policy::VLAN_AWARE) | bit(self.vni_aware, policy::VNI_AWARE)
+    }
+}
+
+/// Log files and the terminal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// Where the logs go.
+    pub dir: PathBuf,
+    /// How they are written.
+    pub format: Format,
+    /// Where a file for each direction of each TCP connection goes; None: nowhere.
+    pub contents_dir: Option<PathBuf>,
+    /// Networks that are local, separated by commas; None: the private ones.
+    pub local_nets: Option<String>,
+    /// No rows and no status line on the terminal.
+    pub quiet: bool,
+}
+
+impl LogSettings {
+    /// Where the logs go unless something else is said.
+    pub const DIR: &str = "logs";
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        LogSettings {
+            dir: Self::DIR.into(),
+            format: Format::Tsv,
+            contents_dir: None,
+            local_nets: None,
+            quiet: false,
+        }
+    }
+}
+
+/// The event stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventSettings {
+    /// The file that events go to as JSON lines, `-` for standard output; None: there is no stream.
+    pub to: Option<String>,
+    /// Names of the events that are wanted, with `*` and `?`; empty: all.
+    pub only: Vec<String>,
+    /// Whose payload is delivered as tcp_contents.
+    pub contents: Option<WantedContents>,
+    /// Time from one connection_status_update to the next, seconds; 0: there is none.
+    pub status_interval: f64,
+}
+
+impl EventSettings {
+    /// Which events somebody wants.
+    pub fn subscriptions(&self) -> Result<Subscriptions, UnknownEvent> {
+        if self.to.is_none() {
+            return Ok(Subscriptions::NONE);
+        }
+        let mut subs = if self.only.is_empty() {
+            // The event about events would double the stream; who wants it names it.
+            Subscriptions::ALL.without(event::NewEvent::KIND)
+        } else {
+            self.only.join(",").parse()?
+        };
+        if self.contents.is_none() {
+            subs = subs.without(event::TcpContents::KIND);
+        }
+        Ok(subs)
+    }
+}
+
+/// TLS and certificates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// JA3, JA3S and JA4 of the hellos as columns of ssl.log.
+    pub fingerprints: bool,
+    /// Subjects and issuers of certificates as columns of ssl.log.
+    pub subjects: bool,
+    /// Whether it is looked if a server's certificate leads to a trusted authority.
+    pub validate_certs: bool,
+    /// Authorities to trust, as PEM; None: Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// Longest handshake message to read, KiB.
+    pub max_message_kib: u32,
+    /// Most certificates to read of one message.
+    pub max_certs: u32,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        TlsSettings {
+            fingerprints: false,
+            subjects: false,
+            validate_certs: false,
+            ca_file: None,
+            max_message_kib: 64,
+            max_certs: 16,
+        }
+    }
+}
+
+/// When connections are over; all in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeoutSettings {
+    /// Silence of an established TCP connection, seconds.
+    pub tcp_inactivity: f64,
+    /// Silence of a UDP connection, seconds.
+    pub udp_inactivity: f64,
+    /// Silence of an ICMP connection, seconds.
+    pub icmp_inactivity: f64,
+    /// How long a SYN may go unanswered, seconds.
+    pub tcp_attempt_delay: f64,
+    /// How long a closed connection lingers, seconds.
+    pub tcp_close_delay: f64,
+    /// How long a connection that was reset lingers, seconds.
+    pub tcp_reset_delay: f64,
+}
+
+impl Default for TimeoutSettings {
+    fn default() -> Self {
+        TimeoutSettings {
+            tcp_inactivity: 300.0,
+            udp_inactivity: 60.0,
+            icmp_inactivity: 60.0,
+            tcp_attempt_delay: 5.0,
+            tcp_close_delay: 5.0,
+            tcp_reset_delay: 5.0,
+        }
+    }
+}
+
+/// Memory of what waits for holes in streams.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReassemblySettings {
+    /// Most of it per direction of a connection, KiB.
+    pub limit_kib: u64,
+    /// Most of it for all connections together, MiB.
+    pub total_mib: u64,
+}
+
+impl Default for ReassemblySettings {
+    fn default() -> Self {
+        ReassemblySettings {
+            limit_kib: 1024,
+            total_mib: 512,
+        }
+    }
+}
+
+/// How captures are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadSettings {
+    /// Where frames are parsed and counted.
+    pub datapath: Datapath,
+    /// Forward every packet to the engine, not only those that teach it something.
+    pub forward_all: bool,
+    /// Whether analyzers look into payload.
+    pub analyzers: bool,
+}
+
+impl Default for ReadSettings {
+    fn default() -> Self {
+        ReadSettings {
+            datapath: Datapath::User,
+            forward_all: false,
+            analyzers: true,
+        }
+    }
+}
+
+/// Where the frames of captures are parsed and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Datapath {
+    /// The program's double in userspace.
+    User,
+    /// The program in the kernel.
+    Xdp,
+}
+
+/// Tunnels that the kernel's program can take apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decap {
+    /// VXLAN.
+    Vxlan,
+    /// Geneve.
+    Geneve,
+    /// GRE.
+    Gre,
+    /// IPv4 and IPv6 in IP.
+    Ipip,
+}
+
+impl Decap {
+    /// The policy bits that ask for these.
+    pub fn bits(of: &[Decap]) -> u32 {
+        of.iter().fold(0, |bits, d| {
+            bits | match d {
+                Decap::Vxlan => policy::DECAP_VXLAN,
+                Decap::Geneve => policy::DECAP_GENEVE,
+                Decap::Gre => policy::DECAP_GRE,
+                Decap::Ipip => policy::DECAP_IP,
+            }
+        })
+    }
+}
+
+/// What chooses a flow's ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RingBy {
+    /// The CPU on which the flow begins.
+    Cpu,
+    /// The flow's hash.
+    Flow,
+    /// The CPU, where all interfaces are known to bring both directions of a flow to one; else the hash.
+    Auto,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_come_back_from_json_as_they_were() {
+        let mut s = Settings {
+            seed: Some(7),
+            ..Settings::default()
+        };
+        s.interfaces.names = vec!["tap0".into(), "tap1".into()];
+        s.interfaces.decap = vec![Decap::Vxlan, Decap::Ipip];
+        s.rings.workers = Some(2);
+        s.rings.by = RingBy::Cpu;
+        s.logs.format = Format::Json;
+        s.events.to = Some("-".into());
+        s.events.contents = Some("both:80,8080".parse().expect("contents"));
+        s.timeouts.tcp_inactivity = 0.5;
+        s.reading.datapath = Datapath::Xdp;
+        for s in [Settings::default(), s] {
+            let text = serde_json::to_string(&s).expect("JSON");
+            let back: Settings = serde_json::from_str(&text).expect("settings");
+            assert_eq!(back, s, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let s: Settings = serde_json::from_str(r#"{"logs": {"dir": "/var/log/x"}}"#).expect("settings");
+        let mut expected = Settings::default();
+        expected.logs.dir = "/var/log/x".into();
+        assert_eq!(s, expected);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_in_every_section() {
+        let all = serde_json::to_value(Settings::default()).expect("JSON");
+        let sections = all.as_object().expect("an object").iter();
+        let mut refused = 0;
+        for (name, _) in sections.filter(|(_, v)| v.is_object()) {
+            let mut one = all.clone();
+            one[name]["no_such_key"] = true.into();
+            let error = serde_json::from_value::<Settings>(one).expect_err(name);
+            assert!(error.to_string().contains("no_such_key"), "{error}");
+            refused += 1;
+        }
+        assert_eq!(refused, 9);
+        assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! Settings that would do nothing beside the others are refused: who gives them expects something.
+
+use super::{Datapath, RingBy, Settings};
+use crate::event::{self, Info, Subscriptions};
+
+/// Why a run would not do what it is asked for; named by the command line's options.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Useless {
+    /// tcp_contents without a stream.
+    #[error("--contents delivers tcp_contents events: it needs --events")]
+    ContentsWithoutEvents,
+    /// tcp_contents, which are not among the wanted events.
+    #[error("--contents delivers tcp_contents events: --event must name them, too")]
+    ContentsNotWanted,
+    /// connection_status_update, which is not among the wanted events.
+    #[error(
+        "--status-interval raises connection_status_update events: it needs --events, and --event to name them if it is given"
+    )]
+    Status,
+    /// A list of events without a name.
+    #[error("--event names no event")]
+    NoName,
+    /// Only tcp_contents, of nobody's payload.
+    #[error("--event names nothing that will come: tcp_contents needs --contents")]
+    NoContents,
+    /// Only connection_status_update, at no interval.
+    #[error("--event names nothing that will come: connection_status_update needs --status-interval")]
+    NoStatus,
+    /// Only events that are not raised yet.
+    #[error("--event names nothing that will come: no such event is raised yet")]
+    NotRaised,
+    /// Tunnels taken apart in the kernel, which has no part in it.
+    #[error("--decap is for --datapath xdp: in userspace tunnels are taken apart anyway")]
+    DecapInUserspace,
+    /// Tunnels taken apart in the kernel, which verifies no checksums.
+    #[error("--decap does not go with --checksums on: the kernel verifies none")]
+    DecapWithChecksums,
+    /// A choice among one ring.
+    #[error("--ring-by cpu needs more than one worker")]
+    OneRing,
+}
+
+impl Settings {
+    /// Whether some setting would do nothing, live. `subs`: the events that are wanted.
+    pub fn useless_live(&self, subs: Subscriptions) -> Result<(), Useless> {
+        if self.rings.by == RingBy::Cpu && self.rings.workers == Some(1) {
+            return Err(Useless::OneRing);
+        }
+        self.useless(subs)
+    }
+
+    /// Whether some setting would do nothing where captures are read. `subs`: the events that are wanted.
+    pub fn useless_reading(&self, subs: Subscriptions) -> Result<(), Useless> {
+        if !self.interfaces.decap.is_empty() {
+            if self.reading.datapath == Datapath::User {
+                return Err(Useless::DecapInUserspace);
+            }
+            if self.checksums {
+                return Err(Useless::DecapWithChecksums);
+            }
+        }
+        self.useless(subs)
+    }
+
+    fn useless(&self, subs: Subscriptions) -> Result<(), Useless> {
+        let wants = |k| subs.wants(k);
+        match (&self.events.contents, &self.events.to) {
+            (Some(_), None) => return Err(Useless::ContentsWithoutEvents),
+            (Some(_), Some(_)) if !wants(event::TcpContents::KIND) => return Err(Useless::ContentsNotWanted),
+            _ => {}
+        }
+        let status = self.events.status_interval > 0.0;
+        if status && !wants(event::ConnectionStatusUpdate::KIND) {
+            return Err(Useless::Status);
+        }
+        let comes = |e: &Info| match e.kind {
+            event::TcpContents::KIND => self.events.contents.is_some(),
+            event::ConnectionStatusUpdate::KIND => status,
+            _ => e.raised,
+        };
+        if self.events.to.is_none() || subs.iter().any(comes) {
+            return Ok(());
+        }
+        Err(if self.events.only.iter().all(|n| n.trim().is_empty()) {
+            Useless::NoName
+        } else if !subs.any() {
+            // It is left out already.
+            Useless::NoContents
+        } else if wants(event::ConnectionStatusUpdate::KIND) {
+            Useless::NoStatus
+        } else {
+            Useless::NotRaised
+        })
+    }
+}
