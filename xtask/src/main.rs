@@ -2,9 +2,11 @@
 
 mod bench;
 mod ebpf;
+mod licenses;
 mod setup;
 mod shell;
 mod testbed;
+mod tests_total;
 mod vm;
 
 use std::path::Path;
@@ -84,7 +86,7 @@ fn test(object: Option<&Path>, args: &[String]) -> anyhow::Result<()> {
     if let Some(object) = object {
         cmd.env(OBJECT_ENV, object);
     }
-    shell::run(&mut cmd)
+    tests_total::run(&mut cmd)
 }
 
 /// Formats and lints of everything that cargo can check without the toolchain for eBPF.
@@ -93,6 +95,7 @@ fn lint() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["fmt", "--check", "--manifest-path", "sensor-ebpf/Cargo.toml"])?;
     cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"])?;
+    licenses::check()?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     lint_fuzz_targets()
 }

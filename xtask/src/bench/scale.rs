@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
-use sensor_tests::sensor;
 
 use super::live::frames::{self, Frames};
 use super::live::wire::{self, Wire};
@@ -68,7 +67,7 @@ struct Run {
 
 /// Measures one and two workers by turns.
 pub fn run(o: &Options) -> Result<()> {
-    let binary = sensor::release()?;
+    let binary = shell::sensor()?;
     let capture = match &o.pcap {
         Some(pcap) => pcap.clone(),
         None => mix(o.mib)?,
