@@ -102,7 +102,7 @@ fn one(words: &mut Words<'_>, allowed: &[&str]) -> bool {
         return words.next_if_eq(&")").is_some() && met;
     }
     let met = words.next().is_some_and(|w| allowed.contains(&w));
-    // An exception only allows more, but the list would have to name it.
+    // The list has no licences with exceptions, so one with an exception is not on it.
     if words.next_if_eq(&"WITH").is_some() {
         words.next();
         return false;
