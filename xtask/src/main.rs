@@ -47,7 +47,7 @@ enum Command {
     Vm(vm::Options),
     /// Measure throughput, TLS handshakes and memory per connection
     Bench(bench::Options),
-    /// Check formats and lints of every workspace
+    /// Check formats, lints, licences and documentation of every workspace
     Lint,
     /// What continuous integration runs
     Ci,
@@ -97,7 +97,17 @@ fn lint() -> anyhow::Result<()> {
     cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"])?;
     licenses::check()?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    lint_fuzz_targets()
+    lint_fuzz_targets()?;
+    lint_docs()
+}
+
+/// Links in comments go where they say, also between private items.
+fn lint_docs() -> anyhow::Result<()> {
+    let mut cmd = shell::cargo();
+    cmd.args(["doc", "--no-deps", "--workspace", "--document-private-items"])
+        .current_dir(shell::workspace())
+        .env("RUSTDOCFLAGS", "-D warnings");
+    shell::run(&mut cmd)
 }
 
 /// The fuzz targets are a workspace of their own, and fall behind unless somebody looks. They are checked, not built:
