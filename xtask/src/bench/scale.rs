@@ -5,6 +5,7 @@
 //! all of them. Then the sensor continues, and the time is taken until its workers have nothing left to do.
 //!
 //! The workers find more payload than on a live link, because no order to keep it was given meanwhile.
+#![allow(unsafe_code, reason = "signals, clocks and raw sockets are system calls")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
