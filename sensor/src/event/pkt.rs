@@ -4,10 +4,12 @@
 //! claims and what was captured of it are not the same.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::ext;
 use super::json::Object;
+use crate::base::bytes::{be16, be32, ipv4, ipv6};
+use crate::packet::ip::ext::IPV6_HEADER;
 
 /// IP protocol numbers.
 const ICMP: u8 = 1;
@@ -21,28 +23,6 @@ const TCP_MIN: usize = 20;
 const UDP_MIN: usize = 8;
 const ICMP_MIN: usize = 28;
 const ICMPV6_MIN: usize = 8;
-
-pub(super) fn be16(b: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(*b.get(at..)?.first_chunk()?))
-}
-
-pub(super) fn be32(b: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*b.get(at..)?.first_chunk()?))
-}
-
-pub(super) fn be64(b: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(*b.get(at..)?.first_chunk()?))
-}
-
-pub(super) fn ipv6(b: &[u8], at: usize) -> Option<IpAddr> {
-    let a: [u8; 16] = *b.get(at..)?.first_chunk()?;
-    Some(IpAddr::V6(Ipv6Addr::from(a)))
-}
-
-fn ipv4(b: &[u8], at: usize) -> Option<IpAddr> {
-    let a: [u8; 4] = *b.get(at..)?.first_chunk()?;
-    Some(IpAddr::V4(Ipv4Addr::from(a)))
-}
 
 /// A packet's headers from IP up (Zeek's `pkt_hdr`).
 #[derive(Clone, Copy, Debug)]
@@ -98,15 +78,15 @@ impl<'a> PktHdr<'a> {
             .count("ttl", b[8])
             .count("p", b[9]);
         ip.count("sum", be16(b, 10)?)
-            .addr("src", ipv4(b, 12)?)
-            .addr("dst", ipv4(b, 16)?);
+            .addr("src", IpAddr::V4(ipv4(b, 12)?))
+            .addr("dst", IpAddr::V4(ipv4(b, 16)?));
         ip.end();
         Some((b[9], hl, len.into()))
     }
 
     /// Writes `ip6` with its extension headers.
     fn ip6(&self, o: &mut Object<'_>) -> Option<(u8, usize, usize)> {
-        let b: &[u8; 40] = self.ip.first_chunk()?;
+        let b: &[u8; IPV6_HEADER] = self.ip.first_chunk()?;
         let first = be32(b, 0)?;
         let plen = be16(b, 4)?;
         let mut ip = Object::new(o.key("ip6"));
@@ -115,9 +95,9 @@ impl<'a> PktHdr<'a> {
             .count("len", plen);
         ip.count("nxt", b[6])
             .count("hlim", b[7])
-            .addr("src", ipv6(b, 8)?)
-            .addr("dst", ipv6(b, 24)?);
-        let total = usize::from(plen) + 40;
+            .addr("src", IpAddr::V6(ipv6(b, 8)?))
+            .addr("dst", IpAddr::V6(ipv6(b, 24)?));
+        let total = usize::from(plen) + IPV6_HEADER;
         // What lies behind the packet's own end is padding of the frame.
         let packet = self.ip.get(..total).unwrap_or(self.ip);
         let (proto, header) = ext::chain(ip.key("exts"), packet, b[6]);
@@ -163,7 +143,7 @@ fn transport(o: &mut Object<'_>, proto: u8, payload: &[u8]) -> Option<()> {
 fn claimed(ip: &[u8]) -> Option<usize> {
     match ip.first()? >> 4 {
         4 => Some(be16(ip, 2)?.into()),
-        6 => Some(usize::from(be16(ip, 4)?) + 40),
+        6 => Some(usize::from(be16(ip, 4)?) + IPV6_HEADER),
         _ => None,
     }
 }
