@@ -9,7 +9,7 @@ pub fn last_header(ip: &[u8]) -> Option<u8> {
     if ip.first()? >> 4 != 6 {
         return None;
     }
-    // Where the capture cut even IPv6's own header, what that names is known all the same.
+    // Where the capture cut even IPv6's own header, what that names is known all the same; etherparse reads it whole only.
     let mut headers = ExtHeaders::new(ip, *ip.get(6)?);
     // Behind these two nothing can be read, or nothing is looked for; they end the chain even where they are cut.
     let ends = |id| matches!(id, ESP | MOBILITY);

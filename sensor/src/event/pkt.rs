@@ -6,9 +6,11 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use etherparse::{Ipv6HeaderSlice, UdpHeaderSlice};
+
 use super::ext;
 use super::json::Object;
-use crate::base::bytes::{be16, be32, ipv4, ipv6};
+use crate::base::bytes::{be16, be32, ipv4};
 use crate::packet::ip::ext::IPV6_HEADER;
 
 /// IP protocol numbers.
@@ -20,7 +22,6 @@ const ICMPV6: u8 = 58;
 /// Least bytes after the IP header for Zeek to read the transport's: `struct icmp` is 28 bytes there,
 /// though an ICMP header has eight.
 const TCP_MIN: usize = 20;
-const UDP_MIN: usize = 8;
 const ICMP_MIN: usize = 28;
 const ICMPV6_MIN: usize = 8;
 
@@ -63,6 +64,8 @@ impl<'a> PktHdr<'a> {
     }
 
     /// Writes `ip`; gives the transport's protocol, where it starts and where the packet ends.
+    ///
+    /// Not by etherparse, which refuses a header whose length is less than 20 bytes or more than was captured: Zeek shows it.
     fn ip4(&self, o: &mut Object<'_>) -> Option<(u8, usize, usize)> {
         let b: &[u8; 20] = self.ip.first_chunk()?;
         let hl = usize::from(b[0] & 15) * 4;
@@ -86,21 +89,20 @@ impl<'a> PktHdr<'a> {
 
     /// Writes `ip6` with its extension headers.
     fn ip6(&self, o: &mut Object<'_>) -> Option<(u8, usize, usize)> {
-        let b: &[u8; IPV6_HEADER] = self.ip.first_chunk()?;
-        let first = be32(b, 0)?;
-        let plen = be16(b, 4)?;
+        let h = Ipv6HeaderSlice::from_slice(self.ip).ok()?;
+        let next = h.next_header().0;
         let mut ip = Object::new(o.key("ip6"));
-        ip.count("class", first >> 20 & 0xff)
-            .count("flow", first & 0xf_ffff)
-            .count("len", plen);
-        ip.count("nxt", b[6])
-            .count("hlim", b[7])
-            .addr("src", IpAddr::V6(ipv6(b, 8)?))
-            .addr("dst", IpAddr::V6(ipv6(b, 24)?));
-        let total = usize::from(plen) + IPV6_HEADER;
+        ip.count("class", h.traffic_class())
+            .count("flow", h.flow_label().value())
+            .count("len", h.payload_length());
+        ip.count("nxt", next)
+            .count("hlim", h.hop_limit())
+            .addr("src", IpAddr::V6(h.source_addr()))
+            .addr("dst", IpAddr::V6(h.destination_addr()));
+        let total = usize::from(h.payload_length()) + IPV6_HEADER;
         // What lies behind the packet's own end is padding of the frame.
         let packet = self.ip.get(..total).unwrap_or(self.ip);
-        let (proto, header) = ext::chain(ip.key("exts"), packet, b[6]);
+        let (proto, header) = ext::chain(ip.key("exts"), packet, next);
         ip.end();
         Some((proto, header, total))
     }
@@ -109,6 +111,7 @@ impl<'a> PktHdr<'a> {
 /// Writes `tcp`, `udp` or `icmp`, if `payload` is that and long enough.
 fn transport(o: &mut Object<'_>, proto: u8, payload: &[u8]) -> Option<()> {
     match proto {
+        // Not by etherparse, which refuses a header whose length is less than 20 bytes or more than there is: Zeek shows it.
         TCP if payload.len() >= TCP_MIN => {
             let hl = usize::from(payload[12] >> 4) * 4;
             let mut t = Object::new(o.key("tcp"));
@@ -122,13 +125,15 @@ fn transport(o: &mut Object<'_>, proto: u8, payload: &[u8]) -> Option<()> {
             t.count("flags", payload[13]).count("win", be16(payload, 14)?);
             t.end();
         }
-        UDP if payload.len() >= UDP_MIN => {
+        UDP => {
+            let h = UdpHeaderSlice::from_slice(payload).ok()?;
             let mut u = Object::new(o.key("udp"));
-            u.count("sport", be16(payload, 0)?)
-                .count("dport", be16(payload, 2)?);
-            u.count("ulen", be16(payload, 4)?);
+            u.count("sport", h.source_port())
+                .count("dport", h.destination_port());
+            u.count("ulen", h.length());
             u.end();
         }
+        // Only the type: etherparse refuses messages whose length is not that of their type.
         ICMP | ICMPV6 if payload.len() >= if proto == ICMP { ICMP_MIN } else { ICMPV6_MIN } => {
             let mut i = Object::new(o.key("icmp"));
             i.count("icmp_type", payload[0]);

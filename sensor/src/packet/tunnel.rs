@@ -3,6 +3,7 @@
 //! Which packets are taken apart, and under which name the others are odd, is Zeek's
 //! (its GRE and IPTunnel analyzers).
 
+use etherparse::Ipv6HeaderSlice;
 use sensor_common::proto::{self, ERSPAN, ERSPAN_III, TEB};
 
 use super::ip::ext::IPV6_HEADER;
@@ -150,7 +151,11 @@ impl Fit {
 pub fn check_ip(proto: u8, b: &[u8]) -> Fit {
     let total = match (proto, b.first().map(|f| f >> 4)) {
         (proto::IPV6, _) if b.len() < IPV6_HEADER => return Fit::TooShort,
-        (proto::IPV6, Some(6)) => be16(b, 4).map(|n| n as usize + IPV6_HEADER),
+        (proto::IPV6, _) => Ipv6HeaderSlice::from_slice(b)
+            .ok()
+            .map(|h| h.payload_length() as usize + IPV6_HEADER),
+        // Not by etherparse, which refuses a header whose length is less than 20 bytes or more than there is; such a packet is
+        // taken out here, and odd by itself.
         (proto::IPV4, Some(4)) if b.len() >= 20 => be16(b, 2).map(|n| n as usize),
         _ => None,
     };

@@ -3,6 +3,9 @@
 //! The same meaning as the kernel program's parser: the IP length is believed, not the frame's; what
 //! contradicts itself is not tracked. Where it is Zeek that decides (which address a connection
 //! has, which name an oddity has), Zeek's behaviour is followed.
+//!
+//! The headers are read here and not by etherparse's slices, which refuse a header that contradicts itself: which one it
+//! was, and what it said besides, is what Zeek's names for it need.
 
 pub mod ext;
 
