@@ -5,6 +5,7 @@
 //!
 //! On the host nothing is shared: the soft datapath has its entries to itself, and plain adds cost it a
 //! fraction.
+#![allow(unsafe_code, reason = "atomics on memory that is shared by pointer")]
 
 /// Adds `v` to `*p`.
 ///
@@ -13,12 +14,12 @@
 #[inline(always)]
 pub unsafe fn add64(p: *mut u64, v: u64) {
     #[cfg(not(target_arch = "bpf"))]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         *p = (*p).wrapping_add(v)
     };
     #[cfg(target_arch = "bpf")]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         core::arch::asm!("lock *(u64 *)({p} + 0) += {v}", p = in(reg) p, v = in(reg) v, options(nostack))
     };
@@ -31,12 +32,12 @@ pub unsafe fn add64(p: *mut u64, v: u64) {
 #[inline(always)]
 pub unsafe fn add32(p: *mut u32, v: u32) {
     #[cfg(not(target_arch = "bpf"))]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         *p = (*p).wrapping_add(v)
     };
     #[cfg(target_arch = "bpf")]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         core::arch::asm!("lock *(u32 *)({p} + 0) += {v}", p = in(reg) p, v = in(wreg) v, options(nostack))
     };
@@ -49,12 +50,12 @@ pub unsafe fn add32(p: *mut u32, v: u32) {
 #[inline(always)]
 pub unsafe fn or32(p: *mut u32, v: u32) {
     #[cfg(not(target_arch = "bpf"))]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         *p |= v
     };
     #[cfg(target_arch = "bpf")]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         core::arch::asm!("lock *(u32 *)({p} + 0) |= {v}", p = in(reg) p, v = in(wreg) v, options(nostack))
     };
@@ -67,13 +68,13 @@ pub unsafe fn or32(p: *mut u32, v: u32) {
 #[inline(always)]
 pub unsafe fn or32_after(p: *mut u32, v: u32) {
     #[cfg(not(target_arch = "bpf"))]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         *p |= v
     };
     #[cfg(target_arch = "bpf")]
     // With a result it is a barrier to the kernel, without one it is none.
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         core::arch::asm!(
             "{v} = atomic_fetch_or((u32 *)({p} + 0), {v})",
@@ -89,12 +90,12 @@ pub unsafe fn or32_after(p: *mut u32, v: u32) {
 #[inline(always)]
 pub unsafe fn and32(p: *mut u32, v: u32) {
     #[cfg(not(target_arch = "bpf"))]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         *p &= v
     };
     #[cfg(target_arch = "bpf")]
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         core::arch::asm!("lock *(u32 *)({p} + 0) &= {v}", p = in(reg) p, v = in(wreg) v, options(nostack))
     };
@@ -107,7 +108,7 @@ pub unsafe fn and32(p: *mut u32, v: u32) {
 #[cfg(target_arch = "bpf")]
 #[inline(always)]
 pub unsafe fn swap32(p: *mut u32, mut v: u32) -> u32 {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         core::arch::asm!("{v} = xchg32_32({p} + 0, {v})", p = in(reg) p, v = inout(wreg) v, options(nostack))
     };
@@ -121,7 +122,7 @@ pub unsafe fn swap32(p: *mut u32, mut v: u32) -> u32 {
 #[cfg(target_arch = "bpf")]
 #[inline(always)]
 pub unsafe fn fetch_add64(p: *mut u64, mut v: u64) -> u64 {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         core::arch::asm!(
             "{v} = atomic_fetch_add((u64 *)({p} + 0), {v})",
@@ -139,6 +140,6 @@ pub unsafe fn fetch_add64(p: *mut u64, mut v: u64) -> u64 {
 #[cfg(target_arch = "bpf")]
 #[inline(always)]
 pub unsafe fn fence(p: *mut u64) {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe { fetch_add64(p, 0) };
 }

@@ -14,10 +14,15 @@ pub enum Counter {
     /// Frames counted in a flow.
     Tracked = 2,
     // Reasons why a frame is not tracked.
+    /// No link layer that is known.
     NotIp = 3,
+    /// An EtherType other than IP's.
     OtherEthertype = 4,
+    /// A fragment of an IP datagram.
     Fragment = 5,
+    /// A packet in IP or GRE, for userspace to take out.
     Tunnel = 6,
+    /// An IP protocol other than TCP, UDP and ICMP.
     OtherProtocol = 7,
     /// Shorter than its headers say.
     Truncated = 8,
@@ -26,8 +31,11 @@ pub enum Counter {
     /// The flow table had no room for a new flow.
     TableFull = 10,
     // Payload-bearing tracked packets.
+    /// All of them: the sum of the next three.
     Payload = 11,
+    /// Payload that went to userspace.
     Forwarded = 12,
+    /// Payload that nobody wanted.
     Shed = 13,
     /// Payload that was wanted and for which there was no room in a ring.
     Lost = 14,
@@ -37,15 +45,17 @@ pub enum Counter {
     HeaderRecords = 15,
     /// Such records that found the ring full.
     HeaderLost = 16,
-    /// Untracked frames forwarded whole, and those for which there was no room.
+    /// Untracked frames forwarded whole.
     FrameRecords = 17,
+    /// Untracked frames for which a ring had no room.
     FrameLost = 18,
     /// Packets that userspace put together (fragments, inner packets) and ran through the program.
     Injected = 19,
     /// Flow entries made.
     FlowsCreated = 20,
-    /// Half-open flows that gave way to newer ones, and those of them of which userspace learnt nothing.
+    /// Half-open flows that gave way to newer ones.
     HalfOpenEvicted = 21,
+    /// Those of them of which userspace learnt nothing.
     HalfOpenUntold = 22,
     /// SYNs and answers to them that stayed below because a ring was crowded.
     SynsHeld = 23,

@@ -4,6 +4,7 @@
 //! A record of a packet out of such a tunnel may come up by another ring than the records of the tunnel, and before
 //! them. So the program gives the tunnel its number, the number says what userspace has to know, and before the packet's
 //! bytes stands the key of what it came in: whoever sees the number first can tell which tunnel it is.
+#![allow(unsafe_code, reason = "a key is read from bytes")]
 
 use crate::key::{Dir, FlowKey, IPPROTO_UDP};
 use crate::proto;
@@ -14,14 +15,20 @@ pub const BY_PROGRAM: u32 = 1 << 31;
 /// (GRE, IP in IP) the addresses alone.
 pub const PREFIX_LEN: usize = size_of::<FlowKey>();
 
-/// Registered ports (IANA).
+/// VXLAN's registered UDP port (RFC 7348, 8).
 pub const VXLAN_PORT: u16 = 4789;
+/// VXLAN-GPE's registered UDP port (IANA).
+pub const VXLAN_GPE_PORT: u16 = 4790;
+/// The UDP port to which Linux sends VXLAN unless told otherwise; it is older than the registered one.
+pub const VXLAN_LINUX_PORT: u16 = 8472;
+/// Geneve's registered UDP port (RFC 8926, 12).
 pub const GENEVE_PORT: u16 = 6081;
 
 /// The outer key that stands before a packet in its record.
 pub fn outer_key(record: &[u8]) -> Option<FlowKey> {
     let b = record.first_chunk::<PREFIX_LEN>()?;
-    // SAFETY: of that size; any bytes are a key.
+    // SAFETY: `b` borrows as many bytes as a key has, and `read_unaligned` asks for no alignment. Any bytes are a key, as all
+    // of its fields are numbers; it is copied out, so nothing refers to `record` afterwards.
     Some(unsafe { b.as_ptr().cast::<FlowKey>().read_unaligned() })
 }
 

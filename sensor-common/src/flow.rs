@@ -10,6 +10,7 @@
 //! In the kernel several CPUs may update one entry at once. Counters are added to atomically and are exact. The
 //! sequence fields are written plainly: a direction normally arrives on one CPU, and where it does
 //! not, a lost update costs an extra forwarded header, never a count.
+#![allow(unsafe_code, reason = "the BPF program has its flow state by pointer")]
 
 use crate::atomic::{add32, add64, or32};
 use crate::follow::Follow;
@@ -33,6 +34,7 @@ pub mod why {
     pub const ODD_ACK: u32 = 1 << 5;
     /// A hole is open in one of the directions.
     pub const HOLE: u32 = 1 << 6;
+    /// Announces a window of zero.
     pub const ZERO_WINDOW: u32 = 1 << 7;
     /// The policy wants every packet.
     pub const ALL: u32 = 1 << 8;
@@ -128,6 +130,7 @@ pub struct DirState {
     pub first: u64,
     /// Payload bytes at or below the highest sequence already seen.
     pub rexmit_bytes: u64,
+    /// Packets with such payload.
     pub rexmit_pkts: u32,
     /// Initial sequence number: of the SYN, or of the first packet less one.
     pub isn: u32,
@@ -151,6 +154,7 @@ pub struct FlowState {
     pub carries: u32,
     /// 1: userspace was told by [`why::TAKEN`].
     pub taken: u32,
+    /// By sender: `key.a`, `key.b`.
     pub dir: [DirState; 2],
     /// Time of the packet that made the entry, ns.
     pub start: u64,
@@ -163,8 +167,11 @@ pub struct FlowState {
 pub struct Outcome {
     /// Bits of [`why`].
     pub why: u32,
+    /// [`DirState::next`] of the sender, before the packet.
     pub prev_next: u64,
+    /// [`DirState::ack`] of the sender, before the packet.
     pub prev_ack: u64,
+    /// Time of the flow's last packet before it, in either direction, ns; 0 = none.
     pub prev_last: u64,
 }
 
@@ -319,7 +326,7 @@ fn reaches_record(f: &Follow, p: &Packet) -> bool {
 /// The TCP part of [`update`]; returns bits for `seen`.
 #[inline(always)]
 unsafe fn tcp(me: *mut DirState, peer: *mut DirState, p: &Packet, was_seen: u32, out: &mut Outcome) -> u32 {
-    // SAFETY: the caller's contract.
+    // SAFETY: the contract of `update`, which the caller keeps.
     unsafe {
         let mut bits = 0;
         let flags = p.flags as u32;
@@ -423,7 +430,7 @@ unsafe fn tcp(me: *mut DirState, peer: *mut DirState, p: &Packet, was_seen: u32,
 /// Whether a hole may be open in `d`; `acked` is the peer's highest acknowledgement, if it sent any.
 #[inline(always)]
 unsafe fn hole_open(d: *const DirState, acked: Option<u32>) -> bool {
-    // SAFETY: the caller's contract.
+    // SAFETY: the contract of `update`, which the caller keeps.
     let (hole, next) = unsafe { ((*d).hole, (*d).next) };
     if hole == 0 {
         return false;

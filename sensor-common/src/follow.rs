@@ -10,6 +10,10 @@
 //! DTLS's records begin with their datagram, so there is no place to keep: each datagram is read by itself, and
 //! forwarded in full where it has anything but encrypted records with the header of DTLS 1.0 and 1.2 (RFC 6347
 //! section 4.1).
+#![allow(
+    unsafe_code,
+    reason = "the BPF program has its flow state and marks by pointer"
+)]
 
 use crate::atomic::{and32, or32, or32_after};
 use crate::flow::{FlowState, Outcome, why};
@@ -62,6 +66,7 @@ pub struct Mark {
     pub end: u16,
     /// As on the wire; of DTLS without epoch and sequence number.
     pub header: [u8; HEADER as usize],
+    /// Always 0.
     pub pad: u8,
 }
 
@@ -87,12 +92,13 @@ impl Mark {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
+    /// The headers, in the order of the payload; the first `n` are set.
     pub marks: [Mark; MAX_MARKS],
-    /// Of them, those that are set.
+    /// How many are set.
     pub n: u32,
-    /// When following ended: bytes of a header that were read and not told, and these.
+    /// When following ended: how many bytes of a header were read and not told.
     pub part_len: u32,
-    /// As many as any load may write, see [`follow`].
+    /// Those bytes. There is room for as many as any load may write, see [`follow`].
     pub buf: [u8; 16],
 }
 
@@ -176,7 +182,7 @@ pub unsafe fn follow(
 /// As for [`follow`].
 #[inline(always)]
 unsafe fn datagram(p: &Packet, m: *mut Marks, mut load: impl FnMut(u32, *mut u8, u32) -> bool) -> bool {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         let buf = (&raw mut (*m).buf).cast::<u8>();
         let mut at = 0;
@@ -216,7 +222,7 @@ unsafe fn datagram(p: &Packet, m: *mut Marks, mut load: impl FnMut(u32, *mut u8,
 /// As for [`crate::flow::update`].
 #[inline(always)]
 pub unsafe fn order_datagrams(flow: *mut FlowState, dir: u8) {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         let (f, bit) = if dir == 0 {
             (&raw mut (*flow).follow[0], 1)
@@ -239,7 +245,7 @@ pub unsafe fn order_datagrams(flow: *mut FlowState, dir: u8) {
 /// As for [`crate::flow::update`].
 #[inline(always)]
 pub unsafe fn order(flow: *mut FlowState, dir: u8, at: u32) -> bool {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         let (d, f, bit) = if dir == 0 {
             (&raw const (*flow).dir[0], &raw mut (*flow).follow[0], 1)
@@ -265,7 +271,7 @@ pub unsafe fn order(flow: *mut FlowState, dir: u8, at: u32) -> bool {
 /// As for [`crate::flow::update`].
 #[inline(always)]
 pub unsafe fn shed(flow: *mut FlowState, dirs: u32) {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         if dirs & 1 != 0 {
             (*flow).follow[0].state = 0;
@@ -283,7 +289,7 @@ pub unsafe fn shed(flow: *mut FlowState, dirs: u32) {
 /// As for [`follow`].
 #[inline(always)]
 unsafe fn give_up(flow: *mut FlowState, p: &Packet, out: *mut Outcome, m: *mut Marks) {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe {
         let f = if p.dir == 0 {
             &raw mut (*flow).follow[0]

@@ -1,11 +1,17 @@
 //! The key of a flow: one for both directions.
+#![allow(unsafe_code, reason = "a key is made out of words at once")]
 
-use crate::decap::{GENEVE_PORT, VXLAN_PORT};
+use crate::decap::{GENEVE_PORT, VXLAN_GPE_PORT, VXLAN_LINUX_PORT, VXLAN_PORT};
 
-/// IP protocol numbers that the sensor tracks as flows (IANA).
+// IP protocol numbers (IANA) that the sensor tracks as flows.
+
+/// ICMP for IPv4 (RFC 792).
 pub const IPPROTO_ICMP: u8 = 1;
+/// TCP (RFC 9293).
 pub const IPPROTO_TCP: u8 = 6;
+/// UDP (RFC 768).
 pub const IPPROTO_UDP: u8 = 17;
+/// ICMP for IPv6 (RFC 4443).
 pub const IPPROTO_ICMPV6: u8 = 58;
 
 /// Five-tuple with its ends in canonical order: the lower (address, port) is end `a`.
@@ -19,12 +25,17 @@ pub const IPPROTO_ICMPV6: u8 = 58;
 #[repr(C, align(8))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct FlowKey {
+    /// Address of the lower end, network byte order.
     pub a: [u8; 16],
+    /// Address of the higher end, network byte order.
     pub b: [u8; 16],
+    /// Port of end `a`, host byte order.
     pub a_port: u16,
+    /// Port of end `b`, host byte order.
     pub b_port: u16,
     /// IP protocol number.
     pub proto: u8,
+    /// The network that both addresses are in.
     pub realm: Realm,
 }
 
@@ -198,7 +209,7 @@ impl HalfSip {
 pub fn is_tunnel_port(port: u16) -> bool {
     matches!(
         port,
-        2123 | 2152 | 3544 | 4754 | VXLAN_PORT | 4790 | 5072 | GENEVE_PORT | 8472
+        2123 | 2152 | 3544 | 4754 | VXLAN_PORT | VXLAN_GPE_PORT | 5072 | GENEVE_PORT | VXLAN_LINUX_PORT
     )
 }
 

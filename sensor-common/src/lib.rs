@@ -4,6 +4,7 @@
 //! module [`flow`] holds the one function that updates a flow's state from a packet's header
 //! fields; both datapaths call it and nothing else does that job.
 #![cfg_attr(not(test), no_std)]
+#![warn(missing_docs)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod atomic;

@@ -8,10 +8,13 @@ pub const PAYLOAD: u32 = 1 << 1;
 pub const ALL_FRAMES: u32 = 1 << 2;
 /// Shed directions may be followed through TLS's records: see [`crate::follow`].
 pub const RECORDS: u32 = 1 << 3;
-/// Packets are taken out of these tunnels by the kernel's program itself: see [`crate::decap`].
+/// The kernel's program itself takes packets out of VXLAN: see [`crate::decap`].
 pub const DECAP_VXLAN: u32 = 1 << 4;
+/// As [`DECAP_VXLAN`], of Geneve.
 pub const DECAP_GENEVE: u32 = 1 << 5;
+/// As [`DECAP_VXLAN`], of GRE.
 pub const DECAP_GRE: u32 = 1 << 6;
+/// As [`DECAP_VXLAN`], of IP in IP.
 pub const DECAP_IP: u32 = 1 << 7;
 /// Keys know VLANs: see [`crate::key::Realm`].
 pub const VLAN_AWARE: u32 = 1 << 8;
@@ -23,6 +26,7 @@ pub const REALMS: u32 = VLAN_AWARE | VNI_AWARE;
 pub const DECAP_UDP: u32 = DECAP_VXLAN | DECAP_GENEVE;
 /// Tunnels between two addresses.
 pub const DECAP_HOSTS: u32 = DECAP_GRE | DECAP_IP;
+/// All tunnels that the kernel's program can take packets out of.
 pub const DECAP: u32 = DECAP_UDP | DECAP_HOSTS;
 
 /// Part of the BPF program's read-only data; the verifier removes what it switches off.

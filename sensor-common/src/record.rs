@@ -16,6 +16,7 @@ pub const KIND_GONE: u8 = 3;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
+    /// Wire packets.
     pub pkts: u64,
     /// IP bytes.
     pub bytes: u64,
@@ -32,11 +33,13 @@ pub struct Totals {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordHeader {
+    /// The packet's header fields.
     pub pkt: Packet,
     /// Both directions, `key.a`'s first.
     pub totals: [Totals; 2],
-    /// The sender's [`crate::flow::DirState::next`] and `ack` before this packet.
+    /// The sender's [`crate::flow::DirState::next`] before this packet.
     pub prev_next: u64,
+    /// The sender's [`crate::flow::DirState::ack`] before this packet.
     pub prev_ack: u64,
     /// Latest packet of the flow before this one, ns; 0 = this is its first.
     pub prev_last: u64,
@@ -48,6 +51,7 @@ pub struct RecordHeader {
     pub cap_len: u32,
     /// Frame bytes on the wire.
     pub wire_len: u32,
+    /// Number of the interface that saw it; 0 = none.
     pub ifindex: u32,
     /// [`KIND_PACKET`] or [`KIND_FRAME`].
     pub kind: u8,
@@ -55,9 +59,10 @@ pub struct RecordHeader {
     pub untracked: u8,
     /// [`crate::follow::Mark`]s that follow; then no bytes of the frame do.
     pub marks: u8,
-    /// With [`crate::flow::why::UNSHED`]: bytes of a TLS record's header that came with packets before this one,
-    /// and these.
+    /// With [`crate::flow::why::UNSHED`]: how many bytes of a TLS record's header came with packets before this one,
+    /// 0 to 4.
     pub part_len: u8,
+    /// Those bytes.
     pub part: [u8; 4],
 }
 
@@ -65,6 +70,7 @@ pub struct RecordHeader {
 pub const HEADER_LEN: usize = core::mem::size_of::<RecordHeader>();
 
 impl Totals {
+    /// A direction's totals as they stand.
     #[inline(always)]
     pub fn of(d: &crate::flow::DirState) -> Self {
         Totals {
@@ -151,6 +157,7 @@ impl RecordHeader {
         (self.pkt.l3 as u32 + self.pkt.ip_len).saturating_sub(frame.len() as u32)
     }
 
+    /// The flow of the packet.
     pub fn key(&self) -> &FlowKey {
         &self.pkt.key
     }

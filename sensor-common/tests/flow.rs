@@ -1,4 +1,5 @@
 //! The update of a flow's state: what is counted, and what may stay in the kernel.
+#![allow(unsafe_code, reason = "the functions under test take pointers")]
 
 use proptest::prelude::*;
 use sensor_common::flow::{Outcome, update, why};

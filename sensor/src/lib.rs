@@ -1,7 +1,7 @@
 //! The sensor's userspace as a library.
 //!
 //! Data flows down this list and never up; a module knows only those before it:
-//! [`packet`] (headers, captures) · [`datapath`] (xdp, soft) · [`event`] (events as types, log rows) ·
+//! [`base`] (numbers in bytes, time) · [`packet`] (headers, captures) · [`datapath`] (xdp, soft) · [`event`] (events as types, log rows) ·
 //! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`catalog`] (what all of these declare) ·
 //! [`offline`] (all of these behind a handler of events) ·
 //! `messages` (what the sensor itself has to say) · [`output`] (logs, stream) · [`settings`] (what a run is asked for) ·
@@ -10,6 +10,7 @@
 //! `live`, `messages` and the datapath in the kernel are there with the feature `live`, the commands with `cli`. Both are
 //! on unless they are switched off; without them captures can be read, and neither aya nor clap is built.
 pub mod analyzer;
+pub mod base;
 pub mod catalog;
 #[cfg(feature = "cli")]
 pub mod cli;

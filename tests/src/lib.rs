@@ -2,6 +2,7 @@
 //! themselves, real traffic by real sockets, crafted TCP segments, and the sensor as a process.
 //!
 //! This crate knows the sensor only from outside: its command line and its logs.
+#![allow(unsafe_code, reason = "namespaces, links and raw sockets are system calls")]
 
 pub mod cleanup;
 pub mod forwarder;

@@ -46,16 +46,14 @@ fn build(release: bool) -> Result<PathBuf> {
     let mut c = Command::new(cargo);
     c.args([
         "build",
-        "--quiet",
         "-p",
         "sensor",
         "--bin",
         "sensor",
         "--message-format=json-render-diagnostics",
     ]);
-    if release {
-        c.arg("--release");
-    }
+    // Who builds for a release waits for minutes and wants to see that; a test's own output stays clean.
+    c.arg(if release { "--release" } else { "--quiet" });
     let out = c
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .stderr(Stdio::inherit())

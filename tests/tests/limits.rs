@@ -1,4 +1,5 @@
 //! The sensor at its limits: a signal at the first moment, a full flow table, full rings, a full disk.
+#![allow(unsafe_code, reason = "signals, pipes and the like are system calls")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! What the sensor does with files: old logs, a second sensor, signals of logrotate, and outputs that take nothing.
+#![allow(unsafe_code, reason = "signals, pipes and the like are system calls")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
 //! `sensor read` as a process: what it refuses, several captures, slow pipes and signals.
+#![allow(unsafe_code, reason = "signals, pipes and the like are system calls")]
 
 use std::fs;
 use std::io::Write as _;

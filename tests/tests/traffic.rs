@@ -1,4 +1,5 @@
 //! The testbed itself, without a sensor: every kind of traffic does what it is named for.
+#![allow(unsafe_code, reason = "signals, pipes and the like are system calls")]
 
 use std::time::Duration;
 

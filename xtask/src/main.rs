@@ -3,9 +3,11 @@
 mod bench;
 mod ebpf;
 mod format;
+mod licenses;
 mod setup;
 mod shell;
 mod testbed;
+mod tests_total;
 mod vm;
 
 use std::path::Path;
@@ -48,7 +50,7 @@ enum Command {
     Bench(bench::Options),
     /// Format every source
     Fmt,
-    /// Check formats and lints of every workspace
+    /// Check formats, lints, licences and documentation of every workspace
     Lint,
     /// What continuous integration runs
     Ci,
@@ -88,18 +90,30 @@ fn test(object: Option<&Path>, args: &[String]) -> anyhow::Result<()> {
     if let Some(object) = object {
         cmd.env(OBJECT_ENV, object);
     }
-    shell::run(&mut cmd)
+    tests_total::run(&mut cmd)
 }
 
 /// Formats and lints of everything that cargo can check without the toolchain for eBPF.
 fn lint() -> anyhow::Result<()> {
     let cargo = |args: &[&str]| shell::run(shell::cargo().current_dir(shell::workspace()).args(args));
     format::run(true)?;
+    licenses::check()?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    lint_fuzz_targets()
+    lint_fuzz_targets()?;
+    lint_docs()
 }
 
-/// The fuzz targets are a workspace of their own, and fall behind unless somebody looks.
+/// Links in comments go where they say, also between private items.
+fn lint_docs() -> anyhow::Result<()> {
+    let mut cmd = shell::cargo();
+    cmd.args(["doc", "--no-deps", "--workspace", "--document-private-items"])
+        .current_dir(shell::workspace())
+        .env("RUSTDOCFLAGS", "-D warnings");
+    shell::run(&mut cmd)
+}
+
+/// The fuzz targets are a workspace of their own, and fall behind unless somebody looks. They are checked, not built:
+/// stable Rust and a C++ compiler do build and link them, but that is more than three minutes of processor time.
 fn lint_fuzz_targets() -> anyhow::Result<()> {
     let mut cmd = shell::cargo();
     cmd.args(["clippy", "--manifest-path", "fuzz/Cargo.toml"])

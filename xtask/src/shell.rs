@@ -7,8 +7,29 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+/// Says on standard error, before it begins, what is done next.
+pub fn step(what: &str) {
+    eprintln!("xtask: {what}");
+}
+
+/// A command as somebody would type it: its program without the folder, and its arguments. Its environment is left out.
+pub fn line(cmd: &Command) -> String {
+    let program = Path::new(cmd.get_program());
+    let mut line = program
+        .file_name()
+        .unwrap_or(program.as_os_str())
+        .to_string_lossy()
+        .into_owned();
+    for arg in cmd.get_args() {
+        line.push(' ');
+        line.push_str(&arg.to_string_lossy());
+    }
+    line
+}
+
 /// Runs a command, its output going where ours goes; an exit status other than 0 is an error.
 pub fn run(cmd: &mut Command) -> Result<()> {
+    step(&line(cmd));
     let shown = format!("{cmd:?}");
     let status = cmd.status().with_context(|| format!("cannot run {shown}"))?;
     if !status.success() {
@@ -27,6 +48,7 @@ pub fn output(cmd: &mut Command) -> Option<String> {
 
 /// Name and path of each program that `cargo --message-format=json...` builds.
 pub fn built(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>> {
+    step(&line(cargo));
     let out = cargo
         .stderr(Stdio::inherit())
         .output()
@@ -43,6 +65,12 @@ pub fn built(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>> {
     Ok(messages.lines().filter_map(program).collect())
 }
 
+/// The sensor, built with optimization unless the environment names another one; the path of its binary.
+pub fn sensor() -> Result<PathBuf> {
+    step("cargo build --release --package sensor, unless SENSOR_BIN names one");
+    sensor_tests::sensor::release()
+}
+
 /// A command as root: itself, or through sudo.
 pub fn root(program: &str) -> Command {
     if is_root() {
@@ -56,7 +84,7 @@ pub fn root(program: &str) -> Command {
 
 /// Namespaces need root: this program once more, with the same arguments, through sudo.
 pub fn again_as_root() -> Result<()> {
-    eprintln!("network namespaces need root, asking sudo");
+    step("network namespaces need root: this command again through sudo");
     let me = std::env::current_exe()?;
     let mut c = Command::new("sudo");
     // sudo drops the environment; cargo is needed to find the binary again.

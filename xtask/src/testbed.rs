@@ -22,7 +22,7 @@ const MIN_STATES: usize = 6;
 
 /// Runs it; `args` are what stood after `run`. With `--iface` they go to the sensor as they are.
 pub fn run(args: Vec<String>) -> Result<()> {
-    let binary = sensor::release()?;
+    let binary = shell::sensor()?;
     if args.iter().any(|a| a == "--iface" || a.starts_with("--iface=")) {
         return on_interface(&binary, args);
     }

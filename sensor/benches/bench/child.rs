@@ -1,5 +1,6 @@
 //! What is measured in processes of their own: the loop that only reads and parses, and the connection
 //! table's memory.
+#![allow(unsafe_code, reason = "signals, pipes and the like are system calls")]
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Protocol analyzers: bytes of a connection in, events and log rows out. Sans-I/O.
 //!
 //! A protocol is a folder here and its name in the list at the end of this file. The folder's `Analyzer` implements
-//! [`Protocol`](api::Protocol), whose [`Spec`](api::Spec) says how it is known; the tables of ports and signatures,
+//! [`Protocol`], whose [`Spec`] says how it is known; the tables of ports and signatures,
 //! the enum that is called without a virtual call, and what workers share, are made of the list. [`tree`] puts
 //! analyzers on a connection and routes its bytes; nobody else names one.
 

@@ -1,31 +1,27 @@
 //! The last header of an IPv6 packet that is of no connection.
 
-use sensor_common::proto::{AH, DSTOPTS, FRAGMENT, HOPOPTS, ROUTING};
+use sensor_common::proto::{ESP, MOBILITY};
+
+use crate::packet::ip::ext::{ExtHeaders, is_extension};
 
 /// What the chain of headers ends with; None where the packet is cut before, or is not IPv6.
 pub fn last_header(ip: &[u8]) -> Option<u8> {
     if ip.first()? >> 4 != 6 {
         return None;
     }
-    let mut next = *ip.get(6)?;
-    let mut at = 40;
-    // Each header takes eight bytes or more, so this ends with the packet.
-    loop {
-        let len = match next {
-            HOPOPTS | ROUTING | DSTOPTS => 8 + 8 * *ip.get(at + 1)? as usize,
-            AH => 8 + 4 * *ip.get(at + 1)? as usize,
-            FRAGMENT => 8,
-            _ => return Some(next),
-        };
-        next = *ip.get(at)?;
-        at += len;
-    }
+    // Where the capture cut even IPv6's own header, what that names is known all the same; etherparse reads it whole only.
+    let mut headers = ExtHeaders::new(ip, *ip.get(6)?);
+    // Behind these two nothing can be read, or nothing is looked for; they end the chain even where they are cut.
+    let ends = |id| matches!(id, ESP | MOBILITY);
+    while !ends(headers.place().0) && headers.next().is_some() {}
+    let (id, _) = headers.place();
+    (ends(id) || !is_extension(id)).then_some(id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sensor_common::proto::{ESP, MOBILITY};
+    use sensor_common::proto::{DSTOPTS, HOPOPTS};
 
     #[test]
     fn follows_the_chain() {

@@ -7,6 +7,7 @@ use super::Sink;
 use super::entry::Tcp;
 use super::machine::Segment;
 use super::shared::{Run, raise};
+use crate::base::bytes::be32;
 use crate::event::SynPacket;
 use crate::tcp::endpoint::State;
 
@@ -33,10 +34,6 @@ fn options(header: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-fn be32(b: &[u8]) -> u64 {
-    b.iter().take(4).fold(0, |n, x| n << 8 | *x as u64)
-}
-
 /// The fields of `connection_SYN_packet`.
 fn syn_packet(is_orig: bool, seg: &Segment<'_>) -> SynPacket {
     let ip = seg.frame.get(seg.rec.pkt.l3 as usize..).unwrap_or_default();
@@ -60,8 +57,8 @@ fn syn_packet(is_orig: bool, seg: &Segment<'_>) -> SynPacket {
             (3, 3..) => pkt.win_scale = o[2] as i64,
             (4, _) => pkt.sack_ok = true,
             (8, 10..) => {
-                pkt.tsval = Some(be32(&o[2..]));
-                pkt.tsecr = Some(be32(&o[6..]));
+                pkt.tsval = be32(o, 2).map(u64::from);
+                pkt.tsecr = be32(o, 6).map(u64::from);
             }
             _ => {}
         }

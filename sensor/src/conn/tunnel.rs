@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use sensor_common::decap::{GENEVE_PORT, VXLAN_PORT};
+use sensor_common::decap::{GENEVE_PORT, VXLAN_GPE_PORT, VXLAN_LINUX_PORT, VXLAN_PORT};
 use sensor_common::flow::why;
 use sensor_common::key::{IPPROTO_UDP, Realm};
 use sensor_common::{RecordHeader, policy};
@@ -19,6 +19,7 @@ use super::timer::{self, Timer};
 use super::uid;
 use super::{Sink, addr};
 use crate::analyzer::Id;
+use crate::base::time::SECOND;
 use crate::datapath::soft::Inner;
 use crate::datapath::tunnels::{self, Ends, Kind, Layer, MAX_DEPTH, Stack};
 use crate::event::{self, Encap, Ts, Uid};
@@ -27,16 +28,13 @@ use crate::packet::link::LinkType;
 use crate::packet::tunnel::{self, Found, Gtp, Teredo};
 use crate::packet::weird::Weird;
 
-/// What Linux sends VXLAN to unless told otherwise; it is older than the registered port.
-const VXLAN_LINUX_PORT: u16 = 8472;
-/// Registered ports (IANA).
-const VXLAN_GPE_PORT: u16 = 4790;
+/// Registered port (IANA).
 const L2TP_PORT: u16 = 1701;
 
 /// Most changes that are told per connection (Zeek: Tunnel::max_changes_per_connection).
 const MAX_CHANGES: u8 = 5;
 /// How often it is looked for expired tunnels, ns (Zeek: table_expire_interval).
-const EXPIRE_INTERVAL: u64 = 10 * 1_000_000_000;
+const EXPIRE_INTERVAL: u64 = 10 * SECOND;
 
 /// What is known of a UDP connection as a tunnel. Bits are those of [`bit`].
 #[derive(Clone, Copy, Debug, Default)]

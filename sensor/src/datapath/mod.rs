@@ -1,4 +1,5 @@
 //! Where records come from: the kernel's program or its double in userspace.
+#![warn(missing_docs)]
 
 pub mod soft;
 pub mod tunnels;

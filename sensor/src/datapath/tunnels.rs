@@ -16,27 +16,38 @@ use sensor_common::decap::{BY_PROGRAM, GENEVE_PORT, Number, VXLAN_PORT};
 use sensor_common::key::{IPPROTO_UDP, Realm};
 use sensor_common::{FlowKey, proto};
 
+use crate::base::time::{DAY, HOUR, SECOND};
+
 /// Most tunnels in a packet (Zeek: Tunnel::max_depth).
 pub const MAX_DEPTH: usize = 4;
 /// An IP tunnel silent so long is another one when it comes back, ns (Zeek: Tunnel::ip_tunnel_timeout).
-const IP_TUNNEL_TIMEOUT: u64 = 24 * 3600 * 1_000_000_000;
+const IP_TUNNEL_TIMEOUT: u64 = DAY;
 /// Tunnels in which no connection began for so long are told as expired, ns (Zeek:
 /// Tunnel::expiration_interval).
-const EXPIRATION: u64 = 3600 * 1_000_000_000;
+const EXPIRATION: u64 = HOUR;
 /// Entries of a generation; twice as many are kept at most.
 const GENERATION: usize = 1 << 15;
 
 /// What a tunnel is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// IP in IP (RFC 2003, 4213).
     Ip,
+    /// AYIYA (draft-massar-v6ops-ayiya-02).
     Ayiya,
+    /// Teredo (RFC 4380).
     Teredo,
+    /// GTP version 1, user plane (3GPP TS 29.060).
     Gtpv1,
+    /// GRE (RFC 2784).
     Gre,
+    /// VXLAN (RFC 7348).
     Vxlan,
+    /// Geneve (RFC 8926).
     Geneve,
+    /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe).
     VxlanGpe,
+    /// L2TP version 2 (RFC 2661).
     L2tp,
     /// A proxy's HTTP CONNECT: for tunnel.log alone, nothing is taken out of it here.
     Http,
@@ -68,12 +79,14 @@ impl Kind {
 /// Who a tunnel is between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ends {
-    /// Addresses in network byte order, IPv4 mapped; where there is no connection, as its first
-    /// packet had them.
+    /// The originator's address, network byte order, IPv4 mapped; where there is no connection, the first packet's
+    /// sender.
     pub orig: [u8; 16],
+    /// The responder's address, in the same form.
     pub resp: [u8; 16],
-    /// Host byte order; 0 where there is no connection.
+    /// The originator's port, host byte order; 0 where there is no connection.
     pub orig_port: u16,
+    /// The responder's port, in the same form.
     pub resp_port: u16,
     /// IP protocol number.
     pub proto: u8,
@@ -87,7 +100,9 @@ pub type Hosts<'a> = (&'a [u8; 16], &'a [u8; 16], Realm);
 /// One tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layer {
+    /// Its protocol.
     pub kind: Kind,
+    /// Between whom it is.
     pub ends: Ends,
     /// What the uid is made of: the upper half of the connection's, if it has one, else the time at which it began.
     /// [`Kind::Http`] has no uid, for it stands for many connections to one proxy.
@@ -114,6 +129,7 @@ impl Layer {
 pub struct Stack {
     /// What records name it by; never 0, which is no tunnel.
     pub id: u32,
+    /// Outermost first.
     pub layers: Vec<Layer>,
 }
 
@@ -176,7 +192,7 @@ struct Places<K>(Vec<Option<(K, u64, Arc<Stack>)>>);
 /// How many there are of each; a power of two.
 const PLACES: usize = 256;
 /// An answer about hosts holds so long, ns: the table is to know how long they were silent.
-const HOSTS_HOLD: u64 = 1_000_000_000;
+const HOSTS_HOLD: u64 = SECOND;
 
 impl<K> Default for Places<K> {
     fn default() -> Self {

@@ -1,44 +1,44 @@
 //! IPv6 extension headers as `exts` of `pkt_hdr` shows them (RFC 8200, 4302, 4303, 6275).
 
+use std::net::IpAddr;
+
 use sensor_common::proto::{AH, DSTOPTS, ESP, FRAGMENT, HOPOPTS, MOBILITY, NO_NEXT, ROUTING};
 
 use super::json::{self, Object};
-use super::pkt::{be16, be32, be64, ipv6};
+use crate::base::bytes::{be16, be32, be64, ipv6};
+use crate::packet::ip::ext::{ExtHeader, ExtHeaders, IPV6_HEADER};
 
 /// Writes the array of `packet`'s extension headers, the first of type `nxt`; gives the protocol after
 /// them and where it starts. Ends at a header that is not all there, and after one that hides what follows.
-pub(super) fn chain(out: &mut Vec<u8>, packet: &[u8], mut nxt: u8) -> (u8, usize) {
-    let mut at = 40;
-    let mut first = true;
+pub(super) fn chain(out: &mut Vec<u8>, packet: &[u8], nxt: u8) -> (u8, usize) {
+    let mut headers = ExtHeaders::new(packet, nxt);
+    let mut end = headers.place();
     out.push(b'[');
-    while matches!(nxt, HOPOPTS | ROUTING | FRAGMENT | ESP | AH | DSTOPTS | MOBILITY) {
-        let Some(rest) = packet.get(at..).filter(|r| r.len() >= 8) else {
-            break;
-        };
-        let len = match nxt {
-            FRAGMENT | ESP => 8,
-            // AH counts in 32-bit words less two (RFC 4302 section 2.2), all others in eight bytes less one.
-            AH => (usize::from(rest[1]) + 2) * 4,
-            _ => (usize::from(rest[1]) + 1) * 8,
-        };
-        let Some(h) = rest.get(..len) else { break };
-        if !std::mem::take(&mut first) {
+    while let Some(ExtHeader {
+        id,
+        at,
+        bytes: Some(h),
+        ..
+    }) = headers.next()
+    {
+        if at > IPV6_HEADER {
             out.push(b',');
         }
         let mut o = Object::new(out);
-        o.count("id", nxt);
+        o.count("id", id);
         // Every header written has the bytes it needs, so a None here only leaves fields out.
-        let _ = header(&mut o, nxt, h);
+        let _ = header(&mut o, id, h);
         o.end();
-        let id = nxt;
-        nxt = if id == ESP { NO_NEXT } else { h[0] };
-        at += len;
-        if matches!(id, FRAGMENT | ESP | MOBILITY) {
-            break;
+        end = headers.place();
+        match id {
+            ESP => end.0 = NO_NEXT,
+            FRAGMENT | MOBILITY => {}
+            _ => continue,
         }
+        break;
     }
     out.push(b']');
-    (nxt, at)
+    end
 }
 
 /// Writes the field that a header of type `id` has besides it; `h` is at least eight bytes.
@@ -145,7 +145,7 @@ fn mobility(o: &mut Object<'_>, mh_type: u8, m: &[u8]) -> Option<()> {
             x.count("seq", be16(m, 2)?).count("life", be16(m, 4)?);
         }
         _ => {
-            x.count("status", m[0]).addr("hoa", ipv6(m, 2)?);
+            x.count("status", m[0]).addr("hoa", IpAddr::V6(ipv6(m, 2)?));
         }
     }
     options(x.key("options"), rest);

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-/// Network time: nanoseconds since the epoch.
-pub type Ts = u64;
+pub use crate::base::time::Ts;
 
 /// A connection's unique id in Zeek's form: `C` and 96 random-looking bits in base 62.
 ///

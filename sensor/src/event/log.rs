@@ -35,7 +35,7 @@ pub const fn is_own(path: &str) -> bool {
 pub struct Column {
     /// Zeek's column name, such as `id.orig_h`.
     pub name: &'static str,
-    /// Zeek's type: time, string, addr, port, enum, interval, count, bool, set[string], vector[string] and so on.
+    /// Zeek's type: time, string, addr, port, enum, interval, count, bool, `set[string]`, `vector[string]` and so on.
     pub typ: &'static str,
 }
 

@@ -4,10 +4,14 @@
 //! claims and what was captured of it are not the same.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use etherparse::{Ipv6HeaderSlice, UdpHeaderSlice};
 
 use super::ext;
 use super::json::Object;
+use crate::base::bytes::{be16, be32, ipv4};
+use crate::packet::ip::ext::IPV6_HEADER;
 
 /// IP protocol numbers.
 const ICMP: u8 = 1;
@@ -18,31 +22,8 @@ const ICMPV6: u8 = 58;
 /// Least bytes after the IP header for Zeek to read the transport's: `struct icmp` is 28 bytes there,
 /// though an ICMP header has eight.
 const TCP_MIN: usize = 20;
-const UDP_MIN: usize = 8;
 const ICMP_MIN: usize = 28;
 const ICMPV6_MIN: usize = 8;
-
-pub(super) fn be16(b: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(*b.get(at..)?.first_chunk()?))
-}
-
-pub(super) fn be32(b: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*b.get(at..)?.first_chunk()?))
-}
-
-pub(super) fn be64(b: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(*b.get(at..)?.first_chunk()?))
-}
-
-pub(super) fn ipv6(b: &[u8], at: usize) -> Option<IpAddr> {
-    let a: [u8; 16] = *b.get(at..)?.first_chunk()?;
-    Some(IpAddr::V6(Ipv6Addr::from(a)))
-}
-
-fn ipv4(b: &[u8], at: usize) -> Option<IpAddr> {
-    let a: [u8; 4] = *b.get(at..)?.first_chunk()?;
-    Some(IpAddr::V4(Ipv4Addr::from(a)))
-}
 
 /// A packet's headers from IP up (Zeek's `pkt_hdr`).
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +64,8 @@ impl<'a> PktHdr<'a> {
     }
 
     /// Writes `ip`; gives the transport's protocol, where it starts and where the packet ends.
+    ///
+    /// Not by etherparse, which refuses a header whose length is less than 20 bytes or more than was captured: Zeek shows it.
     fn ip4(&self, o: &mut Object<'_>) -> Option<(u8, usize, usize)> {
         let b: &[u8; 20] = self.ip.first_chunk()?;
         let hl = usize::from(b[0] & 15) * 4;
@@ -98,29 +81,28 @@ impl<'a> PktHdr<'a> {
             .count("ttl", b[8])
             .count("p", b[9]);
         ip.count("sum", be16(b, 10)?)
-            .addr("src", ipv4(b, 12)?)
-            .addr("dst", ipv4(b, 16)?);
+            .addr("src", IpAddr::V4(ipv4(b, 12)?))
+            .addr("dst", IpAddr::V4(ipv4(b, 16)?));
         ip.end();
         Some((b[9], hl, len.into()))
     }
 
     /// Writes `ip6` with its extension headers.
     fn ip6(&self, o: &mut Object<'_>) -> Option<(u8, usize, usize)> {
-        let b: &[u8; 40] = self.ip.first_chunk()?;
-        let first = be32(b, 0)?;
-        let plen = be16(b, 4)?;
+        let h = Ipv6HeaderSlice::from_slice(self.ip).ok()?;
+        let next = h.next_header().0;
         let mut ip = Object::new(o.key("ip6"));
-        ip.count("class", first >> 20 & 0xff)
-            .count("flow", first & 0xf_ffff)
-            .count("len", plen);
-        ip.count("nxt", b[6])
-            .count("hlim", b[7])
-            .addr("src", ipv6(b, 8)?)
-            .addr("dst", ipv6(b, 24)?);
-        let total = usize::from(plen) + 40;
+        ip.count("class", h.traffic_class())
+            .count("flow", h.flow_label().value())
+            .count("len", h.payload_length());
+        ip.count("nxt", next)
+            .count("hlim", h.hop_limit())
+            .addr("src", IpAddr::V6(h.source_addr()))
+            .addr("dst", IpAddr::V6(h.destination_addr()));
+        let total = usize::from(h.payload_length()) + IPV6_HEADER;
         // What lies behind the packet's own end is padding of the frame.
         let packet = self.ip.get(..total).unwrap_or(self.ip);
-        let (proto, header) = ext::chain(ip.key("exts"), packet, b[6]);
+        let (proto, header) = ext::chain(ip.key("exts"), packet, next);
         ip.end();
         Some((proto, header, total))
     }
@@ -129,6 +111,7 @@ impl<'a> PktHdr<'a> {
 /// Writes `tcp`, `udp` or `icmp`, if `payload` is that and long enough.
 fn transport(o: &mut Object<'_>, proto: u8, payload: &[u8]) -> Option<()> {
     match proto {
+        // Not by etherparse, which refuses a header whose length is less than 20 bytes or more than there is: Zeek shows it.
         TCP if payload.len() >= TCP_MIN => {
             let hl = usize::from(payload[12] >> 4) * 4;
             let mut t = Object::new(o.key("tcp"));
@@ -142,13 +125,15 @@ fn transport(o: &mut Object<'_>, proto: u8, payload: &[u8]) -> Option<()> {
             t.count("flags", payload[13]).count("win", be16(payload, 14)?);
             t.end();
         }
-        UDP if payload.len() >= UDP_MIN => {
+        UDP => {
+            let h = UdpHeaderSlice::from_slice(payload).ok()?;
             let mut u = Object::new(o.key("udp"));
-            u.count("sport", be16(payload, 0)?)
-                .count("dport", be16(payload, 2)?);
-            u.count("ulen", be16(payload, 4)?);
+            u.count("sport", h.source_port())
+                .count("dport", h.destination_port());
+            u.count("ulen", h.length());
             u.end();
         }
+        // Only the type: etherparse refuses messages whose length is not that of their type.
         ICMP | ICMPV6 if payload.len() >= if proto == ICMP { ICMP_MIN } else { ICMPV6_MIN } => {
             let mut i = Object::new(o.key("icmp"));
             i.count("icmp_type", payload[0]);
@@ -163,7 +148,7 @@ fn transport(o: &mut Object<'_>, proto: u8, payload: &[u8]) -> Option<()> {
 fn claimed(ip: &[u8]) -> Option<usize> {
     match ip.first()? >> 4 {
         4 => Some(be16(ip, 2)?.into()),
-        6 => Some(usize::from(be16(ip, 4)?) + 40),
+        6 => Some(usize::from(be16(ip, 4)?) + IPV6_HEADER),
         _ => None,
     }
 }

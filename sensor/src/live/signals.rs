@@ -1,4 +1,5 @@
 //! The signals of a live run: what ends it, and what has its files opened anew.
+#![allow(unsafe_code, reason = "sigaction is a system call")]
 
 use std::fs::File;
 use std::io::{self, IsTerminal};

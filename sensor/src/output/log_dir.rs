@@ -2,6 +2,7 @@
 //!
 //! A log that is there when a new one begins is renamed to the time at which it was opened, `conn.log` to
 //! `conn.2026-01-02-03-04-05.log`, as Zeek's crash recovery does. Knows names and files, nothing of rows.
+#![allow(unsafe_code, reason = "flock is a system call")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};

@@ -1,4 +1,5 @@
 //! How many files this process may open.
+#![allow(unsafe_code, reason = "getrlimit and setrlimit are system calls")]
 
 /// The soft and the hard limit.
 fn limits() -> Option<libc::rlimit> {

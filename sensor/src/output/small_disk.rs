@@ -1,4 +1,5 @@
 //! A disk that is soon full, for tests.
+#![allow(unsafe_code, reason = "a mount namespace is made by system calls")]
 
 use std::ffi::CString;
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! threads have events, each has a front of its own. In
 //! live mode a reader that cannot keep up never holds up the engine: what does not fit is dropped,
 //! counted, and said in the stream. Offline nothing is lost: the engine waits.
+#![allow(unsafe_code, reason = "fcntl is a system call")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -1,11 +1,12 @@
 //! The Internet checksum (RFC 1071), and what it covers in each protocol.
 
 use sensor_common::Packet;
+use sensor_common::decap::{VXLAN_GPE_PORT, VXLAN_LINUX_PORT, VXLAN_PORT};
 use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP};
 use sensor_common::proto::MOBILITY;
 
-use super::be16;
 use super::weird::Weird;
+use crate::base::bytes::be16;
 
 /// Adds `data` to a sum of 16-bit words.
 fn add(mut sum: u64, data: &[u8]) -> u64 {
@@ -86,7 +87,8 @@ pub fn verify(frame: &[u8], pkt: &Packet, cut: bool) -> Result<(), Weird> {
 }
 
 fn is_vxlan(udp: &[u8]) -> bool {
-    matches!(be16(udp, 2), Some(4789 | 4790 | 8472)) && udp.get(8).is_some_and(|b| b & 8 != 0)
+    matches!(be16(udp, 2), Some(VXLAN_PORT | VXLAN_GPE_PORT | VXLAN_LINUX_PORT))
+        && udp.get(8).is_some_and(|b| b & 8 != 0)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Everything here looks at bytes that an attacker wrote. Nothing in it knows of flows,
 //! connections or logs; what Zeek would call a "weird" is reported as a [`weird::Weird`].
+#![warn(missing_docs)]
 
 pub mod capture;
 pub mod checksum;
@@ -24,18 +25,4 @@ pub(crate) fn payload<'f>(p: &sensor_common::Packet, frame: &'f [u8]) -> &'f [u8
     };
     let end = end.min((p.data as usize).saturating_add(p.payload_len as usize));
     frame.get(p.data as usize..end).unwrap_or_default()
-}
-
-/// Big-endian 16-bit number at `at`, if it is there.
-#[inline(always)]
-pub(crate) fn be16(b: &[u8], at: usize) -> Option<u16> {
-    let s = b.get(at..at.checked_add(2)?)?;
-    Some(u16::from_be_bytes([s[0], s[1]]))
-}
-
-/// Big-endian 32-bit number at `at`, if it is there.
-#[inline(always)]
-pub(crate) fn be32(b: &[u8], at: usize) -> Option<u32> {
-    let s = b.get(at..at.checked_add(4)?)?;
-    Some(u32::from_be_bytes([s[0], s[1], s[2], s[3]]))
 }

@@ -3,11 +3,13 @@
 //! Which packets are taken apart, and under which name the others are odd, is Zeek's
 //! (its GRE and IPTunnel analyzers).
 
+use etherparse::Ipv6HeaderSlice;
 use sensor_common::proto::{self, ERSPAN, ERSPAN_III, TEB};
 
+use super::ip::ext::IPV6_HEADER;
 use super::link::{LinkType, ethertype, ppp_header};
 use super::weird::Weird;
-use super::{be16, be32};
+use crate::base::bytes::{be16, be32};
 
 /// What a GRE header leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +125,7 @@ pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
 /// How an inner IP packet's own length stands to the bytes there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
+    /// It claims what there is.
     Exact,
     /// It claims more than there is.
     TooShort,
@@ -147,8 +150,12 @@ impl Fit {
 /// Whether `b` is one IP packet of the protocol number's version that fills it (Zeek: ParsePacket).
 pub fn check_ip(proto: u8, b: &[u8]) -> Fit {
     let total = match (proto, b.first().map(|f| f >> 4)) {
-        (proto::IPV6, _) if b.len() < 40 => return Fit::TooShort,
-        (proto::IPV6, Some(6)) => be16(b, 4).map(|n| n as usize + 40),
+        (proto::IPV6, _) if b.len() < IPV6_HEADER => return Fit::TooShort,
+        (proto::IPV6, _) => Ipv6HeaderSlice::from_slice(b)
+            .ok()
+            .map(|h| h.payload_length() as usize + IPV6_HEADER),
+        // Not by etherparse, which refuses a header whose length is less than 20 bytes or more than there is; such a packet is
+        // taken out here, and odd by itself.
         (proto::IPV4, Some(4)) if b.len() >= 20 => be16(b, 2).map(|n| n as usize),
         _ => None,
     };
@@ -163,9 +170,13 @@ pub fn check_ip(proto: u8, b: &[u8]) -> Fit {
 /// What a UDP payload of a tunnel protocol is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Its header is sound: the inner packet starts at `at`, and `link` is what it is (None: nothing
-    /// that is looked into). `at` may be the end.
-    Packet { at: usize, link: Option<LinkType> },
+    /// Its header is sound.
+    Packet {
+        /// Where the inner packet starts, bytes from the header; may be the end.
+        at: usize,
+        /// What it is; None: nothing that is looked into.
+        link: Option<LinkType>,
+    },
     /// Sound, and without an inner packet.
     Nothing,
     /// Odd, under this name.

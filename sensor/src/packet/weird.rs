@@ -6,7 +6,12 @@ macro_rules! weirds {
         /// One oddity. The names are Zeek's, as they appear in weird.log.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
-        pub enum Weird { $($variant),* }
+        pub enum Weird {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                $variant
+            ),*
+        }
 
         impl Weird {
             /// All of them, in the order of the enum.

@@ -10,34 +10,49 @@ use crate::event::Ts;
 /// Zeek's endpoint states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
+    /// Nothing was seen of it.
     #[default]
     Inactive,
+    /// It sent a SYN.
     SynSent,
+    /// It sent a SYN that acknowledges the peer's.
     SynAckSent,
+    /// Its first packet was no SYN.
     Partial,
+    /// Its handshake is complete.
     Established,
+    /// It sent a FIN.
     Closed,
+    /// It sent a RST.
     Reset,
 }
 
 /// One side.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
+    /// Where it is now.
     pub state: State,
+    /// The state before this one.
     pub prev_state: State,
+    /// It has closed, by FIN or RST.
     pub did_close: bool,
     /// Shift of the window scale option, at most 14.
     pub window_scale: u8,
+    /// Initial sequence number.
     pub start_seq: u32,
     /// One past the last byte sent.
     pub last_seq: u32,
+    /// How often `last_seq` wrapped.
     pub seq_wraps: u32,
     /// Highest acknowledgement of this side's bytes by its peer.
     pub ack_seq: u32,
+    /// How often `ack_seq` wrapped.
     pub ack_wraps: u32,
     /// Advertised window, scaled, bytes.
     pub window: u32,
+    /// Acknowledgement number of the packet that announced the window.
     pub window_ack_seq: u32,
+    /// Sequence number of that packet.
     pub window_seq: u32,
     /// Apart, because most open connections have none of it.
     pub rare: Option<Box<Rare>>,
@@ -48,20 +63,29 @@ pub struct Endpoint {
 pub struct Rare {
     /// Relative number one past the last FIN.
     pub fin_seq: u64,
+    /// Where its FINs were.
     pub fins: Fins,
     /// What the peer acknowledged ahead of its bytes, relative, while they may still come; 0 = nothing.
     pub ahead_ack: u64,
     /// The start that another SYN-ACK replaced before the peer acknowledged either.
     pub other_start: Option<u32>,
+    /// FINs seen.
     pub fin_cnt: u32,
+    /// RSTs seen.
     pub rst_cnt: u32,
-    /// Relative numbers of the last SYN, FIN and RST that history has seen.
+    /// Relative number of the last SYN that history has seen.
     pub hist_syn: u64,
+    /// Relative number of the last FIN that history has seen.
     pub hist_fin: u64,
+    /// Relative number of the last RST that history has seen.
     pub hist_rst: u64,
+    /// Gaps in its stream, for history.
     pub gaps: Scaled,
+    /// Packets with a wrong checksum, for history.
     pub bad_checksums: Scaled,
+    /// Retransmissions, for history.
     pub rexmits: Scaled,
+    /// Windows of zero, for history.
     pub zero_windows: Scaled,
     /// The side's last packet since this is here, ns; 0 = none.
     pub last_time: Ts,
@@ -175,10 +199,12 @@ impl Endpoint {
         (rel, (rel as i64) < 0)
     }
 
+    /// [`Endpoint::relative_near`] what it sent last.
     pub fn relative_seq(&self, seq: u32) -> (u64, bool) {
         self.relative_near(seq, self.last_seq, self.seq_wraps)
     }
 
+    /// [`Endpoint::relative_near`] what the peer acknowledged last.
     pub fn relative_ack(&self, ack: u32) -> (u64, bool) {
         self.relative_near(ack, self.ack_seq, self.ack_wraps)
     }
@@ -193,12 +219,14 @@ impl Endpoint {
         self.relative(self.last_seq, self.seq_wraps)
     }
 
+    /// It begins at `start` and has sent up to `last`; nothing is acknowledged.
     pub fn init(&mut self, start: u32, last: u32) {
         self.start_seq = start;
         (self.ack_seq, self.ack_wraps) = (start, 0);
         (self.last_seq, self.seq_wraps) = (last, (last < start) as u32);
     }
 
+    /// It has sent up to `seq`; a smaller number than `last_seq` has wrapped.
     pub fn update_last_seq(&mut self, seq: u32) {
         if seq < self.last_seq {
             self.seq_wraps = self.seq_wraps.wrapping_add(1);
@@ -206,6 +234,7 @@ impl Endpoint {
         self.last_seq = seq;
     }
 
+    /// The peer has acknowledged up to `seq`; a smaller number than `ack_seq` has wrapped.
     pub fn update_ack_seq(&mut self, seq: u32) {
         if seq < self.ack_seq {
             self.ack_wraps = self.ack_wraps.wrapping_add(1);
@@ -241,6 +270,7 @@ impl Endpoint {
         (to < u64::MAX / 2).then_some(to)
     }
 
+    /// Whether the peer acknowledged nothing, or the SYN alone.
     pub fn no_data_acked(&self) -> bool {
         let ack = Self::full(self.ack_seq, self.ack_wraps);
         ack == self.start_seq as u64 || ack == self.start_seq as u64 + 1

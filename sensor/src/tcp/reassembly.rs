@@ -12,18 +12,25 @@ use super::kept;
 /// What a reassembler hands out, in stream order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<'a> {
+    /// Bytes of the stream.
     Data {
+        /// Relative number of the first one.
         seq: u64,
+        /// The bytes.
         bytes: &'a [u8],
     },
     /// Bytes that were there but are not at hand.
     Unseen {
+        /// Relative number of the first one.
         seq: u64,
+        /// How many.
         len: u64,
     },
     /// Bytes that never came and were acknowledged.
     Gap {
+        /// Relative number of the first one.
         seq: u64,
+        /// How many.
         len: u64,
     },
 }

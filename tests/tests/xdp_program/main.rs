@@ -1,5 +1,6 @@
 //! The program in the kernel, run over crafted frames (BPF_PROG_TEST_RUN), and on interfaces in
 //! namespaces of its own. Needs root.
+#![allow(unsafe_code, reason = "records and states are read from bytes")]
 
 mod attach;
 mod decap;

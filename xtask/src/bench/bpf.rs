@@ -1,5 +1,6 @@
 //! bpf(2), as far as the benches need it. Struct layouts are the heads of those in `union bpf_attr`, in the kernel's
 //! `include/uapi/linux/bpf.h`.
+#![allow(unsafe_code, reason = "bpf(2) takes pointers")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

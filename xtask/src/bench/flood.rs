@@ -18,7 +18,7 @@ use clap::Args;
 use sensor_tests::netns::Namespace;
 use sensor_tests::raw::{ACK, CLIENT_V4, Ends, FIN, PacketSocket, SYN, Segment, c, s};
 use sensor_tests::sensor::TempDir;
-use sensor_tests::{Sensor, link, sensor};
+use sensor_tests::{Sensor, link};
 
 use super::bpf::{self, EXIT, Instruction};
 use crate::shell;
@@ -55,7 +55,7 @@ pub struct Options {
 
 /// Builds what is missing, and floods.
 pub fn run(o: &Options) -> Result<()> {
-    let binary = sensor::release()?;
+    let binary = shell::sensor()?;
     if !sensor_tests::is_root() {
         return shell::again_as_root();
     }

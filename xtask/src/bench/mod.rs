@@ -86,7 +86,7 @@ pub fn run(o: &Options) -> anyhow::Result<()> {
 fn program() -> Command {
     let mut cmd = shell::cargo();
     cmd.current_dir(shell::workspace())
-        .args(["bench", "--quiet", "-p", "sensor", "--bench", "bench", "--"]);
+        .args(["bench", "-p", "sensor", "--bench", "bench", "--"]);
     cmd
 }
 

@@ -5,13 +5,13 @@
 //! all of them. Then the sensor continues, and the time is taken until its workers have nothing left to do.
 //!
 //! The workers find more payload than on a live link, because no order to keep it was given meanwhile.
+#![allow(unsafe_code, reason = "signals, clocks and raw sockets are system calls")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
-use sensor_tests::sensor;
 
 use super::live::frames::{self, Frames};
 use super::live::wire::{self, Wire};
@@ -68,7 +68,7 @@ struct Run {
 
 /// Measures one and two workers by turns.
 pub fn run(o: &Options) -> Result<()> {
-    let binary = sensor::release()?;
+    let binary = shell::sensor()?;
     let capture = match &o.pcap {
         Some(pcap) => pcap.clone(),
         None => mix(o.mib)?,

@@ -201,7 +201,7 @@ fn environment() -> Vec<(String, String)> {
 /// Builds the sensor, which is then what all jobs use.
 fn sensor(env: &mut Vec<(String, String)>) -> Result<()> {
     if std::env::var_os("SENSOR_BIN").is_none() {
-        let path = sensor_tests::sensor::release()?;
+        let path = shell::sensor()?;
         env.push(("SENSOR_BIN".into(), path.display().to_string()));
     }
     Ok(())
@@ -250,15 +250,7 @@ fn tests(only: &[String], env: &mut Vec<(String, String)>) -> Result<Vec<String>
 fn test_programs(only: &[String]) -> Result<Vec<(String, PathBuf)>> {
     let mut c: Command = shell::cargo();
     c.current_dir(workspace())
-        .args([
-            "test",
-            "--release",
-            "--no-run",
-            "--quiet",
-            "-p",
-            "sensor-tests",
-            "--tests",
-        ])
+        .args(["test", "--release", "--no-run", "-p", "sensor-tests", "--tests"])
         .arg("--message-format=json-render-diagnostics");
     let programs: Vec<_> = shell::built(&mut c)?
         .into_iter()

@@ -2,7 +2,7 @@
 //!
 //! An analyzer is put on a connection by the well-known port of the responder or by how the first bytes look
 //! ([`pattern`](super::pattern)), as in Zeek; only what it then reads makes a service of it. One protocol may also begin
-//! behind other bytes ([`watch`]). Knows no protocol by name, no packet and no sequence number.
+//! behind other bytes (`watch`). Knows no protocol by name, no packet and no sequence number.
 
 mod watch;
 
@@ -187,7 +187,7 @@ impl Tree {
         self.nodes.iter().all(Node::is_settled) && self.watch.is_settled()
     }
 
-    /// Whether all that have timers of their own were given up before the packet of `last`, see [`Node::was_off`].
+    /// Whether all that have timers of their own were given up before the packet of `last`.
     pub fn was_off(&self, last: Ts) -> bool {
         self.nodes.iter().any(|n| n.id.spec().stays && n.was_off(last))
     }

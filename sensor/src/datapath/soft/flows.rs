@@ -2,6 +2,10 @@
 //!
 //! Entries lie in a vector, so that memory is what the flows take and not what a half-empty hash
 //! table leaves free; the hash table holds their numbers and 32 bits of their hash.
+#![allow(
+    unsafe_code,
+    reason = "the flow state's functions take pointers, as in the BPF program"
+)]
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -127,19 +131,19 @@ impl FlowTable for Flows {
 
     fn shed(&mut self, key: &FlowKey, dirs: u32) {
         if let Some(s) = self.find(key).and_then(|n| self.slots.get_mut(n)) {
-            // SAFETY: an exclusive reference to the entry.
+            // SAFETY: an exclusive reference to a live entry: nobody else has one, and none of ours is used meanwhile.
             unsafe { follow::shed(&mut s.state, dirs) };
         }
     }
 
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
         match self.find(key).and_then(|n| self.slots.get_mut(n)) {
-            // SAFETY: as above.
+            // SAFETY: as for `shed`.
             Some(s) if key.proto == IPPROTO_UDP => unsafe {
                 follow::order_datagrams(&mut s.state, dir);
                 true
             },
-            // SAFETY: as above.
+            // SAFETY: as for `shed`.
             Some(s) => unsafe { follow::order(&mut s.state, dir, at) },
             None => false,
         }

@@ -1,4 +1,8 @@
 //! TLS records of directions that are followed: see [`sensor_common::follow`].
+#![allow(
+    unsafe_code,
+    reason = "the flow state's functions take pointers, as in the BPF program"
+)]
 
 use sensor_common::flow::Outcome;
 use sensor_common::follow::{Marks, follow};
@@ -21,11 +25,12 @@ impl Followed {
             let Some(bytes) = payload.get(from..from + n as usize) else {
                 return false;
             };
-            // SAFETY: `follow` has room for what it asks for.
+            // SAFETY: `follow` asks for at most as many bytes as it has room for at `to`, in its marks, which no frame
+            // overlaps.
             unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
             true
         };
-        // SAFETY: an exclusive reference to the entry; the marks are ours.
+        // SAFETY: exclusive references to a live entry and to the outcome; the marks are ours alone.
         unsafe { follow(flow, p, out, &mut self.marks, load) };
         self.bytes.clear();
         for m in self.marks.marks.iter().take(self.marks.n as usize) {

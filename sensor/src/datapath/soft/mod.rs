@@ -3,6 +3,10 @@
 //! It parses, keeps the flow table and its counters, and reassembles fragments; it knows nothing of
 //! connections. The order for each frame: time moves on ([`Sink::advance`]), the flow is updated, the
 //! record goes to the [`Sink`], which may use the flow table at each step.
+#![allow(
+    unsafe_code,
+    reason = "the flow state's update takes a pointer, as in the BPF program"
+)]
 
 mod counts;
 mod flows;
@@ -63,6 +67,7 @@ impl Via<'_> {
 /// Settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
+    /// What is forwarded.
     pub policy: Policy,
     /// Verify checksums.
     pub checksums: bool,
@@ -457,7 +462,7 @@ impl Soft {
             let own = count == Counter::Tracked;
             return self.untracked(i, Counter::TableFull, None, Via { own, ..via }, sink);
         };
-        // SAFETY: `state` is an exclusive reference to a live entry.
+        // SAFETY: `state` is an exclusive reference to a live entry, so on this host nobody else is at it.
         let mut out = unsafe { flow::update(state, pkt, self.config.policy.bits) };
         let followed = out.why & why::RECORDS != 0;
         if followed {

@@ -40,9 +40,11 @@ pub type Addrs = ([u8; 16], [u8; 16]);
 /// A packet in a record's packet.
 #[derive(Clone, Debug)]
 pub struct Inner {
-    /// Where it starts and ends, bytes from the frame's start; at most the frame's length.
+    /// Where it starts, bytes from the frame's start; at most the frame's length.
     pub at: usize,
+    /// Where it ends, in the same way.
     pub end: usize,
+    /// What it begins with.
     pub link: LinkType,
     /// Bytes of it that were not captured.
     pub cut: u32,
@@ -61,10 +63,14 @@ pub struct Untracked<'a> {
     pub reason: Counter,
     /// Raised before through [`Sink::weird`].
     pub weird: Option<Weird>,
+    /// Sender and receiver, where its IP header was sound.
     pub addrs: Option<Addrs>,
+    /// What the frame begins with.
     pub link: LinkType,
     /// Offset of the IP header; None if it was not found.
     pub l3: Option<u32>,
+    /// Frame bytes on the wire.
     pub wire_len: u32,
+    /// The bytes captured.
     pub frame: &'a [u8],
 }

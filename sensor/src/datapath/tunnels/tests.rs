@@ -2,7 +2,6 @@ use super::*;
 
 const NONE: Realm = Realm::NONE;
 
-const HOUR: u64 = 3600 * 1_000_000_000;
 const A: [u8; 16] = [1; 16];
 const B: [u8; 16] = [2; 16];
 

@@ -15,6 +15,7 @@ pub const META_MAGIC: u64 = 0x7365_6e73_6f72_0003;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
+    /// [`META_MAGIC`].
     pub magic: u64,
     /// Time to take for the frame's, ns; the clock is the caller's.
     pub ts: u64,
@@ -24,6 +25,7 @@ pub struct Meta {
     pub ifindex: u32,
     /// Which of the per-CPU entries is this run's: 1 to [`SLOTS`] - 1.
     pub slot: u32,
+    /// Always 0.
     pub pad: u32,
 }
 const _: () = assert!(size_of::<Meta>() <= 32);
@@ -36,6 +38,7 @@ pub const SLOTS: u32 = 2 + MAX_RINGS;
 pub const TELL_SLOT: u32 = SLOTS - 1;
 /// There are as many again for packets that the program takes out of others, beyond those for the others.
 pub const INNER_SLOTS: u32 = SLOTS;
+/// All entries of such a map.
 pub const ALL_SLOTS: u32 = SLOTS + INNER_SLOTS;
 
 /// What stands before the bytes in the frame of program `inject`: the packet that userspace found in them.
@@ -54,6 +57,7 @@ pub const OP_FOLLOW: u32 = 2;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
+    /// The flow that it is about.
     pub key: FlowKey,
     /// [`OP_SHED`] and the like.
     pub op: u32,
@@ -61,6 +65,7 @@ pub struct Order {
     pub dirs: u32,
     /// For [`OP_FOLLOW`]: see [`sensor_common::follow::order`].
     pub at: u32,
+    /// Always 0.
     pub pad: u32,
 }
 
@@ -73,11 +78,13 @@ pub const ORDERS_HEAD: usize = 16;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Fetch {
+    /// The flow that is asked for.
     pub key: FlowKey,
     /// 1: the entry is taken out of the table; [`END_AND_TELL`].
     pub end: u32,
     /// Set by the program: whether there was one.
     pub found: u32,
+    /// Set by the program if there was one.
     pub state: FlowState,
 }
 
@@ -87,10 +94,13 @@ pub const END_AND_TELL: u32 = 2;
 /// The count of half-open flows.
 #[repr(C, align(64))]
 pub struct HalfOpen {
+    /// How many there are now.
     pub count: u64,
+    /// Fills the cache line.
     pub pad: [u64; 7],
     /// How many there ever were: the place of the next one in their queue.
     pub next: u64,
+    /// Fills the cache line.
     pub pad_next: [u64; 7],
 }
 
@@ -101,7 +111,9 @@ pub const MAX_FETCHES: usize = (3500 - ORDERS_HEAD) / size_of::<Fetch>();
 /// map has one for each ring, each in a cache line of its own, and userspace maps it into its memory.
 #[repr(C, align(64))]
 pub struct Bell {
+    /// 1: the worker sleeps, or is about to.
     pub asleep: u32,
+    /// Fills the cache line.
     pub pad: [u32; 15],
 }
 

@@ -1,4 +1,5 @@
 //! Attaching: XDP on what an interface receives, TC egress on what the host sends.
+#![allow(unsafe_code, reason = "ioctl takes pointers")]
 
 use std::ffi::CString;
 use std::io;
@@ -30,6 +31,7 @@ pub enum Mode {
 pub enum Egress {
     /// Not at all: `rx_only`.
     Off,
+    /// A TCX link (since Linux 6.6), which ends with the process.
     Tcx,
     /// A filter of the `clsact` qdisc: outlives a killed process.
     Clsact,
@@ -38,9 +40,13 @@ pub enum Egress {
 /// What was attached to an interface.
 #[derive(Clone, Debug)]
 pub struct Attached {
+    /// The interface's name.
     pub iface: String,
+    /// The interface's number.
     pub ifindex: u32,
+    /// How the XDP program runs.
     pub mode: Mode,
+    /// How the host's own packets are seen.
     pub egress: Egress,
 }
 

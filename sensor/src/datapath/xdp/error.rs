@@ -5,41 +5,78 @@ use std::io;
 /// Errors of the kernel's datapath.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The process may not do what it has to.
     #[error("not privileged: missing {}; run as root or grant them (setcap)", missing.join(", "))]
-    Capabilities { missing: Vec<&'static str> },
+    Capabilities {
+        /// The capabilities' names (`CAP_BPF` ...).
+        missing: Vec<&'static str>,
+    },
+    /// The name is no interface's.
     #[error("no such interface: {0}")]
     NoInterface(String),
+    /// Frames of the interface begin with no Ethernet header.
     #[error("{0}: not an Ethernet interface")]
     NotEthernet(String),
+    /// The interface has an XDP program of somebody else.
     #[error("{0}: another XDP program is already attached")]
     Occupied(String),
+    /// The kernel is too old for something.
     #[error("this kernel ({has}) lacks {feature}, which came with Linux {since}")]
     Kernel {
+        /// What it lacks.
         feature: &'static str,
+        /// The version that has it.
         since: &'static str,
+        /// The version that runs.
         has: String,
     },
+    /// The kernel refused to attach a program to an interface.
     #[error("{iface}: cannot attach: {source}")]
-    Attach { iface: String, source: io::Error },
+    Attach {
+        /// The interface's name.
+        iface: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The object cannot be loaded; with the reason.
     #[error("cannot load the BPF program: {0}")]
     Load(String),
+    /// The verifier refused a program.
     #[error(
         "the verifier of this kernel ({release}) refuses the BPF program {program}: {verdict} (RUST_LOG=debug shows \
          more)"
     )]
     Refused {
+        /// The program's name in the object.
         program: &'static str,
+        /// The kernel's release.
         release: String,
+        /// The verifier's last words.
         verdict: String,
     },
+    /// The object that the environment names cannot be read.
     #[error("cannot read the BPF object {path}: {source}")]
-    Object { path: String, source: io::Error },
+    Object {
+        /// The file that was named.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A map or program is not in the object; with its name.
     #[error("the BPF object has no {0}")]
     Missing(&'static str),
+    /// A system call failed.
     #[error("{what}: {source}")]
-    Sys { what: &'static str, source: io::Error },
+    Sys {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A frame is too short or too long for the kernel to run; with its length, bytes.
     #[error("a frame of {0} bytes cannot be run through the program")]
     FrameLength(usize),
+    /// The configuration cannot be; with the reason.
     #[error("{0}")]
     Config(&'static str),
 }

@@ -1,4 +1,5 @@
 //! What an interface's driver says of itself: ethtool's ioctl (`include/uapi/linux/ethtool.h`).
+#![allow(unsafe_code, reason = "ioctl takes pointers")]
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -41,7 +42,7 @@ impl Ethtool {
         let mut req: libc::ifreq = unsafe { std::mem::zeroed() };
         req.ifr_name = self.name;
         req.ifr_ifru.ifru_data = data.cast();
-        // SAFETY: the caller's word.
+        // SAFETY: the contract above, which the caller keeps.
         match unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut req) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
@@ -54,7 +55,7 @@ impl Ethtool {
 pub fn strips_vlan_tags(iface: &str) -> bool {
     // `struct ethtool_value`.
     let mut value = [ETHTOOL_GFLAGS, 0];
-    // SAFETY: two words, as that struct.
+    // SAFETY: `value` has two words, like that struct, and outlives the call.
     let asked = Ethtool::of(iface).and_then(|e| unsafe { e.ask(value.as_mut_ptr()) });
     asked.is_ok() && value[1] & RXVLAN != 0
 }

@@ -1,4 +1,8 @@
 //! The loaded program.
+#![allow(
+    unsafe_code,
+    reason = "map values are read into and written from plain memory"
+)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -19,6 +23,7 @@ use super::ring::Ring;
 use super::run::Injector;
 use super::sys;
 use super::table::Table;
+use crate::base::time::SECOND;
 
 /// The committed object; see `sensor.bpf.toml` beside it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/sensor.bpf.o");
@@ -273,9 +278,9 @@ fn read(clock: libc::clockid_t) -> i64 {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: a valid timespec; the clocks asked for always exist.
+    // SAFETY: the call writes to the timespec that it is given, which outlives it. The clocks asked for always exist.
     unsafe { libc::clock_gettime(clock, &raw mut t) };
-    t.tv_sec * 1_000_000_000 + t.tv_nsec
+    t.tv_sec * SECOND as i64 + t.tv_nsec
 }
 
 /// What records are stamped with, ns since boot.

@@ -2,6 +2,7 @@
 //!
 //! Layout: kernel, `kernel/bpf/ringbuf.c`: one page with the consumer's position, one with the
 //! producer's, then the data, mapped twice in a row so that no record is ever in two pieces.
+#![allow(unsafe_code, reason = "the rings are memory shared with the kernel")]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -43,7 +44,7 @@ struct Mapping {
     len: usize,
 }
 
-// SAFETY: the memory belongs to the mapping, not to a thread.
+// SAFETY: the memory belongs to the mapping, not to a thread; the mapping is not `Sync`, so one thread at a time has it.
 unsafe impl Send for Mapping {}
 
 impl Drop for Mapping {
@@ -100,18 +101,20 @@ impl Ring {
     }
 
     fn consumer_pos(&self) -> &AtomicU64 {
-        // SAFETY: the page's first word, written by this side alone.
+        // SAFETY: the mapping lives as long as `self`, its first word is aligned like the page, and this side alone writes it.
         unsafe { AtomicU64::from_ptr(self.consumer.addr.as_ptr().cast()) }
     }
 
     fn producer_pos(&self) -> u64 {
-        // SAFETY: the page's first word; only loaded, so read-only memory will do.
+        // SAFETY: the mapping lives as long as `self`, and its first word is aligned like the page. The kernel writes it
+        // atomically; here it is only loaded, so read-only memory will do.
         unsafe { &*self.producer.addr.as_ptr().cast::<AtomicU64>() }.load(Ordering::Acquire)
     }
 
     fn asleep(&self) -> &AtomicU32 {
         const { assert!(size_of::<Bell>() * MAX_RINGS as usize <= 4096) };
-        // SAFETY: the map has a bell for each ring, all on one page; both sides access it atomically.
+        // SAFETY: the map has a bell for each ring, all on the one page that is mapped as long as `self` lives; both sides
+        // access the word atomically.
         unsafe {
             let bell = self.bells.addr.as_ptr().cast::<Bell>().add(self.bell);
             AtomicU32::from_ptr(&raw mut (*bell).asleep)
@@ -139,9 +142,10 @@ impl Ring {
                 return None;
             }
             let offset = self.page + (self.at & self.mask) as usize;
-            // SAFETY: below the producer's position, so a record's head is there; 8-byte aligned.
+            // SAFETY: below the producer's position, so a record's head is there, within the mapping, which has the ring twice in
+            // a row.
             let head = unsafe { self.producer.addr.as_ptr().add(offset) };
-            // SAFETY: as above.
+            // SAFETY: heads are 8-byte aligned; the kernel writes this word atomically when it commits the record.
             let len = unsafe { &*head.cast::<AtomicU32>() }.load(Ordering::Acquire);
             if len & BUSY != 0 {
                 self.publish();
@@ -195,7 +199,7 @@ impl Ring {
             revents: 0,
         };
         let ms = timeout.as_millis().min(i32::MAX as u128) as i32;
-        // SAFETY: one valid pollfd.
+        // SAFETY: the call writes to the one pollfd that it is given, which outlives it.
         let n = unsafe { libc::poll(&raw mut p, 1, ms) };
         if n < 0 {
             let e = io::Error::last_os_error();

@@ -1,4 +1,5 @@
 //! Whether an interface brings both directions of every flow to one CPU: asked of its driver.
+#![allow(unsafe_code, reason = "ethtool's answers have lengths of their own")]
 
 use std::io;
 use std::mem::size_of;
@@ -85,7 +86,7 @@ fn ask(iface: &str) -> io::Result<Spread> {
             flow_type,
             ..RxNfc::default()
         };
-        // SAFETY: as long as `struct ethtool_rxnfc`.
+        // SAFETY: `q` is laid out like `struct ethtool_rxnfc` and outlives the call.
         unsafe { ethtool.ask(&raw mut q) }.map(|()| q.data)
     };
     let mut head = RxFh {
@@ -106,7 +107,7 @@ fn ask(iface: &str) -> io::Result<Spread> {
         ethtool.ask(answer.as_mut_ptr())?;
         answer.as_ptr().cast::<RxFh>().read()
     };
-    // SAFETY: within what was allocated.
+    // SAFETY: `answer` has `len` bytes at least, all of them initialized, and the copy is made before it goes.
     let key = unsafe {
         let at = answer.as_ptr().cast::<u8>().add(size_of::<RxFh>() + table);
         std::slice::from_raw_parts(at, len - size_of::<RxFh>() - table).to_vec()

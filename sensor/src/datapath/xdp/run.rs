@@ -1,5 +1,6 @@
 //! Frames from userspace through the program in the kernel: captures, crafted frames, and packets
 //! that userspace put together out of fragments or found in tunnels.
+#![allow(unsafe_code, reason = "a packet is given to the program as bytes")]
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -23,6 +24,7 @@ pub struct Inject {
     pub ts: u64,
     /// Frame bytes on the wire, where the capture cut the frame; 0: the frame's.
     pub wire_len: u32,
+    /// Number of the interface to report; 0: none.
     pub ifindex: u32,
 }
 
@@ -65,7 +67,7 @@ impl Injector {
     }
 
     /// Counts a packet that was found in `bytes`, not seen on a wire as such: it counts in its flow and as
-    /// [`sensor_common::Counter::Injected`] alone. What `bytes` has beyond [`MAX_FOUND`] is cut off. The
+    /// [`sensor_common::Counter::Injected`] alone. What `bytes` has beyond `MAX_FOUND` is cut off. The
     /// offsets in the record are moved by [`PACKET_LEN`], for so much stands before the bytes.
     pub fn found(&mut self, packet: &Packet, bytes: &[u8], wire_len: u32) -> Result<(), Error> {
         let mut p = *packet;

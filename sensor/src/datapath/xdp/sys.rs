@@ -1,5 +1,6 @@
 //! bpf(2), the few commands that are needed beyond what aya offers. Struct layouts are those of
 //! `union bpf_attr` in the kernel's `include/uapi/linux/bpf.h`.
+#![allow(unsafe_code, reason = "bpf(2) takes pointers")]
 
 use std::ffi::c_void;
 use std::io;
@@ -81,7 +82,7 @@ struct XdpMd {
 /// # Safety
 /// `attr` is what `cmd` wants, and the addresses in it are valid for it.
 unsafe fn bpf<T>(cmd: i64, attr: &mut T) -> io::Result<i64> {
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     let r = unsafe { libc::syscall(libc::SYS_bpf, cmd, attr as *mut T, size_of::<T>()) };
     if r < 0 {
         Err(io::Error::last_os_error())
@@ -114,7 +115,7 @@ fn elem(map: BorrowedFd<'_>, key: *const c_void, value: *mut c_void) -> Elem {
 /// `K` is the map's key and `value` has room for its value (for a per-CPU map: for all of them).
 pub unsafe fn lookup<K>(map: BorrowedFd<'_>, key: &K, value: *mut c_void) -> io::Result<bool> {
     let mut attr = elem(map, (key as *const K).cast(), value);
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     present(unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) })
 }
 
@@ -124,7 +125,7 @@ pub unsafe fn lookup<K>(map: BorrowedFd<'_>, key: &K, value: *mut c_void) -> io:
 /// `K` is the map's key and `value` points to one of its values.
 pub unsafe fn update<K>(map: BorrowedFd<'_>, key: &K, value: *const c_void) -> io::Result<()> {
     let mut attr = elem(map, (key as *const K).cast(), value.cast_mut());
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     unsafe { bpf(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
 }
 
@@ -134,7 +135,7 @@ pub unsafe fn update<K>(map: BorrowedFd<'_>, key: &K, value: *const c_void) -> i
 /// As for [`lookup`].
 pub unsafe fn lookup_and_delete<K>(map: BorrowedFd<'_>, key: &K, value: *mut c_void) -> io::Result<bool> {
     let mut attr = elem(map, (key as *const K).cast(), value);
-    // SAFETY: the caller's word.
+    // SAFETY: the contract above, which the caller keeps.
     present(unsafe { bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut attr) })
 }
 
@@ -160,7 +161,8 @@ pub unsafe fn lookup_batch<K, V>(
         elem_flags: 0,
         flags: 0,
     };
-    // SAFETY: the caller's word, and room for so many.
+    // SAFETY: the contract above, which the caller keeps. The kernel writes at most as many keys and values as `count`
+    // says, and the slices have room for those; both outlive the call.
     let more = present(unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut attr) })?;
     *cursor = more.then_some(to);
     Ok(attr.count as usize)

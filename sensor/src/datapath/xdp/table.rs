@@ -1,4 +1,5 @@
 //! The kernel's flow table from a worker's side.
+#![allow(unsafe_code, reason = "map values are read into plain memory")]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -55,7 +56,8 @@ impl Table {
     /// The entry of `key`.
     pub fn lookup(&self, key: &FlowKey) -> io::Result<Option<FlowState>> {
         let mut value = MaybeUninit::<FlowState>::uninit();
-        // SAFETY: the map's types; the kernel fills the value when it says so.
+        // SAFETY: the flow table's keys are `FlowKey`s and its values `FlowState`s, for one of which `value` has room. It is
+        // read only when the kernel says that it filled it; any bytes are one, as all its fields are numbers.
         unsafe {
             Ok(sys::lookup(self.flows.as_fd(), key, value.as_mut_ptr().cast())?.then(|| value.assume_init()))
         }
@@ -64,7 +66,7 @@ impl Table {
     /// The entry of `key`, removed.
     pub fn take(&self, key: &FlowKey) -> io::Result<Option<FlowState>> {
         let mut value = MaybeUninit::<FlowState>::uninit();
-        // SAFETY: as above.
+        // SAFETY: as for `lookup`.
         unsafe {
             Ok(
                 sys::lookup_and_delete(self.flows.as_fd(), key, value.as_mut_ptr().cast())?
@@ -83,10 +85,10 @@ impl Table {
     ) -> io::Result<()> {
         let mut keys = vec![MaybeUninit::<FlowKey>::uninit(); n];
         let mut values = vec![MaybeUninit::<FlowState>::uninit(); n];
-        // SAFETY: the map's types.
+        // SAFETY: the flow table's keys are `FlowKey`s and its values `FlowState`s, and both vectors have room for `n`.
         let got = unsafe { sys::lookup_batch(self.flows.as_fd(), cursor, &mut keys, &mut values)? };
         for (key, value) in keys.iter().zip(&values).take(got) {
-            // SAFETY: the kernel filled so many.
+            // SAFETY: the kernel filled the first `got` of both.
             unsafe { f(key.assume_init_ref(), value.assume_init_ref()) };
         }
         Ok(())
@@ -112,7 +114,8 @@ impl Table {
             let mut frame = [0u8; ORDERS_HEAD + MAX_ORDERS * size_of::<Order>()];
             let mut end = ORDERS_HEAD;
             for order in orders.by_ref().take(MAX_ORDERS) {
-                // SAFETY: at most MAX_ORDERS of them; a plain struct without padding.
+                // SAFETY: `end` counts the orders before it, of which there are less than MAX_ORDERS: so there is room for one
+                // more in the frame, which is ours. An order has no padding; its bytes need no alignment.
                 unsafe { frame.as_mut_ptr().add(end).cast::<Order>().write_unaligned(order) };
                 end += size_of::<Order>();
             }
@@ -137,12 +140,12 @@ impl Table {
                 found: 0,
                 state: FlowState::default(),
             };
-            // SAFETY: a place has that size; a plain struct.
+            // SAFETY: a place is as long as a `Fetch` and exclusively borrowed; it needs no alignment.
             unsafe { place.as_mut_ptr().cast::<Fetch>().write_unaligned(question) };
         }
         sys::test_run_in_place(self.fetch.as_fd(), &mut self.frame)?;
         for place in self.frame[ORDERS_HEAD..].chunks_exact(SIZE) {
-            // SAFETY: as above; any bytes are one.
+            // SAFETY: a place is as long as a `Fetch`; any bytes are one, as all its fields are numbers.
             let answer = unsafe { place.as_ptr().cast::<Fetch>().read_unaligned() };
             states.push((answer.found != 0).then_some(answer.state));
         }

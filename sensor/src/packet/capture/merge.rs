@@ -215,7 +215,7 @@ mod tests {
         let (mut frames, mut damage, mut most) = (Vec::new(), Vec::new(), 0);
         loop {
             match c.step() {
-                Next::Frame(f) => frames.push((f.ts / 1_000_000_000, f.data[0])),
+                Next::Frame(f) => frames.push((f.ts / crate::base::time::SECOND, f.data[0])),
                 Next::NotYet => {}
                 Next::Damage(e) => damage.push(e.to_string()),
                 Next::End => break,

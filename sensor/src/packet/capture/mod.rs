@@ -12,6 +12,7 @@ use flate2::read::MultiGzDecoder;
 use pcap_parser::parse_pcap_header;
 
 use super::link::LinkType;
+use crate::base::time::SECOND;
 
 pub mod merge;
 mod ng;
@@ -22,30 +23,42 @@ use source::Source;
 
 /// Longest packet that is believed, bytes (libpcap: MAXIMUM_SNAPLEN).
 pub const MAX_PACKET: usize = 262_144;
-const NS: u64 = 1_000_000_000;
 
 /// Why a capture cannot be read, or not further.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// Nothing could be read at all (exit status 2).
     #[error("{path}: cannot open: {source}")]
-    Open { path: String, source: io::Error },
+    Open {
+        /// Its name, as given.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// Not pcap, pcapng or either of them gzip'ed (exit status 2).
     #[error("{path}: not a capture file")]
-    NotACapture { path: String },
-    /// Contradicts itself or ends in the midst of something (exit status 1). `at` counts bytes from the
-    /// start, uncompressed.
+    NotACapture {
+        /// Its name, as given.
+        path: String,
+    },
+    /// Contradicts itself or ends in the midst of something (exit status 1).
     #[error("{path}: damaged at byte {at}: {what}")]
     Damaged {
+        /// Its name, as given.
         path: String,
+        /// Where, bytes from the start, uncompressed.
         at: u64,
+        /// What was found there.
         what: &'static str,
     },
     /// Reading failed on the way (exit status 1).
     #[error("{path}: cannot read on at byte {at}: {source}")]
     Read {
+        /// Its name, as given.
         path: String,
+        /// Where, bytes from the start, uncompressed.
         at: u64,
+        /// Why.
         source: io::Error,
     },
 }
@@ -65,6 +78,7 @@ impl CaptureError {
 pub struct Frame<'a> {
     /// Nanoseconds since the epoch.
     pub ts: u64,
+    /// The link type of its interface.
     pub link: LinkType,
     /// The captured bytes, link header first.
     pub data: &'a [u8],
@@ -77,9 +91,11 @@ pub struct Frame<'a> {
 /// What comes next in a capture.
 #[derive(Debug)]
 pub enum Next<'a> {
+    /// The next frame.
     Frame(Frame<'a>),
     /// The input has nothing at hand. More may come.
     NotYet,
+    /// The input ended where it may end.
     End,
     /// Nothing more comes out of it.
     Damage(CaptureError),
@@ -88,13 +104,18 @@ pub enum Next<'a> {
 /// What comes next, while it stays there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peek {
-    /// A frame of this time, nanoseconds since the epoch.
+    /// A frame.
     Frame {
+        /// Its time, nanoseconds since the epoch.
         ts: u64,
+        /// The link type of its interface.
         link: LinkType,
     },
+    /// As [`Next::NotYet`].
     NotYet,
+    /// As [`Next::End`].
     End,
+    /// As [`Next::Damage`].
     Damage,
 }
 
@@ -414,7 +435,7 @@ fn next_pcap(
         return Err(Fault::Damaged(CUT_PACKET));
     }
     let found = Located {
-        ts: ts_sec as u64 * NS + fraction as u64 * unit,
+        ts: ts_sec as u64 * SECOND + fraction as u64 * unit,
         link,
         wire_len,
         iface: 0,

@@ -8,7 +8,8 @@ use pcap_parser::pcapng::{
 };
 
 use super::source::Source;
-use super::{Fault, Located, MAX_PACKET, NS, TOO_LONG};
+use super::{Fault, Located, MAX_PACKET, TOO_LONG};
+use crate::base::time::SECOND;
 use crate::packet::link::LinkType;
 
 /// Longest block that must be looked at as a whole: a packet with its header and options.
@@ -213,9 +214,9 @@ const LATEST: i128 = i64::MAX as i128;
 fn nanoseconds(stamp: u64, i: &Interface) -> u64 {
     let ns = match i.units {
         1_000_000 => stamp as u128 * 1000,
-        NS => stamp as u128,
-        units => stamp as u128 * NS as u128 / units as u128,
+        SECOND => stamp as u128,
+        units => stamp as u128 * SECOND as u128 / units as u128,
     };
-    let ns = ns as i128 + i.offset as i128 * NS as i128;
+    let ns = ns as i128 + i.offset as i128 * SECOND as i128;
     ns.clamp(0, LATEST) as u64
 }

@@ -144,8 +144,8 @@ fn pcap_in_all_forms() {
             assert_eq!(
                 all,
                 [
-                    (10 * NS + 20 * unit, 1, vec![1, 2, 3], 60),
-                    (11 * NS, 1, vec![], 0)
+                    (10 * SECOND + 20 * unit, 1, vec![1, 2, 3], 60),
+                    (11 * SECOND, 1, vec![], 0)
                 ]
             );
         }
@@ -252,7 +252,7 @@ fn pcapng_sections_and_interfaces() {
     let want = [
         (1_500_000_000, 1, vec![1; 5], 5),
         (7, 101, vec![2; 6], 99),
-        (60 * NS + NS / 2, 113, vec![3; 7], 7),
+        (60 * SECOND + SECOND / 2, 113, vec![3; 7], 7),
     ];
     assert_eq!(all[..3], want);
     assert_eq!(all[3..], want);
@@ -273,7 +273,10 @@ fn pcapng_other_packets() {
     b.extend(LE.block(2, &old));
     let (all, e) = read(&b);
     assert!(e.is_none(), "{e:?}");
-    assert_eq!(all, [(0, 1, vec![1, 2, 3, 4], 9), (2 * NS, 1, vec![5, 6, 7], 70)]);
+    assert_eq!(
+        all,
+        [(0, 1, vec![1, 2, 3, 4], 9), (2 * SECOND, 1, vec![5, 6, 7], 70)]
+    );
 }
 
 #[test]

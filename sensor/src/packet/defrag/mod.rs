@@ -10,6 +10,7 @@ use sensor_common::key::Realm;
 
 use super::ip::Fragment;
 use super::weird::{Weird, Weirds};
+use crate::base::time::MINUTE;
 
 /// Bounds.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,7 @@ impl Default for Limits {
         Limits {
             datagram: 65_535,
             total: 16 << 20,
-            timeout: 300 * 1_000_000_000,
+            timeout: 5 * MINUTE,
         }
     }
 }
@@ -82,6 +83,7 @@ pub struct Defrag {
 }
 
 impl Defrag {
+    /// Without fragments yet.
     pub fn new(limits: Limits) -> Self {
         Defrag {
             limits,

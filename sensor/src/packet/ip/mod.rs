@@ -3,16 +3,25 @@
 //! The same meaning as the kernel program's parser: the IP length is believed, not the frame's; what
 //! contradicts itself is not tracked. Where it is Zeek that decides (which address a connection
 //! has, which name an oddity has), Zeek's behaviour is followed.
+//!
+//! The headers are read here and not by etherparse's slices, which refuse a header that contradicts itself: which one it
+//! was, and what it said besides, is what Zeek's names for it need.
+
+pub mod ext;
 
 use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, icmp_ports, v4_mapped};
 use sensor_common::{Counter, FlowKey, Packet, proto};
 
+use ext::{ExtHeader, ExtHeaders};
+
+use super::checksum;
 use super::weird::{Weird, Weirds};
-use super::{be16, be32, checksum};
+use crate::base::bytes::{be16, be32};
 
 /// A packet in memory, from its link header or, reassembled, from its IP header.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
+    /// All of it, as far as captured.
     pub frame: &'a [u8],
     /// Offset of the IP header.
     pub l3: usize,
@@ -50,13 +59,17 @@ pub enum Verdict {
 /// What a fragment says of itself. Offsets in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fragment {
+    /// Whether it is of an IPv6 datagram.
     pub v6: bool,
+    /// The datagram's identification, host byte order; 16 bits in IPv4.
     pub id: u32,
     /// The payload's protocol (IPv6: the fragment header's next header).
     pub proto: u8,
     /// Of the payload within the datagram.
     pub offset: u16,
+    /// More fragments follow.
     pub more: bool,
+    /// IPv4: the datagram is not to be fragmented.
     pub dont: bool,
     /// Headers that each fragment has, the fragment header not included.
     pub header_len: u16,
@@ -73,21 +86,26 @@ pub struct Fragment {
 pub struct Payload {
     /// IP protocol number.
     pub proto: u8,
+    /// Where it starts.
     pub at: usize,
+    /// Where it ends, as far as captured.
     pub end: usize,
 }
 
 /// What was found; the fields that [`Verdict`] names are valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ip {
+    /// The packet's header fields.
     pub pkt: Packet,
-    /// Sender and receiver, IPv4 mapped. With a routing header the final
-    /// destination, with a home address option the home address (as Zeek has it).
+    /// Sender, network byte order, IPv4 mapped. With a home address option the home address (as Zeek has it).
     pub src: [u8; 16],
+    /// Receiver, in the same form. With a routing header the final destination (as Zeek has it).
     pub dst: [u8; 16],
     /// Whether the IP header was sound enough for the verdict's oddity to be told with addresses.
     pub has_addrs: bool,
+    /// With [`Verdict::Fragment`].
     pub fragment: Fragment,
+    /// With [`Verdict::Tunnel`].
     pub tunnel: Payload,
     /// Oddities beside the verdict's own.
     pub weirds: Weirds,
@@ -239,23 +257,18 @@ fn v6(i: &Input<'_>, b: &[u8], out: &mut Ip) -> Verdict {
 /// Walks the extension headers (RFC 8200, 4). Each is at least eight bytes, so the walk is bounded by
 /// the packet.
 fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) -> Verdict {
-    let mut next = first;
+    let mut headers = ExtHeaders::new(b, first);
     let mut next_at = 6;
-    let mut at = 40;
     let (mut home, mut routed) = (false, false);
     let mut incomplete = false;
     let verdict = loop {
-        // The second byte of nearly all is a length, in units of eight bytes beyond the first.
-        let (Some(&after), Some(&n)) = (b.get(at), b.get(at + 1)) else {
-            break transport_or(next, at, total, b, i, out);
-        };
-        let len = match next {
-            proto::HOPOPTS | proto::ROUTING | proto::DSTOPTS | proto::MOBILITY => 8 + 8 * n as usize,
-            proto::AH => 8 + 4 * n as usize,
-            proto::FRAGMENT | proto::ESP => 8,
-            _ => break transport_or(next, at, total, b, i, out),
-        };
-        let Some(header) = b.get(at..at + len) else {
+        let (next, at) = headers.place();
+        let Some(ExtHeader {
+            next: after,
+            bytes: Some(header),
+            ..
+        }) = headers.next()
+        else {
             // Not captured in full, it is no header to Zeek, but a transport protocol that nobody knows.
             break transport_or(next, at, total, b, i, out);
         };
@@ -264,7 +277,7 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
             proto::DSTOPTS => home_address(header, &mut home, out),
             _ => {}
         }
-        if at + len > total {
+        if at + header.len() > total {
             break malformed(Weird::InvalidIpHeaderSize);
         }
         match next {
@@ -313,9 +326,8 @@ fn extensions(i: &Input<'_>, b: &[u8], first: u8, total: usize, out: &mut Ip) ->
             _ => {}
         }
         next_at = at;
-        next = after;
-        at += len;
         if incomplete {
+            let (next, at) = headers.place();
             break transport_or(next, at, total, b, i, out);
         }
     };

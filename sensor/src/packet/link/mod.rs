@@ -6,7 +6,7 @@
 use sensor_common::Counter;
 
 use super::weird::{Weird, Weirds};
-use super::{be16, be32};
+use crate::base::bytes::{be16, be32};
 
 mod ppp;
 mod wireless;
@@ -18,19 +18,33 @@ pub use ppp::ppp_header;
 pub struct LinkType(pub u32);
 
 impl LinkType {
+    /// BSD loopback: the address family in four bytes, in the capturing host's order.
     pub const NULL: LinkType = LinkType(0);
+    /// Ethernet.
     pub const ETHERNET: LinkType = LinkType(1);
+    /// PPP, with or without HDLC framing.
     pub const PPP: LinkType = LinkType(9);
+    /// FDDI.
     pub const FDDI: LinkType = LinkType(10);
+    /// PPP with HDLC framing (RFC 1662).
     pub const PPP_HDLC: LinkType = LinkType(50);
+    /// IPv4 or IPv6, without a link header.
     pub const RAW: LinkType = LinkType(101);
+    /// IEEE 802.11.
     pub const IEEE802_11: LinkType = LinkType(105);
+    /// OpenBSD loopback: the address family in four bytes, network byte order.
     pub const LOOP: LinkType = LinkType(108);
+    /// Linux's "cooked" capture.
     pub const LINUX_SLL: LinkType = LinkType(113);
+    /// IEEE 802.11 behind a radiotap header.
     pub const RADIOTAP: LinkType = LinkType(127);
+    /// PPP behind a byte that tells the direction.
     pub const PPP_WITH_DIR: LinkType = LinkType(204);
+    /// MPLS, labels first.
     pub const MPLS: LinkType = LinkType(219);
+    /// Linux's NFLOG messages.
     pub const NFLOG: LinkType = LinkType(239);
+    /// Linux's "cooked" capture, version 2.
     pub const LINUX_SLL2: LinkType = LinkType(276);
 
     /// Whether its frames are of a bus that carries no IP as such: USB, Bluetooth, CAN and the like. Other types that are
@@ -46,21 +60,33 @@ impl LinkType {
 
 /// EtherTypes (IEEE 802 numbers).
 pub mod ethertype {
+    /// IPv4.
     pub const IPV4: u16 = 0x0800;
+    /// ARP.
     pub const ARP: u16 = 0x0806;
+    /// Reverse ARP.
     pub const RARP: u16 = 0x8035;
+    /// A VLAN tag (IEEE 802.1Q).
     pub const VLAN: u16 = 0x8100;
+    /// IPv6.
     pub const IPV6: u16 = 0x86dd;
+    /// MPLS (RFC 5332).
     pub const MPLS: u16 = 0x8847;
     /// Labels that the upstream router chose (RFC 5332, 3).
     pub const MPLS_UPSTREAM: u16 = 0x8848;
+    /// PPPoE in its session stage (RFC 2516).
     pub const PPPOE: u16 = 0x8864;
+    /// A service VLAN tag (IEEE 802.1ad).
     pub const QINQ: u16 = 0x88a8;
+    /// A backbone service tag (IEEE 802.1ah).
     pub const PBB: u16 = 0x88e7;
+    /// Cisco's FabricPath.
     pub const FABRIC_PATH: u16 = 0x8903;
+    /// Cisco's VN-Tag.
     pub const VNTAG: u16 = 0x8926;
     /// Cisco's time tag: six bytes of time, then the frame's own EtherType.
     pub const TTAG: u16 = 0x8988;
+    /// An outer VLAN tag, before IEEE 802.1ad.
     pub const QINQ_OLD: u16 = 0x9100;
 }
 use ethertype as et;
@@ -75,8 +101,9 @@ pub struct Link {
     /// EtherType of the Ethernet header or, behind tags, of the last one; the length that stands in its
     /// place; 0 where the link layers have none.
     pub ethertype: u16,
-    /// Outer and innermost VLAN id. Priority tags (id 0) name no VLAN and count as none, as in Zeek.
+    /// Outer VLAN id. Priority tags (id 0) name no VLAN and count as none, as in Zeek.
     pub vlan: Option<u16>,
+    /// Innermost VLAN id, where there is more than one.
     pub inner_vlan: Option<u16>,
     /// IEEE 802.11 aggregates: offset of the next subframe, for [`next_subframe`]; 0 = none.
     pub more: u32,
@@ -91,8 +118,11 @@ pub struct NotIp {
     pub reason: Counter,
     /// What was found on the way, the reason itself last.
     pub weirds: Weirds,
+    /// As in [`Link`], as far as it was read.
     pub ethertype: u16,
+    /// As in [`Link`], as far as it was read.
     pub vlan: Option<u16>,
+    /// As in [`Link`], as far as it was read.
     pub inner_vlan: Option<u16>,
     /// It is ARP or RARP.
     pub arp: bool,

@@ -1,6 +1,6 @@
 //! PPP's header (RFC 1661), of which the two ends may agree to leave parts out.
 
-use crate::packet::be16;
+use crate::base::bytes::be16;
 
 /// Address and control of HDLC framing (RFC 1662, 3.1).
 pub(super) const FRAMING: [u8; 2] = [0xff, 0x03];

@@ -2,7 +2,7 @@
 
 use super::ethertype as et;
 use super::{Next, Stop, Walk, not_ip, truncated};
-use crate::packet::be16;
+use crate::base::bytes::be16;
 use crate::packet::weird::Weird;
 
 impl Walk<'_> {

@@ -1,4 +1,5 @@
 //! How many system calls a process makes, counted by perf where it is installed.
+#![allow(unsafe_code, reason = "signals, clocks and raw sockets are system calls")]
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};

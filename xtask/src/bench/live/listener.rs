@@ -1,4 +1,5 @@
 //! Who listens: nobody, a program that only passes, the sensor, or another program.
+#![allow(unsafe_code, reason = "signals, clocks and raw sockets are system calls")]
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use sensor_tests::sensor;
 
 use crate::shell;
 use calls::{Calls, Counting};
@@ -96,7 +95,7 @@ struct Run {
 /// Builds what is missing, and measures.
 pub fn run(o: &Options) -> Result<()> {
     // Before sudo, so that what cargo builds stays the user's.
-    let sensor = sensor::release()?;
+    let sensor = shell::sensor()?;
     let capture = match &o.pcap {
         _ if o.elephant => None,
         Some(pcap) => Some(pcap.clone()),

@@ -1,4 +1,5 @@
 //! CPU time as the kernel counts it: of the machine, and of one process.
+#![allow(unsafe_code, reason = "signals, clocks and raw sockets are system calls")]
 
 use std::path::PathBuf;
 

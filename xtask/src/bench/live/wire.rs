@@ -1,4 +1,5 @@
 //! A link between two namespaces, and a sender that puts frames on it.
+#![allow(unsafe_code, reason = "signals, clocks and raw sockets are system calls")]
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Barrier;

@@ -1,5 +1,6 @@
 //! A BPF object of the sensor's: loading it, its programs, its rings and its orders. It may be another build's with
 //! other keys, so of its maps this knows the names alone, and of its other types what is said here.
+#![allow(unsafe_code, reason = "bpf(2) and maps")]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
