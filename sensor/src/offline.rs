@@ -183,6 +183,7 @@ mod tests {
         }
 
         fn event(&mut self, _: Ts, ev: &dyn Event) {
+            event::seen::note(ev);
             self.0.push(ev.info().name);
         }
     }

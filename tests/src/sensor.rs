@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::cleanup::{self, Leftover};
+use crate::events;
 use crate::netns::Namespace;
 
 /// What the sensor says on standard error once it is attached.
@@ -380,9 +381,10 @@ fn numbers(text: &str) -> Vec<u64> {
         .collect()
 }
 
-/// Reads a log of JSON lines.
+/// Reads a log or a stream of events, of JSON lines.
 pub fn read_log(path: &Path) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("no log {}", path.display()))?;
+    events::note(&text);
     text.lines()
         .map(|l| serde_json::from_str(l).with_context(|| format!("not JSON: {l}")))
         .collect()

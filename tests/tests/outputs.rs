@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sensor_tests::sensor::{TempDir, binary, run_args};
 use sensor_tests::traffic::{self, Server};
-use sensor_tests::{Lab, LabOptions, Sensor, lab, one_at_a_time};
+use sensor_tests::{Lab, LabOptions, Sensor, events, lab, one_at_a_time};
 
 /// How soon it is to end, whatever its outputs do.
 const SOON: Duration = Duration::from_secs(10);
@@ -351,6 +351,7 @@ fn a_pipe_for_events_that_nobody_reads_holds_nothing_up() {
         match reader {
             Some(reader) => {
                 let text = reader.join().unwrap();
+                events::note(&text);
                 assert!(text.contains("bro_init") && text.contains("bro_done"), "{text}");
                 assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
             }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use sensor_tests::root_or_say_so;
 use sensor_tests::sensor::{TempDir, binary};
+use sensor_tests::{events, root_or_say_so};
 use serde_json::Value;
 
 const FIN: u8 = 1;
@@ -200,6 +200,7 @@ fn options_that_make_no_sense_are_refused_in_a_line() {
         .output()
         .unwrap();
     assert_eq!(status(&out), (Some(0), String::new()));
+    events::note(&String::from_utf8_lossy(&out.stdout));
     let events: Vec<Value> = out
         .stdout
         .split(|b| *b == b'\n')
@@ -250,7 +251,9 @@ fn a_capture_reads_the_same_in_whatever_files_it_lies() {
             .output()
             .unwrap();
         assert_eq!(status(&out), (Some(0), String::new()));
-        (p.rows(), fs::read(p.at("events")).unwrap())
+        let raised = fs::read_to_string(p.at("events")).unwrap();
+        events::note(&raised);
+        (p.rows(), raised)
     };
     let whole = p.file("whole.pcap", &pcap(&packets));
     let (rows, events) = read(&[&whole]);

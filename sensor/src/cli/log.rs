@@ -81,6 +81,7 @@ mod tests {
         let mut lines = Vec::new();
         r.drain(5_000_000, |ev| {
             let mut line = Vec::new();
+            crate::event::seen::note(ev);
             ev.write_json(5_000_000, &mut line);
             lines.push(String::from_utf8(line).expect("text"));
         });

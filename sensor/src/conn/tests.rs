@@ -41,6 +41,7 @@ struct Seen {
 
 impl Sink for Seen {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        crate::event::seen::note(ev);
         let mut line = Vec::new();
         ev.write_json(ts, &mut line);
         self.events

@@ -20,6 +20,8 @@ mod pkt;
 mod records;
 pub mod row;
 pub mod script;
+#[cfg(test)]
+pub(crate) mod seen;
 mod subs;
 mod tag;
 pub mod tcp;

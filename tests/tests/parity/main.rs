@@ -153,7 +153,9 @@ fn read(captures: &[PathBuf], options: &[&str], ask: Ask) -> Left {
     for entry in fs::read_dir(out.path()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        files.insert(name, timeless(&fs::read(&path).unwrap()));
+        let bytes = fs::read(&path).unwrap();
+        sensor_tests::events::note(&String::from_utf8_lossy(&bytes));
+        files.insert(name, timeless(&bytes));
     }
     Left {
         status: status.code(),

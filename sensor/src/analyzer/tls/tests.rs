@@ -45,6 +45,7 @@ struct Recorder {
 
 impl Out for Recorder {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        crate::event::seen::note(ev);
         let mut line = Vec::new();
         ev.write_json(ts, &mut line);
         self.lines.push(String::from_utf8(line).unwrap());
