@@ -162,8 +162,8 @@ macro_rules! is_raised {
     };
 }
 
-/// Declares one event's type: with a lifetime if an argument is borrowed. The kinds in brackets are those still to be
-/// looked at.
+/// Declares one event's type, with a lifetime if an argument is borrowed: the kinds in brackets are still to be looked
+/// at, and the lines are the kinds that borrow nothing.
 macro_rules! event {
     ([] $($event:tt)*) => { $crate::event::page::event! { @type [] [] $($event)* } };
     ([count $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
@@ -173,6 +173,8 @@ macro_rules! event {
     ([interval $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([addr $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([tag $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
+    ([syn_packet $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
+    ([endpoint_stats $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([$borrowed:ident $($more:ident)*] $($event:tt)*) => {
         $crate::event::page::event! { @type ['a] ['e] $($event)* }
     };

@@ -103,6 +103,12 @@ pub fn columns_of(
     })
 }
 
+/// The column of a field of a group: these have one each.
+pub const fn one(part: Part) -> Column {
+    assert!(part.columns.len() == 1 && !part.on_request);
+    part.columns[0]
+}
+
 /// Text of the sensor's own.
 pub fn text<T: AsRef<str> + ?Sized>(v: &T) -> Value<'_> {
     Value::Str(Cow::Borrowed(v.as_ref()))
@@ -264,9 +270,9 @@ macro_rules! columns {
         }
 
         impl $(<$($life),+>)? $crate::event::row::Group for $name $(<$($life),+>)? {
-            const COLUMNS: &'static [$crate::event::log::Column] = &[$($crate::event::row::part!(
-                $field $(= $column)? [$($kind)+] $($own)?
-            ).columns[0],)*];
+            const COLUMNS: &'static [$crate::event::log::Column] = &[$($crate::event::row::one(
+                $crate::event::row::part!($field $(= $column)? [$($kind)+] $($own)?)
+            ),)*];
 
             fn values<'row>(&'row self, out: &mut Vec<$crate::event::log::Value<'row>>) {
                 $($crate::event::row::push!(out [$($kind)+] &self.$field);)*
