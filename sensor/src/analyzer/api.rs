@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::pattern::Rule;
-use crate::event::log::LogRow;
-use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts};
+use crate::event::log::{Log, LogRow};
+use crate::event::{AnalyzerTag, ConnId, Event, Page, Subscriptions, Ts};
 
 /// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
 /// `DPD::ignore_violations_after`).
@@ -102,6 +102,10 @@ pub trait Marks {
 #[derive(Debug)]
 pub struct Spec {
     pub tag: AnalyzerTag,
+    /// The pages of events that it may raise.
+    pub pages: &'static [&'static Page],
+    /// The logs that it may write.
+    pub logs: &'static [Log],
     /// Responder ports on which it is put on a TCP connection before any byte.
     pub tcp_ports: &'static [u16],
     /// The same for UDP.
@@ -130,6 +134,8 @@ impl Spec {
     pub const fn new(tag: AnalyzerTag) -> Spec {
         Spec {
             tag,
+            pages: &[],
+            logs: &[],
             tcp_ports: &[],
             udp_ports: &[],
             any_udp_port: false,

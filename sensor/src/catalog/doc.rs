@@ -1,12 +1,13 @@
-//! `docs/events.md` against the declarations; `BLESS=1 cargo test -p sensor catalog::doc` makes it anew.
+//! `docs/events.md` and `docs/logs.md` against the declarations; `BLESS=1 cargo test -p sensor catalog::doc` makes them
+//! anew.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::listed;
+use super::{listed, logs};
 
-fn table() -> String {
+fn events_table() -> String {
     let mut s = "\
 # Events
 
@@ -27,13 +28,42 @@ Made from the declarations by `BLESS=1 cargo test -p sensor catalog::doc`; not t
     s
 }
 
-#[test]
-fn the_table_of_events_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
+fn logs_table() -> String {
+    let mut s = "\
+# Logs
+
+Each log's columns in order, with Zeek's types; those that are there on request only are among them. Made from the
+declarations by `BLESS=1 cargo test -p sensor catalog::doc`; not to be edited.
+"
+    .to_owned();
+    let mut all: Vec<_> = logs().collect();
+    all.sort_by_key(|log| log.path);
+    for log in all {
+        let _ = write!(s, "\n## {}.log\n\n| Column | Type |\n|---|---|\n", log.path);
+        for column in (log.columns)() {
+            let _ = writeln!(s, "| `{}` | {} |", column.name, column.typ);
+        }
+    }
+    s
+}
+
+/// Whether the file is what the declarations make.
+fn compare(file: &str, want: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file);
     if std::env::var_os("BLESS").is_some() {
-        return fs::write(&path, table()).expect("table");
+        return fs::write(&path, want).expect("table");
     }
     let have = fs::read_to_string(&path).unwrap_or_default();
     let remedy = "run BLESS=1 cargo test -p sensor catalog::doc";
-    assert!(have == table(), "docs/events.md is stale: {remedy}");
+    assert!(have == want, "docs/{file} is stale: {remedy}");
+}
+
+#[test]
+fn the_table_of_events_is_up_to_date() {
+    compare("events.md", &events_table());
+}
+
+#[test]
+fn the_table_of_logs_is_up_to_date() {
+    compare("logs.md", &logs_table());
 }

@@ -9,25 +9,13 @@ use std::net::IpAddr;
 use super::Ts;
 use super::json::{self, Object};
 
-/// The logs that the sensor has rows for, by path. A row with another path does not compile, and no log stream that is
-/// defined while the sensor runs takes one of these.
-pub const OWN_LOGS: &[&str] = &["conn", "dns", "ssl", "stats", "tunnel", "weird", "x509"];
-
-/// Whether `path` is one of [`OWN_LOGS`].
-pub const fn is_own(path: &str) -> bool {
-    let mut i = 0;
-    while i < OWN_LOGS.len() {
-        let (own, path) = (OWN_LOGS[i].as_bytes(), path.as_bytes());
-        let mut same = 0;
-        while same < own.len() && same < path.len() && own[same] == path[same] {
-            same += 1;
-        }
-        if same == own.len() && same == path.len() {
-            return true;
-        }
-        i += 1;
-    }
-    false
+/// A log that the sensor has rows for.
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// Its name without `.log`.
+    pub path: &'static str,
+    /// All columns that it can have, those that are there on request included.
+    pub columns: fn() -> &'static [Column],
 }
 
 /// One column of a log.

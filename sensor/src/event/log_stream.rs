@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::log::{Column, LogRow, OWN_LOGS, Value};
+use super::log::{Column, LogRow, Value};
 
 /// Longest path, bytes: a file's name has room for it with `.log` and a time after it.
 const MAX_PATH: usize = 64;
@@ -78,8 +78,9 @@ pub struct LogStream {
 static DEFINED: Mutex<Vec<&'static LogStream>> = Mutex::new(Vec::new());
 
 impl LogStream {
-    /// The stream of the log `path` with these columns, each a name and Zeek's type.
-    pub fn define(path: &str, columns: &[(&str, &str)]) -> Result<&'static LogStream, DefineError> {
+    /// The stream of the log `path` with these columns, each a name and Zeek's type. Not for the paths of the sensor's
+    /// own logs, of which nothing is known here.
+    pub(crate) fn define(path: &str, columns: &[(&str, &str)]) -> Result<&'static LogStream, DefineError> {
         check(path, columns)?;
         let mut defined = DEFINED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stream) = defined.iter().find(|s| s.path == path) {
@@ -100,6 +101,12 @@ impl LogStream {
         }));
         defined.push(stream);
         Ok(stream)
+    }
+
+    /// Whether a log with this path was defined.
+    pub fn is_defined(path: &str) -> bool {
+        let defined = DEFINED.lock().unwrap_or_else(PoisonError::into_inner);
+        defined.iter().any(|s| s.path == path)
     }
 
     /// The log's name without `.log`.
@@ -135,9 +142,6 @@ fn check(path: &str, columns: &[(&str, &str)]) -> Result<(), DefineError> {
     let of = |text: &str, is: fn(u8) -> bool| !text.is_empty() && text.bytes().all(is);
     if path.len() > MAX_PATH || !of(path, |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')) {
         return Err(DefineError::Path(path.to_owned()));
-    }
-    if OWN_LOGS.contains(&path) {
-        return Err(DefineError::Taken(path.to_owned()));
     }
     if columns.is_empty() {
         return Err(DefineError::Empty(path.to_owned()));
@@ -271,10 +275,6 @@ mod tests {
         assert!(std::ptr::eq(first, second));
         let other = LogStream::define("again", &COLUMNS[1..]);
         assert_eq!(other, Err(DefineError::Taken("again".into())));
-        assert_eq!(
-            LogStream::define("conn", COLUMNS),
-            Err(DefineError::Taken("conn".into()))
-        );
     }
 
     #[test]

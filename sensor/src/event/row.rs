@@ -291,11 +291,15 @@ macro_rules! row {
             $($(#[$doc])* pub $field: $crate::event::row::rust_type!([$($kind)+] $($own)?),)*
         }
 
-        const _: () = assert!($crate::event::log::is_own($path), "a log that is not in OWN_LOGS");
-
         impl $(<$($life),+>)? $name $(<$($life),+>)? {
             /// The log's name without `.log`.
             pub const PATH: &'static str = $path;
+
+            /// The log, for the list of all logs.
+            pub const LOG: $crate::event::log::Log = $crate::event::log::Log {
+                path: $path,
+                columns: || Self::columns_of([true; _]),
+            };
 
             const PARTS: &'static [$crate::event::row::Part] =
                 &[$($crate::event::row::part!($field $(= $column)? [$($kind)+] $($own)?),)*];

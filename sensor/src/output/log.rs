@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::log_dir::{LogDir, stamp};
 use super::tsv;
+use crate::catalog;
 use crate::event::log::{Column, LogRow, write_json};
 
 /// Bytes gathered before they are written without being asked to.
@@ -228,6 +229,7 @@ impl LogWriter {
         if let Some(i) = self.files.iter().position(|f| f.path == path) {
             return i;
         }
+        debug_assert!(catalog::has_log(path), "{path} is in no list of logs");
         self.files.push(LogFile {
             path,
             columns,

@@ -8,8 +8,9 @@ use super::log::{LogError, LogWriter};
 use super::open_files::open_files;
 use super::patience::Patience;
 use super::stream::{EventStream, WhenFull};
+use crate::catalog;
 use crate::event::Subscriptions;
-use crate::event::log::{Column, OWN_LOGS};
+use crate::event::log::Column;
 
 /// Most contents files open at a time.
 const MOST_OPEN: usize = 1024;
@@ -17,7 +18,8 @@ const MOST_OPEN: usize = 1024;
 /// Puts old logs aside and begins the one that each run has: conn.log, with `columns`.
 pub fn begin(logs: &mut LogWriter, columns: &'static [Column]) -> Result<(), LogError> {
     // Those that are there when it starts, and no others.
-    logs.dir().put_aside(OWN_LOGS)?;
+    let own: Vec<_> = catalog::logs().map(|log| log.path).collect();
+    logs.dir().put_aside(&own)?;
     logs.open("conn", columns)
 }
 

@@ -42,6 +42,7 @@ pub struct Analyzer {
 
 impl Protocol for Analyzer {
     const SPEC: Spec = Spec {
+        logs: &[DnsRow::LOG],
         tcp_ports: &[53],
         udp_ports: &[53, NETBIOS_PORT, 5353, 5355],
         // What waits is logged at the connection's end.

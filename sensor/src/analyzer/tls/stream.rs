@@ -3,6 +3,7 @@
 use super::content;
 use super::handshake::Messages;
 use super::info::session_id;
+use super::log::SslRow;
 use super::names;
 use super::reader::{Parsed, Reader, Short};
 use super::session::Session;
@@ -90,6 +91,8 @@ impl Default for Tls {
 
 impl Protocol for Tls {
     const SPEC: Spec = Spec {
+        pages: &[events::PAGE],
+        logs: &[SslRow::LOG],
         tcp_ports: detect::SSL_PORTS,
         later: Later::Segment {
             first: detect::looks_like_tls,
