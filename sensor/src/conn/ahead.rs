@@ -4,10 +4,10 @@
 
 use sensor_common::packet::tcp_flags as tf;
 
-use super::Sink;
 use super::entry::{Tcp, letter};
-use super::machine::Segment;
+use super::segment::Segment;
 use super::shared::Run;
+use super::sink::Sink;
 
 impl<S: Sink> Run<'_, S> {
     /// What was acknowledged ahead of its bytes will not come.

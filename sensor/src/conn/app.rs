@@ -1,22 +1,12 @@
-//! The analyzers of one connection within the engine: what they are given, and where what they say goes.
+//! The analyzers at work on a connection, and what they are told by the datapath instead of payload.
 
-use std::net::IpAddr;
+use sensor_common::follow::{HEADER, MARK_LEN, Mark};
 
-use super::entry::{Tcp, letter};
-use super::followed::Followed;
-use super::row::{WeirdRow, Whose};
-use super::shared::Run;
-use super::{Proto, Sink, proto};
-use crate::analyzer::api::{Call, Inside, Interest, Out, Spec};
-use crate::analyzer::tree::{Tree, begins_turned};
-use crate::analyzer::{Id, Shared};
-use crate::event::log::LogRow;
-use crate::event::{self, AnalyzerTag, ConnId, Event, Ts};
+use crate::analyzer::api::Call;
+use crate::analyzer::tree::Tree;
 
-/// SNMP's ports, at which Zeek raises udp_session_done; it has no analyzer here.
-const SNMP_PORTS: [u16; 2] = [161, 162];
-/// First octets of IPv4 multicast.
-const MULTICAST_V4: std::ops::RangeInclusive<u8> = 224..=239;
+/// Each time that following a direction fails, it waits twice as long for the next attempt, up to so many times.
+const MOST_DOUBLINGS: u8 = 4;
 
 /// The analyzers at work on a connection, and which directions the datapath reads for them.
 pub struct App {
@@ -24,268 +14,71 @@ pub struct App {
     pub(super) followed: [Followed; 2],
 }
 
-/// Takes the analyzers' results to the engine's outputs.
-struct Results<'r, 'e, S> {
-    run: &'r mut Run<'e, S>,
-    id: ConnId,
+/// How a direction is followed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Followed {
+    /// Place in the stream, relative, that the analyzer has come to; set once the direction is or was followed. Of
+    /// datagrams 0.
+    pub at: Option<u64>,
+    /// Attempts that failed or came to an end.
+    pub failures: u8,
 }
 
-impl<S: Sink> Out for Results<'_, '_, S> {
-    fn event(&mut self, ts: Ts, ev: &dyn Event) {
-        self.run.sh.emit(ts, ev);
+impl App {
+    /// What of `bytes` at `seq` the analyzers have not had. In a direction that was followed they may have had some
+    /// from the datapath, or have been told nothing of what came before.
+    pub fn unread<'b>(&mut self, is_orig: bool, seq: u64, bytes: &'b [u8], call: &mut Call<'_>) -> &'b [u8] {
+        let Some(at) = &mut self.followed[usize::from(!is_orig)].at else {
+            return bytes;
+        };
+        let missing = seq.saturating_sub(*at);
+        self.tree.mark(call, |a, ctx| a.unseen(is_orig, missing, ctx));
+        let known = at.saturating_sub(seq).min(bytes.len() as u64);
+        *at = (*at).max(seq + bytes.len() as u64);
+        &bytes[known as usize..]
     }
 
-    fn log(&mut self, row: &dyn LogRow) {
-        self.run.sh.sink.log(row);
-    }
-
-    fn confirm(&mut self, spec: &'static Spec, aid: u64) {
-        if spec.interactive {
-            let timeout = self.run.sh.cfg.timeouts.interactive_inactivity;
-            self.run.set_inactivity(timeout);
+    /// Marks of a packet whose payload is at `seq` and `len` bytes long; a datagram's if not `is_tcp`.
+    pub fn marks(&mut self, is_tcp: bool, is_orig: bool, seg: (u64, u64, &[u8]), call: &mut Call<'_>) {
+        let (seq, len, marks) = seg;
+        let Some(at) = &mut self.followed[usize::from(!is_orig)].at else {
+            return;
+        };
+        let (marks, _) = marks.as_chunks::<MARK_LEN>();
+        let mut marks = marks.iter().map(|m| Mark::from_bytes(*m));
+        if !is_tcp {
+            let headers = &mut marks.map(|m| m.header);
+            return self
+                .tree
+                .mark(call, |a, ctx| a.headers(is_orig, len as usize, headers, ctx));
         }
-        if self.run.sh.subs.wants(event::ProtocolConfirmation::KIND) {
-            let ev = event::ProtocolConfirmation {
-                c: &self.id,
-                atype: spec.tag,
-                aid,
+        for mark in &mut marks {
+            let end = seq + u64::from(mark.end);
+            let Some(before) = (end.saturating_sub(HEADER.into())).checked_sub(*at) else {
+                continue;
             };
-            self.run.sh.emit(self.run.ts, &ev);
-        }
-    }
-
-    fn violation(&mut self, spec: &'static Spec, aid: u64, reason: &str) {
-        if self.run.sh.subs.wants(event::ProtocolViolation::KIND) {
-            let ev = event::ProtocolViolation {
-                c: &self.id,
-                atype: spec.tag,
-                aid,
-                reason,
-            };
-            self.run.sh.emit(self.run.ts, &ev);
-        }
-    }
-
-    fn weird(&mut self, name: &'static str, addl: &str) {
-        self.run.weird(name, addl);
-    }
-
-    fn gave_up(&mut self) {
-        self.run.gave_up();
-    }
-
-    fn scripted_weird(&mut self, name: &'static str) {
-        let row = WeirdRow::new(self.run.ts, Whose::Conn(&self.id), name, "", "");
-        self.run.sh.log_weird(&row);
-    }
-
-    fn file_weird(&mut self, name: &'static str, addl: &str) {
-        let row = WeirdRow::new(self.run.ts, Whose::Nobody, name, addl, "");
-        self.run.sh.log_weird(&row);
-    }
-
-    fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
-        let now = self.run.ts;
-        self.run.sh.expected.announce(orig, resp, port, tag, now);
-    }
-}
-
-impl<'e, S: Sink> Run<'e, S> {
-    /// Lets the connection's analyzers work.
-    pub(super) fn with_app(&mut self, work: impl FnOnce(&mut App, &Shared, &mut Call<'_>)) {
-        let fixed = self.fixed;
-        let mut app = match self.conn.app.take() {
-            Some(app) => app,
-            None => Box::new(App {
-                tree: Tree::new(
-                    proto(self.conn.key.proto) == Proto::Tcp,
-                    self.conn.orig_port(),
-                    self.conn.resp_port(),
-                    &fixed.analyzers,
-                ),
-                followed: Default::default(),
-            }),
-        };
-        let id = self.id();
-        let ts = self.ts;
-        let mut call = Call {
-            ts,
-            c: &id,
-            subs: &fixed.subs,
-            out: &mut Results { run: self, id },
-        };
-        work(&mut app, &fixed.analyzers, &mut call);
-        self.conn.app = Some(app);
-    }
-
-    /// In-order bytes of a TCP direction.
-    pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, seq: u64, bytes: &[u8]) {
-        if !self.sh.cfg.analyzers || self.conn.service != 0 {
-            return;
-        }
-        let partial = tcp.is_partial;
-        let mut proxied = false;
-        self.with_app(|app, shared, call| {
-            let before = app.tree.inside();
-            app.tree.set_partial(partial);
-            let bytes = app.unread(is_orig, seq, bytes, call);
-            app.tree.stream(is_orig, bytes, shared, call);
-            proxied = before.is_none() && app.tree.inside() == Some(Inside::Tunnel);
-        });
-        if proxied {
-            self.proxied();
-        }
-    }
-
-    /// Where no SYN was seen, a hello of TLS says who is client. Whether originator and responder changed places.
-    pub fn turn_by_hello(&mut self, tcp: &mut Tcp, is_orig: bool, bytes: &[u8]) -> bool {
-        const SYN: u16 = letter::SYN | letter::SYN << 8;
-        if !tcp.is_partial || !self.sh.cfg.analyzers || self.conn.service != 0 {
-            return false;
-        }
-        let waits = self.conn.app.as_ref().is_none_or(|a| a.tree.awaits());
-        if !begins_turned(is_orig, bytes) || !waits || self.conn.hist_seen & SYN != 0 {
-            return false;
-        }
-        self.flip(tcp);
-        // Still.
-        tcp.is_partial = true;
-        true
-    }
-
-    /// Bytes of a TCP direction that the analyzers will not see.
-    pub fn app_gap(&mut self, is_orig: bool, len: u64) {
-        if self.conn.app.is_none() {
-            return;
-        }
-        self.with_app(|app, shared, call| app.tree.gap(is_orig, len, shared, call));
-    }
-
-    /// A TCP direction has been delivered to its end.
-    pub fn app_eof(&mut self, is_orig: bool) {
-        if self.conn.app.is_some() {
-            self.with_app(|app, _, call| app.tree.eof(is_orig, call));
-        }
-    }
-
-    /// A UDP datagram's payload.
-    pub fn app_datagram(&mut self, is_orig: bool, bytes: &[u8]) {
-        if !self.sh.cfg.analyzers || self.conn.service != 0 {
-            return;
-        }
-        let mut turned = false;
-        self.with_app(|app, shared, call| {
-            app.tree.datagram(is_orig, bytes, shared, call);
-            turned = app.tree.take_turned();
-        });
-        let receiver = if self.conn.orig_dir == 0 {
-            self.conn.key.b
-        } else {
-            self.conn.key.a
-        };
-        let multicast = match super::addr(&receiver) {
-            std::net::IpAddr::V4(a) => MULTICAST_V4.contains(&a.octets()[0]),
-            std::net::IpAddr::V6(a) => a.is_multicast(),
-        };
-        if turned && !multicast {
-            self.flip_conn();
-        }
-    }
-
-    /// The connection's ends changed places.
-    pub fn app_flip(&mut self) {
-        if let Some(app) = &mut self.conn.app {
-            app.tree.flip();
-            app.followed.swap(0, 1);
-        }
-    }
-
-    /// A tunnel protocol is sure.
-    pub fn app_confirm(&mut self, id: Id) {
-        self.with_app(|app, _, call| app.tree.confirm(id, call));
-    }
-
-    /// It is not that tunnel protocol. If it was taken for it, `service` keeps it, as in Zeek.
-    pub fn app_violation(&mut self, id: Id, reason: &str) {
-        self.with_app(|app, _, call| app.tree.violation(id, reason, call));
-    }
-
-    /// What the analyzers want of a direction's payload.
-    pub fn app_interest(&self, is_orig: bool) -> Interest {
-        if !self.sh.cfg.analyzers || self.conn.service != 0 {
-            return Interest::Nothing;
-        }
-        let app = self.conn.app.as_ref();
-        app.map_or(Interest::Everything, |a| a.tree.interest(is_orig))
-    }
-
-    /// The connection was announced as one of `tag`.
-    pub fn app_expected(&mut self, tag: AnalyzerTag) {
-        self.with_app(|app, _, _| app.tree.expect(tag));
-    }
-
-    /// No payload comes any more: frees the analyzers, unless something is left for them to do.
-    pub fn app_done(&mut self) {
-        if !self.conn.app.as_ref().is_some_and(|a| a.tree.is_settled()) {
-            return;
-        }
-        let name = self.service();
-        let known = &mut self.sh.services;
-        let at = known.iter().position(|s| *s == name).unwrap_or(known.len());
-        let Some(number) = u8::try_from(at + 1).ok() else {
-            // So many combinations do not occur.
-            return;
-        };
-        if at == known.len() {
-            known.push(name);
-        }
-        self.conn.service = number;
-        self.conn.app = None;
-    }
-
-    /// Whether the analyzer that has a timer of its own was given up before the packet of `last`.
-    pub fn app_is_off(&self, last: Ts) -> bool {
-        self.conn.app.as_ref().is_some_and(|a| a.tree.was_off(last))
-    }
-
-    /// conn.log's `service`.
-    pub fn service(&self) -> String {
-        let done = self.sh.services.get((self.conn.service as usize).wrapping_sub(1));
-        let mut name = done.cloned().unwrap_or_default();
-        if let Some(app) = &self.conn.app {
-            // A tunnel may be found after the analyzers were done.
-            for service in app.tree.services() {
-                if !name.is_empty() {
-                    name.push(',');
+            self.tree.mark(call, |a, ctx| {
+                if a.to_header(is_orig) == Some(before) {
+                    a.unseen(is_orig, before, ctx);
+                } else {
+                    // A record of the datapath was lost, and with it what was to be said of the stream's.
+                    a.record_begins(is_orig);
                 }
-                name.push_str(service);
-            }
+            });
+            self.tree.marked_bytes(is_orig, &mark.header, call);
+            *at = end;
         }
-        name
-    }
-
-    /// The connection is over.
-    pub fn app_end(&mut self) {
-        if self.conn.app.is_some() {
-            self.with_app(|app, _, call| app.tree.close(call));
-        }
-        if proto(self.conn.key.proto) == Proto::Udp
-            && self.sh.subs.wants(event::UdpSessionDone::KIND)
-            && says_session_done(self.conn.resp_port())
-        {
-            let id = self.id();
-            self.sh.emit(self.ts, &event::UdpSessionDone { u: &id });
-        }
+        // The rest belongs to one record, or to a header that the datapath has not seen all of.
+        let rest = (seq + len).saturating_sub(*at);
+        let n = self.tree.to_header(is_orig).map_or(0, |n| n.min(rest));
+        self.tree.mark(call, |a, ctx| a.unseen(is_orig, n, ctx));
+        *at += n;
     }
 }
 
-/// Whether the end of a UDP flow to this port is told.
-fn says_session_done(port: u16) -> bool {
-    SNMP_PORTS.contains(&port) || udp_specs(port).any(|spec| spec.session_done)
-}
-
-/// What is known of the protocols on a UDP port.
-pub(super) fn udp_specs(port: u16) -> impl Iterator<Item = &'static Spec> {
-    let specs = Id::ALL.iter().map(|id| id.spec());
-    specs.filter(move |spec| spec.udp_ports.contains(&port))
+impl Followed {
+    /// Following it failed, or ended.
+    pub fn failed(&mut self) {
+        self.failures = (self.failures + 1).min(MOST_DOUBLINGS);
+    }
 }

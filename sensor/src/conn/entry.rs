@@ -1,17 +1,16 @@
 //! One connection: what the table keeps of it, its history and its final state.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use sensor_common::key::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP};
 use sensor_common::record::Totals;
-use sensor_common::{FlowKey, FlowState};
+use sensor_common::{FlowKey, FlowState, Packet};
 
 use super::app::App;
+use super::ends::{addr, proto};
 use super::history::History;
 use super::timer::{Kind, Timer};
-use super::tunnel::UdpTunnel;
+use super::udp_tunnel::UdpTunnel;
 use super::weird::Sampler;
 use crate::datapath::tunnels::Stack;
 use crate::event::{ConnId, Proto, Ts, Uid};
@@ -147,30 +146,36 @@ impl Numbers {
     }
 }
 
-/// An address out of a key.
-pub fn addr(a: &[u8; 16]) -> IpAddr {
-    let v6 = Ipv6Addr::from(*a);
-    match v6.to_ipv4_mapped() {
-        Some(v4) => IpAddr::V4(v4),
-        None => IpAddr::V6(v6),
-    }
-}
-
-/// Whether it is the limited broadcast address.
-pub fn is_broadcast(a: &[u8; 16]) -> bool {
-    addr(a) == IpAddr::V4(Ipv4Addr::BROADCAST)
-}
-
-pub fn proto(p: u8) -> Proto {
-    match p {
-        IPPROTO_TCP => Proto::Tcp,
-        IPPROTO_UDP => Proto::Udp,
-        IPPROTO_ICMP | IPPROTO_ICMPV6 => Proto::Icmp,
-        _ => Proto::Unknown,
-    }
-}
-
 impl Conn {
+    /// A connection that begins with this packet; which one it is of the engine, its uid's upper half, and when its flow
+    /// entry was made.
+    pub fn new(p: &Packet, n: u32, uid_hi: u64, flow_start: Ts) -> Conn {
+        let mut conn = Conn {
+            key: p.key,
+            start: p.ts,
+            last: p.ts,
+            uid_hi,
+            n,
+            inactive_at: Ts::MAX,
+            silence: 0,
+            tcp: super::slab::NONE,
+            orig_dir: p.dir,
+            frozen: false,
+            weird: false,
+            expires: false,
+            analyzer_epoch: 0,
+            shed: 0,
+            unwanted: 0,
+            hist_seen: 0,
+            history: History::default(),
+            app: None,
+            service: 0,
+            extra: None,
+        };
+        conn.set_flow_start(flow_start);
+        conn
+    }
+
     /// Who it is, for events and logs.
     pub fn id(&self) -> ConnId {
         let k = &self.key;

@@ -2,7 +2,8 @@
 
 use sensor_common::{Counter, Packet, RecordHeader};
 
-use super::{Engine, Sink};
+use super::engine::Engine;
+use super::sink::Sink;
 use crate::datapath::soft::{self, Flows, Inner, Untracked};
 use crate::event::Ts;
 use crate::packet::Weird;

@@ -1,17 +1,19 @@
 //! Half-open connections of which the datapath told late or not at all: while a ring is crowded, SYNs and answers to
 //! them stay below, and the oldest of too many half-open flows leave the table (`sensor-ebpf/src/half.rs`).
 
-use std::collections::{HashMap, VecDeque};
-
 use sensor_common::flow::why;
 use sensor_common::packet::tcp_flags as tf;
 use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
-use super::entry::{Conn, letter, proto};
+use super::ending::{Ending, Missing, before};
+use super::ends::proto;
+use super::engine::Engine;
+use super::entry::{Conn, letter};
+use super::sink::Sink;
 use super::timer::Kind;
-use super::{Ending, Engine, Sink, before, hash_key};
 use crate::datapath::FlowTable;
+use crate::datapath::hash_key;
 use crate::event::Proto;
 
 /// What one side of a half-open connection sent, as far as it is known.
@@ -120,51 +122,6 @@ fn all_of(key: &FlowKey, state: &FlowState) -> [Option<RecordHeader>; 2] {
     let first = |s: &Option<Sent>| s.map_or(u64::MAX, |s| s.ts);
     let orig = (first(&sent[1]) < first(&sent[0])) as u8;
     records(key, state.tunnel, orig, state.start, sent)
-}
-
-/// Half-open connections that are over, and whose flows had left the table before they were asked for: their last
-/// states are on their way through the ring.
-#[derive(Default)]
-pub(super) struct Missing {
-    conns: HashMap<FlowKey, Ending>,
-    /// Until when they are waited for, in order.
-    until: VecDeque<(u64, FlowKey)>,
-}
-
-impl Missing {
-    /// Longest wait, ns: as long as a record may lie in a ring.
-    const PATIENCE: u64 = 2_000_000_000;
-    /// Most that wait.
-    const MOST: usize = 1 << 16;
-
-    fn take(&mut self, key: &FlowKey, flow_start: u64) -> Option<Ending> {
-        let e = self.conns.get(key)?;
-        if e.conn.flow_start() == flow_start {
-            self.conns.remove(key)
-        } else {
-            None
-        }
-    }
-
-    /// One that has waited long enough; with `all`, any.
-    fn give_up(&mut self, now: u64, all: bool) -> Option<Ending> {
-        while let Some((until, key)) = self.until.front() {
-            if *until > now && !all {
-                return None;
-            }
-            let (until, key) = (*until, *key);
-            self.until.pop_front();
-            // Not one of the same key that came later.
-            if self
-                .conns
-                .get(&key)
-                .is_some_and(|e| e.now + Self::PATIENCE <= until)
-            {
-                return self.conns.remove(&key);
-            }
-        }
-        None
-    }
 }
 
 impl Conn {

@@ -5,18 +5,19 @@ use sensor_common::packet::tcp_flags as tf;
 use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
-use super::app::udp_specs;
-use super::entry::{is_broadcast, letter};
+use super::analysis::udp_specs;
+use super::ends::{is_broadcast, proto};
+use super::entry::letter;
 use super::events::ConnLogConn;
-use super::machine::{Segment, was_shed};
 use super::ports::{likely_tcp, likely_udp};
 use super::row::{ConnRow, Networks};
+use super::segment::{Segment, was_shed};
 use super::shared::{Run, raise};
+use super::sink::Sink;
 use super::timer::Kind;
-use super::{PktHdr, Proto, Sink, proto};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::Inner;
-use crate::event::{self, EndpointStats};
+use crate::event::{self, EndpointStats, PktHdr, Proto};
 use crate::packet::payload;
 use crate::tcp::endpoint::State;
 

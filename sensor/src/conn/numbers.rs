@@ -2,10 +2,10 @@
 
 use sensor_common::packet::tcp_flags as tf;
 
-use super::Sink;
 use super::entry::Tcp;
-use super::machine::Segment;
+use super::segment::Segment;
 use super::shared::{Run, raise};
+use super::sink::Sink;
 use crate::tcp::endpoint::{Rare, State, seq_delta};
 
 /// Jumps beyond this are not believed of a SYN or RST (Zeek: TOO_LARGE_SEQ_DELTA).

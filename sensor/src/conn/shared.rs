@@ -3,12 +3,15 @@
 use sensor_common::FlowState;
 use sensor_common::key::IPPROTO_TCP;
 
+use super::config::Config;
+use super::ends::addr;
+use super::entry::Conn;
 use super::entry::Tcp;
 use super::expected::Expected;
 use super::row::{WeirdRow, Whose};
+use super::sink::Sink;
 use super::timer::{Kind, Wheel};
 use super::weird::{Logged, StraySampler, source};
-use super::{Config, Conn, Sink, addr};
 use crate::analyzer;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 

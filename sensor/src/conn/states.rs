@@ -2,10 +2,10 @@
 
 use sensor_common::packet::tcp_flags as tf;
 
-use super::Sink;
 use super::entry::Tcp;
-use super::machine::Segment;
+use super::segment::Segment;
 use super::shared::{Run, raise};
+use super::sink::Sink;
 use super::timer::Kind;
 use crate::event;
 use crate::tcp::endpoint::{State, seq_delta};

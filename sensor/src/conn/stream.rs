@@ -5,9 +5,9 @@ use sensor_common::flow::why;
 use sensor_common::{FlowState, RecordHeader};
 
 use super::entry::{Numbers, Tcp};
-use super::machine::{Segment, flag_letters, was_shed};
+use super::segment::{Segment, flag_letters, was_shed};
 use super::shared::{Run, raise};
-use super::{Piece, Sink};
+use super::sink::{Piece, Sink};
 use crate::event;
 use crate::tcp::endpoint::{Endpoint, State};
 use crate::tcp::kept::Kept;

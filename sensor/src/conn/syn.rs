@@ -3,10 +3,10 @@
 
 use sensor_common::packet::tcp_flags as tf;
 
-use super::Sink;
 use super::entry::Tcp;
-use super::machine::Segment;
+use super::segment::Segment;
 use super::shared::{Run, raise};
+use super::sink::Sink;
 use crate::base::bytes::be32;
 use crate::event::SynPacket;
 use crate::tcp::endpoint::State;

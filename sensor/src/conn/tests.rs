@@ -1,12 +1,15 @@
 //! The engine fed with frames made by hand, through the soft datapath.
 
-use sensor_common::Policy;
+use sensor_common::key::IPPROTO_TCP;
 use sensor_common::packet::tcp_flags as tf;
+use sensor_common::{Packet, Policy, RecordHeader};
 
 use super::*;
+use crate::base::time::SECOND;
 use crate::catalog::policy_bits;
 use crate::datapath::soft::{self, Soft};
-use crate::event::Value;
+use crate::event::log::LogRow;
+use crate::event::{ConnId, Event, Subscriptions, Ts, Value};
 use crate::packet::{Frame, LinkType};
 
 mod batched;
@@ -23,7 +26,6 @@ mod stats;
 mod tunnels;
 mod uids;
 
-const SECOND: u64 = 1_000_000_000;
 const CLIENT_PORT: u16 = 4096;
 /// Initial sequence numbers of the two sides.
 const ISN: [u32; 2] = [1000, 5000];

@@ -12,12 +12,14 @@ use sensor_common::flow::why;
 use sensor_common::key::{IPPROTO_UDP, Realm};
 use sensor_common::{RecordHeader, policy};
 
+use super::ends::{addr, proto};
 use super::entry::letter;
 use super::row::TunnelRow;
 use super::shared::{Run, Shared};
+use super::sink::Sink;
 use super::timer::{self, Timer};
+use super::udp_tunnel::UdpTunnel;
 use super::uid;
-use super::{Sink, addr};
 use crate::analyzer::Id;
 use crate::base::time::SECOND;
 use crate::datapath::soft::Inner;
@@ -35,19 +37,6 @@ const L2TP_PORT: u16 = 1701;
 const MAX_CHANGES: u8 = 5;
 /// How often it is looked for expired tunnels, ns (Zeek: table_expire_interval).
 const EXPIRE_INTERVAL: u64 = 10 * SECOND;
-
-/// What is known of a UDP connection as a tunnel. Bits are those of [`bit`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UdpTunnel {
-    confirmed: u16,
-    violated: u16,
-    /// Packets were taken out of it.
-    used: bool,
-    /// Sides that sent sound Teredo.
-    teredo: [bool; 2],
-    /// The kernel's program's number for it, or 0.
-    number: u32,
-}
 
 fn bit(k: Kind) -> u16 {
     1 << k as u8
@@ -195,7 +184,7 @@ impl<S: Sink> Run<'_, S> {
                     orig_p: l.ends.orig_port,
                     resp_h: addr(&l.ends.resp),
                     resp_p: l.ends.resp_port,
-                    proto: super::proto(l.ends.proto),
+                    proto: proto(l.ends.proto),
                     tunnel_type: l.kind.name(),
                     uid: self.sh.uid(l),
                 })

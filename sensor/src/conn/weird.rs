@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::Proto;
 use super::row::Whose;
-use crate::event::Ts;
+use crate::event::{Proto, Ts};
 
 const THRESHOLD: u64 = 25;
 const RATE: u64 = 1000;

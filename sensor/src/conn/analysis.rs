@@ -1,0 +1,286 @@
+//! What a connection's analyzers are given, and where what they say goes.
+
+use std::net::IpAddr;
+
+use super::app::App;
+use super::ends::{addr, proto};
+use super::entry::{Tcp, letter};
+use super::row::{WeirdRow, Whose};
+use super::shared::Run;
+use super::sink::Sink;
+use crate::analyzer::api::{Call, Inside, Interest, Out, Spec};
+use crate::analyzer::tree::{Tree, begins_turned};
+use crate::analyzer::{Id, Shared};
+use crate::event::log::LogRow;
+use crate::event::{self, AnalyzerTag, ConnId, Event, Proto, Ts};
+
+/// SNMP's ports, at which Zeek raises udp_session_done; it has no analyzer here.
+const SNMP_PORTS: [u16; 2] = [161, 162];
+/// First octets of IPv4 multicast.
+const MULTICAST_V4: std::ops::RangeInclusive<u8> = 224..=239;
+
+/// Takes the analyzers' results to the engine's outputs.
+struct Results<'r, 'e, S> {
+    run: &'r mut Run<'e, S>,
+    id: ConnId,
+}
+
+impl<S: Sink> Out for Results<'_, '_, S> {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        self.run.sh.emit(ts, ev);
+    }
+
+    fn log(&mut self, row: &dyn LogRow) {
+        self.run.sh.sink.log(row);
+    }
+
+    fn confirm(&mut self, spec: &'static Spec, aid: u64) {
+        if spec.interactive {
+            let timeout = self.run.sh.cfg.timeouts.interactive_inactivity;
+            self.run.set_inactivity(timeout);
+        }
+        if self.run.sh.subs.wants(event::ProtocolConfirmation::KIND) {
+            let ev = event::ProtocolConfirmation {
+                c: &self.id,
+                atype: spec.tag,
+                aid,
+            };
+            self.run.sh.emit(self.run.ts, &ev);
+        }
+    }
+
+    fn violation(&mut self, spec: &'static Spec, aid: u64, reason: &str) {
+        if self.run.sh.subs.wants(event::ProtocolViolation::KIND) {
+            let ev = event::ProtocolViolation {
+                c: &self.id,
+                atype: spec.tag,
+                aid,
+                reason,
+            };
+            self.run.sh.emit(self.run.ts, &ev);
+        }
+    }
+
+    fn weird(&mut self, name: &'static str, addl: &str) {
+        self.run.weird(name, addl);
+    }
+
+    fn gave_up(&mut self) {
+        self.run.gave_up();
+    }
+
+    fn scripted_weird(&mut self, name: &'static str) {
+        let row = WeirdRow::new(self.run.ts, Whose::Conn(&self.id), name, "", "");
+        self.run.sh.log_weird(&row);
+    }
+
+    fn file_weird(&mut self, name: &'static str, addl: &str) {
+        let row = WeirdRow::new(self.run.ts, Whose::Nobody, name, addl, "");
+        self.run.sh.log_weird(&row);
+    }
+
+    fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
+        let now = self.run.ts;
+        self.run.sh.expected.announce(orig, resp, port, tag, now);
+    }
+}
+
+impl<'e, S: Sink> Run<'e, S> {
+    /// Lets the connection's analyzers work.
+    pub(super) fn with_app(&mut self, work: impl FnOnce(&mut App, &Shared, &mut Call<'_>)) {
+        let fixed = self.fixed;
+        let mut app = match self.conn.app.take() {
+            Some(app) => app,
+            None => Box::new(App {
+                tree: Tree::new(
+                    proto(self.conn.key.proto) == Proto::Tcp,
+                    self.conn.orig_port(),
+                    self.conn.resp_port(),
+                    &fixed.analyzers,
+                ),
+                followed: Default::default(),
+            }),
+        };
+        let id = self.id();
+        let ts = self.ts;
+        let mut call = Call {
+            ts,
+            c: &id,
+            subs: &fixed.subs,
+            out: &mut Results { run: self, id },
+        };
+        work(&mut app, &fixed.analyzers, &mut call);
+        self.conn.app = Some(app);
+    }
+
+    /// In-order bytes of a TCP direction.
+    pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, seq: u64, bytes: &[u8]) {
+        if !self.sh.cfg.analyzers || self.conn.service != 0 {
+            return;
+        }
+        let partial = tcp.is_partial;
+        let mut proxied = false;
+        self.with_app(|app, shared, call| {
+            let before = app.tree.inside();
+            app.tree.set_partial(partial);
+            let bytes = app.unread(is_orig, seq, bytes, call);
+            app.tree.stream(is_orig, bytes, shared, call);
+            proxied = before.is_none() && app.tree.inside() == Some(Inside::Tunnel);
+        });
+        if proxied {
+            self.proxied();
+        }
+    }
+
+    /// Where no SYN was seen, a hello of TLS says who is client. Whether originator and responder changed places.
+    pub fn turn_by_hello(&mut self, tcp: &mut Tcp, is_orig: bool, bytes: &[u8]) -> bool {
+        const SYN: u16 = letter::SYN | letter::SYN << 8;
+        if !tcp.is_partial || !self.sh.cfg.analyzers || self.conn.service != 0 {
+            return false;
+        }
+        let waits = self.conn.app.as_ref().is_none_or(|a| a.tree.awaits());
+        if !begins_turned(is_orig, bytes) || !waits || self.conn.hist_seen & SYN != 0 {
+            return false;
+        }
+        self.flip(tcp);
+        // Still.
+        tcp.is_partial = true;
+        true
+    }
+
+    /// Bytes of a TCP direction that the analyzers will not see.
+    pub fn app_gap(&mut self, is_orig: bool, len: u64) {
+        if self.conn.app.is_none() {
+            return;
+        }
+        self.with_app(|app, shared, call| app.tree.gap(is_orig, len, shared, call));
+    }
+
+    /// A TCP direction has been delivered to its end.
+    pub fn app_eof(&mut self, is_orig: bool) {
+        if self.conn.app.is_some() {
+            self.with_app(|app, _, call| app.tree.eof(is_orig, call));
+        }
+    }
+
+    /// A UDP datagram's payload.
+    pub fn app_datagram(&mut self, is_orig: bool, bytes: &[u8]) {
+        if !self.sh.cfg.analyzers || self.conn.service != 0 {
+            return;
+        }
+        let mut turned = false;
+        self.with_app(|app, shared, call| {
+            app.tree.datagram(is_orig, bytes, shared, call);
+            turned = app.tree.take_turned();
+        });
+        let receiver = if self.conn.orig_dir == 0 {
+            self.conn.key.b
+        } else {
+            self.conn.key.a
+        };
+        let multicast = match addr(&receiver) {
+            std::net::IpAddr::V4(a) => MULTICAST_V4.contains(&a.octets()[0]),
+            std::net::IpAddr::V6(a) => a.is_multicast(),
+        };
+        if turned && !multicast {
+            self.flip_conn();
+        }
+    }
+
+    /// The connection's ends changed places.
+    pub fn app_flip(&mut self) {
+        if let Some(app) = &mut self.conn.app {
+            app.tree.flip();
+            app.followed.swap(0, 1);
+        }
+    }
+
+    /// A tunnel protocol is sure.
+    pub fn app_confirm(&mut self, id: Id) {
+        self.with_app(|app, _, call| app.tree.confirm(id, call));
+    }
+
+    /// It is not that tunnel protocol. If it was taken for it, `service` keeps it, as in Zeek.
+    pub fn app_violation(&mut self, id: Id, reason: &str) {
+        self.with_app(|app, _, call| app.tree.violation(id, reason, call));
+    }
+
+    /// What the analyzers want of a direction's payload.
+    pub fn app_interest(&self, is_orig: bool) -> Interest {
+        if !self.sh.cfg.analyzers || self.conn.service != 0 {
+            return Interest::Nothing;
+        }
+        let app = self.conn.app.as_ref();
+        app.map_or(Interest::Everything, |a| a.tree.interest(is_orig))
+    }
+
+    /// The connection was announced as one of `tag`.
+    pub fn app_expected(&mut self, tag: AnalyzerTag) {
+        self.with_app(|app, _, _| app.tree.expect(tag));
+    }
+
+    /// No payload comes any more: frees the analyzers, unless something is left for them to do.
+    pub fn app_done(&mut self) {
+        if !self.conn.app.as_ref().is_some_and(|a| a.tree.is_settled()) {
+            return;
+        }
+        let name = self.service();
+        let known = &mut self.sh.services;
+        let at = known.iter().position(|s| *s == name).unwrap_or(known.len());
+        let Some(number) = u8::try_from(at + 1).ok() else {
+            // So many combinations do not occur.
+            return;
+        };
+        if at == known.len() {
+            known.push(name);
+        }
+        self.conn.service = number;
+        self.conn.app = None;
+    }
+
+    /// Whether the analyzer that has a timer of its own was given up before the packet of `last`.
+    pub fn app_is_off(&self, last: Ts) -> bool {
+        self.conn.app.as_ref().is_some_and(|a| a.tree.was_off(last))
+    }
+
+    /// conn.log's `service`.
+    pub fn service(&self) -> String {
+        let done = self.sh.services.get((self.conn.service as usize).wrapping_sub(1));
+        let mut name = done.cloned().unwrap_or_default();
+        if let Some(app) = &self.conn.app {
+            // A tunnel may be found after the analyzers were done.
+            for service in app.tree.services() {
+                if !name.is_empty() {
+                    name.push(',');
+                }
+                name.push_str(service);
+            }
+        }
+        name
+    }
+
+    /// The connection is over.
+    pub fn app_end(&mut self) {
+        if self.conn.app.is_some() {
+            self.with_app(|app, _, call| app.tree.close(call));
+        }
+        if proto(self.conn.key.proto) == Proto::Udp
+            && self.sh.subs.wants(event::UdpSessionDone::KIND)
+            && says_session_done(self.conn.resp_port())
+        {
+            let id = self.id();
+            self.sh.emit(self.ts, &event::UdpSessionDone { u: &id });
+        }
+    }
+}
+
+/// Whether the end of a UDP flow to this port is told.
+fn says_session_done(port: u16) -> bool {
+    SNMP_PORTS.contains(&port) || udp_specs(port).any(|spec| spec.session_done)
+}
+
+/// What is known of the protocols on a UDP port.
+pub(super) fn udp_specs(port: u16) -> impl Iterator<Item = &'static Spec> {
+    let specs = Id::ALL.iter().map(|id| id.spec());
+    specs.filter(move |spec| spec.udp_ports.contains(&port))
+}

@@ -1,0 +1,581 @@
+//! The engine of one worker: its connections, their table and timers.
+
+use foldhash::fast::FixedState;
+use sensor_common::decap::outer_key;
+use sensor_common::flow::why;
+use sensor_common::key::IPPROTO_TCP;
+use sensor_common::packet::tcp_flags;
+use sensor_common::proto::{ESP, MOBILITY};
+use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
+
+use super::config::Config;
+use super::ending::{Ending, Missing, before};
+use super::ends::proto;
+use super::entry::{Conn, Numbers, Tcp};
+use super::index::Index;
+use super::last::last_header;
+use super::segment::Segment;
+use super::shared::{Fixed, Run, Shared, raise};
+use super::sink::Sink;
+use super::slab::Slab;
+use super::stream::before_packet;
+use super::timer::{self, Kind, Wheel};
+use super::uid;
+use crate::analyzer;
+use crate::datapath::soft::Inner;
+use crate::datapath::{FlowTable, hash_key};
+use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
+
+/// What a timer that fires costs beside those that are only put elsewhere in the wheel.
+const FIRING: u64 = 16;
+
+/// The engine of one worker.
+pub struct Engine<S> {
+    pub(super) sh: Shared<S>,
+    fixed: Fixed,
+    pub(super) slots: Slab<Conn>,
+    /// Their TCP parts.
+    pub(super) tcps: Slab<Tcp>,
+    pub(super) table: Index,
+    pub(super) hasher: FixedState,
+    /// Connections made, modulo 2^32.
+    made: u32,
+    /// Added to the datapath's times to get network time, ns.
+    shift: i64,
+    /// What uids of connections that began again must differ from.
+    ended: uid::Ended,
+    /// Connections that are over but for their final states.
+    pub(super) ending: Vec<Ending>,
+    /// Of them, those whose states did not come when they were asked for.
+    pub(super) missing: Missing,
+    /// For asking the flow table about many.
+    keys: Vec<FlowKey>,
+    states: Vec<Option<FlowState>>,
+    /// Timers at hand, and whether their flows' states were asked for.
+    due: Vec<(timer::Timer, bool)>,
+}
+
+impl<S: Sink> Engine<S> {
+    pub fn new(cfg: Config, subs: Subscriptions, sink: S) -> Self {
+        Engine {
+            hasher: FixedState::with_seed(cfg.seed),
+            fixed: Fixed {
+                subs,
+                analyzers: analyzers(&cfg),
+            },
+            sh: Shared {
+                cfg,
+                subs,
+                sink,
+                wheel: Wheel::default(),
+                services: Vec::new(),
+                silences: vec![0],
+                expected: Default::default(),
+                strays: Default::default(),
+                logged: Default::default(),
+                tunnels_armed: false,
+                terminating: false,
+                unflushed: false,
+                held: 0,
+                no_room: 0,
+                no_entry: 0,
+                network_time: 0,
+            },
+            slots: Slab::default(),
+            tcps: Slab::default(),
+            table: Index::default(),
+            made: 0,
+            shift: 0,
+            ended: uid::Ended::default(),
+            ending: Vec::new(),
+            missing: Missing::default(),
+            keys: Vec::new(),
+            states: Vec::new(),
+            due: Vec::new(),
+        }
+    }
+
+    /// Where events and rows went.
+    pub fn sink(&mut self) -> &mut S {
+        &mut self.sh.sink
+    }
+
+    /// Gives the sink back.
+    pub fn into_sink(self) -> S {
+        self.sh.sink
+    }
+
+    /// Open connections.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    /// Holes that were given up, and so became gaps, because reassembly had no room.
+    pub fn no_room(&self) -> u64 {
+        self.sh.no_room
+    }
+
+    /// Connections whose entry was not in the flow table when they ended: their rows lack what it had counted.
+    pub fn no_entry(&self) -> u64 {
+        self.sh.no_entry
+    }
+
+    /// Whether somebody wants this kind of event.
+    pub fn wants(&self, kind: event::Kind) -> bool {
+        self.sh.subs.wants(kind)
+    }
+
+    /// Says what was added to the times in the records: uids are made of the times as the datapath had them, which
+    /// another setting of the clock does not change.
+    pub fn shifted_by(&mut self, shift: i64) {
+        self.shift = shift;
+    }
+
+    /// A time before which nothing can be due.
+    pub fn next_deadline(&self) -> Ts {
+        self.sh.wheel.next()
+    }
+
+    /// Network time moves to `now`: what is due happens.
+    #[inline]
+    pub fn advance(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        if now >= self.sh.wheel.next() {
+            self.fire(now, &mut { u64::MAX }, flows);
+        }
+    }
+
+    /// As [`Engine::advance`] for who has packets waiting: no more than about `most` timers. True: there may be
+    /// more, and they are late.
+    pub fn advance_some(&mut self, now: Ts, most: u32, flows: &mut impl FlowTable) -> bool {
+        let due = now >= self.sh.wheel.next();
+        if due {
+            self.fire(now, &mut (most as u64 * FIRING), flows);
+        }
+        due && now >= self.sh.wheel.next()
+    }
+
+    /// Network time is known to be `now`, by a clock that is not the packets': connections that have closed end. Those that
+    /// are silent may go on, with packets that are on their way.
+    pub fn end_closed(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        for t in self.sh.wheel.due_of(&[Kind::Delete, Kind::Reset], now) {
+            self.timer(t, t.at, flows, None);
+        }
+        self.settle(now, flows);
+    }
+
+    /// Takes a record of a tracked packet; `frame` is what was forwarded of it. If its connection is a
+    /// tunnel, the packet in it is returned.
+    pub fn record(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) -> Option<Inner> {
+        let p = &rec.pkt;
+        let hash = hash_key(&self.hasher, &p.key);
+        let mut slot = self.find(hash, &p.key);
+        if rec.why & why::INSIDE != 0 {
+            self.learn_tunnel(slot, rec, frame);
+        }
+        if rec.why & why::UNTOLD != 0 {
+            self.end_older(slot, rec.flow_start, p.ts);
+            if self.find(hash, &p.key).is_none() {
+                self.catch_up_untold(rec, flows);
+            }
+            slot = self.find(hash, &p.key);
+        }
+        // The uid of the connection before, in the same entry.
+        let mut after = None;
+        if let Some(i) = slot
+            && p.key.proto == IPPROTO_TCP
+            && p.flags & tcp_flags::SYN != 0
+            && self.reused(i, rec, frame)
+        {
+            after = self.split(i, rec, flows);
+            slot = None;
+        }
+        let (i, new) = match slot {
+            Some(i) => (i, false),
+            None => {
+                // Of two connections on the same ports the first one ends first.
+                if let Some(n) = self.ending.iter().position(|e| e.conn.key == p.key) {
+                    after = self.end_before(n, rec, flows);
+                }
+                (self.create(hash, p, rec.flow_start, after), true)
+            }
+        };
+        let conn = self.slots.get_mut(i)?;
+        let mut tcp = self.tcps.get_mut(conn.tcp);
+        if new {
+            if rec.prev_last != 0 {
+                let flow = flows.get(&p.key);
+                if after.is_none() && flow.is_some_and(|f| f.start == rec.flow_start) {
+                    // The flow's first records were lost, and no other connection has its counts.
+                    conn.start = rec.flow_start;
+                } else {
+                    // The flow was there before this connection: its counts are not ours.
+                    conn.extra().base = before(rec, flow);
+                }
+            }
+            if let Some(tcp) = &mut tcp {
+                let (next, ack) = before_packet(rec);
+                (tcp.known_next, tcp.known_ack) = (Numbers::new(next), Numbers::new(ack));
+            }
+        } else if conn.flow_start() != rec.flow_start {
+            // The datapath made a new entry for the same key.
+            conn.set_flow_start(rec.flow_start);
+            if let Some(e) = conn.extra.as_mut() {
+                e.base = FlowState::default();
+            }
+        }
+        let mut run = Run::new(p.ts, i, conn, tcp, &mut self.sh, &self.fixed);
+        if !new {
+            run.check_encap(p.tunnel);
+        }
+        run.packet(rec, frame, flows, new)
+    }
+
+    /// A packet that belongs to a connection but cannot be used: its header is damaged or its
+    /// checksum wrong. The connection is made if need be (and if there is room: no flow table bounds
+    /// these); the packet counts for nothing.
+    pub fn fault(&mut self, p: &Packet, weird: &'static str, frame: &[u8]) {
+        let hash = hash_key(&self.hasher, &p.key);
+        let (i, new) = match self.find(hash, &p.key) {
+            Some(i) => (i, false),
+            None if self.table.len() >= self.sh.cfg.max_connections => {
+                let (src, dst) = if p.dir == 0 {
+                    (&p.key.a, &p.key.b)
+                } else {
+                    (&p.key.b, &p.key.a)
+                };
+                return self.stray_weird(p.ts, weird, "", Some((src, dst)));
+            }
+            None => (self.create(hash, p, 0, None), true),
+        };
+        let Some(mut run) = self.run(p.ts, i) else { return };
+        if !new {
+            run.check_encap(p.tunnel);
+        }
+        // Where a header ends that cannot be, nobody knows.
+        let contents = !matches!(weird, "bad_TCP_header_len" | "truncated_header");
+        run.packet_events(p, frame, contents);
+        run.weird(weird, "");
+        run.bad_checksum(p, weird);
+    }
+
+    /// An oddity of no connection.
+    pub fn stray_weird(
+        &mut self,
+        ts: Ts,
+        name: &'static str,
+        addl: &str,
+        ends: Option<(&[u8; 16], &[u8; 16])>,
+    ) {
+        self.sh.stray_weird(ts, name, addl, ends);
+    }
+
+    /// Raises an event of no connection.
+    pub fn raise(&mut self, ts: Ts, ev: &dyn Event) {
+        if self.sh.subs.wants(ev.kind()) {
+            self.sh.emit(ts, ev);
+        }
+    }
+
+    /// All that the packets so far gave rise to has been raised; for who gathers events and wants to know
+    /// when to look at them.
+    pub fn flush_point(&mut self, ts: Ts) {
+        if self.sh.unflushed {
+            self.raise(ts, &event::EventQueueFlushPoint {});
+            self.sh.unflushed = false;
+        }
+    }
+
+    /// A packet of no connection: ESP and Mobile IPv6 have events of their own. `ip`: from its IP header on.
+    pub fn untracked(&mut self, ts: Ts, ip: &[u8]) {
+        let (esp, mobile) = (event::EspPacket::KIND, event::MobileIpv6Message::KIND);
+        if !self.sh.subs.wants(esp) && !self.sh.subs.wants(mobile) {
+            return;
+        }
+        let p = PktHdr::new(ip);
+        match last_header(ip) {
+            Some(ESP) => self.raise(ts, &event::EspPacket { p }),
+            Some(MOBILITY) => self.raise(ts, &event::MobileIpv6Message { p }),
+            _ => {}
+        }
+    }
+
+    /// The input is over: what is still pending is told and every connection ends.
+    pub fn finish(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        self.sh.terminating = true;
+        // Timers that want to know of the end (Zeek: do_expire).
+        for t in self.sh.wheel.drain() {
+            if matches!(t.kind(), Kind::Attempt | Kind::Reset | Kind::Session) {
+                self.timer(t, now, flows, None);
+            }
+        }
+        let mut open: Vec<u32> = self.table.iter().collect();
+        // The oldest first: their numbers may have begun anew.
+        open.sort_by_key(|i| self.slots.get(*i).map(|c| c.n.wrapping_sub(self.made)));
+        for i in open {
+            self.end(i, now, flows);
+        }
+        self.settle(now, flows);
+        self.give_up_missing(now, true);
+    }
+
+    pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
+        self.table
+            .find(hash, |i| self.slots.get(*i).is_some_and(|c| c.key == *key))
+    }
+
+    /// A connection, to be worked on.
+    pub(super) fn run(&mut self, ts: Ts, i: u32) -> Option<Run<'_, S>> {
+        let conn = self.slots.get_mut(i)?;
+        let tcp = self.tcps.get_mut(conn.tcp);
+        Some(Run::new(ts, i, conn, tcp, &mut self.sh, &self.fixed))
+    }
+
+    fn reused(&mut self, i: u32, rec: &RecordHeader, frame: &[u8]) -> bool {
+        let linger = self.sh.cfg.timeouts.tcp_connection_linger;
+        let Some(mut run) = self.run(rec.pkt.ts, i) else {
+            return false;
+        };
+        let Some(tcp) = run.tcp.take() else { return false };
+        let reuse = run.is_reuse(tcp, &Segment::new(rec, frame), linger);
+        if reuse {
+            raise!(run, ConnectionReused);
+        }
+        reuse
+    }
+
+    /// A packet that the kernel's program took out of a tunnel: the number that it gave the tunnel may be new.
+    fn learn_tunnel(&mut self, slot: Option<u32>, rec: &RecordHeader, frame: &[u8]) {
+        let conn = slot.and_then(|i| self.slots.get(i));
+        let known = conn.and_then(|c| c.extra.as_ref()?.encap.as_ref());
+        let id = rec.pkt.tunnel;
+        if known.is_some_and(|s| s.id == id) {
+            return;
+        }
+        if let Some(outer) = outer_key(frame) {
+            let (seed, start) = (self.sh.cfg.seed, self.own_time(rec.pkt.ts));
+            let uid = || self.ended.next(seed, None, || uid::first(seed, start, &outer));
+            self.sh.cfg.tunnels.numbered(id, &outer, rec.pkt.ts, uid);
+        }
+    }
+
+    /// A time as the datapath had it.
+    fn own_time(&self, ts: Ts) -> Ts {
+        ts.wrapping_sub(self.shift as u64)
+    }
+
+    /// `after`: in a flow's entry in which the connection with this uid was.
+    fn create(&mut self, hash: u64, p: &Packet, flow_start: Ts, after: Option<u64>) -> u32 {
+        let seed = self.sh.cfg.seed;
+        // Of a packet that counts for nothing there is no flow.
+        let start = self.own_time(if flow_start == 0 { p.ts } else { flow_start });
+        let uid = || self.ended.next(seed, after, || uid::first(seed, start, &p.key));
+        // Packets out of it may have come before, by another way.
+        let tunnel = match (p.carries, p.tunnel) {
+            (0, _) | (_, 1..) => None,
+            (id, 0) => self.sh.cfg.tunnels.hold(id, &p.key, after.is_some(), uid),
+        };
+        let uid_hi = match tunnel.as_ref().and_then(|s| s.layers.last()) {
+            Some(l) => l.n,
+            None => uid(),
+        };
+        let mut conn = Conn::new(p, self.made, uid_hi, flow_start);
+        self.made = self.made.wrapping_add(1);
+        if proto(p.key.proto) == Proto::Tcp {
+            conn.tcp = self.tcps.insert(Tcp::default());
+        }
+        let i = self.slots.insert(conn);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.table
+            .insert(hash, i, |i| slots.get(*i).map_or(0, |c| hash_key(hasher, &c.key)));
+        if let Some(mut run) = self.run(p.ts, i) {
+            if let Some(s) = tunnel {
+                run.numbered(s.id);
+            }
+            run.begin(p);
+        }
+        i
+    }
+
+    /// Takes a connection out of the table.
+    pub(super) fn take(&mut self, i: u32) -> Option<Conn> {
+        let conn = self.slots.take(i)?;
+        self.ended.add(conn.uid_hi);
+        self.table.remove(hash_key(&self.hasher, &conn.key), i);
+        Some(conn)
+    }
+
+    /// Tells a connection's end, which is out of the table.
+    pub(super) fn tell_end(&mut self, mut e: Ending, flow: Option<&FlowState>) {
+        // What damaged packets alone made never had one.
+        if flow.is_none() && e.conn.flow_start() != 0 {
+            self.sh.no_entry += 1;
+        }
+        let tcp = e.conn.tcp;
+        Run::new(
+            e.now,
+            e.slot,
+            &mut e.conn,
+            self.tcps.get_mut(tcp),
+            &mut self.sh,
+            &self.fixed,
+        )
+        .finish(flow);
+        self.tcps.take(tcp);
+    }
+
+    /// A connection is over. Its final state is asked for together with those of others that are, where that is
+    /// cheaper: then its row comes when there are enough of them, or with [`Engine::settle`].
+    fn end(&mut self, i: u32, now: Ts, flows: &mut impl FlowTable) {
+        let Some(conn) = self.take(i) else { return };
+        self.ending.push(Ending { conn, slot: i, now });
+        if self.ending.len() >= flows.at_once() {
+            self.finish_ending(flows);
+        }
+    }
+
+    fn finish_ending(&mut self, flows: &mut impl FlowTable) {
+        if self.ending.is_empty() {
+            return;
+        }
+        let mut ending = std::mem::take(&mut self.ending);
+        self.keys.clear();
+        self.keys.extend(ending.iter().map(|e| e.conn.key));
+        self.states.clear();
+        flows.ask(&self.keys, true, &mut self.states);
+        let mut states = std::mem::take(&mut self.states);
+        for (e, flow) in ending.drain(..).zip(states.drain(..)) {
+            match flow.filter(|f| f.start == e.conn.flow_start()) {
+                Some(flow) => self.tell_end(e, Some(&flow)),
+                None => self.end_without_state(e, flows),
+            }
+        }
+        (self.ending, self.states) = (ending, states);
+    }
+
+    /// Finishes a connection that waits for its end, as another one begins with `rec`. Its uid's upper half if that is in
+    /// the same flow entry, which then goes on as the other's.
+    fn end_before(&mut self, n: usize, rec: &RecordHeader, flows: &mut impl FlowTable) -> Option<u64> {
+        if self.ending[n].conn.flow_start() != rec.flow_start {
+            self.finish_ending(flows);
+            return None;
+        }
+        let ending = self.ending.remove(n);
+        let uid_hi = ending.conn.uid_hi;
+        self.hand_on(ending, rec, flows);
+        Some(uid_hi)
+    }
+
+    /// Ends a connection whose flow goes on, from `rec` on, as another one.
+    fn hand_on(&mut self, e: Ending, rec: &RecordHeader, flows: &mut impl FlowTable) {
+        let flow = before(rec, flows.get(&rec.pkt.key));
+        flows.forget(&rec.pkt.key);
+        self.tell_end(e, Some(&flow));
+    }
+
+    /// Finishes what was put off, here and in the flow table: to be called at the end of a batch of records.
+    pub fn settle(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        self.finish_ending(flows);
+        self.give_up_missing(now, false);
+        flows.settle();
+    }
+
+    /// Ends a connection whose flow goes on as another one; its uid's upper half.
+    fn split(&mut self, i: u32, rec: &RecordHeader, flows: &mut impl FlowTable) -> Option<u64> {
+        let conn = self.take(i)?;
+        let (uid_hi, now) = (conn.uid_hi, rec.pkt.ts);
+        self.hand_on(Ending { conn, slot: i, now }, rec, flows);
+        Some(uid_hi)
+    }
+
+    fn fire(&mut self, now: Ts, steps: &mut u64, flows: &mut impl FlowTable) {
+        if flows.at_once() > 1 {
+            return self.fire_many(now, steps, flows);
+        }
+        while let Some(t) = self.sh.wheel.pop(now, steps) {
+            *steps = steps.saturating_sub(FIRING);
+            self.timer(t, now, flows, None);
+        }
+    }
+
+    /// As [`Engine::fire`] with a flow table of which it is cheaper to ask the states of many flows at once.
+    fn fire_many(&mut self, now: Ts, steps: &mut u64, flows: &mut impl FlowTable) {
+        let mut due = std::mem::take(&mut self.due);
+        loop {
+            due.clear();
+            self.keys.clear();
+            while due.len() < flows.at_once()
+                && let Some(t) = self.sh.wheel.pop(now, steps)
+            {
+                let Some(conn) = self.of(&t) else {
+                    // Of a connection that is over, as most are in a flood; those of no connection are rare.
+                    if t.slot == timer::TUNNELS {
+                        due.push((t, false));
+                    }
+                    continue;
+                };
+                *steps = steps.saturating_sub(FIRING);
+                let key = t.kind().asks().then_some(conn.key);
+                self.keys.extend(key);
+                due.push((t, key.is_some()));
+            }
+            if due.is_empty() {
+                break;
+            }
+            self.states.clear();
+            if !self.keys.is_empty() {
+                flows.ask(&self.keys, false, &mut self.states);
+            }
+            // In the order in which they were asked for.
+            let mut states = std::mem::take(&mut self.states);
+            let mut known = states.drain(..);
+            for (t, asked) in &due {
+                let state = if *asked { known.next() } else { None };
+                self.timer(*t, now, flows, state);
+            }
+            drop(known);
+            self.states = states;
+        }
+        self.due = due;
+    }
+
+    /// The connection that a timer is for, if it was not cancelled.
+    fn of(&self, t: &timer::Timer) -> Option<&Conn> {
+        self.slots.get(t.slot).filter(|c| c.has(t))
+    }
+
+    /// A timer is due; `known` is its flow's state, if that was asked for already.
+    fn timer(
+        &mut self,
+        t: timer::Timer,
+        now: Ts,
+        flows: &mut impl FlowTable,
+        known: Option<Option<FlowState>>,
+    ) {
+        if t.slot == timer::TUNNELS {
+            return self.sh.expire_tunnels(now);
+        }
+        // Another timer may be of a connection that was here before, or cancelled.
+        let Some(mut run) = self.run(now, t.slot).filter(|r| r.conn.has(&t)) else {
+            return;
+        };
+        run.on_timer(t.kind(), |key| known.unwrap_or_else(|| flows.get(key)));
+        if run.remove {
+            self.end(t.slot, now, flows);
+        }
+    }
+}
+
+/// What analyzers share, by the engine's settings.
+fn analyzers(cfg: &Config) -> analyzer::Shared {
+    // TLS over streams and over datagrams know the same certificates.
+    let tls = analyzer::tls::Shared::new(cfg.tls.clone());
+    analyzer::Shared {
+        dtls: tls.clone(),
+        tls,
+        ..analyzer::Shared::default()
+    }
+}

@@ -1,0 +1,28 @@
+//! What the engine hands its results to.
+
+use crate::event::log::LogRow;
+use crate::event::{ConnId, Event, Ts};
+
+/// Where events and log rows go.
+pub trait Sink {
+    fn event(&mut self, ts: Ts, ev: &dyn Event);
+    fn log(&mut self, row: &dyn LogRow);
+
+    /// A piece of a TCP direction for its contents file, if [`Config::contents_files`] is set. A failure
+    /// is returned once per direction; what comes after it is not written.
+    fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
+        let _ = (c, is_orig, piece);
+        None
+    }
+}
+
+/// What goes into a contents file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The stream's next bytes.
+    Data(&'a [u8]),
+    /// So many bytes are not at hand.
+    Missing(u64),
+    /// The direction is over.
+    End,
+}
