@@ -227,11 +227,11 @@ impl<S: Sink> Engine<S> {
                 e.base = FlowState::default();
             }
         }
-        let mut run = Run::new(p.ts, i, conn, tcp, &mut self.sh, &self.fixed);
+        let mut run = Run::new(p.ts, i, conn, &mut self.sh, &self.fixed);
         if !new {
             run.check_encap(p.tunnel);
         }
-        run.packet(rec, frame, flows, new)
+        run.packet(tcp, rec, frame, flows, new)
     }
 
     /// A packet that belongs to a connection but cannot be used: its header is damaged or its
@@ -251,7 +251,9 @@ impl<S: Sink> Engine<S> {
             }
             None => (self.create(hash, p, 0, None), true),
         };
-        let Some(mut run) = self.run(p.ts, i) else { return };
+        let Some((mut run, tcp)) = self.run(p.ts, i) else {
+            return;
+        };
         if !new {
             run.check_encap(p.tunnel);
         }
@@ -259,7 +261,7 @@ impl<S: Sink> Engine<S> {
         let contents = !matches!(weird, "bad_TCP_header_len" | "truncated_header");
         run.packet_events(p, frame, contents);
         run.weird(weird, "");
-        run.bad_checksum(p, weird);
+        run.bad_checksum(tcp, p, weird);
     }
 
     /// An oddity of no connection.
@@ -327,19 +329,18 @@ impl<S: Sink> Engine<S> {
             .find(hash, |i| self.slots.get(*i).is_some_and(|c| c.key == *key))
     }
 
-    /// A connection, to be worked on.
-    pub(super) fn run(&mut self, ts: Ts, i: u32) -> Option<Run<'_, S>> {
+    /// A connection, to be worked on, and its TCP part.
+    pub(super) fn run(&mut self, ts: Ts, i: u32) -> Option<(Run<'_, S>, Option<&mut Tcp>)> {
         let conn = self.slots.get_mut(i)?;
         let tcp = self.tcps.get_mut(conn.tcp);
-        Some(Run::new(ts, i, conn, tcp, &mut self.sh, &self.fixed))
+        Some((Run::new(ts, i, conn, &mut self.sh, &self.fixed), tcp))
     }
 
     fn reused(&mut self, i: u32, rec: &RecordHeader, frame: &[u8]) -> bool {
         let linger = self.sh.cfg.timeouts.tcp_connection_linger;
-        let Some(mut run) = self.run(rec.pkt.ts, i) else {
+        let Some((mut run, Some(tcp))) = self.run(rec.pkt.ts, i) else {
             return false;
         };
-        let Some(tcp) = run.tcp.take() else { return false };
         let reuse = run.is_reuse(tcp, &Segment::new(rec, frame), linger);
         if reuse {
             raise!(run, ConnectionReused);
@@ -391,7 +392,7 @@ impl<S: Sink> Engine<S> {
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.table
             .insert(hash, i, |i| slots.get(*i).map_or(0, |c| hash_key(hasher, &c.key)));
-        if let Some(mut run) = self.run(p.ts, i) {
+        if let Some((mut run, _)) = self.run(p.ts, i) {
             if let Some(s) = tunnel {
                 run.numbered(s.id);
             }
@@ -419,11 +420,10 @@ impl<S: Sink> Engine<S> {
             e.now,
             e.slot,
             &mut e.conn,
-            self.tcps.get_mut(tcp),
             &mut self.sh,
             &self.fixed,
         )
-        .finish(flow);
+        .finish(self.tcps.get_mut(tcp), flow);
         self.tcps.take(tcp);
     }
 
@@ -559,10 +559,10 @@ impl<S: Sink> Engine<S> {
             return self.sh.expire_tunnels(now);
         }
         // Another timer may be of a connection that was here before, or cancelled.
-        let Some(mut run) = self.run(now, t.slot).filter(|r| r.conn.has(&t)) else {
+        let Some((mut run, tcp)) = self.run(now, t.slot).filter(|(run, _)| run.conn.has(&t)) else {
             return;
         };
-        run.on_timer(t.kind(), |key| known.unwrap_or_else(|| flows.get(key)));
+        run.on_timer(tcp, t.kind(), |key| known.unwrap_or_else(|| flows.get(key)));
         if run.remove {
             self.end(t.slot, now, flows);
         }

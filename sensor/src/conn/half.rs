@@ -199,9 +199,9 @@ impl<S: Sink> Engine<S> {
         if self.slots.get(i).is_none_or(|c| c.flow_start() != state.start) {
             return;
         }
-        if let Some(mut run) = self.run(now, i) {
+        if let Some((mut run, tcp)) = self.run(now, i) {
             // Its time was up.
-            run.on_timer(Kind::Attempt, |_| None);
+            run.on_timer(tcp, Kind::Attempt, |_| None);
         }
         if let Some(conn) = self.take(i) {
             self.tell_end(Ending { conn, slot: i, now }, Some(state));

@@ -7,7 +7,7 @@ use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 use super::analysis::udp_specs;
 use super::ends::{is_broadcast, proto};
-use super::entry::letter;
+use super::entry::{Tcp, letter};
 use super::events::ConnLogConn;
 use super::ports::{likely_tcp, likely_udp};
 use super::row::{ConnRow, Networks};
@@ -87,6 +87,7 @@ impl<S: Sink> Run<'_, S> {
     /// A packet of the connection, its first or a later one; the packet in it, if it is a tunnel.
     pub fn packet(
         &mut self,
+        mut tcp: Option<&mut Tcp>,
         rec: &RecordHeader,
         frame: &[u8],
         flows: &mut impl FlowTable,
@@ -94,7 +95,6 @@ impl<S: Sink> Run<'_, S> {
     ) -> Option<Inner> {
         let p = &rec.pkt;
         let mut inner = None;
-        let mut tcp = self.tcp.take();
         if let Some(tcp) = &mut tcp {
             if p.flags & tf::SYN != 0 {
                 // With this the datapath forwards payload again.
@@ -130,9 +130,8 @@ impl<S: Sink> Run<'_, S> {
             }
         }
         let truncated = tcp.as_ref().is_some_and(|t| t.truncated);
-        self.tcp = tcp;
         if !truncated && (!seg.payload.is_empty() || p.payload_len > 0 && rec.why & why::RECORDS != 0) {
-            self.shed_unwanted(p, flows);
+            self.shed_unwanted(tcp.as_deref(), p, flows);
         }
         inner
     }
@@ -200,19 +199,17 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// A packet of this connection had a wrong checksum.
-    pub fn bad_checksum(&mut self, p: &Packet, weird: &str) {
+    pub fn bad_checksum(&mut self, tcp: Option<&mut Tcp>, p: &Packet, weird: &str) {
+        let is_tcp = tcp.is_some();
         let s = self.conn.dir(p.dir as usize);
         let mark = match weird {
-            "bad_TCP_checksum" => self
-                .tcp
-                .as_mut()
-                .and_then(|t| t.ep[s].rare().bad_checksums.count()),
+            "bad_TCP_checksum" => tcp.and_then(|t| t.ep[s].rare().bad_checksums.count()),
             "bad_UDP_checksum" => self.conn.extra().bad_checksums[s].count(),
             _ => None,
         };
         if let Some(n) = mark {
             self.conn.add_history(s, 'C');
-            if n > 1 && self.tcp.is_some() {
+            if n > 1 && is_tcp {
                 raise!(self, TcpMultipleChecksumErrors, is_orig: s == 0, threshold: n);
             }
         }
@@ -220,7 +217,12 @@ impl<S: Sink> Run<'_, S> {
 
     /// A timer has come up.
     /// `flow` gives the flow's state.
-    pub fn on_timer(&mut self, kind: Kind, flow: impl FnOnce(&FlowKey) -> Option<FlowState>) {
+    pub fn on_timer(
+        &mut self,
+        tcp: Option<&mut Tcp>,
+        kind: Kind,
+        flow: impl FnOnce(&FlowKey) -> Option<FlowState>,
+    ) {
         let t = self.sh.cfg.timeouts;
         let now = self.ts;
         match kind {
@@ -258,19 +260,20 @@ impl<S: Sink> Run<'_, S> {
             }
             Kind::Expire => {
                 self.conn.expires = false;
-                self.expire(flow);
+                self.expire(tcp.as_deref(), flow);
                 if !self.remove {
                     self.look_for_silence(self.conn.inactive_at);
                 }
             }
-            Kind::Attempt | Kind::PartialClose | Kind::Reset => self.tcp_timer(kind),
+            Kind::Attempt | Kind::PartialClose | Kind::Reset => {
+                if let Some(tcp) = tcp {
+                    self.tcp_timer(tcp, kind);
+                }
+            }
         }
     }
 
-    fn tcp_timer(&mut self, kind: Kind) {
-        let Some(tcp) = self.tcp.take() else {
-            return;
-        };
+    fn tcp_timer(&mut self, tcp: &mut Tcp, kind: Kind) {
         if !tcp.inactive {
             let (o, r) = (tcp.ep[0].state, tcp.ep[1].state);
             match kind {
@@ -297,13 +300,12 @@ impl<S: Sink> Run<'_, S> {
                 }
             }
         }
-        self.tcp = Some(tcp);
     }
 
     /// Looks whether a connection is over that did not close in full (Zeek: ExpireTimer).
-    fn expire(&mut self, flow: impl FnOnce(&FlowKey) -> Option<FlowState>) {
+    fn expire(&mut self, tcp: Option<&Tcp>, flow: impl FnOnce(&FlowKey) -> Option<FlowState>) {
         let t = self.sh.cfg.timeouts;
-        let Some(tcp) = &self.tcp else { return };
+        let Some(tcp) = tcp else { return };
         if tcp.inactive {
             return;
         }
@@ -324,37 +326,39 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// The connection is out of the table: its last events and its row. `flow`: its final state.
-    pub fn finish(&mut self, flow: Option<&FlowState>) {
+    pub fn finish(&mut self, mut tcp: Option<&mut Tcp>, flow: Option<&FlowState>) {
         let last = self.last_time(flow);
-        if let Some(tcp) = self.tcp.take() {
+        if let Some(tcp) = &mut tcp {
             if let Some(flow) = flow {
                 self.catch_up_flow(tcp, flow);
             }
             self.give_up_all(tcp);
-            self.tcp = Some(tcp);
         }
-        if let (true, Some(tcp)) = (self.sh.terminating, &self.tcp) {
+        let tcp = tcp.as_deref();
+        if let (true, Some(tcp)) = (self.sh.terminating, tcp) {
             let both_closed = tcp.ep[0].did_close && tcp.ep[1].did_close;
             if !tcp.inactive && !both_closed {
                 raise!(self, ConnectionPending);
             }
         }
         self.app_end();
-        self.end_files();
-        self.release();
+        self.end_files(tcp);
+        self.release(tcp);
         let none = FlowState::default();
         let flow = flow.unwrap_or(&none);
         let totals = [self.conn.totals(flow, 0), self.conn.totals(flow, 1)];
-        if self.tcp.is_some() && self.sh.subs.wants(event::ConnStats::KIND) {
-            let (os, rs) = (self.stats(flow, &totals, 0), self.stats(flow, &totals, 1));
+        if let Some(tcp) = tcp
+            && self.sh.subs.wants(event::ConnStats::KIND)
+        {
+            let [os, rs] = [0, 1].map(|s| self.stats(tcp, flow, &totals, s));
             raise!(self, ConnStats, os: os, rs: rs);
         }
         raise!(self, ConnectionStateRemove);
         self.leave();
-        self.log(last, &totals);
+        self.log(tcp, last, &totals);
     }
 
-    fn stats(&self, flow: &FlowState, totals: &[Totals; 2], s: usize) -> EndpointStats {
+    fn stats(&self, tcp: &Tcp, flow: &FlowState, totals: &[Totals; 2], s: usize) -> EndpointStats {
         let dir = self.conn.dir(s);
         let d = &flow.dir[dir];
         let base = self
@@ -365,7 +369,7 @@ impl<S: Sink> Run<'_, S> {
             .unwrap_or_default();
         let rexmit = (d.rexmit_pkts - base.rexmit_pkts.min(d.rexmit_pkts)) as u64;
         let data = d.data_pkts - base.data_pkts.min(d.data_pkts);
-        let rare = self.tcp.as_ref().and_then(|t| t.ep[s].rare.as_ref());
+        let rare = tcp.ep[s].rare.as_ref();
         let out_of_order = rare.map_or(0, |r| r.out_of_order as u64);
         let ahead = rare.map_or(0, |r| r.ahead as u64);
         EndpointStats {
@@ -379,11 +383,10 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn log(&mut self, last: u64, totals: &[Totals; 2]) {
+    fn log(&mut self, tcp: Option<&Tcp>, last: u64, totals: &[Totals; 2]) {
         let id = self.id();
         let service = self.service();
         let conn = &*self.conn;
-        let tcp = self.tcp.as_deref();
         let size = |s: usize| match tcp {
             Some(t) => t.ep[s].size(&t.ep[s ^ 1]),
             // Of what is neither UDP nor ICMP, only packets are counted.

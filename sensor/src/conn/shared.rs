@@ -6,7 +6,6 @@ use sensor_common::key::IPPROTO_TCP;
 use super::config::Config;
 use super::ends::addr;
 use super::entry::Conn;
-use super::entry::Tcp;
 use super::expected::Expected;
 use super::row::{WeirdRow, Whose};
 use super::sink::Sink;
@@ -155,8 +154,6 @@ pub struct Run<'e, S> {
     pub ts: Ts,
     pub slot: u32,
     pub conn: &'e mut Conn,
-    /// The connection's TCP part, while nobody else has it.
-    pub tcp: Option<&'e mut Tcp>,
     pub sh: &'e mut Shared<S>,
     pub fixed: &'e Fixed,
     /// The connection is to leave the table.
@@ -168,7 +165,6 @@ impl<'e, S: Sink> Run<'e, S> {
         ts: Ts,
         slot: u32,
         conn: &'e mut Conn,
-        tcp: Option<&'e mut Tcp>,
         sh: &'e mut Shared<S>,
         fixed: &'e Fixed,
     ) -> Self {
@@ -176,7 +172,6 @@ impl<'e, S: Sink> Run<'e, S> {
             ts,
             slot,
             conn,
-            tcp,
             sh,
             fixed,
             remove: false,

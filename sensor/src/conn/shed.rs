@@ -4,6 +4,7 @@
 use sensor_common::{Packet, RecordHeader};
 
 use super::app::Followed;
+use super::entry::Tcp;
 use super::segment::Segment;
 use super::shared::Run;
 use super::sink::Sink;
@@ -17,7 +18,7 @@ use crate::event;
 const PATIENCE: u8 = 1;
 impl<S: Sink> Run<'_, S> {
     /// Tells the datapath when a direction's payload is of no more use, or its records' headers alone.
-    pub fn shed_unwanted(&mut self, p: &Packet, flows: &mut impl FlowTable) {
+    pub fn shed_unwanted(&mut self, tcp: Option<&Tcp>, p: &Packet, flows: &mut impl FlowTable) {
         let bit = 1u8 << p.dir;
         let is_orig = self.conn.dir(p.dir as usize) == 0;
         let shed = self.conn.shed & bit != 0;
@@ -39,7 +40,7 @@ impl<S: Sink> Run<'_, S> {
         }
         self.conn.unwanted = 0;
         if interest == Interest::Marks {
-            return self.follow(p, is_orig, flows);
+            return self.follow(tcp, p, is_orig, flows);
         }
         self.conn.shed |= bit;
         self.set_followed(is_orig, |f| f.at = None);
@@ -68,10 +69,10 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// Asks the datapath to follow a direction, where it is clear how it goes on.
-    fn follow(&mut self, p: &Packet, is_orig: bool, flows: &mut impl FlowTable) {
+    fn follow(&mut self, tcp: Option<&Tcp>, p: &Packet, is_orig: bool, flows: &mut impl FlowTable) {
         let s = usize::from(!is_orig);
         let Some(app) = &mut self.conn.app else { return };
-        let Some(tcp) = &self.tcp else {
+        let Some(tcp) = tcp else {
             if flows.follow(&p.key, p.dir, 0) {
                 app.followed[s].at = Some(0);
                 self.conn.shed |= 1 << p.dir;

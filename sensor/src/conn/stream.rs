@@ -330,13 +330,10 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// The connection ends: what it held counts no more.
-    pub fn release(&mut self) {
+    pub fn release(&mut self, tcp: Option<&Tcp>) {
         let kept = self.conn.extra.as_ref().and_then(|e| e.kept.as_ref());
         let kept: u64 = kept.map_or(0, |k| k.iter().map(Kept::memory).sum());
-        let held: u64 = self
-            .tcp
-            .as_ref()
-            .map_or(0, |t| t.reasm.iter().map(Reassembler::memory).sum());
+        let held: u64 = tcp.map_or(0, |t| t.reasm.iter().map(Reassembler::memory).sum());
         self.sh.held = self.sh.held.saturating_sub(kept + held);
     }
 
@@ -352,11 +349,11 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// Ends the contents files, with what still waits for holes.
-    pub fn end_files(&mut self) {
+    pub fn end_files(&mut self, tcp: Option<&Tcp>) {
         if !self.sh.cfg.contents_files {
             return;
         }
-        let Some(tcp) = self.tcp.take() else { return };
+        let Some(tcp) = tcp else { return };
         for s in 0..2 {
             let mut at = tcp.reasm[s].next();
             for (seq, len, bytes) in tcp.reasm[s].waiting() {
@@ -368,7 +365,6 @@ impl<S: Sink> Run<'_, S> {
             }
             self.record(s == 0, Piece::End);
         }
-        self.tcp = Some(tcp);
     }
 
     /// What was kept for comparison before `seq` is settled.
