@@ -416,14 +416,7 @@ impl<S: Sink> Engine<S> {
             self.sh.no_entry += 1;
         }
         let tcp = e.conn.tcp;
-        Run::new(
-            e.now,
-            e.slot,
-            &mut e.conn,
-            &mut self.sh,
-            &self.fixed,
-        )
-        .finish(self.tcps.get_mut(tcp), flow);
+        Run::new(e.now, e.slot, &mut e.conn, &mut self.sh, &self.fixed).finish(self.tcps.get_mut(tcp), flow);
         self.tcps.take(tcp);
     }
 

@@ -29,6 +29,7 @@ mod slab;
 mod states;
 mod stream;
 mod syn;
+mod taps;
 pub mod timer;
 mod tunnel;
 mod udp_tunnel;

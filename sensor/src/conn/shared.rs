@@ -161,13 +161,7 @@ pub struct Run<'e, S> {
 }
 
 impl<'e, S: Sink> Run<'e, S> {
-    pub fn new(
-        ts: Ts,
-        slot: u32,
-        conn: &'e mut Conn,
-        sh: &'e mut Shared<S>,
-        fixed: &'e Fixed,
-    ) -> Self {
+    pub fn new(ts: Ts, slot: u32, conn: &'e mut Conn, sh: &'e mut Shared<S>, fixed: &'e Fixed) -> Self {
         Run {
             ts,
             slot,

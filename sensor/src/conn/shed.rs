@@ -11,7 +11,6 @@ use super::sink::Sink;
 use super::slab::NONE;
 use crate::analyzer::api::Interest;
 use crate::datapath::FlowTable;
-use crate::event;
 
 /// Unwanted payload packets of a direction before the datapath is told to keep them. Telling is cheap, as many orders go
 /// together, and each packet more is a copy.
@@ -25,12 +24,7 @@ impl<S: Sink> Run<'_, S> {
         if shed && !self.is_followed(is_orig) {
             return;
         }
-        let contents = self.sh.cfg.contents.wants(is_orig, self.conn.resp_port());
-        let wanted = contents || self.sh.cfg.contents_files || self.is_tunnel();
-        if wanted || self.sh.subs.wants(event::RexmitInconsistency::KIND) {
-            return;
-        }
-        let interest = self.app_interest(is_orig);
+        let interest = self.interest(is_orig);
         if interest == Interest::Everything || shed && interest == Interest::Marks {
             return;
         }

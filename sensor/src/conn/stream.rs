@@ -8,6 +8,7 @@ use super::entry::{Numbers, Tcp};
 use super::segment::{Segment, flag_letters, was_shed};
 use super::shared::{Run, raise};
 use super::sink::{Piece, Sink};
+use super::taps::Heard;
 use crate::event;
 use crate::tcp::endpoint::{Endpoint, State};
 use crate::tcp::kept::Kept;
@@ -150,22 +151,13 @@ impl<S: Sink> Run<'_, S> {
     }
 
     fn step(&mut self, tcp: &mut Tcp, s: usize, step: Step<'_>) {
-        let is_orig = s == 0;
         match step {
             Step::Data { seq, bytes } => {
-                let turned = self.turn_by_hello(tcp, is_orig, bytes);
-                let (s, is_orig) = (s ^ usize::from(turned), is_orig ^ turned);
-                if self.sh.cfg.contents.wants(is_orig, self.conn.resp_port()) {
-                    raise!(self, TcpContents, is_orig: is_orig, seq: seq, contents: bytes);
-                }
-                self.keep(s, seq, bytes);
-                self.record(is_orig, Piece::Data(bytes));
-                self.app_stream(tcp, is_orig, seq, bytes);
+                let turned = self.turn_by_hello(tcp, s == 0, bytes);
+                let s = s ^ usize::from(turned);
+                self.tell(tcp, s, Heard::Bytes { seq, bytes });
             }
-            Step::Unseen { len, .. } => {
-                self.record(is_orig, Piece::Missing(len));
-                self.app_unseen(is_orig, len);
-            }
+            Step::Unseen { len, .. } => self.tell(tcp, s, Heard::Unseen(len)),
             Step::Gap { seq, len } => match tcp.ep[s].rare.as_ref().map(|r| r.fins) {
                 Some(fins) => fins
                     .without(seq, len)
@@ -190,8 +182,7 @@ impl<S: Sink> Run<'_, S> {
             extra.missed_bytes = extra.missed_bytes.saturating_add(len);
             raise!(self, ContentGap, is_orig: is_orig, seq: seq, length: len);
         }
-        self.record(is_orig, Piece::Missing(len));
-        self.app_gap(is_orig, len);
+        self.tell(tcp, s, Heard::Gap(len));
     }
 
     /// Payload of side `s` at relative `seq`.
@@ -240,7 +231,7 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// Remembers what was delivered until it is acknowledged, for comparison.
-    fn keep(&mut self, s: usize, seq: u64, bytes: &[u8]) {
+    pub(super) fn keep(&mut self, s: usize, seq: u64, bytes: &[u8]) {
         if self.sh.subs.wants(event::RexmitInconsistency::KIND) {
             let dir = self.conn.dir(s);
             let limit = self.sh.cfg.reassembly_limit;
@@ -337,17 +328,6 @@ impl<S: Sink> Run<'_, S> {
         self.sh.held = self.sh.held.saturating_sub(kept + held);
     }
 
-    /// Adds to a direction's contents file.
-    fn record(&mut self, is_orig: bool, piece: Piece<'_>) {
-        if !self.sh.cfg.contents_files {
-            return;
-        }
-        let id = self.id();
-        if let Some(reason) = self.sh.sink.contents(&id, is_orig, piece) {
-            raise!(self, ContentsFileWriteFailure, is_orig: is_orig, msg: &reason);
-        }
-    }
-
     /// Ends the contents files, with what still waits for holes.
     pub fn end_files(&mut self, tcp: Option<&Tcp>) {
         if !self.sh.cfg.contents_files {
@@ -358,12 +338,12 @@ impl<S: Sink> Run<'_, S> {
             let mut at = tcp.reasm[s].next();
             for (seq, len, bytes) in tcp.reasm[s].waiting() {
                 if seq > at {
-                    self.record(s == 0, Piece::Missing(seq - at));
+                    self.write_file(s == 0, Piece::Missing(seq - at));
                 }
-                self.record(s == 0, bytes.map_or(Piece::Missing(len), Piece::Data));
+                self.write_file(s == 0, bytes.map_or(Piece::Missing(len), Piece::Data));
                 at = seq + len;
             }
-            self.record(s == 0, Piece::End);
+            self.write_file(s == 0, Piece::End);
         }
     }
 
@@ -431,7 +411,7 @@ impl<S: Sink> Run<'_, S> {
         }
         tcp.eof |= 1 << s;
         raise!(self, ConnectionEof, is_orig: s == 0);
-        self.app_eof(s == 0);
+        self.tell(tcp, s, Heard::End);
         if tcp.close_deferred {
             if self.data_pending(tcp, s) && tcp.ep[0].did_close && tcp.ep[1].did_close {
                 self.weird("pending_data_when_closed", "");
