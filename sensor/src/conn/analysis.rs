@@ -6,7 +6,7 @@ use super::app::App;
 use super::ends::{addr, proto};
 use super::entry::{Tcp, letter};
 use super::row::{WeirdRow, Whose};
-use super::shared::Run;
+use super::shared::{Core, Run};
 use super::sink::Sink;
 use crate::analyzer::api::{Call, Inside, Interest, Out, Spec};
 use crate::analyzer::tree::{Tree, begins_turned};
@@ -21,96 +21,91 @@ const MULTICAST_V4: std::ops::RangeInclusive<u8> = 224..=239;
 
 /// Takes the analyzers' results to the engine's outputs.
 struct Results<'r, 'e, S> {
-    run: &'r mut Run<'e, S>,
+    core: &'r mut Core<'e, S>,
     id: ConnId,
 }
 
 impl<S: Sink> Out for Results<'_, '_, S> {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
-        self.run.sh.emit(ts, ev);
+        self.core.sh.emit(ts, ev);
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.run.sh.sink.log(row);
+        self.core.sh.sink.log(row);
     }
 
     fn confirm(&mut self, spec: &'static Spec, aid: u64) {
         if spec.interactive {
-            let timeout = self.run.sh.cfg.timeouts.interactive_inactivity;
-            self.run.set_inactivity(timeout);
+            let timeout = self.core.sh.cfg.timeouts.interactive_inactivity;
+            self.core.set_inactivity(timeout);
         }
-        if self.run.sh.subs.wants(event::ProtocolConfirmation::KIND) {
+        if self.core.sh.subs.wants(event::ProtocolConfirmation::KIND) {
             let ev = event::ProtocolConfirmation {
                 c: &self.id,
                 atype: spec.tag,
                 aid,
             };
-            self.run.sh.emit(self.run.ts, &ev);
+            self.core.sh.emit(self.core.ts, &ev);
         }
     }
 
     fn violation(&mut self, spec: &'static Spec, aid: u64, reason: &str) {
-        if self.run.sh.subs.wants(event::ProtocolViolation::KIND) {
+        if self.core.sh.subs.wants(event::ProtocolViolation::KIND) {
             let ev = event::ProtocolViolation {
                 c: &self.id,
                 atype: spec.tag,
                 aid,
                 reason,
             };
-            self.run.sh.emit(self.run.ts, &ev);
+            self.core.sh.emit(self.core.ts, &ev);
         }
     }
 
     fn weird(&mut self, name: &'static str, addl: &str) {
-        self.run.weird(name, addl);
+        self.core.weird(name, addl);
     }
 
     fn gave_up(&mut self) {
-        self.run.gave_up();
+        self.core.gave_up();
     }
 
     fn scripted_weird(&mut self, name: &'static str) {
-        let row = WeirdRow::new(self.run.ts, Whose::Conn(&self.id), name, "", "");
-        self.run.sh.log_weird(&row);
+        let row = WeirdRow::new(self.core.ts, Whose::Conn(&self.id), name, "", "");
+        self.core.sh.log_weird(&row);
     }
 
     fn file_weird(&mut self, name: &'static str, addl: &str) {
-        let row = WeirdRow::new(self.run.ts, Whose::Nobody, name, addl, "");
-        self.run.sh.log_weird(&row);
+        let row = WeirdRow::new(self.core.ts, Whose::Nobody, name, addl, "");
+        self.core.sh.log_weird(&row);
     }
 
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
-        let now = self.run.ts;
-        self.run.sh.expected.announce(orig, resp, port, tag, now);
+        let now = self.core.ts;
+        self.core.sh.expected.announce(orig, resp, port, tag, now);
     }
 }
 
 impl<'e, S: Sink> Run<'e, S> {
     /// Lets the connection's analyzers work.
     pub(super) fn with_app(&mut self, work: impl FnOnce(&mut App, &Shared, &mut Call<'_>)) {
-        let fixed = self.fixed;
-        let mut app = match self.conn.app.take() {
-            Some(app) => app,
-            None => Box::new(App {
-                tree: Tree::new(
-                    proto(self.conn.key.proto) == Proto::Tcp,
-                    self.conn.orig_port(),
-                    self.conn.resp_port(),
-                    &fixed.analyzers,
-                ),
+        let Run { core, app } = self;
+        let fixed = core.fixed;
+        let app = app.get_or_insert_with(|| {
+            let conn = &core.conn;
+            let is_tcp = proto(conn.key.proto) == Proto::Tcp;
+            Box::new(App {
+                tree: Tree::new(is_tcp, conn.orig_port(), conn.resp_port(), &fixed.analyzers),
                 followed: Default::default(),
-            }),
-        };
-        let id = self.id();
-        let ts = self.ts;
+            })
+        });
+        let id = core.id();
         let mut call = Call {
-            ts,
+            ts: core.ts,
             c: &id,
             subs: &fixed.subs,
-            out: &mut Results { run: self, id },
+            out: &mut Results { core, id },
         };
-        work(&mut app, &fixed.analyzers, &mut call);
-        self.conn.app = Some(app);
+        work(app, &fixed.analyzers, &mut call);
     }
 
     /// In-order bytes of a TCP direction.
@@ -138,7 +133,7 @@ impl<'e, S: Sink> Run<'e, S> {
         if !tcp.is_partial || !self.sh.cfg.analyzers || self.conn.service != 0 {
             return false;
         }
-        let waits = self.conn.app.as_ref().is_none_or(|a| a.tree.awaits());
+        let waits = self.app.as_ref().is_none_or(|a| a.tree.awaits());
         if !begins_turned(is_orig, bytes) || !waits || self.conn.hist_seen & SYN != 0 {
             return false;
         }
@@ -150,7 +145,7 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// Bytes of a TCP direction that the analyzers will not see.
     pub fn app_gap(&mut self, is_orig: bool, len: u64) {
-        if self.conn.app.is_none() {
+        if self.app.is_none() {
             return;
         }
         self.with_app(|app, shared, call| app.tree.gap(is_orig, len, shared, call));
@@ -158,7 +153,7 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// A TCP direction has been delivered to its end.
     pub fn app_eof(&mut self, is_orig: bool) {
-        if self.conn.app.is_some() {
+        if self.app.is_some() {
             self.with_app(|app, _, call| app.tree.eof(is_orig, call));
         }
     }
@@ -189,7 +184,7 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// The connection's ends changed places.
     pub fn app_flip(&mut self) {
-        if let Some(app) = &mut self.conn.app {
+        if let Some(app) = self.app {
             app.tree.flip();
             app.followed.swap(0, 1);
         }
@@ -210,7 +205,7 @@ impl<'e, S: Sink> Run<'e, S> {
         if !self.sh.cfg.analyzers || self.conn.service != 0 {
             return Interest::Nothing;
         }
-        let app = self.conn.app.as_ref();
+        let app = self.app.as_ref();
         app.map_or(Interest::Everything, |a| a.tree.interest(is_orig))
     }
 
@@ -221,7 +216,7 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// No payload comes any more: frees the analyzers, unless something is left for them to do.
     pub fn app_done(&mut self) {
-        if !self.conn.app.as_ref().is_some_and(|a| a.tree.is_settled()) {
+        if !self.app.as_ref().is_some_and(|a| a.tree.is_settled()) {
             return;
         }
         let name = self.service();
@@ -235,19 +230,19 @@ impl<'e, S: Sink> Run<'e, S> {
             known.push(name);
         }
         self.conn.service = number;
-        self.conn.app = None;
+        *self.app = None;
     }
 
     /// Whether the analyzer that has a timer of its own was given up before the packet of `last`.
     pub fn app_is_off(&self, last: Ts) -> bool {
-        self.conn.app.as_ref().is_some_and(|a| a.tree.was_off(last))
+        self.app.as_ref().is_some_and(|a| a.tree.was_off(last))
     }
 
     /// conn.log's `service`.
     pub fn service(&self) -> String {
         let done = self.sh.services.get((self.conn.service as usize).wrapping_sub(1));
         let mut name = done.cloned().unwrap_or_default();
-        if let Some(app) = &self.conn.app {
+        if let Some(app) = &*self.app {
             // A tunnel may be found after the analyzers were done.
             for service in app.tree.services() {
                 if !name.is_empty() {
@@ -261,7 +256,7 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// The connection is over.
     pub fn app_end(&mut self) {
-        if self.conn.app.is_some() {
+        if self.app.is_some() {
             self.with_app(|app, _, call| app.tree.close(call));
         }
         if proto(self.conn.key.proto) == Proto::Udp
@@ -269,7 +264,7 @@ impl<'e, S: Sink> Run<'e, S> {
             && says_session_done(self.conn.resp_port())
         {
             let id = self.id();
-            self.sh.emit(self.ts, &event::UdpSessionDone { u: &id });
+            self.core.sh.emit(self.core.ts, &event::UdpSessionDone { u: &id });
         }
     }
 }

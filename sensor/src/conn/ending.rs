@@ -4,13 +4,13 @@ use std::collections::{HashMap, VecDeque};
 
 use sensor_common::{FlowKey, FlowState, RecordHeader};
 
-use super::entry::Conn;
+use super::entry::Entry;
 use super::stream::before_packet;
 use crate::event::Ts;
 
 /// A connection that is out of the table and whose final state is not known yet.
 pub struct Ending {
-    pub conn: Conn,
+    pub conn: Entry,
     /// Its place among the connections.
     pub slot: u32,
     /// When it was over.

@@ -11,7 +11,7 @@ use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 use super::config::Config;
 use super::ending::{Ending, Missing, before};
 use super::ends::proto;
-use super::entry::{Conn, Numbers, Tcp};
+use super::entry::{Conn, Entry, Numbers, Tcp};
 use super::index::Index;
 use super::last::last_header;
 use super::segment::Segment;
@@ -33,7 +33,7 @@ const FIRING: u64 = 16;
 pub struct Engine<S> {
     pub(super) sh: Shared<S>,
     fixed: Fixed,
-    pub(super) slots: Slab<Conn>,
+    pub(super) slots: Slab<Entry>,
     /// Their TCP parts.
     pub(super) tcps: Slab<Tcp>,
     pub(super) table: Index,
@@ -388,7 +388,7 @@ impl<S: Sink> Engine<S> {
         if proto(p.key.proto) == Proto::Tcp {
             conn.tcp = self.tcps.insert(Tcp::default());
         }
-        let i = self.slots.insert(conn);
+        let i = self.slots.insert(Entry { conn, app: None });
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.table
             .insert(hash, i, |i| slots.get(*i).map_or(0, |c| hash_key(hasher, &c.key)));
@@ -402,7 +402,7 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Takes a connection out of the table.
-    pub(super) fn take(&mut self, i: u32) -> Option<Conn> {
+    pub(super) fn take(&mut self, i: u32) -> Option<Entry> {
         let conn = self.slots.take(i)?;
         self.ended.add(conn.uid_hi);
         self.table.remove(hash_key(&self.hasher, &conn.key), i);
@@ -536,7 +536,7 @@ impl<S: Sink> Engine<S> {
     }
 
     /// The connection that a timer is for, if it was not cancelled.
-    fn of(&self, t: &timer::Timer) -> Option<&Conn> {
+    fn of(&self, t: &timer::Timer) -> Option<&Entry> {
         self.slots.get(t.slot).filter(|c| c.has(t))
     }
 

@@ -1,6 +1,7 @@
 //! One connection: what the table keeps of it, its history and its final state.
 
 use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use sensor_common::record::Totals;
@@ -68,8 +69,27 @@ pub struct Conn {
     pub hist_seen: u16,
     /// Its beginning; the rest is in [`Extra::history`].
     pub history: History,
-    pub app: Option<Box<App>>,
     pub extra: Option<Box<Extra>>,
+}
+
+/// A connection in the table, and its analyzers once there is payload.
+pub struct Entry {
+    pub conn: Conn,
+    pub app: Option<Box<App>>,
+}
+
+impl Deref for Entry {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.conn
+    }
+}
+
+impl DerefMut for Entry {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
 }
 
 /// What few connections need.
@@ -168,7 +188,6 @@ impl Conn {
             unwanted: 0,
             hist_seen: 0,
             history: History::default(),
-            app: None,
             service: 0,
             extra: None,
         };
@@ -366,7 +385,7 @@ mod tests {
     /// (`cargo xtask bench` measures it).
     #[test]
     fn a_connection_is_small() {
-        let (conn, tcp) = (size_of::<Option<Conn>>(), size_of::<Option<Tcp>>());
+        let (conn, tcp) = (size_of::<Option<Entry>>(), size_of::<Option<Tcp>>());
         assert!(conn <= 120 && tcp <= 176, "{conn} {tcp}");
         assert_eq!(size_of::<Timer>(), 16);
     }

@@ -12,7 +12,7 @@ use super::events::ConnLogConn;
 use super::ports::{likely_tcp, likely_udp};
 use super::row::{ConnRow, Networks};
 use super::segment::{Segment, was_shed};
-use super::shared::{Run, raise};
+use super::shared::{Core, Run, raise};
 use super::sink::Sink;
 use super::timer::Kind;
 use crate::datapath::FlowTable;
@@ -386,7 +386,8 @@ impl<S: Sink> Run<'_, S> {
     fn log(&mut self, tcp: Option<&Tcp>, last: u64, totals: &[Totals; 2]) {
         let id = self.id();
         let service = self.service();
-        let conn = &*self.conn;
+        let Core { ts, conn, sh, .. } = &mut self.core;
+        let conn = &**conn;
         let size = |s: usize| match tcp {
             Some(t) => t.ep[s].size(&t.ep[s ^ 1]),
             // Of what is neither UDP nor ICMP, only packets are counted.
@@ -408,8 +409,8 @@ impl<S: Sink> Run<'_, S> {
             orig_bytes: duration.map(|_| size(0)),
             resp_bytes: duration.map(|_| size(1)),
             conn_state: conn.conn_state(tcp, [totals[0].pkts > 0, totals[1].pkts > 0]),
-            local_orig: (self.sh.cfg.is_local)(id.orig_h),
-            local_resp: (self.sh.cfg.is_local)(id.resp_h),
+            local_orig: (sh.cfg.is_local)(id.orig_h),
+            local_resp: (sh.cfg.is_local)(id.resp_h),
             missed_bytes: conn.extra.as_ref().map_or(0, |e| e.missed_bytes),
             history: Some(&*history).filter(|h| !h.is_empty()),
             orig_pkts: totals[0].pkts,
@@ -418,11 +419,11 @@ impl<S: Sink> Run<'_, S> {
             resp_ip_bytes: totals[1].bytes,
             tunnel_parents: tunnels.filter(|uids| !uids.is_empty()),
             ip_proto: conn.key.proto,
-            networks: Networks::of(conn.key.realm, self.sh.cfg.realms, in_vni),
+            networks: Networks::of(conn.key.realm, sh.cfg.realms, in_vni),
         };
-        if self.sh.subs.wants(ConnLogConn::KIND) {
-            self.sh.emit(self.ts, &ConnLogConn { rec: &row });
+        if sh.subs.wants(ConnLogConn::KIND) {
+            sh.emit(*ts, &ConnLogConn { rec: &row });
         }
-        self.sh.sink.log(&row);
+        sh.sink.log(&row);
     }
 }

@@ -1,11 +1,14 @@
 //! What all connections share while one of them is at work.
 
+use std::ops::{Deref, DerefMut};
+
 use sensor_common::FlowState;
 use sensor_common::key::IPPROTO_TCP;
 
+use super::app::App;
 use super::config::Config;
 use super::ends::addr;
-use super::entry::Conn;
+use super::entry::{Conn, Entry, letter};
 use super::expected::Expected;
 use super::row::{WeirdRow, Whose};
 use super::sink::Sink;
@@ -58,8 +61,9 @@ pub struct Fixed {
 macro_rules! raise {
     ($run:expr, $kind:ident $(, $field:ident : $value:expr)*) => {
         if $run.sh.subs.wants($crate::event::$kind::KIND) {
-            let id = $run.id();
-            $run.sh.emit($run.ts, &$crate::event::$kind { c: &id $(, $field: $value)* });
+            let (ts, id) = ($run.ts, $run.id());
+            let ev = $crate::event::$kind { c: &id $(, $field: $value)* };
+            $run.sh.emit(ts, &ev);
         }
     };
 }
@@ -149,8 +153,8 @@ impl<S: Sink> Shared<S> {
     }
 }
 
-/// A connection at work: it, the time, and what all share.
-pub struct Run<'e, S> {
+/// A connection at work, without its analyzers: what they may speak of and change.
+pub struct Core<'e, S> {
     pub ts: Ts,
     pub slot: u32,
     pub conn: &'e mut Conn,
@@ -160,18 +164,58 @@ pub struct Run<'e, S> {
     pub remove: bool,
 }
 
+/// A connection at work: it, its analyzers, the time, and what all share. Its TCP part is passed beside it.
+pub struct Run<'e, S> {
+    pub core: Core<'e, S>,
+    pub app: &'e mut Option<Box<App>>,
+}
+
+impl<'e, S> Deref for Run<'e, S> {
+    type Target = Core<'e, S>;
+
+    fn deref(&self) -> &Core<'e, S> {
+        &self.core
+    }
+}
+
+impl<S> DerefMut for Run<'_, S> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.core
+    }
+}
+
 impl<'e, S: Sink> Run<'e, S> {
-    pub fn new(ts: Ts, slot: u32, conn: &'e mut Conn, sh: &'e mut Shared<S>, fixed: &'e Fixed) -> Self {
+    pub fn new(ts: Ts, slot: u32, entry: &'e mut Entry, sh: &'e mut Shared<S>, fixed: &'e Fixed) -> Self {
         Run {
-            ts,
-            slot,
-            conn,
-            sh,
-            fixed,
-            remove: false,
+            core: Core {
+                ts,
+                slot,
+                conn: &mut entry.conn,
+                sh,
+                fixed,
+                remove: false,
+            },
+            app: &mut entry.app,
         }
     }
 
+    /// See [`Core::arm`].
+    pub fn arm(&mut self, kind: Kind, at: Ts) {
+        self.core.arm(kind, at);
+    }
+
+    /// See [`Core::set_inactivity`].
+    pub fn set_inactivity(&mut self, timeout_ns: u64) {
+        self.core.set_inactivity(timeout_ns);
+    }
+
+    /// See [`Core::look_for_silence`].
+    pub fn look_for_silence(&mut self, at: Ts) {
+        self.core.look_for_silence(at);
+    }
+}
+
+impl<S: Sink> Core<'_, S> {
     pub fn id(&self) -> ConnId {
         self.conn.id()
     }
@@ -201,6 +245,12 @@ impl<'e, S: Sink> Run<'e, S> {
             .log_weird(&WeirdRow::new(now, Whose::Conn(&id), name, addl, source));
     }
 
+    /// An analyzer of the connection would not read on.
+    pub fn gave_up(&mut self) {
+        self.conn.check_history(0, letter::GAVE_UP, 'X');
+    }
+
+    /// Arms a timer of the connection.
     pub fn arm(&mut self, kind: Kind, at: Ts) {
         self.conn.expires |= kind == Kind::Expire;
         self.sh.arm(self.conn, self.slot, kind, at);

@@ -46,18 +46,18 @@ impl<S: Sink> Run<'_, S> {
 
     /// Unwanted packets to wait for.
     fn patience(&self, is_orig: bool) -> u8 {
-        let app = self.conn.app.as_ref();
+        let app = self.app.as_ref();
         let failures = app.map_or(0, |a| a.followed[usize::from(!is_orig)].failures);
         PATIENCE << failures
     }
 
     fn is_followed(&self, is_orig: bool) -> bool {
-        let app = self.conn.app.as_ref();
+        let app = self.app.as_ref();
         app.is_some_and(|a| a.followed[usize::from(!is_orig)].at.is_some())
     }
 
     fn set_followed(&mut self, is_orig: bool, change: impl FnOnce(&mut Followed)) {
-        if let Some(app) = &mut self.conn.app {
+        if let Some(app) = self.app {
             change(&mut app.followed[usize::from(!is_orig)]);
         }
     }
@@ -65,11 +65,13 @@ impl<S: Sink> Run<'_, S> {
     /// Asks the datapath to follow a direction, where it is clear how it goes on.
     fn follow(&mut self, tcp: Option<&Tcp>, p: &Packet, is_orig: bool, flows: &mut impl FlowTable) {
         let s = usize::from(!is_orig);
-        let Some(app) = &mut self.conn.app else { return };
+        let Run { core, app: Some(app) } = self else {
+            return;
+        };
         let Some(tcp) = tcp else {
             if flows.follow(&p.key, p.dir, 0) {
                 app.followed[s].at = Some(0);
-                self.conn.shed |= 1 << p.dir;
+                core.conn.shed |= 1 << p.dir;
             }
             return;
         };
@@ -81,7 +83,7 @@ impl<S: Sink> Run<'_, S> {
             && flows.follow(&p.key, p.dir, wire(at + header))
         {
             app.followed[s].at = Some(at);
-            self.conn.shed |= 1 << p.dir;
+            core.conn.shed |= 1 << p.dir;
         } else {
             app.followed[s].failed();
         }

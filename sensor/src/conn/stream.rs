@@ -6,7 +6,7 @@ use sensor_common::{FlowState, RecordHeader};
 
 use super::entry::{Numbers, Tcp};
 use super::segment::{Segment, flag_letters, was_shed};
-use super::shared::{Run, raise};
+use super::shared::{Core, Run, raise};
 use super::sink::{Piece, Sink};
 use super::taps::Heard;
 use crate::event;
@@ -261,19 +261,20 @@ impl<S: Sink> Run<'_, S> {
         let seq = seq + settled;
         // A side that alone was heard so far may be sending keep-alives, whose byte means nothing.
         let heard = tcp.first_packet_seen & 1 << (s ^ 1) != 0;
-        let kept = self.conn.extra().kept.take();
         let mut buf = [0u8; 6];
-        let letters = flag_letters(flags, &mut buf);
-        let mut told = |old: &[u8], new: &[u8]| {
-            if new.len() > 1 || heard {
-                raise!(self, RexmitInconsistency, t1: old, t2: new, tcp_flags: letters);
+        let tcp_flags = flag_letters(flags, &mut buf);
+        let id = self.id();
+        let Core { ts, conn, sh, .. } = &mut self.core;
+        let mut told = |t1: &[u8], t2: &[u8]| {
+            if t2.len() > 1 || heard {
+                let c = &id;
+                sh.emit(*ts, &event::RexmitInconsistency { c, t1, t2, tcp_flags });
             }
         };
-        if let Some(kept) = &kept {
+        if let Some(kept) = conn.extra.as_ref().and_then(|e| e.kept.as_ref()) {
             kept[dir].compare(seq, bytes, &mut told);
         }
         tcp.reasm[s].compare(seq, bytes, &mut told);
-        self.conn.extra().kept = kept;
     }
 
     /// Keeps what waits for holes and acknowledgements within limits.
@@ -350,10 +351,10 @@ impl<S: Sink> Run<'_, S> {
     /// What was kept for comparison before `seq` is settled.
     fn forget(&mut self, s: usize, seq: u64) {
         let dir = self.conn.dir(s);
-        if let Some(kept) = self.conn.extra.as_mut().and_then(|e| e.kept.as_mut()) {
+        if let Some(kept) = self.core.conn.extra.as_mut().and_then(|e| e.kept.as_mut()) {
             let before = kept[dir].memory();
             kept[dir].trim(seq);
-            self.sh.account(before, kept[dir].memory());
+            self.core.sh.account(before, kept[dir].memory());
         }
     }
 

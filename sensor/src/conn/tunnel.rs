@@ -13,7 +13,6 @@ use sensor_common::key::{IPPROTO_UDP, Realm};
 use sensor_common::{RecordHeader, policy};
 
 use super::ends::{addr, proto};
-use super::entry::letter;
 use super::row::TunnelRow;
 use super::shared::{Run, Shared};
 use super::sink::Sink;
@@ -128,7 +127,7 @@ impl<S: Sink> Run<'_, S> {
             return;
         };
         self.add_parent(&stack);
-        self.sh.discover(&stack.layers, self.ts);
+        self.core.sh.discover(&stack.layers, self.core.ts);
         self.conn.extra().encap = Some(stack);
     }
 
@@ -192,13 +191,8 @@ impl<S: Sink> Run<'_, S> {
             super::shared::raise!(self, TunnelChanged, e: &e);
         }
         if let Some(s) = &stack {
-            self.sh.discover(&s.layers, self.ts);
+            self.core.sh.discover(&s.layers, self.core.ts);
         }
-    }
-
-    /// An analyzer of the connection would not read on.
-    pub(super) fn gave_up(&mut self) {
-        self.conn.check_history(0, letter::GAVE_UP, 'X');
     }
 
     /// Whether packets were taken out of this connection, and more may be.
@@ -379,7 +373,9 @@ impl<S: Sink> Run<'_, S> {
             return Found::Violation(tunnel::GTP_CUT);
         }
         if too_deep {
-            self.sh.stray_weird(self.ts, Weird::TunnelDepth.name(), "", None);
+            self.core
+                .sh
+                .stray_weird(self.core.ts, Weird::TunnelDepth.name(), "", None);
             return Found::Nothing;
         }
         if outer.and_then(Stack::last) == Some(Kind::Gtpv1) {
@@ -438,7 +434,7 @@ impl<S: Sink> Run<'_, S> {
         } else {
             w.name()
         };
-        self.sh.stray_weird(self.ts, name, "", ends);
+        self.core.sh.stray_weird(self.core.ts, name, "", ends);
     }
 
     fn confirmed(&mut self, kind: Kind) {
@@ -473,7 +469,7 @@ impl<S: Sink> Run<'_, S> {
             ..self.udp_ends()
         };
         let kind = Kind::Http;
-        self.sh.discover(&[Layer { kind, ends, n: 0 }], self.ts);
+        self.core.sh.discover(&[Layer { kind, ends, n: 0 }], self.core.ts);
     }
 
     /// A packet's sender and receiver.
@@ -505,7 +501,7 @@ impl<S: Sink> Run<'_, S> {
         }
         let ends = self.udp_ends();
         if let Some(l) = self.sh.cfg.tunnels.close(&ends) {
-            self.sh.tunnel_row(&l, "Tunnel::CLOSE", self.ts);
+            self.core.sh.tunnel_row(&l, "Tunnel::CLOSE", self.core.ts);
         }
     }
 }
