@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sensor::datapath::FlowTable;
-use sensor::datapath::soft::{Addrs, Config, Flows, Inner, Sink, Soft, Untracked};
+use sensor::datapath::soft::{Addrs, Flows, InnerPacket, PacketSink, Soft, SoftConfig, Untracked};
 use sensor::packet::defrag::Limits;
 use sensor::packet::{Frame, LinkType, Weird};
 use sensor_common::policy::{ALL_PACKETS, PAYLOAD};
@@ -16,9 +16,9 @@ struct Checks {
     records: u32,
 }
 
-impl Sink for Checks {
+impl PacketSink for Checks {
     fn advance(&mut self, _: u64, _: &mut Flows) {}
-    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
+    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<InnerPacket> {
         assert_eq!(h.body_len(), frame.len());
         assert!(h.pkt.l3 <= h.pkt.l4 && h.pkt.l4 <= h.pkt.data);
         // Where IP says that there is no payload, a header beyond its length is read, and not passed on.
@@ -33,7 +33,7 @@ impl Sink for Checks {
         }
         None
     }
-    fn fault(&mut self, p: &Packet, _: Weird, frame: &[u8], _: &mut Flows) {
+    fn packet_weird(&mut self, p: &Packet, _: Weird, frame: &[u8], _: &mut Flows) {
         assert!(p.data as usize <= frame.len());
     }
     fn untracked(&mut self, u: &Untracked<'_>, _: &mut Flows) {
@@ -49,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let bits = if settings & 1 != 0 { ALL_PACKETS } else { PAYLOAD };
-    let mut soft = Soft::new(Config {
+    let mut soft = Soft::new(SoftConfig {
         policy: Policy {
             bits,
             ..Policy::default()

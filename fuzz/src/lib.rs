@@ -10,7 +10,7 @@ use sensor::analyzer::tls::events::SslEncryptedData;
 use sensor::catalog::policy_bits;
 use sensor::conn::{self, Config, Contents, Engine, EngineSink, Timeouts};
 use sensor::datapath::FlowTable;
-use sensor::datapath::soft::{self, Addrs, Flows, Inner, Soft, Untracked};
+use sensor::datapath::soft::{self, Addrs, Flows, InnerPacket, Soft, Untracked};
 use sensor::event::log::{LogRow, Value, write_json};
 use sensor::event::{Event, Subscriptions, TcpContents, Ts};
 use sensor::packet::defrag::Limits;
@@ -171,14 +171,14 @@ struct Between {
     lossy: bool,
 }
 
-impl soft::Sink for Between {
+impl soft::PacketSink for Between {
     fn advance(&mut self, ts: u64, flows: &mut Flows) {
         assert!(ts >= self.now);
         self.now = ts;
         self.engine.advance(ts, flows);
         assert!(self.engine.next_deadline() > ts);
     }
-    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
+    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<InnerPacket> {
         assert_eq!(h.body_len(), frame.len());
         self.records += 1;
         if self.lossy && self.records % 5 == 3 {
@@ -188,8 +188,8 @@ impl soft::Sink for Between {
         assert!(flows.get(h.key()).is_some());
         inner
     }
-    fn fault(&mut self, p: &Packet, w: Weird, frame: &[u8], _: &mut Flows) {
-        self.engine.fault(p, w.name(), frame);
+    fn packet_weird(&mut self, p: &Packet, w: Weird, frame: &[u8], _: &mut Flows) {
+        self.engine.packet_weird(p, w.name(), frame);
     }
     fn untracked(&mut self, u: &Untracked<'_>, flows: &mut Flows) {
         EngineSink(&mut self.engine).untracked(u, flows);
@@ -237,7 +237,7 @@ impl Machine {
         let tunnels = cfg.tunnels.clone();
         Machine {
             soft: Soft::with_tunnels(
-                soft::Config {
+                soft::SoftConfig {
                     policy: Policy {
                         bits,
                         ..Policy::default()

@@ -43,12 +43,12 @@ impl<H: Handler> Offline<H> {
     /// With the kinds that `handler` wants now; it is not asked again.
     pub fn new(cfg: Config, handler: H) -> Self {
         let subs = handler.wants();
-        let config = soft::Config {
+        let config = soft::SoftConfig {
             policy: Policy {
                 bits: policy_bits(&subs, cfg.contents.any()) | cfg.realms,
                 ..Policy::default()
             },
-            ..soft::Config::default()
+            ..soft::SoftConfig::default()
         };
         let soft = Soft::with_tunnels(config, cfg.tunnels.clone());
         let mut engine = Engine::new(cfg, subs, ToHandler(handler));

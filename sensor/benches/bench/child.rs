@@ -75,17 +75,17 @@ struct Feed<'e> {
     key: FlowKey,
 }
 
-impl soft::Sink for Feed<'_> {
+impl soft::PacketSink for Feed<'_> {
     fn advance(&mut self, ts: u64, _: &mut Flows) {
         self.engine.advance_some(ts, TIMERS, &mut Elsewhere);
     }
 
-    fn record(&mut self, header: &RecordHeader, frame: &[u8], _: &mut Flows) -> Option<soft::Inner> {
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], _: &mut Flows) -> Option<soft::InnerPacket> {
         self.key = header.pkt.key;
         self.engine.record(header, frame, &mut Elsewhere)
     }
 
-    fn fault(&mut self, _: &Packet, _: Weird, _: &[u8], _: &mut Flows) {}
+    fn packet_weird(&mut self, _: &Packet, _: Weird, _: &[u8], _: &mut Flows) {}
     fn untracked(&mut self, _: &Untracked<'_>, _: &mut Flows) {}
     fn weird(&mut self, _: u64, _: &'static str, _: &str, _: Option<&soft::Addrs>, _: &mut Flows) {}
 }
@@ -141,12 +141,12 @@ pub fn memory(kind: &str, n: u32) -> anyhow::Result<()> {
         ..Config::default()
     };
     let mut engine = Engine::new(cfg, Subscriptions::NONE, Nobody);
-    let mut soft = Soft::new(soft::Config {
+    let mut soft = Soft::new(soft::SoftConfig {
         policy: Policy {
             bits: policy::PAYLOAD,
             ..Policy::default()
         },
-        ..soft::Config::default()
+        ..soft::SoftConfig::default()
     });
     let talk = mix::open_connection(kind);
     let mut frames: Vec<Vec<u8>> = talk.iter().map(|p| p.1.clone()).collect();

@@ -145,10 +145,10 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     };
     match settings.reading.datapath {
         Datapath::User => {
-            let config = soft::Config {
+            let config = soft::SoftConfig {
                 policy,
                 checksums,
-                ..soft::Config::default()
+                ..soft::SoftConfig::default()
             };
             let soft = Soft::with_tunnels(config, tunnels);
             Ok(start(Results::open(settings, subs)?).run(soft))

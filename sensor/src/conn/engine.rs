@@ -22,7 +22,7 @@ use super::stream::before_packet;
 use super::timer::{self, Kind, Wheel};
 use super::uid;
 use crate::analyzer;
-use crate::datapath::soft::Inner;
+use crate::datapath::soft::InnerPacket;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
 
@@ -169,7 +169,12 @@ impl<S: Sink> Engine<S> {
 
     /// Takes a record of a tracked packet; `frame` is what was forwarded of it. If its connection is a
     /// tunnel, the packet in it is returned.
-    pub fn record(&mut self, rec: &RecordHeader, frame: &[u8], flows: &mut impl FlowTable) -> Option<Inner> {
+    pub fn record(
+        &mut self,
+        rec: &RecordHeader,
+        frame: &[u8],
+        flows: &mut impl FlowTable,
+    ) -> Option<InnerPacket> {
         let p = &rec.pkt;
         let hash = hash_key(&self.hasher, &p.key);
         let mut slot = self.find(hash, &p.key);
@@ -237,7 +242,7 @@ impl<S: Sink> Engine<S> {
     /// A packet that belongs to a connection but cannot be used: its header is damaged or its
     /// checksum wrong. The connection is made if need be (and if there is room: no flow table bounds
     /// these); the packet counts for nothing.
-    pub fn fault(&mut self, p: &Packet, weird: &'static str, frame: &[u8]) {
+    pub fn packet_weird(&mut self, p: &Packet, weird: &'static str, frame: &[u8]) {
         let hash = hash_key(&self.hasher, &p.key);
         let (i, new) = match self.find(hash, &p.key) {
             Some(i) => (i, false),

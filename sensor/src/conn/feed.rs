@@ -4,7 +4,7 @@ use sensor_common::{Counter, Packet, RecordHeader};
 
 use super::engine::Engine;
 use super::sink::Sink;
-use crate::datapath::soft::{self, Flows, Inner, Untracked};
+use crate::datapath::soft::{self, Flows, InnerPacket, Untracked};
 use crate::event::Ts;
 use crate::packet::Weird;
 
@@ -20,17 +20,17 @@ pub fn untracked<S: Sink>(engine: &mut Engine<S>, u: &Untracked<'_>) {
 /// Gives an engine what the soft datapath finds.
 pub struct EngineSink<'e, S>(pub &'e mut Engine<S>);
 
-impl<S: Sink> soft::Sink for EngineSink<'_, S> {
+impl<S: Sink> soft::PacketSink for EngineSink<'_, S> {
     fn advance(&mut self, ts: Ts, flows: &mut Flows) {
         self.0.advance(ts, flows);
     }
 
-    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<InnerPacket> {
         self.0.record(header, frame, flows)
     }
 
-    fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
-        self.0.fault(packet, weird.name(), frame);
+    fn packet_weird(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
+        self.0.packet_weird(packet, weird.name(), frame);
     }
 
     fn untracked(&mut self, u: &Untracked<'_>, _flows: &mut Flows) {

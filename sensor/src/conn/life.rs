@@ -16,7 +16,7 @@ use super::shared::{Core, Run, raise};
 use super::sink::Sink;
 use super::timer::Kind;
 use crate::datapath::FlowTable;
-use crate::datapath::soft::Inner;
+use crate::datapath::soft::InnerPacket;
 use crate::event::{self, EndpointStats, PktHdr, Proto};
 use crate::packet::payload;
 use crate::tcp::endpoint::State;
@@ -92,7 +92,7 @@ impl<S: Sink> Run<'_, S> {
         frame: &[u8],
         flows: &mut impl FlowTable,
         first: bool,
-    ) -> Option<Inner> {
+    ) -> Option<InnerPacket> {
         let p = &rec.pkt;
         let mut inner = None;
         if let Some(tcp) = &mut tcp {

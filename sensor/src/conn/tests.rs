@@ -125,9 +125,9 @@ impl Lab {
             bits: policy_bits(&subs, cfg.contents.any()),
             ..Policy::default()
         };
-        let config = soft::Config {
+        let config = soft::SoftConfig {
             policy,
-            ..soft::Config::default()
+            ..soft::SoftConfig::default()
         };
         Lab {
             soft: Soft::with_tunnels(config, cfg.tunnels.clone()),

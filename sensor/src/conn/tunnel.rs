@@ -21,7 +21,7 @@ use super::udp_tunnel::UdpTunnel;
 use super::uid;
 use crate::analyzer::Id;
 use crate::base::time::SECOND;
-use crate::datapath::soft::Inner;
+use crate::datapath::soft::InnerPacket;
 use crate::datapath::tunnels::{self, Ends, Kind, Layer, MAX_DEPTH, Stack};
 use crate::event::{self, Encap, Ts, Uid};
 use crate::packet;
@@ -229,7 +229,7 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// A UDP datagram: the packet in it, if it is a tunnel's.
-    pub fn tunnelled(&mut self, rec: &RecordHeader, frame: &[u8], first: bool) -> Option<Inner> {
+    pub fn tunnelled(&mut self, rec: &RecordHeader, frame: &[u8], first: bool) -> Option<InnerPacket> {
         if rec.why & why::OPENED != 0 {
             self.opened();
             return None;
@@ -332,8 +332,8 @@ impl<S: Sink> Run<'_, S> {
     }
 
     /// A packet that was found in the connection's.
-    fn inner(&self, at: usize, end: usize, link: LinkType, tunnel: Arc<Stack>) -> Inner {
-        Inner {
+    fn inner(&self, at: usize, end: usize, link: LinkType, tunnel: Arc<Stack>) -> InnerPacket {
+        InnerPacket {
             at,
             end,
             link,
@@ -404,8 +404,8 @@ impl<S: Sink> Run<'_, S> {
                 return Err(Weird::ExceededTunnelMaxDepth);
             }
             match g.inner {
-                tunnel::Inner::Link(link) => Ok((g.at, link)),
-                tunnel::Inner::Ip(proto) => {
+                tunnel::InnerType::Link(link) => Ok((g.at, link)),
+                tunnel::InnerType::Ip(proto) => {
                     match tunnel::check_ip(proto, payload.get(g.at..).unwrap_or(&[])).weird() {
                         None => Ok((g.at, LinkType::RAW)),
                         Some(w) => Err(w),

@@ -14,7 +14,7 @@ pub fn workers(settings: &Settings) -> u32 {
 
 /// Loads the program. `bits`: its policy; `cfg`: the engines'.
 pub fn load(settings: &Settings, cfg: &Config, bits: u32, rings: u32) -> Result<Kernel, xdp::Error> {
-    Kernel::load(&xdp::Config {
+    Kernel::load(&xdp::KernelConfig {
         flows: settings.flows.entries,
         rings,
         policy: Policy {

@@ -46,13 +46,13 @@ impl Replay {
     pub fn load(mut policy: Policy, tunnels: Tunnels, checksums: bool) -> Result<Self, xdp::Error> {
         // Frames that are not IP may be odd, too.
         policy.bits |= policy::ALL_FRAMES;
-        let kernel = xdp::Kernel::load(&xdp::Config {
+        let kernel = xdp::Kernel::load(&xdp::KernelConfig {
             policy,
             rings: 1,
             flows: 1 << 20,
             ring_bytes: 4 << 20,
             half_open_share: 100,
-            ..xdp::Config::default()
+            ..xdp::KernelConfig::default()
         })?;
         Ok(Replay {
             table: kernel.table()?,

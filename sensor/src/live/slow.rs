@@ -8,7 +8,7 @@ use sensor_common::{Packet, Policy, RecordHeader, policy};
 use super::turn::Turn;
 use crate::conn::{Sink, untracked};
 use crate::datapath::FlowTable;
-use crate::datapath::soft::{self, Flows, Inner, Soft, Untracked};
+use crate::datapath::soft::{self, Flows, InnerPacket, Soft, Untracked};
 use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
 use crate::packet::capture::Frame;
@@ -24,10 +24,10 @@ impl SlowPath {
             bits: policy::ALL_PACKETS | realms,
             ..Policy::default()
         };
-        let config = soft::Config {
+        let config = soft::SoftConfig {
             policy,
             checksums,
-            ..soft::Config::default()
+            ..soft::SoftConfig::default()
         };
         SlowPath(Soft::with_tunnels(config, tunnels))
     }
@@ -52,7 +52,7 @@ impl SlowPath {
     pub fn inner<T: FlowTable, S: Sink>(
         &mut self,
         h: &RecordHeader,
-        mut inner: Inner,
+        mut inner: InnerPacket,
         bytes: &[u8],
         turn: &mut Turn<'_, T, S>,
     ) -> Result<(), xdp::Error> {
@@ -69,10 +69,10 @@ struct Found<'f, 'w, T, S> {
     failed: Option<xdp::Error>,
 }
 
-impl<T: FlowTable, S: Sink> soft::Sink for Found<'_, '_, T, S> {
+impl<T: FlowTable, S: Sink> soft::PacketSink for Found<'_, '_, T, S> {
     fn advance(&mut self, _ts: u64, _flows: &mut Flows) {}
 
-    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
+    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<InnerPacket> {
         // The kernel counts it; here it leaves nothing behind.
         flows.remove(&h.pkt.key);
         let mut p = h.pkt;
@@ -94,8 +94,8 @@ impl<T: FlowTable, S: Sink> soft::Sink for Found<'_, '_, T, S> {
         }
     }
 
-    fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
-        self.turn.engine.fault(packet, weird.name(), frame);
+    fn packet_weird(&mut self, packet: &Packet, weird: Weird, frame: &[u8], _flows: &mut Flows) {
+        self.turn.engine.packet_weird(packet, weird.name(), frame);
     }
 
     fn untracked(&mut self, u: &Untracked<'_>, _flows: &mut Flows) {

@@ -6,7 +6,7 @@ use sensor_common::record::KIND_PACKET;
 use super::shifted;
 use crate::conn::{Engine, Sink};
 use crate::datapath::FlowTable;
-use crate::datapath::soft::Inner;
+use crate::datapath::soft::InnerPacket;
 use crate::datapath::xdp::{self, Injector, Ring};
 
 /// What a worker has to do with the kernel and with connections.
@@ -28,7 +28,7 @@ pub struct Turn<'w, T, S> {
 
 impl<T: FlowTable, S: Sink> Turn<'_, T, S> {
     /// Takes the records that are in the ring after a packet in `frame` was injected.
-    pub fn answer(&mut self, frame: &[u8]) -> Option<Inner> {
+    pub fn answer(&mut self, frame: &[u8]) -> Option<InnerPacket> {
         let mut inner = None;
         while let Some((h, bytes)) = self.ring.next() {
             let mut h = shifted::record(h, self.shift);

@@ -17,12 +17,12 @@ pub struct Gre {
     /// Where the inner packet starts, bytes from the GRE header.
     pub at: usize,
     /// What it is.
-    pub inner: Inner,
+    pub inner: InnerType,
 }
 
 /// What stands behind an encapsulation header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inner {
+pub enum InnerType {
     /// An IP packet of this version's protocol number that must fill the space it has: [`check_ip`].
     Ip(u8),
     /// A frame of a link layer ([`LinkType::RAW`]: IP of any version and length).
@@ -59,10 +59,10 @@ pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
     let header = 4 + field(flag::CHECKSUM) + field(flag::KEY) + field(flag::SEQUENCE) + field(flag::ACK);
     // Bytes of headers behind GRE's that are passed over, and of those that must be there.
     let (mut skip, mut need) = (0, 0);
-    let mut inner = Inner::Link(LinkType::RAW);
+    let mut inner = InnerType::Link(LinkType::RAW);
     match flags & flag::VERSION {
         0 if matches!(typ, TEB | ERSPAN | ERSPAN_III) => {
-            (inner, need) = (Inner::Link(LinkType::ETHERNET), ETHERNET);
+            (inner, need) = (InnerType::Link(LinkType::ETHERNET), ETHERNET);
             let long_enough = |skip: usize| b.len() > header + skip + ETHERNET;
             match typ {
                 // ERSPAN with a sequence number is type II and has a header.
@@ -86,9 +86,11 @@ pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
             if b.len() <= header {
                 return Err(Weird::TruncatedGre);
             }
-            inner = Inner::Link(LinkType::IEEE802_11);
+            inner = InnerType::Link(LinkType::IEEE802_11);
         }
-        0 if matches!(typ, ethertype::MPLS | ethertype::MPLS_UPSTREAM) => inner = Inner::Link(LinkType::MPLS),
+        0 if matches!(typ, ethertype::MPLS | ethertype::MPLS_UPSTREAM) => {
+            inner = InnerType::Link(LinkType::MPLS)
+        }
         0 => {}
         1 if typ != PPP => return Err(Weird::EgreProtocolType),
         1 => {}
@@ -111,8 +113,8 @@ pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
         };
         skip = len;
         inner = match protocol {
-            0x0021 => Inner::Ip(proto::IPV4),
-            0x0057 => Inner::Ip(proto::IPV6),
+            0x0021 => InnerType::Ip(proto::IPV4),
+            0x0057 => InnerType::Ip(proto::IPV6),
             _ => return Err(Weird::NonIpInEncap),
         };
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use sensor::datapath::xdp::{Config, Egress, Error, Kernel, Mode};
+use sensor::datapath::xdp::{Egress, Error, Kernel, KernelConfig, Mode};
 use sensor_common::key::{IPPROTO_TCP, v4_mapped};
 use sensor_common::{Counter, FlowState, Policy};
 
@@ -106,7 +106,7 @@ fn both_directions_of_a_transfer_are_counted_as_on_the_wire() {
     const N: usize = 3_000_000;
     for skb_mode in [false, true] {
         let pair = Pair::new();
-        let config = Config {
+        let config = KernelConfig {
             skb_mode,
             policy: Policy {
                 bits: 0,
@@ -170,13 +170,13 @@ fn on_cpu(cpu: usize) -> bool {
 #[test]
 fn a_flow_keeps_the_ring_of_the_cpu_on_which_it_began() {
     let pair = Pair::new();
-    let mut kernel = Kernel::load(&Config {
+    let mut kernel = Kernel::load(&KernelConfig {
         rings: 2,
         policy: Policy {
             ring_by_cpu: 1,
             ..Policy::default()
         },
-        ..Config::default()
+        ..KernelConfig::default()
     })
     .unwrap();
     let mut rings = [0, 1].map(|i| kernel.ring(i).unwrap());

@@ -1,6 +1,6 @@
 //! Tunnels that the program takes apart itself: every frame of [`super::frames`], in each of them.
 
-use sensor::datapath::xdp::{Config, Inject, Injector, Ring};
+use sensor::datapath::xdp::{Inject, Injector, KernelConfig, Ring};
 use sensor_common::decap::{Number, PREFIX_LEN, outer_key};
 use sensor_common::flow::why;
 use sensor_common::key::{IPPROTO_UDP, v4_mapped};
@@ -444,9 +444,9 @@ fn a_full_table_is_counted_inside_as_well() {
         (TUNNELS[0], Counter::InnerTableFull),
         (TUNNELS[3], Counter::TableFull),
     ] {
-        let mut config = Config {
+        let mut config = KernelConfig {
             flows: 1,
-            ..Config::default()
+            ..KernelConfig::default()
         };
         config.policy.bits = PAYLOAD | t.bit;
         let kernel = load_with(&config);

@@ -3,7 +3,7 @@
 
 use sensor::conn::{self, Engine};
 use sensor::datapath::FlowTable;
-use sensor::datapath::xdp::{Config, Injector, Kernel, Ring, Table};
+use sensor::datapath::xdp::{Injector, Kernel, KernelConfig, Ring, Table};
 use sensor::event::log::LogRow;
 use sensor::event::{Event, Subscriptions, Ts, Value};
 use sensor_common::flow::{half, why};
@@ -45,11 +45,11 @@ const OPEN: [Step; 3] = [(0, SYN, 0, 0, 0), (1, SYN | ACK, 0, 1, 0), (0, ACK, 1,
 
 /// One share in four of 64.
 fn load() -> Kernel {
-    load_with(&Config {
+    load_with(&KernelConfig {
         flows: 64,
         half_open_share: 25,
         ring_bytes: 1 << 16,
-        ..Config::default()
+        ..KernelConfig::default()
     })
 }
 
@@ -125,10 +125,10 @@ fn who_leaves_the_table_makes_room_for_others() {
 
 #[test]
 fn without_a_bound_none_gives_way() {
-    let kernel = load_with(&Config {
+    let kernel = load_with(&KernelConfig {
         flows: 64,
         half_open_share: 100,
-        ..Config::default()
+        ..KernelConfig::default()
     });
     let mut run = kernel.injector().unwrap();
     for port in 0..200 {

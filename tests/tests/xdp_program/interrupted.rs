@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sensor::datapath::xdp::{Config, Inject, Kernel};
+use sensor::datapath::xdp::{Inject, Kernel, KernelConfig};
 use sensor_common::key::{IPPROTO_UDP, v4_mapped};
 use sensor_common::{Counter, FlowKey, Packet, Policy};
 use sensor_tests::link;
@@ -36,7 +36,7 @@ fn send_in_interrupts(pair: &Pair) {
 fn what_is_found_and_what_is_seen_do_not_mix() {
     let pair = Pair::new();
     send_in_interrupts(&pair);
-    let mut kernel = Kernel::load(&Config {
+    let mut kernel = Kernel::load(&KernelConfig {
         policy: Policy {
             bits: 0,
             ..Default::default()

@@ -14,7 +14,7 @@ mod table;
 use std::sync::Barrier;
 
 use frames::{Case, PSH, tcp_frame};
-use sensor::datapath::xdp::{Config, Counters, Inject, Kernel, PACKET_LEN, Ring, Table};
+use sensor::datapath::xdp::{Counters, Inject, Kernel, KernelConfig, PACKET_LEN, Ring, Table};
 use sensor_common::flow::{update, why};
 use sensor_common::policy::{
     ALL_FRAMES, ALL_PACKETS, DECAP, DECAP_GENEVE, DECAP_GRE, DECAP_IP, DECAP_VXLAN, PAYLOAD, RECORDS,
@@ -34,7 +34,7 @@ fn load_small(bits: u32) -> Kernel {
 }
 
 fn load_with_ring(bits: u32, ring_bytes: u32) -> Kernel {
-    load_with(&Config {
+    load_with(&KernelConfig {
         flows: 1024,
         ring_bytes,
         policy: Policy {
@@ -45,7 +45,7 @@ fn load_with_ring(bits: u32, ring_bytes: u32) -> Kernel {
     })
 }
 
-fn load_with(config: &Config) -> Kernel {
+fn load_with(config: &KernelConfig) -> Kernel {
     Kernel::load(config).expect("the program loads; these tests need root")
 }
 
@@ -101,10 +101,10 @@ fn every_policy_is_accepted() {
             snaplen,
             ..Policy::default()
         };
-        let config = Config {
+        let config = KernelConfig {
             rings,
             policy,
-            ..Config::default()
+            ..KernelConfig::default()
         };
         if let Err(e) = Kernel::load(&config) {
             panic!("{policy:?}, {rings} rings: {e}");
@@ -278,7 +278,7 @@ fn large_frames_arrive_whole() {
         assert_eq!((got.len(), got[0].0.pkt.cut), (1, 0), "{n}");
         assert!(got[0].1 == frame, "{n}");
     }
-    let kernel = load_with(&Config {
+    let kernel = load_with(&KernelConfig {
         policy: Policy {
             snaplen: 96,
             ..Default::default()

@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use sensor::datapath::xdp::{Config, Injector};
+use sensor::datapath::xdp::{Injector, KernelConfig};
 use sensor_common::flow::why;
 use sensor_common::policy::{ALL_PACKETS, PAYLOAD};
 use sensor_common::{Counter, Policy};
@@ -13,7 +13,7 @@ use super::{XDP_PASS, flows, load, load_small, load_with, records, udp_frame};
 
 #[test]
 fn a_full_ring_and_a_full_table_are_counted() {
-    let kernel = load_with(&Config {
+    let kernel = load_with(&KernelConfig {
         flows: 16,
         ring_bytes: 1 << 16,
         ..Default::default()
@@ -139,7 +139,7 @@ fn frames_that_are_not_tracked_leave_room_for_headers() {
 /// The packets in two outer flows between the same ends are to be seen in their order.
 #[test]
 fn tunnels_between_two_ends_share_a_ring() {
-    let kernel = load_with(&Config {
+    let kernel = load_with(&KernelConfig {
         rings: 8,
         ..Default::default()
     });
@@ -161,7 +161,7 @@ fn tunnels_between_two_ends_share_a_ring() {
 
 #[test]
 fn rings_share_the_flows() {
-    let kernel = load_with(&Config {
+    let kernel = load_with(&KernelConfig {
         rings: 8,
         policy: Policy {
             seed: [7, 9],

@@ -277,9 +277,9 @@ fn a_connection_of_nothing_but_damaged_packets_is_told_of_all_the_same() {
     let wanted =
         "conn_weird,tcp_multiple_checksum_errors,connection_pending,conn_stats,connection_state_remove";
     let mut lab = Lab::new(wanted);
-    lab.soft = Soft::new(soft::Config {
+    lab.soft = Soft::new(soft::SoftConfig {
         checksums: true,
-        ..soft::Config::default()
+        ..soft::SoftConfig::default()
     });
     for i in 0..10 {
         // The IP header's checksum is right, TCP's is not.

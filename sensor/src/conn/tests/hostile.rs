@@ -85,11 +85,16 @@ struct Losing<'l> {
     left: &'l mut usize,
 }
 
-impl soft::Sink for Losing<'_> {
+impl soft::PacketSink for Losing<'_> {
     fn advance(&mut self, ts: Ts, flows: &mut soft::Flows) {
         self.engine.advance(ts, flows);
     }
-    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut soft::Flows) -> Option<soft::Inner> {
+    fn record(
+        &mut self,
+        h: &RecordHeader,
+        frame: &[u8],
+        flows: &mut soft::Flows,
+    ) -> Option<soft::InnerPacket> {
         let lost = *self.left == 0;
         *self.left = self.left.wrapping_sub(1);
         if lost {
@@ -97,7 +102,7 @@ impl soft::Sink for Losing<'_> {
         }
         self.engine.record(h, frame, flows)
     }
-    fn fault(&mut self, _: &Packet, _: Weird, _: &[u8], _: &mut soft::Flows) {}
+    fn packet_weird(&mut self, _: &Packet, _: Weird, _: &[u8], _: &mut soft::Flows) {}
     fn untracked(&mut self, _: &soft::Untracked<'_>, _: &mut soft::Flows) {}
     fn weird(&mut self, _: Ts, _: &'static str, _: &str, _: Option<&soft::Addrs>, _: &mut soft::Flows) {}
 }

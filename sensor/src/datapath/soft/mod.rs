@@ -1,8 +1,8 @@
 //! The kernel program's double in userspace: frames in, the same records out.
 //!
 //! It parses, keeps the flow table and its counters, and reassembles fragments; it knows nothing of
-//! connections. The order for each frame: time moves on ([`Sink::advance`]), the flow is updated, the
-//! record goes to the [`Sink`], which may use the flow table at each step.
+//! connections. The order for each frame: time moves on ([`PacketSink::advance`]), the flow is updated, the
+//! record goes to the [`PacketSink`], which may use the flow table at each step.
 #![allow(
     unsafe_code,
     reason = "the flow state's update takes a pointer, as in the BPF program"
@@ -31,7 +31,7 @@ use crate::packet::weird::{Weird, Weirds};
 pub use counts::Counts;
 pub use flows::Flows;
 use followed::Followed;
-pub use sink::{Addrs, Inner, Sink, Untracked};
+pub use sink::{Addrs, InnerPacket, PacketSink, Untracked};
 
 /// How a packet came to be seen.
 #[derive(Clone, Copy)]
@@ -66,7 +66,7 @@ impl Via<'_> {
 
 /// Settings.
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
+pub struct SoftConfig {
     /// What is forwarded.
     pub policy: Policy,
     /// Verify checksums.
@@ -77,9 +77,9 @@ pub struct Config {
     pub fragments: Limits,
 }
 
-impl Default for Config {
+impl Default for SoftConfig {
     fn default() -> Self {
-        Config {
+        SoftConfig {
             policy: Policy::default(),
             checksums: false,
             max_flows: 1 << 23,
@@ -109,7 +109,7 @@ pub fn verifies(f: &Frame<'_>) -> bool {
 
 /// The datapath and its state.
 pub struct Soft {
-    config: Config,
+    config: SoftConfig,
     flows: Flows,
     counts: Counts,
     defrag: Defrag,
@@ -126,12 +126,12 @@ pub struct Soft {
 
 impl Soft {
     /// A datapath that nobody shares tunnels with.
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: SoftConfig) -> Self {
         Soft::with_tunnels(config, Tunnels::default())
     }
 
     /// A datapath that notes the tunnels which packets came through in `tunnels`: the engine's.
-    pub fn with_tunnels(config: Config, tunnels: Tunnels) -> Self {
+    pub fn with_tunnels(config: SoftConfig, tunnels: Tunnels) -> Self {
         Soft {
             config,
             flows: Flows::new(config.max_flows),
@@ -166,7 +166,7 @@ impl Soft {
 
     /// Takes one frame. What its link layers said is returned, for who wants to report the frame as
     /// such.
-    pub fn frame<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
+    pub fn frame<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
         sink.advance(f.ts, &mut self.flows);
         self.defrag.advance(f.ts);
         self.counts.add(Counter::Frames, 1);
@@ -186,7 +186,7 @@ impl Soft {
     }
 
     #[inline]
-    fn parsed<S: Sink + ?Sized>(
+    fn parsed<S: PacketSink + ?Sized>(
         &mut self,
         f: &Frame<'_>,
         parsed: &Result<Link, NotIp>,
@@ -205,7 +205,7 @@ impl Soft {
     }
 
     #[cold]
-    fn empty<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
+    fn empty<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
         let mut e = NotIp {
             reason: Counter::Truncated,
             weirds: Weirds::default(),
@@ -227,7 +227,7 @@ impl Soft {
 
     /// The other packets of an IEEE 802.11 aggregate: their frame has been counted.
     #[cold]
-    fn aggregate<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, first: u32, via: Via<'_>, sink: &mut S) {
+    fn aggregate<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, first: u32, via: Via<'_>, sink: &mut S) {
         let via = Via { own: false, ..via };
         let mut more = first;
         // Each starts beyond the one before, so this ends with the frame.
@@ -246,7 +246,7 @@ impl Soft {
     }
 
     #[cold]
-    fn not_ip<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, e: &NotIp, via: Via<'_>, sink: &mut S) {
+    fn not_ip<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, e: &NotIp, via: Via<'_>, sink: &mut S) {
         for w in e.weirds.iter() {
             sink.weird(f.ts, via.name(w), "", None, &mut self.flows);
         }
@@ -269,7 +269,7 @@ impl Soft {
 
     /// One IP packet of a frame.
     #[inline]
-    fn packet<S: Sink + ?Sized>(&mut self, f: &Frame<'_>, l: &Link, via: Via<'_>, sink: &mut S) {
+    fn packet<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, l: &Link, via: Via<'_>, sink: &mut S) {
         if !l.weirds.is_empty() {
             for w in l.weirds.iter() {
                 sink.weird(f.ts, via.name(w), "", None, &mut self.flows);
@@ -306,7 +306,7 @@ impl Soft {
     }
 
     #[inline]
-    fn ip<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
+    fn ip<S: PacketSink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
         let verdict = ip::parse(i, &mut self.ip);
         self.ip.pkt.tunnel = via.id();
         self.ip.pkt.key.realm = via.realm;
@@ -339,7 +339,7 @@ impl Soft {
                 if self.config.checksums {
                     let cut = (i.frame.len() as u32) < i.wire_len;
                     if let Err(w) = checksum::verify(i.frame, &self.ip.pkt, cut) {
-                        return self.fault(i, Counter::Malformed, w, via, sink);
+                        return self.packet_weird(i, Counter::Malformed, w, via, sink);
                     }
                 }
                 let count = if via.own {
@@ -356,7 +356,7 @@ impl Soft {
                 }
                 self.track(i, via, Counter::Injected, sink);
             }
-            Verdict::Fault(reason, w) => self.fault(i, reason, w, via, sink),
+            Verdict::WeirdFlow(reason, w) => self.packet_weird(i, reason, w, via, sink),
             Verdict::Fragment => self.fragment(i, via, sink),
             Verdict::Tunnel => {
                 self.untracked(i, Counter::Tunnel, weird, via, sink);
@@ -368,7 +368,7 @@ impl Soft {
 
     /// A fragment is not tracked; the datagram that it completes is, as a packet of its own.
     #[cold]
-    fn fragment<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
+    fn fragment<S: PacketSink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
         self.untracked(i, Counter::Fragment, None, via, sink);
         if i.reassembled {
             // Fragments of fragments: nobody sends them.
@@ -413,7 +413,7 @@ impl Soft {
     }
 
     #[cold]
-    fn fault<S: Sink + ?Sized>(
+    fn packet_weird<S: PacketSink + ?Sized>(
         &mut self,
         i: &Input<'_>,
         reason: Counter,
@@ -424,11 +424,11 @@ impl Soft {
         if via.own {
             self.counts.add(reason, 1);
         }
-        sink.fault(&self.ip.pkt, w, i.frame, &mut self.flows);
+        sink.packet_weird(&self.ip.pkt, w, i.frame, &mut self.flows);
     }
 
     #[cold]
-    fn untracked<S: Sink + ?Sized>(
+    fn untracked<S: PacketSink + ?Sized>(
         &mut self,
         i: &Input<'_>,
         reason: Counter,
@@ -456,7 +456,7 @@ impl Soft {
     /// Counts the packet in its flow, and forwards it if it says something new. `count` is what the
     /// frame is counted as.
     #[inline]
-    fn track<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, count: Counter, sink: &mut S) {
+    fn track<S: PacketSink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, count: Counter, sink: &mut S) {
         let pkt = &self.ip.pkt;
         let Some((state, new)) = self.flows.entry(&pkt.key, pkt.ts) else {
             let own = count == Counter::Tracked;

@@ -11,19 +11,19 @@ use crate::packet::link::LinkType;
 use crate::packet::weird::Weird;
 
 /// What the soft datapath gives, in the order in which it finds it.
-pub trait Sink {
+pub trait PacketSink {
     /// Network time moves to `ts` (ns). Comes before everything else of each frame.
     fn advance(&mut self, ts: u64, flows: &mut Flows);
 
     /// A packet of a flow that is to be forwarded. `frame` has `header.cap_len` bytes; the offsets in
     /// `header.pkt` point into it. A reassembled datagram starts at its IP header. If the connection
     /// is a tunnel, the packet in the packet is returned.
-    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner>;
+    fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<InnerPacket>;
 
     /// A packet that belongs to a flow by its addresses and ports but is not counted in it: its TCP
     /// header cannot be used or (with checksums on) its transport checksum is wrong. Zeek makes
     /// the connection and raises `weird` for it.
-    fn fault(&mut self, packet: &Packet, weird: Weird, frame: &[u8], flows: &mut Flows);
+    fn packet_weird(&mut self, packet: &Packet, weird: Weird, frame: &[u8], flows: &mut Flows);
 
     /// A frame that is not tracked.
     fn untracked(&mut self, u: &Untracked<'_>, flows: &mut Flows);
@@ -39,7 +39,7 @@ pub type Addrs = ([u8; 16], [u8; 16]);
 
 /// A packet in a record's packet.
 #[derive(Clone, Debug)]
-pub struct Inner {
+pub struct InnerPacket {
     /// Where it starts, bytes from the frame's start; at most the frame's length.
     pub at: usize,
     /// Where it ends, in the same way.
@@ -61,7 +61,7 @@ pub struct Untracked<'a> {
     pub ts: u64,
     /// One of [`sensor_common::counters::UNTRACKED`].
     pub reason: Counter,
-    /// Raised before through [`Sink::weird`].
+    /// Raised before through [`PacketSink::weird`].
     pub weird: Option<Weird>,
     /// Sender and receiver, where its IP header was sound.
     pub addrs: Option<Addrs>,

@@ -13,11 +13,11 @@ struct Log {
     remove: bool,
 }
 
-impl Sink for Log {
+impl PacketSink for Log {
     fn advance(&mut self, ts: u64, _: &mut Flows) {
         self.lines.push(format!("t {ts}"));
     }
-    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<Inner> {
+    fn record(&mut self, h: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<InnerPacket> {
         assert_eq!(h.cap_len as usize, frame.len());
         self.lines.push(format!("record {}", frame.len()));
         self.records.push((*h, frame.to_vec()));
@@ -26,8 +26,8 @@ impl Sink for Log {
         }
         None
     }
-    fn fault(&mut self, _: &Packet, w: Weird, _: &[u8], _: &mut Flows) {
-        self.lines.push(format!("fault {}", w.name()));
+    fn packet_weird(&mut self, _: &Packet, w: Weird, _: &[u8], _: &mut Flows) {
+        self.lines.push(format!("weird of {}", w.name()));
     }
     fn untracked(&mut self, u: &Untracked<'_>, _: &mut Flows) {
         self.lines.push(format!("untracked {:?}", u.reason));
@@ -86,12 +86,12 @@ fn give(soft: &mut Soft, log: &mut Log, ts: u64, ip: &[u8]) {
 }
 
 fn with_policy(bits: u32) -> Soft {
-    let config = Config {
+    let config = SoftConfig {
         policy: Policy {
             bits,
             ..Policy::default()
         },
-        ..Config::default()
+        ..SoftConfig::default()
     };
     Soft::new(config)
 }
@@ -191,7 +191,7 @@ fn what_is_not_tracked() {
             "net unknown_ip_version",
             "untracked Malformed",
             "t 5",
-            "fault bad_TCP_header_len",
+            "weird of bad_TCP_header_len",
             "t 6",
             "record 42"
         ]
@@ -220,7 +220,7 @@ fn checksums() {
             "t 2",
             "record 43",
             "t 3",
-            "fault bad_UDP_checksum"
+            "weird of bad_UDP_checksum"
         ]
     );
     assert!(soft.counts().conserved());
@@ -228,9 +228,9 @@ fn checksums() {
 
 #[test]
 fn a_full_table() {
-    let config = Config {
+    let config = SoftConfig {
         max_flows: 1,
-        ..Config::default()
+        ..SoftConfig::default()
     };
     let mut soft = Soft::new(config);
     let mut log = Log::default();

@@ -2,7 +2,7 @@
 
 use sensor_common::proto;
 
-use super::{Inner, Sink, Soft, Via};
+use super::{InnerPacket, PacketSink, Soft, Via};
 use crate::datapath::tunnels::{Kind, MAX_DEPTH};
 use crate::packet::capture::Frame;
 use crate::packet::ip::Input;
@@ -12,7 +12,13 @@ use crate::packet::weird::Weird;
 
 impl Soft {
     /// Takes a packet that was found in a record's: `frame` is the record's.
-    pub fn inner<S: Sink + ?Sized>(&mut self, ts: u64, inner: &Inner, frame: &[u8], sink: &mut S) {
+    pub fn inner<S: PacketSink + ?Sized>(
+        &mut self,
+        ts: u64,
+        inner: &InnerPacket,
+        frame: &[u8],
+        sink: &mut S,
+    ) {
         let Some(data) = frame.get(inner.at..inner.end) else {
             return;
         };
@@ -28,7 +34,14 @@ impl Soft {
     }
 
     /// A packet that came out of a tunnel. The tunnels' number is bounded, and so is the recursion.
-    fn decapsulated<S: Sink + ?Sized>(&mut self, ts: u64, data: &[u8], cut: u32, via: Via<'_>, sink: &mut S) {
+    fn decapsulated<S: PacketSink + ?Sized>(
+        &mut self,
+        ts: u64,
+        data: &[u8],
+        cut: u32,
+        via: Via<'_>,
+        sink: &mut S,
+    ) {
         let f = Frame {
             ts,
             link: via.link,
@@ -41,7 +54,7 @@ impl Soft {
 
     /// A packet in IP or GRE.
     #[cold]
-    pub(super) fn tunnel<S: Sink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
+    pub(super) fn tunnel<S: PacketSink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, sink: &mut S) {
         let addrs = (self.ip.src, self.ip.dst);
         let p = self.ip.tunnel;
         let payload = i.frame.get(p.at..p.end).unwrap_or(&[]);
@@ -49,15 +62,15 @@ impl Soft {
             proto::GRE => {
                 tunnel::gre(payload).map(|g| (Kind::Gre, g.inner, payload.get(g.at..).unwrap_or(&[])))
             }
-            proto => Ok((Kind::Ip, tunnel::Inner::Ip(proto), payload)),
+            proto => Ok((Kind::Ip, tunnel::InnerType::Ip(proto), payload)),
         };
         let found = inner.and_then(|(kind, inner, data)| {
             if via.tunnel.is_some_and(|t| t.layers.len() >= MAX_DEPTH) {
                 return Err(Weird::ExceededTunnelMaxDepth);
             }
             match inner {
-                tunnel::Inner::Link(link) => Ok((kind, link, data)),
-                tunnel::Inner::Ip(proto) => match tunnel::check_ip(proto, data).weird() {
+                tunnel::InnerType::Link(link) => Ok((kind, link, data)),
+                tunnel::InnerType::Ip(proto) => match tunnel::check_ip(proto, data).weird() {
                     None => Ok((kind, LinkType::RAW, data)),
                     Some(w) => Err(w),
                 },

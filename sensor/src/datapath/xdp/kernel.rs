@@ -43,7 +43,7 @@ const NEEDED: [(BpfHelper, &str, &str); 1] =
 
 /// What is decided before loading.
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
+pub struct KernelConfig {
     /// Entries of the flow table.
     pub flows: u32,
     /// Rings, one per worker: 1 to [`MAX_RINGS`].
@@ -58,9 +58,9 @@ pub struct Config {
     pub half_open_share: u32,
 }
 
-impl Default for Config {
+impl Default for KernelConfig {
     fn default() -> Self {
-        Config {
+        KernelConfig {
             flows: 262_144,
             rings: 1,
             policy: Policy::default(),
@@ -74,7 +74,7 @@ impl Default for Config {
 /// The program in the kernel, its maps and what it is attached to. Dropping it detaches.
 pub struct Kernel {
     ebpf: Ebpf,
-    config: Config,
+    config: KernelConfig,
     flows: OwnedFd,
     stats: OwnedFd,
     rx: OwnedFd,
@@ -90,7 +90,7 @@ pub struct Kernel {
 
 impl Kernel {
     /// Loads the program; nothing is attached yet.
-    pub fn load(config: &Config) -> Result<Self, Error> {
+    pub fn load(config: &KernelConfig) -> Result<Self, Error> {
         check_capabilities()?;
         check_kernel()?;
         let mut config = *config;
@@ -261,7 +261,7 @@ impl Kernel {
     }
 
     /// The configuration in force.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &KernelConfig {
         &self.config
     }
 }
@@ -304,7 +304,7 @@ pub fn boot_to_epoch() -> i64 {
         .map_or(0, |(_, offset)| offset)
 }
 
-fn load_object(config: &Config) -> Result<Ebpf, Error> {
+fn load_object(config: &KernelConfig) -> Result<Ebpf, Error> {
     let p = config.policy;
     let policy: [u32; 10] = [
         p.bits,

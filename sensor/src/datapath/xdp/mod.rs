@@ -22,7 +22,7 @@ pub use attach::{Attached, Egress, Mode};
 pub use counters::Counters;
 pub use error::Error;
 pub use ethtool::strips_vlan_tags;
-pub use kernel::{Config, Kernel, boot_now, boot_to_epoch};
+pub use kernel::{Kernel, KernelConfig, boot_now, boot_to_epoch};
 pub use ring::Ring;
 pub use rss::is_symmetric;
 pub use run::{Inject, Injector};

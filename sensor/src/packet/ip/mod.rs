@@ -44,7 +44,7 @@ pub enum Verdict {
     Flow,
     /// A packet of a flow (key, direction and lengths are set) whose TCP header cannot be used: Zeek
     /// makes the connection and counts nothing. With the reason why it is not tracked.
-    Fault(Counter, Weird),
+    WeirdFlow(Counter, Weird),
     /// A packet of another transport protocol. [`Ip::pkt`] has its key, ports 0, the whole IP
     /// payload as payload.
     Other,
@@ -469,9 +469,9 @@ fn transport(proto: u8, l4: usize, total: usize, b: &[u8], l3: usize, out: &mut 
             out.pkt.window = u16::from_be_bytes([h[14], h[15]]);
             let offset = (h[12] >> 4) as usize * 4;
             (header, verdict) = if offset < 20 {
-                (20, Verdict::Fault(Counter::Malformed, Weird::BadTcpHeaderLen))
+                (20, Verdict::WeirdFlow(Counter::Malformed, Weird::BadTcpHeaderLen))
             } else if offset > payload || nothing {
-                (20, Verdict::Fault(Counter::Malformed, Weird::TruncatedHeader))
+                (20, Verdict::WeirdFlow(Counter::Malformed, Weird::TruncatedHeader))
             } else {
                 (offset, Verdict::Flow)
             };

@@ -137,12 +137,12 @@ fn tcp_headers_that_cannot_be() {
     let mut t = tcp(0, &[]);
     t[12] = 0x40;
     let (v, ip) = run(&v4(6, &t));
-    assert_eq!(v, Verdict::Fault(Counter::Malformed, Weird::BadTcpHeaderLen));
+    assert_eq!(v, Verdict::WeirdFlow(Counter::Malformed, Weird::BadTcpHeaderLen));
     assert_eq!(ip.pkt.key.b_port, 80);
     t[12] = 0x60;
     assert_eq!(
         run(&v4(6, &t)).0,
-        Verdict::Fault(Counter::Malformed, Weird::TruncatedHeader)
+        Verdict::WeirdFlow(Counter::Malformed, Weird::TruncatedHeader)
     );
 }
 
@@ -215,7 +215,7 @@ fn options_that_were_not_captured() {
     t[12] = 0x70;
     assert_eq!(
         run(&v4(6, &t)).0,
-        Verdict::Fault(Counter::Malformed, Weird::TruncatedHeader)
+        Verdict::WeirdFlow(Counter::Malformed, Weird::TruncatedHeader)
     );
 }
 
@@ -330,7 +330,7 @@ fn a_payload_of_no_length() {
     let mut p = v6(6, &tcp(0, b"abc"));
     p[4..6].fill(0);
     let (v, ip) = run(&p);
-    assert_eq!(v, Verdict::Fault(Counter::Malformed, Weird::TruncatedHeader));
+    assert_eq!(v, Verdict::WeirdFlow(Counter::Malformed, Weird::TruncatedHeader));
     assert_eq!((ip.pkt.ip_len, ip.pkt.key.a_port), (40, 80));
     // Too long to say it.
     let (v, ip) = run_at(&p, 0, 70_000);

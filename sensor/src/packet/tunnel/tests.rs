@@ -77,15 +77,15 @@ fn gre_with_labels_and_ppp() {
     let found = |b: &[u8]| gre(&[b, &[0x45; 20]].concat());
     let ok = |at, inner| Ok(Gre { at, inner });
     for typ in [0x47, 0x48] {
-        let labels = Inner::Link(LinkType::MPLS);
+        let labels = InnerType::Link(LinkType::MPLS);
         assert_eq!(found(&[0x20, 0, 0x88, typ, 0, 0, 0, 1]), ok(8, labels));
     }
     // PPTP: key and sequence number, then PPP with all of its header and with parts left out.
     let pptp = |ppp: &[u8]| found(&[&[0x30, 1, 0x88, 0x0b, 0, 24, 0, 7, 0, 0, 0, 1][..], ppp].concat());
-    assert_eq!(pptp(&[0xff, 3, 0, 0x21]), ok(16, Inner::Ip(proto::IPV4)));
-    assert_eq!(pptp(&[0xff, 3, 0x21]), ok(15, Inner::Ip(proto::IPV4)));
-    assert_eq!(pptp(&[0, 0x57]), ok(14, Inner::Ip(proto::IPV6)));
-    assert_eq!(pptp(&[0x21]), ok(13, Inner::Ip(proto::IPV4)));
+    assert_eq!(pptp(&[0xff, 3, 0, 0x21]), ok(16, InnerType::Ip(proto::IPV4)));
+    assert_eq!(pptp(&[0xff, 3, 0x21]), ok(15, InnerType::Ip(proto::IPV4)));
+    assert_eq!(pptp(&[0, 0x57]), ok(14, InnerType::Ip(proto::IPV6)));
+    assert_eq!(pptp(&[0x21]), ok(13, InnerType::Ip(proto::IPV4)));
     assert_eq!(pptp(&[0xc0, 0x21]), Err(Weird::NonIpInEncap));
     assert_eq!(
         gre(&[0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 7, 0, 0, 0, 1]),
