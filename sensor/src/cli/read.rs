@@ -89,7 +89,7 @@ impl Datapaths for Soft {
 }
 
 impl Datapaths for Replay {
-    type Table = xdp::Table;
+    type Table = xdp::KernelTable;
 
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         Replay::frame(self, f, engine)?;
@@ -97,7 +97,7 @@ impl Datapaths for Replay {
         Ok(())
     }
 
-    fn table(&mut self) -> &mut xdp::Table {
+    fn table(&mut self) -> &mut xdp::KernelTable {
         Replay::table(self)
     }
 }

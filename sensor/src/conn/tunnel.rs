@@ -22,7 +22,7 @@ use super::uid;
 use crate::analyzer::Id;
 use crate::base::time::SECOND;
 use crate::datapath::soft::InnerPacket;
-use crate::datapath::tunnels::{self, Ends, Kind, Layer, MAX_DEPTH, Stack};
+use crate::datapath::tunnels::{self, Layer, MAX_DEPTH, Stack, TunnelEnds as Ends, TunnelKind as Kind};
 use crate::event::{self, Encap, Ts, Uid};
 use crate::packet;
 use crate::packet::link::LinkType;

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use sensor_common::FlowKey;
 use sha2::{Digest as _, Sha256};
 
-use crate::datapath::tunnels::Ends;
+use crate::datapath::tunnels::TunnelEnds as Ends;
 use crate::event::{Ts, Uid};
 
 /// Connections of a generation that are remembered when they are over.

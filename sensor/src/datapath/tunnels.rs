@@ -30,7 +30,7 @@ const GENERATION: usize = 1 << 15;
 
 /// What a tunnel is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum TunnelKind {
     /// IP in IP (RFC 2003, 4213).
     Ip,
     /// AYIYA (draft-massar-v6ops-ayiya-02).
@@ -53,32 +53,35 @@ pub enum Kind {
     Http,
 }
 
-impl Kind {
+impl TunnelKind {
     /// Whether its header names a virtual network.
     pub fn has_vni(self) -> bool {
-        matches!(self, Kind::Vxlan | Kind::VxlanGpe | Kind::Geneve)
+        matches!(
+            self,
+            TunnelKind::Vxlan | TunnelKind::VxlanGpe | TunnelKind::Geneve
+        )
     }
 
     /// Zeek's name (Tunnel::Type).
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Ip => "Tunnel::IP",
-            Kind::Ayiya => "Tunnel::AYIYA",
-            Kind::Teredo => "Tunnel::TEREDO",
-            Kind::Gtpv1 => "Tunnel::GTPv1",
-            Kind::Gre => "Tunnel::GRE",
-            Kind::Vxlan | Kind::VxlanGpe => "Tunnel::VXLAN",
-            Kind::Geneve => "Tunnel::GENEVE",
+            TunnelKind::Ip => "Tunnel::IP",
+            TunnelKind::Ayiya => "Tunnel::AYIYA",
+            TunnelKind::Teredo => "Tunnel::TEREDO",
+            TunnelKind::Gtpv1 => "Tunnel::GTPv1",
+            TunnelKind::Gre => "Tunnel::GRE",
+            TunnelKind::Vxlan | TunnelKind::VxlanGpe => "Tunnel::VXLAN",
+            TunnelKind::Geneve => "Tunnel::GENEVE",
             // Not Zeek's, which does not take it apart.
-            Kind::L2tp => "Tunnel::L2TP",
-            Kind::Http => "Tunnel::HTTP",
+            TunnelKind::L2tp => "Tunnel::L2TP",
+            TunnelKind::Http => "Tunnel::HTTP",
         }
     }
 }
 
 /// Who a tunnel is between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ends {
+pub struct TunnelEnds {
     /// The originator's address, network byte order, IPv4 mapped; where there is no connection, the first packet's
     /// sender.
     pub orig: [u8; 16],
@@ -101,11 +104,11 @@ pub type Hosts<'a> = (&'a [u8; 16], &'a [u8; 16], Realm);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layer {
     /// Its protocol.
-    pub kind: Kind,
+    pub kind: TunnelKind,
     /// Between whom it is.
-    pub ends: Ends,
+    pub ends: TunnelEnds,
     /// What the uid is made of: the upper half of the connection's, if it has one, else the time at which it began.
-    /// [`Kind::Http`] has no uid, for it stands for many connections to one proxy.
+    /// [`TunnelKind::Http`] has no uid, for it stands for many connections to one proxy.
     pub n: u64,
 }
 
@@ -116,8 +119,8 @@ impl Layer {
         let straight = (a.orig, a.resp) == (b.orig, b.resp);
         let either = straight || (a.orig, a.resp) == (b.resp, b.orig);
         let ends = match self.kind {
-            Kind::Ip | Kind::Gre => either,
-            Kind::Vxlan | Kind::VxlanGpe => either && a.resp_port == b.resp_port,
+            TunnelKind::Ip | TunnelKind::Gre => either,
+            TunnelKind::Vxlan | TunnelKind::VxlanGpe => either && a.resp_port == b.resp_port,
             _ => straight && (a.orig_port, a.resp_port) == (b.orig_port, b.resp_port),
         };
         (self.kind, self.n, a.proto, a.realm) == (o.kind, o.n, b.proto, b.realm) && ends
@@ -135,7 +138,7 @@ pub struct Stack {
 
 impl Stack {
     /// The innermost tunnel's kind.
-    pub fn last(&self) -> Option<Kind> {
+    pub fn last(&self) -> Option<TunnelKind> {
         self.layers.last().map(|l| l.kind)
     }
 
@@ -154,7 +157,7 @@ impl Stack {
 /// The table; clones share it. Each has a memory of its own of what it was asked last, and does not lock for that.
 #[derive(Default)]
 pub struct Tunnels {
-    shared: Arc<Shared>,
+    shared: Arc<SharedTable>,
     recent: RefCell<Recent>,
 }
 
@@ -168,9 +171,9 @@ impl Clone for Tunnels {
 }
 
 #[derive(Default)]
-struct Shared {
-    table: Mutex<Table>,
-    /// [`Table::turn`] when it was last unlocked.
+struct SharedTable {
+    table: Mutex<TunnelTable>,
+    /// [`TunnelTable::turn`] when it was last unlocked.
     turn: AtomicU64,
 }
 
@@ -227,7 +230,7 @@ fn place((src, dst): (&[u8; 16], &[u8; 16])) -> u64 {
 }
 
 #[derive(Default)]
-struct Table {
+struct TunnelTable {
     /// By what is outside (0: nothing) and the layer.
     stacks: Aging<(u32, Layer), Arc<Stack>>,
     by_id: Aging<u32, Arc<Stack>>,
@@ -239,7 +242,7 @@ struct Table {
     /// How often something that was known became something else.
     replaced: u64,
     /// What tunnel.log has as discovered: the layer, and when a connection last began in it.
-    active: Aging<Ends, (Layer, u64)>,
+    active: Aging<TunnelEnds, (Layer, u64)>,
 }
 
 struct IpTunnel {
@@ -260,7 +263,7 @@ impl IpTunnel {
 }
 
 impl Tunnels {
-    fn locked<R>(&self, f: impl FnOnce(&mut Table) -> R) -> R {
+    fn locked<R>(&self, f: impl FnOnce(&mut TunnelTable) -> R) -> R {
         let mut t = self.shared.table.lock().unwrap_or_else(PoisonError::into_inner);
         let r = f(&mut t);
         self.shared.turn.store(t.turn(), Ordering::Relaxed);
@@ -288,7 +291,7 @@ impl Tunnels {
         self.by_id(id, |t| t.get(id))
     }
 
-    fn by_id(&self, id: u32, ask: impl FnOnce(&mut Table) -> Option<Arc<Stack>>) -> Option<Arc<Stack>> {
+    fn by_id(&self, id: u32, ask: impl FnOnce(&mut TunnelTable) -> Option<Arc<Stack>>) -> Option<Arc<Stack>> {
         let mut recent = self.recent();
         if let Some((_, s)) = recent.ids.get(id.into(), &id) {
             return Some(s.clone());
@@ -342,7 +345,7 @@ impl Tunnels {
     pub fn ip(
         &self,
         outer: Option<&Stack>,
-        kind: Kind,
+        kind: TunnelKind,
         ends @ (src, dst, realm): Hosts<'_>,
         proto: u8,
         now: u64,
@@ -393,7 +396,7 @@ impl Tunnels {
     }
 
     /// A connection that was a tunnel is over: what tunnel.log has of it.
-    pub fn close(&self, ends: &Ends) -> Option<Layer> {
+    pub fn close(&self, ends: &TunnelEnds) -> Option<Layer> {
         self.locked(|t| t.active.remove(ends).map(|a| a.0))
     }
 
@@ -418,7 +421,7 @@ impl Tunnels {
     }
 }
 
-impl Table {
+impl TunnelTable {
     /// Another number when answers given so far may hold no longer, or are to be asked for anew because what is not
     /// asked for is forgotten.
     fn turn(&self) -> u64 {
@@ -433,7 +436,14 @@ impl Table {
     }
 
     /// The tunnel between two addresses, made if need be; `number`: what the kernel's program calls it, or 0.
-    fn hosts(&mut self, kind: Kind, (src, dst, realm): Hosts<'_>, proto: u8, now: u64, number: u32) -> Layer {
+    fn hosts(
+        &mut self,
+        kind: TunnelKind,
+        (src, dst, realm): Hosts<'_>,
+        proto: u8,
+        now: u64,
+        number: u32,
+    ) -> Layer {
         let (a, b) = if src < dst { (*src, *dst) } else { (*dst, *src) };
         let key = (a, b, realm);
         if let Some(k) = self.ip.get(&key) {
@@ -449,7 +459,7 @@ impl Table {
             }
         }
         self.replaced += u64::from(self.ip.get(&key).is_some());
-        let ends = Ends {
+        let ends = TunnelEnds {
             orig: *src,
             resp: *dst,
             orig_port: 0,
@@ -478,17 +488,17 @@ impl Table {
         let (orig, resp) = if number.from == 0 { (a, b) } else { (b, a) };
         let layer = if number.proto == IPPROTO_UDP {
             let kind = match resp.1 {
-                VXLAN_PORT => Kind::Vxlan,
-                GENEVE_PORT => Kind::Geneve,
+                VXLAN_PORT => TunnelKind::Vxlan,
+                GENEVE_PORT => TunnelKind::Geneve,
                 _ => return None,
             };
             let ends = udp_ends(orig, resp, outer.realm);
             Layer { kind, ends, n: n() }
         } else {
             let kind = if number.proto == proto::GRE {
-                Kind::Gre
+                TunnelKind::Gre
             } else {
-                Kind::Ip
+                TunnelKind::Ip
             };
             self.hosts(kind, (&orig.0, &resp.0, outer.realm), number.proto, now, id)
         };
@@ -574,8 +584,8 @@ impl<K: Copy + Eq + Hash, V> Aging<K, V> {
 }
 
 /// The ends of a UDP connection.
-pub fn udp_ends(orig: ([u8; 16], u16), resp: ([u8; 16], u16), realm: Realm) -> Ends {
-    Ends {
+pub fn udp_ends(orig: ([u8; 16], u16), resp: ([u8; 16], u16), realm: Realm) -> TunnelEnds {
+    TunnelEnds {
         orig: orig.0,
         resp: resp.0,
         orig_port: orig.1,

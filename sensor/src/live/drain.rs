@@ -47,7 +47,10 @@ impl Drain {
 
     /// Takes the records off the ring, [`MOST`] at a time, to the engine or, if they are whole frames, to the slow path.
     /// True: there are more.
-    pub fn drain<T: FlowTable, S: Sink>(&mut self, turn: &mut Turn<'_, T, S>) -> Result<bool, xdp::Error> {
+    pub fn drain<T: FlowTable, S: Sink>(
+        &mut self,
+        turn: &mut Turn<'_, T, S>,
+    ) -> Result<bool, xdp::KernelError> {
         let mut left = MOST;
         while left > 0
             && let Some((header, bytes)) = turn.ring.next()

@@ -31,7 +31,7 @@ pub enum LiveError {
     Settings(#[from] SettingsError),
     /// The kernel's program is not loaded or attached, or its maps cannot be read.
     #[error(transparent)]
-    Kernel(#[from] xdp::Error),
+    Kernel(#[from] xdp::KernelError),
     /// The system refuses something else that is needed.
     #[error(transparent)]
     System(#[from] io::Error),

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, pin_mut};
 use rtnetlink::Handle;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, Stats64};
 
-use crate::datapath::xdp::{Attached, Error, Kernel};
+use crate::datapath::xdp::{Attached, Kernel, KernelError};
 
 /// What an interface has counted while it was watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Watched {
                 true
             }
             // Gone again.
-            Err(Error::NoInterface(_)) => false,
+            Err(KernelError::NoInterface(_)) => false,
             Err(e) => {
                 if !self.complained {
                     tracing::warn!("{}: the interface is back, but not watched: {e}", self.name);

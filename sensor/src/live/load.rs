@@ -13,7 +13,7 @@ pub fn workers(settings: &Settings) -> u32 {
 }
 
 /// Loads the program. `bits`: its policy; `cfg`: the engines'.
-pub fn load(settings: &Settings, cfg: &Config, bits: u32, rings: u32) -> Result<Kernel, xdp::Error> {
+pub fn load(settings: &Settings, cfg: &Config, bits: u32, rings: u32) -> Result<Kernel, xdp::KernelError> {
     Kernel::load(&xdp::KernelConfig {
         flows: settings.flows.entries,
         rings,
@@ -31,7 +31,11 @@ pub fn load(settings: &Settings, cfg: &Config, bits: u32, rings: u32) -> Result<
 }
 
 /// Attaches it to all interfaces. `realms`: the engines'.
-pub fn attach(kernel: &mut Kernel, settings: &Settings, realms: u32) -> Result<Vec<Attached>, xdp::Error> {
+pub fn attach(
+    kernel: &mut Kernel,
+    settings: &Settings,
+    realms: u32,
+) -> Result<Vec<Attached>, xdp::KernelError> {
     let mut attached = Vec::new();
     for iface in &settings.interfaces.names {
         let at = kernel.attach(iface, settings.interfaces.rx_only)?;

@@ -25,7 +25,7 @@ pub enum ReplayError {
     Link(u32),
     /// The kernel does not take it.
     #[error("frame refused by the kernel: {0}")]
-    Kernel(#[from] xdp::Error),
+    Kernel(#[from] xdp::KernelError),
     /// The kernel does not take a packet that was found in it.
     #[error("{0:#}")]
     Found(anyhow::Error),
@@ -33,7 +33,7 @@ pub enum ReplayError {
 
 /// The loaded program and the way back from it.
 pub struct Replay {
-    table: xdp::Table,
+    table: xdp::KernelTable,
     injector: xdp::Injector,
     ring: xdp::Ring,
     drain: Drain,
@@ -43,7 +43,7 @@ pub struct Replay {
 
 impl Replay {
     /// Loads the program. `policy`: what it forwards; `tunnels`: the engine's; `checksums`: verify them.
-    pub fn load(mut policy: Policy, tunnels: Tunnels, checksums: bool) -> Result<Self, xdp::Error> {
+    pub fn load(mut policy: Policy, tunnels: Tunnels, checksums: bool) -> Result<Self, xdp::KernelError> {
         // Frames that are not IP may be odd, too.
         policy.bits |= policy::ALL_FRAMES;
         let kernel = xdp::Kernel::load(&xdp::KernelConfig {
@@ -78,7 +78,7 @@ impl Replay {
             shift: 0,
             alone: true,
         };
-        let found = |e: xdp::Error| ReplayError::Found(e.into());
+        let found = |e: xdp::KernelError| ReplayError::Found(e.into());
         let runs = (MIN_FRAME..=MAX_FRAME).contains(&f.data.len()) && f.wire_len != 0;
         // The kernel verifies nothing: what is wrong is kept from it.
         if !runs || (self.checksums && !soft::verifies(f)) {
@@ -100,7 +100,7 @@ impl Replay {
     }
 
     /// The program's flow table.
-    pub fn table(&mut self) -> &mut xdp::Table {
+    pub fn table(&mut self) -> &mut xdp::KernelTable {
         &mut self.table
     }
 }

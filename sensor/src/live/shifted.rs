@@ -3,12 +3,12 @@
 use sensor_common::{FlowKey, FlowState, RecordHeader};
 
 use crate::datapath::FlowTable;
-use crate::datapath::xdp::Table;
+use crate::datapath::xdp::KernelTable;
 
 /// The kernel's flow table with its times moved.
 pub struct Shifted {
     /// The table as it is.
-    pub table: Table,
+    pub table: KernelTable,
     /// What is added to its times, ns.
     pub by: i64,
 }

@@ -42,7 +42,7 @@ impl SlowPath {
         &mut self,
         f: &Frame<'_>,
         turn: &mut Turn<'_, T, S>,
-    ) -> Result<(), xdp::Error> {
+    ) -> Result<(), xdp::KernelError> {
         let mut sink = Found { turn, failed: None };
         let _ = self.0.frame(f, &mut sink);
         sink.failed.map_or(Ok(()), Err)
@@ -55,7 +55,7 @@ impl SlowPath {
         mut inner: InnerPacket,
         bytes: &[u8],
         turn: &mut Turn<'_, T, S>,
-    ) -> Result<(), xdp::Error> {
+    ) -> Result<(), xdp::KernelError> {
         inner.cut = h.missing(bytes);
         let mut sink = Found { turn, failed: None };
         self.0.inner(h.pkt.ts, &inner, bytes, &mut sink);
@@ -66,7 +66,7 @@ impl SlowPath {
 /// The soft datapath's sink: packets go to the kernel, the rest to the engine.
 struct Found<'f, 'w, T, S> {
     turn: &'f mut Turn<'w, T, S>,
-    failed: Option<xdp::Error>,
+    failed: Option<xdp::KernelError>,
 }
 
 impl<T: FlowTable, S: Sink> soft::PacketSink for Found<'_, '_, T, S> {

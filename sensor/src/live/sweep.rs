@@ -9,7 +9,7 @@ use sensor_common::{Counter, FlowKey, FlowState};
 
 use crate::conn::Timeouts;
 use crate::datapath::FlowTable;
-use crate::datapath::xdp::{Counters, Table};
+use crate::datapath::xdp::{Counters, KernelTable};
 
 const SECOND: u64 = 1_000_000_000;
 /// A flow entry that no connection knows is collected when it has been silent so long; or, where a timeout is longer,
@@ -42,7 +42,7 @@ fn silences(t: &Timeouts) -> (u64, u64) {
 
 /// Where the sweep stands.
 pub struct Sweep {
-    table: Table,
+    table: KernelTable,
     /// Longest silence of connections that are known, ns.
     tcp: u64,
     other: u64,
@@ -55,7 +55,7 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    pub fn new(table: Table, flows: u32, timeouts: &Timeouts) -> Self {
+    pub fn new(table: KernelTable, flows: u32, timeouts: &Timeouts) -> Self {
         let (tcp, other) = silences(timeouts);
         Sweep {
             table,

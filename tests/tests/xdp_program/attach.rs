@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use sensor::datapath::xdp::{Egress, Error, Kernel, KernelConfig, Mode};
+use sensor::datapath::xdp::{Egress, Kernel, KernelConfig, KernelError, Mode};
 use sensor_common::key::{IPPROTO_TCP, v4_mapped};
 use sensor_common::{Counter, FlowState, Policy};
 
@@ -120,13 +120,13 @@ fn both_directions_of_a_transfer_are_counted_as_on_the_wire() {
                 enter(&pair.server);
                 assert!(matches!(
                     kernel.attach("none0", false),
-                    Err(Error::NoInterface(_))
+                    Err(KernelError::NoInterface(_))
                 ));
                 let a = kernel.attach("s0", false).unwrap();
                 assert_eq!(a.mode, if skb_mode { Mode::Skb } else { Mode::Native });
                 assert_ne!(a.egress, Egress::Off);
                 let mut second = Kernel::load(&config).unwrap();
-                assert!(matches!(second.attach("s0", true), Err(Error::Occupied(_))));
+                assert!(matches!(second.attach("s0", true), Err(KernelError::Occupied(_))));
             });
         });
         let port = transfer(&pair, N);

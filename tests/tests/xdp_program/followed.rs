@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use sensor::datapath::FlowTable;
-use sensor::datapath::xdp::{Injector, Kernel, Ring, Table};
+use sensor::datapath::xdp::{Injector, Kernel, KernelTable, Ring};
 use sensor_common::flow::{Outcome, update, why};
 use sensor_common::follow::{self, MARK_LEN, Mark, Marks};
 use sensor_common::policy::{PAYLOAD, RECORDS};
@@ -107,7 +107,7 @@ fn stream(r: &mut Random, len: usize) -> (Vec<u8>, Vec<usize>) {
 }
 
 struct Both<'k> {
-    table: Table,
+    table: KernelTable,
     ring: Ring,
     run: Injector,
     host: FlowState,
@@ -203,7 +203,7 @@ fn a_direction_is_followed_as_the_host_build_does() {
 }
 
 /// A direction of which the first byte has been, and that is to be followed from there on: its first packet.
-fn following(kernel: &Kernel) -> (Ring, Table, Injector, Packet) {
+fn following(kernel: &Kernel) -> (Ring, KernelTable, Injector, Packet) {
     let (mut ring, mut table, mut run) = (
         kernel.ring(0).unwrap(),
         kernel.table().unwrap(),

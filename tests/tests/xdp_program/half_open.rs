@@ -3,7 +3,7 @@
 
 use sensor::conn::{self, Engine};
 use sensor::datapath::FlowTable;
-use sensor::datapath::xdp::{Injector, Kernel, KernelConfig, Ring, Table};
+use sensor::datapath::xdp::{Injector, Kernel, KernelConfig, KernelTable, Ring};
 use sensor::event::log::LogRow;
 use sensor::event::{Event, Subscriptions, Ts, Value};
 use sensor_common::flow::{half, why};
@@ -158,7 +158,7 @@ impl conn::Sink for Rows {
 }
 
 /// Brings what is in the ring to the engine.
-fn drain(ring: &mut Ring, engine: &mut Engine<Rows>, table: &mut Table) {
+fn drain(ring: &mut Ring, engine: &mut Engine<Rows>, table: &mut KernelTable) {
     while let Some((h, bytes)) = ring.next() {
         if h.kind == KIND_GONE {
             engine.gone(&h.pkt.key, &h.last_state(), h.why & why::UNTOLD != 0, table);

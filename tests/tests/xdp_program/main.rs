@@ -14,7 +14,7 @@ mod table;
 use std::sync::Barrier;
 
 use frames::{Case, PSH, tcp_frame};
-use sensor::datapath::xdp::{Counters, Inject, Kernel, KernelConfig, PACKET_LEN, Ring, Table};
+use sensor::datapath::xdp::{Counters, Inject, Kernel, KernelConfig, KernelTable, PACKET_LEN, Ring};
 use sensor_common::flow::{update, why};
 use sensor_common::policy::{
     ALL_FRAMES, ALL_PACKETS, DECAP, DECAP_GENEVE, DECAP_GRE, DECAP_IP, DECAP_VXLAN, PAYLOAD, RECORDS,
@@ -72,7 +72,7 @@ fn records(ring: &mut Ring) -> Vec<(RecordHeader, Vec<u8>)> {
     out
 }
 
-fn flows(table: &Table) -> usize {
+fn flows(table: &KernelTable) -> usize {
     let (mut n, mut cursor) = (0, None);
     table.walk(&mut cursor, 100_000, |_, _| n += 1).unwrap();
     n

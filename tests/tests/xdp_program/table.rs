@@ -34,7 +34,7 @@ fn many_flows_are_asked_for_and_ended_at_once() {
     assert!(table.at_once() > 8);
     let one_by_one: Vec<_> = keys.iter().map(|k| table.lookup(k).unwrap()).collect();
     assert!(one_by_one.iter().all(Option::is_some));
-    let ask = |table: &mut sensor::datapath::xdp::Table, end| {
+    let ask = |table: &mut sensor::datapath::xdp::KernelTable, end| {
         let mut states: Vec<Option<FlowState>> = Vec::new();
         table.ask(&keys, end, &mut states);
         states
@@ -58,7 +58,8 @@ fn what_was_ordered_of_a_flow_that_ended_does_not_come_to_the_next_one() {
     let kernel = load(PAYLOAD);
     let keys = some(&kernel, 4);
     let mut table = kernel.table().unwrap().in_batches();
-    let shed = |table: &sensor::datapath::xdp::Table, k: &FlowKey| table.lookup(k).unwrap().map(|f| f.shed);
+    let shed =
+        |table: &sensor::datapath::xdp::KernelTable, k: &FlowKey| table.lookup(k).unwrap().map(|f| f.shed);
     for k in &keys {
         table.shed(k, 3);
     }

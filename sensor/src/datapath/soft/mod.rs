@@ -20,7 +20,7 @@ use sensor_common::policy::{VLAN_AWARE, VNI_AWARE};
 use sensor_common::record::KIND_PACKET;
 use sensor_common::{Counter, Policy, RecordHeader, flow};
 
-use super::tunnels::{Kind, Stack, Tunnels};
+use super::tunnels::{Stack, TunnelKind, Tunnels};
 use crate::packet::capture::Frame;
 use crate::packet::checksum;
 use crate::packet::defrag::{Defrag, Limits};
@@ -54,7 +54,7 @@ impl Via<'_> {
     }
 
     /// The innermost tunnel's kind.
-    fn last(&self) -> Option<Kind> {
+    fn last(&self) -> Option<TunnelKind> {
         self.tunnel.and_then(Stack::last)
     }
 
@@ -312,7 +312,7 @@ impl Soft {
         self.ip.pkt.key.realm = via.realm;
         let weird = match verdict {
             // A Teredo bubble has no next header, and nothing odd about it.
-            Verdict::Drop(_, Some(Weird::Ipv6NoNext)) if via.last() == Some(Kind::Teredo) => None,
+            Verdict::Drop(_, Some(Weird::Ipv6NoNext)) if via.last() == Some(TunnelKind::Teredo) => None,
             Verdict::Drop(_, w) => w,
             _ => None,
         };

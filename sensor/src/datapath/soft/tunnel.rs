@@ -3,7 +3,7 @@
 use sensor_common::proto;
 
 use super::{InnerPacket, PacketSink, Soft, Via};
-use crate::datapath::tunnels::{Kind, MAX_DEPTH};
+use crate::datapath::tunnels::{MAX_DEPTH, TunnelKind};
 use crate::packet::capture::Frame;
 use crate::packet::ip::Input;
 use crate::packet::link::{self, LinkType};
@@ -60,9 +60,9 @@ impl Soft {
         let payload = i.frame.get(p.at..p.end).unwrap_or(&[]);
         let inner = match p.proto {
             proto::GRE => {
-                tunnel::gre(payload).map(|g| (Kind::Gre, g.inner, payload.get(g.at..).unwrap_or(&[])))
+                tunnel::gre(payload).map(|g| (TunnelKind::Gre, g.inner, payload.get(g.at..).unwrap_or(&[])))
             }
-            proto => Ok((Kind::Ip, tunnel::InnerType::Ip(proto), payload)),
+            proto => Ok((TunnelKind::Ip, tunnel::InnerType::Ip(proto), payload)),
         };
         let found = inner.and_then(|(kind, inner, data)| {
             if via.tunnel.is_some_and(|t| t.layers.len() >= MAX_DEPTH) {

@@ -8,12 +8,12 @@ const B: [u8; 16] = [2; 16];
 #[test]
 fn an_ip_tunnel_is_one_for_both_directions_and_kinds() {
     let t = Tunnels::default();
-    let there = t.ip(None, Kind::Gre, (&A, &B, NONE), 47, 5);
-    let back = t.ip(None, Kind::Ip, (&B, &A, NONE), 4, 6);
+    let there = t.ip(None, TunnelKind::Gre, (&A, &B, NONE), 47, 5);
+    let back = t.ip(None, TunnelKind::Ip, (&B, &A, NONE), 4, 6);
     assert_eq!(there.id, back.id);
-    assert_eq!(back.last(), Some(Kind::Gre));
+    assert_eq!(back.last(), Some(TunnelKind::Gre));
     assert_eq!(back.layers[0].ends.orig, A);
-    let inside = t.ip(Some(&there), Kind::Gre, (&A, &B, NONE), 47, 7);
+    let inside = t.ip(Some(&there), TunnelKind::Gre, (&A, &B, NONE), 47, 7);
     assert_ne!(inside.id, there.id);
     assert_eq!(inside.layers.len(), 2);
     assert!(t.get(there.id).is_some_and(|s| s.same(&there)) && !inside.same(&there));
@@ -23,7 +23,7 @@ fn an_ip_tunnel_is_one_for_both_directions_and_kinds() {
 #[test]
 fn an_ip_tunnel_that_was_silent_is_another() {
     let t = Tunnels::default();
-    let n = |now| t.ip(None, Kind::Ip, (&A, &B, NONE), 4, now).layers[0].n;
+    let n = |now| t.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, now).layers[0].n;
     let first = n(0);
     // Looked at after 24 hours, when it had been silent for 4; then after 48.
     assert_eq!(n(20 * HOUR), first);
@@ -40,13 +40,13 @@ fn vxlan_is_the_same_from_either_side() {
         n: 3,
     };
     let (x, y) = (
-        t.conn(None, layer(A, B, Kind::Vxlan)),
-        t.conn(None, layer(B, A, Kind::Vxlan)),
+        t.conn(None, layer(A, B, TunnelKind::Vxlan)),
+        t.conn(None, layer(B, A, TunnelKind::Vxlan)),
     );
     assert!(x.same(&y));
     let (x, y) = (
-        t.conn(None, layer(A, B, Kind::Geneve)),
-        t.conn(None, layer(B, A, Kind::Geneve)),
+        t.conn(None, layer(A, B, TunnelKind::Geneve)),
+        t.conn(None, layer(B, A, TunnelKind::Geneve)),
     );
     assert!(!x.same(&y));
 }
@@ -54,7 +54,7 @@ fn vxlan_is_the_same_from_either_side() {
 #[test]
 fn tunnels_are_discovered_once_and_expire() {
     let t = Tunnels::default();
-    let s = t.ip(None, Kind::Ip, (&A, &B, NONE), 4, 0);
+    let s = t.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, 0);
     assert_eq!(t.discover(&s.layers, 0).len(), 1);
     assert_eq!(t.discover(&s.layers, HOUR / 2).len(), 0);
     assert_eq!(t.expire(HOUR).1, Some(HOUR + HOUR / 2));
@@ -78,7 +78,7 @@ fn who_sees_a_number_first_makes_the_tunnel() {
     assert!(t.get(id).is_none());
     let s = other.numbered(id, &key, 3, || 77).expect("a tunnel");
     let ends = udp_ends((A, 5), (B, VXLAN_PORT), NONE);
-    let kind = Kind::Vxlan;
+    let kind = TunnelKind::Vxlan;
     assert_eq!((s.id, s.layers[0]), (id, Layer { kind, ends, n: 77 }));
     // The connection finds its number, and what is taken out of it in userspace has the same way.
     let held = t.hold(id, &key, false, || unreachable!()).expect("known");
@@ -101,7 +101,7 @@ fn a_number_that_is_held_is_not_forgotten() {
     t.hold(id, &key, false, || 1);
     let flood = || {
         for n in 0..(3 * GENERATION as u128) {
-            t.ip(None, Kind::Ip, (&n.to_be_bytes(), &B, NONE), 4, 0);
+            t.ip(None, TunnelKind::Ip, (&n.to_be_bytes(), &B, NONE), 4, 0);
         }
     };
     flood();
@@ -119,17 +119,20 @@ fn hosts_have_one_tunnel_whoever_took_it_apart() {
     let never = || unreachable!();
     let number = |from, count| by_program(proto::GRE, from, count);
     // Userspace was first.
-    let slow = t.ip(None, Kind::Ip, (&A, &B, NONE), 4, 5);
+    let slow = t.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, 5);
     let fast = t.numbered(number(1, 1), &key, 6, never).expect("a tunnel");
-    assert!(fast.same(&slow) && fast.last() == Some(Kind::Ip));
+    assert!(fast.same(&slow) && fast.last() == Some(TunnelKind::Ip));
     // Once the program counts it, it is the program that knows of a silence.
-    let later = t.ip(None, Kind::Gre, (&B, &A, NONE), 47, 100 * HOUR);
+    let later = t.ip(None, TunnelKind::Gre, (&B, &A, NONE), 47, 100 * HOUR);
     assert!(later.same(&fast));
     let other = t
         .numbered(number(1, 2), &key, 101 * HOUR, never)
         .expect("another");
     assert!(!other.same(&fast) && other.layers[0].ends.orig == B);
-    assert!(t.ip(None, Kind::Gre, (&B, &A, NONE), 47, 101 * HOUR).same(&other));
+    assert!(
+        t.ip(None, TunnelKind::Gre, (&B, &A, NONE), 47, 101 * HOUR)
+            .same(&other)
+    );
     assert!(
         t.numbered(number(1, 1), &key, 101 * HOUR, never)
             .is_some_and(|s| s.same(&fast))
@@ -140,24 +143,27 @@ fn hosts_have_one_tunnel_whoever_took_it_apart() {
 fn what_is_remembered_is_what_the_table_has() {
     let t = Tunnels::default();
     let (mine, yours) = (t.clone(), t.clone());
-    let first = mine.ip(None, Kind::Ip, (&A, &B, NONE), 4, 0);
+    let first = mine.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, 0);
     // Not told of the silence, as it is not asked.
-    assert_eq!(yours.ip(None, Kind::Ip, (&B, &A, NONE), 4, HOUR).id, first.id);
+    assert_eq!(
+        yours.ip(None, TunnelKind::Ip, (&B, &A, NONE), 4, HOUR).id,
+        first.id
+    );
     for now in [HOUR, 20 * HOUR, 43 * HOUR, 70 * HOUR] {
         assert_eq!(
-            mine.ip(None, Kind::Ip, (&A, &B, NONE), 4, now).id,
+            mine.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, now).id,
             first.id,
             "{now}"
         );
     }
-    let second = yours.ip(None, Kind::Ip, (&A, &B, NONE), 4, 130 * HOUR);
+    let second = yours.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, 130 * HOUR);
     assert_ne!(second.id, first.id);
     assert_eq!(
-        mine.ip(None, Kind::Ip, (&A, &B, NONE), 4, 130 * HOUR).id,
+        mine.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, 130 * HOUR).id,
         second.id
     );
     // What is used goes on being known to others while the rest is forgotten.
-    let kind = Kind::Vxlan;
+    let kind = TunnelKind::Vxlan;
     let ends = udp_ends((A, 1), (B, VXLAN_PORT), NONE);
     let used = mine.conn(None, Layer { kind, ends, n: 1 });
     for n in 0..(3 * GENERATION as u64) {
@@ -173,12 +179,12 @@ fn what_is_remembered_is_what_the_table_has() {
 #[test]
 fn a_flood_is_bounded() {
     let t = Tunnels::default();
-    let used = t.ip(None, Kind::Ip, (&A, &B, NONE), 4, 0);
+    let used = t.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, 0);
     for n in 0..(3 * GENERATION as u128) {
-        let other = t.ip(None, Kind::Ip, (&n.to_be_bytes(), &B, NONE), 4, 0);
+        let other = t.ip(None, TunnelKind::Ip, (&n.to_be_bytes(), &B, NONE), 4, 0);
         t.discover(&other.layers, 0);
         if n % 1000 == 0 {
-            assert_eq!(t.ip(None, Kind::Ip, (&A, &B, NONE), 4, 0).id, used.id);
+            assert_eq!(t.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, 0).id, used.id);
         }
     }
     assert!(t.get(used.id).is_some());

@@ -9,7 +9,7 @@ use aya::programs::tc::{
     self, NlOptions, SchedClassifier, SchedClassifierLinkId, TcAttachOptions, TcAttachType,
 };
 
-use super::error::Error;
+use super::error::KernelError;
 use super::sys;
 
 /// The egress program, and so the filter that it is attached by where there is no TCX.
@@ -58,8 +58,8 @@ pub(super) enum Link {
 }
 
 /// The interface's index, if there is one and its frames are Ethernet's.
-pub(super) fn ethernet(iface: &str) -> Result<u32, Error> {
-    let none = || Error::NoInterface(iface.to_owned());
+pub(super) fn ethernet(iface: &str) -> Result<u32, KernelError> {
+    let none = || KernelError::NoInterface(iface.to_owned());
     let name = CString::new(iface).map_err(|_| none())?;
     if iface.is_empty() || iface.len() >= libc::IFNAMSIZ {
         return Err(none());
@@ -78,7 +78,7 @@ pub(super) fn ethernet(iface: &str) -> Result<u32, Error> {
         let r = libc::ioctl(sock, libc::SIOCGIFHWADDR, &raw mut req);
         libc::close(sock);
         if r == 0 && !ETHERNET.contains(&req.ifr_ifru.ifru_hwaddr.sa_family) {
-            return Err(Error::NotEthernet(iface.to_owned()));
+            return Err(KernelError::NotEthernet(iface.to_owned()));
         }
         Ok(index)
     }
@@ -90,14 +90,14 @@ pub(super) fn xdp(
     iface: &str,
     index: u32,
     skb: bool,
-) -> Result<(OwnedFd, Mode), Error> {
+) -> Result<(OwnedFd, Mode), KernelError> {
     let error = |source: io::Error| match source.raw_os_error() {
-        Some(libc::EBUSY | libc::EEXIST) => Error::Occupied(iface.to_owned()),
-        Some(libc::ENODEV) => Error::NoInterface(iface.to_owned()),
-        Some(libc::EPERM | libc::EACCES) => Error::Capabilities {
+        Some(libc::EBUSY | libc::EEXIST) => KernelError::Occupied(iface.to_owned()),
+        Some(libc::ENODEV) => KernelError::NoInterface(iface.to_owned()),
+        Some(libc::EPERM | libc::EACCES) => KernelError::Capabilities {
             missing: vec!["CAP_NET_ADMIN", "CAP_BPF"],
         },
-        _ => Error::Attach {
+        _ => KernelError::Attach {
             iface: iface.to_owned(),
             source,
         },
@@ -106,7 +106,7 @@ pub(super) fn xdp(
         match sys::link(prog, index, sys::BPF_XDP, sys::XDP_DRV_MODE) {
             Ok(fd) => return Ok((fd, Mode::Native)),
             Err(e) => match error(e) {
-                Error::Attach { source, .. } => {
+                KernelError::Attach { source, .. } => {
                     tracing::warn!("{iface}: no native XDP ({source}); running in skb mode");
                 }
                 other => return Err(other),
@@ -123,18 +123,18 @@ pub(super) fn egress(
     tx: &mut SchedClassifier,
     iface: &str,
     index: u32,
-) -> Result<(Link, Egress), Error> {
+) -> Result<(Link, Egress), KernelError> {
     match sys::link(prog, index, sys::BPF_TCX_EGRESS, 0) {
         Ok(fd) => return Ok((Link::Fd(fd), Egress::Tcx)),
         Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
         Err(source) => {
-            return Err(Error::Attach {
+            return Err(KernelError::Attach {
                 iface: iface.to_owned(),
                 source,
             });
         }
     }
-    let failed = |e: &dyn std::fmt::Display| Error::Attach {
+    let failed = |e: &dyn std::fmt::Display| KernelError::Attach {
         iface: iface.to_owned(),
         source: io::Error::other(e.to_string()),
     };

@@ -4,7 +4,7 @@ use std::io;
 
 /// Errors of the kernel's datapath.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum KernelError {
     /// The process may not do what it has to.
     #[error("not privileged: missing {}; run as root or grant them (setcap)", missing.join(", "))]
     Capabilities {

@@ -18,11 +18,11 @@ use sensor_common::{Policy, policy};
 use super::abi::{ALL_SLOTS, CpuStats, TELL_SLOT};
 use super::attach::{self, Attached, EGRESS_PROGRAM, Egress, Link};
 use super::counters::Counters;
-use super::error::Error;
+use super::error::KernelError;
 use super::ring::Ring;
 use super::run::Injector;
 use super::sys;
-use super::table::Table;
+use super::table::KernelTable;
 use crate::base::time::SECOND;
 
 /// The committed object; see `sensor.bpf.toml` beside it.
@@ -90,12 +90,12 @@ pub struct Kernel {
 
 impl Kernel {
     /// Loads the program; nothing is attached yet.
-    pub fn load(config: &KernelConfig) -> Result<Self, Error> {
+    pub fn load(config: &KernelConfig) -> Result<Self, KernelError> {
         check_capabilities()?;
         check_kernel()?;
         let mut config = *config;
         if config.rings == 0 || config.rings > MAX_RINGS || config.flows == 0 {
-            return Err(Error::Config("rings must be 1 to 8 and flows at least 1"));
+            return Err(KernelError::Config("rings must be 1 to 8 and flows at least 1"));
         }
         config.policy.rings = config.rings;
         config.ring_bytes = config.ring_bytes.clamp(1 << 16, 1 << 30).next_power_of_two();
@@ -111,8 +111,8 @@ impl Kernel {
             _ => (config.flows as u64 * share / 100).max(1) as u32,
         };
         let mut ebpf = load_object(&config)?;
-        let fd = |e: &Ebpf, name: &'static str| -> Result<OwnedFd, Error> {
-            map_fd(e.map(name).ok_or(Error::Missing(name))?)?
+        let fd = |e: &Ebpf, name: &'static str| -> Result<OwnedFd, KernelError> {
+            map_fd(e.map(name).ok_or(KernelError::Missing(name))?)?
                 .try_clone_to_owned()
                 .map_err(dup)
         };
@@ -146,7 +146,7 @@ impl Kernel {
     }
 
     /// Attaches to an interface: what it receives and, unless `rx_only`, what is sent on it.
-    pub fn attach(&mut self, iface: &str, rx_only: bool) -> Result<Attached, Error> {
+    pub fn attach(&mut self, iface: &str, rx_only: bool) -> Result<Attached, KernelError> {
         let ifindex = attach::ethernet(iface)?;
         let (link, mode) = attach::xdp(self.rx.as_fd(), iface, ifindex, self.config.skb_mode)?;
         let mut egress = Egress::Off;
@@ -191,13 +191,13 @@ impl Kernel {
     }
 
     /// Reader of ring `i`, one per worker. A ring must have one reader only.
-    pub fn ring(&self, i: u32) -> Result<Ring, Error> {
+    pub fn ring(&self, i: u32) -> Result<Ring, KernelError> {
         let name = *RINGS
             .get(i as usize)
             .filter(|_| i < self.config.rings)
-            .ok_or(Error::Config("no such ring"))?;
-        let map = self.ebpf.map(name).ok_or(Error::Missing(name))?;
-        let bells = self.ebpf.map("BELLS").ok_or(Error::Missing("BELLS"))?;
+            .ok_or(KernelError::Config("no such ring"))?;
+        let map = self.ebpf.map(name).ok_or(KernelError::Missing(name))?;
+        let bells = self.ebpf.map("BELLS").ok_or(KernelError::Missing("BELLS"))?;
         Ring::new(
             map_fd(map)?.try_clone_to_owned().map_err(dup)?,
             self.config.ring_bytes,
@@ -207,9 +207,9 @@ impl Kernel {
     }
 
     /// A handle to the flow table, one per thread.
-    pub fn table(&self) -> Result<Table, Error> {
+    pub fn table(&self) -> Result<KernelTable, KernelError> {
         let clone = |fd: &OwnedFd| fd.try_clone().map_err(dup);
-        Ok(Table::new(
+        Ok(KernelTable::new(
             clone(&self.flows)?,
             clone(&self.control)?,
             clone(&self.fetch)?,
@@ -217,10 +217,10 @@ impl Kernel {
     }
 
     /// Runs frames through the program, one per thread; at most [`MAX_RINGS`] of them.
-    pub fn injector(&self) -> Result<Injector, Error> {
+    pub fn injector(&self) -> Result<Injector, KernelError> {
         let slot = 1 + self.injectors.fetch_add(1, Ordering::Relaxed);
         if slot >= TELL_SLOT {
-            return Err(Error::Config("no more than 8 threads may run frames"));
+            return Err(KernelError::Config("no more than 8 threads may run frames"));
         }
         Ok(Injector {
             prog: self.rx.try_clone().map_err(dup)?,
@@ -231,8 +231,8 @@ impl Kernel {
     }
 
     /// The accounting so far, summed over the CPUs.
-    pub fn counters(&self) -> Result<Counters, Error> {
-        let sys = |source| Error::Sys {
+    pub fn counters(&self) -> Result<Counters, KernelError> {
+        let sys = |source| KernelError::Sys {
             what: "cannot read the counters",
             source,
         };
@@ -256,8 +256,8 @@ impl Kernel {
 
     /// Passes on what the program itself has to say, when [`aya_log::EbpfLogger::flush`] is called
     /// (now and then; it says little). May be asked for once.
-    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
-        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|e| Error::Load(chain(&e)))
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, KernelError> {
+        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|e| KernelError::Load(chain(&e)))
     }
 
     /// The configuration in force.
@@ -304,7 +304,7 @@ pub fn boot_to_epoch() -> i64 {
         .map_or(0, |(_, offset)| offset)
 }
 
-fn load_object(config: &KernelConfig) -> Result<Ebpf, Error> {
+fn load_object(config: &KernelConfig) -> Result<Ebpf, KernelError> {
     let p = config.policy;
     let policy: [u32; 10] = [
         p.bits,
@@ -331,7 +331,7 @@ fn load_object(config: &KernelConfig) -> Result<Ebpf, Error> {
     }
     let ebpf = match std::env::var_os(OBJECT_ENV) {
         Some(path) => {
-            let bytes = std::fs::read(&path).map_err(|source| Error::Object {
+            let bytes = std::fs::read(&path).map_err(|source| KernelError::Object {
                 path: path.to_string_lossy().into_owned(),
                 source,
             })?;
@@ -339,60 +339,60 @@ fn load_object(config: &KernelConfig) -> Result<Ebpf, Error> {
         }
         None => loader.load(OBJECT),
     };
-    ebpf.map_err(|e| Error::Load(chain(&e)))
+    ebpf.map_err(|e| KernelError::Load(chain(&e)))
 }
 
-fn load_xdp(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
+fn load_xdp(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, KernelError> {
     let prog: &mut Xdp = ebpf
         .program_mut(name)
-        .ok_or(Error::Missing(name))?
+        .ok_or(KernelError::Missing(name))?
         .try_into()
-        .map_err(|_| Error::Missing(name))?;
+        .map_err(|_| KernelError::Missing(name))?;
     prog.load().map_err(|e| not_loaded(name, e))?;
-    let fd = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
+    let fd = prog.fd().map_err(|e| KernelError::Load(chain(&e)))?.as_fd();
     fd.try_clone_to_owned().map_err(dup)
 }
 
-fn load_tx(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
+fn load_tx(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, KernelError> {
     let prog = classifier(ebpf, name)?;
     prog.load().map_err(|e| not_loaded(name, e))?;
-    let fd = prog.fd().map_err(|e| Error::Load(chain(&e)))?.as_fd();
+    let fd = prog.fd().map_err(|e| KernelError::Load(chain(&e)))?.as_fd();
     fd.try_clone_to_owned().map_err(dup)
 }
 
 /// Makes a program reachable for others, at a place of a map.
-fn put(ebpf: &mut Ebpf, map: &'static str, at: usize, program: OwnedFd) -> Result<(), Error> {
-    let map = map_fd(ebpf.map(map).ok_or(Error::Missing(map))?)?;
+fn put(ebpf: &mut Ebpf, map: &'static str, at: usize, program: OwnedFd) -> Result<(), KernelError> {
+    let map = map_fd(ebpf.map(map).ok_or(KernelError::Missing(map))?)?;
     let (key, value) = (at as u32, program.as_raw_fd());
     // SAFETY: such a map's types.
-    unsafe { sys::update(map, &key, (&raw const value).cast()) }.map_err(|source| Error::Sys {
+    unsafe { sys::update(map, &key, (&raw const value).cast()) }.map_err(|source| KernelError::Sys {
         what: "cannot link two programs",
         source,
     })
 }
 
-fn tx_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Error> {
+fn tx_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, KernelError> {
     classifier(ebpf, EGRESS_PROGRAM)
 }
 
-fn classifier<'e>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut SchedClassifier, Error> {
+fn classifier<'e>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut SchedClassifier, KernelError> {
     ebpf.program_mut(name)
-        .ok_or(Error::Missing(name))?
+        .ok_or(KernelError::Missing(name))?
         .try_into()
-        .map_err(|_| Error::Missing(name))
+        .map_err(|_| KernelError::Missing(name))
 }
 
-fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, Error> {
+fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, KernelError> {
     match map {
         Map::Array(d) | Map::HashMap(d) | Map::PerCpuArray(d) | Map::ProgramArray(d) | Map::RingBuf(d) => {
             Ok(d.fd().as_fd())
         }
-        _ => Err(Error::Missing("map of the right type")),
+        _ => Err(KernelError::Missing("map of the right type")),
     }
 }
 
-fn dup(source: io::Error) -> Error {
-    Error::Sys {
+fn dup(source: io::Error) -> KernelError {
+    KernelError::Sys {
         what: "cannot duplicate a descriptor",
         source,
     }
@@ -400,13 +400,13 @@ fn dup(source: io::Error) -> Error {
 
 /// Why a program was not loaded. What the verifier says can be a megabyte: its verdict is the line before its
 /// statistics, all of it is for who debugs.
-fn not_loaded(program: &'static str, e: ProgramError) -> Error {
+fn not_loaded(program: &'static str, e: ProgramError) -> KernelError {
     let ProgramError::LoadError {
         io_error,
         verifier_log,
     } = e
     else {
-        return Error::Load(chain(&e));
+        return KernelError::Load(chain(&e));
     };
     let log = verifier_log.to_string();
     let statistics = ["verification time", "stack depth", "processed "];
@@ -416,13 +416,13 @@ fn not_loaded(program: &'static str, e: ProgramError) -> Error {
     match verdict {
         Some(verdict) => {
             tracing::debug!("the verifier on {program}:\n{log}");
-            Error::Refused {
+            KernelError::Refused {
                 program,
                 release: release(),
                 verdict: verdict.trim().to_owned(),
             }
         }
-        None => Error::Load(io_error.to_string()),
+        None => KernelError::Load(io_error.to_string()),
     }
 }
 
@@ -438,7 +438,7 @@ fn chain(e: &dyn std::error::Error) -> String {
 }
 
 /// CAP_SYS_ADMIN stands for the two newer ones.
-fn check_capabilities() -> Result<(), Error> {
+fn check_capabilities() -> Result<(), KernelError> {
     const NET_ADMIN: u32 = 12;
     const SYS_ADMIN: u32 = 21;
     const PERFMON: u32 = 38;
@@ -463,16 +463,16 @@ fn check_capabilities() -> Result<(), Error> {
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Error::Capabilities { missing })
+        Err(KernelError::Capabilities { missing })
     }
 }
 
 /// Asks for the feature, not for a version: distributions bring features to older kernels.
-fn check_kernel() -> Result<(), Error> {
+fn check_kernel() -> Result<(), KernelError> {
     for (helper, feature, since) in NEEDED {
         // Where it cannot be found out, loading tells.
         if let Ok(false) = is_helper_supported(ProgramType::Xdp, helper) {
-            return Err(Error::Kernel {
+            return Err(KernelError::Kernel {
                 feature,
                 since,
                 has: release(),

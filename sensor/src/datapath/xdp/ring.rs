@@ -15,7 +15,7 @@ use sensor_common::policy::MAX_RINGS;
 use sensor_common::record::HEADER_LEN;
 
 use super::abi::Bell;
-use super::error::Error;
+use super::error::KernelError;
 
 const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
@@ -54,7 +54,7 @@ impl Drop for Mapping {
     }
 }
 
-fn map(fd: RawFd, len: usize, prot: i32, offset: usize) -> Result<Mapping, Error> {
+fn map(fd: RawFd, len: usize, prot: i32, offset: usize) -> Result<Mapping, KernelError> {
     // SAFETY: a new mapping of our own descriptor.
     let p = unsafe {
         libc::mmap(
@@ -67,18 +67,18 @@ fn map(fd: RawFd, len: usize, prot: i32, offset: usize) -> Result<Mapping, Error
         )
     };
     if p == libc::MAP_FAILED {
-        return Err(Error::Sys {
+        return Err(KernelError::Sys {
             what: "cannot map a ring",
             source: io::Error::last_os_error(),
         });
     }
-    let addr = NonNull::new(p.cast()).ok_or(Error::Missing("ring memory"))?;
+    let addr = NonNull::new(p.cast()).ok_or(KernelError::Missing("ring memory"))?;
     Ok(Mapping { addr, len })
 }
 
 impl Ring {
     /// `bytes` is the ring's size, `i` its number, `bells` the map of the [`Bell`]s.
-    pub(super) fn new(fd: OwnedFd, bytes: u32, bells: BorrowedFd<'_>, i: u32) -> Result<Self, Error> {
+    pub(super) fn new(fd: OwnedFd, bytes: u32, bells: BorrowedFd<'_>, i: u32) -> Result<Self, KernelError> {
         // SAFETY: no memory involved.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let consumer = map(fd.as_raw_fd(), page, libc::PROT_READ | libc::PROT_WRITE, 0)?;

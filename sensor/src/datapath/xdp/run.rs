@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sensor_common::Packet;
 
 use super::abi::{MAX_CAP, META_MAGIC, Meta, PACKET_LEN};
-use super::error::Error;
+use super::error::KernelError;
 use super::sys;
 
 /// Ethernet's header: the least that the kernel runs a program over.
@@ -41,12 +41,12 @@ pub struct Injector {
 impl Injector {
     /// Runs one frame and returns the program's verdict (XDP_PASS, 2, always). Its records are in
     /// the rings when this returns.
-    pub fn run(&mut self, frame: &[u8], how: &Inject) -> Result<u32, Error> {
+    pub fn run(&mut self, frame: &[u8], how: &Inject) -> Result<u32, KernelError> {
         Ok(self.repeat(frame, how, 1)?.0)
     }
 
     /// Runs a frame as one received at `ts`.
-    pub fn test_run(&mut self, frame: &[u8], ts: u64) -> Result<u32, Error> {
+    pub fn test_run(&mut self, frame: &[u8], ts: u64) -> Result<u32, KernelError> {
         self.run(
             frame,
             &Inject {
@@ -57,9 +57,9 @@ impl Injector {
     }
 
     /// Runs a frame `n` times; also ns per run.
-    pub fn repeat(&mut self, frame: &[u8], how: &Inject, n: u32) -> Result<(u32, u32), Error> {
+    pub fn repeat(&mut self, frame: &[u8], how: &Inject, n: u32) -> Result<(u32, u32), KernelError> {
         if !(MIN_FRAME..=MAX_FRAME).contains(&frame.len()) {
-            return Err(Error::FrameLength(frame.len()));
+            return Err(KernelError::FrameLength(frame.len()));
         }
         self.start(how.ts, how.wire_len, how.ifindex);
         self.buf.extend_from_slice(frame);
@@ -69,7 +69,7 @@ impl Injector {
     /// Counts a packet that was found in `bytes`, not seen on a wire as such: it counts in its flow and as
     /// [`sensor_common::Counter::Injected`] alone. What `bytes` has beyond `MAX_FOUND` is cut off. The
     /// offsets in the record are moved by [`PACKET_LEN`], for so much stands before the bytes.
-    pub fn found(&mut self, packet: &Packet, bytes: &[u8], wire_len: u32) -> Result<(), Error> {
+    pub fn found(&mut self, packet: &Packet, bytes: &[u8], wire_len: u32) -> Result<(), KernelError> {
         let mut p = *packet;
         for offset in [&mut p.l3, &mut p.l4, &mut p.data] {
             *offset = offset.saturating_add(PACKET_LEN as u16);
@@ -95,8 +95,8 @@ impl Injector {
         debug_assert_eq!(self.buf.len(), size_of::<Meta>());
     }
 
-    fn go(&self, prog: BorrowedFd<'_>, n: u32) -> Result<(u32, u32), Error> {
-        sys::test_run(prog, &self.buf, size_of::<Meta>() as u32, n).map_err(|source| Error::Sys {
+    fn go(&self, prog: BorrowedFd<'_>, n: u32) -> Result<(u32, u32), KernelError> {
+        sys::test_run(prog, &self.buf, size_of::<Meta>() as u32, n).map_err(|source| KernelError::Sys {
             what: "cannot run a frame through the program",
             source,
         })

@@ -14,9 +14,9 @@ use super::sys;
 use crate::datapath::FlowTable;
 
 /// A handle to the flow table; each thread has its own.
-pub struct Table {
+pub struct KernelTable {
     pub(super) flows: OwnedFd,
-    /// The program that changes entries: see [`Table::order`].
+    /// The program that changes entries: see [`KernelTable::order`].
     pub(super) control: OwnedFd,
     /// The program that reads and ends many of them.
     pub(super) fetch: OwnedFd,
@@ -33,9 +33,9 @@ const MOST_WAITING: usize = 16;
 /// Orders that could not be carried out are kept up to so many.
 const MOST_KEPT: usize = 1024;
 
-impl Table {
+impl KernelTable {
     pub(super) fn new(flows: OwnedFd, control: OwnedFd, fetch: OwnedFd) -> Self {
-        Table {
+        KernelTable {
             flows,
             control,
             fetch,
@@ -188,7 +188,7 @@ impl Table {
     }
 }
 
-impl FlowTable for Table {
+impl FlowTable for KernelTable {
     fn get(&mut self, key: &FlowKey) -> Option<FlowState> {
         let r = self.lookup(key);
         self.said(r)
