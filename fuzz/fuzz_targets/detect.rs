@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sensor::analyzer::Shared;
+use sensor::analyzer::WorkerShared;
 use sensor::analyzer::tls::{client_hello_begins, looks_like_dtls, looks_like_tls, server_hello_begins};
 use sensor::analyzer::tree::Tree;
 use sensor::event::{Proto, Subscriptions};
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     } else {
         Subscriptions::NONE
     };
-    let shared = Shared::default();
+    let shared = WorkerShared::default();
     let mut tree = Tree::new(is_tcp, 40000, port, &shared);
     let c = conn(if is_tcp { Proto::Tcp } else { Proto::Udp }, port);
     tree.set_partial(settings & 64 != 0);

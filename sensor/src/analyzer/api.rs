@@ -67,18 +67,18 @@ pub trait Protocol: Sized {
     fn start_unseen(&mut self) {}
 
     /// The part of the analyzer that reads marks, if it may ask for [`Interest::Marks`].
-    fn marks(&self) -> Option<&dyn Marks> {
+    fn marks(&self) -> Option<&dyn ReadsMarks> {
         None
     }
 
     /// The same, to be given marks.
-    fn marks_mut(&mut self) -> Option<&mut dyn Marks> {
+    fn marks_mut(&mut self) -> Option<&mut dyn ReadsMarks> {
         None
     }
 }
 
 /// For who can do with the headers of a stream's records (see [`sensor_common::follow`]).
-pub trait Marks {
+pub trait ReadsMarks {
     /// How many bytes of a direction come before the next header; none in the middle of one.
     fn to_header(&self, is_orig: bool) -> Option<u64>;
 
@@ -158,7 +158,7 @@ pub enum Later {
     /// At the start of a segment.
     Segment {
         /// Whether a direction begins with it, given its first bytes.
-        first: fn(bytes: &[u8], is_orig: bool) -> super::pattern::Verdict,
+        first: fn(bytes: &[u8], is_orig: bool) -> super::pattern::Match,
         /// Whether it begins in mid-stream with these bytes. `start_unseen`: neither side's SYN was seen.
         begins: fn(bytes: &[u8], is_orig: bool, start_unseen: bool) -> bool,
         /// How many bytes of both directions may come before it.

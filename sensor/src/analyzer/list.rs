@@ -32,7 +32,7 @@ macro_rules! protocols {
 
         /// What the analyzers of one worker share.
         #[derive(Default)]
-        pub struct Shared {
+        pub struct WorkerShared {
             $(#[allow(missing_docs)] pub $room: <$room::Analyzer as Protocol>::Shared,)*
         }
 
@@ -45,7 +45,7 @@ macro_rules! protocols {
 
         impl Analyzer {
             /// Of `id`'s protocol.
-            pub fn new(id: Id, start: &Start, shared: &Shared) -> Analyzer {
+            pub fn new(id: Id, start: &Start, shared: &WorkerShared) -> Analyzer {
                 match id {
                     $(Id::$room => Analyzer::$room(Box::new(Protocol::new(start, &shared.$room))),)*
                 }
@@ -92,11 +92,11 @@ macro_rules! protocols {
                 match self { $(Analyzer::$room(a) => a.start_unseen(),)* }
             }
 
-            fn marks(&self) -> Option<&dyn Marks> {
+            fn marks(&self) -> Option<&dyn ReadsMarks> {
                 match self { $(Analyzer::$room(a) => a.marks(),)* }
             }
 
-            fn marks_mut(&mut self) -> Option<&mut dyn Marks> {
+            fn marks_mut(&mut self) -> Option<&mut dyn ReadsMarks> {
                 match self { $(Analyzer::$room(a) => a.marks_mut(),)* }
             }
         }
@@ -105,7 +105,7 @@ macro_rules! protocols {
 
         /// All protocols' rules, in the order of the list.
         static RULES: [(Id, Rule); RULE_COUNT] = {
-            let none = |_: &[u8]| pattern::Verdict::No;
+            let none = |_: &[u8]| pattern::Match::No;
             let mut rules = [(Id::ALL[0], Rule::Orig(none)); RULE_COUNT];
             let (mut id, mut n) = (0, 0);
             while id < Id::ALL.len() {

@@ -16,7 +16,7 @@ pub mod tree;
 mod websocket;
 pub mod x509;
 
-use api::{Closing, Ctx, Interest, Later, Marks, Next, Protocol, Seen, Spec, Start};
+use api::{Closing, Ctx, Interest, Later, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use list::protocols;
 use pattern::Rule;
 

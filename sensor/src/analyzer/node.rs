@@ -1,7 +1,7 @@
 //! An analyzer at work on a connection, and what became of it.
 
-use super::api::{Around, Call, Closing, Ctx, Interest, Marks, Next, Seen, Services, Standing, Start};
-use super::{Analyzer, Id, Shared};
+use super::api::{Around, Call, Closing, Ctx, Interest, Next, ReadsMarks, Seen, Services, Standing, Start};
+use super::{Analyzer, Id, WorkerShared};
 use crate::event::Ts;
 
 /// One analyzer on a connection.
@@ -17,7 +17,7 @@ pub struct Node {
 }
 
 /// What of the connection a node may change, and what it is told of it.
-pub struct Conn<'t> {
+pub struct NodeConn<'t> {
     pub services: &'t mut Services,
     pub turned: &'t mut bool,
     /// The connection is incomplete: violations mean nothing.
@@ -27,7 +27,7 @@ pub struct Conn<'t> {
 }
 
 impl Node {
-    pub fn new(id: Id, start: &Start, shared: &Shared) -> Node {
+    pub fn new(id: Id, start: &Start, shared: &WorkerShared) -> Node {
         Node {
             id,
             analyzer: Analyzer::new(id, start, shared),
@@ -39,7 +39,7 @@ impl Node {
 
     fn with<R>(
         &mut self,
-        conn: Conn<'_>,
+        conn: NodeConn<'_>,
         call: &mut Call<'_>,
         work: impl FnOnce(&mut Analyzer, &mut Ctx<'_>) -> R,
     ) -> R {
@@ -54,7 +54,7 @@ impl Node {
     }
 
     /// Bytes of a TCP direction.
-    pub fn data(&mut self, is_orig: bool, bytes: &[u8], conn: Conn<'_>, call: &mut Call<'_>) -> Next {
+    pub fn data(&mut self, is_orig: bool, bytes: &[u8], conn: NodeConn<'_>, call: &mut Call<'_>) -> Next {
         if self.done {
             return Next::Stop;
         }
@@ -65,7 +65,7 @@ impl Node {
     }
 
     /// One datagram's payload.
-    pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], conn: Conn<'_>, call: &mut Call<'_>) {
+    pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], conn: NodeConn<'_>, call: &mut Call<'_>) {
         if !self.done {
             self.fed = true;
             let next = self.with(conn, call, |a, ctx| a.datagram(is_orig, bytes, ctx));
@@ -74,13 +74,13 @@ impl Node {
     }
 
     /// Bytes are missing.
-    pub fn gap(&mut self, is_orig: bool, len: u64, conn: Conn<'_>, call: &mut Call<'_>) {
+    pub fn gap(&mut self, is_orig: bool, len: u64, conn: NodeConn<'_>, call: &mut Call<'_>) {
         let next = self.with(conn, call, |a, ctx| a.gap(is_orig, len, ctx));
         self.done |= next != Next::More;
     }
 
     /// A direction ended.
-    pub fn eof(&mut self, is_orig: bool, conn: Conn<'_>, call: &mut Call<'_>) {
+    pub fn eof(&mut self, is_orig: bool, conn: NodeConn<'_>, call: &mut Call<'_>) {
         if !self.done {
             let next = self.with(conn, call, |a, ctx| a.eof(is_orig, ctx));
             self.done = next != Next::More;
@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// The connection is over; `ended`: a direction was delivered to its end.
-    pub fn close(&mut self, ended: bool, conn: Conn<'_>, call: &mut Call<'_>) {
+    pub fn close(&mut self, ended: bool, conn: NodeConn<'_>, call: &mut Call<'_>) {
         let how = Closing {
             ended,
             reads: !self.done,
@@ -138,9 +138,9 @@ impl Node {
     /// Lets the part work that reads marks, if there is one.
     pub fn mark(
         &mut self,
-        conn: Conn<'_>,
+        conn: NodeConn<'_>,
         call: &mut Call<'_>,
-        work: impl FnOnce(&mut dyn Marks, &mut Ctx<'_>),
+        work: impl FnOnce(&mut dyn ReadsMarks, &mut Ctx<'_>),
     ) {
         self.fed = true;
         self.with(conn, call, |a, ctx| {
@@ -150,7 +150,7 @@ impl Node {
         });
     }
 
-    /// See [`Marks::to_header`].
+    /// See [`ReadsMarks::to_header`].
     pub fn to_header(&self, is_orig: bool) -> Option<u64> {
         self.analyzer.marks()?.to_header(is_orig)
     }

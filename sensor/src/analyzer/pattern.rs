@@ -3,16 +3,16 @@
 
 /// What a pattern says of a prefix of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Match {
     Yes,
     No,
     /// Longer input could still match.
     More,
 }
-use Verdict::{More, No, Yes};
+use Match::{More, No, Yes};
 
 /// Says whether a direction's first bytes fit.
-pub type Pattern = fn(&[u8]) -> Verdict;
+pub type Pattern = fn(&[u8]) -> Match;
 
 /// How a protocol is known by both directions' first bytes.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub enum Rule {
 
 impl Rule {
     /// What it says of the bytes so far.
-    pub fn verdict(&self, orig: &[u8], resp: &[u8]) -> Verdict {
+    pub fn verdict(&self, orig: &[u8], resp: &[u8]) -> Match {
         match self {
             Rule::Orig(o) => o(orig),
             Rule::Resp(r) => r(resp),
@@ -59,7 +59,7 @@ pub fn after_spaces(b: &[u8]) -> &[u8] {
 }
 
 /// Whether `b` starts with `lower`, which is in lower case, in any case.
-pub fn starts(b: &[u8], lower: &[u8]) -> Verdict {
+pub fn starts(b: &[u8], lower: &[u8]) -> Match {
     let n = b.len().min(lower.len());
     match b.iter().zip(lower).all(|(b, l)| b.to_ascii_lowercase() == *l) {
         false => No,
@@ -69,7 +69,7 @@ pub fn starts(b: &[u8], lower: &[u8]) -> Verdict {
 }
 
 /// The verdict of the first condition; the byte after `at` has to satisfy `ok` too.
-pub fn then(v: Verdict, b: &[u8], at: usize, ok: impl Fn(u8) -> bool) -> Verdict {
+pub fn then(v: Match, b: &[u8], at: usize, ok: impl Fn(u8) -> bool) -> Match {
     match (v, b.get(at)) {
         (Yes, None) => More,
         (Yes, Some(&c)) if !ok(c) => No,
@@ -78,7 +78,7 @@ pub fn then(v: Verdict, b: &[u8], at: usize, ok: impl Fn(u8) -> bool) -> Verdict
 }
 
 /// `Yes` when what follows the start, a CR or an LF somewhere in `b` satisfies `ok`.
-pub fn at_line_start(b: &[u8], ok: impl Fn(&[u8]) -> bool) -> Verdict {
+pub fn at_line_start(b: &[u8], ok: impl Fn(&[u8]) -> bool) -> Match {
     let mut at = Some(0);
     while let Some(start) = at {
         let rest = b.get(start..).unwrap_or(&[]);

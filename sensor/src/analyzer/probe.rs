@@ -1,6 +1,6 @@
 //! The first bytes of a connection, kept until signatures have told which protocols it may be.
 
-use super::pattern::Verdict;
+use super::pattern::Match;
 use super::{Id, RULES};
 
 /// Bytes of both directions, and pieces in which they come, after which signatures look no further (Zeek's
@@ -63,8 +63,8 @@ impl Probe {
                 continue;
             }
             let verdict = rule.verdict(&self.kept[0], &self.kept[1]);
-            self.decided |= u64::from(verdict != Verdict::More) << at;
-            if verdict == Verdict::Yes {
+            self.decided |= u64::from(verdict != Match::More) << at;
+            if verdict == Match::Yes {
                 return Some(*id);
             }
         }

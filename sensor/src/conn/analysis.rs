@@ -10,7 +10,7 @@ use super::shared::{Core, Run};
 use super::sink::Sink;
 use crate::analyzer::api::{Call, Inside, Interest, Out, Spec};
 use crate::analyzer::tree::{Tree, begins_turned};
-use crate::analyzer::{Id, Shared};
+use crate::analyzer::{Id, WorkerShared};
 use crate::event::log::LogRow;
 use crate::event::{self, AnalyzerTag, ConnId, Event, Proto, Ts};
 
@@ -87,7 +87,7 @@ impl<S: Sink> Out for Results<'_, '_, S> {
 
 impl<'e, S: Sink> Run<'e, S> {
     /// Lets the connection's analyzers work.
-    pub(super) fn with_app(&mut self, work: impl FnOnce(&mut App, &Shared, &mut Call<'_>)) {
+    pub(super) fn with_app(&mut self, work: impl FnOnce(&mut App, &WorkerShared, &mut Call<'_>)) {
         let Run { core, app } = self;
         let fixed = core.fixed;
         let app = app.get_or_insert_with(|| {

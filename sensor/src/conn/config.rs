@@ -95,7 +95,7 @@ pub struct Config {
     /// With so many in the table, a damaged packet makes no connection. What makes all others is the
     /// datapath, whose flow table has a bound of its own.
     pub max_connections: usize,
-    pub tls: tls::Settings,
+    pub tls: tls::TlsSettings,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,
     /// The tunnels that packets come through; one table for all engines.
@@ -115,7 +115,7 @@ impl Default for Config {
             reassembly_limit: 1 << 20,
             reassembly_total: 512 << 20,
             max_connections: 1 << 23,
-            tls: tls::Settings::default(),
+            tls: tls::TlsSettings::default(),
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
             realms: 0,

@@ -568,12 +568,12 @@ impl<S: Sink> Engine<S> {
 }
 
 /// What analyzers share, by the engine's settings.
-fn analyzers(cfg: &Config) -> analyzer::Shared {
+fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
     // TLS over streams and over datagrams know the same certificates.
-    let tls = analyzer::tls::Shared::new(cfg.tls.clone());
-    analyzer::Shared {
+    let tls = analyzer::tls::TlsShared::new(cfg.tls.clone());
+    analyzer::WorkerShared {
         dtls: tls.clone(),
         tls,
-        ..analyzer::Shared::default()
+        ..analyzer::WorkerShared::default()
     }
 }

@@ -54,7 +54,7 @@ pub struct Shared<S> {
 pub struct Fixed {
     /// As in [`Shared::subs`].
     pub subs: Subscriptions,
-    pub analyzers: analyzer::Shared,
+    pub analyzers: analyzer::WorkerShared,
 }
 
 /// Raises an event about the connection at work, if somebody wants it.

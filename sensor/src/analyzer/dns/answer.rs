@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::rr;
 use super::svcb;
-use super::wire::{Bad, Reader};
+use super::wire::{Bad, DnsReader};
 
 /// What follows a record's owner name.
 #[derive(Clone, Copy, Debug)]
-pub struct Fixed {
+pub struct RrHead {
     pub rtype: u16,
     /// Bytes of data; not more than the message has left.
     pub len: usize,
@@ -17,7 +17,7 @@ pub struct Fixed {
 
 /// What a record has to say.
 #[derive(Debug, PartialEq)]
-pub enum Said {
+pub enum Rr {
     /// An answer: this text. Empty, it is an answer all the same.
     Answer(Vec<u8>),
     /// Nothing that Zeek logs.
@@ -32,19 +32,19 @@ pub enum Said {
 
 /// Reads a record's data. `owner` is its name.
 pub fn read(
-    r: &mut Reader<'_>,
-    f: Fixed,
+    r: &mut DnsReader<'_>,
+    f: RrHead,
     owner: &[u8],
     netbios: bool,
     weird: &mut dyn FnMut(&'static str, String),
-) -> Result<Said, Bad> {
+) -> Result<Rr, Bad> {
     let start = r.at();
-    let checked = |r: &Reader<'_>, weird: &mut dyn FnMut(&'static str, String)| {
+    let checked = |r: &DnsReader<'_>, weird: &mut dyn FnMut(&'static str, String)| {
         if r.at() - start != f.len {
             weird("DNS_RR_length_mismatch", String::new());
         }
     };
-    let text = |s: String| Said::Answer(s.into_bytes());
+    let text = |s: String| Rr::Answer(s.into_bytes());
     let said = match f.rtype {
         rr::A if f.len != 4 => return Err(Some("DNS_RR_bad_length")),
         rr::A => text(Ipv4Addr::from(r.long()).to_string()),
@@ -58,7 +58,7 @@ pub fn read(
         rr::NS | rr::CNAME | rr::PTR => {
             let target = r.name(true, netbios, weird);
             checked(r, weird);
-            Said::Answer(target)
+            Rr::Answer(target)
         }
         rr::SOA => {
             let primary = r.name(true, netbios, weird);
@@ -68,23 +68,23 @@ pub fn read(
             }
             r.bytes(20);
             checked(r, weird);
-            Said::Answer(primary)
+            Rr::Answer(primary)
         }
         rr::MX => {
             r.short();
             let exchange = r.name(true, netbios, weird);
             checked(r, weird);
-            Said::Answer(exchange)
+            Rr::Answer(exchange)
         }
-        rr::SRV if netbios => Said::Nothing,
+        rr::SRV if netbios => Rr::Nothing,
         rr::SRV => {
             // Priority, weight, port.
             r.bytes(6);
             let target = r.name(true, netbios, weird);
             checked(r, weird);
-            Said::Answer(target)
+            Rr::Answer(target)
         }
-        rr::WKS => Said::Answer(Vec::new()),
+        rr::WKS => Rr::Answer(Vec::new()),
         rr::TXT => strings(r, f.len, "TXT", weird),
         rr::SPF => strings(r, f.len, "SPF", weird),
         rr::NAPTR => naptr(r, f.len, netbios, weird),
@@ -109,13 +109,13 @@ pub fn read(
             let signer = r.name(true, netbios, weird);
             // The signature's length as Zeek reckons it.
             r.bytes((f.len + from).saturating_sub(r.at() + 18));
-            odd_algorithm(RRSIG_ALGORITHM, algorithm, weird);
+            weird_algorithm(RRSIG_ALGORITHM, algorithm, weird);
             let signer = if signer.is_empty() {
                 b"<Root>".to_vec()
             } else {
                 signer
             };
-            Said::Answer([format!("RRSIG {covered} ").as_bytes(), &signer].concat())
+            Rr::Answer([format!("RRSIG {covered} ").as_bytes(), &signer].concat())
         }
         rr::DNSKEY => {
             if r.left() < 4 {
@@ -133,7 +133,7 @@ pub fn read(
             if protocol != 3 {
                 weird("DNSSEC_DNSKEY_Invalid_Protocol", protocol.to_string());
             }
-            odd_algorithm(DNSKEY_ALGORITHM, algorithm, weird);
+            weird_algorithm(DNSKEY_ALGORITHM, algorithm, weird);
             text(format!("DNSKEY {algorithm}"))
         }
         rr::DS => {
@@ -158,7 +158,7 @@ pub fn read(
                 "DNSSEC_NSEC_bitmapLen0",
                 weird,
             );
-            Said::Answer([b"NSEC ", owner, b" ", &next].concat())
+            Rr::Answer([b"NSEC ", owner, b" ", &next].concat())
         }
         rr::NSEC3 => {
             if r.left() < 6 {
@@ -216,7 +216,7 @@ pub fn read(
             let priority = r.short();
             let target = r.name(true, netbios, weird);
             let params = r.bytes(f.len.saturating_sub(r.at() - start));
-            Said::Answer(svcb::text(priority, target, params))
+            Rr::Answer(svcb::text(priority, target, params))
         }
         rr::OPT => {
             // The options are taken for all that is left of the message.
@@ -231,7 +231,7 @@ pub fn read(
             if r.left() > 0 {
                 return Err(Some("EDNS_truncated_option"));
             }
-            Said::Nothing
+            Rr::Nothing
         }
         rr::TSIG => {
             r.name(true, netbios, weird);
@@ -242,21 +242,21 @@ pub fn read(
                 r.bytes(n.into());
                 r.bytes(other);
             }
-            Said::Nothing
+            Rr::Nothing
         }
         rr::NBS | rr::HINFO | rr::TKEY | rr::CAA => {
             r.bytes(f.len);
-            Said::Nothing
+            Rr::Nothing
         }
         _ => {
             r.bytes(f.len);
-            Said::Unknown
+            Rr::Unknown
         }
     };
     Ok(said)
 }
 
-/// What odd algorithms are called: not recommended, indirect, private (two of them), unknown.
+/// Weirds of signing algorithms, by kind: not recommended, indirect, private (two of them), unknown.
 type Algorithms = [&'static str; 5];
 const RRSIG_ALGORITHM: Algorithms = [
     "DNSSEC_RRSIG_NotRecommended_ZoneSignAlgo",
@@ -274,7 +274,7 @@ const DNSKEY_ALGORITHM: Algorithms = [
 ];
 
 /// An algorithm (IANA's DNSSEC algorithm numbers) that no zone is signed with.
-fn odd_algorithm(names: Algorithms, n: u8, weird: &mut dyn FnMut(&'static str, String)) {
+fn weird_algorithm(names: Algorithms, n: u8, weird: &mut dyn FnMut(&'static str, String)) {
     let name = match n {
         1 => names[0],
         2..=8 | 10 | 12..=16 => return,
@@ -296,11 +296,11 @@ fn zeek_v6(a: Ipv6Addr) -> String {
 
 /// TXT and SPF: `kind`, length and bytes of every string. Unsound when they do not fill the data.
 fn strings(
-    r: &mut Reader<'_>,
+    r: &mut DnsReader<'_>,
     mut left: usize,
     kind: &str,
     weird: &mut dyn FnMut(&'static str, String),
-) -> Said {
+) -> Rr {
     let mut out = Vec::new();
     loop {
         match r.char_string(&mut left) {
@@ -311,26 +311,31 @@ fn strings(
                 out.extend_from_slice(format!("{kind} {} ", s.len()).as_bytes());
                 out.extend_from_slice(s);
             }
-            Ok(None) => return Said::Answer(out),
+            Ok(None) => return Rr::Answer(out),
             Err(bad) => {
                 if let Some(name) = bad {
                     weird(name, String::new());
                 }
                 // A length that is all there was of its string has used the data up.
                 return match left {
-                    0 => Said::Answer(out),
-                    _ => Said::Unsound(out),
+                    0 => Rr::Answer(out),
+                    _ => Rr::Unsound(out),
                 };
             }
         }
     }
 }
 
-fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'static str, String)) -> Said {
+fn naptr(
+    r: &mut DnsReader<'_>,
+    len: usize,
+    netbios: bool,
+    weird: &mut dyn FnMut(&'static str, String),
+) -> Rr {
     let (order, preference) = (r.short(), r.short());
     let mut left = match len.checked_sub(4) {
-        None | Some(0) => return Said::Violation("DNS_NAPTR_too_short"),
-        Some(_) if r.left() == 0 => return Said::Violation("DNS_NAPTR_too_short"),
+        None | Some(0) => return Rr::Violation("DNS_NAPTR_too_short"),
+        Some(_) if r.left() == 0 => return Rr::Violation("DNS_NAPTR_too_short"),
         Some(left) => left,
     };
     let mut parts: [&[u8]; 3] = [&[]; 3];
@@ -349,7 +354,7 @@ fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'
     }
     let replacement = r.name(false, netbios, weird);
     if !sound {
-        return Said::Violation("DNS_NAPTR_RR_too_short");
+        return Rr::Violation("DNS_NAPTR_RR_too_short");
     }
     let [flags, service, regexp] = parts;
     let between: &[u8] = match (regexp, replacement.as_slice()) {
@@ -357,7 +362,7 @@ fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'
         _ => b" ",
     };
     let head = format!("NAPTR {order} {preference} ");
-    Said::Answer(
+    Rr::Answer(
         [
             head.as_bytes(),
             flags,
@@ -373,9 +378,9 @@ fn naptr(r: &mut Reader<'_>, len: usize, netbios: bool, weird: &mut dyn FnMut(&'
 }
 
 /// NSEC's windows of types that exist; `left` is what the record's length leaves for them.
-/// `empty`: the oddity that a window without types is.
+/// `empty`: the weird raised for a window without types.
 fn bitmaps(
-    r: &mut Reader<'_>,
+    r: &mut DnsReader<'_>,
     mut left: usize,
     empty: &'static str,
     weird: &mut dyn FnMut(&'static str, String),

@@ -6,7 +6,7 @@ use crate::event::{ConnId, Ts, row};
 
 /// A question and its answer, as far as each was seen: what becomes a row of dns.log.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Session {
+pub struct DnsSession {
     /// When the first of the two was seen.
     pub ts: Ts,
     pub trans_id: u16,
@@ -59,7 +59,7 @@ impl Asked {
 /// The type of a question for records of all types.
 const ANY: u16 = 255;
 
-impl Session {
+impl DnsSession {
     /// Bytes that it keeps beyond its fixed size, about.
     pub fn kept(&self) -> usize {
         let more: usize = self.more.iter().map(|q| q.kept() + size_of::<Asked>()).sum();
@@ -157,7 +157,7 @@ row! {
 }
 
 impl<'a> DnsRow<'a> {
-    fn new(c: &'a ConnId, s: &Session, asked: &'a Asked) -> DnsRow<'a> {
+    fn new(c: &'a ConnId, s: &DnsSession, asked: &'a Asked) -> DnsRow<'a> {
         let answers = Some(&*asked.answers).filter(|a| !a.is_empty());
         DnsRow {
             ts: s.ts,

@@ -12,11 +12,11 @@ mod wire;
 
 use std::collections::VecDeque;
 
-use answer::{Fixed, Said as Rr};
+use answer::{Rr, RrHead};
 use log::Asked;
-pub use log::{DnsRow, Session};
+pub use log::{DnsRow, DnsSession};
 pub use wire::Frames;
-use wire::{Bad, HEADER, Header, OP_QUERY, Reader};
+use wire::{Bad, DnsReader, HEADER, Header, OP_QUERY};
 
 use super::api::{Closing, Ctx, Interest, Next, Protocol, Seen, Spec, Start};
 use crate::event::{AnalyzerTag, ConnId};
@@ -108,8 +108,8 @@ struct Dns {
     first_seen: bool,
     /// The message being read is the first, came from the originator and is a response.
     backwards: bool,
-    questions: VecDeque<Session>,
-    answers: VecDeque<Session>,
+    questions: VecDeque<DnsSession>,
+    answers: VecDeque<DnsSession>,
     /// Bytes of text in both.
     kept: usize,
 }
@@ -165,7 +165,7 @@ impl Dns {
     }
 
     /// The session that a message belongs to.
-    fn session(&mut self, header: &Header, ctx: &Ctx<'_>) -> (Session, Wait) {
+    fn session(&mut self, header: &Header, ctx: &Ctx<'_>) -> (DnsSession, Wait) {
         let multicast = ctx.c.resp_h.is_multicast();
         let (others, wait) = match header.is_response() {
             true => (&mut self.questions, Wait::Answer),
@@ -182,12 +182,12 @@ impl Dns {
                 (s, Wait::No)
             }
             None => {
-                let s = Session {
+                let s = DnsSession {
                     ts: ctx.ts,
                     trans_id: header.id,
                     saw_query: multicast,
                     saw_reply: multicast,
-                    ..Session::default()
+                    ..DnsSession::default()
                 };
                 (s, wait)
             }
@@ -207,7 +207,7 @@ impl Dns {
     fn end_message(
         &mut self,
         header: &Header,
-        mut s: Session,
+        mut s: DnsSession,
         wait: Wait,
         c: &ConnId,
         log: &mut dyn FnMut(&DnsRow<'_>),
@@ -230,7 +230,7 @@ impl Dns {
     }
 
     /// Reads questions and answers.
-    fn read(&self, header: &Header, msg: &[u8], mut session: Option<&mut Session>, ctx: &mut Ctx<'_>) {
+    fn read(&self, header: &Header, msg: &[u8], mut session: Option<&mut DnsSession>, ctx: &mut Ctx<'_>) {
         if header.questions > MAX_QUERIES {
             ctx.violation("DNS_Conn_count_too_large");
             ctx.out.weird("DNS_Conn_count_too_large", "");
@@ -246,7 +246,7 @@ impl Dns {
             now: ctx.ts,
             weirds: Vec::new(),
         };
-        let mut r = Reader::new(msg);
+        let mut r = DnsReader::new(msg);
         r.bytes(HEADER);
         let outcome = m.sections(&mut r, &mut session);
         for (name, addl) in m.weirds {
@@ -285,7 +285,7 @@ struct Message<'m> {
 }
 
 impl Message<'_> {
-    fn sections(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
+    fn sections(&mut self, r: &mut DnsReader<'_>, s: &mut Option<&mut DnsSession>) -> Result<(), Stop> {
         for n in 0..self.header.questions {
             self.question(n == 0, r, s)?;
         }
@@ -305,8 +305,8 @@ impl Message<'_> {
     fn question(
         &mut self,
         first: bool,
-        r: &mut Reader<'_>,
-        s: &mut Option<&mut Session>,
+        r: &mut DnsReader<'_>,
+        s: &mut Option<&mut DnsSession>,
     ) -> Result<(), Stop> {
         let name = self.name(r);
         if r.left() < 4 {
@@ -345,14 +345,14 @@ impl Message<'_> {
         Ok(())
     }
 
-    fn name(&mut self, r: &mut Reader<'_>) -> Vec<u8> {
+    fn name(&mut self, r: &mut DnsReader<'_>) -> Vec<u8> {
         let weirds = &mut self.weirds;
         r.name(true, self.to_netbios, &mut |name, addl| {
             weirds.push((name, addl));
         })
     }
 
-    fn record(&mut self, r: &mut Reader<'_>, s: &mut Option<&mut Session>) -> Result<(), Stop> {
+    fn record(&mut self, r: &mut DnsReader<'_>, s: &mut Option<&mut DnsSession>) -> Result<(), Stop> {
         let owner = self.name(r);
         if r.left() < 4 {
             return Err(Stop::Bad(Some("DNS_truncated_ans_too_short")));
@@ -362,7 +362,7 @@ impl Message<'_> {
         if len > r.left() {
             return Err(Stop::Bad(Some("DNS_truncated_RR_rdlength_lt_len")));
         }
-        let f = Fixed { rtype, len };
+        let f = RrHead { rtype, len };
         if len == 0 && r.left() > 0 {
             return Err(Stop::Bad(Some("DNS_zero_rdlength")));
         }
@@ -387,7 +387,7 @@ impl Message<'_> {
     }
 
     /// A record of an answer, by its owner and type, into the row of its question.
-    fn answer(&mut self, s: &mut Option<&mut Session>, of: (&[u8], u16), text: Vec<u8>, ttl: u32) {
+    fn answer(&mut self, s: &mut Option<&mut DnsSession>, of: (&[u8], u16), text: Vec<u8>, ttl: u32) {
         let h = self.header;
         let Some(s) = s else { return };
         // Answers in a question are not an answer.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::analyzer::Shared;
+use crate::analyzer::WorkerShared;
 use crate::analyzer::api::{Call, Out, Solo};
 use crate::analyzer::tree::Tree;
 use crate::event::log::{LogRow, Value};
@@ -76,7 +76,7 @@ fn conn(resp_h: &str, resp_p: u16) -> ConnId {
 /// Datagrams a microsecond apart, then the end.
 fn run(c: &ConnId, talk: &[(bool, Vec<u8>)]) -> Heard {
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
-    let shared = Shared::default();
+    let shared = WorkerShared::default();
     let mut d = Tree::new(false, c.orig_p, c.resp_p, &shared);
     for (n, (is_orig, msg)) in talk.iter().enumerate() {
         let mut call = Call {

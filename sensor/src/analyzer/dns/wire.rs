@@ -28,7 +28,7 @@ const OPT: u16 = super::rr::OPT;
 impl Header {
     /// The header of a message that has a whole one.
     pub fn parse(msg: &[u8]) -> Option<Header> {
-        let mut r = Reader::new(msg.get(..HEADER)?);
+        let mut r = DnsReader::new(msg.get(..HEADER)?);
         Some(Header {
             id: r.short(),
             flags: r.short(),
@@ -77,14 +77,14 @@ pub type Bad = Option<&'static str>;
 
 /// A place in a message.
 #[derive(Clone, Debug)]
-pub struct Reader<'m> {
+pub struct DnsReader<'m> {
     msg: &'m [u8],
     at: usize,
 }
 
-impl<'m> Reader<'m> {
+impl<'m> DnsReader<'m> {
     pub fn new(msg: &'m [u8]) -> Self {
-        Reader { msg, at: 0 }
+        DnsReader { msg, at: 0 }
     }
 
     /// Bytes read so far.
@@ -275,9 +275,9 @@ impl Frames {
 mod tests {
     use super::*;
 
-    /// A name, where reading goes on behind it, and what was odd about it.
+    /// A name, where reading goes on behind it, and its weirds.
     fn name_at(msg: &[u8], at: usize, long_labels: bool) -> (Vec<u8>, usize, Vec<&'static str>) {
-        let mut r = Reader::new(msg);
+        let mut r = DnsReader::new(msg);
         r.bytes(at);
         let mut weirds = vec![];
         let name = r.name(false, long_labels, &mut |w, _| weirds.push(w));
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn cut_numbers_are_zero() {
-        let mut r = Reader::new(&[1]);
+        let mut r = DnsReader::new(&[1]);
         assert_eq!((r.short(), r.long(), r.byte(), r.byte()), (0, 0, 1, 0));
     }
 

@@ -1,40 +1,40 @@
 //! How FTP is known by its first bytes.
 
-use crate::analyzer::pattern::{Rule, Verdict, at_line_start, starts, then};
+use crate::analyzer::pattern::{Match, Rule, at_line_start, starts, then};
 
 pub const RULES: &[Rule] = &[Rule::BothAnywhere(client, server)];
 
 /// USER and a blank at the start of any line.
-fn client(b: &[u8]) -> Verdict {
+fn client(b: &[u8]) -> Match {
     at_line_start(b, |l| {
         let n = l.iter().take_while(|b| **b == b' ').count();
-        starts(l.get(n..).unwrap_or(&[]), b"user ") == Verdict::Yes
+        starts(l.get(n..).unwrap_or(&[]), b"user ") == Match::Yes
     })
 }
 
 /// A greeting (120, 220) and, at the start of a later line, a request to log in or a welcome (331, 230).
-fn server(b: &[u8]) -> Verdict {
+fn server(b: &[u8]) -> Match {
     let b = b
         .get(b.iter().take_while(|b| matches!(b, b'\r' | b'\n' | b' ')).count()..)
         .unwrap_or(&[]);
     let greeting = match (starts(b, b"120"), starts(b, b"220")) {
-        (Verdict::Yes, _) | (_, Verdict::Yes) => Verdict::Yes,
-        (Verdict::No, Verdict::No) => return Verdict::No,
-        _ => return Verdict::More,
+        (Match::Yes, _) | (_, Match::Yes) => Match::Yes,
+        (Match::No, Match::No) => return Match::No,
+        _ => return Match::More,
     };
     match then(greeting, b, 3, |c| !c.is_ascii_digit()) {
-        Verdict::Yes => {}
+        Match::Yes => {}
         v => return v,
     }
     let rest = b.get(4..).unwrap_or(&[]);
     let eol = rest.iter().position(|b| matches!(b, b'\r' | b'\n'));
     let Some(rest) = eol.and_then(|at| rest.get(at..)) else {
-        return Verdict::More;
+        return Match::More;
     };
     at_line_start(rest, |l| {
         let n = l.iter().take_while(|b| **b == b' ').count();
         let l = l.get(n..).unwrap_or(&[]);
-        (starts(l, b"230") == Verdict::Yes || starts(l, b"331") == Verdict::Yes)
+        (starts(l, b"230") == Match::Yes || starts(l, b"331") == Match::Yes)
             && l.get(3).is_some_and(|c| !c.is_ascii_digit())
     })
 }
@@ -42,7 +42,7 @@ fn server(b: &[u8]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{More, No, Yes};
+    use Match::{More, No, Yes};
 
     #[test]
     fn commands_may_stand_on_any_line() {

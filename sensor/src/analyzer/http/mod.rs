@@ -473,8 +473,8 @@ fn request_line(line: &[u8]) -> Option<Request> {
     // The keyword may stand in a URI too; there it counts only if the URI is nothing else.
     let is_keyword = |w: &[u8]| w.eq_ignore_ascii_case(b"HTTP/");
     let uri = split_class(rest, URI).0.len();
-    let odd = uri < rest.len();
-    let from = match !odd && rest.get(..5).is_some_and(is_keyword) {
+    let more_follows = uri < rest.len();
+    let from = match !more_follows && rest.get(..5).is_some_and(is_keyword) {
         true => 0,
         false => uri,
     };
@@ -483,7 +483,7 @@ fn request_line(line: &[u8]) -> Option<Request> {
         Some(at) => version(behind.get(at + 5..).unwrap_or(&[])),
         None => V09,
     };
-    if version == V09 && (method.len() < 3 || rest.len() <= usize::from(odd)) {
+    if version == V09 && (method.len() < 3 || rest.len() <= usize::from(more_follows)) {
         return None;
     }
     // Zeek compares no further than the method is long.

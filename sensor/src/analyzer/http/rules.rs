@@ -1,6 +1,6 @@
 //! How HTTP is known by its first bytes.
 
-use crate::analyzer::pattern::{Rule, Verdict, after_spaces, starts, then};
+use crate::analyzer::pattern::{Match, Rule, after_spaces, starts, then};
 
 /// Two rules, each of which puts the analyzer on the connection anew if it was taken off meanwhile.
 pub const RULES: &[Rule] = &[Rule::Orig(client), Rule::Resp(server)];
@@ -16,26 +16,26 @@ const METHODS: &[&[u8]] = &[
 ];
 
 /// A request line's method, blanks before it allowed.
-fn client(b: &[u8]) -> Verdict {
+fn client(b: &[u8]) -> Match {
     let b = after_spaces(b);
     if METHODS.iter().any(|m| b.starts_with(m)) {
-        Verdict::Yes
+        Match::Yes
     } else if METHODS.iter().any(|m| m.starts_with(b)) {
-        Verdict::More
+        Match::More
     } else {
-        Verdict::No
+        Match::No
     }
 }
 
 /// `HTTP/` and a digit.
-fn server(b: &[u8]) -> Verdict {
+fn server(b: &[u8]) -> Match {
     then(starts(b, b"http/"), b, 5, |c| c.is_ascii_digit())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{More, No, Yes};
+    use Match::{More, No, Yes};
 
     #[test]
     fn first_bytes_decide() {

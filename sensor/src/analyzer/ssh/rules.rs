@@ -1,11 +1,11 @@
 //! How SSH is known by its first bytes.
 
-use crate::analyzer::pattern::{Rule, Verdict, starts, then};
+use crate::analyzer::pattern::{Match, Rule, starts, then};
 
 pub const RULES: &[Rule] = &[Rule::Both(version, version)];
 
 /// `SSH-1.` or `SSH-2.`, of either side.
-fn version(b: &[u8]) -> Verdict {
+fn version(b: &[u8]) -> Match {
     then(
         then(starts(b, b"ssh-"), b, 4, |c| c == b'1' || c == b'2'),
         b,
@@ -17,7 +17,7 @@ fn version(b: &[u8]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{More, No, Yes};
+    use Match::{More, No, Yes};
 
     #[test]
     fn first_bytes_decide() {

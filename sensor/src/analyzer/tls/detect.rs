@@ -1,7 +1,7 @@
 //! Whether the first bytes of a connection are TLS or DTLS; Zeek's signatures, written out.
 
 use super::{MAX_MESSAGE, hs};
-use crate::analyzer::pattern::Verdict;
+use crate::analyzer::pattern::Match;
 
 /// Server ports on which TLS is looked for whatever the first bytes say (Zeek's `SSL::ssl_ports`).
 pub const SSL_PORTS: &[u16] = &[443, 563, 585, 614, 636, 989, 990, 992, 993, 995, 5223];
@@ -37,55 +37,55 @@ const SERVER: &[Fits] = &[|b| b == 0x16, THREE, MINOR, ANY, ANY, |b| b == 2, ANY
 /// An alert record, which a server may send before its hello.
 const ALERT: &[Fits] = &[|b| b == 0x15, THREE, MINOR, ANY, ANY, ANY, ANY];
 
-fn fits(signature: &[Fits], data: &[u8]) -> Verdict {
+fn fits(signature: &[Fits], data: &[u8]) -> Match {
     if !signature.iter().zip(data).all(|(f, b)| f(*b)) {
-        Verdict::No
+        Match::No
     } else if data.len() < signature.len() {
-        Verdict::More
+        Match::More
     } else {
-        Verdict::Yes
+        Match::Yes
     }
 }
 
 /// Whether a TCP direction that begins with `data` speaks TLS. `is_orig`: the direction is the originator's.
-pub fn looks_like_tls(data: &[u8], is_orig: bool) -> Verdict {
+pub fn looks_like_tls(data: &[u8], is_orig: bool) -> Match {
     if !is_orig {
         return server(data);
     }
     match fits(CLIENT, data) {
-        Verdict::No => sslv2_client(data),
+        Match::No => sslv2_client(data),
         other => other,
     }
 }
 
-fn server(data: &[u8]) -> Verdict {
+fn server(data: &[u8]) -> Match {
     let hello = match fits(ALERT, data) {
-        Verdict::No => data,
-        Verdict::More => return Verdict::More,
-        Verdict::Yes => &data[ALERT.len()..],
+        Match::No => data,
+        Match::More => return Match::More,
+        Match::Yes => &data[ALERT.len()..],
     };
     match (fits(SERVER, hello), hello.get(SERVER.len()..)) {
-        (Verdict::Yes, Some([3, minor, ..])) if *minor <= 4 => Verdict::Yes,
+        (Match::Yes, Some([3, minor, ..])) if *minor <= 4 => Match::Yes,
         // TLS 1.3 drafts.
-        (Verdict::Yes, Some([0x7f, draft, ..])) if *draft <= 0x50 => Verdict::Yes,
-        (Verdict::Yes, Some([3 | 0x7f] | [])) => Verdict::More,
-        (Verdict::Yes, _) => Verdict::No,
+        (Match::Yes, Some([0x7f, draft, ..])) if *draft <= 0x50 => Match::Yes,
+        (Match::Yes, Some([3 | 0x7f] | [])) => Match::More,
+        (Match::Yes, _) => Match::No,
         (other, _) => other,
     }
 }
 
 /// An SSLv2 hello has little that is fixed; its lengths must add up (SSL 2.0 draft, section 2.5).
-fn sslv2_client(data: &[u8]) -> Verdict {
+fn sslv2_client(data: &[u8]) -> Match {
     const V2: &[Fits] = &[|b| b & 0x80 != 0, ANY, |b| b == 1, |b| b == 0 || b == 3, MINOR];
     match fits(V2, data) {
-        Verdict::Yes => {}
+        Match::Yes => {}
         other => return other,
     }
     if data[3] == 0 && data[4] != 2 {
-        return Verdict::No;
+        return Match::No;
     }
     let Some(lengths) = data.get(5..11) else {
-        return Verdict::More;
+        return Match::More;
     };
     let n = |i: usize| usize::from(lengths[i]) << 8 | usize::from(lengths[i + 1]);
     let whole = usize::from(data[0] & 0x7f) << 8 | usize::from(data[1]);
@@ -93,9 +93,9 @@ fn sslv2_client(data: &[u8]) -> Verdict {
     let plausible =
         ciphers > 0 && ciphers % 3 == 0 && (id == 0 || id == 16) && (16..=32).contains(&challenge);
     if plausible && whole == 9 + ciphers + id + challenge {
-        Verdict::Yes
+        Match::Yes
     } else {
-        Verdict::No
+        Match::No
     }
 }
 
@@ -117,7 +117,7 @@ pub fn client_hello_begins(bytes: &[u8]) -> bool {
     let hello = u32::from_be_bytes([0, *h2, *h1, *h0]);
     // Version, random, and the shortest of each list (RFC 5246 section 7.4.1.2).
     const SHORTEST: u32 = 2 + 32 + 1 + 4 + 2;
-    fits(CLIENT, bytes) == Verdict::Yes
+    fits(CLIENT, bytes) == Match::Yes
         && (SHORTEST..=MAX_MESSAGE as u32).contains(&hello)
         && hello + 4 >= record
         && record > 4
@@ -143,7 +143,7 @@ pub fn server_hello_begins(bytes: &[u8]) -> bool {
     // Version, random, session id, suite and compression (RFC 5246 section 7.4.1.3).
     const SHORTEST: u32 = 2 + 32 + 1 + 2 + 1;
     const LONGEST_ID: u8 = 32;
-    fits(SERVER, bytes) == Verdict::Yes
+    fits(SERVER, bytes) == Match::Yes
         && matches!(rest, [3, 0..=3, ..])
         && rest.get(34).is_none_or(|n| *n <= LONGEST_ID)
         && (SHORTEST..=MAX_MESSAGE as u32).contains(&hello)
@@ -198,8 +198,8 @@ mod tests {
 
     /// Every prefix needs more until one is enough.
     fn grows(data: &[u8], is_orig: bool) {
-        let first = (0..=data.len()).find(|n| looks_like_tls(&data[..*n], is_orig) != Verdict::More);
-        assert_eq!(looks_like_tls(&data[..first.unwrap()], is_orig), Verdict::Yes);
+        let first = (0..=data.len()).find(|n| looks_like_tls(&data[..*n], is_orig) != Match::More);
+        assert_eq!(looks_like_tls(&data[..first.unwrap()], is_orig), Match::Yes);
     }
 
     #[test]
@@ -216,18 +216,18 @@ mod tests {
 
     #[test]
     fn a_hello_in_the_wrong_direction_or_of_another_protocol_is_none() {
-        assert_eq!(looks_like_tls(CLIENT_HELLO, false), Verdict::No);
-        assert_eq!(looks_like_tls(SERVER_HELLO, true), Verdict::No);
+        assert_eq!(looks_like_tls(CLIENT_HELLO, false), Match::No);
+        assert_eq!(looks_like_tls(SERVER_HELLO, true), Match::No);
         for other in [
             &b"SSH-2.0-OpenSSH"[..],
             b"GET / HTTP/1.1",
             b"\x80\x00\x00\x00",
             b"\x16\x03\x09",
         ] {
-            assert_eq!(looks_like_tls(other, true), Verdict::No);
-            assert_eq!(looks_like_tls(other, false), Verdict::No);
+            assert_eq!(looks_like_tls(other, true), Match::No);
+            assert_eq!(looks_like_tls(other, false), Match::No);
         }
-        assert_eq!(looks_like_tls(b"", true), Verdict::More);
+        assert_eq!(looks_like_tls(b"", true), Match::More);
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
         v2.extend([7; 22]);
         grows(&v2, true);
         v2[1] += 1;
-        assert_eq!(looks_like_tls(&v2, true), Verdict::No);
+        assert_eq!(looks_like_tls(&v2, true), Match::No);
     }
 
     #[test]

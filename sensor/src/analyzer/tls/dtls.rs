@@ -3,11 +3,11 @@
 use super::events;
 use super::fragments::{Fragments, MAX_FRAGMENTED, Message};
 use super::handshake::too_long;
-use super::reader::{Parsed, Reader};
+use super::reader::{Parsed, TlsReader};
 use super::session::Session;
 use super::shared::SharedTls;
 use super::{content, detect, names};
-use crate::analyzer::api::{Closing, Ctx, Interest, Later, Marks, Next, Protocol, Seen, Spec, Start};
+use crate::analyzer::api::{Closing, Ctx, Interest, Later, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use crate::event::AnalyzerTag;
 
 /// What follows the first byte of a record before its body: version, epoch, number and length, bytes.
@@ -70,7 +70,7 @@ impl Protocol for Dtls {
         if is_stun(bytes) {
             return Next::More;
         }
-        let mut r = Reader::new(bytes);
+        let mut r = TlsReader::new(bytes);
         while !self.s.ended && !r.is_empty() {
             if let Err(short) = self.record(is_orig, &mut r, ctx) {
                 self.s.violation(ctx, &short.to_string());
@@ -105,16 +105,16 @@ impl Protocol for Dtls {
         self.s.is_logged()
     }
 
-    fn marks(&self) -> Option<&dyn Marks> {
+    fn marks(&self) -> Option<&dyn ReadsMarks> {
         Some(self)
     }
 
-    fn marks_mut(&mut self) -> Option<&mut dyn Marks> {
+    fn marks_mut(&mut self) -> Option<&mut dyn ReadsMarks> {
         Some(self)
     }
 }
 
-impl Marks for Dtls {
+impl ReadsMarks for Dtls {
     /// Of a flow of datagrams there is no next one.
     fn to_header(&self, _: bool) -> Option<u64> {
         None
@@ -182,7 +182,7 @@ impl Dtls {
         }
     }
 
-    fn record(&mut self, is_orig: bool, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+    fn record(&mut self, is_orig: bool, r: &mut TlsReader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
         let first = r.u8("SSLRecordSwitch:firstbyte")?;
         if self.s.version == names::DTLSV13 && first & 0xe0 == 0x20 {
             return r.part(|r| self.unified(is_orig, first, r, ctx));
@@ -191,7 +191,7 @@ impl Dtls {
     }
 
     /// The record that all versions begin with (RFC 6347 section 4.1), after its first byte.
-    fn classic(&mut self, is_orig: bool, first: u8, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+    fn classic(&mut self, is_orig: bool, first: u8, r: &mut TlsReader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
         const LENGTH: &str = "SSLRecord:length";
         r.check(LENGTH, HEADER)?;
         let (version, epoch, number) = (r.u16(LENGTH)?, r.u16(LENGTH)?, r.u48(LENGTH)?);
@@ -217,7 +217,7 @@ impl Dtls {
             r.rest();
             return Ok(());
         }
-        let mut body = Reader::new(r.take("SSLRecord:rec", length)?);
+        let mut body = TlsReader::new(r.take("SSLRecord:rec", length)?);
         self.s.record_version = version;
         if length == 0 {
             return Ok(());
@@ -229,7 +229,7 @@ impl Dtls {
         // What a message leaves of its record is another one.
         while !body.is_empty() && !self.s.ended {
             match content_type {
-                content::HANDSHAKE => self.handshake(is_orig, number, Reader::new(body.rest()), ctx)?,
+                content::HANDSHAKE => self.handshake(is_orig, number, TlsReader::new(body.rest()), ctx)?,
                 _ => self
                     .s
                     .plain_message(ctx, is_orig, content_type, length, &mut body)?,
@@ -240,7 +240,7 @@ impl Dtls {
     }
 
     /// The encrypted record of DTLS 1.3 (RFC 9147 section 4).
-    fn unified(&mut self, is_orig: bool, first: u8, r: &mut Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+    fn unified(&mut self, is_orig: bool, first: u8, r: &mut TlsReader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
         // The length of a connection id is in the peer's hello only; Zeek takes the rest as it is, so do we.
         let with_cid = first & 0x10 != 0;
         if !with_cid {
@@ -280,10 +280,16 @@ impl Dtls {
     }
 
     /// The handshake messages, or fragments of them, in one record.
-    fn handshake(&mut self, is_orig: bool, number: u64, mut r: Reader<'_>, ctx: &mut Ctx<'_>) -> Parsed<()> {
+    fn handshake(
+        &mut self,
+        is_orig: bool,
+        number: u64,
+        mut r: TlsReader<'_>,
+        ctx: &mut Ctx<'_>,
+    ) -> Parsed<()> {
         const LAST: &str = "Handshake:fragment_length";
         while !r.is_empty() && !self.s.ended {
-            r = Reader::new(r.rest());
+            r = TlsReader::new(r.rest());
             r.check(LAST, 12)?;
             let msg_type = r.u8(LAST)?;
             let length = r.u24(LAST)? as usize;

@@ -4,7 +4,7 @@
 
 use super::events;
 use super::handshake::{check_signature_algorithms, u16s};
-use super::reader::{Parsed, Reader, Short};
+use super::reader::{Parsed, Short, TlsReader};
 use super::session::Session;
 use super::{ext, hs};
 use crate::analyzer::api::Ctx;
@@ -17,7 +17,7 @@ impl Session {
         ctx: &mut Ctx<'_>,
         is_orig: bool,
         msg_type: u8,
-        mut r: Reader<'_>,
+        mut r: TlsReader<'_>,
     ) -> Parsed<()> {
         let is_client = self.is_client(is_orig);
         while !r.is_empty() {
@@ -27,7 +27,7 @@ impl Session {
                 Ok((code, r.vec16("SSLExtension:data_len", "SSLExtension")?.rest()))
             })?;
             if !val.is_empty() {
-                self.read_extension(ctx, is_client, msg_type, code, Reader::new(val))?;
+                self.read_extension(ctx, is_client, msg_type, code, TlsReader::new(val))?;
             }
             self.event(ctx, events::SslExtension::KIND, |c, raise| {
                 raise(&events::SslExtension {
@@ -48,7 +48,7 @@ impl Session {
         is_client: bool,
         msg_type: u8,
         code: u16,
-        mut r: Reader<'_>,
+        mut r: TlsReader<'_>,
     ) -> Parsed<()> {
         match code {
             ext::SERVER_NAME => self.read_server_name(ctx, is_client, r)?,
@@ -122,7 +122,7 @@ impl Session {
         Ok(())
     }
 
-    fn read_server_name(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: Reader<'_>) -> Parsed<()> {
+    fn read_server_name(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: TlsReader<'_>) -> Parsed<()> {
         let mut list = r.vec16("ServerNameExt:length", "ServerNameExt")?;
         let mut names: Vec<&[u8]> = Vec::new();
         let mut unknown = None;
@@ -163,7 +163,7 @@ impl Session {
         Ok(())
     }
 
-    fn read_alpn(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: Reader<'_>) -> Parsed<()> {
+    fn read_alpn(&mut self, ctx: &mut Ctx<'_>, is_client: bool, mut r: TlsReader<'_>) -> Parsed<()> {
         let mut list = r.vec16(
             "ApplicationLayerProtocolNegotiationExtension:length",
             "ApplicationLayerProtocolNegotiationExtension",
@@ -193,7 +193,7 @@ impl Session {
 }
 
 /// The group of a key share; the key itself is of no interest.
-fn read_key_share(r: &mut Reader<'_>) -> Parsed<u16> {
+fn read_key_share(r: &mut TlsReader<'_>) -> Parsed<u16> {
     const LENGTH: &str = "KeyShareEntry:key_exchange_length";
     r.check(LENGTH, 4)?;
     let group = r.u16(LENGTH)?;
@@ -202,7 +202,7 @@ fn read_key_share(r: &mut Reader<'_>) -> Parsed<u16> {
 }
 
 /// The versions a client supports, two bytes each.
-fn check_versions(mut r: Reader<'_>) -> Parsed<()> {
+fn check_versions(mut r: TlsReader<'_>) -> Parsed<()> {
     let n = r.vec8("SupportedVersions:length", "SupportedVersions")?.len();
     if n.is_multiple_of(2) {
         return Ok(());
@@ -216,7 +216,7 @@ fn check_versions(mut r: Reader<'_>) -> Parsed<()> {
 }
 
 /// Pre-shared keys a client offers (RFC 8446 section 4.2.11).
-fn check_offered_keys(mut r: Reader<'_>) -> Parsed<()> {
+fn check_offered_keys(mut r: TlsReader<'_>) -> Parsed<()> {
     let mut identities = r.part(|r| r.vec16("PSKIdentitiesList:length", "PSKIdentitiesList"))?;
     while !identities.is_empty() {
         identities.part(|r| {
@@ -232,7 +232,7 @@ fn check_offered_keys(mut r: Reader<'_>) -> Parsed<()> {
 }
 
 /// Signed certificate timestamps (RFC 6962 section 3.3).
-fn check_timestamps(mut r: Reader<'_>) -> Parsed<()> {
+fn check_timestamps(mut r: TlsReader<'_>) -> Parsed<()> {
     let mut list = r.vec16(
         "SignedCertificateTimestampList:length",
         "SignedCertificateTimestampList",
@@ -243,7 +243,7 @@ fn check_timestamps(mut r: Reader<'_>) -> Parsed<()> {
     Ok(())
 }
 
-fn check_timestamp(r: &mut Reader<'_>) -> Parsed<()> {
+fn check_timestamp(r: &mut TlsReader<'_>) -> Parsed<()> {
     const VERSION: &str = "SignedCertificateTimestamp:version";
     const EXTENSIONS: &str = "SignedCertificateTimestamp:extensions_length";
     const SIGNATURE: &str = "SignedCertificateTimestamp:digitally_signed_signature_length";

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use super::reader::{Parsed, Reader};
+use super::reader::{Parsed, TlsReader};
 use super::{ext, names};
 
 /// The numbers of a hello that fingerprints are made of, in its order.
@@ -26,7 +26,7 @@ pub(super) struct Hello {
 
 impl Hello {
     /// `ciphers` and `extensions` as they are in the message; what does not fit its length ends the reading.
-    pub(super) fn new(version: u16, ciphers: &[u8], extensions: Reader<'_>) -> Hello {
+    pub(super) fn new(version: u16, ciphers: &[u8], extensions: TlsReader<'_>) -> Hello {
         let mut h = Hello {
             version,
             ciphers: u16s(ciphers),
@@ -36,7 +36,7 @@ impl Hello {
         h
     }
 
-    fn read_extensions(&mut self, mut r: Reader<'_>) -> Parsed<()> {
+    fn read_extensions(&mut self, mut r: TlsReader<'_>) -> Parsed<()> {
         while !r.is_empty() {
             let code = r.u16("type")?;
             let mut val = r.vec16("value", "value")?;
@@ -140,7 +140,7 @@ fn u16s(bytes: &[u8]) -> Vec<u16> {
         .collect()
 }
 
-fn list(mut r: Reader<'_>) -> Vec<u16> {
+fn list(mut r: TlsReader<'_>) -> Vec<u16> {
     u16s(r.rest())
 }
 
@@ -282,7 +282,7 @@ mod tests {
             0, 10, 0, 4, 0, 2, 0, 29, 0, 11, 0, 2, 1, 0, 0, 16, 0, 5, 0, 3, 2, b'h', b'2', 0, 43, 0, 3, 2, 3,
             4, 0, 13, 0, 4, 0, 2, 4, 3,
         ];
-        let h = Hello::new(0x0303, &[0x13, 1, 0x13, 2, 9], Reader::new(&wire));
+        let h = Hello::new(0x0303, &[0x13, 1, 0x13, 2, 9], TlsReader::new(&wire));
         let want = Hello {
             version: 0x0303,
             ciphers: vec![0x1301, 0x1302],
@@ -295,7 +295,7 @@ mod tests {
         };
         assert_eq!(h, want);
         for n in 0..wire.len() {
-            let cut = Hello::new(0x0303, &[], Reader::new(&wire[..n]));
+            let cut = Hello::new(0x0303, &[], TlsReader::new(&wire[..n]));
             assert!(cut.extensions.len() < 5);
         }
     }

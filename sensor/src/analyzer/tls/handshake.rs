@@ -4,7 +4,7 @@ use super::events;
 use super::fingerprint::Hello;
 use super::info::session_id;
 use super::names::{self, Kex, kex};
-use super::reader::{Parsed, Reader};
+use super::reader::{Parsed, TlsReader};
 use super::session::Session;
 use super::{certificate_type, hs};
 use crate::analyzer::api::Ctx;
@@ -104,7 +104,7 @@ impl Session {
 
     /// One whole message; false as above.
     pub(super) fn handshake(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg_type: u8, body: &[u8]) -> bool {
-        if let Err(short) = self.body(ctx, is_orig, msg_type, Reader::new(body)) {
+        if let Err(short) = self.body(ctx, is_orig, msg_type, TlsReader::new(body)) {
             self.violation(ctx, &short.to_string());
             return false;
         }
@@ -122,7 +122,7 @@ impl Session {
         true
     }
 
-    fn body(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg_type: u8, mut r: Reader<'_>) -> Parsed<()> {
+    fn body(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg_type: u8, mut r: TlsReader<'_>) -> Parsed<()> {
         match msg_type {
             hs::HELLO_REQUEST => self.check_direction(ctx, false, is_orig),
             hs::CLIENT_HELLO => self.read_client_hello(ctx, is_orig, r)?,
@@ -172,7 +172,7 @@ impl Session {
         Ok(())
     }
 
-    fn read_client_hello(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
+    fn read_client_hello(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: TlsReader<'_>) -> Parsed<()> {
         self.check_direction(ctx, true, is_orig);
         r.check("ClientHello:gmt_unix_time", 6)?;
         let version = r.u16("ClientHello:gmt_unix_time")?;
@@ -200,12 +200,12 @@ impl Session {
         Ok(())
     }
 
-    fn read_server_hello(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
+    fn read_server_hello(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: TlsReader<'_>) -> Parsed<()> {
         self.check_direction(ctx, false, is_orig);
         let version = r.u16("ServerHelloChoice:server_version1")?;
         // Drafts that named themselves here had neither session id nor compression.
         let old_draft = version == names::TLSV13 || version >> 8 == 0x7f;
-        let mut r = Reader::new(r.rest());
+        let mut r = TlsReader::new(r.rest());
         let (random, id, cipher, comp_method) = if old_draft {
             let random = r.take("ServerHello13:random", 32)?;
             (random, &[][..], r.u16("ServerHello13:cipher_suite")?, 0)
@@ -243,7 +243,7 @@ impl Session {
         }
     }
 
-    fn read_certificate(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: Reader<'_>) -> Parsed<()> {
+    fn read_certificate(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, mut r: TlsReader<'_>) -> Parsed<()> {
         match self.certificate_types[usize::from(self.is_client(is_orig))] {
             certificate_type::X509 => {}
             // A SubjectPublicKeyInfo and no list (RFC 7250 section 3); no log has a place for it.
@@ -264,7 +264,7 @@ impl Session {
         Ok(())
     }
 
-    fn read_server_key_exchange(&mut self, ctx: &mut Ctx<'_>, mut r: Reader<'_>) -> Parsed<()> {
+    fn read_server_key_exchange(&mut self, ctx: &mut Ctx<'_>, mut r: TlsReader<'_>) -> Parsed<()> {
         let Some(suite) = self.cipher else { return Ok(()) };
         let kex = kex(suite);
         if let Kex::Ecdhe { psk: true } | Kex::Dhe { psk: true } = kex {
@@ -272,7 +272,7 @@ impl Session {
                 "ServerKeyExchange:psk_identity_hint",
                 "ServerKeyExchange:psk_identity_hint",
             )?;
-            r = Reader::new(r.rest());
+            r = TlsReader::new(r.rest());
         }
         match kex {
             Kex::Ecdhe { .. } | Kex::EcdhAnon => {
@@ -325,7 +325,7 @@ impl Session {
         Ok(())
     }
 
-    fn dh_server_params(&self, ctx: &mut Ctx<'_>, params: [Reader<'_>; 3]) {
+    fn dh_server_params(&self, ctx: &mut Ctx<'_>, params: [TlsReader<'_>; 3]) {
         let [p, q, ys] = params.map(|mut r| r.rest());
         self.event(ctx, events::SslDhServerParams::KIND, |c, raise| {
             raise(&events::SslDhServerParams { c, p, q, ys });
@@ -338,7 +338,7 @@ impl Session {
     }
 
     /// The signature at the end of a ServerKeyExchange.
-    fn check_signature(&self, mut r: Reader<'_>) -> Parsed<()> {
+    fn check_signature(&self, mut r: TlsReader<'_>) -> Parsed<()> {
         r.part(|r| {
             if self.signs_with_algorithm() {
                 r.part(|r| r.u16("SignatureAndHashAlgorithm"))?;
@@ -351,7 +351,7 @@ impl Session {
         })
     }
 
-    fn check_certificate_request(&self, mut r: Reader<'_>) -> Parsed<()> {
+    fn check_certificate_request(&self, mut r: TlsReader<'_>) -> Parsed<()> {
         let n = r.u8("CertificateRequest:certificate_types_len")?;
         r.list("CertificateRequest:certificate_types", n.into(), 1)?;
         if self.signs_with_algorithm() {
@@ -374,7 +374,7 @@ impl Session {
 }
 
 /// A list of signature algorithms, two bytes each.
-pub(super) fn check_signature_algorithms(r: &mut Reader<'_>) -> Parsed<()> {
+pub(super) fn check_signature_algorithms(r: &mut TlsReader<'_>) -> Parsed<()> {
     let mut list = r.vec16("SignatureAlgorithm:length", "SignatureAlgorithm")?;
     while !list.is_empty() {
         list.part(|r| r.u16("SignatureAndHashAlgorithm"))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::fingerprint::Hello;
 use super::log::{Fingerprints, SslRow, Subjects, Validation};
 use super::names;
-use super::shared::Settings;
+use super::shared::TlsSettings;
 use crate::analyzer::x509::Certificate;
 use crate::event::{ConnId, Ts};
 
@@ -44,7 +44,7 @@ struct Extra {
 
 /// The state behind one ssl.log row.
 #[derive(Debug, Default)]
-pub(super) struct Info {
+pub(super) struct SslInfo {
     ts: Ts,
     version: Option<u16>,
     cipher: Option<u32>,
@@ -66,11 +66,11 @@ pub(super) struct Info {
     chains: Option<[Vec<Option<Arc<Certificate>>>; 2]>,
 }
 
-impl Info {
-    pub(super) fn new(ts: Ts) -> Info {
-        Info {
+impl SslInfo {
+    pub(super) fn new(ts: Ts) -> SslInfo {
+        SslInfo {
             ts,
-            ..Info::default()
+            ..SslInfo::default()
         }
     }
 
@@ -145,7 +145,7 @@ impl Info {
         }
     }
 
-    /// The letter of a handshake message; true as for [`Info::letter`].
+    /// The letter of a handshake message; true as for [`SslInfo::letter`].
     pub(super) fn handshake(&mut self, is_client: bool, msg_type: u8) -> bool {
         if is_client && msg_type == super::hs::CLIENT_KEY_EXCHANGE {
             self.client_key_exchange = true;
@@ -225,7 +225,7 @@ impl Info {
     }
 
     /// The row as things stand, with the columns that `settings` asks for.
-    pub(super) fn row(&self, c: &ConnId, settings: &Settings) -> SslRow {
+    pub(super) fn row(&self, c: &ConnId, settings: &TlsSettings) -> SslRow {
         let fps = |i: usize| {
             self.chains
                 .as_ref()
@@ -289,11 +289,11 @@ mod tests {
 
     #[test]
     fn the_same_session_id_is_a_resumption_but_not_in_tls_1_3() {
-        let mut i = Info::new(0);
+        let mut i = SslInfo::new(0);
         i.client_hello([1; 32]);
         i.server_hello(0x0303, &[0; 32], [1; 32], 0x2f);
         assert!(i.resumed);
-        let mut i = Info::new(0);
+        let mut i = SslInfo::new(0);
         i.client_hello([1; 32]);
         i.server_version(0x0304);
         i.server_hello(0x0303, &[0; 32], [1; 32], 0x1301);
@@ -303,12 +303,12 @@ mod tests {
 
     #[test]
     fn a_ticket_is_a_resumption_when_no_key_is_exchanged() {
-        let mut i = Info::new(0);
+        let mut i = SslInfo::new(0);
         i.extension(true, super::super::ext::SESSION_TICKET, false);
         i.client_hello([0; 32]);
         i.change_cipher_spec(true);
         assert!(i.resumed);
-        let mut i = Info::new(0);
+        let mut i = SslInfo::new(0);
         i.extension(true, super::super::ext::SESSION_TICKET, false);
         i.client_hello([0; 32]);
         i.handshake(true, 16);
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn history_is_bounded_and_a_retry_request_has_its_own_letter() {
-        let mut i = Info::new(0);
+        let mut i = SslInfo::new(0);
         i.handshake(true, 1);
         i.server_hello(0x0303, &HELLO_RETRY_RANDOM, [0; 32], 0x1301);
         i.handshake(false, 2);

@@ -29,14 +29,14 @@ pub(super) type Parsed<T> = Result<T, Short>;
 /// Big-endian reads from the front of a structure. Structures within it have readers of their own, since what is
 /// said of a field that does not fit counts from the start of the structure it is in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct TlsReader<'a> {
     whole: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(whole: &'a [u8]) -> Reader<'a> {
-        Reader { whole, at: 0 }
+impl<'a> TlsReader<'a> {
+    pub(super) fn new(whole: &'a [u8]) -> TlsReader<'a> {
+        TlsReader { whole, at: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -114,21 +114,21 @@ impl<'a> Reader<'a> {
     }
 
     /// A vector with a one-byte length before it: the names of the length and of what it counts.
-    pub(super) fn vec8(&mut self, length: &'static str, at: &'static str) -> Parsed<Reader<'a>> {
+    pub(super) fn vec8(&mut self, length: &'static str, at: &'static str) -> Parsed<TlsReader<'a>> {
         let n = self.u8(length)?;
-        self.take(at, n.into()).map(Reader::new)
+        self.take(at, n.into()).map(TlsReader::new)
     }
 
     /// A vector with a two-byte length before it.
-    pub(super) fn vec16(&mut self, length: &'static str, at: &'static str) -> Parsed<Reader<'a>> {
+    pub(super) fn vec16(&mut self, length: &'static str, at: &'static str) -> Parsed<TlsReader<'a>> {
         let n = self.u16(length)?;
-        self.take(at, n.into()).map(Reader::new)
+        self.take(at, n.into()).map(TlsReader::new)
     }
 
     /// A vector with a three-byte length before it.
-    pub(super) fn vec24(&mut self, length: &'static str, at: &'static str) -> Parsed<Reader<'a>> {
+    pub(super) fn vec24(&mut self, length: &'static str, at: &'static str) -> Parsed<TlsReader<'a>> {
         let n = self.u24(length)?;
-        self.take(at, n as usize).map(Reader::new)
+        self.take(at, n as usize).map(TlsReader::new)
     }
 
     /// A list of `count` elements of `size` bytes each. Zeek counts elements when there are too few bytes.
@@ -143,8 +143,8 @@ impl<'a> Reader<'a> {
     }
 
     /// A structure within this one, to be read to where `read` stops.
-    pub(super) fn part<T>(&mut self, read: impl FnOnce(&mut Reader<'a>) -> Parsed<T>) -> Parsed<T> {
-        let mut inner = Reader::new(self.left());
+    pub(super) fn part<T>(&mut self, read: impl FnOnce(&mut TlsReader<'a>) -> Parsed<T>) -> Parsed<T> {
+        let mut inner = TlsReader::new(self.left());
         let out = read(&mut inner)?;
         self.at += inner.at;
         Ok(out)
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn reads_big_endian_and_says_what_was_short() {
-        let mut r = Reader::new(&[1, 2, 3, 4, 5, 6, 0, 3, 9]);
+        let mut r = TlsReader::new(&[1, 2, 3, 4, 5, 6, 0, 3, 9]);
         assert_eq!(r.u8("a").unwrap(), 1);
         assert_eq!(r.u16("b").unwrap(), 0x0203);
         assert_eq!(r.u24("c").unwrap(), 0x040506);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn structures_within_count_from_their_own_start_and_lists_count_elements() {
-        let mut r = Reader::new(&[1, 2, 3, 4, 5]);
+        let mut r = TlsReader::new(&[1, 2, 3, 4, 5]);
         r.u16("a").unwrap();
         let e = r.part(|r| {
             r.u8("b")?;

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::events;
-use super::info::{Info, SessionId};
+use super::info::{SessionId, SslInfo};
 use super::shared::SharedTls;
 use super::{certificate_type, content, names};
 use crate::analyzer::api::{Ctx, IGNORE_VIOLATIONS_AFTER};
@@ -22,7 +22,7 @@ pub(super) struct Session {
     /// Over datagrams.
     is_datagrams: bool,
     pub(super) shared: SharedTls,
-    info: Option<Box<Info>>,
+    info: Option<Box<SslInfo>>,
     logged: bool,
     confirmed: bool,
     /// When a confirmed session was established.
@@ -131,8 +131,8 @@ impl Session {
     }
 
     /// The row's state, made when first needed: its time is that of the first sign of TLS.
-    pub(super) fn info(&mut self, ctx: &Ctx<'_>) -> &mut Info {
-        self.info.get_or_insert_with(|| Box::new(Info::new(ctx.ts)))
+    pub(super) fn info(&mut self, ctx: &Ctx<'_>) -> &mut SslInfo {
+        self.info.get_or_insert_with(|| Box::new(SslInfo::new(ctx.ts)))
     }
 
     pub(super) fn event(
@@ -393,14 +393,14 @@ impl Session {
     }
 
     /// The events of a file that came in one piece; `during` runs while it is still known. It has an id, which is
-    /// empty if nobody wants the events and the file is not `odd`.
+    /// empty if nobody wants the events and the file has no weird.
     fn file(
         &mut self,
         ctx: &mut Ctx<'_>,
         is_orig: bool,
         mime_type: &str,
         data: &[u8],
-        odd: bool,
+        has_weirds: bool,
         during: impl FnOnce(&mut Session, &mut Ctx<'_>, &str),
     ) {
         // An id does not depend on what was asked for.
@@ -412,7 +412,7 @@ impl Session {
             event::FileSniff::KIND,
             event::FileStateRemove::KIND,
         ];
-        if !odd && !kinds.iter().any(|k| ctx.subs.wants(*k)) {
+        if !has_weirds && !kinds.iter().any(|k| ctx.subs.wants(*k)) {
             return during(self, ctx, "");
         }
         let id = self.file_id(ctx.c, is_orig);
@@ -470,10 +470,10 @@ impl Session {
                 _ => "application/x-x509-ca-cert",
             };
             let cert = self.look_up(der);
-            let odd = cert.as_ref().is_none_or(|c| !c.oddities.is_empty());
-            self.file(ctx, is_client, mime, der, odd, |s, ctx, id| {
+            let has_weirds = cert.as_ref().is_none_or(|c| !c.weirds.is_empty());
+            self.file(ctx, is_client, mime, der, has_weirds, |s, ctx, id| {
                 match &cert {
-                    Some(c) => c.oddities.iter().for_each(|(n, a)| file_weird(ctx, n, id, a)),
+                    Some(c) => c.weirds.iter().for_each(|(n, a)| file_weird(ctx, n, id, a)),
                     None => file_weird(ctx, "x509_cert_parse_error", id, ""),
                 }
                 // A certificate before any other sign of TLS belongs to no row, as in Zeek.
@@ -531,7 +531,7 @@ impl Session {
     }
 }
 
-/// Something odd about the file of this id.
+/// Raises a weird of the file with this id.
 fn file_weird(ctx: &mut Ctx<'_>, name: &'static str, id: &str, addl: &str) {
     match addl {
         "" => ctx.out.file_weird(name, id),

@@ -24,9 +24,9 @@ pub struct Extras {
     pub fingerprints: bool,
 }
 
-/// Settings of the analyzers.
+/// TlsSettings of the analyzers.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TlsSettings {
     /// Longest handshake message, bytes; Certificate messages may be eight times as long.
     pub max_message: usize,
     /// Certificates of one message.
@@ -36,9 +36,9 @@ pub struct Settings {
     pub validator: Option<Arc<Validator>>,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl Default for TlsSettings {
+    fn default() -> TlsSettings {
+        TlsSettings {
             max_message: MAX_MESSAGE,
             max_certs: MAX_CERTS,
             extras: Extras::default(),
@@ -49,17 +49,17 @@ impl Default for Settings {
 
 /// See the module. One per worker; the lock is there to be `Send`, not to be waited for.
 #[derive(Debug, Default)]
-pub struct Shared {
-    pub settings: Settings,
+pub struct TlsShared {
+    pub settings: TlsSettings,
     pub(super) certs: Mutex<CertCache>,
 }
 
 /// One for all connections of a worker.
-pub type SharedTls = Arc<Shared>;
+pub type SharedTls = Arc<TlsShared>;
 
-impl Shared {
-    pub fn new(settings: Settings) -> SharedTls {
-        Arc::new(Shared {
+impl TlsShared {
+    pub fn new(settings: TlsSettings) -> SharedTls {
+        Arc::new(TlsShared {
             settings,
             certs: Mutex::default(),
         })

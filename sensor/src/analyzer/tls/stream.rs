@@ -5,11 +5,11 @@ use super::handshake::Messages;
 use super::info::session_id;
 use super::log::SslRow;
 use super::names;
-use super::reader::{Parsed, Reader, Short};
+use super::reader::{Parsed, Short, TlsReader};
 use super::session::Session;
 use super::shared::SharedTls;
 use super::{detect, events};
-use crate::analyzer::api::{Closing, Ctx, Interest, Later, Marks, Next, Protocol, Seen, Spec, Start};
+use crate::analyzer::api::{Closing, Ctx, Interest, Later, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use crate::event::AnalyzerTag;
 
 /// A record's header, bytes. SSLv2's is shorter, but its message's first three bytes say what it is.
@@ -159,16 +159,16 @@ impl Protocol for Tls {
         }
     }
 
-    fn marks(&self) -> Option<&dyn Marks> {
+    fn marks(&self) -> Option<&dyn ReadsMarks> {
         Some(self)
     }
 
-    fn marks_mut(&mut self) -> Option<&mut dyn Marks> {
+    fn marks_mut(&mut self) -> Option<&mut dyn ReadsMarks> {
         Some(self)
     }
 }
 
-impl Marks for Tls {
+impl ReadsMarks for Tls {
     fn to_header(&self, is_orig: bool) -> Option<u64> {
         let half = &self.halves[usize::from(!is_orig)];
         match half.at {
@@ -411,7 +411,7 @@ impl Tls {
     /// A whole record; `body` is empty where it is not kept, `after` is what came with it.
     fn record(&mut self, is_orig: bool, head: Head, body: &[u8], after: &mut &[u8], ctx: &mut Ctx<'_>) {
         self.s.record_version = head.version;
-        let mut rest = Reader::new(body);
+        let mut rest = TlsReader::new(body);
         // What a message leaves of its record is another message of the same kind to Zeek.
         loop {
             let s = &mut self.s;
@@ -464,7 +464,7 @@ impl Session {
         is_orig: bool,
         content_type: u16,
         length: usize,
-        r: &mut Reader<'_>,
+        r: &mut TlsReader<'_>,
     ) -> Parsed<()> {
         match content_type {
             content::CHANGE_CIPHER_SPEC => {
@@ -501,7 +501,7 @@ impl Session {
             ctx.out
                 .weird("SSL_excessive_alerts_in_record", &(body.len() / 2).to_string());
         }
-        let mut r = Reader::new(&body[..body.len().min(most)]);
+        let mut r = TlsReader::new(&body[..body.len().min(most)]);
         while !r.is_empty() {
             let (level, desc) = r.part(|r| {
                 r.check("Alert", 2)?;
@@ -514,7 +514,7 @@ impl Session {
 }
 
 /// SSLv2's ClientHello, which clients that know more may also send; its first five bytes are the header.
-fn v2_client_hello(s: &mut Session, ctx: &mut Ctx<'_>, head: Head, r: &mut Reader<'_>) -> Parsed<()> {
+fn v2_client_hello(s: &mut Session, ctx: &mut Ctx<'_>, head: Head, r: &mut TlsReader<'_>) -> Parsed<()> {
     const LENGTHS: &str = "V2ClientHello:chal_len";
     const ALL: &str = "V2ClientHello";
     r.check(LENGTHS, 6)?;
@@ -532,7 +532,7 @@ fn v2_client_hello(s: &mut Session, ctx: &mut Ctx<'_>, head: Head, r: &mut Reade
     Ok(())
 }
 
-fn v2_server_hello(s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, r: &mut Reader<'_>) -> Parsed<()> {
+fn v2_server_hello(s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, r: &mut TlsReader<'_>) -> Parsed<()> {
     const LENGTHS: &str = "V2ServerHello:conn_id_len";
     r.check(LENGTHS, 8)?;
     let version = r.u16(LENGTHS)?;
@@ -554,7 +554,7 @@ fn v2_server_hello(s: &mut Session, ctx: &mut Ctx<'_>, is_orig: bool, r: &mut Re
 }
 
 /// With the client's key everything is encrypted, in both directions.
-fn v2_client_master_key(s: &mut Session, ctx: &mut Ctx<'_>, r: &mut Reader<'_>) -> Parsed<()> {
+fn v2_client_master_key(s: &mut Session, ctx: &mut Ctx<'_>, r: &mut TlsReader<'_>) -> Parsed<()> {
     const LENGTHS: &str = "V2ClientMasterKey:key_arg_len";
     r.check(LENGTHS, 7)?;
     r.u8(LENGTHS)?;

@@ -581,12 +581,12 @@ fn bounds_hold() {
 
 #[test]
 fn bounds_are_the_settings() {
-    let settings = super::Settings {
+    let settings = super::TlsSettings {
         max_message: 40,
         max_certs: 1,
-        ..super::Settings::default()
+        ..super::TlsSettings::default()
     };
-    let shared = super::Shared::new(settings);
+    let shared = super::TlsShared::new(settings);
     // A ClientHello of 41 bytes, and two empty certificates in eight times as many.
     let certs = [&[11, 0, 0, 11, 0, 0, 8][..], &[0, 0, 1, 0x30].repeat(2)].concat();
     for (message, weird) in [
@@ -672,13 +672,13 @@ fn heartbeats_in_the_clear_are_shown() {
 fn everything() -> super::SharedTls {
     static ONE: std::sync::OnceLock<super::SharedTls> = std::sync::OnceLock::new();
     let make = || {
-        super::Shared::new(super::Settings {
+        super::TlsShared::new(super::TlsSettings {
             extras: super::Extras {
                 subjects: true,
                 fingerprints: true,
             },
             validator: Some(std::sync::Arc::new(Validator::with_public_roots())),
-            ..super::Settings::default()
+            ..super::TlsSettings::default()
         })
     };
     ONE.get_or_init(make).clone()

@@ -8,11 +8,11 @@ mod watch;
 
 use std::borrow::Cow;
 
-use super::api::{Call, HandOver, Inside, Interest, Later, Marks, Next, Services, Start};
-use super::node::{Conn, Node};
+use super::api::{Call, HandOver, Inside, Interest, Later, Next, ReadsMarks, Services, Start};
+use super::node::{Node, NodeConn};
 use super::probe::Probe;
 use super::websocket::WebSocket;
-use super::{Ctx, Id, LATER, Shared};
+use super::{Ctx, Id, LATER, WorkerShared};
 use crate::event::{AnalyzerTag, Ts};
 use watch::Watch;
 
@@ -45,7 +45,7 @@ pub struct Tree {
 /// What a node may change of a tree, while another field of the tree is borrowed.
 macro_rules! conn {
     ($tree:ident) => {
-        Conn {
+        NodeConn {
             services: &mut $tree.services,
             turned: &mut $tree.turned,
             incomplete: $tree.partial || $tree.gap,
@@ -56,7 +56,7 @@ macro_rules! conn {
 
 impl Tree {
     /// For a TCP connection, or a UDP flow, by the ports of its final originator and responder.
-    pub fn new(is_tcp: bool, orig_port: u16, resp_port: u16, shared: &Shared) -> Tree {
+    pub fn new(is_tcp: bool, orig_port: u16, resp_port: u16, shared: &WorkerShared) -> Tree {
         let ports = [orig_port, resp_port];
         Tree {
             nodes: Vec::new(),
@@ -86,7 +86,7 @@ impl Tree {
     }
 
     /// In-order bytes of a TCP direction.
-    pub fn stream(&mut self, is_orig: bool, bytes: &[u8], shared: &Shared, call: &mut Call<'_>) {
+    pub fn stream(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
         let inner = self.read(is_orig, bytes, shared, call);
         match self.inside {
             None => self.watch_stream(is_orig, bytes, shared, call),
@@ -104,7 +104,7 @@ impl Tree {
     }
 
     /// One datagram of a UDP flow.
-    pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], shared: &Shared, call: &mut Call<'_>) {
+    pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
         self.begin(shared);
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         self.take_off(call.ts);
@@ -118,7 +118,7 @@ impl Tree {
     }
 
     /// `len` bytes of a TCP direction are missing here.
-    pub fn gap(&mut self, is_orig: bool, len: u64, shared: &Shared, call: &mut Call<'_>) {
+    pub fn gap(&mut self, is_orig: bool, len: u64, shared: &WorkerShared, call: &mut Call<'_>) {
         self.begin(shared);
         self.gap = true;
         self.bytes = self.bytes.saturating_add(len);
@@ -232,13 +232,13 @@ impl Tree {
         }
     }
 
-    /// See [`Marks::to_header`].
+    /// See [`ReadsMarks::to_header`].
     pub fn to_header(&self, is_orig: bool) -> Option<u64> {
         self.watch.node().and_then(|node| node.to_header(is_orig))
     }
 
     /// Lets the analyzer work that reads marks, if there is one.
-    pub fn mark(&mut self, call: &mut Call<'_>, work: impl FnOnce(&mut dyn Marks, &mut Ctx<'_>)) {
+    pub fn mark(&mut self, call: &mut Call<'_>, work: impl FnOnce(&mut dyn ReadsMarks, &mut Ctx<'_>)) {
         if let Some(node) = self.watch.node_mut() {
             node.mark(conn!(self), call, work);
         }
@@ -252,7 +252,7 @@ impl Tree {
     }
 
     /// The first payload, or a hole in it, is there.
-    fn begin(&mut self, shared: &Shared) {
+    fn begin(&mut self, shared: &WorkerShared) {
         let Some(ports) = self.waiting.take() else { return };
         let start = Start { ports, strangers: 0 };
         let on_port = |id: &Id| {
@@ -286,7 +286,7 @@ impl Tree {
         &mut self,
         is_orig: bool,
         mut bytes: &'b [u8],
-        shared: &Shared,
+        shared: &WorkerShared,
         call: &mut Call<'_>,
     ) -> Cow<'b, [u8]> {
         self.begin(shared);
@@ -335,7 +335,7 @@ impl Tree {
         &mut self,
         is_orig: bool,
         bytes: &[u8],
-        shared: &Shared,
+        shared: &WorkerShared,
         call: &mut Call<'_>,
     ) -> Option<HandOver> {
         let mut probe = self.probe.take()?;
@@ -378,7 +378,7 @@ impl Tree {
         is_orig: bool,
         over: HandOver,
         mut rest: Cow<'b, [u8]>,
-        shared: &Shared,
+        shared: &WorkerShared,
         call: &mut Call<'_>,
     ) -> Cow<'b, [u8]> {
         if over.framed {
@@ -396,7 +396,7 @@ impl Tree {
     }
 
     /// Gives bytes to the one that may begin behind others' bytes.
-    fn watch_stream(&mut self, is_orig: bool, bytes: &[u8], shared: &Shared, call: &mut Call<'_>) {
+    fn watch_stream(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
         if bytes.is_empty() {
             return;
         }

@@ -29,11 +29,11 @@ impl Out for Heard {
 type Talk<'a> = [(bool, &'a [u8])];
 
 fn tcp_tree(orig_port: u16, resp_port: u16) -> Tree {
-    Tree::new(true, orig_port, resp_port, &Shared::default())
+    Tree::new(true, orig_port, resp_port, &WorkerShared::default())
 }
 
 fn udp_tree(orig_port: u16, resp_port: u16) -> Tree {
-    Tree::new(false, orig_port, resp_port, &Shared::default())
+    Tree::new(false, orig_port, resp_port, &WorkerShared::default())
 }
 
 struct Outcome {
@@ -56,11 +56,11 @@ fn conn(proto: Proto) -> ConnId {
 }
 
 /// For what is told of a tree, not of what it says.
-fn in_context(proto: Proto, test: impl FnOnce(&Shared, &mut Call<'_>)) {
+fn in_context(proto: Proto, test: impl FnOnce(&WorkerShared, &mut Call<'_>)) {
     let c = conn(proto);
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
     test(
-        &Shared::default(),
+        &WorkerShared::default(),
         &mut Call {
             ts: 0,
             c: &c,
@@ -73,7 +73,7 @@ fn in_context(proto: Proto, test: impl FnOnce(&Shared, &mut Call<'_>)) {
 fn run(mut d: Tree, talk: &Talk<'_>, chunk: usize, udp: bool) -> Outcome {
     let c = conn(if udp { Proto::Udp } else { Proto::Tcp });
     let (mut out, subs) = (Heard::default(), Subscriptions::default());
-    let shared = Shared::default();
+    let shared = WorkerShared::default();
     let mut inner = [vec![], vec![]];
     for (ts, (is_orig, bytes)) in talk.iter().enumerate() {
         let mut call = Call {
@@ -499,7 +499,7 @@ fn a_dns_message_under_way_is_judged_only_when_its_sender_ended() {
             out: &mut out,
         };
         let mut d = tcp_tree(40_000, 53);
-        d.stream(true, &framed, &Shared::default(), &mut call);
+        d.stream(true, &framed, &WorkerShared::default(), &mut call);
         if ended {
             d.eof(true, &mut call);
         }

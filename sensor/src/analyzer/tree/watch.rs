@@ -2,15 +2,15 @@
 
 use crate::analyzer::api::{Interest, Later, Start};
 use crate::analyzer::node::Node;
-use crate::analyzer::pattern::Verdict;
+use crate::analyzer::pattern::Match;
 use crate::analyzer::probe::{DEPTH, MOST_PIECES};
-use crate::analyzer::{Id, LATER, Shared};
+use crate::analyzer::{Id, LATER, WorkerShared};
 
 /// Bytes of a direction that a pattern for its first bytes is shown.
 const HEAD: usize = 128;
 
 /// Pieces of a stream and who sent them.
-pub type Kept = Vec<(bool, Vec<u8>)>;
+pub type KeptPieces = Vec<(bool, Vec<u8>)>;
 
 /// What is watched for, and how far that has come.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Watch {
 #[derive(Debug)]
 enum State {
     /// The first bytes of either direction are kept until they tell.
-    First(Kept),
+    First(KeptPieces),
     /// Datagrams looked at so far, and their bytes: others' may come before the first of its own.
     Datagrams {
         count: u32,
@@ -40,7 +40,7 @@ enum State {
 
 impl Watch {
     /// Of a connection with these ports of originator and responder.
-    pub fn new(is_tcp: bool, ports: [u16; 2], shared: &Shared) -> Watch {
+    pub fn new(is_tcp: bool, ports: [u16; 2], shared: &WorkerShared) -> Watch {
         let mut watch = Watch {
             state: State::Off,
             is_tcp,
@@ -53,7 +53,7 @@ impl Watch {
         });
         watch.state = match on_port {
             true => State::Off,
-            false if is_tcp => State::First(Kept::new()),
+            false if is_tcp => State::First(KeptPieces::new()),
             false => State::Datagrams {
                 count: 0,
                 bytes: 0,
@@ -70,7 +70,7 @@ impl Watch {
         LATER[usize::from(!self.is_tcp)]
     }
 
-    fn put(&mut self, start: &Start, shared: &Shared) {
+    fn put(&mut self, start: &Start, shared: &WorkerShared) {
         if let Some(id) = self.id() {
             let mut node = Box::new(Node::new(id, start, shared));
             if self.start_unseen {
@@ -102,13 +102,13 @@ impl Watch {
         self.start_unseen = true;
         match &mut self.state {
             State::Found(node) if node.fed => node.start_unseen(),
-            State::Found(_) => self.state = State::First(Kept::new()),
+            State::Found(_) => self.state = State::First(KeptPieces::new()),
             _ => {}
         }
     }
 
     /// It begins here: the analyzer before said so.
-    pub fn begin(&mut self, shared: &Shared) {
+    pub fn begin(&mut self, shared: &WorkerShared) {
         if self.node().is_none() {
             self.put(&Start::default(), shared);
         }
@@ -122,7 +122,7 @@ impl Watch {
             State::First(_) | State::Datagrams { .. } => false,
         };
         if in_vain {
-            self.state = State::First(Kept::new());
+            self.state = State::First(KeptPieces::new());
         }
     }
 
@@ -142,14 +142,14 @@ impl Watch {
 
     /// Bytes of a stream come: whether it begins with them, or began with those that were kept. What is given back
     /// comes before them and has not been read by it, up to and with these.
-    pub fn pass(&mut self, is_orig: bool, bytes: &[u8], shared: &Shared) -> Kept {
+    pub fn pass(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared) -> KeptPieces {
         let Some(Later::Segment {
             first,
             begins,
             within,
         }) = self.id().map(|id| id.spec().later)
         else {
-            return Kept::new();
+            return KeptPieces::new();
         };
         let is_found = self.node().is_some();
         let late = !is_found && (self.clear > 0 || self.start_unseen) && u64::from(self.clear) <= within;
@@ -158,24 +158,24 @@ impl Watch {
         }
         self.clear = self.clear.saturating_add(bytes.len() as u32);
         let State::First(kept) = &mut self.state else {
-            return Kept::new();
+            return KeptPieces::new();
         };
         kept.push((is_orig, bytes.to_vec()));
         let size: usize = kept.iter().map(|(_, bytes)| bytes.len()).sum();
         let sides = [true, false].map(|is_orig| head(kept, is_orig, first));
-        if sides.contains(&Verdict::Yes) {
+        if sides.contains(&Match::Yes) {
             let kept = std::mem::take(kept);
             self.put(&Start::default(), shared);
             return kept;
         }
-        if sides == [Verdict::No; 2] || size as u64 > DEPTH {
+        if sides == [Match::No; 2] || size as u64 > DEPTH {
             self.state = State::Off;
         }
-        Kept::new()
+        KeptPieces::new()
     }
 
     /// A datagram comes: whether it begins with it.
-    pub fn look_at(&mut self, datagram: &[u8], shared: &Shared) {
+    pub fn look_at(&mut self, datagram: &[u8], shared: &WorkerShared) {
         let Some(Later::Datagram { begins, stranger }) = self.id().map(|id| id.spec().later) else {
             return;
         };
@@ -238,7 +238,7 @@ impl Watch {
 }
 
 /// What a direction's first bytes say; a direction without any says nothing yet.
-fn head(kept: &Kept, of_orig: bool, first: fn(&[u8], bool) -> Verdict) -> Verdict {
+fn head(kept: &KeptPieces, of_orig: bool, first: fn(&[u8], bool) -> Match) -> Match {
     let mut head = [0u8; HEAD];
     let mut n = 0;
     for (_, bytes) in kept.iter().filter(|k| k.0 == of_orig) {
@@ -247,7 +247,7 @@ fn head(kept: &Kept, of_orig: bool, first: fn(&[u8], bool) -> Verdict) -> Verdic
         n += part.len();
     }
     match n {
-        0 => Verdict::More,
+        0 => Match::More,
         n => first(&head[..n], of_orig),
     }
 }

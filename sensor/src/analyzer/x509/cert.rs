@@ -62,8 +62,8 @@ pub struct Certificate {
     has_san: bool,
     /// The subject's last common name.
     common_name: Option<Vec<u8>>,
-    /// What Zeek finds odd in its extensions: a weird's name, and what is said beside it.
-    pub oddities: Vec<(&'static str, String)>,
+    /// Weirds of its extensions: Zeek's name and weird.log's `addl`.
+    pub weirds: Vec<(&'static str, String)>,
 }
 
 impl Certificate {
@@ -100,13 +100,13 @@ impl Certificate {
             if ext.oid == OID_X509_EXT_BASIC_CONSTRAINTS {
                 match basic_constraints(ext.value) {
                     Some((ca, path_len)) => (cert.ca, cert.path_len) = (Some(ca), path_len),
-                    None => cert.odd("x509_invalid_basic_constraint", String::new()),
+                    None => cert.weird("x509_invalid_basic_constraint", String::new()),
                 }
             } else if ext.oid == OID_X509_EXT_SUBJECT_ALT_NAME {
                 cert.has_san = true;
                 // A list that cannot be read to its end has none.
                 if cert.alternative_names(ext.value).is_none() {
-                    cert.odd("x509_san_parse_error", String::new());
+                    cert.weird("x509_san_parse_error", String::new());
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Certificate {
                     let v4 = <[u8; 4]>::try_from(&*bytes).map(IpAddr::from);
                     let address = v4.or_else(|_| <[u8; 16]>::try_from(&*bytes).map(IpAddr::from));
                     if address.is_err() {
-                        self.odd("x509_san_ip_length", bytes.len().to_string());
+                        self.weird("x509_san_ip_length", bytes.len().to_string());
                     }
                     ip.get_or_insert_default().extend(address);
                 }
@@ -145,10 +145,10 @@ impl Certificate {
         Some(())
     }
 
-    /// Repeats tell nothing more, and a hostile certificate has thousands.
-    fn odd(&mut self, name: &'static str, addl: String) {
-        if !self.oddities.iter().any(|o| o.0 == name) {
-            self.oddities.push((name, addl));
+    /// Notes a weird once: repeats tell nothing more, and a hostile certificate has thousands.
+    fn weird(&mut self, name: &'static str, addl: String) {
+        if !self.weirds.iter().any(|w| w.0 == name) {
+            self.weirds.push((name, addl));
         }
     }
 
@@ -377,7 +377,7 @@ mod tests {
         );
         let addresses = ["192.0.2.1", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap());
         assert_eq!(c.ip.as_deref(), Some(&addresses[..]));
-        assert!(c.oddities.is_empty());
+        assert!(c.weirds.is_empty());
         assert_eq!((c.ca, c.path_len), (Some(false), None));
         // What follows the certificate is not part of it.
         let longer = [der.as_slice(), b"more"].concat();
@@ -411,7 +411,7 @@ mod tests {
         // Alternative names that cannot be read are none, and the subject's does not count in their place.
         let c = changed(b"\x82\x0d*.e", b"\x82\x7d*.e").unwrap();
         assert!(c.dns.is_empty() && !c.matches_host(b"www.example.org"));
-        assert_eq!(c.oddities, [("x509_san_parse_error", String::new())]);
+        assert_eq!(c.weirds, [("x509_san_parse_error", String::new())]);
         // A name that says it is UTF-8 and is not is no certificate.
         assert_eq!(changed(b"M\xc3\xbcller", b"M\xc3ueller"), None);
     }
@@ -448,7 +448,7 @@ mod tests {
         assert_eq!(path_len(&[1, 0, 0, 0, 0, 0, 0, 0, 0]), u64::MAX);
     }
 
-    /// The names in these bytes, and what is odd about them.
+    /// The names in these bytes, and their weirds.
     fn names(list: &[u8]) -> (Option<()>, Certificate) {
         let mut c = Certificate::default();
         let der = [&[0x30, list.len() as u8], list].concat();
@@ -460,12 +460,12 @@ mod tests {
         // Addresses of no address's length are told, and leave an empty list.
         let (ok, c) = names(b"\x87\x04\x01\x02\x03\x04\x87\x01\x07");
         assert_eq!((ok, c.ip.unwrap().len()), (Some(()), 1));
-        assert_eq!(c.oddities, [("x509_san_ip_length", "1".to_owned())]);
+        assert_eq!(c.weirds, [("x509_san_ip_length", "1".to_owned())]);
         let (ok, c) = names(b"\x87\x0b192.168.1.1");
         assert_eq!((ok, c.ip), (Some(()), Some(Vec::new())));
         // Hostile ones have many.
         let (_, c) = names(&[0x87, 0].repeat(60));
-        assert_eq!(c.oddities.len(), 1);
+        assert_eq!(c.weirds.len(), 1);
         // A name in a string of its own.
         let (ok, c) = names(b"\xa2\x05\x16\x03a.b");
         assert_eq!((ok, c.dns), (Some(()), vec![b"a.b".to_vec()]));
