@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::output::log::Format;
+use crate::output::log::LogFormat;
 use crate::settings::{
     Datapath, Decap, EventSettings, FlowSettings, LogSettings, ReadSettings, ReassemblySettings, RingBy,
     RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
@@ -108,7 +108,7 @@ pub struct Common {
     #[arg(long, default_value = LogSettings::DIR, value_name = "DIR")]
     pub log_dir: PathBuf,
     #[arg(long, value_enum, default_value_t = LogSettings::default().format)]
-    pub log_format: Format,
+    pub log_format: LogFormat,
     /// The event stream as JSON lines; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
@@ -210,5 +210,5 @@ values! {
     Datapath { User "user" = "The program's double in userspace", Xdp "xdp" = "The program in the kernel" }
     Decap { Vxlan "vxlan", Geneve "geneve", Gre "gre", Ipip "ipip" = "IPv4 and IPv6 in IP" }
     RingBy { Cpu "cpu", Flow "flow", Auto "auto" }
-    Format { Tsv "tsv", Json "json" }
+    LogFormat { Tsv "tsv", Json "json" }
 }

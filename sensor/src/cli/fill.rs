@@ -109,7 +109,7 @@ mod tests {
 
     use super::super::args::{Cli, Command};
     use super::*;
-    use crate::output::log::Format;
+    use crate::output::log::LogFormat;
     use crate::settings::{Datapath, Decap, RingBy, Useless};
 
     fn parsed(command: &str) -> Command {
@@ -184,7 +184,7 @@ mod tests {
         called_the_same::<Datapath>();
         called_the_same::<Decap>();
         called_the_same::<RingBy>();
-        called_the_same::<Format>();
+        called_the_same::<LogFormat>();
     }
 
     fn check(command: &str) -> Result<(), Useless> {

@@ -23,7 +23,7 @@ const QUEUE: usize = 16;
 
 /// Opens a capture; `-` is standard input. What may keep a reader waiting is read by a thread of its own, ends when the
 /// process is to stop, and sets `clock`.
-pub fn open(path: &Path, stop: &Stop, clock: &mut Option<Clock>) -> Result<Capture, CaptureError> {
+pub fn open(path: &Path, stop: &Stop, clock: &mut Option<PipeClock>) -> Result<Capture, CaptureError> {
     let name = path.display().to_string();
     let failed = |path: &str| {
         let path = path.to_owned();
@@ -71,7 +71,7 @@ impl Pipe {
     fn start(
         input: impl FnOnce() -> io::Result<File> + Send + 'static,
         stop: Stop,
-    ) -> io::Result<(Pipe, Clock)> {
+    ) -> io::Result<(Pipe, PipeClock)> {
         let start = Instant::now();
         let (full, chunks) = sync_channel(QUEUE);
         let (empty, back) = sync_channel(QUEUE);
@@ -89,7 +89,7 @@ impl Pipe {
             arrived: arrived.clone(),
             stop,
         };
-        Ok((pipe, Clock::new(start, arrived)))
+        Ok((pipe, PipeClock::new(start, arrived)))
     }
 }
 
@@ -152,7 +152,7 @@ impl Read for Pipe {
 
 /// Network time while nothing comes: it goes on by the wall clock, behind by the longest that a packet has been under
 /// way, as who writes to the pipe may gather packets before he does. A packet that is on its way is then later than that.
-pub struct Clock {
+pub struct PipeClock {
     start: Instant,
     /// When the latest bytes came, nanoseconds since `start`.
     arrived: Arc<AtomicU64>,
@@ -160,9 +160,9 @@ pub struct Clock {
     delay: Option<i64>,
 }
 
-impl Clock {
-    fn new(start: Instant, arrived: Arc<AtomicU64>) -> Clock {
-        Clock {
+impl PipeClock {
+    fn new(start: Instant, arrived: Arc<AtomicU64>) -> PipeClock {
+        PipeClock {
             start,
             arrived,
             delay: None,
@@ -191,7 +191,7 @@ mod tests {
     fn time_goes_on_behind_by_the_longest_delay() {
         let start = Instant::now() - Duration::from_secs(100);
         let arrived = Arc::<AtomicU64>::default();
-        let mut clock = Clock::new(start, arrived.clone());
+        let mut clock = PipeClock::new(start, arrived.clone());
         assert_eq!(clock.now(), None);
         const SECOND: u64 = 1_000_000_000;
         // Two that came together, of which the first had waited for three seconds.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use sensor_common::{Policy, policy};
 
 use super::explain;
-use super::pipe::{self, Clock};
+use super::pipe::{self, PipeClock};
 use super::results::Results;
 use super::stop::Stop;
 use crate::catalog::policy_bits;
@@ -24,7 +24,7 @@ use crate::messages::say::say;
 use crate::offline::{network_time, raw_packet};
 use crate::output::open_files::raise_open_files;
 use crate::packet::capture::merge::Captures;
-use crate::packet::capture::{CaptureError, Frame, Next};
+use crate::packet::capture::{CaptureError, Frame, NextFrame};
 use crate::packet::link::LinkType;
 use crate::settings::{Datapath, Decap, Settings};
 
@@ -33,7 +33,7 @@ const FEW: usize = 200;
 
 /// How reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ReadEnd {
     /// All was read and written.
     Whole,
     /// Something was not.
@@ -42,12 +42,12 @@ pub enum Ended {
     By(u8),
 }
 
-impl From<Ended> for ExitCode {
-    fn from(e: Ended) -> ExitCode {
+impl From<ReadEnd> for ExitCode {
+    fn from(e: ReadEnd) -> ExitCode {
         match e {
-            Ended::Whole => ExitCode::SUCCESS,
-            Ended::Partly => ExitCode::from(1),
-            Ended::By(signal) => ExitCode::from(128 + signal),
+            ReadEnd::Whole => ExitCode::SUCCESS,
+            ReadEnd::Partly => ExitCode::from(1),
+            ReadEnd::By(signal) => ExitCode::from(128 + signal),
         }
     }
 }
@@ -103,7 +103,7 @@ impl Datapaths for Replay {
 }
 
 /// Runs the command. An error: nothing was done.
-pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyhow::Result<Ended> {
+pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyhow::Result<ReadEnd> {
     let stop = Stop::listen()?;
     let subs = settings.events.subscriptions()?;
     settings.useless_reading(subs)?;
@@ -121,7 +121,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let mut clock = None;
     let looked = look(files, settings.reading.datapath, &stop, &mut clock);
     if let Some(signal) = stop.signal() {
-        return Ok(Ended::By(signal));
+        return Ok(ReadEnd::By(signal));
     }
     let captures = looked?;
     if files.len() > 1 {
@@ -169,7 +169,7 @@ fn look(
     files: &[PathBuf],
     datapath: Datapath,
     stop: &Stop,
-    clock: &mut Option<Clock>,
+    clock: &mut Option<PipeClock>,
 ) -> Result<Captures, Refused> {
     if files.len() > 1 && files.iter().any(|f| f.as_os_str() == "-") {
         return Err(Refused::NotAlone);
@@ -197,7 +197,7 @@ struct Reading<'r> {
     reporter: &'r Reporter,
     stop: Stop,
     /// Of a pipe.
-    clock: Option<Clock>,
+    clock: Option<PipeClock>,
     /// Network time: the latest packet's.
     now: Ts,
     /// Nothing was left out so far.
@@ -206,10 +206,10 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     /// To the end, or to a signal.
-    fn run(mut self, mut datapath: impl Datapaths) -> Ended {
+    fn run(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         while self.stop.signal().is_none() {
             match self.captures.step() {
-                Next::Frame(mut f) => {
+                NextFrame::Frame(mut f) => {
                     f.ts = network_time(f.ts);
                     // Network time never goes back.
                     self.now = self.now.max(f.ts);
@@ -224,11 +224,11 @@ impl Reading<'_> {
                         self.lost(&format!("{path}: {e}"));
                     }
                 }
-                Next::NotYet => self.tick(&mut datapath),
-                Next::End => break,
+                NextFrame::NotYet => self.tick(&mut datapath),
+                NextFrame::End => break,
                 // A pipe ends anywhere when the process is to stop.
-                Next::Damage(_) if self.stop.signal().is_some() => break,
-                Next::Damage(e) => self.lost(&e.to_string()),
+                NextFrame::Damage(_) if self.stop.signal().is_some() => break,
+                NextFrame::Damage(e) => self.lost(&e.to_string()),
             }
         }
         self.finish(datapath)
@@ -237,7 +237,7 @@ impl Reading<'_> {
     /// Nothing may come for a while: what is known goes out.
     fn tick(&mut self, datapath: &mut impl Datapaths) {
         let now = self.now;
-        if let Some(wall) = self.clock.as_ref().and_then(Clock::now)
+        if let Some(wall) = self.clock.as_ref().and_then(PipeClock::now)
             && wall > now
         {
             self.engine.end_closed(wall, datapath.table());
@@ -255,7 +255,7 @@ impl Reading<'_> {
         self.engine.raise(t, &event::ReporterError { t, msg, location });
     }
 
-    fn finish(mut self, mut datapath: impl Datapaths) -> Ended {
+    fn finish(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         let last = self.now;
         self.engine.finish(last, datapath.table());
         self.engine.flush_point(last);
@@ -272,9 +272,9 @@ impl Reading<'_> {
             say!("sensor: {}", explain(&e));
         }
         match self.stop.signal() {
-            Some(signal) => Ended::By(signal),
-            None if self.whole => Ended::Whole,
-            None => Ended::Partly,
+            Some(signal) => ReadEnd::By(signal),
+            None if self.whole => ReadEnd::Whole,
+            None => ReadEnd::Partly,
         }
     }
 }
@@ -301,7 +301,7 @@ mod tests {
         let ended = read(&files, &settings, &Reporter::default()).expect("something is done");
         let events = std::fs::read_to_string(at("events")).expect("events");
         let _ = std::fs::remove_dir_all(&dir);
-        assert_eq!(ended, Ended::Partly);
+        assert_eq!(ended, ReadEnd::Partly);
         let lines: Vec<serde_json::Value> = events
             .lines()
             .map(|l| serde_json::from_str(l).expect("valid JSON"))

@@ -231,7 +231,7 @@ fn borrowed<'a>(v: &'a Value<'_>) -> Value<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::log::{Format, write_row};
+    use crate::output::log::{LogFormat, write_row};
 
     const COLUMNS: &[(&str, &str)] = &[
         ("ts", "time"),
@@ -241,7 +241,7 @@ mod tests {
         ("n", "count"),
     ];
 
-    fn written(format: Format, row: &dyn LogRow) -> String {
+    fn written(format: LogFormat, row: &dyn LogRow) -> String {
         let mut out = Vec::new();
         write_row(format, row, &mut out);
         String::from_utf8(out).expect("text")
@@ -259,11 +259,11 @@ mod tests {
         ]);
         let row = row.expect("a row");
         assert_eq!(
-            written(Format::Tsv, &row),
+            written(LogFormat::Tsv, &row),
             "1.500000\t192.0.2.1\tFound::HOST\ta\\x2cb,\\xff\t-\n"
         );
         assert_eq!(
-            written(Format::Json, &row),
+            written(LogFormat::Json, &row),
             "{\"ts\":1.500000,\"id.orig_h\":\"192.0.2.1\",\"kind\":\"Found::HOST\",\"names\":[\"a,b\",\"\\\\xff\"]}\n"
         );
     }

@@ -17,7 +17,7 @@ use crate::output::contents::ContentsFiles;
 use crate::output::log::LogWriter;
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_written, begin, open_stream};
-use crate::output::outbox::{Ended, LogOutbox, LogThread, PrintOutbox, PrintThread};
+use crate::output::outbox::{LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
 use crate::settings::Settings;
@@ -133,9 +133,13 @@ impl Outputs {
                 p.status(String::new());
             }
             match p.finish() {
-                Ended::Lost(0) => {}
-                Ended::Lost(n) => tracing::warn!("{n} rows were not printed: standard output was too slow"),
-                Ended::Stuck(n) => tracing::warn!("{n} rows were not printed: standard output takes nothing"),
+                OutputEnd::Lost(0) => {}
+                OutputEnd::Lost(n) => {
+                    tracing::warn!("{n} rows were not printed: standard output was too slow")
+                }
+                OutputEnd::Stuck(n) => {
+                    tracing::warn!("{n} rows were not printed: standard output takes nothing")
+                }
             }
         }
         let ended = self.stream.map(EventStream::finish).transpose();
@@ -143,8 +147,8 @@ impl Outputs {
             tracing::warn!("{dropped} events were dropped: their reader was too slow");
         }
         let written = match self.logs.finish() {
-            Ended::Lost(n) => all_written(n).map_err(Into::into),
-            Ended::Stuck(n) => Err(anyhow::anyhow!(
+            OutputEnd::Lost(n) => all_written(n).map_err(Into::into),
+            OutputEnd::Stuck(n) => Err(anyhow::anyhow!(
                 "the log directory takes nothing: {n} log rows are lost"
             )),
         };

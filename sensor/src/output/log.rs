@@ -26,7 +26,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum LogFormat {
     /// Zeek's tab-separated values with header lines.
     Tsv,
     /// One JSON object a line.
@@ -72,7 +72,7 @@ pub enum LogError {
 #[derive(Debug)]
 pub struct LogWriter {
     dir: LogDir,
-    format: Format,
+    format: LogFormat,
     files: Vec<LogFile>,
     complained: Option<Instant>,
     rows: u64,
@@ -96,7 +96,7 @@ struct LogFile {
 
 impl LogWriter {
     /// A writer into `dir`.
-    pub fn new(dir: LogDir, format: Format) -> LogWriter {
+    pub fn new(dir: LogDir, format: LogFormat) -> LogWriter {
         LogWriter {
             dir,
             format,
@@ -148,7 +148,7 @@ impl LogWriter {
     }
 
     /// How it writes.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> LogFormat {
         self.format
     }
 
@@ -218,7 +218,7 @@ impl LogWriter {
 
     /// Writes a log's last line.
     fn end_file(&mut self, i: usize) {
-        if self.format == Format::Tsv {
+        if self.format == LogFormat::Tsv {
             tsv::close(&mut self.files[i].buf, &stamp(SystemTime::now()));
             self.flush_file(i);
         }
@@ -260,14 +260,14 @@ impl LogWriter {
 }
 
 /// Appends a row's line to `out`.
-pub fn write_row(format: Format, row: &dyn LogRow, out: &mut Vec<u8>) {
+pub fn write_row(format: LogFormat, row: &dyn LogRow, out: &mut Vec<u8>) {
     let mut values = Vec::with_capacity(row.columns().len());
     match format {
-        Format::Tsv => {
+        LogFormat::Tsv => {
             row.values(&mut values);
             tsv::row(out, &values);
         }
-        Format::Json => {
+        LogFormat::Json => {
             write_json(out, row, &mut values);
             out.push(b'\n');
         }
@@ -277,8 +277,8 @@ pub fn write_row(format: Format, row: &dyn LogRow, out: &mut Vec<u8>) {
 impl LogFile {
     /// Appends the buffer. On error everything behind the last whole line written is undone and the rows not on disk
     /// are lost.
-    fn flush(&mut self, dir: &LogDir, format: Format) -> io::Result<()> {
-        if self.buf.is_empty() && (format == Format::Json || self.headed) {
+    fn flush(&mut self, dir: &LogDir, format: LogFormat) -> io::Result<()> {
+        if self.buf.is_empty() && (format == LogFormat::Json || self.headed) {
             return Ok(());
         }
         let (begin, done, result) = match self.opened(dir) {
@@ -316,7 +316,7 @@ impl LogFile {
 
     /// Writes the buffer after what has to be before it: how much that was, how much of all was written, and why not
     /// more.
-    fn append(&mut self, format: Format) -> (usize, usize, io::Result<()>) {
+    fn append(&mut self, format: LogFormat) -> (usize, usize, io::Result<()>) {
         let Some(file) = &mut self.file else {
             return (0, 0, Ok(()));
         };
@@ -327,7 +327,7 @@ impl LogFile {
         let mut begin = Vec::new();
         if empty {
             self.torn = 0;
-            if format == Format::Tsv {
+            if format == LogFormat::Tsv {
                 tsv::header(&mut begin, self.path, self.columns, &stamp(SystemTime::now()));
             }
         } else if self.torn > 0 && cut(file, self.torn).is_err() {

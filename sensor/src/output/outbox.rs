@@ -14,7 +14,7 @@ use std::sync::mpsc::{
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::log::{Format, LogError, LogWriter, write_row};
+use super::log::{LogError, LogFormat, LogWriter, write_row};
 use super::patience::{Limit, Patience, Progress};
 use crate::event::log::{Column, LogRow};
 
@@ -121,7 +121,7 @@ enum ToLogs {
 
 /// What the end of an output came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum OutputEnd {
     /// All was written but so many rows.
     Lost(u64),
     /// It takes nothing: so many rows were not written.
@@ -130,7 +130,7 @@ pub enum Ended {
 
 /// The thread that writes the log files.
 pub struct LogThread {
-    format: Format,
+    format: LogFormat,
     queue: SyncSender<ToLogs>,
     reopen: Arc<AtomicBool>,
     account: Arc<Account>,
@@ -207,14 +207,14 @@ impl LogThread {
     }
 
     /// Ends the files, once all outboxes are dropped.
-    pub fn finish(self) -> Ended {
+    pub fn finish(self) -> OutputEnd {
         drop(self.queue);
         self.patience.begin();
         let account = &self.account;
         if ended(&self.thread, &self.patience, &account.progress, FILES) && self.thread.join().is_ok() {
-            return Ended::Lost(account.lost());
+            return OutputEnd::Lost(account.lost());
         }
-        Ended::Stuck(account.missing())
+        OutputEnd::Stuck(account.missing())
     }
 }
 
@@ -250,7 +250,7 @@ fn write_logs(
 
 /// One thread's rows for the log files.
 pub struct LogOutbox {
-    format: Format,
+    format: LogFormat,
     queue: SyncSender<ToLogs>,
     account: Arc<Account>,
     patience: Patience,
@@ -372,14 +372,14 @@ impl PrintThread {
     }
 
     /// Prints what is left, once all outboxes are dropped.
-    pub fn finish(self) -> Ended {
+    pub fn finish(self) -> OutputEnd {
         drop(self.queue);
         self.patience.begin();
         let account = &self.account;
         if ended(&self.thread, &self.patience, &account.progress, TERMINAL) {
-            return Ended::Lost(account.lost());
+            return OutputEnd::Lost(account.lost());
         }
-        Ended::Stuck(account.missing())
+        OutputEnd::Stuck(account.missing())
     }
 }
 

@@ -61,7 +61,7 @@ pub enum StreamError {
 
 /// How much went into a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct StreamTotals {
     /// Events handed to the writing thread.
     pub written: u64,
     /// Events dropped because the reader was too slow.
@@ -81,7 +81,7 @@ pub struct EventStream {
     unsaid: u64,
     /// Of the events dropped, those that `buf` itself says.
     saying: u64,
-    totals: Totals,
+    totals: StreamTotals,
     ledger: Arc<Ledger>,
     last: Ts,
     queue: Option<SyncSender<ToWrite>>,
@@ -207,7 +207,7 @@ impl EventStream {
             pending: 0,
             unsaid: 0,
             saying: 0,
-            totals: Totals::default(),
+            totals: StreamTotals::default(),
             ledger,
             last: 0,
             queue: Some(queue),
@@ -246,7 +246,7 @@ impl EventStream {
     }
 
     /// Counts so far.
-    pub fn totals(&self) -> Totals {
+    pub fn totals(&self) -> StreamTotals {
         self.totals
     }
 
@@ -258,7 +258,7 @@ impl EventStream {
     }
 
     /// Writes what is left, waiting for the reader (live not for long), and ends the stream.
-    pub fn finish(mut self) -> Result<Totals, StreamError> {
+    pub fn finish(mut self) -> Result<StreamTotals, StreamError> {
         if self.when_full == WhenFull::Drop {
             self.patience.begin();
         }

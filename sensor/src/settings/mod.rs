@@ -20,7 +20,7 @@ pub use useless::Useless;
 
 use crate::catalog::UnknownEvent;
 use crate::event::{self, Subscriptions};
-use crate::output::log::Format;
+use crate::output::log::LogFormat;
 
 /// All settings of a run, live or over captures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -131,7 +131,7 @@ pub struct LogSettings {
     /// Where the logs go.
     pub dir: PathBuf,
     /// How they are written.
-    pub format: Format,
+    pub format: LogFormat,
     /// Where a file for each direction of each TCP connection goes; None: nowhere.
     pub contents_dir: Option<PathBuf>,
     /// Networks that are local, separated by commas; None: the private ones.
@@ -149,7 +149,7 @@ impl Default for LogSettings {
     fn default() -> Self {
         LogSettings {
             dir: Self::DIR.into(),
-            format: Format::Tsv,
+            format: LogFormat::Tsv,
             contents_dir: None,
             local_nets: None,
             quiet: false,
@@ -357,7 +357,7 @@ mod tests {
         s.interfaces.decap = vec![Decap::Vxlan, Decap::Ipip];
         s.rings.workers = Some(2);
         s.rings.by = RingBy::Cpu;
-        s.logs.format = Format::Json;
+        s.logs.format = LogFormat::Json;
         s.events.to = Some("-".into());
         s.events.contents = Some("both:80,8080".parse().expect("contents"));
         s.timeouts.tcp_inactivity = 0.5;

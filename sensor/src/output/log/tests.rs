@@ -27,7 +27,7 @@ impl LogRow for Row {
     }
 }
 
-fn writer(dir: &Path, format: Format) -> LogWriter {
+fn writer(dir: &Path, format: LogFormat) -> LogWriter {
     LogWriter::new(LogDir::claim(dir).expect("ours"), format)
 }
 
@@ -55,7 +55,7 @@ const HEADER: &str = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)
 #[test]
 fn tsv_and_json() {
     let dir = Scratch::new("formats");
-    let mut w = writer(dir.path(), Format::Tsv);
+    let mut w = writer(dir.path(), LogFormat::Tsv);
     w.open("test", COLUMNS).expect("open");
     w.row(&Row(7));
     assert_eq!(w.close(), 0);
@@ -64,7 +64,7 @@ fn tsv_and_json() {
         format!("{HEADER}1.500000\t7\t-\n#close\tTIME\n")
     );
     drop(w);
-    let mut w = writer(dir.path(), Format::Json);
+    let mut w = writer(dir.path(), LogFormat::Json);
     w.row(&Row(8));
     w.close();
     assert_eq!(read(dir.path()), "{\"ts\":1.500000,\"n\":8}\n");
@@ -73,7 +73,7 @@ fn tsv_and_json() {
 #[test]
 fn a_run_without_rows_has_a_log_all_the_same() {
     let dir = Scratch::new("empty");
-    let mut w = writer(dir.path(), Format::Tsv);
+    let mut w = writer(dir.path(), LogFormat::Tsv);
     w.open("test", COLUMNS).expect("open");
     w.close();
     let s = read(dir.path());
@@ -95,7 +95,7 @@ fn a_directory_that_cannot_be_is_an_error_that_names_it() {
         "{e}"
     );
     fs::create_dir(dir.path().join("test.log")).expect("directory");
-    let mut w = writer(dir.path(), Format::Tsv);
+    let mut w = writer(dir.path(), LogFormat::Tsv);
     let e = w.open("test", COLUMNS).expect_err("a directory is no log");
     assert!(e.to_string().starts_with("cannot write "), "{e}");
 }
@@ -104,7 +104,7 @@ fn a_directory_that_cannot_be_is_an_error_that_names_it() {
 fn a_device_that_is_full_loses_rows_and_nothing_else() {
     let dir = Scratch::new("devfull");
     std::os::unix::fs::symlink("/dev/full", dir.path().join("test.log")).expect("link");
-    let mut w = writer(dir.path(), Format::Tsv);
+    let mut w = writer(dir.path(), LogFormat::Tsv);
     for n in 0..10_000 {
         w.row(&Row(n));
     }
@@ -125,7 +125,7 @@ fn a_disk_that_fills_up_and_has_space_again_leaves_whole_lines() {
         }
         let ballast = path.join("ballast");
         fs::write(&ballast, vec![0; 64 * 1024]).expect("space");
-        let mut w = writer(&path, Format::Tsv);
+        let mut w = writer(&path, LogFormat::Tsv);
         w.open("test", COLUMNS).expect("open");
         let mut n = 0;
         let mut rows = |w: &mut LogWriter, count: u64| {
@@ -179,7 +179,7 @@ fn a_log_that_begins_on_a_full_disk_gets_its_header_later() {
             fs::write(&ballast, vec![0; 256 * 1024]).is_err(),
             "the disk is small"
         );
-        let mut w = writer(&path, Format::Tsv);
+        let mut w = writer(&path, LogFormat::Tsv);
         w.row(&Row(1));
         w.flush();
         assert_eq!(w.lost(), 1);
@@ -205,7 +205,7 @@ fn rows(text: &str) -> Vec<u64> {
 #[test]
 fn a_log_that_was_moved_away_is_ended_and_begun_anew() {
     let dir = Scratch::new("reopen");
-    let mut w = writer(dir.path(), Format::Tsv);
+    let mut w = writer(dir.path(), LogFormat::Tsv);
     w.row(&Row(1));
     w.flush();
     let old = dir.path().join("moved");
@@ -232,7 +232,7 @@ fn a_log_that_was_moved_away_is_ended_and_begun_anew() {
 #[test]
 fn what_somebody_put_in_the_place_of_a_moved_log_is_kept() {
     let dir = Scratch::new("replaced");
-    let mut w = writer(dir.path(), Format::Json);
+    let mut w = writer(dir.path(), LogFormat::Json);
     w.row(&Row(1));
     w.flush();
     let log = dir.path().join("test.log");
@@ -253,7 +253,7 @@ fn what_somebody_put_in_the_place_of_a_moved_log_is_kept() {
 #[test]
 fn a_log_that_is_truncated_goes_on_from_its_begin() {
     let dir = Scratch::new("truncated");
-    let mut w = writer(dir.path(), Format::Tsv);
+    let mut w = writer(dir.path(), LogFormat::Tsv);
     w.row(&Row(1));
     w.flush();
     let file = File::options()
@@ -273,7 +273,7 @@ fn a_log_that_is_truncated_goes_on_from_its_begin() {
 fn a_log_that_is_there_is_not_written_over() {
     let dir = Scratch::new("again");
     for n in 1..=3 {
-        let mut w = writer(dir.path(), Format::Tsv);
+        let mut w = writer(dir.path(), LogFormat::Tsv);
         w.row(&Row(n));
         w.close();
     }

@@ -25,7 +25,7 @@ impl LogRow for Row {
 }
 
 fn start(dir: &Path, patience: &Patience) -> LogThread {
-    let writer = LogWriter::new(LogDir::claim(dir).unwrap(), Format::Json);
+    let writer = LogWriter::new(LogDir::claim(dir).unwrap(), LogFormat::Json);
     LogThread::start(writer, Duration::from_millis(5), patience.clone(), |_| Ok(())).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn rows_of_two_threads_come_into_one_log_whole() {
             });
         }
     });
-    assert_eq!(logs.finish(), Ended::Lost(0));
+    assert_eq!(logs.finish(), OutputEnd::Lost(0));
     let text = std::fs::read_to_string(dir.path().join("numbers.log")).unwrap();
     let mut numbers: Vec<u64> = text
         .lines()
@@ -88,7 +88,7 @@ fn a_stuck_log_costs_rows_and_holds_up_nobody() {
     });
     outbox.row(&Row(200_000));
     drop(outbox);
-    assert_eq!(logs.finish(), Ended::Stuck(200_001));
+    assert_eq!(logs.finish(), OutputEnd::Stuck(200_001));
     let took = ended.elapsed();
     assert!(
         took >= Duration::from_millis(300) && took < FILES.stuck,
@@ -111,7 +111,7 @@ fn a_terminal_that_takes_nothing_costs_lines() {
     outbox.line("last");
     outbox.flush();
     drop(outbox);
-    let Ended::Lost(lost) = print.finish() else {
+    let OutputEnd::Lost(lost) = print.finish() else {
         panic!("an end")
     };
     // The queue's, and one or two in the thread's hands.
@@ -132,7 +132,7 @@ fn lines_go_above_the_status_line() {
     outbox.flush();
     print.status(String::new());
     drop(outbox);
-    assert_eq!(print.finish(), Ended::Lost(0));
+    assert_eq!(print.finish(), OutputEnd::Lost(0));
     assert_eq!(gate.text(), "\r\x1b[Kstatus\r\x1b[Krow\nstatus\r\x1b[K");
 }
 
@@ -143,7 +143,7 @@ fn what_a_thread_that_failed_had_is_written() {
     let mut outbox = logs.outbox();
     outbox.row(&Row(1));
     drop(outbox);
-    assert_eq!(logs.finish(), Ended::Lost(0));
+    assert_eq!(logs.finish(), OutputEnd::Lost(0));
     let text = std::fs::read_to_string(dir.path().join("numbers.log")).unwrap();
     assert_eq!(text.lines().count(), 1);
 }

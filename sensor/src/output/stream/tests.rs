@@ -26,7 +26,7 @@ fn only_what_was_asked_for_in_order() {
     }
     assert_eq!(
         s.finish().expect("whole"),
-        Totals {
+        StreamTotals {
             written: 20_000,
             dropped: 0
         }
@@ -83,7 +83,7 @@ fn a_slow_reader_offline_misses_nothing() {
     }
     assert_eq!(
         s.finish().expect("whole"),
-        Totals {
+        StreamTotals {
             written: 200_000,
             dropped: 0
         }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 
-use super::{Capture, CaptureError, Next, Peek};
+use super::{Capture, CaptureError, NextFrame, Peek};
 use crate::packet::link::LinkType;
 
 /// What all buffers together may take for speed alone, bytes.
@@ -92,7 +92,7 @@ impl Captures {
 
     /// What comes next. After the damage of one, the others go on.
     #[inline]
-    pub fn step(&mut self) -> Next<'_> {
+    pub fn step(&mut self) -> NextFrame<'_> {
         let alone = self.waiting.is_empty() && self.heads.is_empty();
         match self.last {
             // When it is over, all is.
@@ -107,15 +107,15 @@ impl Captures {
         last.map(|c| c.path).unwrap_or_default()
     }
 
-    fn take(&mut self, i: usize) -> Next<'_> {
+    fn take(&mut self, i: usize) -> NextFrame<'_> {
         self.last = Some(i);
         match self.open.get_mut(i) {
             Some(Some(c)) => c.step(),
-            _ => Next::End,
+            _ => NextFrame::End,
         }
     }
 
-    fn choose(&mut self) -> Next<'_> {
+    fn choose(&mut self) -> NextFrame<'_> {
         loop {
             if let Some(i) = self.last.take()
                 && let Some(Some(c)) = self.open.get_mut(i)
@@ -127,14 +127,14 @@ impl Captures {
                     Peek::End => self.open[i] = None,
                     Peek::NotYet => {
                         self.last = Some(i);
-                        return Next::NotYet;
+                        return NextFrame::NotYet;
                     }
                 }
             }
             let head = self.heads.peek().map(|Reverse(head)| *head);
             let begins = self.waiting.last().map(|(first, _)| *first);
             match (head, begins) {
-                (None, None) => return Next::End,
+                (None, None) => return NextFrame::End,
                 (Some((ts, i)), _) if begins.is_none_or(|b| ts < b) => {
                     self.heads.pop();
                     return self.take(i);
@@ -145,7 +145,7 @@ impl Captures {
                         self.last = Some(self.open.len());
                         self.open.push(Some(c));
                     }
-                    Some(Err(e)) => return Next::Damage(e),
+                    Some(Err(e)) => return NextFrame::Damage(e),
                     None => {}
                 },
             }
@@ -215,10 +215,10 @@ mod tests {
         let (mut frames, mut damage, mut most) = (Vec::new(), Vec::new(), 0);
         loop {
             match c.step() {
-                Next::Frame(f) => frames.push((f.ts / crate::base::time::SECOND, f.data[0])),
-                Next::NotYet => {}
-                Next::Damage(e) => damage.push(e.to_string()),
-                Next::End => break,
+                NextFrame::Frame(f) => frames.push((f.ts / crate::base::time::SECOND, f.data[0])),
+                NextFrame::NotYet => {}
+                NextFrame::Damage(e) => damage.push(e.to_string()),
+                NextFrame::End => break,
             }
             most = most.max(c.open_now());
         }

@@ -90,7 +90,7 @@ pub struct Frame<'a> {
 
 /// What comes next in a capture.
 #[derive(Debug)]
-pub enum Next<'a> {
+pub enum NextFrame<'a> {
     /// The next frame.
     Frame(Frame<'a>),
     /// The input has nothing at hand. More may come.
@@ -111,11 +111,11 @@ pub enum Peek {
         /// The link type of its interface.
         link: LinkType,
     },
-    /// As [`Next::NotYet`].
+    /// As [`NextFrame::NotYet`].
     NotYet,
-    /// As [`Next::End`].
+    /// As [`NextFrame::End`].
     End,
-    /// As [`Next::Damage`].
+    /// As [`NextFrame::Damage`].
     Damage,
 }
 
@@ -150,26 +150,26 @@ pub struct Capture {
     source: Source,
     format: Format,
     /// What was found and not taken.
-    peeked: Option<Result<Located, Fault>>,
+    peeked: Option<Result<Located, LocateError>>,
     done: bool,
 }
 
 /// What went wrong, before it is known where.
-enum Fault {
+enum LocateError {
     Damaged(&'static str),
     Io(io::Error),
 }
 
-impl Fault {
+impl LocateError {
     /// Nothing went wrong, but nothing is at hand either.
     fn is_not_yet(&self) -> bool {
-        matches!(self, Fault::Io(e) if e.kind() == io::ErrorKind::WouldBlock)
+        matches!(self, LocateError::Io(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for LocateError {
     fn from(e: io::Error) -> Self {
-        Fault::Io(e)
+        LocateError::Io(e)
     }
 }
 
@@ -284,9 +284,9 @@ impl Capture {
     pub fn next(&mut self) -> Option<Result<Frame<'_>, CaptureError>> {
         while self.peek() == Peek::NotYet {}
         match self.step() {
-            Next::Frame(f) => Some(Ok(f)),
-            Next::NotYet | Next::End => None,
-            Next::Damage(e) => Some(Err(e)),
+            NextFrame::Frame(f) => Some(Ok(f)),
+            NextFrame::NotYet | NextFrame::End => None,
+            NextFrame::Damage(e) => Some(Err(e)),
         }
     }
 
@@ -301,7 +301,7 @@ impl Capture {
                 ts: l.ts,
                 link: l.link,
             },
-            Some(Err(fault)) if fault.is_not_yet() => {
+            Some(Err(error)) if error.is_not_yet() => {
                 self.peeked = None;
                 Peek::NotYet
             }
@@ -312,27 +312,27 @@ impl Capture {
 
     /// Takes what comes next.
     #[inline]
-    pub fn step(&mut self) -> Next<'_> {
+    pub fn step(&mut self) -> NextFrame<'_> {
         let found = match self.peeked.take() {
             None => self.locate(),
             found => found,
         };
         match found {
-            Some(Ok(l)) => Next::Frame(Frame {
+            Some(Ok(l)) => NextFrame::Frame(Frame {
                 ts: l.ts,
                 link: l.link,
                 data: &self.source.buf[l.at..l.at + l.len],
                 wire_len: l.wire_len,
                 iface: l.iface,
             }),
-            Some(Err(fault)) if fault.is_not_yet() => Next::NotYet,
-            Some(Err(fault)) => Next::Damage(self.error(fault)),
-            None => Next::End,
+            Some(Err(error)) if error.is_not_yet() => NextFrame::NotYet,
+            Some(Err(error)) => NextFrame::Damage(self.error(error)),
+            None => NextFrame::End,
         }
     }
 
     #[inline]
-    fn locate(&mut self) -> Option<Result<Located, Fault>> {
+    fn locate(&mut self) -> Option<Result<Located, LocateError>> {
         if self.done {
             return None;
         }
@@ -361,24 +361,24 @@ impl Capture {
                 self.done = true;
                 None
             }
-            Err(fault) => {
-                self.done = !fault.is_not_yet();
-                Some(Err(fault))
+            Err(error) => {
+                self.done = !error.is_not_yet();
+                Some(Err(error))
             }
         }
     }
 
     #[cold]
-    fn error(&self, fault: Fault) -> CaptureError {
+    fn error(&self, error: LocateError) -> CaptureError {
         let (path, at) = (self.path.clone(), self.source.offset);
-        match fault {
-            Fault::Damaged(what) => CaptureError::Damaged { path, at, what },
-            Fault::Io(e) if damage(&e) => CaptureError::Damaged {
+        match error {
+            LocateError::Damaged(what) => CaptureError::Damaged { path, at, what },
+            LocateError::Io(e) if damage(&e) => CaptureError::Damaged {
                 path,
                 at,
                 what: "the compressed data is broken",
             },
-            Fault::Io(source) => CaptureError::Read { path, at, source },
+            LocateError::Io(source) => CaptureError::Read { path, at, source },
         }
     }
 }
@@ -405,18 +405,18 @@ fn next_pcap(
     modified: bool,
     unit: u64,
     link: LinkType,
-) -> Result<Option<Located>, Fault> {
+) -> Result<Option<Located>, LocateError> {
     let header = if modified { 24 } else { 16 };
     if !source.fill(header)? {
         return if source.bytes().is_empty() {
             Ok(None)
         } else {
-            Err(Fault::Damaged(CUT_HEADER))
+            Err(LocateError::Damaged(CUT_HEADER))
         };
     }
     // By hand, as it is read for every packet: seconds, fraction, captured and original length.
     let Some((h, _)) = source.bytes().split_first_chunk::<16>() else {
-        return Err(Fault::Damaged(CUT_HEADER));
+        return Err(LocateError::Damaged(CUT_HEADER));
     };
     let word = |at: usize| {
         let word = [h[at], h[at + 1], h[at + 2], h[at + 3]];
@@ -429,10 +429,10 @@ fn next_pcap(
     let (ts_sec, fraction, wire_len) = (word(0), word(4), word(12));
     let cap = word(8) as usize;
     if cap > MAX_PACKET {
-        return Err(Fault::Damaged(TOO_LONG));
+        return Err(LocateError::Damaged(TOO_LONG));
     }
     if !source.fill(header + cap)? {
-        return Err(Fault::Damaged(CUT_PACKET));
+        return Err(LocateError::Damaged(CUT_PACKET));
     }
     let found = Located {
         ts: ts_sec as u64 * SECOND + fraction as u64 * unit,

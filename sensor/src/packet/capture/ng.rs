@@ -8,7 +8,7 @@ use pcap_parser::pcapng::{
 };
 
 use super::source::Source;
-use super::{Fault, Located, MAX_PACKET, TOO_LONG};
+use super::{LocateError, Located, MAX_PACKET, TOO_LONG};
 use crate::base::time::SECOND;
 use crate::packet::link::LinkType;
 
@@ -41,16 +41,16 @@ pub(super) fn next_ng(
     source: &mut Source,
     big_endian: &mut bool,
     interfaces: &mut Vec<Interface>,
-) -> Result<Option<Located>, Fault> {
+) -> Result<Option<Located>, LocateError> {
     loop {
         if !source.skip_rest()? {
-            return Err(Fault::Damaged(CUT_BLOCK));
+            return Err(LocateError::Damaged(CUT_BLOCK));
         }
         if !source.fill(12)? {
             return if source.bytes().is_empty() {
                 Ok(None)
             } else {
-                Err(Fault::Damaged(CUT_BLOCK))
+                Err(LocateError::Damaged(CUT_BLOCK))
             };
         }
         let b = source.bytes();
@@ -59,31 +59,31 @@ pub(super) fn next_ng(
             *big_endian = match b[8..12] {
                 [0x1a, 0x2b, 0x3c, 0x4d] => true,
                 [0x4d, 0x3c, 0x2b, 0x1a] => false,
-                _ => return Err(Fault::Damaged("a section of unknown byte order")),
+                _ => return Err(LocateError::Damaged("a section of unknown byte order")),
             };
             interfaces.clear();
         }
         let u32_at = |b: &[u8], at: usize| number(b, at, *big_endian);
         let (typ, len) = (u32_at(b, 0), u32_at(b, 4) as usize);
         if len < 12 || len % 4 != 0 {
-            return Err(Fault::Damaged("a block of impossible length"));
+            return Err(LocateError::Damaged("a block of impossible length"));
         }
         if !matches!(typ, SHB | IDB | PACKET | SIMPLE | EPB) {
             // Names, statistics, secrets, comments: may be long and are of no interest.
             if !source.skip(len as u64)? {
-                return Err(Fault::Damaged(CUT_BLOCK));
+                return Err(LocateError::Damaged(CUT_BLOCK));
             }
             continue;
         }
         if len > MAX_BLOCK {
-            return Err(Fault::Damaged(TOO_LONG));
+            return Err(LocateError::Damaged(TOO_LONG));
         }
         if !source.fill(len)? {
-            return Err(Fault::Damaged(CUT_BLOCK));
+            return Err(LocateError::Damaged(CUT_BLOCK));
         }
         let block = &source.bytes()[..len];
         if u32_at(block, len - 4) as usize != len {
-            return Err(Fault::Damaged("a block whose two lengths differ"));
+            return Err(LocateError::Damaged("a block whose two lengths differ"));
         }
         let found = match typ {
             SHB => {
@@ -98,7 +98,7 @@ pub(super) fn next_ng(
                 };
                 let idb = parsed(parse(block), "a broken interface description")?;
                 if interfaces.len() >= MAX_INTERFACES {
-                    return Err(Fault::Damaged("too many interfaces"));
+                    return Err(LocateError::Damaged("too many interfaces"));
                 }
                 interfaces.push(interface(&idb, *big_endian));
                 None
@@ -130,19 +130,21 @@ pub(super) fn next_ng(
                 let cap = if snap > 0 { wire.min(snap) } else { wire };
                 Some((0, None, cap.min(len as u32 - 16), wire, 12))
             }
-            _ => return Err(Fault::Damaged("a packet block too short for its header")),
+            _ => return Err(LocateError::Damaged("a packet block too short for its header")),
         };
         let start = source.start;
         if let Some((id, stamp, cap, wire_len, header)) = found {
             let Some(i) = interfaces.get(id as usize) else {
-                return Err(Fault::Damaged("a packet of an interface that was not described"));
+                return Err(LocateError::Damaged(
+                    "a packet of an interface that was not described",
+                ));
             };
             let cap = cap as usize;
             if cap > MAX_PACKET {
-                return Err(Fault::Damaged(TOO_LONG));
+                return Err(LocateError::Damaged(TOO_LONG));
             }
             if header + cap + 4 > len {
-                return Err(Fault::Damaged("a packet longer than its block"));
+                return Err(LocateError::Damaged("a packet longer than its block"));
             }
             let found = Located {
                 ts: stamp.map_or(0, |s| nanoseconds(s, i)),
@@ -159,8 +161,8 @@ pub(super) fn next_ng(
     }
 }
 
-fn parsed<T, E>(r: Result<(&[u8], T), nom::Err<E>>, what: &'static str) -> Result<T, Fault> {
-    r.map(|(_, t)| t).map_err(|_| Fault::Damaged(what))
+fn parsed<T, E>(r: Result<(&[u8], T), nom::Err<E>>, what: &'static str) -> Result<T, LocateError> {
+    r.map(|(_, t)| t).map_err(|_| LocateError::Damaged(what))
 }
 
 /// The 32-bit number at `at`, which the caller knows to be there; 0 otherwise.

@@ -379,10 +379,10 @@ fn an_input_with_nothing_at_hand_is_asked_again() {
         let (mut found, mut halts) = (Vec::new(), 0);
         loop {
             match c.step() {
-                Next::Frame(f) => found.push(f.data.to_vec()),
-                Next::NotYet => halts += 1,
-                Next::End => break,
-                Next::Damage(e) => panic!("{e}"),
+                NextFrame::Frame(f) => found.push(f.data.to_vec()),
+                NextFrame::NotYet => halts += 1,
+                NextFrame::End => break,
+                NextFrame::Damage(e) => panic!("{e}"),
             }
         }
         assert_eq!(found, [&b"first"[..], b"second"]);
