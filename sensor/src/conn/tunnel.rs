@@ -278,7 +278,7 @@ impl<S: Sink> Run<'_, S> {
         let (at, link) = match found {
             Found::Packet { at, link } => (at, link),
             Found::Nothing => return None,
-            Found::Odd(w) => {
+            Found::Weird(w) => {
                 self.odd(w, outer, Some((&src, &dst)));
                 return None;
             }

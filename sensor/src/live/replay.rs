@@ -44,7 +44,7 @@ pub struct Replay {
 impl Replay {
     /// Loads the program. `policy`: what it forwards; `tunnels`: the engine's; `checksums`: verify them.
     pub fn load(mut policy: Policy, tunnels: Tunnels, checksums: bool) -> Result<Self, xdp::KernelError> {
-        // Frames that are not IP may be odd, too.
+        // Frames that are not IP may raise weirds, too.
         policy.bits |= policy::ALL_FRAMES;
         let kernel = xdp::Kernel::load(&xdp::KernelConfig {
             policy,

@@ -1,6 +1,6 @@
 //! Encapsulation headers between an outer IP header and an inner packet: IP in IP and GRE.
 //!
-//! Which packets are taken apart, and under which name the others are odd, is Zeek's
+//! Which packets are taken apart, and which weird the others are, follows Zeek
 //! (its GRE and IPTunnel analyzers).
 
 use etherparse::Ipv6HeaderSlice;
@@ -157,7 +157,7 @@ pub fn check_ip(proto: u8, b: &[u8]) -> Fit {
             .ok()
             .map(|h| h.payload_length() as usize + IPV6_HEADER),
         // Not by etherparse, which refuses a header whose length is less than 20 bytes or more than there is; such a packet is
-        // taken out here, and odd by itself.
+        // taken out here, and is a weird by itself.
         (proto::IPV4, Some(4)) if b.len() >= 20 => be16(b, 2).map(|n| n as usize),
         _ => None,
     };
@@ -181,8 +181,8 @@ pub enum Found {
     },
     /// Sound, and without an inner packet.
     Nothing,
-    /// Odd, under this name.
-    Odd(Weird),
+    /// Not sound: this weird is raised.
+    Weird(Weird),
     /// Not that protocol; Zeek's reason.
     Violation(&'static str),
 }
@@ -285,7 +285,7 @@ pub fn geneve(b: &[u8]) -> Found {
         return Found::Violation("Geneve header truncation");
     };
     if first >> 6 != 0 {
-        return Found::Odd(Weird::GeneveInvalidVersion);
+        return Found::Weird(Weird::GeneveInvalidVersion);
     }
     let at = 8 + (first & 0x3f) as usize * 4;
     if at > b.len() {

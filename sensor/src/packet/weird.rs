@@ -1,9 +1,9 @@
-//! Oddities of a packet, under Zeek's names.
+//! Weirds: what Zeek reports of a packet that is not as it should be, under Zeek's names.
 
 /// Makes the enum, its names and the list of all from one table.
 macro_rules! weirds {
     ($($variant:ident $name:literal)*) => {
-        /// One oddity. The names are Zeek's, as they appear in weird.log.
+        /// One weird. The names are Zeek's, as they appear in weird.log.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Weird {
@@ -119,13 +119,13 @@ weirds! {
 }
 
 impl Weird {
-    /// Whether weird.log's `addl` has the number that it came with.
+    /// Whether weird.log's `addl` has the number that was pushed with it.
     pub const fn tells_number(self) -> bool {
         matches!(self, Weird::UnknownRoutingType)
     }
 }
 
-/// The oddities of one packet: a few, in the order in which they were found.
+/// The weirds of one packet, at most six, in the order in which they were found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weirds {
     list: [Option<(Weird, u8)>; 6],
@@ -133,12 +133,12 @@ pub struct Weirds {
 }
 
 impl Weirds {
-    /// Adds one; beyond six a packet has told enough and the rest is dropped.
+    /// Adds one. A seventh and later ones are dropped.
     pub fn push(&mut self, w: Weird) {
         self.push_with(w, 0);
     }
 
-    /// Adds one with a number of its own, for who tells it: see [`Weird::tells_number`].
+    /// Adds one with the number that goes into weird.log's `addl`: see [`Weird::tells_number`].
     pub fn push_with(&mut self, w: Weird, number: u8) {
         if let Some(slot) = self.list.get_mut(self.len as usize) {
             *slot = Some((w, number));

@@ -99,8 +99,8 @@ pub struct Rare {
     pub last_packet: (u16, u32, u32),
 }
 
-/// Relative numbers that FINs took: they are in sequence space and no bytes. A side has one, or it is odd; of those that
-/// have more, some are enough to know.
+/// Relative sequence numbers that FINs took: they take sequence space and carry no byte. A regular side sends one; of a side
+/// that sends more, the first four are remembered.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fins {
     at: [u64; 4],

@@ -377,7 +377,7 @@ fn what_is_not_sound_is_weird_and_not_dns() {
 }
 
 #[test]
-fn strings_beyond_the_data_are_odd() {
+fn strings_beyond_the_data_are_a_weird() {
     let c = conn("10.0.0.2", 53);
     // A length without its string ends the data all the same; one with a part of it does not.
     let cases: &[(&[u8], bool)] = &[(b"\x02ab\x05", true), (b"\x02ab\x05c", false)];
@@ -390,7 +390,7 @@ fn strings_beyond_the_data_are_odd() {
 }
 
 #[test]
-fn odd_dnssec_is_told() {
+fn weird_dnssec_is_told() {
     let cases: &[(u16, &[u8], &str)] = &[
         (
             46,
@@ -424,7 +424,7 @@ fn odd_dnssec_is_told() {
 }
 
 #[test]
-fn too_many_questions_are_odd_and_a_violation() {
+fn too_many_questions_are_a_weird_and_a_violation() {
     let out = run(&conn("10.0.0.2", 53), &[(true, header(1, 0, [26, 0, 0, 0]))]);
     assert_eq!(out.weirds, ["DNS_Conn_count_too_large"; 2]);
     assert!(!out.confirmed);

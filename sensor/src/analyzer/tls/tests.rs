@@ -333,7 +333,7 @@ fn raw_public_keys_are_no_certificates() {
 }
 
 #[test]
-fn what_is_odd_about_a_certificate_is_a_weird_of_the_file() {
+fn a_weird_of_a_certificate_is_one_of_its_file() {
     let mut lines = Vec::new();
     // A certificate that is none, and one of which the alternative names cannot be read.
     let mut unreadable = include_bytes!("../x509/sample.der").to_vec();

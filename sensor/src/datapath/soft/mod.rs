@@ -44,7 +44,7 @@ struct Via<'a> {
 }
 
 impl Via<'_> {
-    /// Zeek's name for an oddity of a packet that came this way.
+    /// Zeek's name for a weird of a packet that came this way.
     fn name(&self, w: Weird) -> &'static str {
         if self.tunnel.is_some() {
             w.name_in_tunnel()
@@ -311,7 +311,7 @@ impl Soft {
         self.ip.pkt.tunnel = via.id();
         self.ip.pkt.key.realm = via.realm;
         let weird = match verdict {
-            // A Teredo bubble has no next header, and nothing odd about it.
+            // A Teredo bubble has no next header by design.
             Verdict::Drop(_, Some(Weird::Ipv6NoNext)) if via.last() == Some(TunnelKind::Teredo) => None,
             Verdict::Drop(_, w) => w,
             _ => None,

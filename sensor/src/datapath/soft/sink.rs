@@ -28,7 +28,7 @@ pub trait PacketSink {
     /// A frame that is not tracked.
     fn untracked(&mut self, u: &Untracked<'_>, flows: &mut Flows);
 
-    /// An oddity of no connection, under Zeek's name. With addresses (sender, receiver; IPv4 mapped) it is
+    /// A weird of no connection, under Zeek's name. With addresses (sender, receiver; IPv4 mapped) it is
     /// of a flow in Zeek's sense (flow_weird), without of the net (net_weird).
     /// `addl`: what there is to say beside the name, for weird.log.
     fn weird(&mut self, ts: u64, name: &'static str, addl: &str, addrs: Option<&Addrs>, flows: &mut Flows);

@@ -1,6 +1,6 @@
 //! Reassembly of IP fragments, bounded in memory and time.
 //!
-//! What overlaps keeps what came first; sizes that contradict each other are odd and the larger one
+//! What overlaps keeps what came first; sizes that contradict each other are a weird and the larger one
 //! wins; the header is that of the first fragment to arrive (Zeek: FragReassembler, Reassembler).
 //! RFC 5722 wants overlapping IPv6 fragments dropped: a sensor must rather see what some host may see.
 

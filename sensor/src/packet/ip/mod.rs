@@ -2,7 +2,7 @@
 //!
 //! The same meaning as the kernel program's parser: the IP length is believed, not the frame's; what
 //! contradicts itself is not tracked. Where it is Zeek that decides (which address a connection
-//! has, which name an oddity has), Zeek's behaviour is followed.
+//! has, which name a weird has), Zeek's behaviour is followed.
 //!
 //! The headers are read here and not by etherparse's slices, which refuse a header that contradicts itself: which one it
 //! was, and what it said besides, is what Zeek's names for it need.
@@ -101,13 +101,13 @@ pub struct Ip {
     pub src: [u8; 16],
     /// Receiver, in the same form. With a routing header the final destination (as Zeek has it).
     pub dst: [u8; 16],
-    /// Whether the IP header was sound enough for the verdict's oddity to be told with addresses.
+    /// Whether the IP header was sound enough for the verdict's weird to be raised with addresses.
     pub has_addrs: bool,
     /// With [`Verdict::Fragment`].
     pub fragment: Fragment,
     /// With [`Verdict::Tunnel`].
     pub tunnel: Payload,
-    /// Oddities beside the verdict's own.
+    /// Weirds beside the verdict's own.
     pub weirds: Weirds,
 }
 
@@ -356,7 +356,7 @@ fn routing(h: &[u8], routed: &mut bool, out: &mut Ip) {
     // The last 16 bytes of the known types are the last address.
     let last: Option<[u8; 16]> = h.last_chunk::<16>().copied().filter(|_| h.len() >= 24);
     match typ {
-        // RFC 2460, 4.4; deprecated by RFC 5095, hence odd in itself.
+        // RFC 2460, 4.4; deprecated by RFC 5095, hence a weird by itself.
         0 => {
             if left > 0 && len >= 2 {
                 match last {

@@ -98,7 +98,7 @@ fn icmp() {
 }
 
 #[test]
-fn odd_lengths() {
+fn weird_lengths() {
     let good = v4(17, &udp(12, &[0; 4]));
     let with = |at: usize, b: u8| {
         let mut p = good.clone();

@@ -1,7 +1,7 @@
 //! From a frame's first byte to its IP header: link layers, tags and labels.
 //!
 //! Knows nothing of IP itself. Lengths are checked as Zeek checks them (a header must be followed by
-//! at least one byte), so that the same frames are odd under the same names.
+//! at least one byte), so that the same frames raise the same weirds.
 
 use sensor_common::Counter;
 
@@ -107,7 +107,7 @@ pub struct Link {
     pub inner_vlan: Option<u16>,
     /// IEEE 802.11 aggregates: offset of the next subframe, for [`next_subframe`]; 0 = none.
     pub more: u32,
-    /// Oddities that do not keep the packet from being read.
+    /// Weirds that do not keep the packet from being read.
     pub weirds: Weirds,
 }
 

@@ -107,7 +107,7 @@ fn geneve_has_options() {
     b[2] = 9;
     assert_eq!(geneve(&b), Found::Packet { at: 16, link: None });
     b[0] |= 0x40;
-    assert_eq!(geneve(&b), Found::Odd(Weird::GeneveInvalidVersion));
+    assert_eq!(geneve(&b), Found::Weird(Weird::GeneveInvalidVersion));
     assert_eq!(geneve(&b[..7]), Found::Violation("Geneve header truncation"));
 }
 

@@ -113,7 +113,7 @@ fn gre_carries_wireless_frames() {
 }
 
 #[test]
-fn odd_gre() {
+fn weird_gre() {
     let flow = ipv4(17, 0, &udp(b"x"));
     let with = |first: u8, second: u8, typ: u16| {
         let mut g = gre(typ, &[&[0; 16][..], &flow].concat());
@@ -138,7 +138,7 @@ fn odd_gre() {
         after_outer(&ipv4(47, 0, &gre(0x22eb, &[0; 26]))),
         ["flow truncated_GRE"]
     );
-    // Inside, an oddity is told of as one in a tunnel.
+    // Inside, a weird is named as one in a tunnel.
     assert_eq!(
         after_outer(&ipv4(47, 0, &gre(0x0800, &flow[..25]))),
         ["net truncated_IP_len_in_tunnel", "untracked Truncated"]
