@@ -195,7 +195,7 @@ impl soft::PacketSink for Between {
         EngineSink(&mut self.engine).untracked(u, flows);
     }
     fn weird(&mut self, ts: u64, name: &'static str, addl: &str, a: Option<&Addrs>, _: &mut Flows) {
-        self.engine.stray_weird(ts, name, addl, a.map(|(s, d)| (s, d)));
+        self.engine.net_weird(ts, name, addl, a.map(|(s, d)| (s, d)));
     }
 }
 

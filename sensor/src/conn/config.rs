@@ -4,29 +4,33 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::analyzer::tls;
+use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
-
-const SECOND: u64 = 1_000_000_000;
 
 /// Delays and timeouts, ns; the names are Zeek's.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// How long an originator's SYN may go unanswered.
     pub tcp_attempt_delay: u64,
-    /// How long a closed connection lingers in the table.
+    /// How long a closed connection stays in the table.
     pub tcp_close_delay: u64,
+    /// How long a connection stays in the table after a RST, if the other side does not close.
     pub tcp_reset_delay: u64,
+    /// How long a connection stays in the table that one side closed which had sent nothing before.
     pub tcp_partial_close_delay: u64,
-    /// After the first packet, and then each session timer, it is looked whether the connection is over.
+    /// When the engine looks for the first time whether a TCP connection is over: so long after its first packet.
     pub tcp_syn_timeout: u64,
+    /// How long after each such look the next one is due.
     pub tcp_session_timer: u64,
     /// How long after its last packet a connection that one side closed is over.
     pub tcp_connection_linger: u64,
+    /// How long an established TCP connection may be silent.
     pub tcp_inactivity: u64,
-    /// SSH, FTP, telnet, rlogin.
+    /// The same for SSH, FTP, telnet and rlogin.
     pub interactive_inactivity: u64,
-    /// UDP, and TCP before its handshake is over.
+    /// The same for UDP, and for TCP before its handshake is over.
     pub udp_inactivity: u64,
+    /// The same for ICMP and all other protocols.
     pub icmp_inactivity: u64,
     /// A DNS flow that is silent so long, less a second, is over.
     pub dns_session: u64,
@@ -57,17 +61,21 @@ impl Default for Timeouts {
 /// Whose payload is delivered as tcp_contents.
 #[derive(Clone, Debug, Default)]
 pub struct Contents {
+    /// The originators'.
     pub orig: bool,
+    /// The responders'.
     pub resp: bool,
     /// Responder ports; empty = all.
     pub ports: Vec<u16>,
 }
 
 impl Contents {
+    /// Whether anybody's is.
     pub fn any(&self) -> bool {
         self.orig || self.resp
     }
 
+    /// Whether that of this direction is, on a connection to this port.
     pub fn wants(&self, is_orig: bool, resp_port: u16) -> bool {
         (if is_orig { self.orig } else { self.resp })
             && (self.ports.is_empty() || self.ports.contains(&resp_port))
@@ -80,7 +88,9 @@ pub type IsLocal = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 /// Settings of the engine.
 #[derive(Clone)]
 pub struct Config {
+    /// Delays and timeouts.
     pub timeouts: Timeouts,
+    /// Whose payload is delivered as tcp_contents.
     pub contents: Contents,
     /// Whether analyzers look into payload.
     pub analyzers: bool,
@@ -95,6 +105,7 @@ pub struct Config {
     /// With so many in the table, a damaged packet makes no connection. What makes all others is the
     /// datapath, whose flow table has a bound of its own.
     pub max_connections: usize,
+    /// Settings of the TLS and DTLS analyzers.
     pub tls: tls::TlsSettings,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,

@@ -56,6 +56,7 @@ pub struct Engine<S> {
 }
 
 impl<S: Sink> Engine<S> {
+    /// An engine without connections: its settings, the events that somebody wants, and where results go.
     pub fn new(cfg: Config, subs: Subscriptions, sink: S) -> Self {
         Engine {
             hasher: FixedState::with_seed(cfg.seed),
@@ -71,7 +72,7 @@ impl<S: Sink> Engine<S> {
                 services: Vec::new(),
                 silences: vec![0],
                 expected: Default::default(),
-                strays: Default::default(),
+                net_weirds: Default::default(),
                 logged: Default::default(),
                 tunnels_armed: false,
                 terminating: false,
@@ -110,6 +111,7 @@ impl<S: Sink> Engine<S> {
         self.table.len()
     }
 
+    /// Whether there is no open connection.
     pub fn is_empty(&self) -> bool {
         self.table.len() == 0
     }
@@ -252,7 +254,7 @@ impl<S: Sink> Engine<S> {
                 } else {
                     (&p.key.b, &p.key.a)
                 };
-                return self.stray_weird(p.ts, weird, "", Some((src, dst)));
+                return self.net_weird(p.ts, weird, "", Some((src, dst)));
             }
             None => (self.create(hash, p, 0, None), true),
         };
@@ -269,15 +271,15 @@ impl<S: Sink> Engine<S> {
         run.bad_checksum(tcp, p, weird);
     }
 
-    /// An oddity of no connection.
-    pub fn stray_weird(
+    /// A weird of no connection; `ends` are sender and receiver, if they are known.
+    pub fn net_weird(
         &mut self,
         ts: Ts,
         name: &'static str,
         addl: &str,
         ends: Option<(&[u8; 16], &[u8; 16])>,
     ) {
-        self.sh.stray_weird(ts, name, addl, ends);
+        self.sh.net_weird(ts, name, addl, ends);
     }
 
     /// Raises an event of no connection.

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use crate::base::time::SECOND;
 use crate::event::{AnalyzerTag, ConnId, Ts};
 
 /// How long an announcement stands.
-const LIFETIME: Ts = 300 * 1_000_000_000;
+const LIFETIME: Ts = 300 * SECOND;
 /// Most announcements at a time; further ones are not remembered.
 const MOST: usize = 8192;
 

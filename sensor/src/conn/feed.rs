@@ -45,6 +45,6 @@ impl<S: Sink> soft::PacketSink for EngineSink<'_, S> {
         addrs: Option<&soft::Addrs>,
         _flows: &mut Flows,
     ) {
-        self.0.stray_weird(ts, name, addl, addrs.map(|(s, d)| (s, d)));
+        self.0.net_weird(ts, name, addl, addrs.map(|(s, d)| (s, d)));
     }
 }

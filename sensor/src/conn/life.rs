@@ -15,13 +15,12 @@ use super::segment::{Segment, was_shed};
 use super::shared::{Core, Run, raise};
 use super::sink::Sink;
 use super::timer::Kind;
+use crate::base::time::{MILLISECOND, SECOND};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::InnerPacket;
 use crate::event::{self, EndpointStats, PktHdr, Proto};
 use crate::packet::payload;
 use crate::tcp::endpoint::State;
-
-const ONE_SECOND: u64 = 1_000_000_000;
 
 impl<S: Sink> Run<'_, S> {
     /// The connection is new; `p` is its first packet.
@@ -227,7 +226,7 @@ impl<S: Sink> Run<'_, S> {
         let now = self.ts;
         match kind {
             Kind::Inactivity => {
-                let timeout = self.sh.silence(self.conn) as u64 * 1_000_000;
+                let timeout = self.sh.silence(self.conn) as u64 * MILLISECOND;
                 let last = self.last_time(flow(&self.conn.key).as_ref());
                 if last + timeout <= now {
                     raise!(self, ConnectionTimeout);
@@ -250,7 +249,7 @@ impl<S: Sink> Run<'_, S> {
                     // What is another protocol may be silent as long as any UDP.
                     return;
                 }
-                let silent = now.saturating_sub(last) + ONE_SECOND >= t.dns_session;
+                let silent = now.saturating_sub(last) + SECOND >= t.dns_session;
                 if silent || self.sh.terminating {
                     raise!(self, ConnectionTimeout);
                     self.remove = true;

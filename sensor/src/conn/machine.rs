@@ -12,10 +12,10 @@ use super::segment::{Segment, flag_letters};
 use super::shared::{Run, raise};
 use super::sink::Sink;
 use super::syn::parse_options;
+use crate::base::time::SECOND;
 use crate::event;
 use crate::tcp::endpoint::{State, seq_delta};
 
-const SECOND: u64 = 1_000_000_000;
 /// As many FINs or RSTs, each within a second of the last packet, are a storm (Zeek: tcp_storm_*).
 const STORM: u32 = 1000;
 

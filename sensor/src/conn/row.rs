@@ -99,9 +99,11 @@ pub fn conn_columns(with_networks: bool) -> &'static [Column] {
 /// Whose weird it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Whose<'a> {
+    /// A connection's.
     Conn(&'a ConnId),
     /// Sender and receiver, where there is no connection.
     Hosts(IpAddr, IpAddr),
+    /// Of what has no addresses that mean anything.
     Nobody,
 }
 

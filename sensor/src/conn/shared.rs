@@ -13,8 +13,9 @@ use super::expected::Expected;
 use super::row::{WeirdRow, Whose};
 use super::sink::Sink;
 use super::timer::{Kind, Wheel};
-use super::weird::{Logged, StraySampler, source};
+use super::weird::{Logged, NetSampler, source};
 use crate::analyzer;
+use crate::base::time::MILLISECOND;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 
 /// Everything of the engine but the table.
@@ -23,8 +24,8 @@ pub struct Shared<S> {
     pub subs: Subscriptions,
     pub sink: S,
     pub wheel: Wheel,
-    /// How often oddities of no connection were told.
-    pub strays: StraySampler,
+    /// How often weirds of no connection were told.
+    pub net_weirds: NetSampler,
     /// What weird.log does not repeat.
     pub logged: Logged,
     /// The timer [`super::timer::TUNNELS`] is armed.
@@ -87,15 +88,15 @@ impl<S: Sink> Shared<S> {
         self.unflushed = true;
     }
 
-    /// An oddity of no connection; `ends` as in [`super::Engine::stray_weird`].
-    pub fn stray_weird(
+    /// A weird of no connection; `ends` as in [`super::Engine::net_weird`].
+    pub fn net_weird(
         &mut self,
         ts: Ts,
         name: &'static str,
         addl: &str,
         ends: Option<(&[u8; 16], &[u8; 16])>,
     ) {
-        if !self.strays.permit(name, ends, ts) {
+        if !self.net_weirds.permit(name, ends, ts) {
             return;
         }
         match ends {
@@ -220,7 +221,7 @@ impl<S: Sink> Core<'_, S> {
         self.conn.id()
     }
 
-    /// An oddity of this connection.
+    /// A weird of this connection.
     pub fn weird(&mut self, name: &'static str, addl: &str) {
         self.tell_weird(name, addl, None);
     }
@@ -258,7 +259,7 @@ impl<S: Sink> Core<'_, S> {
 
     /// Changes how long the connection may be silent (Zeek: SetInactivityTimeout).
     pub fn set_inactivity(&mut self, timeout_ns: u64) {
-        let ms = (timeout_ns / 1_000_000).min(u32::MAX as u64) as u32;
+        let ms = (timeout_ns / MILLISECOND).min(u32::MAX as u64) as u32;
         let old = self.sh.silence(self.conn);
         if ms == old {
             return;

@@ -5,7 +5,9 @@ use crate::event::{ConnId, Event, Ts};
 
 /// Where events and log rows go.
 pub trait Sink {
+    /// An event that somebody wants, at network time `ts`.
     fn event(&mut self, ts: Ts, ev: &dyn Event);
+    /// A row of a log.
     fn log(&mut self, row: &dyn LogRow);
 
     /// A piece of a TCP direction for its contents file, if [`Config::contents_files`] is set. A failure

@@ -13,9 +13,13 @@ use crate::event::Ts;
 pub enum Kind {
     /// Looks whether a TCP connection is over that did not say so (Zeek: ExpireTimer).
     Expire,
+    /// Looks whether a SYN was answered.
     Attempt,
+    /// Looks whether the connection has been silent for too long.
     Inactivity,
+    /// Looks whether the other side of a half-closed connection has closed as well.
     PartialClose,
+    /// Ends a connection that was reset.
     Reset,
     /// A closed connection has lingered long enough.
     Delete,
@@ -43,7 +47,9 @@ const KINDS: [Kind; 8] = [
 /// A deadline of one connection. There are a few for every open connection, so it is kept small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
+    /// When it is due.
     pub at: Ts,
+    /// The connection's place among all, or [`TUNNELS`].
     pub slot: u32,
     /// From the lowest bit: epoch (8), kind (3), generation (21).
     tag: u32,
@@ -68,6 +74,7 @@ impl Timer {
         }
     }
 
+    /// What it is for.
     pub fn kind(&self) -> Kind {
         KINDS[(self.tag >> 8) as usize % KINDS.len()]
     }

@@ -258,7 +258,7 @@ impl<S: Sink> Run<'_, S> {
         let too_deep = outer.is_some_and(|s| s.layers.len() >= MAX_DEPTH);
         if too_deep && !matches!(kind, Kind::Gtpv1 | Kind::Gre) {
             self.gave_up();
-            self.odd(Weird::ExceededTunnelMaxDepth, outer, Some((&src, &dst)));
+            self.packet_weird(Weird::ExceededTunnelMaxDepth, outer, Some((&src, &dst)));
             return None;
         }
         let found = match kind {
@@ -279,7 +279,7 @@ impl<S: Sink> Run<'_, S> {
             Found::Packet { at, link } => (at, link),
             Found::Nothing => return None,
             Found::Weird(w) => {
-                self.odd(w, outer, Some((&src, &dst)));
+                self.packet_weird(w, outer, Some((&src, &dst)));
                 return None;
             }
             Found::Violation(reason) => {
@@ -303,7 +303,7 @@ impl<S: Sink> Run<'_, S> {
                 Kind::Ayiya => Weird::AyiyaEmpty,
                 _ => Weird::VxlanEmpty,
             };
-            self.odd(w, outer, Some((&src, &dst)));
+            self.packet_weird(w, outer, Some((&src, &dst)));
             return None;
         }
         let layer = Layer {
@@ -375,7 +375,7 @@ impl<S: Sink> Run<'_, S> {
         if too_deep {
             self.core
                 .sh
-                .stray_weird(self.core.ts, Weird::TunnelDepth.name(), "", None);
+                .net_weird(self.core.ts, Weird::TunnelDepth.name(), "", None);
             return Found::Nothing;
         }
         if outer.and_then(Stack::last) == Some(Kind::Gtpv1) {
@@ -421,20 +421,20 @@ impl<S: Sink> Run<'_, S> {
                 Some((at, link, stack))
             }
             Err(w) => {
-                self.odd(w, outer, Some(ends));
+                self.packet_weird(w, outer, Some(ends));
                 None
             }
         }
     }
 
-    /// An oddity of the packet as such.
-    fn odd(&mut self, w: Weird, outer: Option<&Stack>, ends: Option<(&[u8; 16], &[u8; 16])>) {
+    /// A weird of the packet as such.
+    fn packet_weird(&mut self, w: Weird, outer: Option<&Stack>, ends: Option<(&[u8; 16], &[u8; 16])>) {
         let name = if outer.is_some() {
             w.name_in_tunnel()
         } else {
             w.name()
         };
-        self.core.sh.stray_weird(self.core.ts, name, "", ends);
+        self.core.sh.net_weird(self.core.ts, name, "", ends);
     }
 
     fn confirmed(&mut self, kind: Kind) {

@@ -1,19 +1,20 @@
-//! How often an oddity is told: all of the first few, then one in many (Zeek: Weird::sampling_*). And
+//! How often a weird is told: all of the first few, then one in many (Zeek: Weird::sampling_*). And
 //! how often weird.log has it: mostly once in a while.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::row::Whose;
+use crate::base::time::SECOND;
 use crate::event::{Proto, Ts};
 
 const THRESHOLD: u64 = 25;
 const RATE: u64 = 1000;
-const DURATION: Ts = 600 * 1_000_000_000;
+const DURATION: Ts = 600 * SECOND;
 /// Names kept per connection; what is beyond is told like the last one.
 const MAX_NAMES: usize = 32;
 
-/// Counts of oddities by name.
+/// Counts of weirds by name.
 #[derive(Default)]
 pub struct Sampler(Vec<(&'static str, u64, Ts)>);
 
@@ -43,22 +44,22 @@ impl Sampler {
     }
 }
 
-/// Pairs of hosts whose oddities are counted; with more, counting starts over. Whoever forges addresses gets
-/// each oddity told, as with Zeek, but no memory.
+/// Pairs of hosts whose weirds are counted; with more, counting starts over. Whoever forges addresses gets
+/// each weird told, as with Zeek, but no memory.
 const MAX_PAIRS: usize = 1 << 16;
 
 /// Sender and receiver.
 type Pair = ([u8; 16], [u8; 16]);
 
-/// Counts of the oddities that belong to no connection: by name, or by name and pair of hosts. Unlike a
+/// Counts of the weirds that belong to no connection: by name, or by name and pair of hosts. Unlike a
 /// connection's, they are forgotten a while after the first one.
 #[derive(Default)]
-pub struct StraySampler {
+pub struct NetSampler {
     net: Counts,
     flows: HashMap<Pair, Counts>,
 }
 
-impl StraySampler {
+impl NetSampler {
     /// Whether this one is to be told.
     pub fn permit(&mut self, name: &'static str, ends: Option<(&[u8; 16], &[u8; 16])>, now: Ts) -> bool {
         let Some((src, dst)) = ends else {
@@ -103,7 +104,7 @@ impl Counts {
 /// Weird::weird_ignore).
 const QUIET: Ts = DURATION;
 /// What it has only once of a host or a connection, for so long, ns (Zeek: Weird::did_log).
-const QUIET_ONCE: Ts = 24 * 3600 * 1_000_000_000;
+const QUIET_ONCE: Ts = 24 * 3600 * SECOND;
 /// Oddities that it was told of and remembers; with more it starts over.
 const MAX_LOGGED: usize = 1 << 16;
 
@@ -138,7 +139,7 @@ const PER_ORIG: &[&str] = &[
 /// Logged once for each connection (Zeek: ACTION_LOG_PER_CONN).
 const PER_CONN: &[&str] = &["simultaneous_open"];
 
-/// The analyzer that meets an oddity, as weird.log's `source` has it; none where Zeek's core or a script does, or
+/// The analyzer that meets a weird, as weird.log's `source` has it; none where Zeek's core or a script does, or
 /// where several analyzers do. `name` without `_in_tunnel`, `tcp`: it is a TCP connection's.
 pub fn source(name: &str, tcp: bool) -> &'static str {
     match name.strip_suffix("_in_tunnel").unwrap_or(name) {
@@ -206,7 +207,7 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
     }
 }
 
-/// Whose oddity is remembered.
+/// Whose weird is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Of {
     /// Originator and responder.
@@ -236,7 +237,7 @@ impl Of {
     }
 }
 
-/// What weird.log has: until when each oddity is not to be repeated.
+/// What weird.log has: until when each weird is not to be repeated.
 #[derive(Default)]
 pub struct Logged(HashMap<(&'static str, Of), Ts>);
 
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn most_oddities_are_some_analyzers() {
+    fn most_weirds_are_some_analyzers() {
         let cases = [
             ("data_before_established", true, "TCP"),
             ("window_recision", true, ""),
@@ -334,14 +335,14 @@ mod tests {
     }
 
     #[test]
-    fn strays_are_sampled_by_name_and_pair() {
-        let mut s = StraySampler::default();
+    fn weirds_of_no_connection_are_sampled_by_name_and_pair() {
+        let mut s = NetSampler::default();
         let ends = |n: u32| {
             let mut a = [0; 16];
             a[..4].copy_from_slice(&n.to_le_bytes());
             (a, [1; 16])
         };
-        let told = |s: &mut StraySampler, n, times| {
+        let told = |s: &mut NetSampler, n, times| {
             let (a, b) = ends(n);
             (0..times).filter(|_| s.permit("x", Some((&a, &b)), 5)).count()
         };

@@ -112,6 +112,6 @@ impl<T: FlowTable, S: Sink> soft::PacketSink for Found<'_, '_, T, S> {
     ) {
         self.turn
             .engine
-            .stray_weird(ts, name, addl, addrs.map(|(s, d)| (s, d)));
+            .net_weird(ts, name, addl, addrs.map(|(s, d)| (s, d)));
     }
 }

@@ -226,7 +226,7 @@ fn gaps_are_told_at_thresholds() {
 }
 
 #[test]
-fn oddities_name_their_connection_their_hosts_or_nobody() {
+fn weirds_name_their_connection_their_hosts_or_nobody() {
     let mut lab = Lab::new("conn_weird,flow_weird,net_weird");
     // Data in an answer to nothing; an IP header that claims more than there is; no IP at all.
     lab.tcp(1, tf::FIN | tf::ACK, 0, 0, b"");
