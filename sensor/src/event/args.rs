@@ -22,6 +22,8 @@ pub enum Arg<'e> {
     Bool(bool),
     /// A point in time, ns since the epoch.
     Time(Ts),
+    /// A point in time, ns since the epoch, that may be before it.
+    Nanoseconds(i64),
     /// A length of time, ns.
     Interval(i64),
     /// An address.
@@ -83,6 +85,7 @@ macro_rules! arg_type {
     (int) => { i64 };
     (bool) => { bool };
     (time) => { $crate::event::Ts };
+    (nanoseconds) => { i64 };
     (interval) => { i64 };
     (addr) => { std::net::IpAddr };
     (text) => { &'a str };
@@ -124,6 +127,9 @@ macro_rules! zeek_type {
     (tag) => {
         "Analyzer::Tag"
     };
+    (nanoseconds) => {
+        "time"
+    };
     (syn_packet) => {
         "SYN_packet"
     };
@@ -163,6 +169,9 @@ macro_rules! arg {
     };
     (time $v:expr) => {
         $crate::event::Arg::Time($v)
+    };
+    (nanoseconds $v:expr) => {
+        $crate::event::Arg::Nanoseconds($v)
     };
     (interval $v:expr) => {
         $crate::event::Arg::Interval($v)
@@ -248,6 +257,7 @@ macro_rules! take {
     (int $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Int(v), v, $arg) };
     (bool $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Bool(v), v, $arg) };
     (time $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Time(v), v, $arg) };
+    (nanoseconds $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Nanoseconds(v), v, $arg) };
     (interval $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Interval(v), v, $arg) };
     (addr $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Addr(v), v, $arg) };
     (text $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Text(v), v, $arg) };
@@ -305,7 +315,7 @@ impl Arg<'_> {
             Arg::Int(v) => json::int(out, v),
             Arg::Bool(v) => json::bool(out, v),
             Arg::Time(v) => json::time(out, v),
-            Arg::Interval(v) => json::interval(out, v),
+            Arg::Nanoseconds(v) | Arg::Interval(v) => json::interval(out, v),
             Arg::Addr(v) => json::addr(out, v),
             Arg::Text(v) => json::text(out, v),
             Arg::Bytes(v) => json::bytes(out, v),

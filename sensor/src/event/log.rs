@@ -43,6 +43,8 @@ pub enum Value<'a> {
     Time(Ts),
     /// Point in time, whole seconds since the epoch: for those before it and beyond the year 2554.
     Seconds(i64),
+    /// Point in time, ns since the epoch: for those before it that have a fraction of a second.
+    Nanoseconds(i64),
     /// Length of time, ns.
     Interval(i64),
     /// Text of the sensor's own (Zeek's string and enum).
@@ -103,7 +105,7 @@ fn value_json(out: &mut Vec<u8>, v: &Value<'_>) {
         Value::Unset => out.extend_from_slice(b"null"),
         Value::Time(t) => json::time(out, *t),
         Value::Seconds(s) => json::seconds(out, *s),
-        Value::Interval(i) => json::interval(out, *i),
+        Value::Nanoseconds(n) | Value::Interval(n) => json::interval(out, *n),
         Value::Str(s) => json::text(out, s),
         Value::Wire(s) => json::wire_text(out, s),
         Value::Count(n) => json::count(out, *n),

@@ -174,7 +174,7 @@ fn element(typ: &str) -> Option<&str> {
 fn fits(typ: &str, v: &Value<'_>) -> bool {
     match v {
         Value::Unset => true,
-        Value::Time(_) | Value::Seconds(_) => typ == "time",
+        Value::Time(_) | Value::Seconds(_) | Value::Nanoseconds(_) => typ == "time",
         Value::Interval(_) => typ == "interval",
         Value::Str(_) => typ == "string" || typ == "enum",
         Value::Wire(_) => typ == "string",
@@ -218,6 +218,7 @@ fn borrowed<'a>(v: &'a Value<'_>) -> Value<'a> {
         Value::Unset => Value::Unset,
         Value::Time(t) => Value::Time(*t),
         Value::Seconds(s) => Value::Seconds(*s),
+        Value::Nanoseconds(n) => Value::Nanoseconds(*n),
         Value::Interval(i) => Value::Interval(*i),
         Value::Count(n) => Value::Count(*n),
         Value::Int(n) => Value::Int(*n),

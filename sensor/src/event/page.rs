@@ -170,6 +170,7 @@ macro_rules! event {
     ([int $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([bool $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([time $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
+    ([nanoseconds $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([interval $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([addr $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([tag $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };

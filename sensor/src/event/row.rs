@@ -147,6 +147,7 @@ macro_rules! rust_type {
     ([vector $kind:ident]) => { Vec<$crate::event::row::rust_type!([$kind])> };
     ([time]) => { $crate::event::Ts };
     ([seconds]) => { i64 };
+    ([nanoseconds]) => { i64 };
     ([interval]) => { i64 };
     ([count]) => { u64 };
     ([int]) => { i64 };
@@ -167,6 +168,7 @@ macro_rules! column_type {
     (set $kind:ident) => { concat!("set[", $crate::event::row::column_type!($kind), "]") };
     (vector $kind:ident) => { concat!("vector[", $crate::event::row::column_type!($kind), "]") };
     (seconds) => { "time" };
+    (nanoseconds) => { "time" };
     (text) => { "string" };
     (wire) => { "string" };
     (uid) => { "string" };
@@ -210,6 +212,7 @@ macro_rules! value {
     ([vector $kind:ident] $v:expr) => { $crate::event::row::value!([set $kind] $v) };
     ([time] $v:expr) => { $crate::event::log::Value::Time(*$v) };
     ([seconds] $v:expr) => { $crate::event::log::Value::Seconds(*$v) };
+    ([nanoseconds] $v:expr) => { $crate::event::log::Value::Nanoseconds(*$v) };
     ([double] $v:expr) => { $crate::event::log::Value::Double(*$v) };
     ([bool] $v:expr) => { $crate::event::log::Value::Bool(*$v) };
     ([port] $v:expr) => { $crate::event::log::Value::Port(*$v) };

@@ -45,7 +45,7 @@ fn value(out: &mut Vec<u8>, v: &Value<'_>, in_list: bool) {
         Value::Unset => out.push(b'-'),
         Value::Time(t) => json::time(out, *t),
         Value::Seconds(s) => json::seconds(out, *s),
-        Value::Interval(i) => json::interval(out, *i),
+        Value::Nanoseconds(n) | Value::Interval(n) => json::interval(out, *n),
         Value::Str(s) => text(out, s.as_bytes(), in_list),
         Value::Wire(s) => text(out, s, in_list),
         Value::Count(n) => json::count(out, *n),
@@ -122,9 +122,10 @@ mod tests {
                 Value::Bool(true),
                 Value::Interval(-1_000_000),
                 Value::Seconds(-315_619_200),
-                Value::Seconds(253_402_300_799)
+                Value::Seconds(253_402_300_799),
+                Value::Nanoseconds(-1_500_000_000)
             ]),
-            "0.001500\t-\tT\t-0.001000\t-315619200.000000\t253402300799.000000\n"
+            "0.001500\t-\tT\t-0.001000\t-315619200.000000\t253402300799.000000\t-1.500000\n"
         );
         assert_eq!(
             line(&[s("a\tb\nc"), s("-"), s("(empty)"), s(""), s("x,y"), s("\\x")]),
