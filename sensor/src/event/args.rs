@@ -40,28 +40,16 @@ pub enum Arg<'e> {
     Addrs(&'e [IpAddr]),
     /// An analyzer.
     Tag(AnalyzerTag),
-    /// What a SYN says.
-    SynPacket(&'e SynPacket),
-    /// An endpoint's figures.
-    EndpointStats(&'e EndpointStats),
     /// A file.
     FaFile(&'e FaFile<'e>),
-    /// What a file seems to be.
-    FaMetadata(&'e FaMetadata<'e>),
     /// A packet's headers.
     PktHdr(&'e PktHdr<'e>),
     /// A frame's headers.
     RawPktHdr(&'e RawPktHdr<'e>),
-    /// An operating system.
-    OsVersion(&'e OsVersion<'e>),
     /// A lookup.
     DnsMapping(&'e DnsMapping<'e>),
     /// Another sensor.
     EventPeer(&'e EventPeer<'e>),
-    /// Where a signature matched.
-    SignatureState(&'e SignatureState<'e>),
-    /// A piece of software.
-    Software(&'e Software<'e>),
     /// Texts.
     Texts(&'e [&'e str]),
     /// Layers of tunnels, outermost first.
@@ -70,11 +58,13 @@ pub enum Arg<'e> {
     Event(&'e dyn Event),
     /// A log's row.
     Row(&'e dyn LogRow),
+    /// A record that is declared in a room of its own.
+    Record(&'e dyn Record),
 }
 
-/// Is shown the arguments of an event.
+/// Is shown the arguments of an event, or the fields of a record.
 pub trait Visitor<'e> {
-    /// The next argument, with its name and Zeek's type.
+    /// The next one, with its name and Zeek's type.
     fn arg(&mut self, name: &'static str, typ: &'static str, arg: Arg<'e>);
 }
 
@@ -94,23 +84,18 @@ macro_rules! arg_type {
     (string_vec) => { &'a [&'a [u8]] };
     (addr_set) => { &'a [std::net::IpAddr] };
     (tag) => { $crate::event::AnalyzerTag };
-    (syn_packet) => { $crate::event::SynPacket };
-    (endpoint_stats) => { $crate::event::EndpointStats };
     (fa_file) => { &'a $crate::event::FaFile<'a> };
-    (fa_metadata) => { $crate::event::FaMetadata<'a> };
     (file) => { &'a str };
     (any) => { &'a str };
     (pkt_hdr) => { $crate::event::PktHdr<'a> };
     (raw_pkt_hdr) => { $crate::event::RawPktHdr<'a> };
-    (os_version) => { $crate::event::OsVersion<'a> };
     (dns_mapping) => { &'a $crate::event::DnsMapping<'a> };
     (event_peer) => { &'a $crate::event::EventPeer<'a> };
-    (signature_state) => { $crate::event::SignatureState<'a> };
-    (software) => { $crate::event::Software<'a> };
     (load_sample) => { &'a [&'a str] };
     (encap) => { &'a [$crate::event::Encap<'a>] };
     (event) => { &'a dyn $crate::event::Event };
     (row) => { &'a dyn $crate::event::LogRow };
+    (record $own:ident $(<$life:lifetime>)?) => { $own $(<$life>)? };
 }
 
 /// An argument's type as the seeds write it.
@@ -130,12 +115,6 @@ macro_rules! zeek_type {
     (nanoseconds) => {
         "time"
     };
-    (syn_packet) => {
-        "SYN_packet"
-    };
-    (os_version) => {
-        "OS_version"
-    };
     (load_sample) => {
         "load_sample_info"
     };
@@ -147,6 +126,9 @@ macro_rules! zeek_type {
     };
     (row) => {
         "Conn::Info"
+    };
+    (record $own:ident) => {
+        $own::NAME
     };
     ($kind:ident) => {
         stringify!($kind)
@@ -197,17 +179,8 @@ macro_rules! arg {
     (tag $v:expr) => {
         $crate::event::Arg::Tag($v)
     };
-    (syn_packet $v:expr) => {
-        $crate::event::Arg::SynPacket(&$v)
-    };
-    (endpoint_stats $v:expr) => {
-        $crate::event::Arg::EndpointStats(&$v)
-    };
     (fa_file $v:expr) => {
         $crate::event::Arg::FaFile($v)
-    };
-    (fa_metadata $v:expr) => {
-        $crate::event::Arg::FaMetadata(&$v)
     };
     (file $v:expr) => {
         $crate::event::Arg::Text($v)
@@ -221,20 +194,11 @@ macro_rules! arg {
     (raw_pkt_hdr $v:expr) => {
         $crate::event::Arg::RawPktHdr(&$v)
     };
-    (os_version $v:expr) => {
-        $crate::event::Arg::OsVersion(&$v)
-    };
     (dns_mapping $v:expr) => {
         $crate::event::Arg::DnsMapping($v)
     };
     (event_peer $v:expr) => {
         $crate::event::Arg::EventPeer($v)
-    };
-    (signature_state $v:expr) => {
-        $crate::event::Arg::SignatureState(&$v)
-    };
-    (software $v:expr) => {
-        $crate::event::Arg::Software(&$v)
     };
     (load_sample $v:expr) => {
         $crate::event::Arg::Texts($v)
@@ -247,6 +211,9 @@ macro_rules! arg {
     };
     (row $v:expr) => {
         $crate::event::Arg::Row($v)
+    };
+    (record $own:ident $v:expr) => {
+        $crate::event::Arg::Record(&$v)
     };
 }
 
@@ -266,23 +233,18 @@ macro_rules! take {
     (string_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Strings(v), v, $arg) };
     (addr_set $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Addrs(v), v, $arg) };
     (tag $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Tag(v), v, $arg) };
-    (syn_packet $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::SynPacket(v), *v, $arg) };
-    (endpoint_stats $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::EndpointStats(v), *v, $arg) };
     (fa_file $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::FaFile(v), v, $arg) };
-    (fa_metadata $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::FaMetadata(v), *v, $arg) };
     (file $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Text(v), v, $arg) };
     (any $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Text(v), v, $arg) };
     (pkt_hdr $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::PktHdr(v), *v, $arg) };
     (raw_pkt_hdr $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::RawPktHdr(v), *v, $arg) };
-    (os_version $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::OsVersion(v), *v, $arg) };
     (dns_mapping $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::DnsMapping(v), v, $arg) };
     (event_peer $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::EventPeer(v), v, $arg) };
-    (signature_state $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::SignatureState(v), *v, $arg) };
-    (software $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Software(v), *v, $arg) };
     (load_sample $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Texts(v), v, $arg) };
     (encap $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Encap(v), v, $arg) };
     (event $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Event(v), v, $arg) };
     (row $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Row(v), v, $arg) };
+    (record $own:ident $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Record(v), $own::of(v)?, $arg) };
     (@ $is:pat, $v:expr, $arg:expr) => {
         match $arg {
             $is => $v,
@@ -298,6 +260,9 @@ macro_rules! conn_of {
     };
     (fa_file $v:expr) => {
         $v.conn
+    };
+    (record $own:ident $v:expr) => {
+        None
     };
     ($kind:ident $v:expr) => {
         None
@@ -323,21 +288,20 @@ impl Arg<'_> {
             Arg::Strings(v) => json::array(out, v, |o, x| json::wire_text(o, x)),
             Arg::Addrs(v) => json::array(out, v, |o, x| json::addr(o, *x)),
             Arg::Tag(v) => json::text(out, v.as_str()),
-            Arg::SynPacket(v) => syn_packet(out, v),
-            Arg::EndpointStats(v) => endpoint_stats(out, v),
             Arg::FaFile(v) => fa_file(out, v),
-            Arg::FaMetadata(v) => fa_metadata(out, v),
             Arg::PktHdr(v) => v.write(out),
             Arg::RawPktHdr(v) => v.write(out),
-            Arg::OsVersion(v) => os_version(out, v),
             Arg::DnsMapping(v) => dns_mapping(out, v),
             Arg::EventPeer(v) => event_peer(out, v),
-            Arg::SignatureState(v) => signature_state(out, v),
-            Arg::Software(v) => software(out, v),
             Arg::Texts(v) => json::array(out, v, |o, x| json::text(o, x)),
             Arg::Encap(v) => encap(out, v),
             Arg::Event(v) => v.write_params(out),
             Arg::Row(v) => log::write_json(out, v, &mut Vec::new()),
+            Arg::Record(v) => {
+                let mut fields = InRecord(Object::new(out));
+                v.visit(&mut fields);
+                fields.0.end();
+            }
         }
     }
 }
@@ -350,6 +314,15 @@ impl<'e> Visitor<'e> for InObject<'_> {
         if !matches!(arg, Arg::Conn(_)) {
             arg.write_json(self.0.key(name));
         }
+    }
+}
+
+/// Writes a record's fields.
+struct InRecord<'o>(Object<'o>);
+
+impl<'e> Visitor<'e> for InRecord<'_> {
+    fn arg(&mut self, name: &'static str, _: &'static str, arg: Arg<'e>) {
+        arg.write_json(self.0.key(name));
     }
 }
 
@@ -400,34 +373,6 @@ impl dyn Event + '_ {
     }
 }
 
-fn syn_packet(out: &mut Vec<u8>, v: &SynPacket) {
-    let mut o = Object::new(out);
-    o.bool("is_orig", v.is_orig)
-        .bool("DF", v.df)
-        .count("ttl", v.ttl)
-        .count("size", v.size);
-    o.count("win_size", v.win_size).int("win_scale", v.win_scale);
-    o.count("MSS", v.mss).bool("SACK_OK", v.sack_ok);
-    if let Some(t) = v.tsval {
-        o.count("TSval", t);
-    }
-    if let Some(t) = v.tsecr {
-        o.count("TSecr", t);
-    }
-    o.end();
-}
-
-fn endpoint_stats(out: &mut Vec<u8>, v: &EndpointStats) {
-    let mut o = Object::new(out);
-    o.count("num_pkts", v.num_pkts).count("num_rxmit", v.num_rxmit);
-    o.count("num_rxmit_bytes", v.num_rxmit_bytes)
-        .count("num_in_order", v.num_in_order);
-    o.count("num_OO", v.num_oo)
-        .count("num_repl", v.num_repl)
-        .count("endian_type", v.endian_type);
-    o.end();
-}
-
 fn fa_file(out: &mut Vec<u8>, v: &FaFile<'_>) {
     let mut o = Object::new(out);
     o.text("id", v.id);
@@ -447,14 +392,6 @@ fn fa_file(out: &mut Vec<u8>, v: &FaFile<'_>) {
     o.end();
 }
 
-fn fa_metadata(out: &mut Vec<u8>, v: &FaMetadata<'_>) {
-    let mut o = Object::new(out);
-    if let Some(m) = v.mime_type {
-        o.text("mime_type", m);
-    }
-    o.end();
-}
-
 fn encap(out: &mut Vec<u8>, v: &[Encap<'_>]) {
     json::array(out, v, |out, e| {
         let mut o = Object::new(out);
@@ -469,14 +406,6 @@ fn encap(out: &mut Vec<u8>, v: &[Encap<'_>]) {
             .text("uid", &e.uid.to_string());
         o.end();
     });
-}
-
-fn os_version(out: &mut Vec<u8>, v: &OsVersion<'_>) {
-    let mut o = Object::new(out);
-    o.text("genre", v.genre)
-        .text("detail", v.detail)
-        .count("dist", v.dist);
-    o.end();
 }
 
 fn dns_mapping(out: &mut Vec<u8>, v: &DnsMapping<'_>) {
@@ -500,19 +429,5 @@ fn event_peer(out: &mut Vec<u8>, v: &EventPeer<'_>) {
     let mut o = Object::new(out);
     o.count("id", v.id).addr("host", v.host).count("p", v.p);
     o.bool("is_local", v.is_local).text("descr", v.descr);
-    o.end();
-}
-
-fn signature_state(out: &mut Vec<u8>, v: &SignatureState<'_>) {
-    let mut o = Object::new(out);
-    o.text("sig_id", v.sig_id)
-        .bool("is_orig", v.is_orig)
-        .count("payload_size", v.payload_size);
-    o.end();
-}
-
-fn software(out: &mut Vec<u8>, v: &Software<'_>) {
-    let mut o = Object::new(out);
-    o.text("name", v.name).text("version", v.version);
     o.end();
 }

@@ -1,6 +1,7 @@
 //! Events of packets and connections of any protocol, from the seeds' core page (`event.bif`).
 
 use super::page::events;
+use super::{EndpointStats, OsVersion, SignatureState, Software};
 
 events! {
     /// Events of packets and connections of any protocol, from the seeds' core page (`event.bif`).
@@ -8,7 +9,7 @@ events! {
 
     /// A host's operating system was told from its packets.
     /// `host`: the host; `os`: the system.
-    OsVersionFound "OS_version_found" (c: conn, host: addr, os = "OS": os_version) not_yet;
+    OsVersionFound "OS_version_found" (c: conn, host: addr, os = "OS": record OsVersion<'a>) not_yet;
 
     /// An address was replaced by another one (deprecated in the seeds).
     /// `orig`: the real one; `mapped`: its stand-in.
@@ -16,7 +17,7 @@ events! {
 
     /// A TCP connection's state goes away; figures of both endpoints.
     /// `os`: the originator's; `rs`: the responder's.
-    ConnStats "conn_stats" (c: conn, os: endpoint_stats, rs: endpoint_stats);
+    ConnStats "conn_stats" (c: conn, os: record EndpointStats, rs: record EndpointStats);
 
     /// Something unexpected within one connection.
     /// `name`: which weird it is; `addl`: more about it, may be empty.
@@ -120,7 +121,7 @@ events! {
 
     /// A signature matched.
     /// `state`: which and where; `msg`: its message; `data`: the last bytes of the match.
-    SignatureMatch "signature_match" (state: signature_state, msg: text, data: bytes) not_yet;
+    SignatureMatch "signature_match" (state: record SignatureState<'a>, msg: text, data: bytes) not_yet;
 
     /// Software named itself in a way that could not be taken apart.
     /// `host`: where it runs; `descr`: what it said.
@@ -132,7 +133,7 @@ events! {
 
     /// Software named itself, with a version that could be read.
     /// `host`: where it runs; `s`: name and version; `descr`: what it said.
-    SoftwareVersionFound "software_version_found" (c: conn, host: addr, s: software, descr: text) not_yet;
+    SoftwareVersionFound "software_version_found" (c: conn, host: addr, s: record Software<'a>, descr: text) not_yet;
 
     /// A connection's encapsulation is not what it was.
     /// `e`: the new one, outermost layer first.

@@ -1,5 +1,6 @@
 //! Events of files that traffic carries, from the seeds' core page (`event.bif`).
 
+use super::FaMetadata;
 use super::page::events;
 
 events! {
@@ -24,7 +25,7 @@ events! {
 
     /// A file's beginning has been looked at.
     /// `f`: the file; `meta`: what it seems to be, all unset when unknown.
-    FileSniff "file_sniff" (f: fa_file, meta: fa_metadata);
+    FileSniff "file_sniff" (f: fa_file, meta: record FaMetadata<'a>);
 
     /// Analysis of a file ends.
     /// `f`: the file.

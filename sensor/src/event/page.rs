@@ -2,7 +2,7 @@
 //!
 //! A page reads `page 1 "tcp" of "tcp"` (its number, its name and the group under which docs/events.md lists it), then
 //! its events, each `Type "zeek's name" (argument: kind, argument = "Zeek's name": kind, ...)`. The kinds are those of
-//! [`super::args`]. Behind the arguments an event may say `needs` and which policy bits, joined by `|`, it takes beyond
+//! [`super::args`]; `record Name<'a>` is a record that a room declares by itself ([`super::record`]). Behind the arguments an event may say `needs` and which policy bits, joined by `|`, it takes beyond
 //! the default forwarding; or `not_yet`, if the sensor does not raise it: then nobody can make one.
 
 use super::ConnId;
@@ -174,19 +174,17 @@ macro_rules! event {
     ([interval $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([addr $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([tag $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
-    ([syn_packet $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
-    ([endpoint_stats $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([$borrowed:ident $($more:ident)*] $($event:tt)*) => {
         $crate::event::page::event! { @type ['a] ['e] $($event)* }
     };
     // Nobody can make it.
     (@type [$($a:lifetime)?] [$($e:lifetime)?] $(#[doc = $doc:literal])* $name:ident
-        ($($arg:ident $(= $shown:literal)? : $kind:ident),*) not_yet
+        ($($arg:ident $(= $shown:literal)? : $($kind:ident)+ $(<$life:lifetime>)?),*) not_yet
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $name<$($a)?> {
-            $(#[allow(missing_docs)] pub $arg: $crate::event::args::arg_type!($kind),)*
+            $(#[allow(missing_docs)] pub $arg: $crate::event::args::arg_type!($($kind)+ $(<$life>)?),)*
             _never: $crate::event::page::Never,
         }
 
@@ -197,15 +195,15 @@ macro_rules! event {
             }
         }
 
-        $crate::event::page::event! { @event [$($a)?] $name ($($arg $(= $shown)? : $kind),*) }
+        $crate::event::page::event! { @event [$($a)?] $name ($($arg $(= $shown)? : $($kind)+ $(<$life>)?),*) }
     };
     (@type [$($a:lifetime)?] [$($e:lifetime)?] $(#[doc = $doc:literal])* $name:ident
-        ($($arg:ident $(= $shown:literal)? : $kind:ident),*) $(needs)?
+        ($($arg:ident $(= $shown:literal)? : $($kind:ident)+ $(<$life:lifetime>)?),*) $(needs)?
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $name<$($a)?> {
-            $(#[allow(missing_docs)] pub $arg: $crate::event::args::arg_type!($kind),)*
+            $(#[allow(missing_docs)] pub $arg: $crate::event::args::arg_type!($($kind)+ $(<$life>)?),)*
         }
 
         impl<$($a)?> $name<$($a)?> {
@@ -215,13 +213,13 @@ macro_rules! event {
                     return None;
                 }
                 let mut _args = $crate::event::page::Args::of(ev);
-                Some($name { $($arg: $crate::event::args::take!($kind _args.next()?),)* })
+                Some($name { $($arg: $crate::event::args::take!($($kind)+ _args.next()?),)* })
             }
         }
 
-        $crate::event::page::event! { @event [$($a)?] $name ($($arg $(= $shown)? : $kind),*) }
+        $crate::event::page::event! { @event [$($a)?] $name ($($arg $(= $shown)? : $($kind)+ $(<$life>)?),*) }
     };
-    (@event [$($a:lifetime)?] $name:ident ($($arg:ident $(= $shown:literal)? : $kind:ident),*)) => {
+    (@event [$($a:lifetime)?] $name:ident ($($arg:ident $(= $shown:literal)? : $($kind:ident)+ $(<$life:lifetime>)?),*)) => {
         impl<$($a)?> $name<$($a)?> {
             /// Which event it is.
             pub const KIND: $crate::event::Kind = Self::INFO.kind;
@@ -239,14 +237,14 @@ macro_rules! event {
             }
 
             fn conn(&self) -> Option<&$crate::event::ConnId> {
-                None$(.or($crate::event::args::conn_of!($kind self.$arg)))*
+                None$(.or($crate::event::args::conn_of!($($kind)+ self.$arg)))*
             }
 
             fn visit<'e>(&'e self, _v: &mut dyn $crate::event::Visitor<'e>) {
                 $(_v.arg(
                     $crate::event::page::arg_name!($arg $($shown)?),
-                    $crate::event::args::zeek_type!($kind),
-                    $crate::event::args::arg!($kind self.$arg),
+                    $crate::event::args::zeek_type!($($kind)+),
+                    $crate::event::args::arg!($($kind)+ self.$arg),
                 );)*
             }
         }
@@ -257,7 +255,7 @@ macro_rules! event {
 macro_rules! events {
     ($(#[doc = $about:literal])* page $number:literal $page:literal of $group:literal;
         $($(#[doc = $doc:literal])* $name:ident $zeek:literal
-            ($($arg:ident $(= $shown:literal)? : $kind:ident),* $(,)?) $($mark:ident $($bits:ident)|*)?;)*
+            ($($arg:ident $(= $shown:literal)? : $($kind:ident)+ $(<$life:lifetime>)?),* $(,)?) $($mark:ident $($bits:ident)|*)?;)*
     ) => {
         $(#[doc = $about])*
         pub const PAGE: &$crate::event::Page = &$crate::event::Page {
@@ -267,7 +265,7 @@ macro_rules! events {
             events: &[$({
                 const ARGS: &[(&str, &str)] = &[$((
                     $crate::event::page::arg_name!($arg $($shown)?),
-                    $crate::event::args::zeek_type!($kind),
+                    $crate::event::args::zeek_type!($($kind)+),
                 ),)*];
                 assert!(ARGS.len() <= $crate::event::page::MOST_ARGS);
                 $crate::event::Info {
@@ -287,7 +285,7 @@ macro_rules! events {
         enum Index { $($name,)* }
 
         $($crate::event::page::event! {
-            [$($kind)*] $(#[doc = $doc])* $name ($($arg $(= $shown)? : $kind),*) $($mark)?
+            [$($($kind)+)*] $(#[doc = $doc])* $name ($($arg $(= $shown)? : $($kind)+ $(<$life>)?),*) $($mark)?
         })*
     };
 }

@@ -1,51 +1,56 @@
-//! The records that events carry, each with Zeek's field names in its JSON.
+//! The records that events of no protocol carry, each with Zeek's field names in its JSON. A protocol declares its own
+//! ones in its folder (`record.rs`).
 
 use std::net::IpAddr;
 
-use super::{ConnId, Proto, Ts, Uid};
+use super::{ConnId, Proto, Ts, Uid, record};
 
-/// What a SYN or SYN-ACK says (Zeek's `SYN_packet`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SynPacket {
-    /// Sent by the originator.
-    pub is_orig: bool,
-    /// IP's don't-fragment bit (`DF`); false for IPv6.
-    pub df: bool,
-    /// Time to live or hop limit.
-    pub ttl: u64,
-    /// IP packet's length, bytes, header included.
-    pub size: u64,
-    /// Window as on the wire, bytes; a SYN's window is never scaled.
-    pub win_size: u64,
-    /// Window scale option's shift, -1 without one.
-    pub win_scale: i64,
-    /// Maximum segment size option, bytes, 0 without one (`MSS`).
-    pub mss: u64,
-    /// Selective acknowledgement permitted (`SACK_OK`).
-    pub sack_ok: bool,
-    /// Timestamp option's value (`TSval`).
-    pub tsval: Option<u64>,
-    /// Timestamp option's echo (`TSecr`).
-    pub tsecr: Option<u64>,
+record! {
+    /// What a SYN or SYN-ACK says (Zeek's `SYN_packet`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SynPacket is "SYN_packet" {
+        /// Sent by the originator.
+        is_orig: bool,
+        /// IP's don't-fragment bit (`DF`); false for IPv6.
+        df = "DF": bool,
+        /// Time to live or hop limit.
+        ttl: count,
+        /// IP packet's length, bytes, header included.
+        size: count,
+        /// Window as on the wire, bytes; a SYN's window is never scaled.
+        win_size: count,
+        /// Window scale option's shift, -1 without one.
+        win_scale: int,
+        /// Maximum segment size option, bytes, 0 without one.
+        mss = "MSS": count,
+        /// Selective acknowledgement permitted.
+        sack_ok = "SACK_OK": bool,
+        /// Timestamp option's value.
+        tsval = "TSval": opt count,
+        /// Timestamp option's echo.
+        tsecr = "TSecr": opt count,
+    }
 }
 
-/// One endpoint's figures at the end of a TCP connection (Zeek's `endpoint_stats`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EndpointStats {
-    /// Packets sent.
-    pub num_pkts: u64,
-    /// Packets with payload at or below the highest sequence already seen.
-    pub num_rxmit: u64,
-    /// Payload bytes in those.
-    pub num_rxmit_bytes: u64,
-    /// Payload packets that continue the stream where it stood.
-    pub num_in_order: u64,
-    /// Payload packets beyond a hole, or filling one (`num_OO`).
-    pub num_oo: u64,
-    /// Packets seen again: same IP id, sequence and length.
-    pub num_repl: u64,
-    /// Zeek's ENDIAN_UNKNOWN 0, LITTLE 1, BIG 2, CONFUSED 3, of the host's IP ids.
-    pub endian_type: u64,
+record! {
+    /// One endpoint's figures at the end of a TCP connection (Zeek's `endpoint_stats`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct EndpointStats is "endpoint_stats" {
+        /// Packets sent.
+        num_pkts: count,
+        /// Packets with payload at or below the highest sequence already seen.
+        num_rxmit: count,
+        /// Payload bytes in those.
+        num_rxmit_bytes: count,
+        /// Payload packets that continue the stream where it stood.
+        num_in_order: count,
+        /// Payload packets beyond a hole, or filling one.
+        num_oo = "num_OO": count,
+        /// Packets seen again: same IP id, sequence and length.
+        num_repl: count,
+        /// Zeek's ENDIAN_UNKNOWN 0, LITTLE 1, BIG 2, CONFUSED 3, of the host's IP ids.
+        endian_type: count,
+    }
 }
 
 /// A file under analysis (Zeek's `fa_file`).
@@ -71,11 +76,13 @@ pub struct FaFile<'a> {
     pub overflow_bytes: u64,
 }
 
-/// What a file's first bytes say of it (Zeek's `fa_metadata`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FaMetadata<'a> {
-    /// Strongest match, such as `application/x-x509-user-cert`.
-    pub mime_type: Option<&'a str>,
+record! {
+    /// What a file's first bytes say of it (Zeek's `fa_metadata`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct FaMetadata<'a> is "fa_metadata" {
+        /// Strongest match, such as `application/x-x509-user-cert`.
+        mime_type: opt text,
+    }
 }
 
 /// One layer of encapsulation (Zeek's `Tunnel::EncapsulatingConn`), outermost first in a slice of them.
@@ -96,15 +103,17 @@ pub struct Encap<'a> {
     pub uid: Uid,
 }
 
-/// A fingerprinted operating system (Zeek's `OS_version`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OsVersion<'a> {
-    /// Family, such as `Linux`.
-    pub genre: &'a str,
-    /// Version and other detail.
-    pub detail: &'a str,
-    /// Hops away, from the TTL.
-    pub dist: u64,
+record! {
+    /// A fingerprinted operating system (Zeek's `OS_version`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct OsVersion<'a> is "OS_version" {
+        /// Family, such as `Linux`.
+        genre: text,
+        /// Version and other detail.
+        detail: text,
+        /// Hops away, from the TTL.
+        dist: count,
+    }
 }
 
 /// A name or address lookup of the sensor's own (Zeek's `dns_mapping`).
@@ -139,22 +148,26 @@ pub struct EventPeer<'a> {
     pub descr: &'a str,
 }
 
-/// Where a signature matched (Zeek's `signature_state`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignatureState<'a> {
-    /// The signature's name.
-    pub sig_id: &'a str,
-    /// Matched on the originator's side.
-    pub is_orig: bool,
-    /// Payload bytes seen so far in that direction.
-    pub payload_size: u64,
+record! {
+    /// Where a signature matched (Zeek's `signature_state`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SignatureState<'a> is "signature_state" {
+        /// The signature's name.
+        sig_id: text,
+        /// Matched on the originator's side.
+        is_orig: bool,
+        /// Payload bytes seen so far in that direction.
+        payload_size: count,
+    }
 }
 
-/// A piece of software and its version (Zeek's old `software`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Software<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its version as text.
-    pub version: &'a str,
+record! {
+    /// A piece of software and its version (Zeek's old `software`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Software<'a> is "software" {
+        /// Its name.
+        name: text,
+        /// Its version as text.
+        version: text,
+    }
 }

@@ -1,5 +1,6 @@
 //! Events of TCP, from the seeds' TCP page (`Bro_TCP.events`).
 
+use super::SynPacket;
 use super::page::events;
 
 events! {
@@ -12,7 +13,7 @@ events! {
 
     /// A SYN or SYN-ACK was seen; every one, repeats included.
     /// `pkt`: what its headers and options say.
-    ConnectionSynPacket "connection_SYN_packet" (c: conn, pkt: syn_packet);
+    ConnectionSynPacket "connection_SYN_packet" (c: conn, pkt: record SynPacket);
 
     /// The originator's SYN has had no answer for tcp_attempt_delay.
     ConnectionAttempt "connection_attempt" (c: conn);
