@@ -5,7 +5,8 @@ use crate::analyzer::tls::events::SslDhServerParams;
 use crate::conn::events::ConnLogConn;
 use crate::event::{AnalyzerTag, ConnId, Event, Info, Kind, Proto, Subscriptions, SynPacket, Uid};
 
-/// The table of events: name and arguments as the seeds have them; tcp_multiple_gap is Zeek's alone.
+/// The seeds' pages of events: name and arguments as the seeds have them; tcp_multiple_gap is Zeek's alone. What a
+/// protocol adds stands on a page of another group.
 const TABLE: &str = "\
 core | OS_version_found | c: connection, host: addr, OS: OS_version\n\
 core | anonymization_mapping | orig: addr, mapped: addr\n\
@@ -123,15 +124,17 @@ conn | Conn::log_conn | rec: Conn::Info\n\
 ";
 
 #[test]
-fn every_event_is_declared_as_in_the_table() {
+fn the_seeds_events_are_declared_as_in_the_table() {
     let group = |e: &Info| {
         PAGES
             .iter()
             .find(|p| usize::from(p.number) == e.kind.page())
             .map(|p| p.group)
     };
+    let groups: Vec<&str> = TABLE.lines().filter_map(|l| l.split(" | ").next()).collect();
     let have: Vec<String> = listed()
         .into_iter()
+        .filter(|e| group(e).is_some_and(|g| groups.contains(&g)))
         .map(|e| {
             let args: Vec<String> = e.args.iter().map(|(n, t)| format!("{n}: {t}")).collect();
             let line = format!("{} | {} | {}", group(e).expect("a page"), e.name, args.join(", "));
@@ -314,7 +317,7 @@ fn subscriptions_parse_and_say_which_name_is_wrong() {
     assert_eq!(e.to_string(), "unknown event 'qqqqq'");
     assert!(!Subscriptions::NONE.any());
     assert!(events().all(|e| Subscriptions::ALL.wants(e.kind)));
-    assert_eq!(Subscriptions::ALL.iter().count(), 113);
+    assert_eq!(Subscriptions::ALL.iter().count(), events().count());
 }
 
 #[test]
