@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::event::log::Value;
+use crate::event::log_stream::LogStream;
 use crate::output::scratch::Scratch;
 use crate::output::small_disk::small_disk;
 
@@ -28,6 +29,8 @@ impl LogRow for Row {
 }
 
 fn writer(dir: &Path, format: LogFormat) -> LogWriter {
+    let columns: Vec<_> = COLUMNS.iter().map(|c| (c.name, c.typ)).collect();
+    LogStream::define("test", &columns).expect("a stream");
     LogWriter::new(LogDir::claim(dir).expect("ours"), format)
 }
 

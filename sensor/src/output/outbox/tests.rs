@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::event::log::Value;
+use crate::event::log_stream::LogStream;
 use crate::output::gate::Gate;
 use crate::output::log_dir::LogDir;
 use crate::output::scratch::Scratch;
@@ -25,6 +26,7 @@ impl LogRow for Row {
 }
 
 fn start(dir: &Path, patience: &Patience) -> LogThread {
+    LogStream::define("numbers", &[("n", "count"), ("filler", "string")]).expect("a stream");
     let writer = LogWriter::new(LogDir::claim(dir).unwrap(), LogFormat::Json);
     LogThread::start(writer, Duration::from_millis(5), patience.clone(), |_| Ok(())).unwrap()
 }
