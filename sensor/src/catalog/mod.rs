@@ -5,7 +5,7 @@ use crate::analyzer::x509::X509Row;
 use crate::conn::row::{ConnRow, TunnelRow, WeirdRow};
 use crate::event::log::Log;
 use crate::event::log_stream::{DefineError, LogStream};
-use crate::event::page::{MOST_EVENTS, MOST_PAGES};
+use crate::event::model::{MOST_EVENTS, MOST_PAGES};
 use crate::event::{self, Page};
 use crate::output::stats_row::StatsRow;
 

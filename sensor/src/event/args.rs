@@ -1,72 +1,12 @@
 //! The kinds of arguments: the Rust type of each, Zeek's type, and how it looks in JSON.
 //!
-//! A kind is a line of each macro below. What an event's arguments are at run time is an [`Arg`]; whoever wants to see
-//! them is a [`Visitor`].
+//! A kind is a line of each macro below. What an event's arguments are at run time is an [`Arg`].
 
-use std::net::IpAddr;
-
+use super::ids::Ts;
 use super::json::{self, Object};
-use super::log::{self, LogRow};
-use super::*;
-
-/// An argument of an event.
-#[derive(Clone, Copy, Debug)]
-pub enum Arg<'e> {
-    /// A connection.
-    Conn(&'e ConnId),
-    /// An unsigned number.
-    Count(u64),
-    /// A signed number.
-    Int(i64),
-    /// True or false.
-    Bool(bool),
-    /// A point in time, ns since the epoch.
-    Time(Ts),
-    /// A point in time, ns since the epoch, that may be before it.
-    Nanoseconds(i64),
-    /// A length of time, ns.
-    Interval(i64),
-    /// An address.
-    Addr(IpAddr),
-    /// Text.
-    Text(&'e str),
-    /// Bytes off the wire.
-    Bytes(&'e [u8]),
-    /// Numbers in order.
-    Counts(&'e [u64]),
-    /// Strings off the wire, in order.
-    Strings(&'e [&'e [u8]]),
-    /// A set of addresses.
-    Addrs(&'e [IpAddr]),
-    /// An analyzer.
-    Tag(AnalyzerTag),
-    /// A file.
-    FaFile(&'e FaFile<'e>),
-    /// A packet's headers.
-    PktHdr(&'e PktHdr<'e>),
-    /// A frame's headers.
-    RawPktHdr(&'e RawPktHdr<'e>),
-    /// A lookup.
-    DnsMapping(&'e DnsMapping<'e>),
-    /// Another sensor.
-    EventPeer(&'e EventPeer<'e>),
-    /// Texts.
-    Texts(&'e [&'e str]),
-    /// Layers of tunnels, outermost first.
-    Encap(&'e [Encap<'e>]),
-    /// Another event.
-    Event(&'e dyn Event),
-    /// A log's row.
-    Row(&'e dyn LogRow),
-    /// A record that is declared in a room of its own.
-    Record(&'e dyn Record),
-}
-
-/// Is shown the arguments of an event, or the fields of a record.
-pub trait Visitor<'e> {
-    /// The next one, with its name and Zeek's type.
-    fn arg(&mut self, name: &'static str, typ: &'static str, arg: Arg<'e>);
-}
+use super::log;
+use super::model::{Arg, Event, Visitor};
+use super::records::{DnsMapping, Encap, EventPeer, FaFile};
 
 /// The Rust type of an event's field.
 macro_rules! arg_type {

@@ -5,70 +5,7 @@
 //! [`super::args`]; `record Name<'a>` is a record that a room declares by itself ([`super::record`]). Behind the arguments an event may say `needs` and which policy bits, joined by `|`, it takes beyond
 //! the default forwarding; or `not_yet`, if the sensor does not raise it: then nobody can make one.
 
-use super::ConnId;
-use super::args::{Arg, Visitor};
-
-/// Most pages: numbers are below it.
-pub const MOST_PAGES: usize = 32;
-
-/// Most events on a page: a set has a word for each page.
-pub const MOST_EVENTS: usize = 64;
-
-/// Which event it is: its page's number, and its place there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Kind {
-    page: u8,
-    index: u8,
-}
-
-impl Kind {
-    /// The `index`th event of the page with the number `page`.
-    pub const fn new(page: u8, index: u8) -> Kind {
-        assert!((page as usize) < MOST_PAGES && (index as usize) < MOST_EVENTS);
-        Kind { page, index }
-    }
-
-    /// Its page's number.
-    pub const fn page(self) -> usize {
-        self.page as usize
-    }
-
-    /// Its place on the page.
-    pub const fn index(self) -> usize {
-        self.index as usize
-    }
-}
-
-/// What is to be said of an event without its arguments.
-#[derive(Clone, Copy, Debug)]
-pub struct Info {
-    /// Which event it is.
-    pub kind: Kind,
-    /// Its name, exactly as the seeds have it.
-    pub name: &'static str,
-    /// Its arguments, each name with Zeek's type.
-    pub args: &'static [(&'static str, &'static str)],
-    /// Its documentation, a line per line.
-    pub doc: &'static [&'static str],
-    /// Whether the sensor raises it.
-    pub raised: bool,
-    /// The policy bits ([`sensor_common::policy`]) without which packets that it is about stay in the kernel.
-    pub needs: u32,
-    /// The key of its connection in its JSON.
-    pub conn_key: &'static str,
-}
-
-impl Info {
-    /// What Zeek calls it since it is no longer called Bro.
-    pub fn newer_name(&self) -> Option<String> {
-        self.name.strip_prefix("bro_").map(|rest| format!("zeek_{rest}"))
-    }
-
-    /// Whether this is its name, that of the seeds or Zeek's newer one.
-    pub fn is_named(&self, name: &str) -> bool {
-        self.name == name || self.newer_name().is_some_and(|n| n == name)
-    }
-}
+use super::model::{Arg, Event, Visitor};
 
 /// The name of the connection among the arguments; `c` where only a file says which connection it is.
 pub const fn conn_key(args: &[(&'static str, &'static str)]) -> &'static str {
@@ -80,34 +17,6 @@ pub const fn conn_key(args: &[(&'static str, &'static str)]) -> &'static str {
         i += 1;
     }
     "c"
-}
-
-/// Events that are declared together.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// Its number, which no other page has.
-    pub number: u8,
-    /// Its name.
-    pub name: &'static str,
-    /// The seeds' page that its events are from.
-    pub group: &'static str,
-    /// Its events; each one's place is its kind's index.
-    pub events: &'static [Info],
-}
-
-/// An event with its arguments. Borrows what it can: making one allocates nothing.
-pub trait Event: std::fmt::Debug {
-    /// What is to be said of it without its arguments.
-    fn info(&self) -> &'static Info;
-
-    /// Which event it is.
-    fn kind(&self) -> Kind;
-
-    /// The connection it is about, if any.
-    fn conn(&self) -> Option<&ConnId>;
-
-    /// Shows `v` all arguments, in order.
-    fn visit<'e>(&'e self, v: &mut dyn Visitor<'e>);
 }
 
 /// Fills a field that no event has: an event that is not raised cannot be made.

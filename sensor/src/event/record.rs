@@ -4,13 +4,7 @@
 //! argument: `msg: record Message<'a>`. The kinds of fields are those of an event's arguments ([`super::args`]), and
 //! other records. `opt` makes a field an Option; a field that is None is not shown.
 
-use super::args::{Arg, Visitor};
-
-/// A record that an event carries.
-pub trait Record: std::fmt::Debug {
-    /// Shows `v` the fields that are set, in order.
-    fn visit<'e>(&'e self, v: &mut dyn Visitor<'e>);
-}
+use super::model::{Arg, Record, Visitor};
 
 impl<'r> dyn Record + 'r {
     /// The field with that name, if it is set.

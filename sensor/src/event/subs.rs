@@ -1,6 +1,6 @@
 //! Which events somebody wants.
 
-use super::page::{Kind, MOST_PAGES};
+use super::model::{Kind, MOST_PAGES};
 
 /// A set of events: a word for each page, a bit for each event on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
