@@ -3,12 +3,13 @@
 use super::pattern::Match;
 use super::{Id, RULES};
 
-/// Bytes of both directions, and pieces in which they come, after which signatures look no further (Zeek's
-/// `dpd_buffer_size` and `dpd_max_packets`). The piece that goes beyond is still looked at.
-pub const DEPTH: u64 = 1024;
-pub const MOST_PIECES: u32 = 100;
+/// Bytes of both directions after which signatures look no further (Zeek's `dpd_buffer_size`). They still look at the
+/// piece that goes beyond.
+pub const MAX_BYTES: u64 = 1024;
+/// Pieces of both directions after which signatures look no further (Zeek's `dpd_max_packets`).
+pub const MAX_PIECES: u32 = 100;
 /// Bytes kept per direction.
-const MOST_KEPT: usize = 2048;
+const MAX_KEPT_BYTES: usize = 2048;
 
 // A bit per rule.
 const _: () = assert!(RULES.len() <= 64);
@@ -34,7 +35,7 @@ impl Probe {
     /// Keeps what there is room for; how many bytes that were.
     pub fn push(&mut self, is_orig: bool, bytes: &[u8]) -> usize {
         let dir = usize::from(!is_orig);
-        let room = MOST_KEPT.saturating_sub(self.kept[dir].len());
+        let room = MAX_KEPT_BYTES.saturating_sub(self.kept[dir].len());
         let part = bytes.get(..room).unwrap_or(bytes);
         self.kept[dir].extend_from_slice(part);
         let n = part.len() as u16;
@@ -88,7 +89,7 @@ impl Probe {
 
     /// Nothing more can match.
     pub fn is_over(&self) -> bool {
-        self.size > DEPTH || self.pieces > MOST_PIECES || self.decided == ALL_DECIDED
+        self.size > MAX_BYTES || self.pieces > MAX_PIECES || self.decided == ALL_DECIDED
     }
 
     pub fn flip(&mut self) {

@@ -80,22 +80,26 @@ fn suggestion(near: &[&str]) -> String {
 }
 
 impl UnknownEvent {
-    /// Likeness from which on a name is suggested: 0 nothing in common, 1 the same.
-    const NEAR: f64 = 0.6;
+    /// Least likeness of a name that is suggested, from 0 (nothing in common) to 1 (the same).
+    const MIN_LIKENESS: f64 = 0.6;
     /// Most names that are suggested.
-    const MOST: usize = 3;
+    const MAX_SUGGESTIONS: usize = 3;
 
     fn new(name: &str) -> Self {
         let wanted = name.to_lowercase();
         let like = |n: &str| strsim::normalized_damerau_levenshtein(&n.to_lowercase(), &wanted);
         let mut near: Vec<(f64, &'static str)> = events()
             .map(|e| (like(e.name), e.name))
-            .filter(|(likeness, _)| *likeness >= Self::NEAR)
+            .filter(|(likeness, _)| *likeness >= Self::MIN_LIKENESS)
             .collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
         UnknownEvent {
             name: name.to_owned(),
-            near: near.into_iter().take(Self::MOST).map(|(_, n)| n).collect(),
+            near: near
+                .into_iter()
+                .take(Self::MAX_SUGGESTIONS)
+                .map(|(_, n)| n)
+                .collect(),
         }
     }
 }

@@ -14,12 +14,12 @@ use super::stop::Stop;
 use crate::event::Ts;
 use crate::packet::capture::{Capture, CaptureError};
 
-/// So often who reads gets the time to do other things, however much or little comes.
-const TICK: Duration = Duration::from_millis(200);
+/// Longest wait until the reader gets the time to do other things, however much or little comes.
+const PAUSE_EVERY: Duration = Duration::from_millis(200);
 /// Bytes read at a time.
-const CHUNK: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks between the two threads.
-const QUEUE: usize = 16;
+const MAX_QUEUED_CHUNKS: usize = 16;
 
 /// Opens a capture; `-` is standard input. What may keep a reader waiting is read by a thread of its own, ends when the
 /// process is to stop, and sets `clock`.
@@ -54,7 +54,7 @@ pub fn open(path: &Path, stop: &Stop, clock: &mut Option<PipeClock>) -> Result<C
 /// Bytes read, how many there are, and when that was (nanoseconds since [`Pipe::start`]); or why there are no more.
 type Chunk = io::Result<(Vec<u8>, usize, u64)>;
 
-/// The reading end, which has [`io::ErrorKind::WouldBlock`] to say at least every [`TICK`].
+/// The reading end, which has [`io::ErrorKind::WouldBlock`] to say at least every [`PAUSE_EVERY`].
 struct Pipe {
     chunks: Receiver<Chunk>,
     /// Chunks on their way back.
@@ -73,8 +73,8 @@ impl Pipe {
         stop: Stop,
     ) -> io::Result<(Pipe, PipeClock)> {
         let start = Instant::now();
-        let (full, chunks) = sync_channel(QUEUE);
-        let (empty, back) = sync_channel(QUEUE);
+        let (full, chunks) = sync_channel(MAX_QUEUED_CHUNKS);
+        let (empty, back) = sync_channel(MAX_QUEUED_CHUNKS);
         std::thread::Builder::new()
             .name("capture".into())
             .spawn(move || read_all(input, start, &full, &back))?;
@@ -85,7 +85,7 @@ impl Pipe {
             chunk: Vec::new(),
             at: 0,
             end: 0,
-            next_tick: start + TICK,
+            next_tick: start + PAUSE_EVERY,
             arrived: arrived.clone(),
             stop,
         };
@@ -106,7 +106,7 @@ fn read_all(
     };
     loop {
         let mut bytes = back.try_recv().unwrap_or_default();
-        bytes.resize(CHUNK, 0);
+        bytes.resize(CHUNK_BYTES, 0);
         let chunk = match input.read(&mut bytes) {
             Ok(0) => return,
             Ok(n) => Ok((bytes, n, start.elapsed().as_nanos() as u64)),
@@ -133,7 +133,7 @@ impl Read for Pipe {
             }
             let now = Instant::now();
             if now >= self.next_tick {
-                self.next_tick = now + TICK;
+                self.next_tick = now + PAUSE_EVERY;
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             match self.chunks.recv_timeout(self.next_tick - now) {
@@ -193,7 +193,7 @@ mod tests {
         let arrived = Arc::<AtomicU64>::default();
         let mut clock = PipeClock::new(start, arrived.clone());
         assert_eq!(clock.now(), None);
-        const SECOND: u64 = 1_000_000_000;
+        use crate::base::time::SECOND;
         // Two that came together, of which the first had waited for three seconds.
         arrived.store(90 * SECOND, Ordering::Relaxed);
         clock.packet(1_000 * SECOND);

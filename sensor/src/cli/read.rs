@@ -28,8 +28,8 @@ use crate::packet::capture::{CaptureError, Frame, NextFrame};
 use crate::packet::link::LinkType;
 use crate::settings::{Datapath, Decap, Settings};
 
-/// Captures that can be read with the usual limit on open files.
-const FEW: usize = 200;
+/// Most captures that can be read without raising the usual limit on open files.
+const MAX_OPEN_CAPTURES: usize = 200;
 
 /// How reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +174,7 @@ fn look(
     if files.len() > 1 && files.iter().any(|f| f.as_os_str() == "-") {
         return Err(Refused::NotAlone);
     }
-    if files.len() > FEW {
+    if files.len() > MAX_OPEN_CAPTURES {
         raise_open_files();
     }
     let accept = |path: &str, link: LinkType| {

@@ -20,13 +20,13 @@ use crate::base::time::{DAY, HOUR, SECOND};
 
 /// Most tunnels in a packet (Zeek: Tunnel::max_depth).
 pub const MAX_DEPTH: usize = 4;
-/// An IP tunnel silent so long is another one when it comes back, ns (Zeek: Tunnel::ip_tunnel_timeout).
-const IP_TUNNEL_TIMEOUT: u64 = DAY;
-/// Tunnels in which no connection began for so long are told as expired, ns (Zeek:
+/// An IP tunnel that comes back after this much silence is a new one, ns (Zeek: Tunnel::ip_tunnel_timeout).
+const IP_TUNNEL_TIMEOUT_NS: u64 = DAY;
+/// A tunnel in which no connection began for this long is reported as expired, ns (Zeek:
 /// Tunnel::expiration_interval).
-const EXPIRATION: u64 = HOUR;
+const EXPIRATION_NS: u64 = HOUR;
 /// Entries of a generation; twice as many are kept at most.
-const GENERATION: usize = 1 << 15;
+const GENERATION_ENTRIES: usize = 1 << 15;
 
 /// What a tunnel is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -189,13 +189,13 @@ struct Recent {
     hosts: Places<(u32, [u8; 16], [u8; 16], Realm)>,
 }
 
-/// A map that forgets what another key has the place of.
+/// A cache with one entry per place: a key takes the place from another key with the same place.
 struct Places<K>(Vec<Option<(K, u64, Arc<Stack>)>>);
 
-/// How many there are of each; a power of two.
+/// Places of each kind; a power of two.
 const PLACES: usize = 256;
-/// An answer about hosts holds so long, ns: the table is to know how long they were silent.
-const HOSTS_HOLD: u64 = SECOND;
+/// How long an answer about hosts holds, ns. Then the table is asked again, so that it learns that they were not silent.
+const HOSTS_HOLD_NS: u64 = SECOND;
 
 impl<K> Default for Places<K> {
     fn default() -> Self {
@@ -219,7 +219,7 @@ impl<K: PartialEq> Places<K> {
     }
 }
 
-/// Some number made of two addresses.
+/// A place for two addresses: a hash of them.
 fn place((src, dst): (&[u8; 16], &[u8; 16])) -> u64 {
     let fold = |a: &[u8; 16]| {
         let n = u128::from_ne_bytes(*a);
@@ -254,11 +254,11 @@ struct IpTunnel {
 }
 
 impl IpTunnel {
-    /// Whether it would have been given up by `now`: Zeek looks every [`IP_TUNNEL_TIMEOUT`].
+    /// Whether it would have been given up by `now`: Zeek looks every [`IP_TUNNEL_TIMEOUT_NS`].
     fn over(&self, now: u64) -> bool {
-        let looks = now.saturating_sub(self.since) / IP_TUNNEL_TIMEOUT;
-        let looked = self.since + looks * IP_TUNNEL_TIMEOUT;
-        looks > 0 && looked.saturating_sub(self.last) >= IP_TUNNEL_TIMEOUT
+        let looks = now.saturating_sub(self.since) / IP_TUNNEL_TIMEOUT_NS;
+        let looked = self.since + looks * IP_TUNNEL_TIMEOUT_NS;
+        looks > 0 && looked.saturating_sub(self.last) >= IP_TUNNEL_TIMEOUT_NS
     }
 }
 
@@ -354,7 +354,7 @@ impl Tunnels {
         let key = (outer.map_or(0, |o| o.id), *src, *dst, realm);
         let place = place((src, dst));
         if let Some((told, s)) = recent.hosts.get(place, &key)
-            && now.abs_diff(told) < HOSTS_HOLD
+            && now.abs_diff(told) < HOSTS_HOLD_NS
         {
             return s.clone();
         }
@@ -407,7 +407,7 @@ impl Tunnels {
         let mut next = None;
         self.locked(|t| {
             t.active.retain(|(layer, last)| {
-                let due = last.saturating_add(EXPIRATION);
+                let due = last.saturating_add(EXPIRATION_NS);
                 if due <= now {
                     over.push(*layer);
                     return false;
@@ -566,7 +566,7 @@ impl<K: Copy + Eq + Hash, V> Aging<K, V> {
     }
 
     fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= GENERATION {
+        if self.young.len() >= GENERATION_ENTRIES {
             self.old = std::mem::take(&mut self.young);
             self.turns += 1;
         }

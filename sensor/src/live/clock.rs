@@ -9,17 +9,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::base::time::MILLISECOND;
 use crate::conn::events::ConnLogConn;
 use crate::datapath::xdp;
 use crate::event::log::{Column, LogRow, Value};
 use crate::event::{self, Event, Ts};
 
-/// What two readings of the clocks may differ by, ns.
-const NOISE: u64 = 1_000_000;
-/// A change of the wall clock that is told, ns.
-const STEP: u64 = 500_000_000;
-/// Changes that are remembered; of older ones, the oldest is taken for those before it.
-const MOST: usize = 1024;
+/// Two readings of the clocks that differ by no more than this count as equal, ns.
+const NOISE_NS: u64 = MILLISECOND;
+/// Smallest change of the wall clock that is reported, ns.
+const STEP_NS: u64 = 500 * MILLISECOND;
+/// Most changes of the wall clock that are remembered. Times before the oldest one are shifted as at that change.
+const MAX_CHANGES: usize = 1024;
 
 /// The clock of a run; copies are the same clock.
 #[derive(Clone)]
@@ -74,15 +75,15 @@ impl Clock {
         let by = offset - self.shift;
         let mut list = self.changes.list.write().unwrap_or_else(PoisonError::into_inner);
         let change = by - list.last().map_or(0, |c| c.1);
-        if change.unsigned_abs() <= NOISE {
+        if change.unsigned_abs() <= NOISE_NS {
             return None;
         }
-        if list.len() == MOST {
+        if list.len() == MAX_CHANGES {
             list.remove(0);
         }
         list.push((now, by));
         self.changes.n.store(list.len(), Ordering::Release);
-        (change.unsigned_abs() > STEP).then_some(change)
+        (change.unsigned_abs() > STEP_NS).then_some(change)
     }
 
     /// Whether the wall clock was ever changed.
@@ -98,7 +99,7 @@ impl Clock {
         let list = self.changes.list.read().unwrap_or_else(PoisonError::into_inner);
         let then = match list.iter().rfind(|c| c.0 <= t) {
             Some(change) => change.1,
-            None if list.len() < MOST => 0,
+            None if list.len() < MAX_CHANGES => 0,
             None => list[0].1,
         };
         t.saturating_add_signed(then)
@@ -172,7 +173,7 @@ impl LogRow for OfDay<'_> {
 mod tests {
     use super::*;
 
-    const S: u64 = 1_000_000_000;
+    const S: u64 = crate::base::time::SECOND;
     const HOUR: i64 = 3600 * S as i64;
 
     #[test]
@@ -195,13 +196,13 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_all_day_long_is_not_remembered_for_ever() {
         let clock = Clock::at(0);
-        for n in 1..3 * MOST as u64 {
+        for n in 1..3 * MAX_CHANGES as u64 {
             clock.seen(n * S, (n * S) as i64);
         }
-        assert_eq!(clock.changes.list.read().unwrap().len(), MOST);
-        let n = 3 * MOST as u64 - 1;
+        assert_eq!(clock.changes.list.read().unwrap().len(), MAX_CHANGES);
+        let n = 3 * MAX_CHANGES as u64 - 1;
         assert_eq!(clock.of_day(n * S), 2 * n * S);
-        let oldest = 2 * MOST as u64;
+        let oldest = 2 * MAX_CHANGES as u64;
         assert_eq!(clock.of_day(0), oldest * S);
     }
 

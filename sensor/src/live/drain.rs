@@ -6,6 +6,7 @@ use sensor_common::record::{KIND_FRAME, KIND_GONE, KIND_PACKET};
 use super::shifted;
 use super::slow::SlowPath;
 use super::turn::Turn;
+use crate::base::time::MILLISECOND;
 use crate::conn::Sink;
 use crate::datapath::FlowTable;
 use crate::datapath::xdp;
@@ -13,13 +14,13 @@ use crate::packet::capture::Frame;
 use crate::packet::link::LinkType;
 
 /// Records after which a worker sees to its outbox and to what was put off.
-const MOST: u32 = 4096;
-/// Timers may be so late, live, ns: those that fall due together ask the flow table together.
-const GRAIN: u64 = 1_000_000;
+const MAX_RECORDS_PER_TURN: u32 = 4096;
+/// Most that a timer may be late, live, ns: timers that fall due within it ask the flow table in one system call.
+const TIMER_GRAIN_NS: u64 = MILLISECOND;
 
-/// So many of them before records of [`GRAIN`]'s time, with more records waiting: a million that fall due together
-/// must not keep the ring waiting, and be gone through all the same.
-const MOST_TIMERS: u32 = 128;
+/// Most timers that fire for each [`TIMER_GRAIN_NS`] of records' time while more records wait: a million timers that
+/// fall due together must not hold up the ring, yet must all fire in the end.
+const MAX_TIMERS_PER_GRAIN: u32 = 128;
 
 /// Takes records off a ring.
 pub struct Drain {
@@ -45,13 +46,13 @@ impl Drain {
         &mut self.slow
     }
 
-    /// Takes the records off the ring, [`MOST`] at a time, to the engine or, if they are whole frames, to the slow path.
+    /// Takes the records off the ring, [`MAX_RECORDS_PER_TURN`] at a time, to the engine or, if they are whole frames, to the slow path.
     /// True: there are more.
     pub fn drain<T: FlowTable, S: Sink>(
         &mut self,
         turn: &mut Turn<'_, T, S>,
     ) -> Result<bool, xdp::KernelError> {
-        let mut left = MOST;
+        let mut left = MAX_RECORDS_PER_TURN;
         while left > 0
             && let Some((header, bytes)) = turn.ring.next()
         {
@@ -59,9 +60,10 @@ impl Drain {
             let h = shifted::record(header, turn.shift);
             let inner = match h.kind {
                 KIND_PACKET => {
-                    if turn.shift != 0 && h.pkt.ts >= self.advanced + GRAIN {
+                    if turn.shift != 0 && h.pkt.ts >= self.advanced + TIMER_GRAIN_NS {
                         self.advanced = h.pkt.ts;
-                        turn.engine.advance_some(h.pkt.ts, MOST_TIMERS, turn.table);
+                        turn.engine
+                            .advance_some(h.pkt.ts, MAX_TIMERS_PER_GRAIN, turn.table);
                         // What relieves a ring must not wait for the ring to be empty.
                         turn.table.settle();
                     }

@@ -18,10 +18,10 @@ use crate::event::log::LogRow;
 use crate::event::{self, Event, Handler, Subscriptions, Ts};
 use crate::settings::{Decap, Settings, SettingsError};
 
-/// How often it is looked whether to stop.
-const POLL: Duration = Duration::from_millis(50);
-/// Of these times, how often interfaces, clock and flow table are looked at: once a second.
-const ROUND: u64 = 20;
+/// Time between two looks at whether to stop.
+const STOP_POLL_EVERY: Duration = Duration::from_millis(50);
+/// Looks between two rounds, in which interfaces, clock and flow table are seen to: a round a second.
+const POLLS_PER_ROUND: u64 = 20;
 
 /// Why interfaces are not watched, or not any more.
 #[derive(Debug, thiserror::Error)]
@@ -122,13 +122,13 @@ pub fn watch<H: Handler + Send + 'static>(
     );
     let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics).map_err(LiveError::Worker)?;
     let watched = runtime.block_on(async {
-        let mut ticks = tokio::time::interval(POLL);
+        let mut ticks = tokio::time::interval(STOP_POLL_EVERY);
         for n in 1_u64.. {
             ticks.tick().await;
             if stop.load(Ordering::Acquire) || workers.has_ended() {
                 break;
             }
-            if n % ROUND != 0 {
+            if n % POLLS_PER_ROUND != 0 {
                 continue;
             }
             let gone = round(&mut kernel, &mut interfaces, &clock, &mut sweep).await?;

@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::metrics::OutputLosses;
 use super::status;
 use super::worker::WorkerSink;
+use crate::base::time::MILLISECOND;
 use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
@@ -23,10 +24,11 @@ use crate::output::stream::{EventStream, WhenFull};
 use crate::settings::Settings;
 
 /// How often log files are written.
-const REFRESH: Duration = Duration::from_secs(1);
-/// Events are handed over so long after those before them, ns; rows as well.
-const LATEST_EVENTS: u64 = 4_000_000;
-const LATEST_ROWS: u64 = 200_000_000;
+const LOG_FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// Time between two hand-overs of a worker's events to the stream's thread, ns.
+const EVENTS_EVERY_NS: u64 = 4 * MILLISECOND;
+/// Time between two hand-overs of a worker's log rows to their thread, ns.
+const ROWS_EVERY_NS: u64 = 200 * MILLISECOND;
 /// Least time between two complaints about rows that are lost.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -60,7 +62,7 @@ impl Outputs {
         let begin_logs = move |logs: &mut LogWriter| begin(logs, columns);
         Ok(Outputs {
             clock,
-            logs: LogThread::start(logs, REFRESH, patience.clone(), begin_logs)?,
+            logs: LogThread::start(logs, LOG_FLUSH_EVERY, patience.clone(), begin_logs)?,
             stream,
             print,
             patience,
@@ -192,13 +194,13 @@ impl WorkerSink for Outbox {
     type Left = ();
 
     fn settle(&mut self, now: Ts) {
-        if now.abs_diff(self.events_out) >= LATEST_EVENTS {
+        if now.abs_diff(self.events_out) >= EVENTS_EVERY_NS {
             self.events_out = now;
             if let Some(s) = &mut self.stream {
                 s.flush();
             }
         }
-        if now.abs_diff(self.rows_out) >= LATEST_ROWS {
+        if now.abs_diff(self.rows_out) >= ROWS_EVERY_NS {
             self.rows_out = now;
             self.flush_rows();
         }

@@ -12,10 +12,10 @@ use crate::datapath::xdp;
 use crate::packet::capture::Frame;
 use crate::packet::link::LinkType;
 
-/// Frames that the kernel does not run a program over: shorter than Ethernet's header, or longer than
-/// any record.
-const MIN_FRAME: usize = 14;
-const MAX_FRAME: usize = 66_048;
+/// Shortest frame that the kernel runs a program over, bytes: an Ethernet header.
+const MIN_FRAME_BYTES: usize = 14;
+/// Longest frame that fits a record, bytes.
+const MAX_FRAME_BYTES: usize = 66_048;
 
 /// Why a frame was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ impl Replay {
             alone: true,
         };
         let found = |e: xdp::KernelError| ReplayError::Found(e.into());
-        let runs = (MIN_FRAME..=MAX_FRAME).contains(&f.data.len()) && f.wire_len != 0;
+        let runs = (MIN_FRAME_BYTES..=MAX_FRAME_BYTES).contains(&f.data.len()) && f.wire_len != 0;
         // The kernel verifies nothing: what is wrong is kept from it.
         if !runs || (self.checksums && !soft::verifies(f)) {
             return self.drain.slow().frame(f, &mut turn).map_err(found);

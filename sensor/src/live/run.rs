@@ -26,10 +26,10 @@ use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::settings::{Decap, Settings};
 
-/// How often the status line is drawn.
-const REFRESH: Duration = Duration::from_secs(1);
-/// How often stats.log gets a row.
-const STATS_EVERY: u32 = 60;
+/// Time between two status lines.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// Status lines per row of stats.log: a row a minute.
+const STATUS_LINES_PER_STATS_ROW: u32 = 60;
 
 /// How a run failed.
 pub enum Failed {
@@ -195,7 +195,7 @@ async fn watch(
     desk: Desk<'_>,
 ) -> anyhow::Result<()> {
     let clock = desk.outputs.clock();
-    let mut ticks = tokio::time::interval(REFRESH);
+    let mut ticks = tokio::time::interval(STATUS_EVERY);
     let mut last = Snapshot::default();
     let mut n = 0;
     loop {
@@ -225,13 +225,13 @@ async fn watch(
         let of_day = clock.of_day(at);
         desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
         let mut now = metrics.snapshot(&counters, &desk.interfaces.all, desk.outputs.losses());
-        if n % STATS_EVERY == 0 {
+        if n % STATUS_LINES_PER_STATS_ROW == 0 {
             write_stats(metrics, &mut now, at, desk.own);
         }
         desk.own.settle(at);
         desk.outputs.complain();
         complain(&now, &last);
-        desk.outputs.status(|| status::line(&now, &last, REFRESH));
+        desk.outputs.status(|| status::line(&now, &last, STATUS_EVERY));
         if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
             tracing::warn!("the slow sweep begins anew: {e}");
         }

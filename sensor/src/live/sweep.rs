@@ -7,20 +7,21 @@ use sensor_common::flow::half;
 use sensor_common::key::IPPROTO_TCP;
 use sensor_common::{Counter, FlowKey, FlowState};
 
+use crate::base::time::SECOND;
 use crate::conn::Timeouts;
 use crate::datapath::FlowTable;
 use crate::datapath::xdp::{Counters, KernelTable};
 
-const SECOND: u64 = 1_000_000_000;
-/// A flow entry that no connection knows is collected when it has been silent so long; or, where a timeout is longer,
-/// so much longer than its connection would have lasted.
-const AFTER: u64 = 600 * SECOND;
-/// As long as for a SYN that was told (twice Zeek's tcp_attempt_delay, as answers may come late).
-const UNTOLD_AFTER: u64 = 10 * SECOND;
-/// Entries looked at per round, or at a time. Not fewer: the kernel refuses when a bucket holds more than are asked for.
-const STEP: usize = 1024;
-/// Part of the table that is looked at per round while there are half-open flows that nobody was told of.
-const IN_HASTE: usize = 16;
+/// The sweep takes a flow entry that no connection knows after this much silence, ns. Where the connection's inactivity
+/// timeout is longer than this, the two are added.
+const UNKNOWN_AFTER_NS: u64 = 600 * SECOND;
+/// The sweep takes a flow of which userspace was told nothing after this much silence, ns: twice Zeek's
+/// tcp_attempt_delay, as for a SYN that was told, because answers may come late.
+const UNTOLD_AFTER_NS: u64 = 10 * SECOND;
+/// Entries looked at per round, or per system call. Not fewer: the kernel refuses a read of fewer entries than a bucket holds.
+const ENTRIES_PER_ROUND: usize = 1024;
+/// Rounds in which the whole table is looked at while it holds half-open flows of which userspace was told nothing.
+const HASTE_ROUNDS: usize = 16;
 
 /// How long TCP connections and others may be silent and are still known, ns.
 fn silences(t: &Timeouts) -> (u64, u64) {
@@ -74,21 +75,21 @@ impl Sweep {
         if held != self.held {
             self.held = held;
             // Once around when the last of them is due, and what the first round missed.
-            self.haste = 2 * IN_HASTE + (UNTOLD_AFTER / SECOND) as usize;
+            self.haste = 2 * HASTE_ROUNDS + (UNTOLD_AFTER_NS / SECOND) as usize;
         }
-        let mut rest = STEP;
+        let mut rest = ENTRIES_PER_ROUND;
         if self.haste > 0 {
             self.haste -= 1;
-            rest = rest.max(self.flows / IN_HASTE);
+            rest = rest.max(self.flows / HASTE_ROUNDS);
         }
         let (tcp, other) = (self.tcp, self.other);
         while rest > 0 {
-            rest = rest.saturating_sub(STEP);
+            rest = rest.saturating_sub(ENTRIES_PER_ROUND);
             self.part(|key, flow| {
                 let silence = if key.proto == IPPROTO_TCP { tcp } else { other };
                 let limit = match flow.half & half::UNTOLD {
-                    0 => silence.saturating_add(AFTER),
-                    _ => UNTOLD_AFTER,
+                    0 => silence.saturating_add(UNKNOWN_AFTER_NS),
+                    _ => UNTOLD_AFTER_NS,
                 };
                 flow.last().saturating_add(limit) < boot
             })?;
@@ -110,11 +111,11 @@ impl Sweep {
         }
     }
 
-    /// Takes out of the next [`STEP`] entries those that are `over`; tells the workers of those that they never knew.
+    /// Takes out of the next [`ENTRIES_PER_ROUND`] entries those that are `over`; tells the workers of those that they never knew.
     fn part(&mut self, over: impl Fn(&FlowKey, &FlowState) -> bool) -> io::Result<()> {
         let (mut old, mut untold) = (Vec::new(), Vec::new());
         let mut cursor = self.cursor.take();
-        self.table.walk(&mut cursor, STEP, |key, flow| {
+        self.table.walk(&mut cursor, ENTRIES_PER_ROUND, |key, flow| {
             if over(key, flow) {
                 let list = if flow.half & half::UNTOLD == 0 {
                     &mut old

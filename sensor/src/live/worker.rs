@@ -18,15 +18,15 @@ use crate::conn::{Config, Engine, Sink};
 use crate::datapath::xdp::{Injector, Kernel, Ring};
 use crate::event::{Subscriptions, Ts};
 
-/// How long a worker sleeps at most: timers are that late with no traffic.
-const TICK: Duration = Duration::from_millis(50);
-/// How long a worker that has found its ring empty waits before it looks again. Nobody wakes it meanwhile, so that
-/// records come without a wake-up each, and many at a time; in so long no ring fills up.
+/// Longest sleep of a worker. Without traffic a timer is late by up to this.
+const MAX_SLEEP: Duration = Duration::from_millis(50);
+/// How long a worker that found its ring empty waits before it looks again. Nobody wakes it meanwhile: so many records
+/// come at a time, without a wake-up each. No ring fills up in so short a time.
 const NAP: Duration = Duration::from_micros(500);
-/// Times that it finds nothing before it lies down to be woken.
-const NAPS: u32 = 8;
-/// Timers that fire before it looks at its ring again; more of them make it late, and it goes on with them then.
-const MOST_TIMERS: u32 = 1024;
+/// Naps with an empty ring after which a worker sleeps until it is woken.
+const NAPS_BEFORE_SLEEP: u32 = 8;
+/// Most timers that a worker fires before it looks at its ring again. The others fire in later turns.
+const MAX_TIMERS_PER_TURN: u32 = 1024;
 
 /// Where a worker's results go.
 pub trait WorkerSink: Sink + Send + 'static {
@@ -83,10 +83,10 @@ impl<S: WorkerSink> Worker<S> {
             } else {
                 0
             };
-            if empty <= NAPS {
+            if empty <= NAPS_BEFORE_SLEEP {
                 std::thread::sleep(NAP);
             } else {
-                self.ring.wait(TICK).context("cannot wait for the kernel")?;
+                self.ring.wait(MAX_SLEEP).context("cannot wait for the kernel")?;
             }
         }
         Ok(())
@@ -109,7 +109,7 @@ impl<S: WorkerSink> Worker<S> {
             alone: false,
         })?;
         let at = self.clock.now();
-        let late = self.engine.advance_some(at, MOST_TIMERS, &mut self.table);
+        let late = self.engine.advance_some(at, MAX_TIMERS_PER_TURN, &mut self.table);
         self.engine.settle(at, &mut self.table);
         self.engine.flush_point(at);
         self.engine.sink().settle(at);

@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Messages that may wait to be written.
-const QUEUE: usize = 1024;
+const MAX_WAITING: usize = 1024;
 /// How long the end waits for those to be written.
-const PATIENCE: Duration = Duration::from_secs(1);
+const END_PATIENCE: Duration = Duration::from_secs(1);
 
 enum Message {
     Text(Vec<u8>),
@@ -25,7 +25,7 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 
 /// From here on nobody waits for standard error.
 pub fn start() -> io::Result<()> {
-    let (queue, messages) = sync_channel(QUEUE);
+    let (queue, messages) = sync_channel(MAX_WAITING);
     std::thread::Builder::new()
         .name("stderr".into())
         .spawn(move || write(&messages))?;
@@ -81,6 +81,6 @@ pub fn finish() {
     let Some(queue) = THREAD.get() else { return };
     let (done, written) = sync_channel(1);
     if queue.try_send(Message::Flush(done)).is_ok() {
-        let _ = written.recv_timeout(PATIENCE);
+        let _ = written.recv_timeout(END_PATIENCE);
     }
 }

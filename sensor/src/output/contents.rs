@@ -15,7 +15,7 @@ use crate::conn::Piece;
 use crate::event::{ConnId, Uid};
 
 /// Bytes gathered per file before they are written.
-const BATCH: usize = 16 * 1024;
+const BATCH_BYTES: usize = 16 * 1024;
 
 /// Least time between two complaints about a disk that takes nothing.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
@@ -123,7 +123,7 @@ impl ContentsFiles {
         if let Some(State::Open { file, buf, used, .. }) = self.files.get_mut(&name) {
             *used = true;
             buf.extend_from_slice(bytes);
-            if buf.len() >= BATCH {
+            if buf.len() >= BATCH_BYTES {
                 file.write_all(buf)?;
                 buf.clear();
             }

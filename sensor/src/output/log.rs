@@ -18,7 +18,7 @@ use crate::catalog;
 use crate::event::log::{Column, LogRow, write_json};
 
 /// Bytes gathered before they are written without being asked to.
-const BATCH: usize = 64 * 1024;
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// Least time between two complaints about a disk that takes nothing.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
@@ -142,7 +142,7 @@ impl LogWriter {
         let f = &mut self.files[i];
         f.pending += rows;
         self.rows += rows;
-        if f.buf.len() >= BATCH {
+        if f.buf.len() >= BATCH_BYTES {
             self.flush_file(i);
         }
     }
@@ -235,7 +235,7 @@ impl LogWriter {
             columns,
             file: None,
             headed: false,
-            buf: Vec::with_capacity(BATCH),
+            buf: Vec::with_capacity(BATCH_BYTES),
             pending: 0,
             torn: 0,
             lost: 0,

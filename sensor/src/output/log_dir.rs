@@ -20,11 +20,11 @@ const DIR_MODE: u32 = 0o755;
 /// The file to lock where a directory cannot be (NFS).
 const LOCK_FILE: &str = ".sensor.lock";
 
-/// How much of an old log is looked at for its `#open` line.
-const HEAD: u64 = 4096;
+/// Bytes of an old log in which its `#open` line is looked for.
+const HEAD_BYTES: u64 = 4096;
 
-/// Names to try for a log that is put aside.
-const MOST_NAMES: u32 = 10_000;
+/// Most names tried for a log that is put aside.
+const MAX_NAMES_TRIED: u32 = 10_000;
 
 /// A log directory that is this process's alone, as long as the value lives.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl LogDir {
     fn rename(&self, name: &str) -> io::Result<()> {
         let old = self.file(name);
         let date = opened(&old)?;
-        for n in 0..MOST_NAMES {
+        for n in 0..MAX_NAMES_TRIED {
             let again = if n == 0 { String::new() } else { format!("-{n}") };
             let new = self.path.join(format!("{name}.{date}{again}.log"));
             // Nobody else renames here: the directory is locked.
@@ -137,7 +137,7 @@ fn opened(log: &Path) -> io::Result<String> {
     let mut file = File::open(log)?;
     let mut head = Vec::new();
     // What cannot be read has no header.
-    let _ = (&mut file).take(HEAD).read_to_end(&mut head);
+    let _ = (&mut file).take(HEAD_BYTES).read_to_end(&mut head);
     let said = head
         .split(|&b| b == b'\n')
         .take_while(|l| l.first() == Some(&b'#'))

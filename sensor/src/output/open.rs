@@ -13,7 +13,7 @@ use crate::event::Subscriptions;
 use crate::event::log::Column;
 
 /// Most contents files open at a time.
-const MOST_OPEN: usize = 1024;
+const MAX_OPEN_FILES: usize = 1024;
 
 /// Puts old logs aside and begins the one that each run has: conn.log, with `columns`.
 pub fn begin(logs: &mut LogWriter, columns: &'static [Column]) -> Result<(), LogError> {
@@ -73,7 +73,7 @@ pub fn contents_files(dir: Option<&Path>, workers: usize) -> Result<Option<Conte
         return Ok(None);
     };
     let all = open_files().map_or(256, |n| n / 4);
-    match ContentsFiles::create(dir, all.min(MOST_OPEN) / workers.max(1)) {
+    match ContentsFiles::create(dir, all.min(MAX_OPEN_FILES) / workers.max(1)) {
         Ok(files) => Ok(Some(files)),
         Err(source) => {
             let dir = dir.to_owned();

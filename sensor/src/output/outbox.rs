@@ -19,22 +19,23 @@ use super::patience::{Limit, Patience, Progress};
 use crate::event::log::{Column, LogRow};
 
 /// Bytes of a log that are gathered before they are handed over.
-const BATCH: usize = 64 * 1024;
+const BATCH_BYTES: usize = 64 * 1024;
 /// Batches that may wait for the log files: 64 MiB of full ones.
-const LOG_QUEUE: usize = 1024;
-/// A batch that finds no room goes on being gathered up to so many bytes, before its rows are lost.
-const MOST_GATHERED: usize = 1 << 20;
+const MAX_QUEUED_BATCHES: usize = 1024;
+/// Bytes that a batch may grow to while the queue is full, before its rows are lost.
+const MAX_GATHERED_BYTES: usize = 1 << 20;
 /// Pieces of text that may wait for the terminal.
-const PRINT_QUEUE: usize = 256;
-/// Between two looks at a full queue, at the end.
-const NAP: Duration = Duration::from_millis(1);
+const MAX_QUEUED_PRINTS: usize = 256;
+/// Time between two looks at a full queue at the end.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// How long the end waits for the log files, and for the terminal.
-const FILES: Limit = Limit {
+/// How long the end waits for the log files.
+const FILES_LIMIT: Limit = Limit {
     stuck: Duration::from_secs(5),
     slow: Duration::from_secs(60),
 };
-const TERMINAL: Limit = Limit {
+/// How long the end waits for the terminal.
+const TERMINAL_LIMIT: Limit = Limit {
     stuck: Duration::from_secs(1),
     slow: Duration::from_secs(3),
 };
@@ -89,7 +90,7 @@ fn send<T>(
         if !patience.lasts(progress, limit) {
             return Some(item);
         }
-        std::thread::sleep(NAP);
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 
@@ -99,7 +100,7 @@ fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Progress, limi
         if !patience.lasts(progress, limit) {
             return false;
         }
-        std::thread::sleep(NAP);
+        std::thread::sleep(LOOK_EVERY);
     }
     true
 }
@@ -147,7 +148,7 @@ impl LogThread {
         patience: Patience,
         begin: impl FnOnce(&mut LogWriter) -> Result<(), LogError> + Send + 'static,
     ) -> Result<Self, LogError> {
-        let (queue, told) = sync_channel(LOG_QUEUE);
+        let (queue, told) = sync_channel(MAX_QUEUED_BATCHES);
         let (account, reopen) = (Arc::<Account>::default(), Arc::<AtomicBool>::default());
         let format = writer.format();
         let (begun, result) = channel();
@@ -211,7 +212,7 @@ impl LogThread {
         drop(self.queue);
         self.patience.begin();
         let account = &self.account;
-        if ended(&self.thread, &self.patience, &account.progress, FILES) && self.thread.join().is_ok() {
+        if ended(&self.thread, &self.patience, &account.progress, FILES_LIMIT) && self.thread.join().is_ok() {
             return OutputEnd::Lost(account.lost());
         }
         OutputEnd::Stuck(account.missing())
@@ -277,7 +278,7 @@ impl LogOutbox {
         let batch = &mut self.logs[i];
         write_row(self.format, row, &mut batch.bytes);
         batch.rows += 1;
-        if batch.bytes.len() >= BATCH {
+        if batch.bytes.len() >= BATCH_BYTES {
             hand_over(batch, &self.queue, &self.account, &self.patience);
         }
     }
@@ -309,9 +310,9 @@ fn hand_over(batch: &mut Batch, queue: &SyncSender<ToLogs>, account: &Account, p
         bytes: std::mem::replace(&mut batch.bytes, bytes),
         rows,
     });
-    match send(queue, full, patience, &account.progress, FILES) {
+    match send(queue, full, patience, &account.progress, FILES_LIMIT) {
         Some(ToLogs::Rows(mut refused)) => {
-            if patience.began() || refused.bytes.len() >= MOST_GATHERED {
+            if patience.began() || refused.bytes.len() >= MAX_GATHERED_BYTES {
                 Account::add(&account.refused, refused.rows);
                 refused.bytes.clear();
                 refused.rows = 0;
@@ -341,7 +342,7 @@ pub struct PrintThread {
 impl PrintThread {
     /// Has a thread of its own print to `out`, lines above a status line if there is one.
     pub fn start(out: impl Write + Send + 'static, patience: Patience) -> io::Result<Self> {
-        let (queue, texts) = sync_channel(PRINT_QUEUE);
+        let (queue, texts) = sync_channel(MAX_QUEUED_PRINTS);
         let account = Arc::<Account>::default();
         let counts = account.clone();
         Ok(PrintThread {
@@ -376,7 +377,7 @@ impl PrintThread {
         drop(self.queue);
         self.patience.begin();
         let account = &self.account;
-        if ended(&self.thread, &self.patience, &account.progress, TERMINAL) {
+        if ended(&self.thread, &self.patience, &account.progress, TERMINAL_LIMIT) {
             return OutputEnd::Lost(account.lost());
         }
         OutputEnd::Stuck(account.missing())
@@ -425,7 +426,7 @@ impl PrintOutbox {
         self.lines.extend_from_slice(line.as_bytes());
         self.lines.push(b'\n');
         self.n += 1;
-        if self.lines.len() >= BATCH {
+        if self.lines.len() >= BATCH_BYTES {
             self.flush();
         }
     }
@@ -438,7 +439,7 @@ impl PrintOutbox {
         let n = std::mem::take(&mut self.n);
         let lines = Print::Lines(std::mem::take(&mut self.lines), n);
         let progress = &self.account.progress;
-        match send(&self.queue, lines, &self.patience, progress, TERMINAL) {
+        match send(&self.queue, lines, &self.patience, progress, TERMINAL_LIMIT) {
             Some(_) => Account::add(&self.account.refused, n),
             None => Account::add(&self.account.handed, n),
         }

@@ -22,19 +22,19 @@ use super::patience::{Limit, Patience, Progress};
 use crate::event::{Event, Handler, Subscriptions, Ts, json};
 
 /// Bytes gathered before a buffer is handed over.
-const BATCH: usize = 64 * 1024;
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// Buffers between the two threads: 4 MiB of lines, unless single lines are huge.
-const QUEUE: usize = 64;
+const MAX_QUEUED: usize = 64;
 
 /// How long the end of a live stream waits for its reader.
-const READER: Limit = Limit {
+const READER_LIMIT: Limit = Limit {
     stuck: Duration::from_secs(3),
     slow: Duration::from_secs(8),
 };
 
-/// Between two looks at whether the reader has read.
-const NAP: Duration = Duration::from_millis(5);
+/// Time between two looks at whether the reader has read.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What happens when the reader is slower than the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,9 +109,9 @@ struct Ledger {
 /// A buffer to be written, how many events it has, and where it goes when it is.
 type ToWrite = (Vec<u8>, u64, SyncSender<Vec<u8>>);
 
-/// Live, a front whose buffers find no room goes on gathering up to so many bytes before it drops them: handed over
-/// every few milliseconds, buffers are small, and a short pause of the reader fills the queue with little.
-const MOST_GATHERED: usize = 1 << 20;
+/// Bytes that a live stream gathers, while the queue is full, before it drops events. Buffers handed over every few
+/// milliseconds are small, so a short pause of the reader fills the queue with few bytes.
+const MAX_GATHERED_BYTES: usize = 1 << 20;
 
 impl EventStream {
     /// A stream of the kinds in `subs` to `target`, `-` for standard output. A file is begun anew. A pipe that nobody
@@ -178,7 +178,7 @@ impl EventStream {
         patience: Patience,
         ledger: Arc<Ledger>,
     ) -> io::Result<EventStream> {
-        let (queue, full) = sync_channel(QUEUE);
+        let (queue, full) = sync_channel(MAX_QUEUED);
         let of_thread = ledger.clone();
         let writer = std::thread::Builder::new().name("events".into()).spawn(move || {
             let result = open().and_then(|out| write_all(out, &full, &of_thread));
@@ -198,12 +198,12 @@ impl EventStream {
         queue: SyncSender<ToWrite>,
         ledger: Arc<Ledger>,
     ) -> EventStream {
-        let (back, empty) = sync_channel(QUEUE);
+        let (back, empty) = sync_channel(MAX_QUEUED);
         EventStream {
             subs,
             when_full,
             patience,
-            buf: Vec::with_capacity(BATCH * 2),
+            buf: Vec::with_capacity(BATCH_BYTES * 2),
             pending: 0,
             unsaid: 0,
             saying: 0,
@@ -272,13 +272,13 @@ impl EventStream {
         self.queue = None;
         if let (WhenFull::Drop, Some(writer)) = (self.when_full, &self.writer) {
             while !writer.is_finished() {
-                if !self.patience.lasts(&self.ledger.progress, READER) {
+                if !self.patience.lasts(&self.ledger.progress, READER_LIMIT) {
                     // The thread sits in a write; it ends with the process.
                     let written = self.ledger.written.load(Ordering::Relaxed);
                     let handed = self.ledger.handed.load(Ordering::Relaxed);
                     return Err(StreamError::ReaderStuck(handed.saturating_sub(written)));
                 }
-                std::thread::sleep(NAP);
+                std::thread::sleep(LOOK_EVERY);
             }
         }
         let result = match self.writer.take().map(JoinHandle::join) {
@@ -314,9 +314,9 @@ impl EventStream {
             WhenFull::Wait => queue.send(full).err().map(|e| e.0),
             WhenFull::Drop => {
                 let mut left = refused(queue.try_send(full));
-                while !self.ended() && self.patience.lasts(&self.ledger.progress, READER) {
+                while !self.ended() && self.patience.lasts(&self.ledger.progress, READER_LIMIT) {
                     let Some(b) = left.take() else { break };
-                    std::thread::sleep(NAP);
+                    std::thread::sleep(LOOK_EVERY);
                     left = refused(queue.try_send(b));
                 }
                 left
@@ -330,7 +330,7 @@ impl EventStream {
             Some((b, ..))
                 if self.when_full == WhenFull::Drop
                     && !self.patience.began()
-                    && b.len() < MOST_GATHERED
+                    && b.len() < MAX_GATHERED_BYTES
                     && !self.ended() =>
             {
                 self.buf = b;
@@ -372,7 +372,7 @@ impl Handler for EventStream {
         ev.write_json(ts, &mut self.buf);
         self.buf.push(b'\n');
         self.pending += 1;
-        if self.buf.len() >= BATCH {
+        if self.buf.len() >= BATCH_BYTES {
             self.hand_over();
         }
     }
@@ -437,7 +437,7 @@ fn write_all(mut out: impl Write, full: &Receiver<ToWrite>, ledger: &Ledger) -> 
         ledger.progress.made();
         buf.clear();
         // A single huge line must not keep its memory for good.
-        if buf.capacity() <= BATCH * 4 {
+        if buf.capacity() <= BATCH_BYTES * 4 {
             let _ = back.try_send(buf);
         }
     }

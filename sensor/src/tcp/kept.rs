@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 /// Most pieces kept: bounds what single bytes cost.
 const MAX_PIECES: usize = 4096;
-/// What a piece takes beside its bytes, roughly.
-const PER_PIECE: u64 = 64;
+/// Memory that a piece takes beside its bytes, roughly.
+const PIECE_COST_BYTES: u64 = 64;
 
 /// Delivered bytes, in the pieces in which they came.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Kept {
 impl Kept {
     /// Bytes of memory taken, roughly.
     pub fn memory(&self) -> u64 {
-        self.bytes + PER_PIECE * self.pieces.len() as u64
+        self.bytes + PIECE_COST_BYTES * self.pieces.len() as u64
     }
 
     /// Remembers `bytes` at relative `seq`. Pieces come in stream order; beyond `limit` bytes of memory the
@@ -120,13 +120,13 @@ mod tests {
     fn keeps_no_more_than_the_limit() {
         let mut k = Kept::default();
         for i in 0..100 {
-            k.add(1 + 4 * i, b"abcd", 10 * (4 + PER_PIECE));
+            k.add(1 + 4 * i, b"abcd", 10 * (4 + PIECE_COST_BYTES));
         }
-        assert_eq!(k.memory(), 10 * (4 + PER_PIECE));
+        assert_eq!(k.memory(), 10 * (4 + PIECE_COST_BYTES));
         assert_eq!(differences(&k, 397, b"abcX"), [pair(b"abcd", b"abcX")]);
         for i in 0..2 * MAX_PIECES as u64 {
             k.add(1000 + i, b"x", u64::MAX);
         }
-        assert_eq!(k.memory(), MAX_PIECES as u64 * (1 + PER_PIECE));
+        assert_eq!(k.memory(), MAX_PIECES as u64 * (1 + PIECE_COST_BYTES));
     }
 }

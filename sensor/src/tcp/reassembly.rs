@@ -35,8 +35,8 @@ pub enum Step<'a> {
     },
 }
 
-/// What a held segment takes beside its bytes, roughly.
-const PER_SEGMENT: u64 = 64;
+/// Memory that a held segment takes beside its bytes, roughly.
+const SEGMENT_COST_BYTES: u64 = 64;
 
 /// Counts steps of work, for the test that there are not too many.
 #[cfg(test)]
@@ -181,7 +181,7 @@ impl Reassembler {
     pub fn memory(&self) -> u64 {
         self.beyond
             .as_ref()
-            .map_or(0, |b| b.bytes + PER_SEGMENT * b.held.len() as u64)
+            .map_or(0, |b| b.bytes + SEGMENT_COST_BYTES * b.held.len() as u64)
     }
 
     /// Segments that wait.

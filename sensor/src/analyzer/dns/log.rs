@@ -2,6 +2,7 @@
 
 use super::names;
 use super::rr;
+use crate::base::time::SECOND;
 use crate::event::{ConnId, Ts, row};
 
 /// A question and its answer, as far as each was seen: what becomes a row of dns.log.
@@ -105,7 +106,7 @@ pub struct Ttls<'a>(&'a [(Vec<u8>, u32)]);
 impl Ttls<'_> {
     /// Each record's time to live, ns.
     pub fn iter(self) -> impl Iterator<Item = i64> {
-        self.0.iter().map(|a| i64::from(a.1) * 1_000_000_000)
+        self.0.iter().map(|a| i64::from(a.1) * SECOND as i64)
     }
 }
 

@@ -36,7 +36,7 @@ impl Out for Heard {
                         .iter()
                         .map(|v| match v {
                             Value::Wire(s) => s.escape_ascii().to_string(),
-                            Value::Interval(n) => (n / 1_000_000_000).to_string(),
+                            Value::Interval(n) => (n / crate::base::time::SECOND as i64).to_string(),
                             other => format!("{other:?}"),
                         })
                         .collect();

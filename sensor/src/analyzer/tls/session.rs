@@ -11,6 +11,7 @@ use super::shared::SharedTls;
 use super::{certificate_type, content, names};
 use crate::analyzer::api::{Ctx, IGNORE_VIOLATIONS_AFTER};
 use crate::analyzer::x509::{Certificate, X509Row};
+use crate::base::time::SECOND;
 use crate::event::{self, ConnId, Event, FaFile, FaMetadata, Kind, Ts, Uid};
 
 /// More violations than these are not told (Zeek's `max_analyzer_violations`).
@@ -247,7 +248,7 @@ impl Session {
             raise(&events::SslClientHello {
                 c,
                 version: version.into(),
-                possible_ts: u64::from(possible_ts) * 1_000_000_000,
+                possible_ts: u64::from(possible_ts) * SECOND,
                 client_random: random,
                 session_id: &id,
                 ciphers: &ciphers(),
@@ -281,7 +282,7 @@ impl Session {
             raise(&events::SslServerHello {
                 c,
                 version: version.into(),
-                possible_ts: u64::from(secs) * 1_000_000_000,
+                possible_ts: u64::from(secs) * SECOND,
                 server_random: random,
                 session_id: &id,
                 cipher: cipher.into(),

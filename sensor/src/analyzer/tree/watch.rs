@@ -3,11 +3,11 @@
 use crate::analyzer::api::{Interest, Later, Start};
 use crate::analyzer::node::Node;
 use crate::analyzer::pattern::Match;
-use crate::analyzer::probe::{DEPTH, MOST_PIECES};
+use crate::analyzer::probe::{MAX_BYTES, MAX_PIECES};
 use crate::analyzer::{Id, LATER, WorkerShared};
 
 /// Bytes of a direction that a pattern for its first bytes is shown.
-const HEAD: usize = 128;
+const HEAD_BYTES: usize = 128;
 
 /// Pieces of a stream and who sent them.
 pub type KeptPieces = Vec<(bool, Vec<u8>)>;
@@ -168,7 +168,7 @@ impl Watch {
             self.put(&Start::default(), shared);
             return kept;
         }
-        if sides == [Match::No; 2] || size as u64 > DEPTH {
+        if sides == [Match::No; 2] || size as u64 > MAX_BYTES {
             self.state = State::Off;
         }
         KeptPieces::new()
@@ -196,7 +196,7 @@ impl Watch {
                 ..Start::default()
             };
             self.put(&start, shared);
-        } else if u64::from(*bytes) > DEPTH || *count > MOST_PIECES {
+        } else if u64::from(*bytes) > MAX_BYTES || *count > MAX_PIECES {
             self.state = State::Off;
         } else {
             *strangers += u32::from(stranger(datagram));
@@ -239,10 +239,10 @@ impl Watch {
 
 /// What a direction's first bytes say; a direction without any says nothing yet.
 fn head(kept: &KeptPieces, of_orig: bool, first: fn(&[u8], bool) -> Match) -> Match {
-    let mut head = [0u8; HEAD];
+    let mut head = [0u8; HEAD_BYTES];
     let mut n = 0;
     for (_, bytes) in kept.iter().filter(|k| k.0 == of_orig) {
-        let part = &bytes[..bytes.len().min(HEAD - n)];
+        let part = &bytes[..bytes.len().min(HEAD_BYTES - n)];
         head[n..n + part.len()].copy_from_slice(part);
         n += part.len();
     }

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::Certificate;
+use crate::base::time::{DAY, MINUTE};
 use crate::event::Ts;
 
-/// After this a certificate is logged again, ns (Zeek's `X509::relog_known_certificates_after`).
-const RELOG_AFTER: Ts = 24 * 3600 * 1_000_000_000;
+/// Time after which a certificate is logged again, ns (Zeek's `X509::relog_known_certificates_after`).
+const RELOG_AFTER_NS: Ts = DAY;
 
 /// Parsed certificates kept. A few hundred account for nearly all connections of a site.
 const MAX_PARSED: usize = 4096;
 
-/// Larger ones are parsed anew each time: few, and not worth the memory, bytes of DER.
+/// Longest certificate that is kept, bytes of DER. Longer ones are few; they are parsed anew each time.
 const MAX_KEPT_DER: usize = 16 * 1024;
 
-/// A full memory is looked through for old ones so often, ns.
-const SWEEP_EVERY: Ts = 60 * 1_000_000_000;
+/// Least time between two looks through a full memory for old certificates, ns.
+const SWEEP_EVERY_NS: Ts = MINUTE;
 
 /// Logged certificates remembered; 40 bytes each.
 const MAX_LOGGED: usize = 1 << 18;
@@ -62,14 +63,14 @@ impl CertCache {
         if self
             .logged
             .get(&key)
-            .is_some_and(|t| now < t.saturating_add(RELOG_AFTER))
+            .is_some_and(|t| now < t.saturating_add(RELOG_AFTER_NS))
         {
             return false;
         }
         // Not with every certificate: many new ones a day would make that slow.
-        if self.logged.len() >= MAX_LOGGED && now >= self.swept.saturating_add(SWEEP_EVERY) {
+        if self.logged.len() >= MAX_LOGGED && now >= self.swept.saturating_add(SWEEP_EVERY_NS) {
             self.swept = now;
-            self.logged.retain(|_, t| now < t.saturating_add(RELOG_AFTER));
+            self.logged.retain(|_, t| now < t.saturating_add(RELOG_AFTER_NS));
         }
         if self.logged.len() < MAX_LOGGED {
             self.logged.insert(key, now);

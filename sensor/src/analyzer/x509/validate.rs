@@ -17,12 +17,13 @@ use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use crate::base::time::HOUR;
 use crate::event::Ts;
 
-/// Verdicts kept; a chain met again within the hour is not verified anew.
+/// Most verdicts kept. A chain met again within the hour is not verified anew.
 const MAX_VERDICTS: usize = 4096;
-const SECOND: Ts = 1_000_000_000;
-const VERDICT_HOLDS: Ts = 3600 * SECOND;
+/// How long a verdict holds, ns.
+const VERDICT_HOLDS_NS: Ts = HOUR;
 
 type Status = Cow<'static, str>;
 
@@ -87,7 +88,7 @@ impl Validator {
         let key: [u8; 32] = hash.finalize().into();
         let known = |v: &HashMap<_, (Ts, Status)>| {
             let (at, status) = v.get(&key)?;
-            (now.abs_diff(*at) < VERDICT_HOLDS).then(|| status.clone())
+            (now.abs_diff(*at) < VERDICT_HOLDS_NS).then(|| status.clone())
         };
         if let Some(status) = self.verdicts.lock().ok().and_then(|v| known(&v)) {
             return status;
@@ -153,7 +154,7 @@ mod tests {
 
     /// Noon of 2 January of `year`.
     fn at(year: i32) -> Ts {
-        (date_time_ymd(year, 1, 2).unix_timestamp() as Ts + 12 * 3600) * SECOND
+        (date_time_ymd(year, 1, 2).unix_timestamp() as Ts + 12 * 3600) * crate::base::time::SECOND
     }
 
     fn params(name: &str, ca: bool) -> CertificateParams {
@@ -205,7 +206,7 @@ mod tests {
                 chain.len()
             );
             // From what is remembered.
-            assert_eq!(v.status(chain, at(year) + SECOND), want);
+            assert_eq!(v.status(chain, at(year) + crate::base::time::SECOND), want);
         }
         // Mozilla trusts neither.
         let public = Validator::with_public_roots();

@@ -100,7 +100,7 @@ fn a_number_that_is_held_is_not_forgotten() {
     let id = by_program(IPPROTO_UDP, 0, 1);
     t.hold(id, &key, false, || 1);
     let flood = || {
-        for n in 0..(3 * GENERATION as u128) {
+        for n in 0..(3 * GENERATION_ENTRIES as u128) {
             t.ip(None, TunnelKind::Ip, (&n.to_be_bytes(), &B, NONE), 4, 0);
         }
     };
@@ -166,7 +166,7 @@ fn what_is_remembered_is_what_the_table_has() {
     let kind = TunnelKind::Vxlan;
     let ends = udp_ends((A, 1), (B, VXLAN_PORT), NONE);
     let used = mine.conn(None, Layer { kind, ends, n: 1 });
-    for n in 0..(3 * GENERATION as u64) {
+    for n in 0..(3 * GENERATION_ENTRIES as u64) {
         yours.conn(None, Layer { kind, ends, n: n + 2 });
         if n % 1000 == 0 {
             assert_eq!(mine.conn(None, Layer { kind, ends, n: 1 }).id, used.id);
@@ -180,7 +180,7 @@ fn what_is_remembered_is_what_the_table_has() {
 fn a_flood_is_bounded() {
     let t = Tunnels::default();
     let used = t.ip(None, TunnelKind::Ip, (&A, &B, NONE), 4, 0);
-    for n in 0..(3 * GENERATION as u128) {
+    for n in 0..(3 * GENERATION_ENTRIES as u128) {
         let other = t.ip(None, TunnelKind::Ip, (&n.to_be_bytes(), &B, NONE), 4, 0);
         t.discover(&other.layers, 0);
         if n % 1000 == 0 {
@@ -197,6 +197,6 @@ fn a_flood_is_bounded() {
         ]
     });
     for len in lens {
-        assert!(len <= 2 * GENERATION);
+        assert!(len <= 2 * GENERATION_ENTRIES);
     }
 }

@@ -17,10 +17,12 @@ use sensor_common::record::HEADER_LEN;
 use super::abi::Bell;
 use super::error::KernelError;
 
+/// Bit of a record's length: the kernel has not written it yet.
 const BUSY: u32 = 1 << 31;
+/// Bit of a record's length: the kernel gave it up, to be skipped.
 const DISCARDED: u32 = 1 << 30;
 /// Bytes before each record: its length and flags, and the kernel's own.
-const HEAD: u64 = 8;
+const RECORD_HEAD_BYTES: u64 = 8;
 
 /// The reader of one ring; there must be one only.
 pub struct Ring {
@@ -152,16 +154,16 @@ impl Ring {
                 return None;
             }
             let body = (len & !(BUSY | DISCARDED)) as u64;
-            self.at += HEAD + body.next_multiple_of(8);
+            self.at += RECORD_HEAD_BYTES + body.next_multiple_of(8);
             if len & DISCARDED != 0 || body < HEADER_LEN as u64 {
                 continue;
             }
             // SAFETY: the record is committed, complete, aligned and in one piece; the kernel does
             // not touch it until the consumer's position passes it, which needs `&mut self`.
             return unsafe {
-                let header = &*head.add(HEAD as usize).cast::<RecordHeader>();
+                let header = &*head.add(RECORD_HEAD_BYTES as usize).cast::<RecordHeader>();
                 let n = header.body_len().min(body as usize - HEADER_LEN);
-                let data = std::slice::from_raw_parts(head.add(HEAD as usize + HEADER_LEN), n);
+                let data = std::slice::from_raw_parts(head.add(RECORD_HEAD_BYTES as usize + HEADER_LEN), n);
                 Some((header, data))
             };
         }

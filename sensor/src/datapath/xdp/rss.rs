@@ -17,8 +17,8 @@ const PAIRS: [u64; 2] = [0b11 << 4, 0b11 << 6];
 const TOEPLITZ: u8 = 1;
 /// `RXH_XFRM_SYM_XOR` and `RXH_XFRM_SYM_OR_XOR`: the driver folds the two ends before it hashes.
 const SYMMETRIC: u8 = 0b11;
-/// Longest key and largest table that are believed, bytes.
-const MOST: usize = 1 << 16;
+/// Longest hash key and largest indirection table that are believed, bytes.
+const MAX_ETHTOOL_BYTES: usize = 1 << 16;
 
 /// How an interface spreads what it receives.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ fn ask(iface: &str) -> io::Result<Spread> {
     unsafe { ethtool.ask(&raw mut head)? };
     let table = head.indirections as usize * 4;
     let len = size_of::<RxFh>() + table + head.key_len as usize;
-    if table > MOST || head.key_len as usize > MOST {
+    if table > MAX_ETHTOOL_BYTES || head.key_len as usize > MAX_ETHTOOL_BYTES {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut answer = vec![0u64; len.div_ceil(8)];

@@ -28,10 +28,10 @@ pub struct KernelTable {
     frame: Vec<u8>,
 }
 
-/// Orders to shed wait for so many, or for the end of a worker's turn.
-const MOST_WAITING: usize = 16;
-/// Orders that could not be carried out are kept up to so many.
-const MOST_KEPT: usize = 1024;
+/// Orders to shed are carried out when this many wait, or at the end of a worker's turn.
+const MAX_WAITING_ORDERS: usize = 16;
+/// Most orders kept for the next time when they could not be carried out.
+const MAX_KEPT_ORDERS: usize = 1024;
 
 impl KernelTable {
     pub(super) fn new(flows: OwnedFd, control: OwnedFd, fetch: OwnedFd) -> Self {
@@ -49,7 +49,7 @@ impl KernelTable {
     /// From here on orders, questions and ends of flows are put off and done for many flows at once. Where nothing
     /// but the caller causes records, each takes effect before the next one: that is for whom time matters more.
     pub fn in_batches(mut self) -> Self {
-        self.patience = MOST_WAITING;
+        self.patience = MAX_WAITING_ORDERS;
         self
     }
 
@@ -167,7 +167,7 @@ impl KernelTable {
         let mut orders = std::mem::take(&mut self.waiting);
         let r = self.carry_out(orders.iter().copied()).map(drop);
         // An order may be carried out twice; without memory for a run they wait for the next time.
-        if r.is_ok() || orders.len() >= MOST_KEPT {
+        if r.is_ok() || orders.len() >= MAX_KEPT_ORDERS {
             orders.clear();
         }
         self.said(r);

@@ -177,7 +177,7 @@ fn a_file_that_was_moved_away_is_begun_anew_between_lines() {
     weird(&mut s, 0);
     s.flush();
     while fs::metadata(&path).expect("file").len() == 0 {
-        std::thread::sleep(NAP);
+        std::thread::sleep(LOOK_EVERY);
     }
     fs::rename(&path, &moved).expect("moved");
     s.reopen();

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use super::{Capture, CaptureError, NextFrame, Peek};
 use crate::packet::link::LinkType;
 
-/// What all buffers together may take for speed alone, bytes.
-const READ_AHEAD: usize = 64 << 20;
-/// Least of it for a capture.
-const LEAST: usize = 16 << 10;
+/// Memory that the buffers of all captures may take together for reading ahead, bytes.
+const READ_AHEAD_BYTES: usize = 64 << 20;
+/// Least read-ahead of one capture, bytes.
+const MIN_READ_AHEAD_BYTES: usize = 16 << 10;
 
 /// Captures being read.
 pub struct Captures {
@@ -141,7 +141,7 @@ impl Captures {
                 }
                 _ => match self.waiting.pop().map(|(_, w)| w.open()) {
                     Some(Ok(mut c)) => {
-                        c.read_at_most((READ_AHEAD / self.count).max(LEAST));
+                        c.read_at_most((READ_AHEAD_BYTES / self.count).max(MIN_READ_AHEAD_BYTES));
                         self.last = Some(self.open.len());
                         self.open.push(Some(c));
                     }

@@ -209,10 +209,10 @@ fn interface(idb: &InterfaceDescriptionBlock<'_>, big_endian: bool) -> Interface
     i
 }
 
-/// Latest time that is believed, ns: the year 2262. Deadlines can be added to it without an overflow.
-const LATEST: i128 = i64::MAX as i128;
+/// Latest time stamp that is believed, ns since the epoch: the year 2262. Deadlines can be added to it without overflow.
+const LATEST_NS: i128 = i64::MAX as i128;
 
-/// A pcapng time stamp in nanoseconds since the epoch; what lies before it or beyond [`LATEST`] is cut.
+/// A pcapng time stamp in nanoseconds since the epoch; what lies before it or beyond [`LATEST_NS`] is cut.
 fn nanoseconds(stamp: u64, i: &Interface) -> u64 {
     let ns = match i.units {
         1_000_000 => stamp as u128 * 1000,
@@ -220,5 +220,5 @@ fn nanoseconds(stamp: u64, i: &Interface) -> u64 {
         units => stamp as u128 * SECOND as u128 / units as u128,
     };
     let ns = ns as i128 + i.offset as i128 * SECOND as i128;
-    ns.clamp(0, LATEST) as u64
+    ns.clamp(0, LATEST_NS) as u64
 }

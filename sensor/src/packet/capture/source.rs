@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 
 /// First size of the buffer, bytes. It grows with what is read, never with what a length field says.
-const FIRST: usize = 16 * 1024;
+const FIRST_SIZE: usize = 16 * 1024;
 /// Last size: any block that must be looked at as a whole fits, and reads are large.
-pub(super) const LAST: usize = 512 * 1024;
+pub(super) const LAST_SIZE: usize = 512 * 1024;
 
 /// The input and the part of it that is in memory.
 pub(super) struct Source {
@@ -26,11 +26,11 @@ impl Source {
     pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
         Source {
             input,
-            buf: vec![0; FIRST],
+            buf: vec![0; FIRST_SIZE],
             start: 0,
             end: 0,
             offset: 0,
-            most: LAST,
+            most: LAST_SIZE,
             skipping: 0,
         }
     }
@@ -51,7 +51,7 @@ impl Source {
         self.start = 0;
         while self.end < n {
             if self.end == self.buf.len() {
-                if self.end >= LAST {
+                if self.end >= LAST_SIZE {
                     return Ok(false);
                 }
                 self.buf.resize(self.end * 2, 0);
@@ -63,7 +63,7 @@ impl Source {
                 Err(e) => return Err(e),
             }
         }
-        if self.end == self.buf.len() && self.end < self.most.min(LAST) {
+        if self.end == self.buf.len() && self.end < self.most.min(LAST_SIZE) {
             // A long input: read more at a time.
             self.buf.resize(self.end * 2, 0);
         }

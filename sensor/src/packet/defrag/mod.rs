@@ -33,13 +33,14 @@ impl Default for Limits {
     }
 }
 
-/// Zeek: MIN_ACCEPTABLE_FRAG_SIZE, of a fragment that is not the last, header included.
-const SMALL: u32 = 64;
-/// Zeek: MAX_ACCEPTABLE_FRAG_SIZE, of the payload's end.
-const LARGE: u32 = 64_000;
-/// What a block and a datagram cost beside their bytes, about.
-const BLOCK_COST: usize = 64;
-const DATAGRAM_COST: usize = 256;
+/// Least length of a fragment that is not the last, header included, bytes (Zeek: MIN_ACCEPTABLE_FRAG_SIZE).
+const MIN_FRAGMENT_BYTES: u32 = 64;
+/// Furthest end of a fragment's payload within the datagram, bytes (Zeek: MAX_ACCEPTABLE_FRAG_SIZE).
+const MAX_PAYLOAD_END_BYTES: u32 = 64_000;
+/// Memory that a block takes beside its bytes, roughly.
+const BLOCK_COST_BYTES: usize = 64;
+/// Memory that a datagram takes beside its blocks, roughly.
+const DATAGRAM_COST_BYTES: usize = 256;
 
 /// What fragments of one datagram have in common. As in Zeek the protocol is not part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -209,7 +210,7 @@ impl Datagram {
             blocks: BTreeMap::new(),
             prefix: 0,
             upper: 0,
-            cost: DATAGRAM_COST + header.len(),
+            cost: DATAGRAM_COST_BYTES + header.len(),
         }
     }
 
@@ -234,10 +235,10 @@ impl Datagram {
                 weirds.push(Weird::FragmentSizeInconsistency);
                 self.size = self.size.max(upper);
             }
-        } else if f.total_len < SMALL {
+        } else if f.total_len < MIN_FRAGMENT_BYTES {
             weirds.push(Weird::ExcessivelySmallFragment);
         }
-        if upper > LARGE {
+        if upper > MAX_PAYLOAD_END_BYTES {
             weirds.push(Weird::ExcessivelyLargeFragment);
         }
         if self.size != 0 && upper > self.size {
@@ -284,7 +285,7 @@ impl Datagram {
         }
         for (from, to) in gaps {
             if let Some(bytes) = piece(from, to) {
-                self.cost += bytes.len() + BLOCK_COST;
+                self.cost += bytes.len() + BLOCK_COST_BYTES;
                 self.blocks.insert(from, bytes.into());
             }
         }
