@@ -151,10 +151,11 @@ mod tests {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
     use super::*;
+    use crate::base::time::SECOND;
 
     /// Noon of 2 January of `year`.
     fn at(year: i32) -> Ts {
-        (date_time_ymd(year, 1, 2).unix_timestamp() as Ts + 12 * 3600) * crate::base::time::SECOND
+        (date_time_ymd(year, 1, 2).unix_timestamp() as Ts + 12 * 3600) * SECOND
     }
 
     fn params(name: &str, ca: bool) -> CertificateParams {
@@ -206,7 +207,7 @@ mod tests {
                 chain.len()
             );
             // From what is remembered.
-            assert_eq!(v.status(chain, at(year) + crate::base::time::SECOND), want);
+            assert_eq!(v.status(chain, at(year) + SECOND), want);
         }
         // Mozilla trusts neither.
         let public = Validator::with_public_roots();
