@@ -11,6 +11,7 @@ use crate::event::{AnalyzerTag, ConnId};
 use events::{Message, NtpMessage};
 pub use log::NtpRow;
 
+/// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Ntp;
 
 /// Modes of client and server.
