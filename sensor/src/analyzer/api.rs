@@ -55,7 +55,7 @@ pub trait Protocol: Sized {
     /// Originator and responder change places.
     fn flip(&mut self) {}
 
-    /// What of a direction's bytes to come could still change anything.
+    /// How much of a direction's further bytes the analyzer still needs.
     fn interest(&self, is_orig: bool, seen: Seen) -> Interest;
 
     /// Whether [`Protocol::close`] does nothing, if no more bytes come.
@@ -77,18 +77,18 @@ pub trait Protocol: Sized {
     }
 }
 
-/// For who can do with the headers of a stream's records (see [`sensor_common::follow`]).
+/// An analyzer that needs only the headers of a stream's records for a while (see [`sensor_common::follow`]).
 pub trait ReadsMarks {
     /// How many bytes of a direction come before the next header; none in the middle of one.
     fn to_header(&self, is_orig: bool) -> Option<u64>;
 
-    /// `n` bytes of a TCP direction came that are not at hand.
+    /// `n` bytes of a TCP direction came whose content stayed in the datapath.
     fn unseen(&mut self, is_orig: bool, n: u64, ctx: &mut Ctx<'_>);
 
-    /// What comes next begins a record: what was not told of the one before is lost.
+    /// The next byte begins a record. The rest of the one before it is lost.
     fn record_begins(&mut self, is_orig: bool);
 
-    /// A datagram of `len` bytes came, of which its records' headers are at hand.
+    /// A datagram of `len` bytes came; only its records' headers are at hand.
     fn headers(
         &mut self,
         is_orig: bool,
@@ -101,6 +101,7 @@ pub trait ReadsMarks {
 /// What is known of a protocol before any of its bytes.
 #[derive(Debug)]
 pub struct Spec {
+    /// The protocol's names: Zeek's for its analyzer, and conn.log's for its service.
     pub tag: AnalyzerTag,
     /// The pages of events that it may raise.
     pub pages: &'static [&'static Page],
@@ -118,9 +119,9 @@ pub struct Spec {
     pub later: Later,
     /// Without the connection's beginning it makes no sense.
     pub needs_start: bool,
-    /// It stays to the connection's end when it has failed, to write what it knows.
+    /// A failed analyzer stays to the connection's end, to write its log row.
     pub stays: bool,
-    /// Users may be silent for long: the connection gets the inactivity timeout of interactive ones.
+    /// Its users may be silent for long: the connection gets the inactivity timeout of interactive protocols.
     pub interactive: bool,
     /// udp_session_done is raised at the end of flows to its UDP ports.
     pub session_done: bool,
@@ -130,7 +131,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Of a protocol that is on no port and known by no bytes.
+    /// The spec of a protocol that has no ports and no signatures.
     pub const fn new(tag: AnalyzerTag) -> Spec {
         Spec {
             tag,
@@ -150,12 +151,13 @@ impl Spec {
     }
 }
 
-/// How a protocol is known that may begin behind others' bytes. One of the TCP protocols has it, and one of UDP's.
+/// How a protocol is recognised that may begin behind another protocol's bytes. At most one TCP protocol and one UDP
+/// protocol have this.
 #[derive(Clone, Copy, Debug)]
 pub enum Later {
     /// It is not looked for.
     Never,
-    /// At the start of a segment.
+    /// It may begin at the start of a TCP segment.
     Segment {
         /// Whether a direction begins with it, given its first bytes.
         first: fn(bytes: &[u8], is_orig: bool) -> super::pattern::Match,
@@ -164,7 +166,7 @@ pub enum Later {
         /// How many bytes of both directions may come before it.
         within: u64,
     },
-    /// With a datagram.
+    /// It may begin with any datagram.
     Datagram {
         /// Whether it begins with this one.
         begins: fn(bytes: &[u8]) -> bool,
@@ -173,12 +175,12 @@ pub enum Later {
     },
 }
 
-/// What there is to know when an analyzer is made.
+/// What is known when an analyzer is made.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Start {
-    /// Originator's and responder's port, host byte order; zeros where the content decided, not the port.
+    /// Originator's and responder's port, host byte order; zeros where the analyzer was chosen by content, not by port.
     pub ports: [u16; 2],
-    /// Datagrams before that [`Later::Datagram`] calls strangers.
+    /// Earlier datagrams of this flow for which [`Later::Datagram`]'s `stranger` held.
     pub strangers: u32,
 }
 
@@ -207,7 +209,7 @@ impl Seen {
     }
 }
 
-/// What an analyzer says to bytes.
+/// What an analyzer answers when it was given bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// It reads on.
@@ -221,9 +223,11 @@ pub enum Next {
 /// Where the other protocol begins: with the last `len` of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandOver {
+    /// What begins there.
     pub to: Inside,
     /// It comes in WebSocket's frames.
     pub framed: bool,
+    /// How many of the bytes just given belong to the other protocol; they are the last ones.
     pub len: usize,
 }
 
@@ -252,15 +256,19 @@ pub enum Inside {
 /// What is still wanted of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interest {
+    /// None of its bytes: the direction may be shed.
     Nothing,
     /// What the headers of its records say.
     Marks,
+    /// All of its bytes.
     Everything,
 }
 
 /// Where an analyzer's results go.
 pub trait Out {
+    /// An event that somebody wants, at network time `ts`.
     fn event(&mut self, ts: Ts, ev: &dyn Event);
+    /// A row for a log.
     fn log(&mut self, row: &dyn LogRow);
     /// An analyzer is sure that this is its protocol; `aid` is its number on this connection.
     fn confirm(&mut self, spec: &'static Spec, aid: u64);
@@ -268,14 +276,14 @@ pub trait Out {
     fn violation(&mut self, spec: &'static Spec, aid: u64, reason: &str);
     /// `weird` of this connection (Zeek's name).
     fn weird(&mut self, name: &'static str, addl: &str);
-    /// An analyzer would not read on: it met a limit, or what it does not know. `X` in the history, once.
+    /// An analyzer stopped reading because it met a limit or content that it does not know. The history gets an `X`, once.
     fn gave_up(&mut self);
-    /// One that Zeek's scripts find, not its analyzers: weird.log has it, and there is no event.
+    /// A weird that Zeek's scripts find, not its analyzers: it goes to weird.log and raises no event.
     fn scripted_weird(&mut self, name: &'static str) {
         self.weird(name, "");
     }
-    /// `weird` of a file, not of the connection it came on: weird.log has it, without the connection, and there is no
-    /// event of the sensor's. `addl` begins with the file's id.
+    /// A weird of a file, not of the connection that carried it: weird.log has it without the connection, and no event
+    /// is raised. `addl` begins with the file's id.
     fn file_weird(&mut self, name: &'static str, addl: &str) {
         self.weird(name, addl);
     }
@@ -285,19 +293,27 @@ pub trait Out {
     }
 }
 
-/// What a connection's analyzers are called with: the time, the connection, who wants what, and where to put it.
+/// What the analyzers of a connection are called with, the same for all of them.
 pub struct Call<'c> {
+    /// Time of the packet that is at work.
     pub ts: Ts,
+    /// The connection.
     pub c: &'c ConnId,
+    /// The events that somebody wants.
     pub subs: &'c Subscriptions,
+    /// Where events, rows and what else an analyzer says go.
     pub out: &'c mut dyn Out,
 }
 
-/// What an analyzer is called with.
+/// What one analyzer is called with: a [`Call`] and its own standing.
 pub struct Ctx<'c> {
+    /// Time of the packet that is at work.
     pub ts: Ts,
+    /// The connection.
     pub c: &'c ConnId,
+    /// The events that somebody wants.
     pub subs: &'c Subscriptions,
+    /// Where events, rows and what else the analyzer says go.
     pub out: &'c mut dyn Out,
     me: Me<'c>,
 }
@@ -312,6 +328,7 @@ struct Me<'c> {
 
 /// What all analyzers of a connection say of it.
 pub struct Around<'c> {
+    /// The protocols that the connection is, by its analyzers so far.
     pub services: &'c mut Services,
     /// The content shows originator and responder to be the wrong way round.
     pub turned: &'c mut bool,
@@ -324,8 +341,9 @@ pub struct Around<'c> {
 /// How sure an analyzer is of its protocol.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Standing {
+    /// It is sure; a violation does not take this back.
     pub confirmed: bool,
-    /// When it met what its protocol does not allow. It is taken off once the packet in which that was is through.
+    /// Time of its first violation. The analyzer is taken off when that packet has been handled.
     pub failed: Option<Ts>,
 }
 
@@ -354,7 +372,7 @@ impl<'c> Call<'c> {
 }
 
 impl Ctx<'_> {
-    /// It is this protocol.
+    /// The analyzer is sure that this is its protocol.
     pub fn confirm(&mut self) {
         let me = &mut self.me;
         if !std::mem::replace(&mut me.standing.confirmed, true) {
@@ -364,11 +382,12 @@ impl Ctx<'_> {
         }
     }
 
+    /// Whether the analyzer has said that it is its protocol.
     pub fn is_confirmed(&self) -> bool {
         self.me.standing.confirmed
     }
 
-    /// The protocol does not allow this. The analyzer reads on to the end of the packet.
+    /// Reports what the protocol does not allow. The analyzer reads on to the end of the packet.
     pub fn violation(&mut self, reason: &str) {
         if self.me.around.mute {
             return;
@@ -380,18 +399,18 @@ impl Ctx<'_> {
         }
     }
 
-    /// As [`Ctx::violation`], of who decides by himself what follows.
+    /// Reports a violation without its consequences, for an analyzer that decides them itself.
     pub fn tell_violation(&mut self, reason: &str) {
         self.out.violation(self.me.spec, self.me.number.into(), reason);
     }
 
-    /// It is not this protocol after all.
+    /// Takes the service away: it is not this protocol after all.
     pub fn retract(&mut self) {
         self.me.around.services.retract(self.me.number);
     }
 
-    /// The originator is the responder. The connection is turned round after this datagram, and [`Protocol::flip`]
-    /// called, unless the responder is many.
+    /// The content shows that originator and responder are the wrong way round. After this datagram the connection is
+    /// turned and [`Protocol::flip`] called, unless the responder is a multicast or broadcast address.
     pub fn turn(&mut self) {
         *self.me.around.turned = true;
     }
@@ -400,15 +419,15 @@ impl Ctx<'_> {
 /// The protocols that a connection was told to be, in order, and which of them it still is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Services {
-    numbers: [u8; Services::MOST],
+    numbers: [u8; Services::MAX_SERVICES],
     len: u8,
     /// A bit each.
     holds: u8,
 }
 
 impl Services {
-    /// More than can be confirmed on one connection in practice; further ones are not named.
-    const MOST: usize = 6;
+    /// Most services of a connection, more than occur in practice. Further ones are not named.
+    const MAX_SERVICES: usize = 6;
 
     fn known(&self) -> &[u8] {
         self.numbers.get(..self.len.into()).unwrap_or(&[])
@@ -453,6 +472,7 @@ impl Services {
 
 /// An analyzer without a tree around it, for tests and fuzz targets.
 pub struct Solo<P> {
+    /// The analyzer under test.
     pub analyzer: P,
     standing: Standing,
     services: Services,
@@ -462,6 +482,7 @@ pub struct Solo<P> {
 impl<P: Protocol> Solo<P> {
     const SPEC: &'static Spec = &P::SPEC;
 
+    /// Without a connection yet: each call brings its own.
     pub fn new(analyzer: P) -> Self {
         Solo {
             analyzer,

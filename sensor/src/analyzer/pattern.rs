@@ -1,35 +1,37 @@
 //! Signatures: how the first bytes of a direction look. The patterns themselves are in the protocols' folders, the same
 //! as in Zeek's dpd.sig files.
 
-/// What a pattern says of a prefix of a stream.
+/// Whether a prefix of a stream matches a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
+    /// It matches, whatever follows.
     Yes,
+    /// It does not match, whatever follows.
     No,
-    /// Longer input could still match.
+    /// Undecided: a longer prefix could still match.
     More,
 }
 use Match::{More, No, Yes};
 
-/// Says whether a direction's first bytes fit.
+/// A pattern over a direction's first bytes.
 pub type Pattern = fn(&[u8]) -> Match;
 
-/// How a protocol is known by both directions' first bytes.
+/// How a protocol is recognised by the first bytes of both directions.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
-    /// The originator's alone tell.
+    /// The originator's bytes decide alone.
     Orig(Pattern),
-    /// The responder's alone tell.
+    /// The responder's bytes decide alone.
     Resp(Pattern),
-    /// Both have to fit.
+    /// Both have to match.
     Both(Pattern, Pattern),
-    /// Both have to fit; the originator's pattern may come on any line, so that alone it never refuses.
+    /// Both have to match. The originator's pattern may match on any line, so it never answers [`Match::No`].
     BothAnywhere(Pattern, Pattern),
 }
 
 impl Rule {
-    /// What it says of the bytes so far.
-    pub fn verdict(&self, orig: &[u8], resp: &[u8]) -> Match {
+    /// Whether the bytes so far match.
+    pub fn matches(&self, orig: &[u8], resp: &[u8]) -> Match {
         match self {
             Rule::Orig(o) => o(orig),
             Rule::Resp(r) => r(resp),
@@ -38,7 +40,7 @@ impl Rule {
                 (Yes, Yes) => Yes,
                 _ => More,
             },
-            // To look on any line all over again is of no use before the other has matched.
+            // The originator's lines are all searched anew each time: only when the responder's bytes match.
             Rule::BothAnywhere(o, r) => match r(resp) {
                 Yes => o(orig),
                 other => other,
@@ -58,7 +60,7 @@ pub fn after_spaces(b: &[u8]) -> &[u8] {
         .unwrap_or(&[])
 }
 
-/// Whether `b` starts with `lower`, which is in lower case, in any case.
+/// Whether `b` starts with `lower`, without regard to case; `lower` is in lower case.
 pub fn starts(b: &[u8], lower: &[u8]) -> Match {
     let n = b.len().min(lower.len());
     match b.iter().zip(lower).all(|(b, l)| b.to_ascii_lowercase() == *l) {
@@ -68,7 +70,7 @@ pub fn starts(b: &[u8], lower: &[u8]) -> Match {
     }
 }
 
-/// The verdict of the first condition; the byte after `at` has to satisfy `ok` too.
+/// `v`, if the byte at `at` satisfies `ok` too.
 pub fn then(v: Match, b: &[u8], at: usize, ok: impl Fn(u8) -> bool) -> Match {
     match (v, b.get(at)) {
         (Yes, None) => More,

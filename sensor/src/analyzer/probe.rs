@@ -63,9 +63,9 @@ impl Probe {
             if self.decided >> at & 1 != 0 {
                 continue;
             }
-            let verdict = rule.verdict(&self.kept[0], &self.kept[1]);
-            self.decided |= u64::from(verdict != Match::More) << at;
-            if verdict == Match::Yes {
+            let found = rule.matches(&self.kept[0], &self.kept[1]);
+            self.decided |= u64::from(found != Match::More) << at;
+            if found == Match::Yes {
                 return Some(*id);
             }
         }

@@ -66,8 +66,9 @@ const fn all() -> Subscriptions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown event '{name}'{}", suggestion(.near))]
 pub struct UnknownEvent {
+    /// The name or pattern, as it was given.
     pub name: String,
-    /// Names that are much like it, the likest first.
+    /// Events with a similar name, the most similar first.
     pub near: Vec<&'static str>,
 }
 

@@ -1,4 +1,5 @@
 //! The binary's commands: what is asked for on the command line, put together from the other modules.
+#![warn(missing_docs)]
 
 mod args;
 mod fill;

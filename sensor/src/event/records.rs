@@ -93,9 +93,11 @@ pub struct Encap<'a> {
     pub orig_h: IpAddr,
     /// Host byte order.
     pub orig_p: u16,
+    /// The responder's address, in the same way.
     pub resp_h: IpAddr,
     /// Host byte order.
     pub resp_p: u16,
+    /// Transport protocol of the outer connection.
     pub proto: Proto,
     /// Zeek's name, such as `Tunnel::VXLAN`.
     pub tunnel_type: &'a str,

@@ -5,28 +5,36 @@ use super::rr;
 use crate::base::time::SECOND;
 use crate::event::{ConnId, Ts, row};
 
-/// A question and its answer, as far as each was seen: what becomes a row of dns.log.
+/// A query and its response, as far as each was seen. It becomes one row of dns.log per question.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DnsSession {
     /// When the first of the two was seen.
     pub ts: Ts,
+    /// Transaction id of the header.
     pub trans_id: u16,
     /// The question, and the records that answer it.
     pub asked: Asked,
-    /// The message's other questions (RFC 1035, 4.1.2: there may be several), a row each.
+    /// The message's further questions (RFC 1035, 4.1.2); each gets a row of its own.
     pub more: Vec<Asked>,
-    /// Which of them the last record answered: `asked`, then those of `more`.
+    /// Index of the question that the last record answered: 0 is `asked`, n is `more[n - 1]`.
     pub answered: usize,
-    /// All twelve bits of it, where the response has an OPT record (RFC 6891, 6.1.3).
+    /// Response code: 4 bits, or 12 where the response has an OPT record (RFC 6891, 6.1.3).
     pub rcode: Option<u16>,
-    /// Header bits (RFC 1035, 4.1.1; `z` includes RFC 4035's AD and CD).
+    /// Header bit AA (RFC 1035, 4.1.1): the answer is authoritative.
     pub aa: bool,
+    /// Header bit TC: the message was truncated.
     pub tc: bool,
+    /// Header bit RD: recursion is desired.
     pub rd: bool,
+    /// Header bit RA: recursion is available.
     pub ra: bool,
+    /// Header bits Z (3 bits), among them RFC 4035's AD and CD.
     pub z: u8,
+    /// A response had an error code and no question, or a question and no record (Zeek's `dns_rejected`).
     pub rejected: bool,
+    /// The query was seen.
     pub saw_query: bool,
+    /// A response was seen.
     pub saw_reply: bool,
 }
 
@@ -61,7 +69,7 @@ impl Asked {
 const ANY: u16 = 255;
 
 impl DnsSession {
-    /// Bytes that it keeps beyond its fixed size, about.
+    /// Bytes that it keeps on the heap, roughly.
     pub fn kept(&self) -> usize {
         let more: usize = self.more.iter().map(|q| q.kept() + size_of::<Asked>()).sum();
         self.asked.kept() + more

@@ -72,7 +72,7 @@ impl Header {
     }
 }
 
-/// Why a message cannot be read further: the weird, if it has a name.
+/// A message cannot be read further; with the weird to raise, if there is one.
 pub type Bad = Option<&'static str>;
 
 /// A place in a message.
@@ -126,8 +126,8 @@ impl<'m> DnsReader<'m> {
     /// A name as text with dots, without the last one. Lower case where `lower`, and wherever a pointer
     /// led. `long_labels`: NetBIOS has labels of more than 63 bytes.
     ///
-    /// There is always one, if an empty one: what is wrong with a name ends it, and Zeek reads on behind
-    /// the bytes that it had looked at.
+    /// There is always a name, empty if need be: an error ends it, and reading goes on behind the bytes looked at so far, as
+    /// in Zeek.
     pub fn name(
         &mut self,
         lower: bool,
@@ -259,6 +259,7 @@ impl Frames {
         self.buf.get(2..).filter(|rest| !rest.is_empty())
     }
 
+    /// Drops the message that [`Frames::next`] gave, for the one after it.
     pub fn done(&mut self) {
         self.buf.clear();
     }

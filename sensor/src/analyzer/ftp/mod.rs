@@ -8,6 +8,7 @@ use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, St
 use super::lines::{Eol, Lines, reply_code, skip_blank, word};
 use crate::event::AnalyzerTag;
 
+/// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Ftp;
 
 /// Longer words are no commands (Zeek's `FTP::max_command_length`).

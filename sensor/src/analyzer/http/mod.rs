@@ -15,6 +15,7 @@ const MAX_UNANSWERED: usize = 64;
 /// Bytes kept of a header that goes on for several lines.
 const MAX_HEADER: usize = 4096;
 
+/// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Http;
 
 /// What the next bytes of a direction are.

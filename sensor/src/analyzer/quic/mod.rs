@@ -3,6 +3,7 @@
 use super::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
 use crate::event::AnalyzerTag;
 
+/// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Quic;
 
 /// Nothing is remembered.

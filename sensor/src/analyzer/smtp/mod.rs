@@ -8,6 +8,7 @@ use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, St
 use super::lines::{Eol, Lines, reply_code, word};
 use crate::event::AnalyzerTag;
 
+/// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Smtp;
 
 /// RFC 821, 1869, 1985, 2487, 2554, 3030 and Exchange's.

@@ -6,6 +6,7 @@ use super::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
 use super::lines::{Eol, Lines};
 use crate::event::AnalyzerTag;
 
+/// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Ssh;
 
 /// Longest packet taken by its length field; longer ones are cut to it, as Zeek does.

@@ -27,6 +27,7 @@ pub use log::SslRow;
 pub use shared::{Extras, MAX_CERTS, MAX_MESSAGE, SharedTls, TlsSettings, TlsShared};
 pub use stream::Tls;
 
+/// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Tls;
 
 /// Record content types (RFC 8446 section 5.1, RFC 6520).

@@ -89,12 +89,18 @@ fn look_up(table: &'static [(u32, &'static str)], v: u32) -> Cow<'static, str> {
 /// How a suite agrees on keys, as far as its ServerKeyExchange looks different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kex {
-    /// Signed ephemeral Diffie-Hellman on a curve; with `psk` an identity hint comes first and no signature last.
-    Ecdhe { psk: bool },
+    /// Signed ephemeral Diffie-Hellman on a curve.
+    Ecdhe {
+        /// A pre-shared key is used as well: the message begins with an identity hint and ends without a signature.
+        psk: bool,
+    },
     /// Unsigned Diffie-Hellman on a curve.
     EcdhAnon,
-    /// Signed ephemeral Diffie-Hellman; `psk` as above.
-    Dhe { psk: bool },
+    /// Signed ephemeral Diffie-Hellman.
+    Dhe {
+        /// As in [`Kex::Ecdhe`].
+        psk: bool,
+    },
     /// Unsigned Diffie-Hellman.
     DhAnon,
     /// Nothing to read in it.

@@ -8,11 +8,11 @@ use crate::analyzer::x509::{CertCache, Validator};
 /// Longest handshake message read by default, bytes after its header. Real ones stay far below.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
-/// A Certificate message may be so many times as long: chains with thousands of names exist. Memory follows what
-/// came, not what the header claims.
+/// How many times longer a Certificate message may be: chains with thousands of names exist. Memory is taken for the
+/// bytes that came, not for the length in the header.
 const CERTIFICATE_MESSAGES: usize = 8;
 
-/// Certificates read of one message by default; real chains have five or less.
+/// Most certificates read of one message by default. Real chains have five or less.
 pub const MAX_CERTS: usize = 16;
 
 /// Columns of ssl.log that are there on request.
@@ -29,8 +29,9 @@ pub struct Extras {
 pub struct TlsSettings {
     /// Longest handshake message, bytes; Certificate messages may be eight times as long.
     pub max_message: usize,
-    /// Certificates of one message.
+    /// Most certificates read of one message.
     pub max_certs: usize,
+    /// Columns of ssl.log that are there on request.
     pub extras: Extras,
     /// Says whether a server's chain is to be believed, for `validation_status`.
     pub validator: Option<Arc<Validator>>,
@@ -47,9 +48,10 @@ impl Default for TlsSettings {
     }
 }
 
-/// See the module. One per worker; the lock is there to be `Send`, not to be waited for.
+/// What the TLS analyzers of one worker share. The lock makes it `Send`; nobody ever waits for it.
 #[derive(Debug, Default)]
 pub struct TlsShared {
+    /// As given to [`TlsShared::new`].
     pub settings: TlsSettings,
     pub(super) certs: Mutex<CertCache>,
 }
@@ -58,6 +60,7 @@ pub struct TlsShared {
 pub type SharedTls = Arc<TlsShared>;
 
 impl TlsShared {
+    /// With an empty cache of certificates.
     pub fn new(settings: TlsSettings) -> SharedTls {
         Arc::new(TlsShared {
             settings,

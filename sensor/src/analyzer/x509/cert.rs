@@ -49,14 +49,17 @@ pub struct Certificate {
     pub exponent: Option<String>,
     /// OpenSSL's name of an EC key's curve, `prime256v1`.
     pub curve: Option<String>,
-    /// Subject alternative names, by kind, as their bytes are.
+    /// Subject alternative names (RFC 5280 section 4.2.1.6) that are DNS names, as their bytes are.
     pub dns: Vec<Vec<u8>>,
+    /// URIs, as their bytes are.
     pub uri: Vec<Vec<u8>>,
+    /// Mail addresses, as their bytes are.
     pub email: Vec<Vec<u8>>,
-    /// Set, if empty, when there are addresses and none has an address's length.
+    /// IP addresses. An empty list if there are some, but none of 4 or 16 bytes.
     pub ip: Option<Vec<IpAddr>>,
     /// Basic constraints, unset without that extension.
     pub ca: Option<bool>,
+    /// Basic constraints: how many CA certificates may follow in a chain; unset if unbounded.
     pub path_len: Option<u64>,
     /// There is a subject alternative name extension, so the subject's name does not count.
     has_san: bool,
