@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod args;
+mod explain;
 mod fill;
 mod log;
 mod pipe;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser as _;
+use explain::explain;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
@@ -82,21 +84,6 @@ fn list_events(out: &mut impl std::io::Write) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The error and its causes in one line, nothing twice.
-fn explain(e: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in e.chain().map(|c| c.to_string()) {
-        if line.contains(&cause) {
-            continue;
-        }
-        if !line.is_empty() {
-            line.push_str(": ");
-        }
-        line.push_str(&cause);
-    }
-    line
 }
 
 #[cfg(test)]

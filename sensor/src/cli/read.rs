@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use sensor_common::{Policy, policy};
 
-use super::explain;
+use super::explain::explain;
 use super::pipe::{self, PipeClock};
 use super::results::Results;
 use super::stop::Stop;

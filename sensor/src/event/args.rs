@@ -6,7 +6,7 @@ use super::ids::Ts;
 use super::json::{self, Object};
 use super::log;
 use super::model::{Arg, Event, Visitor};
-use super::records::{DnsMapping, Encap, EventPeer, FaFile};
+use super::own_kinds::{DnsMapping, Encap, EventPeer, FaFile};
 
 /// The Rust type of an event's field.
 macro_rules! arg_type {

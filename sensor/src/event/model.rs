@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use super::ids::{ConnId, Ts};
 use super::log::LogRow;
+use super::own_kinds::{DnsMapping, Encap, EventPeer, FaFile};
 use super::pkt::{PktHdr, RawPktHdr};
-use super::records::{DnsMapping, Encap, EventPeer, FaFile};
 use super::tag::AnalyzerTag;
 
 /// Most pages: numbers are below it.

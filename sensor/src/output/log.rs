@@ -7,12 +7,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::log_dir::{LogDir, stamp};
+use super::log_error::LogError;
 use super::tsv;
 use crate::catalog;
 use crate::event::log::{Column, LogRow, write_json};
@@ -31,41 +31,6 @@ pub enum LogFormat {
     Tsv,
     /// One JSON object a line.
     Json,
-}
-
-/// Why logs cannot be written at all.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The directory is not there and cannot be made.
-    #[error("cannot create log directory {}: {source}", dir.display())]
-    Directory {
-        /// The directory.
-        dir: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Another process writes there.
-    #[error("another sensor writes its logs to {}", .0.display())]
-    Locked(PathBuf),
-    /// An old log cannot be renamed.
-    #[error("cannot rename the old {}: {source}", path.display())]
-    PutAside {
-        /// The log.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// A log cannot be created in it.
-    #[error("cannot write {}: {source}", path.display())]
-    Create {
-        /// The log.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The thread that writes them cannot be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[source] io::Error),
 }
 
 /// Writes log rows to files in one directory, a file per log path.

@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::log::LogError;
+use super::log_error::LogError;
 
 /// Who may read logs: the owner and the group.
 pub const MODE: u32 = 0o640;

@@ -7,6 +7,7 @@ pub mod contents;
 pub mod local_nets;
 pub mod log;
 pub mod log_dir;
+pub mod log_error;
 pub mod open;
 pub mod open_files;
 pub mod outbox;

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::contents::ContentsFiles;
-use super::log::{LogError, LogWriter};
+use super::log::LogWriter;
+use super::log_error::LogError;
 use super::open_files::open_files;
 use super::patience::Patience;
 use super::stream::{EventStream, WhenFull};

@@ -14,7 +14,8 @@ use std::sync::mpsc::{
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::log::{LogError, LogFormat, LogWriter, write_row};
+use super::log::{LogFormat, LogWriter, write_row};
+use super::log_error::LogError;
 use super::patience::{Limit, Patience, Progress};
 use crate::event::log::{Column, LogRow};
 

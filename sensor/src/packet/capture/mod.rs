@@ -14,15 +14,15 @@ use pcap_parser::parse_pcap_header;
 use super::link::LinkType;
 use crate::base::time::SECOND;
 
+mod located;
 pub mod merge;
 mod ng;
 mod source;
 
+pub use located::MAX_PACKET;
+use located::{LocateError, Located, TOO_LONG};
 use ng::{Interface, SHB_MAGIC, next_ng};
 use source::Source;
-
-/// Longest packet that is believed, bytes (libpcap: MAXIMUM_SNAPLEN).
-pub const MAX_PACKET: usize = 262_144;
 
 /// Why a capture cannot be read, or not further.
 #[derive(Debug, thiserror::Error)]
@@ -119,16 +119,6 @@ pub enum Peek {
     Damage,
 }
 
-/// Where the next frame lies in the buffer.
-struct Located {
-    ts: u64,
-    link: LinkType,
-    wire_len: u32,
-    iface: u32,
-    at: usize,
-    len: usize,
-}
-
 enum Format {
     Pcap {
         big_endian: bool,
@@ -152,25 +142,6 @@ pub struct Capture {
     /// What was found and not taken.
     peeked: Option<Result<Located, LocateError>>,
     done: bool,
-}
-
-/// What went wrong, before it is known where.
-enum LocateError {
-    Damaged(&'static str),
-    Io(io::Error),
-}
-
-impl LocateError {
-    /// Nothing went wrong, but nothing is at hand either.
-    fn is_not_yet(&self) -> bool {
-        matches!(self, LocateError::Io(e) if e.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-impl From<io::Error> for LocateError {
-    fn from(e: io::Error) -> Self {
-        LocateError::Io(e)
-    }
 }
 
 impl Capture {
@@ -396,7 +367,6 @@ fn damage(e: &io::Error) -> bool {
 
 const CUT_HEADER: &str = "ends in the midst of a packet's header";
 const CUT_PACKET: &str = "ends in the midst of a packet";
-const TOO_LONG: &str = "a packet longer than 262144 bytes";
 
 #[inline]
 fn next_pcap(

@@ -7,8 +7,8 @@ use pcap_parser::pcapng::{
     parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le, parse_sectionheaderblock,
 };
 
+use super::located::{LocateError, Located, MAX_PACKET, TOO_LONG};
 use super::source::Source;
-use super::{LocateError, Located, MAX_PACKET, TOO_LONG};
 use crate::base::time::SECOND;
 use crate::packet::link::LinkType;
 
