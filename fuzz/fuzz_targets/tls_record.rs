@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sensor::analyzer::api::{Marks, Protocol, Solo};
+use sensor::analyzer::api::{Protocol, ReadsMarks, Solo};
 use sensor::analyzer::tls::Tls;
 use sensor::event::{Proto, Subscriptions};
 use sensor_fuzz::analyzers::{Said, call, conn, pieces};
