@@ -347,7 +347,7 @@ impl<S: Sink> Run<'_, S> {
         let known = |e: &UdpTunnel| e.confirmed & bit(Kind::Teredo) != 0;
         let at = match tunnel::teredo(payload) {
             Teredo::Ipv6(at) => at,
-            Teredo::OddBubble(at) => {
+            Teredo::BubbleWithBytes(at) => {
                 self.weird_from("Teredo_bubble_with_payload", "", "TEREDO");
                 at
             }

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use sensor_common::{FlowKey, FlowState};
 
-/// A key's hash, in a few large pieces: it is computed for every packet.
+/// A key's hash. It is computed for every packet, so it takes the key in a few large words.
 #[inline(always)]
 pub fn hash_key(with: &impl BuildHasher, k: &FlowKey) -> u64 {
     let mut h = with.build_hasher();
@@ -25,26 +25,26 @@ pub fn hash_key(with: &impl BuildHasher, k: &FlowKey) -> u64 {
 pub trait FlowTable {
     /// The flow's state as it stands now.
     fn get(&mut self, key: &FlowKey) -> Option<FlowState>;
-    /// Ends the flow: its final state. A later packet of the same key makes a new entry.
+    /// Ends the flow and gives its final state. A later packet of the same key makes a new entry.
     fn remove(&mut self, key: &FlowKey) -> Option<FlowState>;
     /// Stops copying the payload of these directions (bit 0: `key.a` sends, bit 1: `key.b` sends).
     fn shed(&mut self, key: &FlowKey, dirs: u32);
-    /// The same for one direction (0: `key.a` sends), but what the headers of its TLS records say goes on being
-    /// forwarded: the next one begins at sequence number `at`. False when the direction has got beyond that place. Of
-    /// UDP's datagrams each begins with a record.
+    /// Stops copying one direction's payload (0: `key.a` sends), but goes on forwarding the headers of its TLS records. The
+    /// next header begins at sequence number `at`; false if the direction is already beyond it. Over UDP `at` is not used:
+    /// each datagram begins with a record.
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool;
-    /// How many flows [`FlowTable::ask`] is best given at a time.
+    /// Number of flows that [`FlowTable::ask`] is best given at a time.
     fn at_once(&self) -> usize {
         1
     }
-    /// The states of several flows, and ends them if `end`.
+    /// Appends the states of several flows, in the order of `keys`, None for one that is unknown. `end`: ends these flows.
     fn ask(&mut self, keys: &[FlowKey], end: bool, states: &mut Vec<Option<FlowState>>) {
         for key in keys {
             states.push(if end { self.remove(key) } else { self.get(key) });
         }
     }
-    /// Drops orders about the flow that were put off: another connection begins in it.
+    /// Drops the orders about a flow that were put off, because another connection begins in it.
     fn forget(&mut self, _key: &FlowKey) {}
-    /// Does what was put off, to be done for many flows at once.
+    /// Carries out the orders that were put off to be carried out for many flows at once.
     fn settle(&mut self) {}
 }

@@ -28,7 +28,7 @@ const EXPIRATION_NS: u64 = HOUR;
 /// Entries of a generation; twice as many are kept at most.
 const GENERATION_ENTRIES: usize = 1 << 15;
 
-/// What a tunnel is made of.
+/// A tunnel's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TunnelKind {
     /// IP in IP (RFC 2003, 4213).
@@ -79,7 +79,7 @@ impl TunnelKind {
     }
 }
 
-/// Who a tunnel is between.
+/// The two ends of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TunnelEnds {
     /// The originator's address, network byte order, IPv4 mapped; where there is no connection, the first packet's
@@ -93,7 +93,7 @@ pub struct TunnelEnds {
     pub resp_port: u16,
     /// IP protocol number.
     pub proto: u8,
-    /// Whose addresses these are.
+    /// The realm of the addresses.
     pub realm: Realm,
 }
 
@@ -107,8 +107,8 @@ pub struct Layer {
     pub kind: TunnelKind,
     /// Between whom it is.
     pub ends: TunnelEnds,
-    /// What the uid is made of: the upper half of the connection's, if it has one, else the time at which it began.
-    /// [`TunnelKind::Http`] has no uid, for it stands for many connections to one proxy.
+    /// Input of the tunnel's uid: the upper half of the connection's uid if the tunnel is a connection, else the time at which
+    /// it began, ns. [`TunnelKind::Http`] has no uid, because it stands for many connections to one proxy.
     pub n: u64,
 }
 
@@ -130,7 +130,7 @@ impl Layer {
 /// The tunnels of a packet, outermost first; at least one.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// What records name it by; never 0, which is no tunnel.
+    /// The tunnel number in records; never 0, which means no tunnel.
     pub id: u32,
     /// Outermost first.
     pub layers: Vec<Layer>,
@@ -147,14 +147,14 @@ impl Stack {
         self.layers.iter().any(|l| l.kind.has_vni())
     }
 
-    /// Whether it is the same way through the same tunnels.
+    /// Whether it is made of the same tunnels in the same order.
     pub fn same(&self, other: &Stack) -> bool {
         self.layers.len() == other.layers.len()
             && self.layers.iter().zip(&other.layers).all(|(a, b)| a.same(b))
     }
 }
 
-/// The table; clones share it. Each has a memory of its own of what it was asked last, and does not lock for that.
+/// The table of tunnels. Clones share it; each has a cache of its own of its last answers, which takes no lock.
 #[derive(Default)]
 pub struct Tunnels {
     shared: Arc<SharedTable>,
@@ -177,15 +177,15 @@ struct SharedTable {
     turn: AtomicU64,
 }
 
-/// Answers that hold until the table's next turn.
+/// Cached answers, which hold until the table's next generation.
 #[derive(Default)]
 struct Recent {
     turn: u64,
     /// By number.
     ids: Places<u32>,
-    /// By what is outside and the connection's number.
+    /// By the number of the outer stack and the connection's number.
     conns: Places<(u32, Layer)>,
-    /// By what is outside and the addresses as they stood in the packet; also the time of the answer.
+    /// By the number of the outer stack and the packet's addresses; also the time of the answer.
     hosts: Places<(u32, [u8; 16], [u8; 16], Realm)>,
 }
 
@@ -231,30 +231,31 @@ fn place((src, dst): (&[u8; 16], &[u8; 16])) -> u64 {
 
 #[derive(Default)]
 struct TunnelTable {
-    /// By what is outside (0: nothing) and the layer.
+    /// By the number of the outer stack (0: none) and the layer.
     stacks: Aging<(u32, Layer), Arc<Stack>>,
     by_id: Aging<u32, Arc<Stack>>,
-    /// Those of open connections that the kernel's program takes packets out of: it does not say that it uses them.
+    /// Stacks of open connections out of which the kernel's program takes packets. It does not say that it uses them, so they
+    /// do not age.
     held: HashMap<u32, Arc<Stack>, RandomState>,
     last_id: u32,
     /// IP tunnels by their addresses, the lower first.
     ip: Aging<([u8; 16], [u8; 16], Realm), IpTunnel>,
-    /// How often something that was known became something else.
+    /// How often an entry that was known was replaced by another one.
     replaced: u64,
-    /// What tunnel.log has as discovered: the layer, and when a connection last began in it.
+    /// Tunnels that tunnel.log has as discovered: the layer, and when a connection last began in it, ns.
     active: Aging<TunnelEnds, (Layer, u64)>,
 }
 
 struct IpTunnel {
     layer: Layer,
-    /// The kernel's program's, which then knows how long it is silent; 0: none.
+    /// The number that the kernel's program gave it; that program then notices its silence. 0: none.
     number: u32,
     since: u64,
     last: u64,
 }
 
 impl IpTunnel {
-    /// Whether it would have been given up by `now`: Zeek looks every [`IP_TUNNEL_TIMEOUT_NS`].
+    /// Whether Zeek would have given it up by `now`: it looks every [`IP_TUNNEL_TIMEOUT_NS`].
     fn over(&self, now: u64) -> bool {
         let looks = now.saturating_sub(self.since) / IP_TUNNEL_TIMEOUT_NS;
         let looked = self.since + looks * IP_TUNNEL_TIMEOUT_NS;
@@ -270,7 +271,7 @@ impl Tunnels {
         r
     }
 
-    /// What is remembered, as far as it still holds.
+    /// The cached answers that still hold.
     fn recent(&self) -> RefMut<'_, Recent> {
         let mut r = self.recent.borrow_mut();
         let turn = self.shared.turn.load(Ordering::Relaxed);
@@ -283,7 +284,7 @@ impl Tunnels {
         r
     }
 
-    /// The way that a record names.
+    /// The stack that a record's number names.
     pub fn get(&self, id: u32) -> Option<Arc<Stack>> {
         if id == 0 {
             return None;
@@ -366,7 +367,7 @@ impl Tunnels {
         s
     }
 
-    /// A tunnel over a connection, in what is `outer` to it.
+    /// The stack of a tunnel over a connection inside the tunnels `outer`.
     pub fn conn(&self, outer: Option<&Stack>, layer: Layer) -> Arc<Stack> {
         let mut recent = self.recent();
         let key = (outer.map_or(0, |o| o.id), layer);
@@ -395,13 +396,12 @@ impl Tunnels {
         })
     }
 
-    /// A connection that was a tunnel is over: what tunnel.log has of it.
+    /// A connection that was a tunnel is over. Returns its layer if tunnel.log has it as discovered.
     pub fn close(&self, ends: &TunnelEnds) -> Option<Layer> {
         self.locked(|t| t.active.remove(ends).map(|a| a.0))
     }
 
-    /// Takes the tunnels out that are to be told as expired; also when the next may be due, if there
-    /// are any left.
+    /// Takes out the tunnels that have expired by `now`, ns. Also returns when the next one may expire, if any are left.
     pub fn expire(&self, now: u64) -> (Vec<Layer>, Option<u64>) {
         let mut over = Vec::new();
         let mut next = None;
@@ -422,8 +422,8 @@ impl Tunnels {
 }
 
 impl TunnelTable {
-    /// Another number when answers given so far may hold no longer, or are to be asked for anew because what is not
-    /// asked for is forgotten.
+    /// A number that changes when cached answers may no longer hold, or when the table must be asked again so that it does not
+    /// forget what is in use.
     fn turn(&self) -> u64 {
         self.stacks.turns + self.by_id.turns + self.ip.turns + self.replaced
     }
@@ -435,7 +435,7 @@ impl TunnelTable {
         }
     }
 
-    /// The tunnel between two addresses, made if need be; `number`: what the kernel's program calls it, or 0.
+    /// The tunnel between two addresses, made if it is not known. `number`: the kernel program's number for it, or 0.
     fn hosts(
         &mut self,
         kind: TunnelKind,
@@ -481,7 +481,7 @@ impl TunnelTable {
         layer
     }
 
-    /// The tunnel of a number that the kernel's program gave.
+    /// Makes the tunnel of a number that the kernel's program gave.
     fn make(&mut self, id: u32, outer: &FlowKey, now: u64, n: impl FnOnce() -> u64) -> Option<Arc<Stack>> {
         let number = Number::read(id)?;
         let (a, b) = ((outer.a, outer.a_port), (outer.b, outer.b_port));
@@ -537,8 +537,8 @@ impl TunnelTable {
     }
 }
 
-/// A map that keeps what was used last: entries that a whole generation of others was put in after
-/// are gone.
+/// A map that keeps the entries used last. An entry is gone once a whole generation of other entries was inserted or used
+/// after it.
 struct Aging<K, V> {
     young: HashMap<K, V, RandomState>,
     old: HashMap<K, V, RandomState>,

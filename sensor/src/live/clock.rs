@@ -25,16 +25,16 @@ const MAX_CHANGES: usize = 1024;
 /// The clock of a run; copies are the same clock.
 #[derive(Clone)]
 pub struct Clock {
-    /// From boot to the engine's time, ns.
+    /// Added to a time since boot it gives the engine's time, ns.
     shift: i64,
     changes: Arc<Changes>,
 }
 
 #[derive(Default)]
 struct Changes {
-    /// How many there are.
+    /// Number of changes.
     n: AtomicUsize,
-    /// From when on, engine's time, and what is to be added to that for the time of day.
+    /// Engine's time of each change, and what to add to the engine's time from then on to get the time of day, ns.
     list: RwLock<Vec<(Ts, i64)>>,
 }
 
@@ -50,7 +50,7 @@ impl Clock {
         }
     }
 
-    /// What makes the engine's time of a time since boot.
+    /// What to add to a time since boot to get the engine's time, ns.
     pub fn shift(&self) -> i64 {
         self.shift
     }
@@ -60,12 +60,12 @@ impl Clock {
         xdp::boot_now()
     }
 
-    /// The engine's time.
+    /// The engine's time now, ns.
     pub fn now(&self) -> Ts {
         Self::boot().wrapping_add_signed(self.shift)
     }
 
-    /// Looks at the wall clock. A step of it: how far, ns.
+    /// Looks at the wall clock. Returns how far it was set, ns, if that is more than [`STEP_NS`].
     pub fn look(&self) -> Option<i64> {
         self.seen(self.now(), xdp::boot_to_epoch())
     }
@@ -134,7 +134,7 @@ impl Clock {
     }
 }
 
-/// How long the clock went, or went back, as a person says it.
+/// How far the clock was set, in words.
 pub fn said(step: i64) -> String {
     let way = if step < 0 { "back" } else { "forward" };
     // To the tenth of a second: what the clocks' own readings differ by is no part of it.

@@ -13,7 +13,7 @@ use crate::datapath::xdp;
 use crate::packet::capture::Frame;
 use crate::packet::link::LinkType;
 
-/// Records after which a worker sees to its outbox and to what was put off.
+/// Most records that a worker takes before it sees to its outbox and to orders that were put off.
 const MAX_RECORDS_PER_TURN: u32 = 4096;
 /// Most that a timer may be late, live, ns: timers that fall due within it ask the flow table in one system call.
 const TIMER_GRAIN_NS: u64 = MILLISECOND;
@@ -25,9 +25,9 @@ const MAX_TIMERS_PER_GRAIN: u32 = 128;
 /// Takes records off a ring.
 pub struct Drain {
     slow: SlowPath,
-    /// The frame in hand, out of the ring's way.
+    /// A copy of the frame at work, so that the ring may go on.
     frame: Vec<u8>,
-    /// How far the engine's timers have come, engine's time.
+    /// Engine's time up to which timers have fired, ns.
     advanced: u64,
 }
 

@@ -151,7 +151,7 @@ pub fn watch<H: Handler + Send + 'static>(
     }
 }
 
-/// What is looked at once a second. True: an interface has disappeared.
+/// Sees to interfaces, clock and flow table, once a second; true if an interface has disappeared.
 async fn round(
     kernel: &mut Kernel,
     interfaces: &mut Interfaces,
@@ -187,7 +187,7 @@ impl<H: Handler> HandlerSink<H> {
         sink
     }
 
-    /// Takes an event of now.
+    /// Takes an event with the time of now.
     fn raise(&mut self, ev: &dyn Event) {
         if self.wants.wants(ev.kind()) {
             self.event(self.clock.now(), ev);

@@ -19,7 +19,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// As the kernel has counted since the interface was made; `rx_only`: what is sent does not matter.
+    /// The kernel's counts since the interface was made; with `rx_only` without what is sent.
     fn of(s: &Stats64, rx_only: bool) -> Self {
         let mut t = Traffic {
             frames: s.rx_packets,
@@ -41,7 +41,7 @@ impl Traffic {
         }
     }
 
-    /// What was added since `before`; a driver that begins anew has counted nothing before.
+    /// The counts since `before`. A driver whose counts went down has begun anew at 0.
     fn since(self, before: Self) -> Self {
         self.each(before, |now, then| if now < then { now } else { now - then })
     }
@@ -61,7 +61,7 @@ pub struct Watched {
     ifindex: Option<u32>,
     is_up: bool,
     counted: Traffic,
-    /// That it cannot be attached again was said.
+    /// It was reported that the program cannot be attached again.
     complained: bool,
 }
 

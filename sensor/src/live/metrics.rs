@@ -13,7 +13,7 @@ use crate::datapath::xdp::Counters;
 use crate::event::Ts;
 use crate::output::stats_row::StatsRow;
 
-/// What a worker shows of itself.
+/// The numbers that a worker publishes.
 #[derive(Default)]
 pub struct WorkerGauges {
     open_conns: AtomicU64,
@@ -41,14 +41,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// For so many workers.
+    /// For this many workers.
     pub fn new(workers: u32) -> Self {
         Metrics {
             workers: (0..workers).map(|_| Arc::default()).collect(),
         }
     }
 
-    /// Each worker's part.
+    /// The numbers of each worker.
     pub fn workers(&self) -> &[Arc<WorkerGauges>] {
         &self.workers
     }

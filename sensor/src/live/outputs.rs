@@ -39,7 +39,7 @@ pub struct Outputs {
     stream: Option<EventStream>,
     print: Option<PrintThread>,
     patience: Patience,
-    /// Rows lost that were complained of, and when.
+    /// Lost rows that were reported so far, and when.
     complained: Cell<(u64, Option<Instant>)>,
 }
 
@@ -70,12 +70,12 @@ impl Outputs {
         })
     }
 
-    /// What times of day in rows and events are by.
+    /// The clock that gives rows and events their times of day.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// For one more thread.
+    /// Results of one more thread.
     pub fn outbox(&self, contents: Option<ContentsFiles>) -> Outbox {
         Outbox {
             clock: self.clock.clone(),
@@ -96,7 +96,7 @@ impl Outputs {
         }
     }
 
-    /// How long the end waits for these.
+    /// The patience that the end of all outputs shares.
     pub fn patience(&self) -> Patience {
         self.patience.clone()
     }
@@ -110,7 +110,7 @@ impl Outputs {
         }
     }
 
-    /// Says now and then that rows are being lost.
+    /// Reports from time to time that rows are being lost.
     pub fn complain(&self) {
         let (lost, (said, when)) = (self.logs.refused(), self.complained.get());
         if lost > said && when.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
@@ -177,7 +177,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Takes an event of now.
+    /// Takes an event with the time of now.
     pub fn raise(&mut self, ev: &dyn Event) {
         self.event(self.clock.now(), ev);
     }

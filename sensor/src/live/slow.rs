@@ -37,7 +37,7 @@ impl SlowPath {
         self.0.take_reassembled()
     }
 
-    /// Takes a frame apart. Not live, a packet that the kernel refused is an error.
+    /// Takes a frame apart. Offline, a packet that the kernel refuses is an error.
     pub fn frame<T: FlowTable, S: Sink>(
         &mut self,
         f: &Frame<'_>,
@@ -48,7 +48,7 @@ impl SlowPath {
         sink.failed.map_or(Ok(()), Err)
     }
 
-    /// Takes a packet out of the record `h` of another one, which a tunnel carried: `inner` of `bytes`.
+    /// Takes the packet `inner` out of `bytes`, the frame of record `h`, whose connection is a tunnel.
     pub fn inner<T: FlowTable, S: Sink>(
         &mut self,
         h: &RecordHeader,

@@ -9,20 +9,20 @@ use crate::datapath::FlowTable;
 use crate::datapath::soft::InnerPacket;
 use crate::datapath::xdp::{self, Injector, Ring};
 
-/// What a worker has to do with the kernel and with connections.
+/// A worker's connections to the kernel and to its engine.
 pub struct Turn<'w, T, S> {
     /// Where records come from.
     pub ring: &'w mut Ring,
     /// The flow table behind them.
     pub table: &'w mut T,
-    /// The way of a packet that was found in userspace to the kernel's program.
+    /// Hands packets found in userspace to the kernel's program.
     pub injector: &'w mut Injector,
     /// Where records go.
     pub engine: &'w mut Engine<S>,
     /// Added to the kernel's times, ns.
     pub shift: i64,
-    /// Nothing but this worker causes records: what it injects comes up next, and is waited for, so that
-    /// all happens in the order in which the soft datapath has it.
+    /// Nothing but this worker causes records (offline). It waits for the record of each packet that it injects, so that all
+    /// happens in the order of the soft datapath.
     pub alone: bool,
 }
 
@@ -47,8 +47,7 @@ impl<T: FlowTable, S: Sink> Turn<'_, T, S> {
     }
 }
 
-/// What a record of a packet that was found in `frame` would hold, had it room for it: segmentation offload leaves packets
-/// longer than any record.
+/// The bytes of `frame` for a record that had no room for them: segmentation offload makes packets longer than any record.
 fn whole(h: &mut RecordHeader, bytes: &[u8], frame: &[u8]) -> Option<Vec<u8>> {
     if bytes.len() < xdp::MAX_CAP as usize {
         return None;

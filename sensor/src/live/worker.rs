@@ -30,13 +30,13 @@ const MAX_TIMERS_PER_TURN: u32 = 1024;
 
 /// Where a worker's results go.
 pub trait WorkerSink: Sink + Send + 'static {
-    /// What is left of it when the worker is done.
+    /// What the sink leaves behind when the worker is done.
     type Left: Send + 'static;
 
-    /// A turn is over, at engine's time `now`: what has waited long enough is handed over.
+    /// A turn is over at engine's time `now`, ns: hands over what has waited long enough.
     fn settle(&mut self, now: Ts);
 
-    /// The run ends: from here on handing over may wait.
+    /// The run ends: from now on handing over may wait for the outputs.
     fn be_patient(&mut self);
 
     /// Hands over the rest.
@@ -56,7 +56,7 @@ struct Worker<S> {
 }
 
 impl<S: WorkerSink> Worker<S> {
-    /// Works until told to stop. Returns what is left of the sink, and the bytes that came through the ring.
+    /// Works until told to stop. Returns what the sink leaves behind, and the bytes that came through the ring.
     fn run(mut self) -> (S::Left, anyhow::Result<u64>) {
         let mut result = self.work();
         // Whatever ended the work, what is known is written.
@@ -97,7 +97,7 @@ impl<S: WorkerSink> Worker<S> {
         Ok(())
     }
 
-    /// Takes what is in the ring, or much of it, and what is due; true: there is more of either.
+    /// Takes records off the ring and fires timers that are due; true if there are more of either.
     fn turn(&mut self) -> anyhow::Result<bool> {
         let taken = self.ring.taken();
         let more = self.drain.drain(&mut Turn {
@@ -124,18 +124,18 @@ pub struct Workers<L> {
     stop: Arc<AtomicBool>,
 }
 
-/// What the workers end with.
+/// How the workers ended.
 pub struct Done<L> {
-    /// What is left of their sinks.
+    /// What their sinks leave behind.
     pub left: Vec<L>,
     /// Bytes that came through the rings.
     pub copied: u64,
-    /// Why one of them did not get to its end.
+    /// The error of a worker that failed.
     pub failed: Option<anyhow::Error>,
 }
 
 impl<L: Send + 'static> Workers<L> {
-    /// Starts one for each of `sinks`, which has its events in `subs`.
+    /// Starts a worker for each of `sinks`, with the sink's events from `subs`.
     pub fn start<S: WorkerSink<Left = L>>(
         kernel: &Kernel,
         cfg: &Config,
@@ -173,7 +173,7 @@ impl<L: Send + 'static> Workers<L> {
         Ok(workers)
     }
 
-    /// Whether one of them has ended: it failed, as nobody told it to stop.
+    /// Whether one of them has ended. Nobody told it to stop, so it failed.
     pub fn has_ended(&self) -> bool {
         self.threads.iter().any(|w| w.is_finished())
     }
@@ -203,7 +203,7 @@ impl<L: Send + 'static> Workers<L> {
 }
 
 impl<L> Drop for Workers<L> {
-    /// Where a start fails midway, those that have begun end, too.
+    /// Ends the workers that have begun when a start fails midway.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
     }

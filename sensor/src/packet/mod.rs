@@ -16,8 +16,8 @@ pub use capture::{Capture, CaptureError, Frame};
 pub use link::LinkType;
 pub use weird::{Weird, Weirds};
 
-/// What of `frame` is `p`'s transport payload: as much as is counted, UDP's own length (RFC 768) included. An IP length
-/// of 0 says nothing.
+/// The bytes of `frame` that are `p`'s transport payload, as far as captured. They end where the IP length and, for UDP,
+/// UDP's own length (RFC 768) say; an IP length of 0 is ignored.
 pub(crate) fn payload<'f>(p: &sensor_common::Packet, frame: &'f [u8]) -> &'f [u8] {
     let end = match p.ip_len {
         0 => frame.len(),

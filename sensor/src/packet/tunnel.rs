@@ -11,19 +11,19 @@ use super::link::{LinkType, ethertype, ppp_header};
 use super::weird::Weird;
 use crate::base::bytes::{be16, be32};
 
-/// What a GRE header leads to.
+/// A GRE header that was read: what it carries, and where that begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gre {
     /// Where the inner packet starts, bytes from the GRE header.
     pub at: usize,
-    /// What it is.
+    /// Type of the inner packet.
     pub inner: InnerType,
 }
 
-/// What stands behind an encapsulation header.
+/// Type of the packet behind an encapsulation header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InnerType {
-    /// An IP packet of this version's protocol number that must fill the space it has: [`check_ip`].
+    /// An IP packet, of the version that this IP protocol number stands for. It must fill the bytes there are: [`check_ip`].
     Ip(u8),
     /// A frame of a link layer ([`LinkType::RAW`]: IP of any version and length).
     Link(LinkType),
@@ -124,16 +124,16 @@ pub fn gre(b: &[u8]) -> Result<Gre, Weird> {
     })
 }
 
-/// How an inner IP packet's own length stands to the bytes there are.
+/// How an inner IP packet's length field compares with the bytes there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// It claims what there is.
+    /// They are the same.
     Exact,
-    /// It claims more than there is.
+    /// The length field says more.
     TooShort,
-    /// There is more than it claims.
+    /// The length field says less.
     TooLong,
-    /// Not that version, or no room for a header.
+    /// The bytes are not IP of that version, or too few for its header.
     NotIp,
 }
 
@@ -149,7 +149,7 @@ impl Fit {
     }
 }
 
-/// Whether `b` is one IP packet of the protocol number's version that fills it (Zeek: ParsePacket).
+/// Whether `b` is exactly one IP packet of the version that `proto` stands for (Zeek: ParsePacket).
 pub fn check_ip(proto: u8, b: &[u8]) -> Fit {
     let total = match (proto, b.first().map(|f| f >> 4)) {
         (proto::IPV6, _) if b.len() < IPV6_HEADER => return Fit::TooShort,
@@ -169,21 +169,21 @@ pub fn check_ip(proto: u8, b: &[u8]) -> Fit {
     }
 }
 
-/// What a UDP payload of a tunnel protocol is.
+/// What the payload of a tunnel protocol over UDP holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Its header is sound.
     Packet {
-        /// Where the inner packet starts, bytes from the header; may be the end.
+        /// Where the inner packet starts, bytes from the payload's start; at most the payload's length.
         at: usize,
-        /// What it is; None: nothing that is looked into.
+        /// What the inner packet begins with; None if it is of a type that is not read.
         link: Option<LinkType>,
     },
-    /// Sound, and without an inner packet.
+    /// Its header is sound, and it carries no packet.
     Nothing,
     /// Not sound: this weird is raised.
     Weird(Weird),
-    /// Not that protocol; Zeek's reason.
+    /// The payload is not of that protocol; with Zeek's reason for the violation.
     Violation(&'static str),
 }
 
@@ -199,8 +199,8 @@ pub fn vxlan(b: &[u8]) -> Found {
     }
 }
 
-/// The number of the virtual network, 24 bits: in the same place in VXLAN's header (RFC 7348, 5), VXLAN-GPE's and Geneve's
-/// (RFC 8926, 3.4), of which there is all.
+/// The number of the virtual network, 24 bits. VXLAN (RFC 7348, 5), VXLAN-GPE and Geneve (RFC 8926, 3.4) have it in the
+/// same place. `b` has the whole header.
 pub fn vni(b: &[u8]) -> u32 {
     be32(b, 4).unwrap_or(0) >> 8
 }
@@ -324,11 +324,11 @@ pub fn looks_like_ayiya(b: &[u8]) -> bool {
 /// A Teredo payload (RFC 4380, 5.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Teredo {
-    /// IPv6 from here on.
+    /// The IPv6 packet begins at this offset, bytes from the payload's start.
     Ipv6(usize),
-    /// IPv6 from here on: a bubble with bytes behind its header.
-    OddBubble(usize),
-    /// Not that; told under a name if the connection was known as Teredo before.
+    /// The same for a bubble with bytes behind its header.
+    BubbleWithBytes(usize),
+    /// Not Teredo: Zeek's reason for the violation, and the weird for a connection that was known as Teredo before.
     Bad(&'static str, Option<&'static str>),
 }
 
@@ -368,7 +368,7 @@ pub fn teredo(b: &[u8]) -> Teredo {
                 let empty = rest.get(4..7) == Some(&[0, 0, 59]);
                 return match check_ip(proto::IPV6, rest) {
                     Fit::Exact => Teredo::Ipv6(at),
-                    Fit::TooLong if empty => Teredo::OddBubble(at),
+                    Fit::TooLong if empty => Teredo::BubbleWithBytes(at),
                     Fit::TooLong => Teredo::Bad("Teredo payload length", None),
                     _ => Teredo::Bad("Truncated Teredo or invalid inner IP version", None),
                 };
@@ -413,11 +413,11 @@ pub const GTP_CUT: &str = "Binpac exception: binpac exception: out_of_bound: GTP
 /// A GTPv1 payload (3GPP TS 29.060, 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gtp {
-    /// An IP packet from here on.
+    /// The IP packet begins at this offset, bytes from the payload's start.
     Packet(usize),
-    /// Another message, or GTP'.
+    /// Another GTP message, or GTP': it carries no packet.
     Other,
-    /// Not that; Zeek's reason.
+    /// Not GTP; with Zeek's reason for the violation.
     Bad(&'static str),
 }
 

@@ -36,7 +36,7 @@ pub struct Flows {
     max: usize,
 }
 
-/// The 64 bits that the hash table wants, of the 32 that are kept.
+/// Spreads the 32 bits of hash that are kept over the 64 bits that the hash table wants.
 #[inline(always)]
 fn spread(hash: u32) -> u64 {
     (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -33,11 +33,11 @@ pub use flows::Flows;
 use followed::Followed;
 pub use sink::{Addrs, InnerPacket, PacketSink, Untracked};
 
-/// How a packet came to be seen.
+/// Where a packet came from.
 #[derive(Clone, Copy)]
 struct Via<'a> {
     link: LinkType,
-    /// The frame is to be counted by what becomes of this packet.
+    /// The frame's counter depends on what becomes of this packet.
     own: bool,
     tunnel: Option<&'a Stack>,
     realm: Realm,
@@ -64,16 +64,16 @@ impl Via<'_> {
     }
 }
 
-/// Settings.
+/// Settings of the soft datapath.
 #[derive(Clone, Copy, Debug)]
 pub struct SoftConfig {
-    /// What is forwarded.
+    /// Decides which packets are forwarded, and how much of them.
     pub policy: Policy,
     /// Verify checksums.
     pub checksums: bool,
     /// Most flows at a time.
     pub max_flows: usize,
-    /// Of fragments.
+    /// Bounds of fragment reassembly.
     pub fragments: Limits,
 }
 
@@ -114,23 +114,23 @@ pub struct Soft {
     counts: Counts,
     defrag: Defrag,
     tunnels: Tunnels,
-    /// The datagram put together last; kept for its memory.
+    /// The datagram reassembled last. Its memory is used again.
     whole: Vec<u8>,
-    /// It is the one that a frame completed, not one of a tunnel's.
+    /// `whole` was completed by a frame, not by a packet out of a tunnel, and was not taken yet.
     completed: bool,
-    /// Written for each packet; here so that it is not built anew.
+    /// Headers of the packet at work. They are here so that they are not built anew for each.
     ip: Ip,
     header: RecordHeader,
     followed: Followed,
 }
 
 impl Soft {
-    /// A datapath that nobody shares tunnels with.
+    /// A datapath with a table of tunnels of its own.
     pub fn new(config: SoftConfig) -> Self {
         Soft::with_tunnels(config, Tunnels::default())
     }
 
-    /// A datapath that notes the tunnels which packets came through in `tunnels`: the engine's.
+    /// A datapath that shares the table of tunnels with the engine.
     pub fn with_tunnels(config: SoftConfig, tunnels: Tunnels) -> Self {
         Soft {
             config,
@@ -154,7 +154,7 @@ impl Soft {
         &mut self.flows
     }
 
-    /// The datagram that a frame has completed since this was last asked, from its IP header on.
+    /// The datagram that a frame has completed since the last call, from its IP header on.
     pub fn take_reassembled(&mut self) -> Option<&[u8]> {
         std::mem::take(&mut self.completed).then_some(&self.whole)
     }
@@ -164,8 +164,7 @@ impl Soft {
         &self.counts
     }
 
-    /// Takes one frame. What its link layers said is returned, for who wants to report the frame as
-    /// such.
+    /// Takes one frame. Returns what its link layers said, for a caller that reports the frame itself.
     pub fn frame<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
         sink.advance(f.ts, &mut self.flows);
         self.defrag.advance(f.ts);
@@ -225,7 +224,7 @@ impl Soft {
         Err(e)
     }
 
-    /// The other packets of an IEEE 802.11 aggregate: their frame has been counted.
+    /// The second and later packets of an IEEE 802.11 aggregate. Their frame has been counted.
     #[cold]
     fn aggregate<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, first: u32, via: Via<'_>, sink: &mut S) {
         let via = Via { own: false, ..via };
@@ -288,7 +287,7 @@ impl Soft {
         self.ip(&input, Via { realm, ..via }, sink);
     }
 
-    /// What a frame's packet is in.
+    /// The realm of a frame's packet.
     #[inline(always)]
     fn realm(&self, l: &Link, via: Via<'_>) -> Realm {
         let bits = self.config.policy.bits;
@@ -453,8 +452,7 @@ impl Soft {
         sink.untracked(&u, &mut self.flows);
     }
 
-    /// Counts the packet in its flow, and forwards it if it says something new. `count` is what the
-    /// frame is counted as.
+    /// Counts the packet in its flow, and forwards it unless it is boring. `count`: the frame's counter.
     #[inline]
     fn track<S: PacketSink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, count: Counter, sink: &mut S) {
         let pkt = &self.ip.pkt;

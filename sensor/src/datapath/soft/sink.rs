@@ -15,9 +15,8 @@ pub trait PacketSink {
     /// Network time moves to `ts` (ns). Comes before everything else of each frame.
     fn advance(&mut self, ts: u64, flows: &mut Flows);
 
-    /// A packet of a flow that is to be forwarded. `frame` has `header.cap_len` bytes; the offsets in
-    /// `header.pkt` point into it. A reassembled datagram starts at its IP header. If the connection
-    /// is a tunnel, the packet in the packet is returned.
+    /// A record of a packet in a flow. `frame` has `header.cap_len` bytes, and the offsets in `header.pkt` point into it. A
+    /// reassembled datagram starts at its IP header. Returns the inner packet if the connection is a tunnel.
     fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<InnerPacket>;
 
     /// A packet that belongs to a flow by its addresses and ports but is not counted in it: its TCP
@@ -30,27 +29,27 @@ pub trait PacketSink {
 
     /// A weird of no connection, under Zeek's name. With addresses (sender, receiver; IPv4 mapped) it is
     /// of a flow in Zeek's sense (flow_weird), without of the net (net_weird).
-    /// `addl`: what there is to say beside the name, for weird.log.
+    /// `addl`: weird.log's column of that name.
     fn weird(&mut self, ts: u64, name: &'static str, addl: &str, addrs: Option<&Addrs>, flows: &mut Flows);
 }
 
 /// Sender and receiver, network byte order, IPv4 as `::ffff:a.b.c.d`.
 pub type Addrs = ([u8; 16], [u8; 16]);
 
-/// A packet in a record's packet.
+/// A packet that a record's packet carries.
 #[derive(Clone, Debug)]
 pub struct InnerPacket {
     /// Where it starts, bytes from the frame's start; at most the frame's length.
     pub at: usize,
     /// Where it ends, in the same way.
     pub end: usize,
-    /// What it begins with.
+    /// The link type that it begins with.
     pub link: LinkType,
     /// Bytes of it that were not captured.
     pub cut: u32,
     /// The tunnels that it came through.
     pub tunnel: Arc<Stack>,
-    /// What it is in, as far as they say.
+    /// Its realm, as far as the tunnels say.
     pub realm: Realm,
 }
 
@@ -61,11 +60,11 @@ pub struct Untracked<'a> {
     pub ts: u64,
     /// One of [`sensor_common::counters::UNTRACKED`].
     pub reason: Counter,
-    /// Raised before through [`PacketSink::weird`].
+    /// The reason as a weird. [`PacketSink::weird`] was called for it before.
     pub weird: Option<Weird>,
     /// Sender and receiver, where its IP header was sound.
     pub addrs: Option<Addrs>,
-    /// What the frame begins with.
+    /// The link type that the frame begins with.
     pub link: LinkType,
     /// Offset of the IP header; None if it was not found.
     pub l3: Option<u32>,

@@ -11,7 +11,7 @@ use crate::packet::tunnel;
 use crate::packet::weird::Weird;
 
 impl Soft {
-    /// Takes a packet that was found in a record's: `frame` is the record's.
+    /// Takes an inner packet that [`PacketSink::record`] returned; `frame` is that record's frame.
     pub fn inner<S: PacketSink + ?Sized>(
         &mut self,
         ts: u64,
@@ -33,7 +33,7 @@ impl Soft {
         self.decapsulated(ts, data, inner.cut, via, sink);
     }
 
-    /// A packet that came out of a tunnel. The tunnels' number is bounded, and so is the recursion.
+    /// A packet that came out of a tunnel. [`MAX_DEPTH`] bounds the recursion.
     fn decapsulated<S: PacketSink + ?Sized>(
         &mut self,
         ts: u64,

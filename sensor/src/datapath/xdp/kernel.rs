@@ -33,28 +33,29 @@ const OBJECT_ENV: &str = "SENSOR_BPF_OBJECT";
 const RINGS: [&str; MAX_RINGS as usize] = [
     "RING_0", "RING_1", "RING_2", "RING_3", "RING_4", "RING_5", "RING_6", "RING_7",
 ];
-/// The programs that frames of tunnels go on with, as received and as sent, by their places in the maps.
+/// Names of the programs that take over packets in tunnels, by tail call, received and sent, by their places in the maps.
 const STEPS: [[&str; 2]; 2] = [["decap_rx", "decap_tx"], ["inside_rx", "inside_tx"]];
-/// Most tunnels between two addresses that the program takes apart; of more, those in use stay.
+/// Most tunnels without connection (GRE, IP in IP) that the program takes apart. Of more, those in use stay.
 const HOST_TUNNELS: u32 = 1 << 14;
-/// What the programs cannot do without: a helper that came with it, its name, and the Linux that has it.
+/// Features of the kernel that the programs need: a helper that came with it, its name, and the first Linux that has it.
 const NEEDED: [(BpfHelper, &str, &str); 1] =
     [(BpfHelper::BPF_FUNC_xdp_load_bytes, "multi-buffer XDP", "5.18")];
 
-/// What is decided before loading.
+/// Settings of the kernel's program. They are fixed when it is loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelConfig {
     /// Entries of the flow table.
     pub flows: u32,
     /// Rings, one per worker: 1 to [`MAX_RINGS`].
     pub rings: u32,
-    /// What it says of room, of half-open flows and of the number of rings follows from the other fields here.
+    /// Decides what is forwarded. Its fields for room in rings, half-open flows and the number of rings are overwritten from
+    /// the other fields here.
     pub policy: Policy,
     /// Size of each ring, bytes; rounded up to a power of two.
     pub ring_bytes: u32,
     /// Do not try native XDP.
     pub skb_mode: bool,
-    /// How much of the flow table half-open flows may take, percent; 100: all of it, and none gives way.
+    /// Share of the flow table that half-open flows may take, percent. With 100 none of them gives way.
     pub half_open_share: u32,
 }
 
@@ -82,9 +83,9 @@ pub struct Kernel {
     inject: OwnedFd,
     control: OwnedFd,
     fetch: OwnedFd,
-    /// With the indices of the interfaces.
+    /// What is attached, with the interfaces' indices.
     links: Vec<(u32, Link)>,
-    /// Slots that were given to [`Injector`]s.
+    /// Number of slots that were given to [`Injector`]s.
     injectors: AtomicU32,
 }
 
@@ -165,7 +166,7 @@ impl Kernel {
         })
     }
 
-    /// Lets go of an interface that is gone, if there was one.
+    /// Detaches from an interface that has disappeared; does nothing if it was not attached.
     pub fn release(&mut self, ifindex: Option<u32>) {
         let gone = self.links.extract_if(.., |(i, _)| Some(*i) == ifindex);
         for (_, link) in gone {
@@ -283,7 +284,7 @@ fn read(clock: libc::clockid_t) -> i64 {
     t.tv_sec * SECOND as i64 + t.tv_nsec
 }
 
-/// What records are stamped with, ns since boot.
+/// The clock of records' times (CLOCK_BOOTTIME): now, ns since boot.
 pub fn boot_now() -> u64 {
     read(libc::CLOCK_BOOTTIME) as u64
 }
@@ -398,8 +399,8 @@ fn dup(source: io::Error) -> KernelError {
     }
 }
 
-/// Why a program was not loaded. What the verifier says can be a megabyte: its verdict is the line before its
-/// statistics, all of it is for who debugs.
+/// Why a program was not loaded. The verifier's log can be a megabyte: the error has its verdict, the line before the
+/// statistics; all of it is logged at debug level.
 fn not_loaded(program: &'static str, e: ProgramError) -> KernelError {
     let ProgramError::LoadError {
         io_error,

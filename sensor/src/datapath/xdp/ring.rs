@@ -33,9 +33,9 @@ pub struct Ring {
     mask: u64,
     /// Where the next record starts.
     at: u64,
-    /// How far the kernel knows that we have got.
+    /// The consumer's position as last written for the kernel.
     published: u64,
-    /// Bytes after which it is told.
+    /// Bytes after which the position is written for the kernel.
     batch: u64,
     bells: Mapping,
     bell: usize,
@@ -123,7 +123,7 @@ impl Ring {
         }
     }
 
-    /// Tells the kernel how far we have got.
+    /// Writes the consumer's position for the kernel.
     fn publish(&mut self) {
         if self.published != self.at {
             self.published = self.at;
@@ -131,8 +131,8 @@ impl Ring {
         }
     }
 
-    /// The next record with what follows its header, or None when there is none yet. The room of those returned
-    /// before is the kernel's again after a while, and at once when there is none.
+    /// The next record and the bytes behind its header; None if there is none yet. The kernel gets the room of earlier records
+    /// back from time to time, and at once when there is no record.
     #[allow(clippy::should_implement_trait, reason = "what is returned borrows from self")]
     pub fn next(&mut self) -> Option<(&RecordHeader, &[u8])> {
         loop {
@@ -169,18 +169,18 @@ impl Ring {
         }
     }
 
-    /// Bytes that are there to be read, with what the ring adds to each record.
+    /// Bytes that wait to be read, with the ring's own bytes for each record.
     pub fn taken(&self) -> u64 {
         self.producer_pos() - self.at
     }
 
-    /// Bytes of all records returned so far, with what the ring adds to each.
+    /// Bytes of all records returned so far, with the ring's own bytes for each.
     pub fn consumed(&self) -> u64 {
         self.at
     }
 
-    /// Waits for a record, at most so long. True: there may be one. Whoever reads often need not wait: records come
-    /// without waking anybody who does not.
+    /// Waits at most `timeout` for a record; true if there may be one. A caller that reads often need not wait: it is not
+    /// woken, and records come all the same.
     pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
         self.asleep().store(1, Ordering::SeqCst);
         // Reserved before the kernel looked whether we sleep; `Stats::wake` has the other half.

@@ -18,27 +18,27 @@ const MIN_READ_AHEAD_BYTES: usize = 16 << 10;
 
 /// Captures being read.
 pub struct Captures {
-    /// Those not opened yet and the times of their first frames, the earliest last.
+    /// Captures not opened yet, with the times of their first frames, latest first.
     waiting: Vec<(u64, Waiting)>,
     /// In the order in which they were opened; None: read to the end.
     open: Vec<Option<Capture>>,
     /// The times of the next frames of the open ones.
     heads: BinaryHeap<Reverse<(u64, usize)>>,
-    /// Of whom the last frame was.
+    /// Index of the capture that the last frame came from.
     last: Option<usize>,
-    /// How many there are in all.
+    /// Number of all captures.
     count: usize,
 }
 
 enum Waiting {
     File(PathBuf),
-    /// Cannot be opened twice.
+    /// An input that cannot be opened twice.
     Pipe(Capture),
 }
 
 impl Captures {
-    /// Looks at each of `paths`, opened by `open`. An error is of one that cannot be opened or is no capture, or whose link
-    /// type `accept` refuses.
+    /// Looks at each of `paths`, opened by `open`. Fails if one of them cannot be opened or is no capture, or if `accept`
+    /// refuses its link type.
     pub fn look<E: From<CaptureError>>(
         paths: &[PathBuf],
         mut open: impl FnMut(&Path) -> Result<Capture, CaptureError>,
@@ -90,7 +90,7 @@ impl Captures {
         })
     }
 
-    /// What comes next. After the damage of one, the others go on.
+    /// What comes next in time. When one capture is damaged, the others go on.
     #[inline]
     pub fn step(&mut self) -> NextFrame<'_> {
         let alone = self.waiting.is_empty() && self.heads.is_empty();
@@ -101,7 +101,7 @@ impl Captures {
         }
     }
 
-    /// Reads no further in the capture whose frame came last; its name.
+    /// Stops reading the capture that the last frame came from; gives its name.
     pub fn give_up(&mut self) -> String {
         let last = self.last.take().and_then(|i| self.open.get_mut(i)?.take());
         last.map(|c| c.path).unwrap_or_default()

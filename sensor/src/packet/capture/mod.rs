@@ -97,11 +97,11 @@ pub enum NextFrame<'a> {
     NotYet,
     /// The input ended where it may end.
     End,
-    /// Nothing more comes out of it.
+    /// The capture is damaged or cannot be read on; nothing more comes out of it.
     Damage(CaptureError),
 }
 
-/// What comes next, while it stays there.
+/// What [`Capture::step`] would give next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peek {
     /// A frame.
@@ -139,7 +139,7 @@ pub struct Capture {
     path: String,
     source: Source,
     format: Format,
-    /// What was found and not taken.
+    /// The frame that [`Capture::peek`] found, until [`Capture::step`] takes it.
     peeked: Option<Result<Located, LocateError>>,
     done: bool,
 }
@@ -158,7 +158,7 @@ impl Capture {
         }
     }
 
-    /// What it is called in messages.
+    /// The capture's name in messages.
     pub fn name(&self) -> &str {
         &self.path
     }
@@ -244,7 +244,7 @@ impl Capture {
         }
     }
 
-    /// Bounds how much is read at a time where that is a matter of speed alone, bytes.
+    /// Bounds the read-ahead, bytes: how much is read at a time for speed alone.
     pub fn read_at_most(&mut self, bytes: usize) {
         self.source.most = bytes;
     }
@@ -261,7 +261,7 @@ impl Capture {
         }
     }
 
-    /// What comes next; it stays there.
+    /// Looks at what comes next and leaves it there.
     #[inline]
     pub fn peek(&mut self) -> Peek {
         if self.peeked.is_none() {
@@ -359,7 +359,7 @@ fn may_go_on(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
-/// Whether this error of the decompressor speaks of the data and not of the reading.
+/// Whether this error says that the compressed data is broken, not that reading failed.
 fn damage(e: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(e.kind(), InvalidData | InvalidInput | UnexpectedEof)

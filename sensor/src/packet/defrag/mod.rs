@@ -12,14 +12,14 @@ use super::ip::Fragment;
 use super::weird::{Weird, Weirds};
 use crate::base::time::MINUTE;
 
-/// Bounds.
+/// Bounds of what is held.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Longest datagram, IPv4's header included and IPv6's not, bytes.
     pub datagram: usize,
-    /// All that is held, bytes; the oldest datagrams give way.
+    /// Most memory for all datagrams together, bytes. Beyond it the oldest datagrams are dropped.
     pub total: usize,
-    /// How long a datagram may take, ns (Zeek: frag_timeout, 5 min).
+    /// Longest time from a datagram's first fragment to its last, ns (Zeek: frag_timeout, 5 min).
     pub timeout: u64,
 }
 
@@ -63,13 +63,13 @@ struct Datagram {
     next_at: u16,
     /// Payload size, once a last fragment said it; 0 = not known.
     size: u32,
-    /// Start to bytes; they do not overlap.
+    /// The payload's blocks by offset; they do not overlap.
     blocks: BTreeMap<u32, Box<[u8]>>,
-    /// Up to here there is no hole.
+    /// Offset up to which there is no hole.
     prefix: u32,
-    /// End of the last block.
+    /// Offset of the last block's end.
     upper: u32,
-    /// Counted in [`Defrag::held`].
+    /// Bytes of it that count in [`Defrag::held`].
     cost: usize,
 }
 
@@ -77,7 +77,7 @@ struct Datagram {
 pub struct Defrag {
     limits: Limits,
     datagrams: HashMap<Key, Datagram>,
-    /// By age.
+    /// Numbers of the datagrams by age, oldest first.
     order: BTreeMap<u64, Key>,
     next_number: u64,
     held: usize,
@@ -105,12 +105,12 @@ impl Defrag {
         self.datagrams.is_empty()
     }
 
-    /// Bytes held, about.
+    /// Bytes held, roughly.
     pub fn held(&self) -> usize {
         self.held
     }
 
-    /// Forgets what took too long, at time `now` (ns).
+    /// Drops the datagrams that took too long by time `now`, ns.
     #[inline]
     pub fn advance(&mut self, now: u64) {
         if !self.order.is_empty() {
@@ -137,10 +137,9 @@ impl Defrag {
         }
     }
 
-    /// Takes a fragment; `packet` starts at its IP header and has all of it. True: the datagram is
-    /// complete and in `whole`, from its IP header on, with the first fragment's header but for the
-    /// length (and IPv6's next header). IPv4's fragment bits stay as they were: who reads it
-    /// knows it for whole.
+    /// Takes a fragment; `packet` is all of it, from its IP header on. True if the datagram is complete: then `whole` has it,
+    /// from its IP header on. The header is the first fragment's with the datagram's length (and IPv6's next header); IPv4's
+    /// fragment bits stay as they were, so the caller must say that it is whole ([`Input::reassembled`](super::ip::Input::reassembled)).
     pub fn add(
         &mut self,
         now: u64,
@@ -214,7 +213,7 @@ impl Datagram {
         }
     }
 
-    /// Takes a fragment's payload; true: that was all.
+    /// Takes a fragment's payload; true if the datagram is complete.
     fn add(&mut self, f: &Fragment, data: &[u8], limit: usize, weirds: &mut Weirds) -> bool {
         if f.v6 != self.v6 || f.proto != self.proto || f.header_len as usize != self.header.len() {
             weirds.push(Weird::FragmentProtocolInconsistency);
@@ -254,7 +253,7 @@ impl Datagram {
         self.complete(weirds)
     }
 
-    /// Fills what `data` adds into the gaps; what is there stays.
+    /// Puts the bytes of `data` into the holes; bytes that are there already stay.
     fn insert(&mut self, start: u32, upper: u32, data: &[u8], weirds: &mut Weirds) {
         let piece = |from: u32, to: u32| data.get((from - start) as usize..(to - start) as usize);
         let mut at = start;

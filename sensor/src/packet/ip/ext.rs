@@ -14,14 +14,14 @@ pub struct ExtHeader<'a> {
     pub at: usize,
     /// The protocol number that its first byte names. ESP's first byte is no such number.
     pub next: u8,
-    /// All of its bytes, by its own length; None where the packet ends before.
+    /// Its bytes, as many as its length field says; None if the packet ends before.
     pub bytes: Option<&'a [u8]>,
 }
 
-/// Goes from header to header. Ends at one that is no extension header, or of which not even the length is there.
+/// Walks the chain of extension headers. It ends at a header of another type, or one whose length field is cut off.
 ///
-/// It goes on after every header whose length it can read. Who must not see what comes after a fragment header, after a
-/// mobility header, or after a header that is not all there, stops by itself.
+/// It goes on after every header whose length it can read. The caller must stop where it may not read on: after a fragment
+/// header, a mobility header, or a header that is cut off.
 #[derive(Clone, Debug)]
 pub struct ExtHeaders<'a> {
     packet: &'a [u8],
@@ -30,7 +30,7 @@ pub struct ExtHeaders<'a> {
 }
 
 impl<'a> ExtHeaders<'a> {
-    /// Of the IPv6 packet whose first byte is `packet`'s, and whose own header names `first`.
+    /// The extension headers of the IPv6 packet `packet`, whose IPv6 header names `first` as the next header.
     pub fn new(packet: &'a [u8], first: u8) -> Self {
         ExtHeaders {
             packet,

@@ -33,7 +33,7 @@ pub struct Input<'a> {
     pub ts: u64,
     /// Check the IPv4 header's checksum.
     pub checksums: bool,
-    /// Put together from fragments: the header's fragment bits and checksum say nothing.
+    /// The packet was reassembled from fragments: its header's fragment bits and checksum are not looked at.
     pub reassembled: bool,
 }
 
@@ -42,17 +42,16 @@ pub struct Input<'a> {
 pub enum Verdict {
     /// A packet of a flow: [`Ip::pkt`].
     Flow,
-    /// A packet of a flow (key, direction and lengths are set) whose TCP header cannot be used: Zeek
-    /// makes the connection and counts nothing. With the reason why it is not tracked.
+    /// A packet of a flow whose TCP header cannot be used: only key, direction and lengths are set. Zeek makes the
+    /// connection and counts nothing. With the counter of untracked frames, and the weird to raise.
     WeirdFlow(Counter, Weird),
-    /// A packet of another transport protocol. [`Ip::pkt`] has its key, ports 0, the whole IP
-    /// payload as payload.
+    /// A packet of another transport protocol. [`Ip::pkt`] has its key with ports 0; its payload is the whole IP payload.
     Other,
     /// A packet in a packet: [`Ip::tunnel`].
     Tunnel,
     /// A fragment, captured whole: [`Ip::fragment`].
     Fragment,
-    /// Not to be used.
+    /// A packet that is not used; with the counter of untracked frames, and the weird to raise.
     Drop(Counter, Option<Weird>),
 }
 
@@ -65,23 +64,23 @@ pub struct Fragment {
     pub id: u32,
     /// The payload's protocol (IPv6: the fragment header's next header).
     pub proto: u8,
-    /// Of the payload within the datagram.
+    /// Offset of its payload within the datagram's.
     pub offset: u16,
     /// More fragments follow.
     pub more: bool,
     /// IPv4: the datagram is not to be fragmented.
     pub dont: bool,
-    /// Headers that each fragment has, the fragment header not included.
+    /// Length of the headers that each fragment has, without the fragment header.
     pub header_len: u16,
-    /// IPv6: where the next-header field that names the fragment header lies, from the IP header.
+    /// IPv6: offset from the IP header of the next-header field that names the fragment header.
     pub next_at: u16,
-    /// Where the fragment's payload lies, from the IP header.
+    /// Offset of the fragment's payload from the IP header.
     pub data_at: u16,
-    /// Whole length with all headers.
+    /// Length of the fragment with all headers.
     pub total_len: u32,
 }
 
-/// What an IP packet carries that is itself a packet. Offsets from the frame's start.
+/// A packet that an IP packet carries. Offsets are bytes from the frame's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
     /// IP protocol number.
@@ -92,7 +91,7 @@ pub struct Payload {
     pub end: usize,
 }
 
-/// What was found; the fields that [`Verdict`] names are valid.
+/// What [`parse`] found. Only the fields that the [`Verdict`] names are valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ip {
     /// The packet's header fields.
@@ -222,7 +221,7 @@ fn authenticated(mut at: usize, total: usize, b: &[u8], l3: usize, out: &mut Ip)
     transport(next, at, total, b, l3, out)
 }
 
-/// What to do with a fragment; None: use it like a packet.
+/// The verdict on a fragment; None if it is to be used like a packet.
 #[cold]
 fn fragment(b: &[u8], out: &mut Ip) -> Option<Verdict> {
     if b.len() >= out.fragment.total_len as usize {

@@ -98,8 +98,8 @@ pub struct Link {
     pub l3: u32,
     /// End of what the link layers say belongs to it, at most the captured length.
     pub end: u32,
-    /// EtherType of the Ethernet header or, behind tags, of the last one; the length that stands in its
-    /// place; 0 where the link layers have none.
+    /// EtherType behind the last tag, host byte order; or the length in its place (IEEE 802.3); 0 if the link layers have
+    /// neither.
     pub ethertype: u16,
     /// Outer VLAN id. Priority tags (id 0) name no VLAN and count as none, as in Zeek.
     pub vlan: Option<u16>,
@@ -116,7 +116,7 @@ pub struct Link {
 pub struct NotIp {
     /// NotIp, OtherEthertype, Truncated or Malformed.
     pub reason: Counter,
-    /// What was found on the way, the reason itself last.
+    /// The weirds found on the way; the last one is the reason.
     pub weirds: Weirds,
     /// As in [`Link`], as far as it was read.
     pub ethertype: u16,
@@ -208,7 +208,7 @@ fn not_ip<T>() -> Result<T, Stop> {
     Err(Stop::new(Counter::NotIp, None))
 }
 
-/// Whether it is an EtherType that frames of customers have; others are as likely bytes of something else.
+/// Whether it is an EtherType that customers' frames have. Other values are as likely to be bytes of something else.
 fn is_in_frames(t: u16) -> bool {
     matches!(
         t,
@@ -278,12 +278,12 @@ impl Walk<'_> {
         Stop::new(reason, None)
     }
 
-    /// What is left.
+    /// The bytes that no layer has taken yet.
     fn rest(&self) -> &[u8] {
         self.data.get(self.at..self.end).unwrap_or(&[])
     }
 
-    /// What is left, if it is longer than a header of `n` bytes.
+    /// The bytes that no layer has taken yet, if there are more than `n`: the length of a header.
     fn beyond(&self, n: usize, w: Weird) -> Result<&[u8], Stop> {
         let r = self.rest();
         if n >= r.len() { truncated(w) } else { Ok(r) }

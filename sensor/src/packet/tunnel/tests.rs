@@ -153,7 +153,7 @@ fn teredo_headers() {
 #[test]
 fn teredo_lengths() {
     let bubble = [&ipv6(59, &[])[..], &[1, 2]].concat();
-    assert_eq!(teredo(&bubble), Teredo::OddBubble(0));
+    assert_eq!(teredo(&bubble), Teredo::BubbleWithBytes(0));
     let long = [&ipv6(17, &[0; 8])[..], &[1]].concat();
     assert_eq!(teredo(&long), Teredo::Bad("Teredo payload length", None));
     let cut = ipv6(17, &[0; 8]);
@@ -218,7 +218,7 @@ proptest! {
                 prop_assert!(at <= b.len());
             }
         }
-        if let Teredo::Ipv6(at) | Teredo::OddBubble(at) = teredo(&b) {
+        if let Teredo::Ipv6(at) | Teredo::BubbleWithBytes(at) = teredo(&b) {
             prop_assert!(at + 40 <= b.len());
         }
         if let Gtp::Packet(at) = gtpv1(&b) {
