@@ -60,7 +60,7 @@ impl Uid {
         out.extend_from_slice(&buf[..n]);
     }
 
-    /// The upper half is always eleven digits, so that two ids never read alike.
+    /// The upper half is always written with eleven digits, so that two ids never have the same text.
     fn render(&self, buf: &mut [u8; UID_MAX]) -> usize {
         buf[0] = b'C';
         let mut v = self.hi;
@@ -121,7 +121,7 @@ impl fmt::Display for Proto {
     }
 }
 
-/// What every event says of its connection.
+/// The connection that an event or a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnId {
     /// Unique id, the same in every log and event of the connection.

@@ -52,9 +52,10 @@ pub use tcp::*;
 
 /// Receives events.
 pub trait Handler {
-    /// The kinds it wants: what nobody wants is neither made nor, live, copied out of the kernel. Asked once.
+    /// The kinds of events that it wants; asked once. An event that nobody wants is not built, and live its packets are not
+    /// copied out of the kernel.
     fn wants(&self) -> Subscriptions;
 
-    /// `ev` was raised at network time `ts`. Called on the engine's thread: must not block for long.
+    /// `ev` was raised at network time `ts`. This is called on the engine's thread and must not block for long.
     fn event(&mut self, ts: Ts, ev: &dyn Event);
 }

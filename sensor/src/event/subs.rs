@@ -2,12 +2,12 @@
 
 use super::model::{Kind, MOST_PAGES};
 
-/// A set of events: a word for each page, a bit for each event on it.
+/// A set of events: a 64-bit word for each page, a bit for each event on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subscriptions([u64; MOST_PAGES]);
 
 impl Subscriptions {
-    /// Nobody wants anything.
+    /// The empty set.
     pub const NONE: Subscriptions = Subscriptions([0; MOST_PAGES]);
 
     /// Whether somebody wants `kind`.

@@ -26,7 +26,7 @@ pub struct ContentsFiles {
     dir: PathBuf,
     limit: usize,
     files: HashMap<Name, State>,
-    /// The open ones, roughly the one longest unused first.
+    /// The open files, roughly the longest unused first.
     open: VecDeque<Name>,
     failed: u64,
     complained: Option<Instant>,
@@ -41,17 +41,17 @@ enum State {
         file: File,
         path: PathBuf,
         buf: Vec<u8>,
-        /// Written to since it was last looked at for closing.
+        /// Written to since it was last considered for closing.
         used: bool,
     },
-    /// Closed for want of room.
+    /// Closed to keep few files open; it is opened again for the next piece.
     Parked(PathBuf),
-    /// Given up; the reason until it is told.
+    /// Given up after an error; the reason until it has been reported.
     Failed(Option<String>),
 }
 
 impl ContentsFiles {
-    /// A writer into `dir`, which is made if need be, with at most `limit` files open at a time.
+    /// A writer into `dir` with at most `limit` files open at a time. Creates the directory if it does not exist.
     pub fn create(dir: &Path, limit: usize) -> io::Result<ContentsFiles> {
         fs::create_dir_all(dir)?;
         Ok(ContentsFiles {
@@ -69,7 +69,7 @@ impl ContentsFiles {
         self.failed
     }
 
-    /// Writes what has been gathered. A failure is told with the next piece of its direction.
+    /// Writes what has been gathered. A failure is reported with the next piece of its direction.
     pub fn flush(&mut self) {
         let mut failed = Vec::new();
         for (name, state) in &mut self.files {
@@ -174,7 +174,7 @@ impl ContentsFiles {
         }
     }
 
-    /// Gives a file up; `later`: the reason is still to be told.
+    /// Gives a file up. `later`: the reason has not been reported yet.
     fn fail(&mut self, name: Name, e: &io::Error, later: bool) {
         self.complain(e);
         self.open.retain(|n| *n != name);
@@ -182,7 +182,7 @@ impl ContentsFiles {
             .insert(name, State::Failed(later.then(|| e.to_string())));
     }
 
-    /// Counts a failure; says so, but not of each of the thousands that a full disk makes.
+    /// Counts a failure and logs it, but not each of the thousands that a full disk causes.
     fn complain(&mut self, e: &io::Error) {
         self.failed += 1;
         if self.complained.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {

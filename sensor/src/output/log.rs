@@ -47,9 +47,9 @@ pub struct LogWriter {
 struct LogFile {
     path: &'static str,
     columns: &'static [Column],
-    /// None while it could not be opened.
+    /// The open file; None as long as it cannot be opened.
     file: Option<File>,
-    /// The header was written. A file that is empty again, as somebody truncated it, gets another one.
+    /// The header was written. A file that somebody truncated to nothing gets another one.
     headed: bool,
     buf: Vec<u8>,
     /// Rows in `buf`.
@@ -71,7 +71,7 @@ impl LogWriter {
         }
     }
 
-    /// Where it writes.
+    /// The directory that it writes into.
     pub fn dir(&self) -> &LogDir {
         &self.dir
     }
@@ -112,7 +112,7 @@ impl LogWriter {
         }
     }
 
-    /// How it writes.
+    /// The format that it writes.
     pub fn format(&self) -> LogFormat {
         self.format
     }
@@ -163,7 +163,7 @@ impl LogWriter {
         }
     }
 
-    /// Whether the file that is open is the one of that name.
+    /// Whether the open file is still the one that its name refers to.
     fn is_in_place(&self, i: usize) -> bool {
         let f = &self.files[i];
         let Some(open) = f.file.as_ref().and_then(|f| f.metadata().ok()) else {
@@ -240,8 +240,7 @@ pub fn write_row(format: LogFormat, row: &dyn LogRow, out: &mut Vec<u8>) {
 }
 
 impl LogFile {
-    /// Appends the buffer. On error everything behind the last whole line written is undone and the rows not on disk
-    /// are lost.
+    /// Appends the buffer. On error cuts off everything behind the last whole line written; the rows not on disk are lost.
     fn flush(&mut self, dir: &LogDir, format: LogFormat) -> io::Result<()> {
         if self.buf.is_empty() && (format == LogFormat::Json || self.headed) {
             return Ok(());
@@ -279,8 +278,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// Writes the buffer after what has to be before it: how much that was, how much of all was written, and why not
-    /// more.
+    /// Writes the buffer, after a line end or header if one is due. Returns the length of what went before the buffer, the
+    /// number of bytes written in all, and the error if that was not everything.
     fn append(&mut self, format: LogFormat) -> (usize, usize, io::Result<()>) {
         let Some(file) = &mut self.file else {
             return (0, 0, Ok(()));
@@ -323,7 +322,7 @@ fn cut(file: &File, bytes: u64) -> io::Result<()> {
     file.set_len(len.ok_or(io::ErrorKind::InvalidInput)?)
 }
 
-/// Writes all of `buf`; how much was written, and why not more.
+/// Writes all of `buf`. Returns the number of bytes written, and the error if that was not everything.
 fn write(file: &mut File, buf: &[u8]) -> (usize, io::Result<()>) {
     let mut done = 0;
     while let Some(rest) = buf.get(done..).filter(|r| !r.is_empty()) {

@@ -26,7 +26,7 @@ const HEAD_BYTES: u64 = 4096;
 /// Most names tried for a log that is put aside.
 const MAX_NAMES_TRIED: u32 = 10_000;
 
-/// A log directory that is this process's alone, as long as the value lives.
+/// A log directory, locked for this process as long as the value lives.
 #[derive(Debug)]
 pub struct LogDir {
     path: PathBuf,
@@ -65,7 +65,7 @@ impl LogDir {
         self.path.join(format!("{name}.log"))
     }
 
-    /// Puts aside the logs of these names that are there and have anything in them.
+    /// Puts aside the existing logs of these names that are not empty.
     pub fn put_aside(&self, names: &[&str]) -> Result<(), LogError> {
         for name in names {
             let file = self.file(name);
@@ -132,7 +132,7 @@ fn lock_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// When a log was opened: what its `#open` line says, or when it was last written.
+/// When a log was opened: by its `#open` line, or else when it was last written.
 fn opened(log: &Path) -> io::Result<String> {
     let mut file = File::open(log)?;
     let mut head = Vec::new();
@@ -150,7 +150,7 @@ fn opened(log: &Path) -> io::Result<String> {
     })
 }
 
-/// Whether it has the form of [`stamp`]; anything else is not to be part of a file's name.
+/// Whether it has the form of [`stamp`]. Nothing else may become part of a file's name.
 fn is_stamp(t: &str) -> bool {
     let form = b"0000-00-00-00-00-00";
     let same = |(b, f): (u8, &u8)| if *f == b'0' { b.is_ascii_digit() } else { b == *f };

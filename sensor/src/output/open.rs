@@ -24,7 +24,7 @@ pub fn begin(logs: &mut LogWriter, columns: &'static [Column]) -> Result<(), Log
     logs.open("conn", columns)
 }
 
-/// Why outputs cannot be opened, or lack something at the end.
+/// Why outputs cannot be opened, or are incomplete at the end.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The event stream cannot be opened.
@@ -43,7 +43,7 @@ pub enum OutputError {
         /// The system's reason.
         source: io::Error,
     },
-    /// So many log rows are lost.
+    /// This many log rows are lost.
     #[error("{0} log rows could not be written")]
     Rows(u64),
 }
@@ -83,7 +83,7 @@ pub fn contents_files(dir: Option<&Path>, workers: usize) -> Result<Option<Conte
     }
 }
 
-/// That `lost` log rows were not written is an error, unless there were none.
+/// An error if `lost`, the number of log rows that were not written, is not 0.
 pub fn all_written(lost: u64) -> Result<(), OutputError> {
     match lost {
         0 => Ok(()),

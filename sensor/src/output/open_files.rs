@@ -12,12 +12,12 @@ fn limits() -> Option<libc::rlimit> {
     known.then_some(limit)
 }
 
-/// How many files may be open.
+/// Number of files that this process may have open (soft limit).
 pub fn open_files() -> Option<usize> {
     limits().map(|l| l.rlim_cur as usize)
 }
 
-/// Takes as many as may be had.
+/// Raises the soft limit to the hard limit.
 pub fn raise_open_files() {
     if let Some(mut limit) = limits() {
         limit.rlim_cur = limit.rlim_max;

@@ -43,7 +43,7 @@ const TERMINAL_LIMIT: Limit = Limit {
 /// How long the start waits for the log directory. A stuck one costs rows, not the sensor.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 
-/// What went to an output's thread and what became of it.
+/// Rows that went to an output's thread, and what became of them.
 #[derive(Default)]
 struct Account {
     /// Rows that the queue took.
@@ -67,14 +67,14 @@ impl Account {
         self.refused.load(Ordering::Relaxed) + self.unwritten.load(Ordering::Relaxed)
     }
 
-    /// Rows of which nobody knows that they were written.
+    /// Rows that are not known to be written.
     fn missing(&self) -> u64 {
         let handed = self.handed.load(Ordering::Relaxed);
         self.refused.load(Ordering::Relaxed) + handed.saturating_sub(self.written.load(Ordering::Relaxed))
     }
 }
 
-/// Sends `item`, at the end waiting for room as long as `patience` lasts; what was refused.
+/// Sends `item`. At the end of the run it waits for room as long as `patience` lasts. Returns the item if it found none.
 fn send<T>(
     queue: &SyncSender<T>,
     mut item: T,
@@ -95,7 +95,7 @@ fn send<T>(
     }
 }
 
-/// Waits for a thread as long as `patience` lasts; false: it goes on, and ends with the process.
+/// Waits for a thread as long as `patience` lasts. False: the thread still runs, and will end with the process.
 fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Progress, limit: Limit) -> bool {
     while !thread.is_finished() {
         if !patience.lasts(progress, limit) {
@@ -114,19 +114,19 @@ struct Batch {
     rows: u64,
 }
 
-/// What the thread of the log files is told.
+/// A message to the thread of the log files.
 enum ToLogs {
     Rows(Batch),
-    /// To look whether anything else is asked of it.
+    /// Look at the flags.
     Wake,
 }
 
-/// What the end of an output came to.
+/// How an output ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputEnd {
-    /// All was written but so many rows.
+    /// All rows were written but this many.
     Lost(u64),
-    /// It takes nothing: so many rows were not written.
+    /// The output takes nothing; this many rows were not written.
     Stuck(u64),
 }
 
@@ -141,8 +141,8 @@ pub struct LogThread {
 }
 
 impl LogThread {
-    /// Has a thread of its own write what comes; files are flushed each `refresh`. `begin` is called there first, and
-    /// its error is this one's. A directory that takes nothing for some seconds is not waited for.
+    /// Starts the thread. It calls `begin` first, whose error is returned here, and flushes the files each `refresh`. A
+    /// directory that takes nothing for some seconds is not waited for.
     pub fn start(
         mut writer: LogWriter,
         refresh: Duration,
@@ -180,7 +180,7 @@ impl LogThread {
         })
     }
 
-    /// Where another thread puts its rows.
+    /// An outbox for another thread's rows.
     pub fn outbox(&self) -> LogOutbox {
         LogOutbox {
             format: self.format,
@@ -191,7 +191,7 @@ impl LogThread {
         }
     }
 
-    /// Has the files opened anew that were moved away: [`LogWriter::reopen`].
+    /// Makes the thread reopen files that were moved away: [`LogWriter::reopen`].
     pub fn reopen(&self) {
         self.reopen.store(true, Ordering::Release);
         // A full queue wakes it just as well.
@@ -203,7 +203,7 @@ impl LogThread {
         self.account.lost()
     }
 
-    /// Of these, rows that found no room because the files take too little. Of the others the thread itself complains.
+    /// Rows of these that found no room in the queue. The thread itself reports the others.
     pub fn refused(&self) -> u64 {
         self.account.refused.load(Ordering::Relaxed)
     }
@@ -324,7 +324,7 @@ fn hand_over(batch: &mut Batch, queue: &SyncSender<ToLogs>, account: &Account, p
     }
 }
 
-/// What the thread of standard output is told.
+/// A message to the thread of standard output.
 enum Print {
     /// Lines to print, and how many.
     Lines(Vec<u8>, u64),
@@ -341,7 +341,7 @@ pub struct PrintThread {
 }
 
 impl PrintThread {
-    /// Has a thread of its own print to `out`, lines above a status line if there is one.
+    /// Starts a thread that prints to `out`, lines above a status line if there is one.
     pub fn start(out: impl Write + Send + 'static, patience: Patience) -> io::Result<Self> {
         let (queue, texts) = sync_channel(MAX_QUEUED_PRINTS);
         let account = Arc::<Account>::default();
@@ -356,7 +356,7 @@ impl PrintThread {
         })
     }
 
-    /// Where another thread puts its lines.
+    /// An outbox for another thread's lines.
     pub fn outbox(&self) -> PrintOutbox {
         PrintOutbox {
             queue: self.queue.clone(),

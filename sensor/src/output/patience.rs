@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Whether the run ends, and since when. Until it does nobody waits.
+/// Whether the run ends, and since when. Before its end nobody waits.
 #[derive(Clone, Debug, Default)]
 pub struct Patience(Arc<State>);
 
@@ -17,16 +17,16 @@ struct State {
     hurried: AtomicBool,
 }
 
-/// For how long an output is waited for.
+/// How long the end waits for an output.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    /// While it takes nothing.
+    /// Longest wait while the output takes nothing.
     pub stuck: Duration,
-    /// While it gets on.
+    /// Longest wait while the output makes progress.
     pub slow: Duration,
 }
 
-/// When an output's thread last got on.
+/// When an output's thread last made progress.
 #[derive(Clone, Debug)]
 pub struct Progress(Arc<(Instant, AtomicU64)>);
 
@@ -37,7 +37,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Said by the output's thread after each piece that it has written.
+    /// The output's thread calls this after each piece that it has written.
     pub fn made(&self) {
         let ms = self.0.0.elapsed().as_millis() as u64;
         self.0.1.store(ms, Ordering::Relaxed);
@@ -59,12 +59,12 @@ impl Patience {
         self.0.since.get().is_some()
     }
 
-    /// Nobody waits any more.
+    /// From now on nobody waits.
     pub fn end(&self) {
         self.0.hurried.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an output that last got on at `progress` is worth waiting for.
+    /// Whether to go on waiting for an output that last made progress at `progress`.
     pub fn lasts(&self, progress: &Progress, limit: Limit) -> bool {
         let Some(&since) = self.0.since.get() else {
             return false;

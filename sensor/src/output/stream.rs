@@ -48,18 +48,18 @@ pub enum WhenFull {
 /// Why a stream ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// Nobody reads any more.
+    /// The reader has closed its end.
     #[error("the reader of the event stream is gone")]
     ReaderGone,
-    /// Live, at the end: somebody has the stream open and does not read.
+    /// At the end of a live run the reader has the stream open and does not read.
     #[error("the reader of the event stream does not read; its last {0} events are lost")]
     ReaderStuck(u64),
-    /// The file takes no more.
+    /// Writing failed.
     #[error("cannot write the event stream: {0}")]
     Write(#[source] io::Error),
 }
 
-/// How much went into a stream.
+/// How many events went into a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamTotals {
     /// Events handed to the writing thread.
@@ -77,9 +77,9 @@ pub struct EventStream {
     buf: Vec<u8>,
     /// Events in `buf`.
     pending: u64,
-    /// Events dropped and not yet said in the stream or in `buf`.
+    /// Events dropped that are not yet reported in the stream or in `buf`.
     unsaid: u64,
-    /// Of the events dropped, those that `buf` itself says.
+    /// Dropped events that `buf` itself reports.
     saying: u64,
     totals: StreamTotals,
     ledger: Arc<Ledger>,
@@ -92,7 +92,7 @@ pub struct EventStream {
     writer: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// What all fronts of a stream and its writing thread know together.
+/// What all fronts of a stream share with its writing thread.
 #[derive(Debug, Default)]
 struct Ledger {
     /// Events that the queue took, those that were written, and those that were dropped.
@@ -106,7 +106,7 @@ struct Ledger {
     progress: Progress,
 }
 
-/// A buffer to be written, how many events it has, and where it goes when it is.
+/// A buffer to write, the number of its events, and the channel that returns it when it is written.
 type ToWrite = (Vec<u8>, u64, SyncSender<Vec<u8>>);
 
 /// Bytes that a live stream gathers, while the queue is full, before it drops events. Buffers handed over every few
@@ -293,7 +293,7 @@ impl EventStream {
         }
     }
 
-    /// Begins the buffer with how many events are missing before it.
+    /// Begins the buffer with the number of events that are missing before it.
     fn say_dropped(&mut self) {
         let out = &mut self.buf;
         out.extend_from_slice(b"{\"event\":\"events_dropped\",\"ts\":");
@@ -348,7 +348,7 @@ impl EventStream {
     }
 }
 
-/// The buffer that found no room.
+/// The buffer of a message that found no room in the queue.
 fn refused(sent: Result<(), TrySendError<ToWrite>>) -> Option<ToWrite> {
     match sent {
         Ok(()) => None,

@@ -39,7 +39,7 @@ pub fn row(out: &mut Vec<u8>, values: &[Value<'_>]) {
     out.push(b'\n');
 }
 
-/// Appends one value; `in_list`: a comma in it would end it.
+/// Appends one value. `in_list`: it is an element of a list, so its commas are escaped.
 fn value(out: &mut Vec<u8>, v: &Value<'_>, in_list: bool) {
     match v {
         Value::Unset => out.push(b'-'),
@@ -66,8 +66,8 @@ fn value(out: &mut Vec<u8>, v: &Value<'_>, in_list: bool) {
     }
 }
 
-/// Text with what would be taken for something else as `\xNN`: the separators, control characters, a
-/// backslash, the first character of what would read as unset or empty, and all but ASCII in what is not UTF-8.
+/// Appends text and escapes as `\xNN` what would be misread: the separators, control characters, backslashes, the first
+/// character of a text that would read as unset or empty, and non-ASCII bytes if the text is not UTF-8.
 fn text(out: &mut Vec<u8>, s: &[u8], in_list: bool) {
     let hex = |out: &mut Vec<u8>, b: u8| {
         out.extend_from_slice(b"\\x");

@@ -22,10 +22,10 @@ pub struct WantedContents {
 /// A text that does not say whose payload is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContentsError {
-    /// It begins with something else.
+    /// It does not begin with `orig`, `resp` or `both`.
     #[error("must be orig, resp or both, optionally :PORT,PORT")]
     Whose,
-    /// What stands for a port is none.
+    /// It has something that is no port where a port belongs.
     #[error("'{0}' is not a port")]
     Port(String),
 }

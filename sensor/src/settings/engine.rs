@@ -8,10 +8,10 @@ use crate::analyzer::x509::{BadRoots, Validator};
 use crate::conn::{self, Timeouts};
 use crate::output::local_nets::{BadNet, LocalNets};
 
-/// Settings of which no engine can be made.
+/// Settings that no engine can be made of.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A time that is negative or too long.
+    /// A time is negative or too long.
     #[error("{option} must be between 0 and 1e9 seconds")]
     Seconds {
         /// The command line's option for it.
@@ -20,7 +20,7 @@ pub enum SettingsError {
     /// A number is too small or too large.
     #[error(transparent)]
     Bounds(#[from] OutOfBounds),
-    /// The local networks are none.
+    /// The local networks cannot be read.
     #[error(transparent)]
     LocalNets(#[from] BadNet),
     /// The authorities to trust cannot be read.
@@ -28,7 +28,7 @@ pub enum SettingsError {
     Authorities(#[from] BadRoots),
 }
 
-/// Nanoseconds of seconds that `option` gives.
+/// Converts seconds to nanoseconds; `option` is the command line's option that gave them.
 fn ns(seconds: f64, option: &'static str) -> Result<u64, SettingsError> {
     if (0.0..=1e9).contains(&seconds) {
         Ok((seconds * 1e9) as u64)

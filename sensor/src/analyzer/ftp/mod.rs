@@ -11,7 +11,7 @@ use crate::event::AnalyzerTag;
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Ftp;
 
-/// Longer words are no commands (Zeek's `FTP::max_command_length`).
+/// Longest command, bytes (Zeek's `FTP::max_command_length`). A longer word is not taken for one.
 const MAX_COMMAND: usize = 100;
 const IAC: u8 = 255;
 
@@ -19,9 +19,9 @@ const IAC: u8 = 255;
 #[derive(Debug)]
 pub struct Ftp {
     lines: [Lines; 2],
-    /// Bytes of a telnet command that are still to be skipped, by direction; 255: its code comes next.
+    /// Bytes of a telnet command that are still to come, by direction; 255: its code comes next.
     telnet: [u8; 2],
-    /// The code of a reply of several lines.
+    /// The code of a multi-line reply that has not ended.
     pending: u16,
     auth_tls: bool,
     tls: bool,
@@ -139,8 +139,8 @@ impl Ftp {
     }
 }
 
-/// Where a data connection will go: PORT and EPRT of a client, replies 227 and 229 of a server (RFC 959 and
-/// 2428). Without a host it is the speaker's own.
+/// Where a data connection will go: PORT and EPRT of a client, replies 227 and 229 of a server (RFC 959 and 2428). Without
+/// a host it goes to the one who says it.
 fn data_port(is_orig: bool, line: &[u8]) -> Option<(Option<IpAddr>, u16)> {
     let (first, rest) = word(skip_blank(line));
     if is_orig {
@@ -176,7 +176,7 @@ fn numbers(text: &[u8]) -> Option<(Option<IpAddr>, u16)> {
     Some((Some(IpAddr::from([a, b, c, d])), u16::from_be_bytes([hi, lo])))
 }
 
-/// `|protocol|host|port|`, with any character in the bar's place.
+/// `|protocol|host|port|`, with any character as the separator.
 fn extended(text: &[u8]) -> Option<(Option<IpAddr>, u16)> {
     let (bar, rest) = text.split_first()?;
     let mut parts = rest.splitn(4, |b| b == bar);
@@ -190,12 +190,12 @@ fn extended(text: &[u8]) -> Option<(Option<IpAddr>, u16)> {
     Some((host, std::str::from_utf8(port).ok()?.parse().ok()?))
 }
 
-/// What a line changes.
+/// What a line changes for the rest of the connection.
 enum Turn {
     Nothing,
     /// An AUTH, for TLS or for something else.
     AuthTls(bool),
-    /// 234: the AUTH before is accepted.
+    /// Reply 234: the server accepts the AUTH.
     Accepted,
 }
 

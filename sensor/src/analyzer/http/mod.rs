@@ -9,10 +9,10 @@ use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, St
 use super::lines::{Eol, Lines, reply_code, skip_blank};
 use crate::event::AnalyzerTag;
 
-/// Requests without a reply that are kept in mind; with more, nothing further is judged.
+/// Most requests that wait for a reply. With more, the rest of the connection is not judged.
 const MAX_UNANSWERED: usize = 64;
 
-/// Bytes kept of a header that goes on for several lines.
+/// Most bytes kept of a header that continues over several lines.
 const MAX_HEADER: usize = 4096;
 
 /// The name under which the list of protocols finds this folder's analyzer.
@@ -23,12 +23,12 @@ pub type Analyzer = Http;
 enum Expect {
     FirstLine,
     Headers,
-    /// So many bytes of body.
+    /// A body with this many bytes left.
     Body(u64),
     ChunkSize,
     Chunk(u64),
     ChunkEnd,
-    /// Not to be judged, to the end.
+    /// Bytes that are not judged, to the connection's end.
     Nothing,
 }
 
@@ -36,12 +36,12 @@ enum Expect {
 #[derive(Debug, Default)]
 struct Message {
     length: Option<u64>,
-    /// The length of a part (Content-Range).
+    /// Length of a part by Content-Range, bytes.
     range: Option<u64>,
     chunked: bool,
-    /// A body that is made of lines.
+    /// The body consists of lines.
     mime: bool,
-    /// After a request line or a 1xx, 204 or 304, or in answer to HEAD.
+    /// There is no body: a request line, a reply 1xx, 204 or 304, or a reply to HEAD.
     bodiless: bool,
     code: u16,
     /// `Connection: upgrade`, and what `Upgrade` names.

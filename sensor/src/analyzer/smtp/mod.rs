@@ -35,7 +35,7 @@ const COMMANDS: &[&str] = &[
     "AUTH",
 ];
 
-/// Commands without a reply that are kept in mind; with more, all are forgotten, as by Zeek.
+/// Most commands that wait for a reply. With more, all of them are forgotten, as in Zeek.
 const MAX_UNANSWERED: usize = 1000;
 
 /// A command, as far as its reply matters.
@@ -53,9 +53,9 @@ enum State {
     /// The next line is an answer to the server's challenge.
     Auth,
     Tls,
-    /// Bytes are missing: the next valid reply is where it goes on.
+    /// Bytes are missing: reading goes on with the next valid reply.
     Gap,
-    /// Mail data: commands are not followed beyond it.
+    /// The client sends mail data. Commands behind it are not read.
     Data,
 }
 
@@ -66,15 +66,15 @@ pub struct Smtp {
     dialogue: Dialogue,
 }
 
-/// What was said so far.
+/// What client and server have said so far.
 #[derive(Debug)]
 struct Dialogue {
     state: State,
-    /// In the order of their replies. Clients do not wait for these.
+    /// Commands that wait for a reply, in the order in which replies come (pipelining).
     unanswered: VecDeque<Command>,
-    /// What the reply under way is to.
+    /// The command that the reply under way answers.
     answered: Option<Command>,
-    /// The code of a reply of several lines.
+    /// The code of a multi-line reply that has not ended.
     pending: u16,
 }
 

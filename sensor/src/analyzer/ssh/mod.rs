@@ -9,13 +9,13 @@ use crate::event::AnalyzerTag;
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Ssh;
 
-/// Longest packet taken by its length field; longer ones are cut to it, as Zeek does.
+/// Longest packet, bytes. A larger length field counts as this, as in Zeek.
 const MAX_PACKET: u32 = 8 << 20;
 const MSG_NEWKEYS: u8 = 21;
-/// Version 1's only two messages before encryption, the server's and the client's.
+/// The only two messages of version 1 before encryption: the server's, then the client's.
 const SMSG_PUBLIC_KEY: u8 = 2;
 const CMSG_SESSION_KEY: u8 = 3;
-/// Zeek's parser knows no key exchange without a version agreed on; its words.
+/// Zeek's violation for a key exchange packet before both sides have agreed on a version.
 const NO_VERSION: &str = "Binpac exception: binpac exception: invalid index for case: SSH_Key_Exchange: 3";
 
 /// What a side's version line offers.
@@ -24,7 +24,7 @@ enum Offer {
     Unknown,
     V1,
     V2,
-    /// `1.99`: both.
+    /// Both versions (`1.99`).
     Both,
 }
 
@@ -35,7 +35,7 @@ enum State {
     Done,
 }
 
-/// One packet under way; positions count from its length field.
+/// A packet that has begun. Positions count from its length field.
 #[derive(Debug, Default)]
 struct Packet {
     /// Bytes taken so far.
@@ -174,7 +174,7 @@ impl Ssh {
 }
 
 impl Packet {
-    /// Takes bytes off the front of `bytes`; the message's type once the packet is whole.
+    /// Takes the packet's bytes off the front of `bytes`; gives the message type once the packet is whole.
     fn take(&mut self, version: u8, bytes: &mut &[u8], ctx: &mut Ctx<'_>) -> Option<u8> {
         while self.seen < 4 {
             let (&b, rest) = bytes.split_first()?;

@@ -22,19 +22,19 @@ pub struct Tree {
     nodes: Vec<Node>,
     probe: Option<Box<Probe>>,
     watch: Watch,
-    /// Before the first payload: the ports of originator and responder. Until then nothing is allocated; most
-    /// connections of a scan never get further.
+    /// Ports of originator and responder, until the first payload comes. Before that nothing is allocated, because most
+    /// connections of a scan have no payload.
     waiting: Option<[u16; 2]>,
     services: Services,
     /// What the connection has become.
     inside: Option<Inside>,
-    /// The frames that the inner stream is in.
+    /// The WebSocket frames that carry the inner stream.
     frames: Option<Box<WebSocket>>,
     is_tcp: bool,
     partial: bool,
     gap: bool,
     turned: bool,
-    /// The next byte of the responder, if an LF, belongs to the line before the inner stream.
+    /// The responder's next byte belongs to the line before the inner stream if it is an LF.
     swallow_lf: bool,
     /// A direction was delivered to its end.
     ended: bool,
@@ -42,7 +42,7 @@ pub struct Tree {
     bytes: u64,
 }
 
-/// What a node may change of a tree, while another field of the tree is borrowed.
+/// The fields of a tree that a node may change, while another field of the tree is borrowed.
 macro_rules! conn {
     ($tree:ident) => {
         NodeConn {
@@ -76,8 +76,8 @@ impl Tree {
         }
     }
 
-    /// The connection's beginning was missed (Zeek's partial connections), or was not after all: protocols that make no
-    /// sense without it are not looked for, and nothing is a violation.
+    /// Sets whether the connection's beginning was missed (Zeek's partial connections). If so, protocols that need it are not
+    /// looked for, and nothing is a violation.
     pub fn set_partial(&mut self, partial: bool) {
         self.partial = partial;
         if partial {
@@ -171,7 +171,7 @@ impl Tree {
         self.watch.flip();
     }
 
-    /// What could still change anything here.
+    /// How much of a direction any analyzer, the probe or the watch still needs.
     pub fn interest(&self, is_orig: bool) -> Interest {
         if self.waiting.is_some() || self.probe.is_some() {
             return Interest::Everything;
@@ -182,12 +182,12 @@ impl Tree {
             .max(self.watch.interest(is_orig, self.bytes))
     }
 
-    /// Whether the connection's end changes nothing, and the services are final, if no more bytes come.
+    /// Whether, if no more bytes come, the connection's end changes nothing and the services are final.
     pub fn is_settled(&self) -> bool {
         self.nodes.iter().all(Node::is_settled) && self.watch.is_settled()
     }
 
-    /// Whether all that have timers of their own were given up before the packet of `last`.
+    /// Whether an analyzer that stays to the connection's end was taken off before the packet of time `last`.
     pub fn was_off(&self, last: Ts) -> bool {
         self.nodes.iter().any(|n| n.id.spec().stays && n.was_off(last))
     }
@@ -220,12 +220,12 @@ impl Tree {
         self.services.add(id.number(), true);
     }
 
-    /// It is not that protocol. If it was taken for it, the service stays, as in Zeek.
+    /// The engine refutes a protocol that it reads by itself. A service that was confirmed stays, as in Zeek.
     pub fn violation(&mut self, id: Id, reason: &str, call: &mut Call<'_>) {
         call.out.violation(id.spec(), id.number().into(), reason);
     }
 
-    /// Another connection said that this one would come and be `tag`'s.
+    /// Another connection announced this one as `tag`'s.
     pub fn expect(&mut self, tag: AnalyzerTag) {
         if let Some(id) = Id::ALL.iter().find(|id| id.spec().tag == tag) {
             self.services.add(id.number(), true);
@@ -244,14 +244,14 @@ impl Tree {
         }
     }
 
-    /// Gives a piece of a stream to the analyzer that reads marks alone.
+    /// Gives a piece of a stream only to the analyzer that reads marks.
     pub fn marked_bytes(&mut self, is_orig: bool, bytes: &[u8], call: &mut Call<'_>) {
         if let Some(node) = self.watch.node_mut() {
             node.data(is_orig, bytes, conn!(self), call);
         }
     }
 
-    /// The first payload, or a hole in it, is there.
+    /// The first payload has come, or a gap in its place.
     fn begin(&mut self, shared: &WorkerShared) {
         let Some(ports) = self.waiting.take() else { return };
         let start = Start { ports, strangers: 0 };
@@ -280,8 +280,8 @@ impl Tree {
         self.nodes.retain_mut(|node| !node.take_off(now));
     }
 
-    /// Gives bytes to the analyzers. Gives back the trailing ones that belong to a stream inside the connection; out of
-    /// their frames, where they come in frames.
+    /// Gives bytes to the analyzers. Returns the trailing bytes that belong to a stream inside the connection, without the
+    /// WebSocket frames around them.
     fn read<'b>(
         &mut self,
         is_orig: bool,
@@ -320,7 +320,7 @@ impl Tree {
         }
     }
 
-    /// Gives bytes to one analyzer; where it hands over to an inner stream, if it does.
+    /// Gives bytes to one analyzer. Returns its hand-over, if it makes one.
     fn feed(&mut self, at: usize, is_orig: bool, bytes: &[u8], call: &mut Call<'_>) -> Option<HandOver> {
         let partial = self.partial;
         let node = self.nodes.get_mut(at).filter(|n| !ignores(partial, n))?;
@@ -330,7 +330,7 @@ impl Tree {
         }
     }
 
-    /// Looks at the first bytes of the connection for protocols that no port told of.
+    /// Looks for protocols in the connection's first bytes, whatever its ports.
     fn probe_stream(
         &mut self,
         is_orig: bool,
@@ -395,7 +395,7 @@ impl Tree {
         rest
     }
 
-    /// Gives bytes to the one that may begin behind others' bytes.
+    /// Gives bytes to the watch, and to the analyzer that it has found.
     fn watch_stream(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
         if bytes.is_empty() {
             return;
@@ -412,7 +412,7 @@ impl Tree {
     }
 }
 
-/// Whether a node makes no sense on a connection whose beginning was missed.
+/// Whether a node's protocol needs the connection's beginning.
 fn ignores(partial: bool, node: &Node) -> bool {
     partial && node.id.spec().needs_start
 }
@@ -426,8 +426,8 @@ fn earlier(a: Option<HandOver>, b: Option<HandOver>) -> Option<HandOver> {
     }
 }
 
-/// Where no SYN was seen: whether these bytes, taken to be the originator's if `is_orig`, begin what is watched for in such
-/// a way that they must be the other side's.
+/// For a connection without a SYN: whether these bytes show that the sides are the wrong way round. They are taken for the
+/// originator's if `is_orig`, and begin the watched protocol as only the other side would.
 pub fn begins_turned(is_orig: bool, bytes: &[u8]) -> bool {
     match LATER[0].map(|id| id.spec().later) {
         Some(Later::Segment { begins, .. }) => begins(bytes, !is_orig, true),

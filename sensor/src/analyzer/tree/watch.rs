@@ -6,40 +6,40 @@ use crate::analyzer::pattern::Match;
 use crate::analyzer::probe::{MAX_BYTES, MAX_PIECES};
 use crate::analyzer::{Id, LATER, WorkerShared};
 
-/// Bytes of a direction that a pattern for its first bytes is shown.
+/// Most bytes of a direction that are shown to a pattern for its first bytes.
 const HEAD_BYTES: usize = 128;
 
-/// Pieces of a stream and who sent them.
+/// Pieces of a stream in the order in which they came; true: the originator sent it.
 pub type KeptPieces = Vec<(bool, Vec<u8>)>;
 
-/// What is watched for, and how far that has come.
+/// The lookout for the protocol on one connection.
 #[derive(Debug)]
 pub struct Watch {
     state: State,
     is_tcp: bool,
     /// A side's SYN was not seen.
     start_unseen: bool,
-    /// Bytes of both directions before it; what does not fit does not matter.
+    /// Bytes of both directions before the protocol begins; stays at the most that fits.
     clear: u32,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The first bytes of either direction are kept until they tell.
+    /// The first bytes of both directions, kept until they decide.
     First(KeptPieces),
-    /// Datagrams looked at so far, and their bytes: others' may come before the first of its own.
+    /// Datagrams of other protocols so far, and their bytes.
     Datagrams {
         count: u32,
         bytes: u32,
         strangers: u32,
     },
     Found(Box<Node>),
-    /// It did not begin with the first bytes.
+    /// The first bytes were not the protocol's.
     Off,
 }
 
 impl Watch {
-    /// Of a connection with these ports of originator and responder.
+    /// A watch over a connection with these ports of originator and responder, host byte order.
     pub fn new(is_tcp: bool, ports: [u16; 2], shared: &WorkerShared) -> Watch {
         let mut watch = Watch {
             state: State::Off,
@@ -88,7 +88,7 @@ impl Watch {
         }
     }
 
-    /// The same, to be given something.
+    /// The same, to be changed.
     pub fn node_mut(&mut self) -> Option<&mut Node> {
         match &mut self.state {
             State::Found(node) => Some(node),
@@ -96,8 +96,9 @@ impl Watch {
         }
     }
 
-    /// A side's SYN was not seen. What has begun goes on: its first message may have come before the other side's first
-    /// packet showed that its SYN is missing. What has not is begun by such a message alone, whatever the port says.
+    /// A side's SYN was not seen. An analyzer that was given bytes goes on: they may have come before the other side's first
+    /// packet showed that its SYN is missing. One that was put on by port and got no bytes yet is taken off again: only a first
+    /// message puts it on.
     pub fn start_unseen(&mut self) {
         self.start_unseen = true;
         match &mut self.state {
@@ -107,14 +108,14 @@ impl Watch {
         }
     }
 
-    /// It begins here: the analyzer before said so.
+    /// The protocol begins here, by another analyzer's hand-over.
     pub fn begin(&mut self, shared: &WorkerShared) {
         if self.node().is_none() {
             self.put(&Start::default(), shared);
         }
     }
 
-    /// It may begin here, if it was looked for in vain so far, be it on one of its ports.
+    /// The protocol may begin here. Looks for it once more if it was not found so far, or failed on one of its ports.
     pub fn begin_anew(&mut self) {
         let in_vain = match &self.state {
             State::Off => true,
@@ -140,8 +141,8 @@ impl Watch {
         }
     }
 
-    /// Bytes of a stream come: whether it begins with them, or began with those that were kept. What is given back
-    /// comes before them and has not been read by it, up to and with these.
+    /// Takes bytes of a stream. If the protocol began with bytes that were kept, returns the pieces that its analyzer has not
+    /// read yet, these bytes included.
     pub fn pass(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared) -> KeptPieces {
         let Some(Later::Segment {
             first,
@@ -174,7 +175,7 @@ impl Watch {
         KeptPieces::new()
     }
 
-    /// A datagram comes: whether it begins with it.
+    /// Looks whether the protocol begins with this datagram.
     pub fn look_at(&mut self, datagram: &[u8], shared: &WorkerShared) {
         let Some(Later::Datagram { begins, stranger }) = self.id().map(|id| id.spec().later) else {
             return;
@@ -203,7 +204,7 @@ impl Watch {
         }
     }
 
-    /// Bytes are missing before it began.
+    /// Bytes are missing before the protocol began.
     pub fn gap(&mut self) {
         if matches!(self.state, State::First(_)) {
             self.state = State::Off;
@@ -218,7 +219,7 @@ impl Watch {
         }
     }
 
-    /// What of a direction it still has to see; `bytes` came on the connection.
+    /// How much of a direction it still needs, after `bytes` payload bytes on the connection.
     pub fn interest(&self, is_orig: bool, bytes: u64) -> Interest {
         match &self.state {
             State::Found(node) => node.interest(is_orig, bytes),
@@ -237,7 +238,7 @@ impl Watch {
     }
 }
 
-/// What a direction's first bytes say; a direction without any says nothing yet.
+/// Whether a direction's first bytes match; undecided for a direction without any.
 fn head(kept: &KeptPieces, of_orig: bool, first: fn(&[u8], bool) -> Match) -> Match {
     let mut head = [0u8; HEAD_BYTES];
     let mut n = 0;
