@@ -19,14 +19,14 @@ pub struct Located {
     pub len: usize,
 }
 
-/// What went wrong, before it is known where.
+/// Why no frame was located; the capture adds where.
 pub enum LocateError {
     Damaged(&'static str),
     Io(io::Error),
 }
 
 impl LocateError {
-    /// Nothing went wrong, but nothing is at hand either.
+    /// Whether the input only has nothing at hand right now.
     pub fn is_not_yet(&self) -> bool {
         matches!(self, LocateError::Io(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
