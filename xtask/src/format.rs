@@ -1,4 +1,4 @@
-//! The formats of all sources, those included that `cargo fmt` does not find: modules that a macro declares.
+//! The formats of all sources, those included that `cargo fmt` does not find: modules that a macro declares, templates.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,10 +24,10 @@ pub fn run(check: bool) -> anyhow::Result<()> {
     shell::run(cmd.args(protocols()?))
 }
 
-/// The protocols' folders, which their list declares (`sensor/src/analyzer/list.rs`).
+/// The protocols' folders, which their list declares (`sensor/src/analyzer/list.rs`), and the templates of one.
 fn protocols() -> anyhow::Result<Vec<PathBuf>> {
     let folder = shell::workspace().join("sensor/src/analyzer");
-    let mut found = Vec::new();
+    let mut found = vec![shell::workspace().join("xtask/templates/protocol/mod.rs")];
     for entry in std::fs::read_dir(folder)? {
         let module = entry?.path().join("mod.rs");
         if module.exists() {

@@ -5,6 +5,7 @@ mod ebpf;
 mod events;
 mod format;
 mod licenses;
+mod new_protocol;
 mod setup;
 mod shell;
 mod testbed;
@@ -49,6 +50,11 @@ enum Command {
     Vm(vm::Options),
     /// Measure throughput, TLS handshakes and memory per connection
     Bench(bench::Options),
+    /// Make the folder of a new protocol, an example to begin with
+    NewProtocol {
+        /// The protocol's word: its folder's name, its log's, and conn.log's `service`
+        name: String,
+    },
     /// Format every source
     Fmt,
     /// Check formats, lints, licences and documentation of every workspace
@@ -70,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run { args } => testbed::run(args),
         Command::Vm(o) => vm::run(&o),
         Command::Bench(o) => bench::run(&o),
+        Command::NewProtocol { name } => new_protocol::run(&name),
         Command::Fmt => format::run(false),
         Command::Lint => lint(),
         Command::Ci => ci(),
