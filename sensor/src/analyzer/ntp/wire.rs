@@ -163,19 +163,19 @@ pub fn power_of_two(exponent: i8) -> i64 {
     }
 }
 
-/// NTP's short format (RFC 5905, figure 3): 16 bits of seconds and 16 of their fraction, both without a sign. In ns, the
-/// nearest.
+/// NTP's short format (RFC 5905, figure 3): 16 bits of seconds and 16 of their fraction, both without a sign. In ns,
+/// what is finer cut off.
 pub fn short_time(raw: u32) -> i64 {
-    (i64::from(raw) * SECOND + (1 << 15)) >> 16
+    (i64::from(raw) * SECOND) >> 16
 }
 
 /// NTP's timestamp (RFC 5905, figure 3): seconds since 1900 and their fraction; zeros where it is not known. In ns since
-/// 1970, the nearest; zero where it is not known.
+/// 1970, what is finer cut off; zero where it is not known.
 pub fn time(seconds: u32, fraction: u32) -> i64 {
     if (seconds, fraction) == (0, 0) {
         return 0;
     }
-    (i64::from(seconds) - EPOCH) * SECOND + ((i64::from(fraction) * SECOND + (1 << 31)) >> 32)
+    (i64::from(seconds) - EPOCH) * SECOND + ((i64::from(fraction) * SECOND) >> 32)
 }
 
 /// Takes big-endian fields off the front. Beyond the end are zeros.
