@@ -2,8 +2,9 @@
 //!
 //! A page reads `page 1 "tcp" of "tcp"` (its number, its name and the group under which docs/events.md lists it), then
 //! its events, each `Type "zeek's name" (argument: kind, argument = "Zeek's name": kind, ...)`. The kinds are those of
-//! [`super::args`]; `record Name<'a>` is a record that a room declares by itself ([`super::record`]). Behind the arguments an event may say `needs` and which policy bits, joined by `|`, it takes beyond
-//! the default forwarding; or `not_yet`, if the sensor does not raise it: then nobody can make one.
+//! [`super::args`]; `record Name<'a>` is a record that a room declares by itself ([`super::Record`]). Behind the
+//! arguments an event may say `needs` and which policy bits, joined by `|`, it takes beyond the default forwarding; or
+//! `not_yet`, if the sensor does not raise it: then nobody can make one.
 
 use super::model::{Arg, Event, Visitor};
 
