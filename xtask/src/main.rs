@@ -1,6 +1,7 @@
 //! Builds, runs and tests the project: `cargo xtask --help`.
 
 mod bench;
+mod circles;
 mod ebpf;
 mod events;
 mod format;
@@ -112,6 +113,7 @@ fn lint() -> anyhow::Result<()> {
     let cargo = |args: &[&str]| shell::run(shell::cargo().current_dir(shell::workspace()).args(args));
     format::run(true)?;
     licenses::check()?;
+    circles::check()?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     lint_fuzz_targets()?;
     lint_docs()
