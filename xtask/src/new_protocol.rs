@@ -14,7 +14,7 @@ use crate::shell;
 
 /// The analyzers' folder, with their list in `mod.rs`.
 const ANALYZERS: &str = "sensor/src/analyzer";
-/// The pages of events have numbers below it (`MOST_PAGES` of `sensor/src/event/page.rs`).
+/// The pages of events have numbers below it (`MOST_PAGES` of `sensor/src/event/model.rs`).
 const MOST_PAGES: u8 = 32;
 /// Longest line of the list.
 const WIDTH: usize = 110;

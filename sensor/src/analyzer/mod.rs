@@ -12,6 +12,10 @@ mod list;
 mod node;
 pub mod pattern;
 mod probe;
+/// What `cargo xtask new-protocol` makes a protocol of: compiled here so that it goes with the tree, and in no list.
+#[cfg(test)]
+#[path = "../../../xtask/templates/protocol/mod.rs"]
+mod template;
 mod text;
 pub mod tree;
 mod websocket;

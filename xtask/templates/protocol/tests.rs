@@ -14,6 +14,8 @@ struct Heard(Vec<String>);
 impl Out for Heard {
     fn event(&mut self, _: Ts, ev: &dyn Event) {
         crate::event::seen::note(ev);
+        let hello = ExampleHello::of(ev).expect("the only event");
+        assert!(hello.is_orig);
         self.0.push(ev.info().name.to_owned());
     }
     fn log(&mut self, row: &dyn LogRow) {

@@ -1,6 +1,6 @@
 //! The protocol's bytes: how it is known, and what a message says.
 
-use crate::analyzer::pattern::{Verdict, starts};
+use crate::analyzer::pattern::{Match, starts};
 
 /// What the originator begins with, in any case.
 const BEGIN: &[u8] = b"example ";
@@ -9,13 +9,13 @@ const BEGIN: &[u8] = b"example ";
 pub const MAX_LINE: usize = 256;
 
 /// Whether the originator's first bytes are this protocol's.
-pub fn signature(b: &[u8]) -> Verdict {
+pub fn signature(b: &[u8]) -> Match {
     starts(b, BEGIN)
 }
 
 /// The name that a line says, without its end; None as long as the line has no end. The error is a violation's reason.
 pub fn greeting(line: &[u8]) -> Result<Option<&[u8]>, &'static str> {
-    if signature(line) == Verdict::No {
+    if signature(line) == Match::No {
         return Err("example: not a greeting");
     }
     let end = line.iter().position(|b| *b == b'\n');
