@@ -9,6 +9,8 @@
 //!
 //! `live`, `messages` and the datapath in the kernel are there with the feature `live`, the commands with `cli`. Both are
 //! on unless they are switched off; without them captures can be read, and neither aya nor clap is built.
+#![warn(missing_docs)]
+
 pub mod analyzer;
 pub mod base;
 pub mod catalog;

@@ -1,7 +1,6 @@
 //! The sensor as a library, offline: frames in, the events that a handler wants out.
 //!
 //! See `examples/retransmissions.rs`. What the handler wants decides what work is done at all.
-#![warn(missing_docs)]
 
 use sensor_common::Policy;
 

@@ -1,5 +1,4 @@
 //! All that the sensor has of what is declared in many rooms. Nothing below knows this module.
-#![warn(missing_docs)]
 
 use crate::analyzer::Id;
 use crate::analyzer::x509::X509Row;

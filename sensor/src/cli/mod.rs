@@ -1,5 +1,4 @@
 //! The binary's commands: what is asked for on the command line, put together from the other modules.
-#![warn(missing_docs)]
 
 mod args;
 mod explain;

@@ -1,5 +1,4 @@
 //! Where records come from: the kernel's program or its double in userspace.
-#![warn(missing_docs)]
 
 pub mod soft;
 pub mod tunnels;

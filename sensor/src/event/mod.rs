@@ -4,7 +4,6 @@
 //! JSON, the sets of what somebody wants and docs/events.md come from there. The pages here are those of no protocol and
 //! of TCP; who else raises events has a page of their own, and [`crate::catalog`] has the list of all. This module knows
 //! nothing of who raises an event and who writes it.
-#![warn(missing_docs)]
 
 pub mod args;
 pub mod core;

@@ -5,7 +5,6 @@
 //! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `interfaces` ·
 //! `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it) · `status`, `outputs`, `signals` · `run`,
 //! `handlers` and `replay`. Nothing here knows a command line.
-#![warn(missing_docs)]
 
 mod clock;
 mod drain;

@@ -1,7 +1,6 @@
 //! What the sensor itself has to say: lines on standard error (`say`), and messages that become events (`reporter`).
 //!
 //! Knows events, and nothing of what the messages are about.
-#![warn(missing_docs)]
 
 pub mod reporter;
 pub mod say;

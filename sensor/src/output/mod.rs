@@ -1,7 +1,6 @@
 //! What leaves the sensor: Zeek-compatible logs and the event stream.
 //!
 //! Knows events and log rows, nothing of how they come about.
-#![warn(missing_docs)]
 
 pub mod contents;
 pub mod local_nets;

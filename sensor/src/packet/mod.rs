@@ -2,7 +2,6 @@
 //!
 //! Everything here looks at bytes that an attacker wrote. Nothing in it knows of flows,
 //! connections or logs; what Zeek would call a "weird" is reported as a [`weird::Weird`].
-#![warn(missing_docs)]
 
 pub mod capture;
 pub mod checksum;

@@ -2,7 +2,6 @@
 //!
 //! Plain values in the units of the options; [`Settings::engine`] makes the engine's configuration of them. Knows
 //! nothing of a command line, except the names of its options in messages.
-#![warn(missing_docs)]
 
 pub mod bounds;
 mod contents;
