@@ -28,10 +28,10 @@ pub mod why {
     pub const FIRST: u32 = 1 << 2;
     /// Payload that is wanted.
     pub const PAYLOAD: u32 = 1 << 3;
-    /// Does not start where the direction stood: retransmission, reordering, loss.
+    /// The packet does not start where the direction stood: retransmission, reordering or loss.
     pub const OUT_OF_ORDER: u32 = 1 << 4;
-    /// Acknowledges what was not seen, or less than before.
-    pub const ODD_ACK: u32 = 1 << 5;
+    /// Acknowledges bytes that were not seen, or less than before.
+    pub const UNEXPECTED_ACK: u32 = 1 << 5;
     /// A hole is open in one of the directions.
     pub const HOLE: u32 = 1 << 6;
     /// Announces a window of zero.
@@ -46,7 +46,7 @@ pub mod why {
     pub const CUT: u32 = 1 << 11;
     /// Reaches the end of a TLS record in a direction that is followed: [`crate::follow::follow`] has the rest.
     pub const RECORDS: u32 = 1 << 12;
-    /// Userspace was told nothing of the flow so far: see [`crate::flow::half`].
+    /// Userspace got no record of the flow before this one: see [`crate::flow::half`].
     pub const UNTOLD: u32 = 1 << 13;
     /// The first packet of a tunnel's flow out of which the kernel's program took another ([`OPENED`]), as far as
     /// userspace was told.
@@ -57,7 +57,7 @@ pub mod why {
     pub const SHED: u32 = 1 << 17;
     /// The direction was followed and is no longer: its payload is forwarded again.
     pub const UNSHED: u32 = 1 << 18;
-    /// The kernel's program took the packet's payload for a packet, which it counted in a flow of its own.
+    /// The kernel's program took an inner packet out of the packet's payload and counted it in a flow of its own.
     pub const OPENED: u32 = 1 << 19;
     /// The kernel's program took the packet out of another: [`crate::decap::PREFIX_LEN`] bytes stand before it.
     pub const INSIDE: u32 = 1 << 20;
@@ -69,10 +69,11 @@ pub mod why {
 pub mod half {
     /// The flow has seen nothing but SYN and RST and may give way to others.
     pub const OPEN: u32 = 1 << 0;
-    /// It began with a SYN, and userspace was told nothing of it: while a ring is crowded, SYNs and answers to them
-    /// stay below. The record that tells of the flow at last says [`super::why::UNTOLD`].
+    /// It began with a SYN, and userspace got no record of it: while a ring is crowded, SYNs and answers to them stay in
+    /// the kernel. The flow's first record has [`super::why::UNTOLD`].
     pub const UNTOLD: u32 = 1 << 1;
-    /// Of what was not told, a RST is part: how it was is for the flow's last state to say.
+    /// A RST is among the packets of which userspace was told nothing. The flow's final state says how the connection
+    /// ended.
     pub const REFUSED: u32 = 1 << 2;
 }
 
@@ -85,7 +86,7 @@ mod seen {
     /// `ack` is set.
     pub const ACK: u32 = 1 << 3;
     pub const PKT: u32 = 1 << 4;
-    /// What a connection does for the first time.
+    /// The bits that a new connection in the same flow clears: what each connection does for a first time.
     pub const FIRSTS: u32 = DATA | PURE_ACK;
 }
 
@@ -399,13 +400,13 @@ unsafe fn tcp(me: *mut DirState, peer: *mut DirState, p: &Packet, was_seen: u32,
                         out.why |= why::CLOSING;
                     }
                 } else if delta < 0 {
-                    out.why |= why::ODD_ACK;
+                    out.why |= why::UNEXPECTED_ACK;
                 }
             }
-            // Half the number space away is ahead as well as behind: that is odd, too.
+            // Half the number space away is ahead as well as behind: unexpected, too.
             let behind = ((*peer).next as u32).wrapping_sub(p.ack);
             if (*peer).seen & seen::SEQ == 0 || behind > i32::MAX as u32 {
-                out.why |= why::ODD_ACK;
+                out.why |= why::UNEXPECTED_ACK;
             }
         }
 

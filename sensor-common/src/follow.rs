@@ -29,7 +29,7 @@ const MAX_LENGTH: u32 = (1 << 14) + 2048;
 /// Bytes of a DTLS record's header: type, version, epoch, sequence number, length.
 const DTLS_HEADER: u32 = 13;
 
-/// Where a direction stands in its records.
+/// A direction's position in its sequence of TLS records.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Follow {
@@ -37,7 +37,7 @@ pub struct Follow {
     pub at: u32,
     /// 0, or [`Follow::ON`] and how many bytes of that header have been read.
     pub state: u32,
-    /// Those bytes, in the order in which they came, from the first byte in memory on.
+    /// The bytes of that header that have been read, in wire order.
     pub part: [u8; 4],
 }
 
@@ -61,10 +61,10 @@ impl Follow {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
-    /// Where its last byte is followed, bytes from the start of the packet's payload. Its first bytes may have
-    /// come with an earlier packet.
+    /// Where it ends: offset of the byte behind it from the start of the packet's payload. Its first bytes may have come
+    /// with an earlier packet.
     pub end: u16,
-    /// As on the wire; of DTLS without epoch and sequence number.
+    /// The header's bytes as on the wire; for DTLS without epoch and sequence number.
     pub header: [u8; HEADER as usize],
     /// Always 0.
     pub pad: u8,

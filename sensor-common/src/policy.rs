@@ -39,19 +39,19 @@ pub struct Policy {
     pub snaplen: u32,
     /// Number of rings, 1 to [`MAX_RINGS`].
     pub rings: u32,
-    /// Bytes taken of a ring from which on payload and untracked frames stay out of it. The rest is for headers:
-    /// a reader that cannot keep up still learns how connections begin and end.
+    /// Fill of a ring, bytes, from which on payload and untracked frames stay out of it. The rest of the ring is for
+    /// headers: a reader that cannot keep up still learns how connections begin and end.
     pub payload_room: u32,
-    /// Bytes taken of a ring from which on SYNs stay out of it until their connection is answered.
+    /// Fill of a ring, bytes, from which on SYNs and answers to them stay out of it.
     pub syn_room: u32,
     /// Most half-open flows; beyond, the oldest give way. 0: no bound.
     pub half_open: u32,
     /// 1: a flow's ring is that of the CPU on which it began; 0: its key's hash chooses.
     pub ring_by_cpu: u32,
-    /// That hash's key.
+    /// Key of the hash that chooses a flow's ring.
     pub seed: [u32; 2],
-    /// Binary logarithm of the parts in which what is free of `payload_room` is given to those who write, each of whom
-    /// asks again when he has used up his: at least as many as they are.
+    /// Binary logarithm of the number of parts that a ring's free room for payload is split into. A CPU takes one part at a
+    /// time, and asks for the ring's fill again only when its part is used up. There must be at least as many parts as CPUs.
     pub shares: u32,
 }
 

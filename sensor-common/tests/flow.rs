@@ -69,12 +69,12 @@ fn what_teaches_something_is_forwarded() {
     assert_ne!(news(packet(0, ACK | FIN, 101, 501, 0)) & why::CONTROL, 0);
     assert_ne!(news(packet(0, RST, 101, 0, 0)) & why::CONTROL, 0);
     assert_ne!(news(packet(0, ACK, 151, 501, 10)) & why::OUT_OF_ORDER, 0);
-    assert_ne!(news(packet(1, ACK, 501, 999, 0)) & why::ODD_ACK, 0);
+    assert_ne!(news(packet(1, ACK, 501, 999, 0)) & why::UNEXPECTED_ACK, 0);
     // An acknowledgement that got half the number space ahead in one step more.
     let mut f = established();
     step(&mut f, &packet(1, ACK, 501, 1000, 0), 0);
     let far = packet(1, ACK, 501, 101 + (1 << 31), 0);
-    assert_ne!(step(&mut f, &far, 0).why & why::ODD_ACK, 0);
+    assert_ne!(step(&mut f, &far, 0).why & why::UNEXPECTED_ACK, 0);
     let mut zero = packet(0, ACK, 101, 501, 0);
     zero.window = 0;
     assert_ne!(news(zero) & why::ZERO_WINDOW, 0);

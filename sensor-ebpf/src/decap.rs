@@ -1,6 +1,7 @@
 //! Tunnels that are taken apart here: VXLAN, Geneve, GRE and IP in IP, as far as the policy asks for it. One level of
-//! them, and whatever is odd in what they carry, or deeper, or a fragment, goes up whole as if it were not asked for:
-//! then userspace takes it apart by the rules that these here are a part of (its `packet/tunnel.rs`, `conn/tunnel.rs`).
+//! them is taken apart. A tunnel whose inner packet would raise a weird, is a fragment or is a tunnel itself goes up whole, as
+//! if it were not asked for; then userspace takes it apart (`packet/tunnel.rs`, `conn/tunnel.rs`), whose rules these here
+//! are a part of.
 //!
 //! A UDP flow is a tunnel by the port to which its first packet goes, until a packet in it has no such header; GRE and
 //! IP in IP are one tunnel between two addresses.
@@ -33,16 +34,17 @@ const GRE_KEY: u16 = 0x2000;
 const GRE_SEQUENCE: u16 = 0x1000;
 /// What follows is an Ethernet frame; no EtherType.
 const ETHERNET: u16 = 0;
-/// The least that has an IP packet in it.
-const LEAST: u32 = 20;
-/// Tunnels' headers that lie further behind are left to userspace: the verifier adds up how far offsets may go.
-const FURTHEST: u32 = 0x200;
+/// Shortest IP packet, bytes.
+const MIN_IP_LEN: u32 = 20;
+/// Largest offset of a tunnel's header in its frame, bytes. Tunnels further behind are left to userspace, because the
+/// verifier adds up how far offsets may go.
+const MAX_HEADER_AT: u32 = 0x200;
 const AT: usize = 0x3ff;
-/// A tunnel between two addresses that is silent so long is another one when it comes back, ns (Zeek:
-/// Tunnel::ip_tunnel_timeout, and looks as often).
-const HOSTS_TIMEOUT: u64 = 24 * 3600 * 1_000_000_000;
-/// How exactly the time of the last packet is kept: all CPUs share it.
-const GRAIN: u64 = 100_000_000;
+/// A tunnel between two addresses that comes back after this much silence is a new one, ns (Zeek:
+/// Tunnel::ip_tunnel_timeout; Zeek also looks this often).
+const HOSTS_TIMEOUT_NS: u64 = 24 * 3600 * 1_000_000_000;
+/// Resolution of the time of a tunnel's last packet, ns. It is coarse because all CPUs share that time.
+const LAST_GRAIN_NS: u64 = 100_000_000;
 
 /// Places of this module's programs, see [`Hook::go_on`].
 pub const OUTER: u32 = 0;
@@ -171,7 +173,7 @@ unsafe fn udp<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState, bits: u3
     unsafe {
         let number = (*flow).carries;
         let (pkt, ip) = (&(*w).pkt, &(*w).ip);
-        if number == 0 || pkt.l4 as u32 > FURTHEST {
+        if number == 0 || pkt.l4 as u32 > MAX_HEADER_AT {
             return;
         }
         let port = if number & 1 == 0 {
@@ -222,7 +224,7 @@ unsafe fn udp<H: Hook>(hook: &H, w: *mut Scratch, flow: *mut FlowState, bits: u3
                 _ => return,
             };
         }
-        // Lengths that contradict each other are odd.
+        // Userspace raises a weird for lengths that contradict each other.
         if field16(p, 4) as u32 != ip.rest || header > pkt.payload_len {
             return;
         }
@@ -264,7 +266,7 @@ unsafe fn hosts<H: Hook>(hook: &H, w: *mut Scratch, bits: u32) {
     // SAFETY: the caller's word; what `at` returns is readable.
     unsafe {
         let ip = &(*w).ip;
-        if ip.next > FURTHEST {
+        if ip.next > MAX_HEADER_AT {
             return;
         }
         let f = hook.frame();
@@ -344,7 +346,7 @@ unsafe fn open<H: Hook>(hook: &H, w: *mut Scratch, inner: *mut Scratch, bits: u3
         }
         (*w).found.at = 0;
         let f = hook.frame();
-        if at as usize >= f.len || wire < LEAST || at as usize > AT {
+        if at as usize >= f.len || wire < MIN_IP_LEN || at as usize > AT {
             return;
         }
         let there = f.len as u32 - at;
@@ -383,7 +385,7 @@ unsafe fn open<H: Hook>(hook: &H, w: *mut Scratch, inner: *mut Scratch, bits: u3
         let mut number = (*w).found.number;
         if number == 0 {
             let ip = &(*w).ip;
-            // What does not fill IP in IP is odd.
+            // Userspace raises a weird for an inner packet that does not fill IP in IP.
             if ip.proto != proto::GRE && (*inner).pkt.ip_len != ip.rest {
                 return;
             }
@@ -411,9 +413,9 @@ unsafe fn between_hosts(w: *mut Scratch) -> u32 {
         let now = pkt.ts;
         if let Some(t) = HOSTS.get_ptr_mut(&pkt.key) {
             let (since, last) = ((*t).since, (*t).last);
-            if now > last && now - last >= GRAIN {
-                let looked = since + (now - since) / HOSTS_TIMEOUT * HOSTS_TIMEOUT;
-                if looked > last && looked - last >= HOSTS_TIMEOUT {
+            if now > last && now - last >= LAST_GRAIN_NS {
+                let looked = since + (now - since) / HOSTS_TIMEOUT_NS * HOSTS_TIMEOUT_NS;
+                if looked > last && looked - last >= HOSTS_TIMEOUT_NS {
                     (*t).number = number(ip.proto, from);
                     (*t).since = now;
                 }

@@ -2,8 +2,8 @@
 //! Knows packet pointers and nothing of maps or policy.
 //!
 //! Lengths are the IP header's, never the frame's, which may be padded; where the two contradict
-//! each other or a header is cut off, the packet is not tracked and the reason says so. What is odd in
-//! any way is left to userspace: what is tracked here is what userspace, too, would find nothing in.
+//! each other or a header is cut off, the packet is not tracked and the reason says so. Only packets for which userspace would
+//! raise no weird are tracked here; all others are left to userspace.
 
 use sensor_common::key::{
     FlowKey, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, Realm, icmp_ports, v4_words,
