@@ -130,8 +130,8 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     pattern[p..].iter().all(|c| *c == b'*')
 }
 
-/// The events that a pattern stands for, by either of their names. It does not stand for the event about events, which
-/// would double what it stands for: who wants that one names it.
+/// The events that a pattern matches, by either of their names. It never matches the event about events (`new_event`),
+/// which would double the stream: that one must be named.
 fn matched(pattern: &str) -> Subscriptions {
     let is = |name: &str| matches(pattern.as_bytes(), name.as_bytes());
     events()

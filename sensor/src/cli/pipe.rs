@@ -51,13 +51,13 @@ pub fn open(path: &Path, stop: &Stop, clock: &mut Option<PipeClock>) -> Result<C
     Capture::from_reader(name, Box::new(pipe))
 }
 
-/// Bytes read, how many there are, and when that was (nanoseconds since [`Pipe::start`]); or why there are no more.
+/// A buffer, the number of bytes read into it, and when that was (ns since [`Pipe::start`]); or the error of the read.
 type Chunk = io::Result<(Vec<u8>, usize, u64)>;
 
-/// The reading end, which has [`io::ErrorKind::WouldBlock`] to say at least every [`PAUSE_EVERY`].
+/// The reading end. It returns [`io::ErrorKind::WouldBlock`] at least every [`PAUSE_EVERY`].
 struct Pipe {
     chunks: Receiver<Chunk>,
-    /// Chunks on their way back.
+    /// Returns used chunks to the thread.
     empty: SyncSender<Vec<u8>>,
     chunk: Vec<u8>,
     at: usize,
@@ -150,13 +150,14 @@ impl Read for Pipe {
     }
 }
 
-/// Network time while nothing comes: it goes on by the wall clock, behind by the longest that a packet has been under
-/// way, as who writes to the pipe may gather packets before he does. A packet that is on its way is then later than that.
+/// Network time while nothing comes. It goes on with the wall clock, behind it by the longest delay of a packet so far,
+/// because the pipe's writer may gather packets before it writes them. So a packet on its way is later than this time.
 pub struct PipeClock {
     start: Instant,
     /// When the latest bytes came, nanoseconds since `start`.
     arrived: Arc<AtomicU64>,
-    /// Longest time from a packet's time stamp to its arrival, nanoseconds; both clocks count from wherever they like.
+    /// Longest time from a packet's time stamp to its arrival, ns. The two clocks have different starts, so only differences
+    /// mean something.
     delay: Option<i64>,
 }
 

@@ -34,11 +34,11 @@ const MAX_OPEN_CAPTURES: usize = 200;
 /// How reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadEnd {
-    /// All was read and written.
+    /// Everything was read and written.
     Whole,
-    /// Something was not.
+    /// Something was not read or not written.
     Partly,
-    /// A signal, by its number, ended it in order.
+    /// A signal, with its number, ended it in order.
     By(u8),
 }
 
@@ -102,7 +102,7 @@ impl Datapaths for Replay {
     }
 }
 
-/// Runs the command. An error: nothing was done.
+/// Runs the command. If it returns an error, it has done nothing.
 pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyhow::Result<ReadEnd> {
     let stop = Stop::listen()?;
     let subs = settings.events.subscriptions()?;
@@ -196,16 +196,16 @@ struct Reading<'r> {
     engine: Engine<Results>,
     reporter: &'r Reporter,
     stop: Stop,
-    /// Of a pipe.
+    /// The clock of a pipe.
     clock: Option<PipeClock>,
     /// Network time: the latest packet's.
     now: Ts,
-    /// Nothing was left out so far.
+    /// So far nothing was left out.
     whole: bool,
 }
 
 impl Reading<'_> {
-    /// To the end, or to a signal.
+    /// Reads to the end, or to a signal.
     fn run(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         while self.stop.signal().is_none() {
             match self.captures.step() {
@@ -234,7 +234,7 @@ impl Reading<'_> {
         self.finish(datapath)
     }
 
-    /// Nothing may come for a while: what is known goes out.
+    /// Nothing may come for a while: flushes the outputs and ends connections that have closed.
     fn tick(&mut self, datapath: &mut impl Datapaths) {
         let now = self.now;
         if let Some(wall) = self.clock.as_ref().and_then(PipeClock::now)
@@ -247,7 +247,7 @@ impl Reading<'_> {
         self.engine.sink().flush();
     }
 
-    /// Something is left out, and the rest goes on.
+    /// Notes that something was left out; reading goes on.
     fn lost(&mut self, what: &str) {
         self.whole = false;
         say!("sensor: {what}");

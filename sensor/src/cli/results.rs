@@ -26,7 +26,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// All of them, or nothing is touched.
+    /// Opens all of them; if one cannot be opened, none is touched.
     pub fn open(settings: &Settings, subs: Subscriptions) -> anyhow::Result<Self> {
         let dir = LogDir::claim(&settings.logs.dir)?;
         let target = settings.events.to.as_deref();
@@ -55,7 +55,7 @@ impl Results {
         }
     }
 
-    /// Ends all of them; what could not be written is an error.
+    /// Ends all of them. It is an error if something could not be written.
     pub fn close(mut self) -> anyhow::Result<()> {
         let lost = self.logs.close();
         if let Some(s) = self.stream {

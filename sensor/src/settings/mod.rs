@@ -26,9 +26,9 @@ use crate::output::log::LogFormat;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// What is watched, live.
+    /// The interfaces that a live run watches.
     pub interfaces: InterfaceSettings,
-    /// How records come to the workers, live.
+    /// How records come to the workers in a live run.
     pub rings: RingSettings,
     /// The flow table and its keys.
     pub flows: FlowSettings,
@@ -38,19 +38,19 @@ pub struct Settings {
     pub events: EventSettings,
     /// TLS and certificates.
     pub tls: TlsSettings,
-    /// When connections are over.
+    /// Timeouts of connections.
     pub timeouts: TimeoutSettings,
-    /// Memory of what waits for holes in streams.
+    /// Memory for segments that wait behind holes.
     pub reassembly: ReassemblySettings,
     /// How captures are read.
     pub reading: ReadSettings,
-    /// Unique ids and all else that is random derive from this; None: a random number, live, or 0 for captures.
+    /// Seed of unique ids and everything else that is random. None: a random seed for a live run, 0 for captures.
     pub seed: Option<u64>,
     /// Whether checksums are verified; captures only.
     pub checksums: bool,
 }
 
-/// What is watched.
+/// The interfaces to watch, and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterfaceSettings {
@@ -70,7 +70,7 @@ pub struct InterfaceSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RingSettings {
-    /// Worker threads, each with a ring; None: one a core, at most 8.
+    /// Worker threads, each with a ring; None: one per core, at most 8.
     pub workers: Option<u32>,
     /// What chooses a flow's ring.
     pub by: RingBy,
@@ -97,7 +97,7 @@ impl Default for RingSettings {
 pub struct FlowSettings {
     /// Entries of the flow table.
     pub entries: u32,
-    /// How much of it half-open TCP flows may take, percent; 100: none gives way.
+    /// Share of the flow table that half-open TCP flows may take, percent. With 100 none of them gives way.
     pub half_open_share: u32,
     /// The same ends in two VLANs are two connections.
     pub vlan_aware: bool,
@@ -117,7 +117,7 @@ impl Default for FlowSettings {
 }
 
 impl FlowSettings {
-    /// The policy bits that say what keys know beside the five-tuple.
+    /// The policy bits for what keys have beside the five-tuple.
     pub fn realms(&self) -> u32 {
         let bit = |on, bit| if on { bit } else { 0 };
         bit(self.vlan_aware, policy::VLAN_AWARE) | bit(self.vni_aware, policy::VNI_AWARE)
@@ -132,7 +132,7 @@ pub struct LogSettings {
     pub dir: PathBuf,
     /// How they are written.
     pub format: LogFormat,
-    /// Where a file for each direction of each TCP connection goes; None: nowhere.
+    /// Directory for contents files, one for each direction of each TCP connection; None: no such files.
     pub contents_dir: Option<PathBuf>,
     /// Networks that are local, separated by commas; None: the private ones.
     pub local_nets: Option<String>,
@@ -172,7 +172,7 @@ pub struct EventSettings {
 }
 
 impl EventSettings {
-    /// Which events somebody wants.
+    /// The events that these settings want.
     pub fn subscriptions(&self) -> Result<Subscriptions, UnknownEvent> {
         if self.to.is_none() {
             return Ok(Subscriptions::NONE);
@@ -198,7 +198,7 @@ pub struct TlsSettings {
     pub fingerprints: bool,
     /// Subjects and issuers of certificates as columns of ssl.log.
     pub subjects: bool,
-    /// Whether it is looked if a server's certificate leads to a trusted authority.
+    /// Whether servers' certificate chains are validated.
     pub validate_certs: bool,
     /// Authorities to trust, as PEM; None: Mozilla's.
     pub ca_file: Option<PathBuf>,
@@ -221,15 +221,15 @@ impl Default for TlsSettings {
     }
 }
 
-/// When connections are over; all in seconds.
+/// Timeouts of connections, seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimeoutSettings {
-    /// Silence of an established TCP connection, seconds.
+    /// Silence after which an established TCP connection is over, seconds.
     pub tcp_inactivity: f64,
-    /// Silence of a UDP connection, seconds.
+    /// Silence after which a UDP connection is over, seconds.
     pub udp_inactivity: f64,
-    /// Silence of an ICMP connection, seconds.
+    /// Silence after which an ICMP connection is over, seconds.
     pub icmp_inactivity: f64,
     /// How long a SYN may go unanswered, seconds.
     pub tcp_attempt_delay: f64,
@@ -252,13 +252,13 @@ impl Default for TimeoutSettings {
     }
 }
 
-/// Memory of what waits for holes in streams.
+/// Memory for segments that wait behind holes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReassemblySettings {
-    /// Most of it per direction of a connection, KiB.
+    /// Most memory per direction of a connection, KiB.
     pub limit_kib: u64,
-    /// Most of it for all connections together, MiB.
+    /// Most memory for all connections together, MiB.
     pub total_mib: u64,
 }
 

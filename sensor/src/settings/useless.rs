@@ -3,7 +3,7 @@
 use super::{Datapath, RingBy, Settings};
 use crate::event::{self, Info, Subscriptions};
 
-/// Why a run would not do what it is asked for; named by the command line's options.
+/// A setting that would do nothing, named by the command line's options.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Useless {
     /// tcp_contents without a stream.
@@ -20,22 +20,22 @@ pub enum Useless {
     /// A list of events without a name.
     #[error("--event names no event")]
     NoName,
-    /// Only tcp_contents, of nobody's payload.
+    /// Only tcp_contents is wanted, but no payload for it.
     #[error("--event names nothing that will come: tcp_contents needs --contents")]
     NoContents,
-    /// Only connection_status_update, at no interval.
+    /// Only connection_status_update is wanted, but no interval for it.
     #[error("--event names nothing that will come: connection_status_update needs --status-interval")]
     NoStatus,
     /// Only events that are not raised yet.
     #[error("--event names nothing that will come: no such event is raised yet")]
     NotRaised,
-    /// Tunnels taken apart in the kernel, which has no part in it.
+    /// Tunnels to be taken apart in the kernel by a run that does not use the kernel's program.
     #[error("--decap is for --datapath xdp: in userspace tunnels are taken apart anyway")]
     DecapInUserspace,
-    /// Tunnels taken apart in the kernel, which verifies no checksums.
+    /// Tunnels to be taken apart in the kernel together with checksums, which the kernel does not verify.
     #[error("--decap does not go with --checksums on: the kernel verifies none")]
     DecapWithChecksums,
-    /// A choice among one ring.
+    /// A choice of rings where there is only one.
     #[error("--ring-by cpu needs more than one worker")]
     OneRing,
 }

@@ -30,7 +30,7 @@ pub enum State {
 /// One side.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
-    /// Where it is now.
+    /// Its state now.
     pub state: State,
     /// The state before this one.
     pub prev_state: State,
@@ -54,7 +54,7 @@ pub struct Endpoint {
     pub window_ack_seq: u32,
     /// Sequence number of that packet.
     pub window_seq: u32,
-    /// Apart, because most open connections have none of it.
+    /// Fields that most open connections do not need, allocated when one of them is.
     pub rare: Option<Box<Rare>>,
 }
 
@@ -63,11 +63,11 @@ pub struct Endpoint {
 pub struct Rare {
     /// Relative number one past the last FIN.
     pub fin_seq: u64,
-    /// Where its FINs were.
+    /// Relative numbers of its FINs.
     pub fins: Fins,
-    /// What the peer acknowledged ahead of its bytes, relative, while they may still come; 0 = nothing.
+    /// Relative number up to which the peer acknowledged bytes that were not seen yet but may still come; 0 if none.
     pub ahead_ack: u64,
-    /// The start that another SYN-ACK replaced before the peer acknowledged either.
+    /// Initial sequence number of an earlier SYN-ACK, which another one replaced before the peer acknowledged either.
     pub other_start: Option<u32>,
     /// FINs seen.
     pub fin_cnt: u32,
@@ -87,7 +87,7 @@ pub struct Rare {
     pub rexmits: Scaled,
     /// Windows of zero, for history.
     pub zero_windows: Scaled,
-    /// The side's last packet since this is here, ns; 0 = none.
+    /// Time of the side's last packet since this was allocated, ns; 0 if none.
     pub last_time: Ts,
     /// For conn_stats: payload packets beyond a hole or filling one.
     pub out_of_order: u32,
@@ -123,7 +123,7 @@ impl Fins {
         self.at.get(..self.n as usize).unwrap_or_default()
     }
 
-    /// The parts of what is missing that are bytes: where each begins, and its length.
+    /// Splits a missing range at the FINs in it into parts that are bytes: relative number and length of each.
     pub fn without(&self, seq: u64, len: u64) -> impl Iterator<Item = (u64, u64)> {
         let end = seq.saturating_add(len);
         let mut fins = *self;
@@ -147,7 +147,7 @@ impl Fins {
 pub struct Scaled(u32);
 
 impl Scaled {
-    /// Counts one; the threshold, if it was just reached.
+    /// Counts one. Returns the threshold if it was just reached.
     pub fn count(&mut self) -> Option<u64> {
         self.0 = self.0.wrapping_add(1);
         let n = self.0;
@@ -161,7 +161,7 @@ pub fn seq_delta(a: u32, b: u32) -> i32 {
 }
 
 impl Endpoint {
-    /// What is rarely needed, made if it is not there.
+    /// The fields that are rarely needed, allocated if they are not there.
     pub fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
@@ -177,7 +177,7 @@ impl Endpoint {
         self.rare.as_ref().map_or(0, |r| r.fin_cnt)
     }
 
-    /// Remembers where a SYN, FIN or RST was, relative; whether that is elsewhere than the last time.
+    /// Remembers the relative number of a SYN, FIN or RST. True if it differs from the last one.
     pub fn moved(&mut self, last: impl FnOnce(&mut Rare) -> &mut u64, rel: u64) -> bool {
         // A connection's first SYN is at 0, where all begin.
         (rel != 0 || self.rare.is_some()) && std::mem::replace(last(self.rare()), rel) != rel
@@ -219,14 +219,14 @@ impl Endpoint {
         self.relative(self.last_seq, self.seq_wraps)
     }
 
-    /// It begins at `start` and has sent up to `last`; nothing is acknowledged.
+    /// The side begins at `start` and has sent up to `last`; the peer has acknowledged nothing.
     pub fn init(&mut self, start: u32, last: u32) {
         self.start_seq = start;
         (self.ack_seq, self.ack_wraps) = (start, 0);
         (self.last_seq, self.seq_wraps) = (last, (last < start) as u32);
     }
 
-    /// It has sent up to `seq`; a smaller number than `last_seq` has wrapped.
+    /// The side has sent up to `seq`; a smaller number than `last_seq` has wrapped.
     pub fn update_last_seq(&mut self, seq: u32) {
         if seq < self.last_seq {
             self.seq_wraps = self.seq_wraps.wrapping_add(1);
@@ -242,9 +242,9 @@ impl Endpoint {
         self.ack_seq = seq;
     }
 
-    /// Moves on by `bytes`, which the datapath saw in order up to `seq` and did not forward; where they
-    /// began, relative. The number decides, because the datapath may have begun to count elsewhere; the
-    /// length only tells how often it wrapped.
+    /// Moves on by `bytes`, which the datapath saw in order up to `seq` and did not forward. Returns the relative number at
+    /// which they began. `seq` decides, because the datapath may have begun to count elsewhere; `bytes` only tells how often it
+    /// wrapped.
     pub fn skip_sent(&mut self, bytes: u64, seq: u32) -> Option<u64> {
         let last = Self::full(self.last_seq, self.seq_wraps);
         let to = Self::skip(last, bytes, seq)?;

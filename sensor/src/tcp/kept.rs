@@ -48,7 +48,7 @@ impl Kept {
         }
     }
 
-    /// Where `bytes` at `seq` say something else than what is kept: hands out both, a piece at a time.
+    /// Compares `bytes` at `seq` with the bytes that are kept. Where they differ, hands out both, a piece at a time.
     pub fn compare(&self, seq: u64, bytes: &[u8], out: &mut dyn FnMut(&[u8], &[u8])) {
         let first = self.pieces.range(..=seq).next_back().map_or(seq, |p| *p.0);
         for (start, piece) in self.pieces.range(first..) {

@@ -19,7 +19,7 @@ pub enum Step<'a> {
         /// The bytes.
         bytes: &'a [u8],
     },
-    /// Bytes that were there but are not at hand.
+    /// Bytes that were seen, but not forwarded or not captured.
     Unseen {
         /// Relative number of the first one.
         seq: u64,
@@ -86,11 +86,11 @@ pub struct Reassembler {
     next: u64,
     /// All before this has been acknowledged (Zeek: trim_seq).
     trim: u64,
-    /// There while segments beyond `next` are known, and when deliveries are over; most directions never have it.
+    /// Set while segments beyond `next` are known, and once deliveries are over. Most directions never have it.
     beyond: Option<Box<Beyond>>,
 }
 
-/// What came beyond a hole.
+/// Segments that came beyond a hole.
 #[derive(Debug, Default)]
 struct Beyond {
     held: BTreeMap<u64, Held>,
@@ -100,7 +100,7 @@ struct Beyond {
     bytes: u64,
     /// End of the highest segment, also of one that was not kept.
     top: u64,
-    /// Deliveries are over, and there is nothing else in here.
+    /// Deliveries are over; then all other fields are empty.
     over: bool,
 }
 
@@ -155,14 +155,14 @@ impl Reassembler {
         top.min(self.next).saturating_sub(self.trim) + held
     }
 
-    /// What waits beyond holes, in order: where it begins, its length, and its bytes if they are at hand.
+    /// The segments that wait beyond holes, in order: relative number of the first byte, length, and the bytes if they are at
+    /// hand.
     pub fn waiting(&self) -> impl Iterator<Item = (u64, u64, Option<&[u8]>)> {
         let held = self.beyond.iter().flat_map(|b| &b.held);
         held.map(|(seq, h)| (*seq, h.len, h.bytes.as_deref()))
     }
 
-    /// Where `bytes` at `seq` say something else than what waits beyond a hole: hands out both, a piece
-    /// at a time.
+    /// Compares `bytes` at `seq` with the bytes that wait beyond holes. Where they differ, hands out both, a piece at a time.
     pub fn compare(&self, seq: u64, bytes: &[u8], out: &mut dyn FnMut(&[u8], &[u8])) {
         let Some(b) = &self.beyond else { return };
         let first = b.held.range(..=seq).next_back().map_or(seq, |h| *h.0);
@@ -177,7 +177,7 @@ impl Reassembler {
         }
     }
 
-    /// Bytes of memory that what waits takes, roughly.
+    /// Memory that waiting segments take, bytes, roughly.
     pub fn memory(&self) -> u64 {
         self.beyond
             .as_ref()
@@ -207,7 +207,7 @@ impl Reassembler {
         self.trim = self.trim.max(self.next);
     }
 
-    /// Steps over numbers that no bytes have, as far as the stream has come to one of them.
+    /// Steps over the sequence numbers of FINs, which carry no bytes, when the stream has come to one of them.
     pub fn pass(&mut self, without: &[u64], out: &mut dyn FnMut(Step<'_>)) {
         while !self.is_over() && without.contains(&self.next) {
             self.next += 1;
@@ -297,8 +297,8 @@ impl Reassembler {
         }
     }
 
-    /// The peer acknowledged all before `seq`. `forgive`: of a connection whose start was not seen,
-    /// the first two numbers are made up and not missing.
+    /// The peer acknowledged all before `seq`. `forgive`: the connection's start was not seen, so its first two numbers are
+    /// made up and do not count as missing.
     pub fn ack(&mut self, seq: u64, forgive: bool, out: &mut dyn FnMut(Step<'_>)) {
         if seq <= self.trim {
             return;
@@ -310,7 +310,7 @@ impl Reassembler {
         self.deliver_held(out);
     }
 
-    /// Gives up on what is missing before `to`.
+    /// Gives up on the bytes that are missing before `to`: they become a gap.
     pub fn give_up(&mut self, to: u64, out: &mut dyn FnMut(Step<'_>)) {
         if !self.is_over() {
             while let Some(seq) = self.first_held().filter(|seq| *seq < to) {
@@ -323,7 +323,7 @@ impl Reassembler {
         self.next = self.next.max(to);
     }
 
-    /// Up to the first held segment: what is missing before it is given up.
+    /// Gives up on the bytes that are missing before the first held segment.
     pub fn give_up_first(&mut self, out: &mut dyn FnMut(Step<'_>)) -> bool {
         let Some(seq) = self.first_held() else {
             return false;
