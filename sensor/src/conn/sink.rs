@@ -10,8 +10,9 @@ pub trait Sink {
     /// A row of a log.
     fn log(&mut self, row: &dyn LogRow);
 
-    /// A piece of a TCP direction for its contents file, if [`Config::contents_files`] is set. A failure
-    /// is returned once per direction; what comes after it is not written.
+    /// A piece of a TCP direction for its contents file, if
+    /// [`Config::contents_files`](super::Config::contents_files) is set. A failure is returned once per direction;
+    /// what comes after it is not written.
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
         let _ = (c, is_orig, piece);
         None

@@ -1,6 +1,6 @@
 //! What is known of a connection as a tunnel.
 
-/// What is known of a UDP connection as a tunnel. Bits are those of [`bit`].
+/// What is known of a UDP connection as a tunnel. Bits are those of `bit`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UdpTunnel {
     /// Protocols that it was told to be, a bit each.
