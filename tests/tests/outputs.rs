@@ -248,10 +248,11 @@ fn logs_that_logrotate_moves_lose_no_row() {
     let streams = names(logs.path()).into_iter().filter(|n| n.starts_with("events"));
     let streams: Vec<_> = streams.map(|n| text(&logs.path().join(n))).collect();
     assert_eq!(streams.len(), 3);
-    for p in ports {
-        let line = format!("\"orig_p\":{p},");
+    // Two exchanges may have the same port, one after the other.
+    for same in ports.chunk_by(u16::eq) {
+        let line = format!("\"orig_p\":{},", same[0]);
         let n: usize = streams.iter().map(|s| s.matches(&line).count()).sum();
-        assert_eq!(n, 1, "port {p}");
+        assert_eq!(n, same.len(), "port {}", same[0]);
     }
 }
 
