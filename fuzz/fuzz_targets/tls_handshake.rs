@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sensor::analyzer::api::{Protocol, Solo};
-use sensor::analyzer::tls::{Extras, Tls, TlsSettings, TlsShared};
+use sensor::analyzer::tls::{Extras, Tls, TlsConfig, TlsShared};
 use sensor::event::{Proto, Subscriptions};
 use sensor_fuzz::analyzers::{Said, call, conn, pieces};
 
@@ -19,12 +19,12 @@ fuzz_target!(|data: &[u8]| {
     let c = conn(Proto::Tcp, 443);
     let mut out = Said::default();
     // All that costs more than the default.
-    let mut tls = Solo::new(Tls::with(&TlsShared::new(TlsSettings {
+    let mut tls = Solo::new(Tls::with(&TlsShared::new(TlsConfig {
         extras: Extras {
             subjects: true,
             fingerprints: true,
         },
-        ..TlsSettings::default()
+        ..TlsConfig::default()
     })));
     let minor = settings & 3;
     let size = 1 + ((settings >> 2) as usize).pow(2);

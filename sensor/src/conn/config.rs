@@ -106,7 +106,7 @@ pub struct Config {
     /// datapath, whose flow table has a bound of its own.
     pub max_connections: usize,
     /// Settings of the TLS and DTLS analyzers.
-    pub tls: tls::TlsSettings,
+    pub tls: tls::TlsConfig,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,
     /// The tunnels that packets come through; one table for all engines.
@@ -126,7 +126,7 @@ impl Default for Config {
             reassembly_limit: 1 << 20,
             reassembly_total: 512 << 20,
             max_connections: 1 << 23,
-            tls: tls::TlsSettings::default(),
+            tls: tls::TlsConfig::default(),
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
             realms: 0,

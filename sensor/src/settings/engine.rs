@@ -70,14 +70,14 @@ impl Settings {
         })
     }
 
-    fn tls_analyzers(&self) -> Result<tls::TlsSettings, SettingsError> {
+    fn tls_analyzers(&self) -> Result<tls::TlsConfig, SettingsError> {
         let tls = &self.tls;
         let validator = match (&tls.ca_file, tls.validate_certs) {
             (Some(file), _) => Some(Arc::new(Validator::with_roots_in(file)?)),
             (None, true) => Some(Arc::new(Validator::with_public_roots())),
             (None, false) => None,
         };
-        Ok(tls::TlsSettings {
+        Ok(tls::TlsConfig {
             max_message: tls.max_message_kib as usize * 1024,
             max_certs: tls.max_certs as usize,
             extras: tls::Extras {

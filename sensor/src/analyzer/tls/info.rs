@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::fingerprint::Hello;
 use super::log::{Fingerprints, SslRow, Subjects, Validation};
 use super::names;
-use super::shared::TlsSettings;
+use super::shared::TlsConfig;
 use crate::analyzer::x509::Certificate;
 use crate::event::{ConnId, Ts};
 
@@ -225,7 +225,7 @@ impl SslInfo {
     }
 
     /// The row as things stand, with the columns that `settings` asks for.
-    pub(super) fn row(&self, c: &ConnId, settings: &TlsSettings) -> SslRow {
+    pub(super) fn row(&self, c: &ConnId, settings: &TlsConfig) -> SslRow {
         let fps = |i: usize| {
             self.chains
                 .as_ref()

@@ -24,9 +24,9 @@ pub struct Extras {
     pub fingerprints: bool,
 }
 
-/// TlsSettings of the analyzers.
+/// TlsConfig of the analyzers.
 #[derive(Clone, Debug)]
-pub struct TlsSettings {
+pub struct TlsConfig {
     /// Longest handshake message, bytes; Certificate messages may be eight times as long.
     pub max_message: usize,
     /// Most certificates read of one message.
@@ -37,9 +37,9 @@ pub struct TlsSettings {
     pub validator: Option<Arc<Validator>>,
 }
 
-impl Default for TlsSettings {
-    fn default() -> TlsSettings {
-        TlsSettings {
+impl Default for TlsConfig {
+    fn default() -> TlsConfig {
+        TlsConfig {
             max_message: MAX_MESSAGE,
             max_certs: MAX_CERTS,
             extras: Extras::default(),
@@ -52,7 +52,7 @@ impl Default for TlsSettings {
 #[derive(Debug, Default)]
 pub struct TlsShared {
     /// As given to [`TlsShared::new`].
-    pub settings: TlsSettings,
+    pub settings: TlsConfig,
     pub(super) certs: Mutex<CertCache>,
 }
 
@@ -61,7 +61,7 @@ pub type SharedTls = Arc<TlsShared>;
 
 impl TlsShared {
     /// With an empty cache of certificates.
-    pub fn new(settings: TlsSettings) -> SharedTls {
+    pub fn new(settings: TlsConfig) -> SharedTls {
         Arc::new(TlsShared {
             settings,
             certs: Mutex::default(),

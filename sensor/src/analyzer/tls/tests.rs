@@ -581,10 +581,10 @@ fn bounds_hold() {
 
 #[test]
 fn bounds_are_the_settings() {
-    let settings = super::TlsSettings {
+    let settings = super::TlsConfig {
         max_message: 40,
         max_certs: 1,
-        ..super::TlsSettings::default()
+        ..super::TlsConfig::default()
     };
     let shared = super::TlsShared::new(settings);
     // A ClientHello of 41 bytes, and two empty certificates in eight times as many.
@@ -672,13 +672,13 @@ fn heartbeats_in_the_clear_are_shown() {
 fn everything() -> super::SharedTls {
     static ONE: std::sync::OnceLock<super::SharedTls> = std::sync::OnceLock::new();
     let make = || {
-        super::TlsShared::new(super::TlsSettings {
+        super::TlsShared::new(super::TlsConfig {
             extras: super::Extras {
                 subjects: true,
                 fingerprints: true,
             },
             validator: Some(std::sync::Arc::new(Validator::with_public_roots())),
-            ..super::TlsSettings::default()
+            ..super::TlsConfig::default()
         })
     };
     ONE.get_or_init(make).clone()
