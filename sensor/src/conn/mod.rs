@@ -1,8 +1,6 @@
 //! The engine: records and time in, connections, events and log rows out. Sans-I/O: it reads no clock,
 //! no socket and no file.
 
-#![warn(missing_docs)]
-
 mod ahead;
 mod analysis;
 mod app;

@@ -18,13 +18,13 @@ mod contents;
 mod events;
 mod followed;
 mod hostile;
-mod odd;
 mod packets;
 mod rexmit;
 mod secure;
 mod stats;
 mod tunnels;
 mod uids;
+mod unusual;
 
 const CLIENT_PORT: u16 = 4096;
 /// Initial sequence numbers of the two sides.

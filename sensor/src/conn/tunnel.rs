@@ -22,7 +22,7 @@ use super::uid;
 use crate::analyzer::Id;
 use crate::base::time::SECOND;
 use crate::datapath::soft::InnerPacket;
-use crate::datapath::tunnels::{self, Layer, MAX_DEPTH, Stack, TunnelEnds as Ends, TunnelKind as Kind};
+use crate::datapath::tunnels::{self, Layer, MAX_DEPTH, Stack, TunnelEnds, TunnelKind};
 use crate::event::{self, Encap, Ts, Uid};
 use crate::packet;
 use crate::packet::link::LinkType;
@@ -37,34 +37,34 @@ const MAX_CHANGES: u8 = 5;
 /// How often it is looked for expired tunnels, ns (Zeek: table_expire_interval).
 const EXPIRE_INTERVAL: u64 = 10 * SECOND;
 
-fn bit(k: Kind) -> u16 {
+fn bit(k: TunnelKind) -> u16 {
     1 << k as u8
 }
 
 /// The tunnel protocol of a responder's port.
-fn by_port(port: u16) -> Option<Kind> {
+fn by_port(port: u16) -> Option<TunnelKind> {
     Some(match port {
-        VXLAN_PORT | VXLAN_LINUX_PORT => Kind::Vxlan,
-        VXLAN_GPE_PORT => Kind::VxlanGpe,
-        GENEVE_PORT => Kind::Geneve,
-        3544 => Kind::Teredo,
-        2123 | 2152 => Kind::Gtpv1,
-        5072 => Kind::Ayiya,
-        4754 => Kind::Gre,
-        L2TP_PORT => Kind::L2tp,
+        VXLAN_PORT | VXLAN_LINUX_PORT => TunnelKind::Vxlan,
+        VXLAN_GPE_PORT => TunnelKind::VxlanGpe,
+        GENEVE_PORT => TunnelKind::Geneve,
+        3544 => TunnelKind::Teredo,
+        2123 | 2152 => TunnelKind::Gtpv1,
+        5072 => TunnelKind::Ayiya,
+        4754 => TunnelKind::Gre,
+        L2TP_PORT => TunnelKind::L2tp,
         _ => return None,
     })
 }
 
-fn id(k: Kind) -> Option<Id> {
+fn id(k: TunnelKind) -> Option<Id> {
     Some(match k {
-        Kind::Vxlan | Kind::VxlanGpe => Id::vxlan,
-        Kind::Geneve => Id::geneve,
-        Kind::Teredo => Id::teredo,
-        Kind::Gtpv1 => Id::gtpv1,
-        Kind::Ayiya => Id::ayiya,
+        TunnelKind::Vxlan | TunnelKind::VxlanGpe => Id::vxlan,
+        TunnelKind::Geneve => Id::geneve,
+        TunnelKind::Teredo => Id::teredo,
+        TunnelKind::Gtpv1 => Id::gtpv1,
+        TunnelKind::Ayiya => Id::ayiya,
         // Zeek has no analyzer for L2TP.
-        Kind::Gre | Kind::Ip | Kind::Http | Kind::L2tp => return None,
+        TunnelKind::Gre | TunnelKind::Ip | TunnelKind::Http | TunnelKind::L2tp => return None,
     })
 }
 
@@ -72,7 +72,7 @@ impl<S: Sink> Shared<S> {
     fn uid(&self, l: &Layer) -> Uid {
         match l.kind {
             // Between hosts, without a connection.
-            Kind::Ip | Kind::Gre => uid::of_hosts(self.cfg.seed, l.n, &l.ends),
+            TunnelKind::Ip | TunnelKind::Gre => uid::of_hosts(self.cfg.seed, l.n, &l.ends),
             _ => uid::of_ends(l.n, &l.ends),
         }
     }
@@ -106,7 +106,7 @@ impl<S: Sink> Shared<S> {
     }
 
     fn tunnel_row(&mut self, l: &Layer, action: &'static str, ts: Ts) {
-        let uid = (l.kind != Kind::Http).then(|| self.uid(l));
+        let uid = (l.kind != TunnelKind::Http).then(|| self.uid(l));
         self.sink.log(&TunnelRow {
             ts,
             uid,
@@ -201,13 +201,13 @@ impl<S: Sink> Run<'_, S> {
             && (by_port(self.conn.resp_port()).is_some_and(|k| self.may_be(k))
                 || self.conn.extra.as_ref().is_some_and(|e| {
                     let t = &e.tunnel;
-                    t.used && t.violated & (bit(Kind::Teredo) | bit(Kind::Ayiya)) == 0
+                    t.used && t.violated & (bit(TunnelKind::Teredo) | bit(TunnelKind::Ayiya)) == 0
                 }))
     }
 
     /// Whether the analyzer has not been refuted; GTP's goes on all the same, as Zeek's does.
-    fn may_be(&self, k: Kind) -> bool {
-        k == Kind::Gtpv1
+    fn may_be(&self, k: TunnelKind) -> bool {
+        k == TunnelKind::Gtpv1
             || self
                 .conn
                 .extra
@@ -244,9 +244,9 @@ impl<S: Sink> Run<'_, S> {
         }
         let kind = by_port(self.conn.resp_port()).or_else(|| {
             if tunnel::looks_like_ayiya(payload) {
-                Some(Kind::Ayiya)
+                Some(TunnelKind::Ayiya)
             } else {
-                tunnel::looks_like_teredo(payload).then_some(Kind::Teredo)
+                tunnel::looks_like_teredo(payload).then_some(TunnelKind::Teredo)
             }
         })?;
         if !self.may_be(kind) {
@@ -256,20 +256,20 @@ impl<S: Sink> Run<'_, S> {
         let outer = outer.as_deref();
         let (src, dst) = self.ends(p.dir);
         let too_deep = outer.is_some_and(|s| s.layers.len() >= MAX_DEPTH);
-        if too_deep && !matches!(kind, Kind::Gtpv1 | Kind::Gre) {
+        if too_deep && !matches!(kind, TunnelKind::Gtpv1 | TunnelKind::Gre) {
             self.gave_up();
             self.packet_weird(Weird::ExceededTunnelMaxDepth, outer, Some((&src, &dst)));
             return None;
         }
         let found = match kind {
-            Kind::Vxlan => tunnel::vxlan(payload),
-            Kind::VxlanGpe => tunnel::vxlan_gpe(payload),
-            Kind::L2tp => tunnel::l2tp(payload),
-            Kind::Geneve => tunnel::geneve(payload),
-            Kind::Ayiya => tunnel::ayiya(payload),
-            Kind::Teredo => self.teredo(payload, self.conn.dir(p.dir as usize)),
-            Kind::Gtpv1 => self.gtpv1(payload, outer, too_deep),
-            Kind::Gre | Kind::Ip | Kind::Http => {
+            TunnelKind::Vxlan => tunnel::vxlan(payload),
+            TunnelKind::VxlanGpe => tunnel::vxlan_gpe(payload),
+            TunnelKind::L2tp => tunnel::l2tp(payload),
+            TunnelKind::Geneve => tunnel::geneve(payload),
+            TunnelKind::Ayiya => tunnel::ayiya(payload),
+            TunnelKind::Teredo => self.teredo(payload, self.conn.dir(p.dir as usize)),
+            TunnelKind::Gtpv1 => self.gtpv1(payload, outer, too_deep),
+            TunnelKind::Gre | TunnelKind::Ip | TunnelKind::Http => {
                 let (at, link, stack) = self.gre(payload, outer, (&src, &dst), too_deep)?;
                 self.used(&stack, first);
                 return Some(self.inner(start + at, end, link, stack));
@@ -288,7 +288,7 @@ impl<S: Sink> Run<'_, S> {
             }
         };
         // Teredo is sure when both sides have sent it (Zeek: Tunnel::delay_teredo_confirmation).
-        let sure = kind != Kind::Teredo
+        let sure = kind != TunnelKind::Teredo
             || self
                 .conn
                 .extra
@@ -299,8 +299,8 @@ impl<S: Sink> Run<'_, S> {
         }
         if at >= payload.len() {
             let w = match kind {
-                Kind::Geneve => Weird::GeneveEmpty,
-                Kind::Ayiya => Weird::AyiyaEmpty,
+                TunnelKind::Geneve => Weird::GeneveEmpty,
+                TunnelKind::Ayiya => Weird::AyiyaEmpty,
                 _ => Weird::VxlanEmpty,
             };
             self.packet_weird(w, outer, Some((&src, &dst)));
@@ -344,7 +344,7 @@ impl<S: Sink> Run<'_, S> {
     }
 
     fn teredo(&mut self, payload: &[u8], side: usize) -> Found {
-        let known = |e: &UdpTunnel| e.confirmed & bit(Kind::Teredo) != 0;
+        let known = |e: &UdpTunnel| e.confirmed & bit(TunnelKind::Teredo) != 0;
         let at = match tunnel::teredo(payload) {
             Teredo::Ipv6(at) => at,
             Teredo::BubbleWithBytes(at) => {
@@ -378,7 +378,7 @@ impl<S: Sink> Run<'_, S> {
                 .net_weird(self.core.ts, Weird::TunnelDepth.name(), "", None);
             return Found::Nothing;
         }
-        if outer.and_then(Stack::last) == Some(Kind::Gtpv1) {
+        if outer.and_then(Stack::last) == Some(TunnelKind::Gtpv1) {
             return Found::Violation("GTP-in-GTP");
         }
         match found {
@@ -417,7 +417,7 @@ impl<S: Sink> Run<'_, S> {
             Ok((at, link)) => {
                 let tunnels = &self.sh.cfg.tunnels;
                 let ends = (ends.0, ends.1, self.conn.key.realm);
-                let stack = tunnels.ip(outer, Kind::Gre, ends, IPPROTO_UDP, self.ts);
+                let stack = tunnels.ip(outer, TunnelKind::Gre, ends, IPPROTO_UDP, self.ts);
                 Some((at, link, stack))
             }
             Err(w) => {
@@ -437,7 +437,7 @@ impl<S: Sink> Run<'_, S> {
         self.core.sh.net_weird(self.core.ts, name, "", ends);
     }
 
-    fn confirmed(&mut self, kind: Kind) {
+    fn confirmed(&mut self, kind: TunnelKind) {
         let t = &mut self.conn.extra().tunnel;
         if (t.confirmed | t.violated) & bit(kind) != 0 {
             return;
@@ -448,7 +448,7 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn violated(&mut self, kind: Kind, reason: &str) {
+    fn violated(&mut self, kind: TunnelKind, reason: &str) {
         let t = &mut self.conn.extra().tunnel;
         if t.violated & bit(kind) != 0 {
             return;
@@ -463,12 +463,12 @@ impl<S: Sink> Run<'_, S> {
     /// HTTP's CONNECT was granted. All connections to the proxy are one tunnel: the originator's port says
     /// nothing (Zeek: http_reply).
     pub fn proxied(&mut self) {
-        let ends = Ends {
+        let ends = TunnelEnds {
             orig_port: 0,
             proto: self.conn.key.proto,
             ..self.udp_ends()
         };
-        let kind = Kind::Http;
+        let kind = TunnelKind::Http;
         self.core.sh.discover(&[Layer { kind, ends, n: 0 }], self.core.ts);
     }
 
@@ -478,7 +478,7 @@ impl<S: Sink> Run<'_, S> {
         if dir == 0 { (k.a, k.b) } else { (k.b, k.a) }
     }
 
-    fn udp_ends(&self) -> Ends {
+    fn udp_ends(&self) -> TunnelEnds {
         let (orig, resp) = self.ends(self.conn.orig_dir);
         let realm = self.conn.key.realm;
         tunnels::udp_ends(

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use sensor_common::FlowKey;
 use sha2::{Digest as _, Sha256};
 
-use crate::datapath::tunnels::TunnelEnds as Ends;
+use crate::datapath::tunnels::TunnelEnds;
 use crate::event::{Ts, Uid};
 
 /// Connections of a generation that are remembered when they are over.
@@ -44,14 +44,14 @@ fn half(message: &[u8]) -> u64 {
 }
 
 /// The id of a tunnel between two hosts that is no connection.
-pub fn of_hosts(seed: u64, start: Ts, ends: &Ends) -> Uid {
+pub fn of_hosts(seed: u64, start: Ts, ends: &TunnelEnds) -> Uid {
     let (mut key, _) = FlowKey::new(&ends.orig, &ends.resp, 0, 0, ends.proto, false);
     key.realm = ends.realm;
     of_ends(first(seed, start, &key), ends)
 }
 
 /// The id with this upper half.
-pub fn of_ends(hi: u64, e: &Ends) -> Uid {
+pub fn of_ends(hi: u64, e: &TunnelEnds) -> Uid {
     Uid::between(hi, (&e.orig, e.orig_port), (&e.resp, e.resp_port), e.proto)
 }
 
