@@ -41,10 +41,18 @@ pub trait Protocol: Sized {
         Next::Stop
     }
 
-    /// A TCP direction ended in order.
+    /// A TCP direction ended in order: a line without an end is a line now.
     fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
-        let _ = (is_orig, ctx);
-        Next::More
+        match self.has_open_line(is_orig) {
+            true => self.data(is_orig, b"\n", ctx),
+            false => Next::More,
+        }
+    }
+
+    /// Whether the protocol is one of lines, and a direction has begun one and not ended it.
+    fn has_open_line(&self, is_orig: bool) -> bool {
+        let _ = is_orig;
+        false
     }
 
     /// The connection is over.

@@ -117,11 +117,8 @@ impl Protocol for Http {
         Next::More
     }
 
-    fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
-        match self.sides[usize::from(!is_orig)].lines.is_partial() {
-            true => self.data(is_orig, b"\n", ctx),
-            false => Next::More,
-        }
+    fn has_open_line(&self, is_orig: bool) -> bool {
+        self.sides[usize::from(!is_orig)].lines.is_partial()
     }
 
     fn flip(&mut self) {

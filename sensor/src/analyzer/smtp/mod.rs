@@ -113,11 +113,8 @@ impl Protocol for Smtp {
         Next::More
     }
 
-    fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
-        match self.lines[usize::from(!is_orig)].is_partial() {
-            true => self.data(is_orig, b"\n", ctx),
-            false => Next::More,
-        }
+    fn has_open_line(&self, is_orig: bool) -> bool {
+        self.lines[usize::from(!is_orig)].is_partial()
     }
 
     fn flip(&mut self) {
