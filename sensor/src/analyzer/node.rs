@@ -53,24 +53,31 @@ impl Node {
         work(&mut self.analyzer, &mut ctx)
     }
 
-    /// Bytes of a TCP direction.
-    pub fn data(&mut self, is_orig: bool, bytes: &[u8], conn: NodeConn<'_>, call: &mut Call<'_>) -> Next {
+    /// Gives it something to read, unless it is done.
+    fn read(
+        &mut self,
+        conn: NodeConn<'_>,
+        call: &mut Call<'_>,
+        work: impl FnOnce(&mut Analyzer, &mut Ctx<'_>) -> Next,
+    ) -> Next {
         if self.done {
             return Next::Stop;
         }
-        self.fed |= !bytes.is_empty();
-        let next = self.with(conn, call, |a, ctx| a.data(is_orig, bytes, ctx));
+        let next = self.with(conn, call, work);
         self.done = next != Next::More;
         next
     }
 
+    /// Bytes of a TCP direction.
+    pub fn data(&mut self, is_orig: bool, bytes: &[u8], conn: NodeConn<'_>, call: &mut Call<'_>) -> Next {
+        self.fed |= !self.done && !bytes.is_empty();
+        self.read(conn, call, |a, ctx| a.data(is_orig, bytes, ctx))
+    }
+
     /// One datagram's payload.
     pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], conn: NodeConn<'_>, call: &mut Call<'_>) {
-        if !self.done {
-            self.fed = true;
-            let next = self.with(conn, call, |a, ctx| a.datagram(is_orig, bytes, ctx));
-            self.done = next != Next::More;
-        }
+        self.fed |= !self.done;
+        self.read(conn, call, |a, ctx| a.datagram(is_orig, bytes, ctx));
     }
 
     /// Bytes are missing.
@@ -81,10 +88,7 @@ impl Node {
 
     /// A direction ended.
     pub fn eof(&mut self, is_orig: bool, conn: NodeConn<'_>, call: &mut Call<'_>) {
-        if !self.done {
-            let next = self.with(conn, call, |a, ctx| a.eof(is_orig, ctx));
-            self.done = next != Next::More;
-        }
+        self.read(conn, call, |a, ctx| a.eof(is_orig, ctx));
     }
 
     /// The connection is over; `ended`: a direction was delivered to its end.

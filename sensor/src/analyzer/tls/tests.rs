@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::Tls;
-use crate::analyzer::api::{Call, Closing, Ctx, Interest, Out, Protocol, Solo, Spec};
+use crate::analyzer::api::{Call, Ctx, Interest, Out, Protocol, Solo, Spec};
 use crate::analyzer::x509::Validator;
 use crate::event::log::{LogRow, Value};
 use crate::event::{ConnId, Event, Proto, Subscriptions, Ts, Uid};
@@ -128,7 +128,7 @@ impl Run {
         }
     }
 
-    fn with<T>(&mut self, f: impl FnOnce(&mut Tls, &mut Ctx<'_>) -> T) -> T {
+    fn called<T>(&mut self, f: impl FnOnce(&mut Solo<Tls>, Call<'_>) -> T) -> T {
         let c = conn();
         let call = Call {
             ts: 7_000_000_000,
@@ -136,7 +136,11 @@ impl Run {
             subs: &self.subs,
             out: &mut self.out,
         };
-        self.tls.with(call, f)
+        f(&mut self.tls, call)
+    }
+
+    fn with<T>(&mut self, f: impl FnOnce(&mut Tls, &mut Ctx<'_>) -> T) -> T {
+        self.called(|tls, call| tls.with(call, f))
     }
 
     fn data(&mut self, is_orig: bool, bytes: &[u8]) {
@@ -144,11 +148,7 @@ impl Run {
     }
 
     fn end(&mut self) {
-        let how = Closing {
-            ended: true,
-            reads: true,
-        };
-        self.with(|tls, ctx| tls.close(how, ctx));
+        self.called(Solo::close);
     }
 }
 
