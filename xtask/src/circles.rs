@@ -26,7 +26,10 @@ struct File {
 /// Fails if there is a circle, and names it.
 pub fn check() -> anyhow::Result<()> {
     let files = read(&shell::workspace().join("sensor/src"))?;
-    let imports = files.iter().map(|(m, f)| (m.clone(), imports(m, f, &files)));
+    let known: BTreeSet<Module> = files.keys().cloned().collect();
+    let imports = files
+        .iter()
+        .map(|(m, f)| (m.clone(), imports(m, f, &files, &known)));
     let circle = circle(imports.collect());
     let named: Vec<String> = circle.iter().map(|m| m.join("::")).collect();
     ensure!(
@@ -40,34 +43,20 @@ pub fn check() -> anyhow::Result<()> {
 /// All files below `root`, those of tests aside.
 fn read(root: &Path) -> anyhow::Result<BTreeMap<Module, File>> {
     let mut files = BTreeMap::new();
-    let mut dirs = vec![(root.to_path_buf(), Module::new())];
-    while let Some((dir, module)) = dirs.pop() {
-        for entry in fs::read_dir(&dir)? {
-            let path = entry?.path();
-            let name = path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            if path.is_dir() && name != "tests" {
-                dirs.push((path, [module.clone(), vec![name]].concat()));
-            } else if path.extension().is_some_and(|e| e == "rs") && !["tests", "main"].contains(&&*name) {
-                let text = fs::read_to_string(&path)?;
-                let ast =
-                    syn::parse_file(&text).with_context(|| format!("cannot read {}", path.display()))?;
-                let own = match &*name {
-                    "mod" | "lib" => module.clone(),
-                    _ => [module.clone(), vec![name]].concat(),
-                };
-                files.insert(
-                    own,
-                    File {
-                        passed_on: BTreeMap::new(),
-                        ast,
-                    },
-                );
-            }
+    for path in shell::sources(root)? {
+        let below = path.strip_prefix(root)?.with_extension("");
+        let mut module: Module = below
+            .iter()
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        if module.iter().any(|name| name == "tests" || name == "main") {
+            continue;
         }
+        module.pop_if(|name| ["mod", "lib"].contains(&name.as_str()));
+        let ast = syn::parse_file(&fs::read_to_string(&path)?)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let passed_on = BTreeMap::new();
+        files.insert(module, File { ast, passed_on });
     }
     let known: BTreeSet<Module> = files.keys().cloned().collect();
     for (module, file) in &mut files {
@@ -179,11 +168,15 @@ impl<'ast> Visit<'ast> for Paths {
 }
 
 /// The files that one imports.
-fn imports(module: &Module, file: &File, files: &BTreeMap<Module, File>) -> BTreeSet<Module> {
+fn imports(
+    module: &Module,
+    file: &File,
+    files: &BTreeMap<Module, File>,
+    known: &BTreeSet<Module>,
+) -> BTreeSet<Module> {
     let mut found = Paths { all: Vec::new() };
     found.visit_file(&file.ast);
-    let known: BTreeSet<Module> = files.keys().cloned().collect();
-    let absolute = found.all.iter().filter_map(|p| absolute(module, p, &known));
+    let absolute = found.all.iter().filter_map(|p| absolute(module, p, known));
     let all = absolute.filter_map(|path| leads_to(path, files));
     all.filter(|to| to != module).collect()
 }

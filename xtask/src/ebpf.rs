@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::setup::{self, Toolchain};
-use crate::shell::{run, target_dir, workspace};
+use crate::shell::{self, run, target_dir, workspace};
 
 /// The committed object, in the workspace.
 pub const OBJECT: &str = "sensor/src/bpf/sensor.bpf.o";
@@ -127,7 +127,7 @@ fn provenance(toolchain: &Toolchain, object: &Path) -> Result<String> {
     let root = workspace();
     let mut files = Vec::new();
     for source in SOURCES {
-        collect(&root.join(source), &mut files)?;
+        files.extend(shell::files(&root.join(source))?);
     }
     files.sort();
     for file in files {
@@ -135,17 +135,6 @@ fn provenance(toolchain: &Toolchain, object: &Path) -> Result<String> {
         writeln!(text, "\"{name}\" = \"{}\"", hash(&file)?)?;
     }
     Ok(text)
-}
-
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    if !path.is_dir() {
-        files.push(path.to_path_buf());
-        return Ok(());
-    }
-    for entry in fs::read_dir(path).with_context(|| path.display().to_string())? {
-        collect(&entry?.path(), files)?;
-    }
-    Ok(())
 }
 
 /// The `key = "value"` lines of what [`provenance`] writes.

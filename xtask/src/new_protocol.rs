@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -104,7 +104,7 @@ fn check(root: &Path, name: &str) -> Result<()> {
 /// The lowest number that no page of events has.
 fn free_page(root: &Path) -> Result<u8> {
     let mut taken = BTreeSet::new();
-    for source in sources(&root.join("sensor/src"))? {
+    for source in shell::sources(&root.join("sensor/src"))? {
         taken.extend(fs::read_to_string(source)?.lines().filter_map(page_number));
     }
     let free = (0..MOST_PAGES).find(|n| !taken.contains(n));
@@ -115,20 +115,6 @@ fn free_page(root: &Path) -> Result<u8> {
 fn page_number(line: &str) -> Option<u8> {
     let (number, name) = line.trim_start().strip_prefix("page ")?.split_once(' ')?;
     name.starts_with('"').then(|| number.parse().ok())?
-}
-
-/// Every Rust file below `folder`.
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(sources(&path)?);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
-    Ok(found)
 }
 
 /// The list of protocols with `name` at its end: those before keep their numbers.
@@ -169,6 +155,8 @@ fn camel(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     /// A copy of the files that are looked at, which goes away with the value.
@@ -178,7 +166,7 @@ mod tests {
         fn new(test: &str) -> TreeCopy {
             let root = std::env::temp_dir().join(format!("new-protocol-{}-{test}", std::process::id()));
             let tree = shell::workspace();
-            let mut files = sources(&tree.join("sensor/src")).expect("sources");
+            let mut files = shell::sources(&tree.join("sensor/src")).expect("sources");
             files.push(tree.join("docs/logs.md"));
             for file in files {
                 let to = root.join(file.strip_prefix(&tree).expect("in the tree"));

@@ -127,3 +127,22 @@ pub fn workspace() -> PathBuf {
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
+
+/// Every file below a folder; of a file, itself.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
+        found.extend(files(&entry?.path())?);
+    }
+    Ok(found)
+}
+
+/// Every Rust file below `folder`.
+pub fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = files(folder)?;
+    found.retain(|path| path.extension().is_some_and(|e| e == "rs"));
+    Ok(found)
+}
