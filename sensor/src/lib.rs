@@ -19,6 +19,7 @@ pub mod cli;
 pub mod conn;
 pub mod datapath;
 pub mod event;
+pub mod file;
 #[cfg(feature = "live")]
 pub mod live;
 #[cfg(feature = "live")]

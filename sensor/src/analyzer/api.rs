@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::pattern::Rule;
 use crate::event::log::{Log, LogRow};
 use crate::event::{AnalyzerTag, ConnId, Event, Page, Subscriptions, Ts};
+use crate::file::{Carrier, News, Piece};
 
 /// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
 /// `DPD::ignore_violations_after`).
@@ -290,10 +291,15 @@ pub trait Out {
     fn scripted_weird(&mut self, name: &'static str) {
         self.weird(name, "");
     }
-    /// A weird of a file, not of the connection that carried it: weird.log has it without the connection, and no event
-    /// is raised. `addl` begins with the file's id.
-    fn file_weird(&mut self, name: &'static str, addl: &str) {
-        self.weird(name, addl);
+    /// A piece of a file that the connection carries.
+    fn file(&mut self, carrier: &Carrier<'_>, piece: Piece<'_>) -> News {
+        let _ = (carrier, piece);
+        News::default()
+    }
+    /// Whether an address is local.
+    fn is_local(&self, addr: IpAddr) -> bool {
+        let _ = addr;
+        false
     }
     /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
@@ -388,6 +394,11 @@ impl Ctx<'_> {
             // What failed a moment before is no service any more.
             me.around.services.add(me.number, me.standing.failed.is_none());
         }
+    }
+
+    /// The analyzer's protocol.
+    pub fn tag(&self) -> AnalyzerTag {
+        self.me.spec.tag
     }
 
     /// Whether the analyzer has said that it is its protocol.

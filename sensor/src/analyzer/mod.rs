@@ -18,7 +18,6 @@ mod template;
 mod text;
 pub mod tree;
 mod websocket;
-pub mod x509;
 
 use api::{Closing, Ctx, Interest, Later, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use list::protocols;

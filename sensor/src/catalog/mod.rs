@@ -1,12 +1,13 @@
 //! All that the sensor has of what is declared in many rooms. Nothing below knows this module.
 
 use crate::analyzer::Id;
-use crate::analyzer::x509::X509Row;
 use crate::conn::row::{ConnRow, TunnelRow, WeirdRow};
 use crate::event::log::Log;
 use crate::event::log_stream::{DefineError, LogStream};
 use crate::event::model::{MOST_EVENTS, MOST_PAGES};
 use crate::event::{self, Page};
+use crate::file::FileRow;
+use crate::file::x509::X509Row;
 use crate::output::stats_row::StatsRow;
 
 mod events;
@@ -75,8 +76,9 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 5] = [
+const LOGS: [Log; 6] = [
     ConnRow::LOG,
+    FileRow::LOG,
     StatsRow::LOG,
     TunnelRow::LOG,
     WeirdRow::LOG,

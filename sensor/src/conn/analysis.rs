@@ -13,6 +13,7 @@ use crate::analyzer::tree::{Tree, begins_turned};
 use crate::analyzer::{Id, WorkerShared};
 use crate::event::log::LogRow;
 use crate::event::{self, AnalyzerTag, ConnId, Event, Proto, Ts};
+use crate::file::{Carrier, News, Piece};
 
 /// SNMP's ports, at which Zeek raises udp_session_done; it has no analyzer here.
 const SNMP_PORTS: [u16; 2] = [161, 162];
@@ -31,7 +32,7 @@ impl<S: Sink> Out for Results<'_, '_, S> {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.core.sh.sink.log(row);
+        self.core.sh.outlet.sink.log(row);
     }
 
     fn confirm(&mut self, spec: &'static Spec, aid: u64) {
@@ -71,12 +72,18 @@ impl<S: Sink> Out for Results<'_, '_, S> {
 
     fn scripted_weird(&mut self, name: &'static str) {
         let row = WeirdRow::new(self.core.ts, Whose::Conn(&self.id), name, "", "");
-        self.core.sh.log_weird(&row);
+        self.core.sh.outlet.log_weird(&row);
     }
 
-    fn file_weird(&mut self, name: &'static str, addl: &str) {
-        let row = WeirdRow::new(self.core.ts, Whose::Nobody, name, addl, "");
-        self.core.sh.log_weird(&row);
+    fn file(&mut self, carrier: &Carrier<'_>, piece: Piece<'_>) -> News {
+        let now = self.core.ts;
+        self.core
+            .sh
+            .with_files(now, |files, cx| files.piece(carrier, piece, cx))
+    }
+
+    fn is_local(&self, addr: IpAddr) -> bool {
+        (self.core.sh.cfg.is_local)(addr)
     }
 
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {

@@ -1,11 +1,12 @@
 //! Settings of the engine.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::analyzer::tls;
 use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
+use crate::file::FileConfig;
+use crate::file::api::IsLocal;
 
 /// Delays and timeouts, ns; the names are Zeek's.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +83,6 @@ impl Contents {
     }
 }
 
-/// Whether an address is local.
-pub type IsLocal = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
-
 /// Settings of the engine.
 #[derive(Clone)]
 pub struct Config {
@@ -107,6 +105,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Settings of the TLS and DTLS analyzers.
     pub tls: tls::TlsConfig,
+    /// Settings of the files that connections carry.
+    pub files: FileConfig,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,
     /// The tunnels that packets come through; one table for all engines.
@@ -127,6 +127,7 @@ impl Default for Config {
             reassembly_total: 512 << 20,
             max_connections: 1 << 23,
             tls: tls::TlsConfig::default(),
+            files: FileConfig::default(),
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
             realms: 0,

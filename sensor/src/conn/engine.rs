@@ -15,7 +15,7 @@ use super::entry::{Conn, Entry, Numbers, Tcp};
 use super::index::Index;
 use super::last::last_header;
 use super::segment::Segment;
-use super::shared::{Fixed, Run, Shared, raise};
+use super::shared::{Fixed, Outlet, Run, Shared, raise};
 use super::sink::Sink;
 use super::slab::Slab;
 use super::stream::before_packet;
@@ -25,6 +25,7 @@ use crate::analyzer;
 use crate::datapath::soft::InnerPacket;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
+use crate::file::Files;
 
 /// What a timer that fires costs beside those that are only put elsewhere in the wheel.
 const FIRING: u64 = 16;
@@ -65,22 +66,21 @@ impl<S: Sink> Engine<S> {
                 analyzers: analyzers(&cfg),
             },
             sh: Shared {
+                files: Files::new(cfg.files, cfg.seed),
                 cfg,
                 subs,
-                sink,
+                outlet: Outlet::new(sink, &subs),
                 wheel: Wheel::default(),
                 services: Vec::new(),
                 silences: vec![0],
                 expected: Default::default(),
                 net_weirds: Default::default(),
-                logged: Default::default(),
                 tunnels_armed: false,
+                files_armed: false,
                 terminating: false,
-                unflushed: false,
                 held: 0,
                 no_room: 0,
                 no_entry: 0,
-                network_time: 0,
             },
             slots: Slab::default(),
             tcps: Slab::default(),
@@ -98,12 +98,12 @@ impl<S: Sink> Engine<S> {
 
     /// Where events and rows went.
     pub fn sink(&mut self) -> &mut S {
-        &mut self.sh.sink
+        &mut self.sh.outlet.sink
     }
 
     /// Gives the sink back.
     pub fn into_sink(self) -> S {
-        self.sh.sink
+        self.sh.outlet.sink
     }
 
     /// Open connections.
@@ -292,9 +292,9 @@ impl<S: Sink> Engine<S> {
     /// All that the packets so far gave rise to has been raised; for who gathers events and wants to know
     /// when to look at them.
     pub fn flush_point(&mut self, ts: Ts) {
-        if self.sh.unflushed {
+        if self.sh.outlet.unflushed {
             self.raise(ts, &event::EventQueueFlushPoint {});
-            self.sh.unflushed = false;
+            self.sh.outlet.unflushed = false;
         }
     }
 
@@ -329,6 +329,7 @@ impl<S: Sink> Engine<S> {
         }
         self.settle(now, flows);
         self.give_up_missing(now, true);
+        self.sh.finish_files(now);
     }
 
     pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
@@ -512,7 +513,7 @@ impl<S: Sink> Engine<S> {
             {
                 let Some(conn) = self.of(&t) else {
                     // Of a connection that is over, as most are in a flood; those of no connection are rare.
-                    if t.slot == timer::TUNNELS {
+                    if matches!(t.slot, timer::TUNNELS | timer::FILES) {
                         due.push((t, false));
                     }
                     continue;
@@ -555,8 +556,10 @@ impl<S: Sink> Engine<S> {
         flows: &mut impl FlowTable,
         known: Option<Option<FlowState>>,
     ) {
-        if t.slot == timer::TUNNELS {
-            return self.sh.expire_tunnels(now);
+        match t.slot {
+            timer::TUNNELS => return self.sh.expire_tunnels(now),
+            timer::FILES => return self.sh.expire_files(now),
+            _ => {}
         }
         // Another timer may be of a connection that was here before, or cancelled.
         let Some((mut run, tcp)) = self.run(now, t.slot).filter(|(run, _)| run.conn.has(&t)) else {

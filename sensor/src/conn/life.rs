@@ -423,6 +423,6 @@ impl<S: Sink> Run<'_, S> {
         if sh.subs.wants(ConnLogConn::KIND) {
             sh.emit(*ts, &ConnLogConn { rec: &row });
         }
-        sh.sink.log(&row);
+        sh.outlet.sink.log(&row);
     }
 }

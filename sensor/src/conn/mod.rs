@@ -12,6 +12,7 @@ mod entry;
 pub mod events;
 mod expected;
 mod feed;
+mod files;
 mod half;
 mod history;
 mod index;

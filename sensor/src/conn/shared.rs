@@ -17,19 +17,22 @@ use super::weird::{Logged, NetSampler, source};
 use crate::analyzer;
 use crate::base::time::MILLISECOND;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
+use crate::file::Files;
 
 /// Everything of the engine but the table.
 pub struct Shared<S> {
     pub cfg: Config,
     pub subs: Subscriptions,
-    pub sink: S,
+    pub outlet: Outlet<S>,
     pub wheel: Wheel,
+    /// Files that connections carry.
+    pub files: Files,
     /// How often weirds of no connection were told.
     pub net_weirds: NetSampler,
-    /// What weird.log does not repeat.
-    pub logged: Logged,
     /// The timer [`super::timer::TUNNELS`] is armed.
     pub tunnels_armed: bool,
+    /// The timer [`super::timer::FILES`] is armed.
+    pub files_armed: bool,
     /// What conn.log calls connections whose analyzers were done before they were.
     pub services: Vec<String>,
     /// Times that connections may be silent, milliseconds; few different ones. The first is 0: for ever.
@@ -44,8 +47,17 @@ pub struct Shared<S> {
     pub no_room: u64,
     /// See [`super::Engine::no_entry`].
     pub no_entry: u64,
+}
+
+/// Where events and rows go, apart from all else that is shared: what raises them may be another part of that.
+pub struct Outlet<S> {
+    pub sink: S,
+    /// new_event is wanted.
+    new_event: bool,
+    /// What weird.log does not repeat.
+    logged: Logged,
     /// Of the last event.
-    pub network_time: Ts,
+    network_time: Ts,
     /// Events were raised since the last event_queue_flush_point.
     pub unflushed: bool,
 }
@@ -70,12 +82,22 @@ macro_rules! raise {
 }
 pub(super) use raise;
 
-impl<S: Sink> Shared<S> {
+impl<S: Sink> Outlet<S> {
+    pub fn new(sink: S, subs: &Subscriptions) -> Outlet<S> {
+        Outlet {
+            sink,
+            new_event: subs.wants(event::NewEvent::KIND),
+            logged: Logged::default(),
+            network_time: 0,
+            unflushed: false,
+        }
+    }
+
     pub fn emit(&mut self, ts: Ts, ev: &dyn Event) {
         // Packets may be captured out of order; network time does not go back.
         self.network_time = self.network_time.max(ts);
         let ts = self.network_time;
-        if self.subs.wants(event::NewEvent::KIND) {
+        if self.new_event {
             self.sink.event(
                 ts,
                 &event::NewEvent {
@@ -86,6 +108,20 @@ impl<S: Sink> Shared<S> {
         }
         self.sink.event(ts, ev);
         self.unflushed = true;
+    }
+
+    /// weird.log has less than the events, see [`Logged`].
+    pub fn log_weird(&mut self, row: &WeirdRow<'_>) {
+        if self.logged.permit(row.name, row.whose.into(), row.ts) {
+            self.sink.log(row);
+        }
+    }
+}
+
+impl<S: Sink> Shared<S> {
+    /// See [`Outlet::emit`].
+    pub fn emit(&mut self, ts: Ts, ev: &dyn Event) {
+        self.outlet.emit(ts, ev);
     }
 
     /// A weird of no connection; `ends` as in [`super::Engine::net_weird`].
@@ -119,14 +155,8 @@ impl<S: Sink> Shared<S> {
             }
         }
         let whose = ends.map_or(Whose::Nobody, |(s, d)| Whose::Hosts(addr(s), addr(d)));
-        self.log_weird(&WeirdRow::new(ts, whose, name, addl, source(name, false)));
-    }
-
-    /// weird.log has less than the events, see [`Logged`].
-    pub fn log_weird(&mut self, row: &WeirdRow<'_>) {
-        if self.logged.permit(row.name, row.whose.into(), row.ts) {
-            self.sink.log(row);
-        }
+        self.outlet
+            .log_weird(&WeirdRow::new(ts, whose, name, addl, source(name, false)));
     }
 
     /// What reassembly takes changed.
@@ -243,6 +273,7 @@ impl<S: Sink> Core<'_, S> {
         }
         let source = from.unwrap_or_else(|| source(name, self.conn.key.proto == IPPROTO_TCP));
         self.sh
+            .outlet
             .log_weird(&WeirdRow::new(now, Whose::Conn(&id), name, addl, source));
     }
 

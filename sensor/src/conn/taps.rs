@@ -96,7 +96,7 @@ impl<S: Sink> Run<'_, S> {
             return;
         }
         let id = self.id();
-        if let Some(reason) = self.sh.sink.contents(&id, is_orig, piece) {
+        if let Some(reason) = self.sh.outlet.sink.contents(&id, is_orig, piece) {
             raise!(self, ContentsFileWriteFailure, is_orig: is_orig, msg: &reason);
         }
     }

@@ -31,6 +31,8 @@ pub enum Kind {
 
 /// The slot of the timer that belongs to no connection: it looks for tunnels that have expired.
 pub const TUNNELS: u32 = u32::MAX;
+/// The same for files of which nothing was heard for long.
+pub const FILES: u32 = u32::MAX - 1;
 
 /// All kinds, in the order of their numbers.
 const KINDS: [Kind; 8] = [
@@ -49,7 +51,7 @@ const KINDS: [Kind; 8] = [
 pub struct Timer {
     /// When it is due.
     pub at: Ts,
-    /// The connection's place among all, or [`TUNNELS`].
+    /// The connection's place among all, or [`TUNNELS`] or [`FILES`].
     pub slot: u32,
     /// From the lowest bit: epoch (8), kind (3), generation (21).
     tag: u32,

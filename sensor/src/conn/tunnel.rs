@@ -107,7 +107,7 @@ impl<S: Sink> Shared<S> {
 
     fn tunnel_row(&mut self, l: &Layer, action: &'static str, ts: Ts) {
         let uid = (l.kind != TunnelKind::Http).then(|| self.uid(l));
-        self.sink.log(&TunnelRow {
+        self.outlet.sink.log(&TunnelRow {
             ts,
             uid,
             orig_h: addr(&l.ends.orig),

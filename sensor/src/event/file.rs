@@ -9,7 +9,7 @@ events! {
 
     /// A piece of a file is missing.
     /// `f`: the file; `offset`: where, bytes from its start; `len`: bytes.
-    FileGap "file_gap" (f: fa_file, offset: count, len: count) not_yet;
+    FileGap "file_gap" (f: fa_file, offset: count, len: count);
 
     /// Analysis of a file begins.
     /// `f`: the file.
@@ -21,7 +21,7 @@ events! {
 
     /// A file's reassembly ran out of space and skipped a piece.
     /// `f`: the file; `offset`: where, bytes from its start; `skipped`: bytes.
-    FileReassemblyOverflow "file_reassembly_overflow" (f: fa_file, offset: count, skipped: count) not_yet;
+    FileReassemblyOverflow "file_reassembly_overflow" (f: fa_file, offset: count, skipped: count);
 
     /// A file's beginning has been looked at.
     /// `f`: the file; `meta`: what it seems to be, all unset when unknown.
@@ -33,9 +33,9 @@ events! {
 
     /// Nothing was heard of a file for too long.
     /// `f`: the file.
-    FileTimeout "file_timeout" (f: fa_file) not_yet;
+    FileTimeout "file_timeout" (f: fa_file);
 
     /// File analysis asks which file some data belongs to.
     /// `tag`: the analyzer with the data; `is_orig`: its direction.
-    GetFileHandle "get_file_handle" (tag: tag, c: conn, is_orig: bool) not_yet;
+    GetFileHandle "get_file_handle" (tag: tag, c: conn, is_orig: bool);
 }

@@ -90,6 +90,31 @@ impl fmt::Display for Uid {
     }
 }
 
+/// A file's unique id in Zeek's form: `F`, and then as a [`Uid`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fuid(Uid);
+
+impl Fuid {
+    /// The id of what `handle` names (see [`crate::file::Handle`]) in a run seeded with `seed`: always the same.
+    pub fn of(seed: u64, handle: [u8; 16]) -> Fuid {
+        let n = u128::from_be_bytes(handle);
+        let hi = mix((n >> 64) as u64 ^ mix(seed));
+        Fuid(Uid {
+            hi,
+            lo: (mix(hi ^ n as u64) >> 32) as u32,
+        })
+    }
+}
+
+impl fmt::Display for Fuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buf = [0; UID_MAX];
+        let n = self.0.render(&mut buf);
+        buf[0] = b'F';
+        f.pad(std::str::from_utf8(&buf[..n]).map_err(|_| fmt::Error)?)
+    }
+}
+
 /// The transport a connection runs over, as conn.log's `proto` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Proto {

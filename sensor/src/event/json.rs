@@ -175,6 +175,13 @@ pub fn hex_digits(out: &mut Vec<u8>, v: &[u8]) {
     );
 }
 
+/// Bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    hex_digits(&mut out, bytes);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Bytes as Zeek's JSON shows a string: UTF-8 as it is, control characters and all else as `\xNN`.
 pub fn zeek_bytes(out: &mut Vec<u8>, v: &[u8]) {
     let hex = |out: &mut Vec<u8>, b: u8| {

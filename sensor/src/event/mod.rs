@@ -29,7 +29,7 @@ mod subs;
 mod tag;
 pub mod tcp;
 
-pub use ids::{ConnId, Proto, Ts, Uid};
+pub use ids::{ConnId, Fuid, Proto, Ts, Uid};
 pub use log::{Column, LogRow, Value};
 pub use model::{Arg, Event, Info, Kind, Page, Record, Visitor};
 pub use own_kinds::{DnsMapping, Encap, EventPeer, FaFile};

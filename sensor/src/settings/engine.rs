@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{OutOfBounds, Settings};
 use crate::analyzer::tls;
-use crate::analyzer::x509::{BadRoots, Validator};
 use crate::conn::{self, Timeouts};
+use crate::file::x509::{BadRoots, Validator};
 use crate::output::local_nets::{BadNet, LocalNets};
 
 /// Settings that no engine can be made of.

@@ -9,8 +9,8 @@ use super::fingerprint::Hello;
 use super::log::{Fingerprints, SslRow, Subjects, Validation};
 use super::names;
 use super::shared::TlsConfig;
-use crate::analyzer::x509::Certificate;
 use crate::event::{ConnId, Ts};
+use crate::file::x509::Certificate;
 
 /// Longest history, letters; what comes after is not written (Zeek's `max_ssl_history_length`).
 const MAX_HISTORY: usize = 100;

@@ -2,17 +2,14 @@
 //!
 //! Record layers frame; [`super::handshake`] reads messages; here is what follows from them.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-
 use super::events;
 use super::info::{SessionId, SslInfo};
 use super::shared::SharedTls;
 use super::{certificate_type, content, names};
 use crate::analyzer::api::{Ctx, IGNORE_VIOLATIONS_AFTER};
-use crate::analyzer::x509::{Certificate, X509Row};
 use crate::base::time::SECOND;
-use crate::event::{self, ConnId, Event, FaFile, FaMetadata, Kind, Ts, Uid};
+use crate::event::{ConnId, Event, Kind, Ts};
+use crate::file::{Carrier, Handle, News, Piece};
 
 /// More violations than these are not told (Zeek's `max_analyzer_violations`).
 const MAX_VIOLATIONS: u32 = 1000;
@@ -393,66 +390,36 @@ impl Session {
         self.write_row(ctx);
     }
 
-    /// The events of a file that came in one piece; `during` runs while it is still known. It has an id, which is
-    /// empty if nobody wants the events and the file has no weird.
+    /// Gives a file that came in one piece to the files room; `during` runs while it is still known.
     fn file(
         &mut self,
         ctx: &mut Ctx<'_>,
         is_orig: bool,
-        mime_type: &str,
+        mime: &'static str,
         data: &[u8],
-        has_weirds: bool,
-        during: impl FnOnce(&mut Session, &mut Ctx<'_>, &str),
-    ) {
-        // An id does not depend on what was asked for.
+        during: impl FnOnce(&mut Session, &mut Ctx<'_>),
+    ) -> News {
         self.files += 1;
-        // Building one and four events is not free: nobody need pay for it who did not ask.
-        let kinds = [
-            event::FileNew::KIND,
-            event::FileOverNewConnection::KIND,
-            event::FileSniff::KIND,
-            event::FileStateRemove::KIND,
-        ];
-        if !has_weirds && !kinds.iter().any(|k| ctx.subs.wants(*k)) {
-            return during(self, ctx, "");
-        }
-        let id = self.file_id(ctx.c, is_orig);
-        let c = *ctx.c;
-        let mut f = FaFile {
-            id: &id,
-            conn: Some(&c),
-            parent_id: None,
+        let uid = ctx.c.uid.to_string();
+        let carrier = Carrier {
+            handle: Handle::of(&[uid.as_bytes(), &[is_orig.into()], &self.files.to_be_bytes()]),
+            tag: ctx.tag(),
             source: if self.is_datagrams { "DTLS" } else { "SSL" },
-            is_orig: Some(is_orig),
-            seen_bytes: 0,
-            total_bytes: None,
-            missing_bytes: 0,
-            overflow_bytes: 0,
+            c: ctx.c,
+            is_orig,
+            depth: 0,
+            name: None,
+            mime: Some(mime),
         };
-        self.event(ctx, event::FileNew::KIND, |_, raise| {
-            raise(&event::FileNew { f: &f })
-        });
-        self.event(ctx, event::FileOverNewConnection::KIND, |c, raise| {
-            raise(&event::FileOverNewConnection { f: &f, c, is_orig });
-        });
-        f.seen_bytes = data.len() as u64;
-        self.event(ctx, event::FileSniff::KIND, |_, raise| {
-            let meta = FaMetadata {
-                mime_type: Some(mime_type),
-            };
-            raise(&event::FileSniff { f: &f, meta });
-        });
-        during(self, ctx, &id);
-        self.event(ctx, event::FileStateRemove::KIND, |_, raise| {
-            raise(&event::FileStateRemove { f: &f });
-        });
-    }
-
-    /// Unique as the connection's id is; `F` where that has `C`, as in Zeek.
-    fn file_id(&self, c: &ConnId, is_orig: bool) -> String {
-        let mut h = DefaultHasher::new();
-        (c.uid, is_orig).hash(&mut h);
-        Uid::new(h.finish(), self.files).to_string().replacen('C', "F", 1)
+        ctx.out.file(
+            &carrier,
+            Piece::Bytes {
+                at: None,
+                bytes: data,
+            },
+        );
+        during(self, ctx);
+        ctx.out.file(&carrier, Piece::End)
     }
 
     /// A certificate chain, leaf first.
@@ -470,20 +437,10 @@ impl Session {
                 0 => "application/x-x509-user-cert",
                 _ => "application/x-x509-ca-cert",
             };
-            let cert = self.look_up(der);
-            let has_weirds = cert.as_ref().is_none_or(|c| !c.weirds.is_empty());
-            self.file(ctx, is_client, mime, der, has_weirds, |s, ctx, id| {
-                match &cert {
-                    Some(c) => c.weirds.iter().for_each(|(n, a)| file_weird(ctx, n, id, a)),
-                    None => file_weird(ctx, "x509_cert_parse_error", id, ""),
-                }
-                // A certificate before any other sign of TLS belongs to no row, as in Zeek.
-                if let Some(info) = &mut s.info {
-                    info.certificate(is_client, cert.clone());
-                }
-            });
-            if let Some(cert) = cert {
-                self.log_certificate(ctx, cert, i == 0, is_client);
+            let news = self.file(ctx, is_client, mime, der, |_, _| {});
+            // A certificate before any other sign of TLS belongs to no row, as in Zeek.
+            if let Some(info) = &mut self.info {
+                info.certificate(is_client, news.certificate);
             }
         }
         if let (false, Some(validator)) = (is_client, self.shared.settings.validator.clone()) {
@@ -494,48 +451,13 @@ impl Session {
         }
     }
 
-    fn look_up(&mut self, der: &[u8]) -> Option<Arc<Certificate>> {
-        self.shared.certs.lock().ok()?.get(der)
-    }
-
-    fn log_certificate(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        cert: Arc<Certificate>,
-        host_cert: bool,
-        client_cert: bool,
-    ) {
-        let new = match self.shared.certs.lock() {
-            Ok(mut certs) => certs.is_new(&cert, host_cert, client_cert, ctx.ts),
-            Err(_) => false,
-        };
-        if new {
-            ctx.out.log(&X509Row::new(ctx.ts, &cert, host_cert, client_cert));
-        }
-    }
-
     /// A stapled OCSP response.
     pub(super) fn stapled_ocsp(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, response: &[u8]) {
         let is_orig = self.is_client(is_orig);
-        self.file(
-            ctx,
-            false,
-            "application/ocsp-response",
-            response,
-            false,
-            |s, ctx, _| {
-                s.event(ctx, events::SslStapledOcsp::KIND, |c, raise| {
-                    raise(&events::SslStapledOcsp { c, is_orig, response });
-                });
-            },
-        );
-    }
-}
-
-/// Raises a weird of the file with this id.
-fn file_weird(ctx: &mut Ctx<'_>, name: &'static str, id: &str, addl: &str) {
-    match addl {
-        "" => ctx.out.file_weird(name, id),
-        addl => ctx.out.file_weird(name, &format!("{id}: {addl}")),
+        self.file(ctx, false, "application/ocsp-response", response, |s, ctx| {
+            s.event(ctx, events::SslStapledOcsp::KIND, |c, raise| {
+                raise(&events::SslStapledOcsp { c, is_orig, response });
+            });
+        });
     }
 }

@@ -1,9 +1,9 @@
-//! What the TLS analyzers of one worker share: settings, and what is known of certificates.
+//! What the TLS analyzers of one worker share.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::hs;
-use crate::analyzer::x509::{CertCache, Validator};
+use crate::file::x509::Validator;
 
 /// Longest handshake message read by default, bytes after its header. Real ones stay far below.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -48,24 +48,20 @@ impl Default for TlsConfig {
     }
 }
 
-/// What the TLS analyzers of one worker share. The lock makes it `Send`; nobody ever waits for it.
+/// What the TLS analyzers of one worker share.
 #[derive(Debug, Default)]
 pub struct TlsShared {
     /// As given to [`TlsShared::new`].
     pub settings: TlsConfig,
-    pub(super) certs: Mutex<CertCache>,
 }
 
 /// One for all connections of a worker.
 pub type SharedTls = Arc<TlsShared>;
 
 impl TlsShared {
-    /// With an empty cache of certificates.
+    /// With these settings.
     pub fn new(settings: TlsConfig) -> SharedTls {
-        Arc::new(TlsShared {
-            settings,
-            certs: Mutex::default(),
-        })
+        Arc::new(TlsShared { settings })
     }
 
     /// Whether a handshake message of `msg_type` may be `length` bytes long.

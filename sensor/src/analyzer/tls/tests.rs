@@ -1,13 +1,17 @@
 //! Conversations of OpenSSL's s_client and s_server (3.0), recorded over loopback, against what they said of
 //! themselves; and noise. A sample is a list of: direction (0 client), length (4 bytes, big endian), bytes.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::Tls;
 use crate::analyzer::api::{Call, Ctx, Interest, Out, Protocol, Solo, Spec};
-use crate::analyzer::x509::Validator;
 use crate::event::log::{LogRow, Value};
 use crate::event::{ConnId, Event, Proto, Subscriptions, Ts, Uid};
+use crate::file::api::{Cx, IsLocal};
+use crate::file::x509::Validator;
+use crate::file::{self, Carrier, FileConfig, Files, News, Piece};
 
 macro_rules! sample {
     ($name:literal) => {
@@ -41,6 +45,8 @@ const STREAMS: &[&[u8]] = &[
 struct Recorder {
     lines: Vec<String>,
     rows: Vec<String>,
+    files: Option<Files>,
+    ts: Ts,
 }
 
 impl Out for Recorder {
@@ -74,8 +80,31 @@ impl Out for Recorder {
     fn gave_up(&mut self) {
         self.lines.push("gave up".into());
     }
-    fn file_weird(&mut self, name: &'static str, addl: &str) {
-        self.lines.push(format!("file weird {name} {addl}"));
+    fn file(&mut self, carrier: &Carrier<'_>, piece: Piece<'_>) -> News {
+        let cfg = FileConfig::default();
+        let mut files = self.files.take().unwrap_or_else(|| Files::new(cfg, 0));
+        let is_local: IsLocal = Arc::new(|_| false);
+        let mut cx = Cx {
+            ts: self.ts,
+            subs: &Subscriptions::ALL,
+            is_local: &is_local,
+            out: self,
+        };
+        let news = files.piece(carrier, piece, &mut cx);
+        self.files = Some(files);
+        news
+    }
+}
+
+impl file::api::Out for Recorder {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        Out::event(self, ts, ev);
+    }
+    fn log(&mut self, row: &dyn LogRow) {
+        Out::log(self, row);
+    }
+    fn weird(&mut self, _: Ts, name: &'static str, fuid: &str, addl: &str) {
+        self.lines.push(format!("file weird {name} {fuid} {addl}"));
     }
 }
 
@@ -336,7 +365,7 @@ fn raw_public_keys_are_no_certificates() {
 fn a_weird_of_a_certificate_is_one_of_its_file() {
     let mut lines = Vec::new();
     // A certificate that is none, and one of which the alternative names cannot be read.
-    let mut unreadable = include_bytes!("../x509/sample.der").to_vec();
+    let mut unreadable = include_bytes!("../../file/x509/sample.der").to_vec();
     let at = unreadable.windows(4).position(|w| w == b"\x82\x0d*.").unwrap();
     unreadable[at + 1] = 0x7d;
     for der in [&b"none"[..], &unreadable] {
@@ -363,16 +392,17 @@ fn a_weird_of_a_certificate_is_one_of_its_file() {
 
 #[test]
 fn a_certificate_is_logged_once_for_all_connections() {
-    let certs = super::SharedTls::default();
+    let mut files = None;
     let mut logged = Vec::new();
     for _ in 0..2 {
         let mut run = Run::new(Subscriptions::NONE);
-        run.tls = Solo::new(Tls::with(&certs));
+        run.out.files = files;
         for (is_orig, bytes) in messages(sample!("tls12-rsa")) {
             run.data(is_orig, bytes);
         }
         logged.push(run.out.rows.iter().filter(|r| r.starts_with("x509")).count());
         assert!(ssl_row(&run.out).contains("established=true"));
+        files = run.out.files;
     }
     assert_eq!(logged, [2, 0]);
 }

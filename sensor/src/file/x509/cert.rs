@@ -16,7 +16,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{host, name, oid};
-use crate::event::json::hex_digits;
+use crate::event::json::hex;
 
 /// A certificate as x509.log shows it; fields are its columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -286,12 +286,6 @@ fn pieces(mut rest: &[u8], depth: u32, out: &mut Vec<u8>) -> Option<()> {
         }
     }
     Some(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut out = Vec::with_capacity(bytes.len() * 2);
-    hex_digits(&mut out, bytes);
-    String::from_utf8(out).unwrap_or_default()
 }
 
 fn trim_zeros(bytes: &[u8]) -> &[u8] {

@@ -1,0 +1,358 @@
+//! One file: its bytes put in order, its beginning looked at, its readers, its events.
+
+use super::api::{Carrier, Cx, FileConfig};
+use super::log::FileRow;
+use super::mime;
+use super::reader::{About, Found, Readers, Shared};
+use super::waiting::{Data, Waiting};
+use crate::event::{self, ConnId, FaFile, FaMetadata, Fuid, Ts};
+
+/// Most connections that a file's rows name.
+const MOST_CONNS: usize = 256;
+
+/// A file under way.
+#[derive(Debug)]
+pub struct File {
+    pub fuid: Fuid,
+    source: &'static str,
+    depth: u64,
+    is_orig: bool,
+    started: Ts,
+    /// When it was last heard of.
+    pub active: Ts,
+    /// When it is looked at next whether it has been silent for too long.
+    pub due: Ts,
+    conns: Vec<ConnId>,
+    name: Option<Vec<u8>>,
+    mime: Option<&'static str>,
+    /// How far it was given to its readers, gaps included, bytes.
+    at: u64,
+    seen: u64,
+    missing: u64,
+    overflow: u64,
+    total: Option<u64>,
+    /// Its beginning, until it was looked at.
+    head: Option<Vec<u8>>,
+    /// There once pieces came out of order.
+    waiting: Option<Waiting>,
+    readers: Readers,
+    /// Zeek's names of all that read it.
+    analyzers: Vec<&'static str>,
+    pub timed_out: bool,
+    /// Its type was found, and nobody was told yet.
+    sniffed: Option<&'static str>,
+}
+
+/// Raises an event of a file, if somebody wants it.
+macro_rules! raise {
+    ($file:expr, $cx:expr, $kind:ident $(, $field:ident : $value:expr)*) => {
+        if $cx.subs.wants(event::$kind::KIND) {
+            let id = $file.fuid.to_string();
+            let f = $file.shown(&id);
+            $cx.out.event($cx.ts, &event::$kind { f: &f $(, $field: $value)* });
+        }
+    };
+}
+
+impl File {
+    /// A file whose first piece comes; `new` and the first connection are told.
+    pub fn new(fuid: Fuid, carrier: &Carrier<'_>, cfg: &FileConfig, cx: &mut Cx<'_>) -> File {
+        let readers = Readers::new(cfg);
+        let file = File {
+            analyzers: readers.names().collect(),
+            fuid,
+            source: carrier.source,
+            depth: carrier.depth,
+            is_orig: carrier.is_orig,
+            started: cx.ts,
+            active: cx.ts,
+            due: 0,
+            conns: vec![*carrier.c],
+            name: carrier.name.map(<[u8]>::to_vec),
+            mime: None,
+            at: 0,
+            seen: 0,
+            missing: 0,
+            overflow: 0,
+            total: None,
+            head: Some(Vec::new()),
+            waiting: None,
+            readers,
+            timed_out: false,
+            sniffed: None,
+        };
+        raise!(file, cx, FileNew);
+        file.tell_connection(carrier, cx);
+        file
+    }
+
+    /// It is carried by this connection, too. Whether that is new.
+    pub fn join(&mut self, carrier: &Carrier<'_>, cx: &mut Cx<'_>) -> bool {
+        if self.conns.iter().any(|c| c.uid == carrier.c.uid) || self.conns.len() >= MOST_CONNS {
+            return false;
+        }
+        self.conns.push(*carrier.c);
+        if let Some(name) = carrier.name {
+            self.name = Some(name.to_vec());
+        }
+        self.tell_connection(carrier, cx);
+        true
+    }
+
+    fn tell_connection(&self, carrier: &Carrier<'_>, cx: &mut Cx<'_>) {
+        raise!(self, cx, FileOverNewConnection, c: carrier.c, is_orig: carrier.is_orig);
+    }
+
+    /// Its type is known without a look, if none was taken yet.
+    pub fn declare(&mut self, mime: &'static str, cx: &mut Cx<'_>) {
+        if self.head.as_ref().is_some_and(Vec::is_empty) {
+            self.head = None;
+            self.found(Some(mime), cx);
+        }
+    }
+
+    /// Its type, told once.
+    pub fn take_sniffed(&mut self) -> Option<&'static str> {
+        self.sniffed.take()
+    }
+
+    /// Whether somebody reads its further bytes.
+    pub fn is_read(&self) -> bool {
+        self.head.is_some() || !self.readers.is_empty()
+    }
+
+    /// Memory of what waits, bytes.
+    pub fn memory(&self) -> u64 {
+        self.waiting.as_ref().map_or(0, Waiting::memory)
+    }
+
+    /// Whether all of it has come.
+    pub fn is_complete(&self) -> bool {
+        self.total.is_some_and(|n| self.at >= n)
+    }
+
+    /// Its full size.
+    pub fn size(&mut self, total: u64) {
+        self.total = Some(total);
+    }
+
+    /// Bytes at an offset, or the next ones. `crowded`: all files together have too much that waits.
+    pub fn data(
+        &mut self,
+        at: Option<u64>,
+        mut data: Data<'_>,
+        crowded: bool,
+        cfg: &FileConfig,
+        cx: &mut Cx<'_>,
+    ) {
+        let at = at.unwrap_or(self.at);
+        if at.checked_add(data.len()).is_none() {
+            let addl = format!("offset={at:x} len={:x}", data.len());
+            cx.out
+                .weird(cx.ts, "file_offset_overflow", &self.fuid.to_string(), &addl);
+            data = data.first(u64::MAX - at);
+        }
+        if self.memory() > cfg.waiting_limit {
+            self.overflow(cx);
+        }
+        match at.checked_sub(self.at) {
+            Some(1..) => self.waiting.get_or_insert_default().insert(at, data),
+            _ => {
+                let known = self.at - at;
+                if known > 0 {
+                    // It is out of order, too.
+                    self.waiting.get_or_insert_default();
+                }
+                self.next(data.skip(known), cx);
+            }
+        }
+        self.drain(cx);
+        if crowded && self.memory() > 0 {
+            self.overflow(cx);
+        }
+    }
+
+    /// There is no room for what waits.
+    fn overflow(&mut self, cx: &mut Cx<'_>) {
+        let (from, missing) = (self.at, self.missing);
+        self.flush(cx);
+        let skipped = self.missing - missing;
+        self.overflow += skipped;
+        raise!(self, cx, FileReassemblyOverflow, offset: from, skipped: skipped);
+    }
+
+    /// Bytes that begin where it stands. They may reach into some that wait.
+    fn next(&mut self, data: Data<'_>, cx: &mut Cx<'_>) {
+        match &mut self.waiting {
+            Some(w) if w.first().is_some_and(|at| at - self.at < data.len()) => w.insert(self.at, data),
+            _ => self.deliver(data, cx),
+        }
+    }
+
+    /// Delivers what waited and has its turn now.
+    fn drain(&mut self, cx: &mut Cx<'_>) {
+        while let Some(block) = self.waiting.as_mut().and_then(|w| w.take(self.at)) {
+            self.deliver(block.data(), cx);
+        }
+    }
+
+    /// Gives up the holes before all that waits.
+    fn flush(&mut self, cx: &mut Cx<'_>) {
+        if let Some(top) = self.waiting.as_ref().and_then(Waiting::top) {
+            self.give_up_to(top, cx);
+        }
+    }
+
+    /// Gives up the holes below `end`.
+    fn give_up_to(&mut self, end: u64, cx: &mut Cx<'_>) {
+        while self.at < end {
+            let next = self.waiting.as_ref().and_then(Waiting::first);
+            let until = next.map_or(end, |n| n.min(end));
+            if until > self.at {
+                self.lose(self.at, until - self.at, cx);
+            }
+            self.drain(cx);
+        }
+    }
+
+    /// `len` bytes never came, at an offset or where it stands.
+    pub fn gap(&mut self, at: Option<u64>, len: u64, cx: &mut Cx<'_>) {
+        let at = at.unwrap_or(self.at);
+        match self.waiting {
+            Some(_) => self.give_up_to(at.saturating_add(len), cx),
+            None => self.lose(at, len, cx),
+        }
+    }
+
+    fn lose(&mut self, at: u64, len: u64, cx: &mut Cx<'_>) {
+        self.look(cx);
+        self.readers.gap();
+        raise!(self, cx, FileGap, offset: at, len: len);
+        self.at = self.at.saturating_add(len);
+        self.missing = self.missing.saturating_add(len);
+    }
+
+    /// The next bytes.
+    fn deliver(&mut self, data: Data<'_>, cx: &mut Cx<'_>) {
+        match data {
+            Data::Bytes(bytes) => self.deliver_bytes(bytes, cx),
+            Data::Unseen(_) => {
+                self.look(cx);
+                self.readers.gap();
+            }
+        }
+        self.at = self.at.saturating_add(data.len());
+        self.seen = self.seen.saturating_add(data.len());
+    }
+
+    fn deliver_bytes(&mut self, bytes: &[u8], cx: &mut Cx<'_>) {
+        self.readers.bytes(bytes);
+        let Some(head) = &mut self.head else {
+            return;
+        };
+        if head.is_empty() && bytes.len() >= mime::LOOKED_AT {
+            return self.look_at(bytes, cx);
+        }
+        head.extend_from_slice(bytes);
+        if head.len() >= mime::LOOKED_AT {
+            self.look(cx);
+        }
+    }
+
+    /// Looks at its beginning, as much as there is, if that was not done yet.
+    fn look(&mut self, cx: &mut Cx<'_>) {
+        if let Some(head) = self.head.take()
+            && !head.is_empty()
+        {
+            self.look_at(&head, cx);
+        }
+    }
+
+    fn look_at(&mut self, head: &[u8], cx: &mut Cx<'_>) {
+        self.head = None;
+        let looked_at = head.get(..mime::LOOKED_AT).unwrap_or(head);
+        let new = self.readers.len();
+        self.found(mime::of(looked_at), cx);
+        self.readers.catch_up(new, head);
+    }
+
+    /// Its type is found out, or nothing was.
+    fn found(&mut self, mime: Option<&'static str>, cx: &mut Cx<'_>) {
+        raise!(self, cx, FileSniff, meta: FaMetadata { mime_type: mime });
+        if let Some(mime) = mime {
+            (self.mime, self.sniffed) = (Some(mime), Some(mime));
+            let new = self.readers.add_for(mime);
+            self.analyzers.extend(new);
+        }
+    }
+
+    /// It is over: what still waits is delivered, readers finish, the rows are written. What readers found is returned.
+    pub fn end(&mut self, shared: &mut Shared, cx: &mut Cx<'_>) -> Found {
+        self.flush(cx);
+        self.look(cx);
+        let fuid = self.fuid.to_string();
+        let about = About {
+            fuid: &fuid,
+            mime: self.mime,
+            is_orig: self.is_orig,
+        };
+        let found = self.readers.end(about, shared, cx);
+        raise!(self, cx, FileStateRemove);
+        if !found.is_logged {
+            self.log(&fuid, &found, cx);
+        }
+        found
+    }
+
+    /// A row for each connection that carried it.
+    fn log(&self, fuid: &str, found: &Found, cx: &mut Cx<'_>) {
+        for c in &self.conns {
+            cx.out.log(&FileRow {
+                ts: self.started,
+                fuid: fuid.to_owned(),
+                c,
+                source: self.source,
+                depth: self.depth,
+                analyzers: self.analyzers.clone(),
+                mime_type: self.mime,
+                filename: self.name.as_deref(),
+                duration: self.active.saturating_sub(self.started) as i64,
+                local_orig: (cx.is_local)(if self.is_orig { c.orig_h } else { c.resp_h }),
+                is_orig: self.is_orig,
+                seen_bytes: self.seen,
+                total_bytes: self.total,
+                missing_bytes: self.missing,
+                overflow_bytes: self.overflow,
+                timedout: self.timed_out,
+                parent_fuid: None,
+                md5: found.md5.clone(),
+                sha1: found.sha1.clone(),
+                sha256: found.sha256.clone(),
+                extracted: None,
+                extracted_cutoff: None,
+                extracted_size: None,
+            });
+        }
+    }
+
+    /// Nothing was heard of it for too long.
+    pub fn time_out(&mut self, cx: &mut Cx<'_>) {
+        self.timed_out = true;
+        raise!(self, cx, FileTimeout);
+    }
+
+    /// As events show it.
+    fn shown<'f>(&'f self, id: &'f str) -> FaFile<'f> {
+        FaFile {
+            id,
+            parent_id: None,
+            source: self.source,
+            conn: self.conns.last(),
+            is_orig: Some(self.is_orig),
+            seen_bytes: self.seen,
+            total_bytes: self.total,
+            missing_bytes: self.missing,
+            overflow_bytes: self.overflow,
+        }
+    }
+}

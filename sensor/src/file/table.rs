@@ -1,0 +1,187 @@
+//! The files of one worker that are under way.
+
+use std::collections::VecDeque;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::api::{Carrier, Cx, FileConfig, Handle, News, Piece};
+use super::one::File;
+use super::reader::{Found, Shared};
+use super::waiting::Data;
+use crate::event::{self, Fuid, Ts};
+
+/// See the module.
+pub struct Files {
+    cfg: FileConfig,
+    seed: u64,
+    open: HashMap<Handle, File, FixedState>,
+    /// When files are looked at, by time: all wait equally long.
+    queue: VecDeque<(Ts, Handle)>,
+    /// Bytes of memory that wait, all files together.
+    held: u64,
+    no_room: u64,
+    shared: Shared,
+}
+
+impl Files {
+    /// Without a file yet. `seed`: what their ids derive from.
+    pub fn new(cfg: FileConfig, seed: u64) -> Files {
+        Files {
+            cfg,
+            seed,
+            // Handles are hashes already, of more than a sender chooses.
+            open: HashMap::with_hasher(FixedState::with_seed(seed)),
+            queue: VecDeque::new(),
+            held: 0,
+            no_room: 0,
+            shared: Shared::default(),
+        }
+    }
+
+    /// Files that were not looked at because there were too many.
+    pub fn no_room(&self) -> u64 {
+        self.no_room
+    }
+
+    /// Memory of what waits in all files, bytes.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// A piece of a file, which begins with it if it is not under way.
+    pub fn piece(&mut self, carrier: &Carrier<'_>, piece: Piece<'_>, cx: &mut Cx<'_>) -> News {
+        if piece == Piece::End {
+            return match self.open.remove(&carrier.handle) {
+                Some(file) => self.end(file, cx),
+                None => News::default(),
+            };
+        }
+        // Bytes that just go on are not asked for their connection, as in Zeek.
+        let goes_on = matches!(
+            piece,
+            Piece::Bytes { at: None, .. } | Piece::Unseen { at: None, .. }
+        );
+        let is_new = !self.open.contains_key(&carrier.handle);
+        if is_new {
+            if self.open.len() >= self.cfg.most_files {
+                self.no_room += 1;
+                return News::default();
+            }
+            self.begin(carrier, cx);
+        }
+        let Some(file) = self.open.get_mut(&carrier.handle) else {
+            return News::default();
+        };
+        file.active = file.active.max(cx.ts);
+        let joined = is_new || !goes_on && file.join(carrier, cx);
+        let before = file.memory();
+        let crowded = self.held > self.cfg.waiting_total;
+        let cfg = &self.cfg;
+        if let (Some(mime), Piece::Bytes { .. }) = (carrier.mime, piece) {
+            file.declare(mime, cx);
+        }
+        match piece {
+            Piece::Bytes { at, bytes } => file.data(at, Data::Bytes(bytes), crowded, cfg, cx),
+            Piece::Unseen { at, len } => file.data(at, Data::Unseen(len), crowded, cfg, cx),
+            Piece::Gap { at, len } => file.gap(at, len, cx),
+            Piece::Size(n) => file.size(n),
+            Piece::End => {}
+        }
+        self.held = (self.held + file.memory()).saturating_sub(before);
+        // Zeek does not look after a gap.
+        let is_over = file.is_complete() && !matches!(piece, Piece::Gap { .. });
+        let news = News {
+            fuid: Some(file.fuid),
+            joined,
+            sniffed: file.take_sniffed(),
+            reads: file.is_read(),
+            certificate: None,
+        };
+        match is_over.then(|| self.open.remove(&carrier.handle)).flatten() {
+            Some(file) => {
+                let last = self.end(file, cx);
+                News {
+                    joined,
+                    sniffed: news.sniffed.or(last.sniffed),
+                    ..last
+                }
+            }
+            None => news,
+        }
+    }
+
+    /// When the next file is looked at.
+    pub fn next(&self) -> Option<Ts> {
+        self.queue.front().map(|(at, _)| *at)
+    }
+
+    /// Ends the files of which nothing was heard for too long.
+    pub fn expire(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.ts;
+        while let Some((at, handle)) = self.queue.front().copied().filter(|(at, _)| *at <= now) {
+            self.queue.pop_front();
+            let Some(file) = self.open.get_mut(&handle).filter(|f| f.due == at) else {
+                continue;
+            };
+            if now.saturating_sub(file.active) < self.cfg.timeout {
+                file.due = now + self.cfg.timeout;
+                self.queue.push_back((file.due, handle));
+                continue;
+            }
+            file.time_out(cx);
+            if let Some(file) = self.open.remove(&handle) {
+                self.end(file, cx);
+            }
+        }
+    }
+
+    /// The input is over: no file goes on. For Zeek they have timed out.
+    pub fn finish(&mut self, cx: &mut Cx<'_>) {
+        for (at, handle) in std::mem::take(&mut self.queue) {
+            let Some(file) = self.open.get_mut(&handle).filter(|f| f.due == at) else {
+                continue;
+            };
+            file.time_out(cx);
+            if let Some(file) = self.open.remove(&handle) {
+                self.end(file, cx);
+            }
+        }
+    }
+
+    fn begin(&mut self, carrier: &Carrier<'_>, cx: &mut Cx<'_>) {
+        // Who says what it is has named it, too: Zeek asks nobody then.
+        if carrier.mime.is_none() && cx.subs.wants(event::GetFileHandle::KIND) {
+            let ev = event::GetFileHandle {
+                tag: carrier.tag,
+                c: carrier.c,
+                is_orig: carrier.is_orig,
+            };
+            cx.out.event(cx.ts, &ev);
+        }
+        let fuid = Fuid::of(self.seed, carrier.handle.0);
+        let mut file = File::new(fuid, carrier, &self.cfg, cx);
+        // What is over by now does not keep the queue long.
+        let open = &self.open;
+        let is_stale = |(at, handle): &(Ts, Handle)| open.get(handle).is_none_or(|f| f.due != *at);
+        while self.queue.front().is_some_and(is_stale) {
+            self.queue.pop_front();
+        }
+        // Packets may come out of order of time; the queue is in order.
+        file.due = (cx.ts + self.cfg.timeout).max(self.queue.back().map_or(0, |(at, _)| *at));
+        self.queue.push_back((file.due, carrier.handle));
+        self.open.insert(carrier.handle, file);
+    }
+
+    fn end(&mut self, mut file: File, cx: &mut Cx<'_>) -> News {
+        self.held = self.held.saturating_sub(file.memory());
+        let Found { certificate, .. } = file.end(&mut self.shared, cx);
+        News {
+            fuid: Some(file.fuid),
+            joined: false,
+            sniffed: file.take_sniffed(),
+            reads: false,
+            certificate,
+        }
+    }
+}

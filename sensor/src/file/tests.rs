@@ -1,0 +1,392 @@
+//! Files in pieces, and what is said of them.
+
+use std::sync::Arc;
+
+use super::api::{Cx, IsLocal, Out};
+use super::{Carrier, FileConfig, Files, Handle, Hashes, News, Piece};
+use crate::base::time::{MINUTE, SECOND};
+use crate::event::log::{LogRow, Value};
+use crate::event::{AnalyzerTag, ConnId, Event, Proto, Subscriptions, Ts, Uid};
+
+/// What came out, one line each: of events where in the file they are about, rows by some columns.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Out for Told {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        crate::event::seen::note(ev);
+        let mut json = Vec::new();
+        ev.write_json(ts, &mut json);
+        let json = String::from_utf8(json).unwrap();
+        let args = json.split_once("}").and_then(|(_, rest)| rest.split_once("},"));
+        let args = args.map_or("", |(_, args)| args.trim_end_matches('}'));
+        let args = if args.contains("offset") { args } else { "" };
+        self.0
+            .push(format!("{} {args}", ev.info().name).trim().to_owned());
+    }
+    fn log(&mut self, row: &dyn LogRow) {
+        let mut values = Vec::new();
+        row.values(&mut values);
+        let shown = row.columns().iter().zip(&values).filter_map(|(c, v)| match v {
+            Value::Count(n) if *n > 0 => Some(format!("{}={n}", c.name)),
+            Value::Bool(true) => Some(c.name.to_owned()),
+            Value::Str(s) if matches!(c.name, "mime_type" | "md5") => Some(format!("{}={s}", c.name)),
+            _ => None,
+        });
+        self.0.push(format!(
+            "{}.log {}",
+            row.path(),
+            shown.collect::<Vec<_>>().join(" ")
+        ));
+    }
+    fn weird(&mut self, _: Ts, name: &'static str, _: &str, addl: &str) {
+        self.0.push(format!("weird {name} {addl}"));
+    }
+}
+
+const TAG: AnalyzerTag = AnalyzerTag::new("Analyzer::ANALYZER_HTTP", "http");
+
+fn conn(n: u64) -> ConnId {
+    ConnId {
+        uid: Uid::new(0, n),
+        orig_h: [10, 0, 0, 1].into(),
+        resp_h: [10, 0, 0, 2].into(),
+        orig_p: 1000,
+        resp_p: 80,
+        proto: Proto::Tcp,
+        start: 0,
+    }
+}
+
+/// Files, and what was told of them so far.
+struct Bench {
+    files: Files,
+    told: Told,
+    subs: Subscriptions,
+    now: Ts,
+}
+
+impl Bench {
+    fn new(cfg: FileConfig) -> Bench {
+        Bench {
+            files: Files::new(cfg, 7),
+            told: Told::default(),
+            subs: Subscriptions::ALL,
+            now: SECOND,
+        }
+    }
+
+    fn with<R>(&mut self, work: impl FnOnce(&mut Files, &mut Cx<'_>) -> R) -> R {
+        let is_local: IsLocal = Arc::new(|_| false);
+        let mut cx = Cx {
+            ts: self.now,
+            subs: &self.subs,
+            is_local: &is_local,
+            out: &mut self.told,
+        };
+        work(&mut self.files, &mut cx)
+    }
+
+    fn piece(&mut self, on: u64, handle: Handle, piece: Piece<'_>) -> News {
+        let c = conn(on);
+        let carrier = Carrier {
+            handle,
+            tag: TAG,
+            source: "HTTP",
+            c: &c,
+            is_orig: false,
+            depth: 0,
+            name: None,
+            mime: None,
+        };
+        self.with(|files, cx| files.piece(&carrier, piece, cx))
+    }
+
+    /// Of the file `a`.
+    fn a(&mut self, piece: Piece<'_>) -> News {
+        self.piece(1, Handle::of(&[b"a"]), piece)
+    }
+
+    /// What was told since the last time.
+    fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told.0)
+    }
+}
+
+fn next(bytes: &[u8]) -> Piece<'_> {
+    Piece::Bytes { at: None, bytes }
+}
+
+fn at(at: u64, bytes: &[u8]) -> Piece<'_> {
+    Piece::Bytes { at: Some(at), bytes }
+}
+
+#[test]
+fn a_file_is_told_from_its_first_piece_to_its_last() {
+    let mut b = Bench::new(FileConfig {
+        hashes: Hashes {
+            md5: true,
+            ..Hashes::default()
+        },
+        ..FileConfig::default()
+    });
+    let first = b.a(next(b"%PDF-1.4 "));
+    assert!(first.joined && first.reads && first.fuid.is_some());
+    assert_eq!(
+        b.told(),
+        ["get_file_handle", "file_new", "file_over_new_connection",]
+    );
+    assert!(!b.a(next(b"more")).joined);
+    let last = b.a(Piece::End);
+    assert_eq!(last.fuid, first.fuid);
+    assert_eq!(
+        b.told(),
+        [
+            "file_sniff",
+            "file_state_remove",
+            "files.log seen_bytes=13 md5=575f5c37ae3c5fc2073e263015417f6a"
+        ]
+    );
+    assert_eq!(b.a(Piece::End), News::default());
+}
+
+#[test]
+fn pieces_come_in_any_order() {
+    let mut b = Bench::new(FileConfig::default());
+    b.a(at(4, b"efgh"));
+    b.a(at(2, b"cdef"));
+    b.a(Piece::Size(10));
+    b.told();
+    b.a(at(0, b"ab"));
+    assert_eq!(b.told(), Vec::<String>::new(), "eight of ten");
+    // The last bytes, some of them a second time.
+    b.a(at(6, b"ghij"));
+    assert_eq!(
+        b.told(),
+        [
+            "file_sniff",
+            "file_state_remove",
+            "files.log seen_bytes=10 total_bytes=10",
+        ]
+    );
+}
+
+#[test]
+fn a_file_with_a_known_size_ends_by_itself() {
+    let mut b = Bench::new(FileConfig::default());
+    b.a(Piece::Size(5));
+    let last = b.a(next(b"hello"));
+    assert!(last.fuid.is_some() && !last.reads);
+    assert!(
+        b.told()
+            .contains(&"files.log seen_bytes=5 total_bytes=5".to_owned())
+    );
+    // More of it is another file of the same name.
+    let again = b.a(next(b"!"));
+    assert!(again.joined && again.fuid == last.fuid);
+    b.a(Piece::End);
+    b.told();
+    // One of nothing.
+    b.a(Piece::Size(0));
+    assert_eq!(b.told().last().map(String::as_str), Some("files.log "));
+}
+
+#[test]
+fn what_never_came_is_a_gap() {
+    let mut b = Bench::new(FileConfig::default());
+    b.a(next(b"ab"));
+    b.a(Piece::Gap { at: None, len: 8 });
+    b.a(next(b"cd"));
+    b.a(Piece::End);
+    assert_eq!(
+        b.told()[3..],
+        [
+            "file_sniff",
+            r#"file_gap "offset":2,"len":8"#,
+            "file_state_remove",
+            "files.log seen_bytes=4 missing_bytes=8",
+        ]
+    );
+    // Out of order, the hole before what waits is known only at the end.
+    b.a(at(5, b"fg"));
+    b.a(at(0, b"a"));
+    b.a(Piece::End);
+    assert_eq!(
+        b.told()[3..],
+        [
+            "file_sniff",
+            r#"file_gap "offset":1,"len":4"#,
+            "file_state_remove",
+            "files.log seen_bytes=3 missing_bytes=4",
+        ]
+    );
+}
+
+#[test]
+fn bytes_that_nobody_reads_count_as_seen() {
+    let mut b = Bench::new(FileConfig::default());
+    assert!(b.a(next(&[0; 100])).reads, "its beginning is still looked at");
+    assert!(!b.a(next(&[0; 4000])).reads);
+    b.a(Piece::Unseen {
+        at: None,
+        len: 1 << 30,
+    });
+    b.a(Piece::Unseen {
+        at: Some((1 << 30) + 4200),
+        len: 1000,
+    });
+    b.a(Piece::Unseen {
+        at: Some((1 << 30) + 4100),
+        len: 100,
+    });
+    b.a(Piece::End);
+    let row = format!("files.log seen_bytes={}", (1 << 30) + 5200);
+    assert_eq!(b.told().last(), Some(&row));
+}
+
+#[test]
+fn too_much_that_waits_is_given_up() {
+    let mut b = Bench::new(FileConfig {
+        waiting_limit: 1000,
+        ..FileConfig::default()
+    });
+    b.a(at(0, b"a"));
+    b.a(at(101, &[b'b'; 500]));
+    b.a(at(701, &[b'c'; 500]));
+    b.told();
+    b.a(at(2000, b"d"));
+    assert_eq!(
+        b.told(),
+        [
+            "file_sniff",
+            r#"file_gap "offset":1,"len":100"#,
+            r#"file_gap "offset":601,"len":100"#,
+            r#"file_reassembly_overflow "offset":1,"skipped":200"#,
+        ]
+    );
+    b.a(Piece::End);
+    let row = "files.log seen_bytes=1002 missing_bytes=999 overflow_bytes=200";
+    assert_eq!(b.told().last().map(String::as_str), Some(row));
+}
+
+#[test]
+fn what_waits_in_all_files_together_is_bounded() {
+    let mut b = Bench::new(FileConfig {
+        waiting_total: 10_000,
+        ..FileConfig::default()
+    });
+    for n in 0..100u64 {
+        for i in 0..4 {
+            b.piece(n, Handle::of(&[&n.to_be_bytes()]), at(10 + 2000 * i, &[0; 1000]));
+        }
+        let held = b.with(|files, _| files.held());
+        assert!(held < 12_000, "{held}");
+    }
+}
+
+#[test]
+fn a_file_of_several_connections_has_a_row_for_each() {
+    let mut b = Bench::new(FileConfig::default());
+    let a = Handle::of(&[b"a"]);
+    b.piece(1, a, at(0, b"abc"));
+    let second = b.piece(2, a, at(3, b"def"));
+    assert!(second.joined);
+    assert!(!b.piece(2, a, at(6, b"ghi")).joined);
+    b.piece(2, a, Piece::End);
+    let told = b.told();
+    assert_eq!(
+        told.iter().filter(|l| *l == "file_over_new_connection").count(),
+        2
+    );
+    assert_eq!(told.iter().filter(|l| *l == "files.log seen_bytes=9").count(), 2);
+}
+
+#[test]
+fn a_silent_file_times_out() {
+    let mut b = Bench::new(FileConfig::default());
+    b.a(next(b"a"));
+    b.now += MINUTE;
+    b.a(next(b"b"));
+    b.told();
+    b.now = SECOND + 2 * MINUTE;
+    assert_eq!(b.with(|files, _| files.next()), Some(b.now));
+    b.with(Files::expire);
+    assert_eq!(b.told(), Vec::<String>::new(), "silent for a minute");
+    b.now += 2 * MINUTE;
+    b.with(Files::expire);
+    assert_eq!(
+        b.told(),
+        [
+            "file_timeout",
+            "file_sniff",
+            "file_state_remove",
+            "files.log seen_bytes=2 timedout",
+        ]
+    );
+    assert_eq!(b.with(|files, _| files.next()), None);
+}
+
+#[test]
+fn what_is_open_at_the_end_of_input_has_timed_out() {
+    let mut b = Bench::new(FileConfig::default());
+    b.a(next(b"a"));
+    b.piece(1, Handle::of(&[b"b"]), next(b"b"));
+    b.piece(1, Handle::of(&[b"b"]), Piece::End);
+    b.told();
+    b.with(Files::finish);
+    assert_eq!(b.told()[0], "file_timeout");
+    b.with(Files::finish);
+    assert_eq!(b.told(), Vec::<String>::new());
+}
+
+#[test]
+fn there_are_so_many_files_and_no_more() {
+    let mut b = Bench::new(FileConfig {
+        most_files: 10,
+        ..FileConfig::default()
+    });
+    for n in 0..20u64 {
+        let news = b.piece(n, Handle::of(&[&n.to_be_bytes()]), next(b"x"));
+        assert_eq!(news.fuid.is_some(), n < 10);
+    }
+    assert_eq!(b.with(|files, _| files.no_room()), 10);
+}
+
+#[test]
+fn digests_are_of_whole_files_only() {
+    let mut b = Bench::new(FileConfig {
+        hashes: Hashes {
+            md5: true,
+            sha1: true,
+            sha256: true,
+        },
+        ..FileConfig::default()
+    });
+    b.a(next(b"ab"));
+    b.a(next(b"c"));
+    b.a(Piece::End);
+    assert!(
+        b.told()
+            .last()
+            .is_some_and(|l| l.ends_with("md5=900150983cd24fb0d6963f7d28e17f72"))
+    );
+    b.a(next(b"ab"));
+    b.a(Piece::Gap { at: None, len: 1 });
+    b.a(Piece::End);
+    assert!(b.told().last().is_some_and(|l| !l.contains("md5")));
+}
+
+#[test]
+fn an_offset_beyond_all_files_is_a_weird() {
+    let mut b = Bench::new(FileConfig::default());
+    b.a(at(u64::MAX - 2, b"abcdef"));
+    assert!(
+        b.told()
+            .contains(&"weird file_offset_overflow offset=fffffffffffffffd len=6".to_owned())
+    );
+    b.a(Piece::Gap {
+        at: Some(5),
+        len: u64::MAX,
+    });
+    b.a(Piece::End);
+}
