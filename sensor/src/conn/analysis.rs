@@ -6,7 +6,7 @@ use super::app::App;
 use super::ends::{addr, proto};
 use super::entry::{Tcp, letter};
 use super::row::{WeirdRow, Whose};
-use super::shared::{Core, Run};
+use super::shared::{Core, Run, raise};
 use super::sink::Sink;
 use crate::analyzer::api::{Call, Inside, Interest, Out, Spec};
 use crate::analyzer::tree::{Tree, begins_turned};
@@ -88,7 +88,7 @@ impl<S: Sink> Out for Results<'_, '_, S> {
 
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let now = self.core.ts;
-        self.core.sh.expected.announce(orig, resp, port, tag, now);
+        self.core.sh.cfg.expected.announce(orig, resp, port, tag, now);
     }
 }
 
@@ -119,6 +119,11 @@ impl<'e, S: Sink> Run<'e, S> {
     pub fn app_stream(&mut self, tcp: &mut Tcp, is_orig: bool, seq: u64, bytes: &[u8]) {
         if !self.sh.cfg.analyzers || self.conn.service != 0 {
             return;
+        }
+        if self.app.is_none()
+            && let Some(tag) = self.sh.cfg.expected.find_late(&self.id(), self.ts)
+        {
+            self.app_expected(tag);
         }
         let partial = tcp.is_partial;
         let mut proxied = false;
@@ -218,7 +223,8 @@ impl<'e, S: Sink> Run<'e, S> {
 
     /// The connection was announced as one of `tag`.
     pub fn app_expected(&mut self, tag: AnalyzerTag) {
-        self.with_app(|app, _, _| app.tree.expect(tag));
+        raise!(self, ScheduledAnalyzerApplied, a: tag);
+        self.with_app(|app, shared, _| app.tree.expect(tag, shared));
     }
 
     /// No payload comes any more: frees the analyzers, unless something is left for them to do.

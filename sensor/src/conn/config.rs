@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::expected::Expected;
 use crate::analyzer::tls;
 use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
@@ -111,6 +112,8 @@ pub struct Config {
     pub is_local: IsLocal,
     /// The tunnels that packets come through; one table for all engines.
     pub tunnels: Tunnels,
+    /// Connections that others announced; one table for all engines.
+    pub expected: Expected,
     /// What keys know beside the five-tuple: [`sensor_common::policy::VLAN_AWARE`] and `VNI_AWARE`.
     pub realms: u32,
 }
@@ -130,6 +133,7 @@ impl Default for Config {
             files: FileConfig::default(),
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
+            expected: Expected::default(),
             realms: 0,
         }
     }

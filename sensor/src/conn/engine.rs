@@ -73,7 +73,6 @@ impl<S: Sink> Engine<S> {
                 wheel: Wheel::default(),
                 services: Vec::new(),
                 silences: vec![0],
-                expected: Default::default(),
                 net_weirds: Default::default(),
                 tunnels_armed: false,
                 files_armed: false,

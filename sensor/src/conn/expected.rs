@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::base::time::SECOND;
 use crate::event::{AnalyzerTag, ConnId, Ts};
@@ -15,31 +17,83 @@ const MOST: usize = 8192;
 /// Originator, responder and the responder's port.
 type Ends = (IpAddr, IpAddr, u16);
 
-/// Announcements and until when they stand.
+/// Announcements, of all engines together: the announced connection may be another one's.
 #[derive(Debug, Default)]
-pub struct Expected(HashMap<Ends, (Ts, AnalyzerTag)>);
+pub struct Expected {
+    all: Arc<All>,
+    /// Whose hand this is.
+    me: usize,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    hands: AtomicUsize,
+    /// How many there are, so that nobody takes the lock where there is none.
+    count: AtomicUsize,
+    announced: Mutex<HashMap<Ends, Announced>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Announced {
+    until: Ts,
+    tag: AnalyzerTag,
+    by: usize,
+}
+
+/// A hand for another engine.
+impl Clone for Expected {
+    fn clone(&self) -> Expected {
+        Expected {
+            all: self.all.clone(),
+            me: self.all.hands.fetch_add(1, Ordering::Relaxed) + 1,
+        }
+    }
+}
 
 impl Expected {
     /// A connection of `tag` from `orig` to `resp` was announced at `now`.
-    pub fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag, now: Ts) {
-        if self.0.len() >= MOST {
+    pub fn announce(&self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag, now: Ts) {
+        let Ok(mut announced) = self.all.announced.lock() else {
+            return;
+        };
+        if announced.len() >= MOST {
             // All that are over go at once: with as many announcements again before the next time.
-            self.0.retain(|_, e| e.0 >= now);
+            announced.retain(|_, a| a.until >= now);
         }
         let ends = (orig, resp, port);
-        if self.0.len() < MOST || self.0.contains_key(&ends) {
-            self.0.insert(ends, (now + LIFETIME, tag));
+        if announced.len() < MOST || announced.contains_key(&ends) {
+            let by = self.me;
+            announced.insert(
+                ends,
+                Announced {
+                    until: now + LIFETIME,
+                    tag,
+                    by,
+                },
+            );
         }
+        self.all.count.store(announced.len(), Ordering::Relaxed);
     }
 
     /// Whose analyzer is to be put on a new connection.
     pub fn find(&self, c: &ConnId, now: Ts) -> Option<AnalyzerTag> {
-        let (until, tag) = self.0.get(&(c.orig_h, c.resp_h, c.resp_p))?;
-        (*until >= now).then_some(*tag)
+        self.look_up(c, now).map(|a| a.tag)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The same for a connection that began before its first bytes came: another engine may have been told of it only
+    /// meanwhile.
+    pub fn find_late(&self, c: &ConnId, now: Ts) -> Option<AnalyzerTag> {
+        let found = self.look_up(c, now).filter(|a| a.by != self.me)?;
+        Some(found.tag)
+    }
+
+    fn look_up(&self, c: &ConnId, now: Ts) -> Option<Announced> {
+        if self.all.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let announced = self.all.announced.lock().ok()?;
+        let found = announced.get(&(c.orig_h, c.resp_h, c.resp_p))?;
+        (found.until >= now).then_some(*found)
     }
 }
 
@@ -64,12 +118,12 @@ mod tests {
 
     #[test]
     fn announcements_are_bounded_and_end() {
-        let mut e = Expected::default();
-        let mut announce = |port: usize, now| {
+        let e = Expected::default();
+        let announce = |port: usize, now| {
             // More than there are ports.
             let orig = IpAddr::from([10, 0, (port >> 16) as u8, 1]);
             e.announce(orig, conn(0).resp_h, port as u16, DATA, now);
-            e.0.len()
+            e.all.count.load(Ordering::Relaxed)
         };
         for i in 0..MOST + 10 {
             assert!(announce(i, 5) <= MOST);
@@ -79,5 +133,16 @@ mod tests {
         let port = (MOST + 20) as u16;
         assert_eq!(e.find(&conn(port), 7 + LIFETIME), Some(DATA));
         assert_eq!(e.find(&conn(port), 7 + 2 * LIFETIME), None);
+    }
+
+    #[test]
+    fn what_one_engine_is_told_another_one_knows() {
+        let one = Expected::default();
+        let other = one.clone();
+        let c = conn(7);
+        one.announce(c.orig_h, c.resp_h, 7, DATA, 5);
+        assert_eq!(other.find(&c, 6), Some(DATA));
+        // An engine sees its own connections in order: what came before the announcement was not meant.
+        assert_eq!((other.find_late(&c, 6), one.find_late(&c, 6)), (Some(DATA), None));
     }
 }

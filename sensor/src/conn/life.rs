@@ -64,10 +64,7 @@ impl<S: Sink> Run<'_, S> {
             self.enter(p.tunnel);
         }
         raise!(self, NewConnection);
-        if !self.sh.expected.is_empty()
-            && let Some(tag) = self.sh.expected.find(&self.id(), self.ts)
-        {
-            raise!(self, ScheduledAnalyzerApplied, a: tag);
+        if let Some(tag) = self.sh.cfg.expected.find(&self.id(), self.ts) {
             self.app_expected(tag);
         }
     }

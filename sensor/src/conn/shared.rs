@@ -9,7 +9,6 @@ use super::app::App;
 use super::config::Config;
 use super::ends::addr;
 use super::entry::{Conn, Entry, letter};
-use super::expected::Expected;
 use super::row::{WeirdRow, Whose};
 use super::sink::Sink;
 use super::timer::{Kind, Wheel};
@@ -37,8 +36,6 @@ pub struct Shared<S> {
     pub services: Vec<String>,
     /// Times that connections may be silent, milliseconds; few different ones. The first is 0: for ever.
     pub silences: Vec<u32>,
-    /// Connections that others announced.
-    pub expected: Expected,
     /// Set while the input is over and connections are being flushed.
     pub terminating: bool,
     /// Bytes of memory that reassembly takes, all connections together.

@@ -225,10 +225,12 @@ impl Tree {
         call.out.violation(id.spec(), id.number().into(), reason);
     }
 
-    /// Another connection announced this one as `tag`'s.
-    pub fn expect(&mut self, tag: AnalyzerTag) {
+    /// Another connection announced this one, on which nothing came yet, as `tag`'s. So its ports tell nothing.
+    pub fn expect(&mut self, tag: AnalyzerTag, shared: &WorkerShared) {
         if let Some(id) = Id::ALL.iter().find(|id| id.spec().tag == tag) {
             self.services.add(id.number(), true);
+            self.waiting = Some([0; 2]);
+            self.nodes.push(Node::new(*id, &Start::default(), shared));
         }
     }
 
