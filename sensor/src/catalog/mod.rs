@@ -7,7 +7,7 @@ use crate::event::log_stream::{DefineError, LogStream};
 use crate::event::model::{MOST_EVENTS, MOST_PAGES};
 use crate::event::{self, Page};
 use crate::file::FileRow;
-use crate::file::x509::X509Row;
+use crate::file::x509::{OcspRow, X509Row};
 use crate::output::stats_row::StatsRow;
 
 mod events;
@@ -76,9 +76,10 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 6] = [
+const LOGS: [Log; 7] = [
     ConnRow::LOG,
     FileRow::LOG,
+    OcspRow::LOG,
     StatsRow::LOG,
     TunnelRow::LOG,
     WeirdRow::LOG,

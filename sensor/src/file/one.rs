@@ -3,7 +3,7 @@
 use super::api::{Carrier, Cx, FileConfig};
 use super::log::FileRow;
 use super::mime;
-use super::reader::{About, Found, Readers, Shared};
+use super::reader::{About, CERT, Found, Readers, Shared};
 use super::waiting::{Data, Waiting};
 use crate::event::{self, ConnId, FaFile, FaMetadata, Fuid, Ts};
 
@@ -59,7 +59,7 @@ impl File {
     pub fn new(fuid: Fuid, carrier: &Carrier<'_>, cfg: &FileConfig, cx: &mut Cx<'_>) -> File {
         let readers = Readers::new(cfg);
         let file = File {
-            analyzers: readers.names().collect(),
+            analyzers: readers.names(),
             fuid,
             source: carrier.source,
             depth: carrier.depth,
@@ -293,12 +293,13 @@ impl File {
         let fuid = self.fuid.to_string();
         let about = About {
             fuid: &fuid,
+            started: self.started,
             mime: self.mime,
             is_orig: self.is_orig,
         };
         let found = self.readers.end(about, shared, cx);
         raise!(self, cx, FileStateRemove);
-        if !found.is_logged {
+        if !self.analyzers.contains(&CERT) {
             self.log(&fuid, &found, cx);
         }
         found

@@ -2,40 +2,23 @@
 
 use super::super::api::Cx;
 use super::super::x509::{CertCache, X509Row};
-use super::{About, Found};
+use super::{About, Found, Whole};
 
 /// The types of files that are read as certificates: the first of a chain, another one of it, and any.
 pub const TYPES: [&str; 3] = [USER, "application/x-x509-ca-cert", "application/pkix-cert"];
 const USER: &str = "application/x-x509-user-cert";
 
-/// Longest certificate that is read, bytes of DER.
-const MAX_DER: usize = 1 << 20;
-
-/// A certificate as far as it came.
-#[derive(Debug, Default)]
-pub struct Cert {
-    der: Vec<u8>,
-}
-
-impl Cert {
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        let room = MAX_DER.saturating_sub(self.der.len());
-        self.der.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+/// The file is over, and all of it came.
+pub fn end(whole: &Whole, about: About<'_>, certs: &mut CertCache, found: &mut Found, cx: &mut Cx<'_>) {
+    let Some(cert) = certs.get(whole.bytes()) else {
+        return cx.out.weird(cx.ts, "x509_cert_parse_error", about.fuid, "");
+    };
+    for (name, addl) in &cert.weirds {
+        cx.out.weird(cx.ts, name, about.fuid, addl);
     }
-
-    /// The file is over, and all of it came.
-    pub fn end(self, about: About<'_>, certs: &mut CertCache, found: &mut Found, cx: &mut Cx<'_>) {
-        found.is_logged = true;
-        let Some(cert) = certs.get(&self.der) else {
-            return cx.out.weird(cx.ts, "x509_cert_parse_error", about.fuid, "");
-        };
-        for (name, addl) in &cert.weirds {
-            cx.out.weird(cx.ts, name, about.fuid, addl);
-        }
-        let (host, client) = (about.mime == Some(USER), about.is_orig);
-        if certs.is_new(&cert, host, client, cx.ts) {
-            cx.out.log(&X509Row::new(cx.ts, &cert, host, client));
-        }
-        found.certificate = Some(cert);
+    let (host, client) = (about.mime == Some(USER), about.is_orig);
+    if certs.is_new(&cert, host, client, cx.ts) {
+        cx.out.log(&X509Row::new(about.started, &cert, host, client));
     }
+    found.certificate = Some(cert);
 }

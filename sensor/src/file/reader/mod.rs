@@ -2,12 +2,13 @@
 
 mod cert;
 mod digest;
+mod ocsp;
 
 use std::sync::Arc;
 
 use super::api::{Cx, FileConfig};
 use super::x509::{CertCache, Certificate};
-use cert::Cert;
+use crate::event::Ts;
 use digest::Digests;
 pub use digest::Hashes;
 
@@ -18,6 +19,9 @@ pub struct Shared {
     certs: CertCache,
 }
 
+/// Zeek's name of who reads certificates. files.log has no row of those: x509.log has.
+pub const CERT: &str = "X509";
+
 /// What readers found.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -25,16 +29,34 @@ pub struct Found {
     pub sha1: Option<String>,
     pub sha256: Option<String>,
     pub certificate: Option<Arc<Certificate>>,
-    /// files.log has no row of it: another log has.
-    pub is_logged: bool,
 }
 
 /// What a reader may want to know of its file.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'f> {
     pub fuid: &'f str,
+    pub started: Ts,
     pub mime: Option<&'static str>,
     pub is_orig: bool,
+}
+
+/// Longest file that is kept to be read in whole, bytes.
+const MAX_WHOLE: usize = 1 << 20;
+
+/// A file that is read in whole at its end, as far as it came.
+#[derive(Debug, Default)]
+pub struct Whole(Vec<u8>);
+
+impl Whole {
+    fn add(&mut self, bytes: &[u8]) {
+        let room = MAX_WHOLE.saturating_sub(self.0.len());
+        self.0.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Its bytes. One that is too long is cut off.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// The readers of one file.
@@ -44,7 +66,8 @@ pub struct Readers(Vec<Reader>);
 #[derive(Debug)]
 enum Reader {
     Digests(Box<Digests>),
-    Cert(Cert),
+    Cert(Whole),
+    Ocsp(Whole),
 }
 
 impl Readers {
@@ -55,20 +78,19 @@ impl Readers {
     }
 
     /// Adds those that read files of a type; Zeek's names of them.
-    pub fn add_for(&mut self, mime: &str) -> impl Iterator<Item = &'static str> + use<> {
-        let is_cert = cert::TYPES.contains(&mime);
-        if is_cert {
-            self.0.push(Reader::Cert(Cert::default()));
+    pub fn add_for(&mut self, mime: &str) -> Vec<&'static str> {
+        let before = self.0.len();
+        if cert::TYPES.contains(&mime) {
+            self.0.push(Reader::Cert(Whole::default()));
+        } else if mime == ocsp::TYPE {
+            self.0.push(Reader::Ocsp(Whole::default()));
         }
-        is_cert.then_some("X509").into_iter()
+        names(self.0.get(before..).unwrap_or_default())
     }
 
     /// Zeek's names of all that read.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().flat_map(|reader| match reader {
-            Reader::Digests(d) => d.names().collect(),
-            Reader::Cert(_) => vec!["X509"],
-        })
+    pub fn names(&self) -> Vec<&'static str> {
+        names(&self.0)
     }
 
     pub fn len(&self) -> usize {
@@ -85,7 +107,7 @@ impl Readers {
         for reader in self.0.iter_mut().skip(from) {
             match reader {
                 Reader::Digests(d) => d.bytes(bytes),
-                Reader::Cert(c) => c.bytes(bytes),
+                Reader::Cert(whole) | Reader::Ocsp(whole) => whole.add(bytes),
             }
         }
     }
@@ -106,9 +128,22 @@ impl Readers {
         for reader in self.0.drain(..) {
             match reader {
                 Reader::Digests(d) => d.end(&mut found),
-                Reader::Cert(c) => c.end(about, &mut shared.certs, &mut found, cx),
+                Reader::Cert(whole) => cert::end(&whole, about, &mut shared.certs, &mut found, cx),
+                Reader::Ocsp(whole) => ocsp::end(&whole, about, cx),
             }
         }
         found
     }
+}
+
+fn names(readers: &[Reader]) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for reader in readers {
+        match reader {
+            Reader::Digests(d) => names.extend(d.names()),
+            Reader::Cert(_) => names.push(CERT),
+            Reader::Ocsp(_) => names.push("OCSP_REPLY"),
+        }
+    }
+    names
 }

@@ -293,7 +293,7 @@ fn trim_zeros(bytes: &[u8]) -> &[u8] {
 }
 
 /// A DER INTEGER's bytes as OpenSSL writes a serial number.
-fn serial(raw: &[u8]) -> String {
+pub(super) fn serial(raw: &[u8]) -> String {
     let negative = raw.first().is_some_and(|b| b & 0x80 != 0);
     let mut magnitude = raw.to_vec();
     if negative {
