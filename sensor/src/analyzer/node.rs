@@ -132,6 +132,11 @@ impl Node {
         self.standing.failed.is_some_and(|at| at < last)
     }
 
+    /// Whether it failed and was taken off.
+    pub fn is_off(&self) -> bool {
+        self.done && self.standing.failed.is_some()
+    }
+
     /// Takes it off if it failed in an earlier packet than that of `now`. True: it may be dropped.
     pub fn take_off(&mut self, now: Ts) -> bool {
         let over = self.standing.failed.is_some_and(|at| at != now);

@@ -344,6 +344,8 @@ impl Tree {
         let taken = probe.push(is_orig, bytes);
         let mut over = None;
         while let Some(id) = probe.next_match() {
+            // What one that failed has read comes once more, and with it what it had to say.
+            self.nodes.retain(|n| n.id != id || !n.is_off());
             // One that has handed over is in the way of another of its kind, but not inside the stream.
             let is_inside = self.inside.is_some();
             if self.nodes.iter().any(|n| n.id == id && !(is_inside && n.done)) {
