@@ -184,6 +184,9 @@ pub struct Common {
     /// Most certificates to read of one message.
     #[arg(long, default_value_t = TlsSettings::default().max_certs, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::TLS_MAX_CERTS))]
     pub tls_max_certs: u32,
+    /// hassh of client and server as columns of ssh.log.
+    #[arg(long)]
+    pub ssh_hassh: bool,
     /// More to say about what happens; twice for details.
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub verbose: u8,

@@ -3,7 +3,7 @@
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
     EventSettings, FlowSettings, InterfaceSettings, LogSettings, ReadSettings, ReassemblySettings,
-    RingSettings, Settings, TimeoutSettings, TlsSettings,
+    RingSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -84,6 +84,7 @@ impl From<&Common> for Settings {
                 max_message_kib: c.tls_max_message,
                 max_certs: c.tls_max_certs,
             },
+            ssh: SshSettings { hassh: c.ssh_hassh },
             timeouts: TimeoutSettings {
                 tcp_inactivity: c.tcp_inactivity_timeout,
                 udp_inactivity: c.udp_inactivity_timeout,
@@ -139,7 +140,7 @@ mod tests {
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json --contents-file c --local-nets 10.0.0.0/8 -q --events e --event a,b --contents both:80 \
              --status-interval 2 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
-             --tls-max-certs 12 --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
+             --tls-max-certs 12 --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
              --reassembly-total 32 --seed 41 --checksums on",
         );
@@ -152,6 +153,7 @@ mod tests {
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
             "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
                     "max_message_kib": 11, "max_certs": 12},
+            "ssh": {"hassh": true},
             "timeouts": {"tcp_inactivity": 21.0, "udp_inactivity": 22.0, "icmp_inactivity": 23.0,
                          "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},
             "reassembly": {"limit_kib": 31, "total_mib": 32},

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::expected::Expected;
-use crate::analyzer::tls;
+use crate::analyzer::{ssh, tls};
 use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
 use crate::file::FileConfig;
@@ -108,6 +108,8 @@ pub struct Config {
     pub tls: tls::TlsConfig,
     /// Settings of the files that connections carry.
     pub files: FileConfig,
+    /// Settings of the SSH analyzers.
+    pub ssh: ssh::SshConfig,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,
     /// The tunnels that packets come through; one table for all engines.
@@ -131,6 +133,7 @@ impl Default for Config {
             max_connections: 1 << 23,
             tls: tls::TlsConfig::default(),
             files: FileConfig::default(),
+            ssh: ssh::SshConfig::default(),
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
             expected: Expected::default(),

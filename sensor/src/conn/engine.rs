@@ -578,6 +578,7 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
     analyzer::WorkerShared {
         dtls: tls.clone(),
         tls,
+        ssh: cfg.ssh,
         ..analyzer::WorkerShared::default()
     }
 }

@@ -123,6 +123,7 @@ const PER_ORIG: &[&str] = &[
     "DNS_label_too_long",
     "FIN_storm",
     "SSH_max_packet_length_exceeded",
+    "SSH_max_string_length_exceeded",
     "SYN_after_partial",
     "SYN_with_data",
     "UDP_datagram_length_mismatch",
@@ -150,6 +151,8 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
         | "tunnel_max_changes_per_connection_exceeded"
         | "SSL_many_server_names"
         | "SSL_max_ssl_history_length_reached"
+        | "SSH_cannot_determine_version"
+        | "SSH_version_mismatch"
         | "ssl_early_application_data"
         | "x509_cert_parse_error" => "",
         "bad_UDP_checksum" | "UDP_datagram_length_mismatch" => "UDP",
@@ -196,7 +199,7 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
         "truncated_radiotap_header" => "IEEE802_11_RADIO",
         n if n.contains("nflog") => "NFLOG",
         n if n.contains("802_11") => "IEEE802_11",
-        n if n.starts_with("SSH") => "SSH",
+        n if n.starts_with("SSH") || n.starts_with("ssh") => "SSH",
         n if n.starts_with("DNS") || n.starts_with("EDNS") => "DNS",
         n if n.starts_with("SSL") || n.starts_with("ssl") || n.starts_with("tls") => {
             ["DTLS", "SSL"][tcp as usize]
@@ -283,6 +286,8 @@ mod tests {
             ("window_recision", true, ""),
             ("DNS_unknown_opcode", false, "DNS"),
             ("SSH_max_packet_length_exceeded", true, "SSH"),
+            ("SSH_version_mismatch", true, ""),
+            ("ssh_unknown_kex_algorithm", true, "SSH"),
             ("bad_UDP_checksum", false, "UDP"),
             ("zero_length_certificate", false, "DTLS"),
             ("truncated_GRE_in_tunnel", false, "GRE"),

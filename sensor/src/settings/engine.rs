@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{OutOfBounds, Settings};
-use crate::analyzer::tls;
+use crate::analyzer::{ssh, tls};
 use crate::conn::{self, Timeouts};
 use crate::file::x509::{BadRoots, Validator};
 use crate::output::local_nets::{BadNet, LocalNets};
@@ -64,6 +64,9 @@ impl Settings {
             reassembly_total: self.reassembly.total_mib << 20,
             seed,
             tls: self.tls_analyzers()?,
+            ssh: ssh::SshConfig {
+                hassh: self.ssh.hassh,
+            },
             is_local: Arc::new(move |a| nets.is_local(a)),
             realms: self.flows.realms(),
             ..conn::Config::default()

@@ -38,6 +38,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// TLS and certificates.
     pub tls: TlsSettings,
+    /// SSH.
+    pub ssh: SshSettings,
     /// Timeouts of connections.
     pub timeouts: TimeoutSettings,
     /// Memory for segments that wait behind holes.
@@ -221,6 +223,14 @@ impl Default for TlsSettings {
     }
 }
 
+/// SSH.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SshSettings {
+    /// hassh of both sides as columns of ssh.log.
+    pub hassh: bool,
+}
+
 /// Timeouts of connections, seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -389,7 +399,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 9);
+        assert_eq!(refused, 10);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }
