@@ -227,14 +227,15 @@ pub enum Method {
 }
 
 impl Method {
-    /// That of an algorithm, if Zeek knows it.
+    /// That of an algorithm, if it is known. Zeek 8.0 does not know group 18, later ones do.
     pub fn of(algorithm: &[u8]) -> Option<Method> {
         Some(match algorithm {
             b"rsa1024-sha1" | b"rsa2048-sha256" => Method::Rsa,
             b"diffie-hellman-group1-sha1"
             | b"diffie-hellman-group14-sha1"
             | b"diffie-hellman-group14-sha256"
-            | b"diffie-hellman-group16-sha512" => Method::Dh,
+            | b"diffie-hellman-group16-sha512"
+            | b"diffie-hellman-group18-sha512" => Method::Dh,
             b"diffie-hellman-group-exchange-sha1" | b"diffie-hellman-group-exchange-sha256" => Method::DhGex,
             b"ecmqv-sha2" => Method::Ecc,
             a if a.starts_with(b"gss-") => Method::Gss,
