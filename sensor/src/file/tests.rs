@@ -144,7 +144,7 @@ fn a_file_is_told_from_its_first_piece_to_its_last() {
         [
             "file_sniff",
             "file_state_remove",
-            "files.log seen_bytes=13 md5=575f5c37ae3c5fc2073e263015417f6a"
+            "files.log mime_type=application/pdf seen_bytes=13 md5=575f5c37ae3c5fc2073e263015417f6a"
         ]
     );
     assert_eq!(b.a(Piece::End), News::default());
@@ -166,7 +166,7 @@ fn pieces_come_in_any_order() {
         [
             "file_sniff",
             "file_state_remove",
-            "files.log seen_bytes=10 total_bytes=10",
+            "files.log mime_type=text/plain seen_bytes=10 total_bytes=10",
         ]
     );
 }
