@@ -17,6 +17,7 @@ use crate::follow::Follow;
 use crate::key::IPPROTO_TCP;
 use crate::packet::{Packet, tcp_flags as tf};
 use crate::policy::{ALL_PACKETS, PAYLOAD, RECORDS};
+use crate::skip;
 
 /// Why a packet is forwarded: bits of [`Outcome::why`] and of the record.
 pub mod why {
@@ -142,7 +143,8 @@ pub struct DirState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowState {
     /// Bit per direction: userspace wants no more of its payload. Set by userspace, cleared by any SYN and where
-    /// following a direction fails.
+    /// following a direction fails. With a bit of [`skip::bits`] beside it userspace wants none up to a place, and a packet
+    /// that reaches beyond it clears both.
     pub shed: u32,
     /// The last packet's [`Packet::tunnel`].
     pub tunnel: u32,
@@ -159,7 +161,7 @@ pub struct FlowState {
     pub dir: [DirState; 2],
     /// Time of the packet that made the entry, ns.
     pub start: u64,
-    /// Where the directions stand in TLS's records, if anybody wants to know.
+    /// Where the directions stand in TLS's records, if anybody wants to know; or up to where they are skipped.
     pub follow: [Follow; 2],
 }
 
@@ -298,7 +300,7 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
                 out.why |= why::FIRST;
                 now_seen |= seen::DATA;
             }
-            if policy & PAYLOAD != 0 && (*flow).shed & (1 << p.dir) == 0 {
+            if policy & PAYLOAD != 0 && ((*flow).shed & (1 << p.dir) == 0 || skip::ends(flow, p)) {
                 out.why |= why::PAYLOAD;
             } else if policy & ALL_PACKETS == 0 {
                 out.why |= why::SHED;

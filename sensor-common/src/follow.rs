@@ -18,6 +18,7 @@
 use crate::atomic::{and32, or32, or32_after};
 use crate::flow::{FlowState, Outcome, why};
 use crate::packet::Packet;
+use crate::skip;
 
 /// Bytes of a record's header: type, version, length.
 pub const HEADER: u32 = 5;
@@ -234,6 +235,7 @@ pub unsafe fn order_datagrams(flow: *mut FlowState, dir: u8) {
             state: Follow::DATAGRAMS,
             ..Follow::from(0)
         };
+        and32(&raw mut (*flow).shed, !skip::bits(bit));
         or32(&raw mut (*flow).shed, bit);
     }
 }
@@ -254,6 +256,7 @@ pub unsafe fn order(flow: *mut FlowState, dir: u8, at: u32) -> bool {
         };
         // A packet that goes past it at this very moment finds that out, and gives up.
         if at.wrapping_sub((*d).next as u32) as i32 >= 0 {
+            and32(&raw mut (*flow).shed, !skip::bits(bit));
             *f = Follow::from(at);
             // A CPU that sees the bit and not yet the place takes a packet or two for shed and not followed. If the place
             // was in them, the next one is beyond it, and following is given up: nothing is lost unsaid.
@@ -279,8 +282,19 @@ pub unsafe fn shed(flow: *mut FlowState, dirs: u32) {
         if dirs & 2 != 0 {
             (*flow).follow[1].state = 0;
         }
+        and32(&raw mut (*flow).shed, !skip::bits(dirs & 3));
         or32(&raw mut (*flow).shed, dirs & 3);
     }
+}
+
+/// Userspace's order to forward a direction's payload again.
+///
+/// # Safety
+/// As for [`crate::flow::update`].
+#[inline(always)]
+pub unsafe fn unshed(flow: *mut FlowState, dirs: u32) {
+    // SAFETY: the contract above, which the caller keeps.
+    unsafe { and32(&raw mut (*flow).shed, !(dirs | skip::bits(dirs))) };
 }
 
 /// Ends following: this packet and those after it are forwarded in full.

@@ -17,6 +17,7 @@ pub mod packet;
 pub mod policy;
 pub mod proto;
 pub mod record;
+pub mod skip;
 
 pub use counters::Counter;
 pub use flow::{DirState, FlowState};

@@ -2,11 +2,10 @@
 //! all of it, over counters that packets are adding to at that moment.
 
 use aya_ebpf::programs::XdpContext;
-use sensor_common::atomic::and32;
-use sensor_common::follow;
 use sensor_common::key::IPPROTO_UDP;
+use sensor_common::{follow, skip};
 
-use crate::abi::{MAX_ORDERS, OP_FOLLOW, OP_SHED, ORDERS_HEAD, Order};
+use crate::abi::{MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_SKIP, ORDERS_HEAD, Order};
 use crate::maps::FLOWS;
 
 /// Carries out the orders in the frame, which may end behind the last one. Returns how many were refused.
@@ -30,7 +29,7 @@ pub fn run(ctx: &XdpContext) -> u32 {
 #[inline(always)]
 fn carry_out(order: &Order) -> bool {
     let Some(flow) = FLOWS.get_ptr_mut(&order.key) else {
-        return order.op != OP_FOLLOW;
+        return !matches!(order.op, OP_FOLLOW | OP_SKIP);
     };
     let dirs = order.dirs & 3;
     // SAFETY: a live map value, aligned.
@@ -39,7 +38,8 @@ fn carry_out(order: &Order) -> bool {
             OP_SHED => follow::shed(flow, dirs),
             OP_FOLLOW if order.key.proto == IPPROTO_UDP => follow::order_datagrams(flow, (dirs == 2) as u8),
             OP_FOLLOW => return follow::order(flow, (dirs == 2) as u8, order.at),
-            _ => and32(&raw mut (*flow).shed, !dirs),
+            OP_SKIP => return skip::order(flow, (dirs == 2) as u8, order.at),
+            _ => follow::unshed(flow, dirs),
         }
     }
     true

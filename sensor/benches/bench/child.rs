@@ -67,6 +67,9 @@ impl FlowTable for Elsewhere {
     fn follow(&mut self, _: &FlowKey, _: u8, _: u32) -> bool {
         false
     }
+    fn skip(&mut self, _: &FlowKey, _: u8, _: u32) -> bool {
+        false
+    }
 }
 
 /// Takes records from the soft datapath to the engine and remembers whose they were.

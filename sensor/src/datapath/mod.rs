@@ -32,6 +32,10 @@ pub trait FlowTable {
     /// next header begins at sequence number `at`; false if the direction is already beyond it. Over UDP `at` is not used:
     /// each datagram begins with a record.
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool;
+    /// Stops copying one direction's payload (0: `key.a` sends; TCP) before sequence number `end`, at most
+    /// [`sensor_common::skip::MAX_STRETCH`] from where it stands. What reaches beyond is copied again, whole packets. False
+    /// if the direction has come that far already.
+    fn skip(&mut self, key: &FlowKey, dir: u8, end: u32) -> bool;
     /// Number of flows that [`FlowTable::ask`] is best given at a time.
     fn at_once(&self) -> usize {
         1

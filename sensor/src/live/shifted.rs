@@ -30,6 +30,10 @@ impl FlowTable for Shifted {
         self.table.follow(key, dir, at)
     }
 
+    fn skip(&mut self, key: &FlowKey, dir: u8, end: u32) -> bool {
+        self.table.skip(key, dir, end)
+    }
+
     fn at_once(&self) -> usize {
         self.table.at_once()
     }

@@ -14,13 +14,13 @@ use super::{load, load_small, records, udp_frame};
 
 const BITS: u32 = PAYLOAD | RECORDS;
 /// Where the payload of the frames here begins.
-const DATA: usize = 14 + 20 + 20;
+pub const DATA: usize = 14 + 20 + 20;
 
 /// Numbers that look random (xorshift).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -29,7 +29,7 @@ impl Random {
 }
 
 /// A segment as a frame, and the packet that it is.
-fn segment(seq: u32, payload: &[u8]) -> (Vec<u8>, Packet) {
+pub fn segment(seq: u32, payload: &[u8]) -> (Vec<u8>, Packet) {
     static ONE: LazyLock<Case> = LazyLock::new(|| {
         let mut all = frames::tracked().into_iter();
         all.find(|c| c.name == "tcp4 0 vlans 0+0 options 1400 bytes")

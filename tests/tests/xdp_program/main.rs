@@ -9,6 +9,7 @@ mod frames;
 mod half_open;
 mod interrupted;
 mod rings;
+mod skipped;
 mod table;
 
 use std::sync::Barrier;

@@ -91,4 +91,8 @@ fn orders_take_effect_without_being_asked_for_when_there_are_many() {
     table.shed(&keys[0], 2);
     table.follow(&keys[1], 0, 0);
     assert_eq!(table.lookup(&keys[0]).unwrap().map(|f| f.shed), Some(3));
+    // And so does skipping.
+    table.shed(&keys[2], 3);
+    table.skip(&keys[1], 0, 0);
+    assert_eq!(table.lookup(&keys[2]).unwrap().map(|f| f.shed), Some(3));
 }

@@ -22,6 +22,9 @@ impl FlowTable for Batched<'_> {
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
         self.0.follow(key, dir, at)
     }
+    fn skip(&mut self, key: &FlowKey, dir: u8, end: u32) -> bool {
+        self.0.skip(key, dir, end)
+    }
     fn at_once(&self) -> usize {
         4
     }
@@ -205,6 +208,9 @@ impl FlowTable for Emptied {
     }
     fn shed(&mut self, _: &FlowKey, _: u32) {}
     fn follow(&mut self, _: &FlowKey, _: u8, _: u32) -> bool {
+        false
+    }
+    fn skip(&mut self, _: &FlowKey, _: u8, _: u32) -> bool {
         false
     }
 }

@@ -9,9 +9,8 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use sensor_common::follow;
 use sensor_common::key::IPPROTO_UDP;
-use sensor_common::{FlowKey, FlowState};
+use sensor_common::{FlowKey, FlowState, follow, skip};
 
 use crate::datapath::{FlowTable, hash_key};
 
@@ -145,6 +144,14 @@ impl FlowTable for Flows {
             },
             // SAFETY: as for `shed`.
             Some(s) => unsafe { follow::order(&mut s.state, dir, at) },
+            None => false,
+        }
+    }
+
+    fn skip(&mut self, key: &FlowKey, dir: u8, end: u32) -> bool {
+        match self.find(key).and_then(|n| self.slots.get_mut(n)) {
+            // SAFETY: as for `shed`.
+            Some(s) => unsafe { skip::order(&mut s.state, dir, end) },
             None => false,
         }
     }

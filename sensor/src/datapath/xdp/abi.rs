@@ -52,6 +52,8 @@ pub const OP_SHED: u32 = 0;
 pub const OP_UNSHED: u32 = 1;
 /// Follow a direction (one) from `at` on; may be refused. Of UDP, each datagram.
 pub const OP_FOLLOW: u32 = 2;
+/// Keep the payload of a direction (one) of TCP before `at`; may be refused.
+pub const OP_SKIP: u32 = 3;
 
 /// One order to the program `control`.
 #[repr(C)]
@@ -63,7 +65,7 @@ pub struct Order {
     pub op: u32,
     /// Bit per direction, as in `FlowState::shed`.
     pub dirs: u32,
-    /// For [`OP_FOLLOW`]: see [`sensor_common::follow::order`].
+    /// For [`OP_FOLLOW`] and [`OP_SKIP`]: see [`sensor_common::follow::order`] and [`sensor_common::skip::order`].
     pub at: u32,
     /// Always 0.
     pub pad: u32,

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use sensor_common::{FlowKey, FlowState};
 
 use super::abi::{
-    END_AND_TELL, Fetch, MAX_FETCHES, MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_UNSHED, ORDERS_HEAD, Order,
+    END_AND_TELL, Fetch, MAX_FETCHES, MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_SKIP, OP_UNSHED, ORDERS_HEAD, Order,
 };
 use super::sys;
 use crate::datapath::FlowTable;
@@ -174,6 +174,21 @@ impl KernelTable {
         self.waiting = orders;
     }
 
+    /// An order about one direction that may be refused.
+    fn order_one(&mut self, key: &FlowKey, op: u32, dir: u8, at: u32) -> bool {
+        // In their order.
+        self.carry_out_waiting();
+        let order = Order {
+            key: *key,
+            op,
+            dirs: 1 << dir,
+            at,
+            pad: 0,
+        };
+        let r = self.carry_out(std::iter::once(order)).map(|refused| refused == 0);
+        self.said(r)
+    }
+
     /// System calls that failed behind the infallible [`FlowTable`] functions.
     pub fn failures(&self) -> u64 {
         self.failures
@@ -245,16 +260,9 @@ impl FlowTable for KernelTable {
         self.carry_out_waiting();
     }
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
-        // In their order.
-        self.carry_out_waiting();
-        let order = Order {
-            key: *key,
-            op: OP_FOLLOW,
-            dirs: 1 << dir,
-            at,
-            pad: 0,
-        };
-        let r = self.carry_out(std::iter::once(order)).map(|refused| refused == 0);
-        self.said(r)
+        self.order_one(key, OP_FOLLOW, dir, at)
+    }
+    fn skip(&mut self, key: &FlowKey, dir: u8, end: u32) -> bool {
+        self.order_one(key, OP_SKIP, dir, end)
     }
 }
