@@ -42,6 +42,12 @@ pub trait Protocol: Sized {
         Next::Stop
     }
 
+    /// `len` bytes of a TCP direction came that are not at hand, because the analyzer had said that it needs none of them
+    /// ([`Interest::Skip`]).
+    fn unseen(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
+        self.gap(is_orig, len, ctx)
+    }
+
     /// A TCP direction ended in order: a line without an end is a line now.
     fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
         match self.has_open_line(is_orig) {
@@ -263,14 +269,31 @@ pub enum Inside {
 }
 
 /// What is still wanted of a direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
     /// None of its bytes: the direction may be shed.
     Nothing,
+    /// None of its next so many bytes, all of those after them. It holds until they have come, whatever comes in the other
+    /// direction: what was skipped is not to be had later. TCP.
+    Skip(u64),
     /// What the headers of its records say.
     Marks,
     /// All of its bytes.
     Everything,
+}
+
+impl Interest {
+    /// What both want together.
+    pub fn and(self, other: Interest) -> Interest {
+        use Interest::{Everything, Marks, Nothing, Skip};
+        match (self, other) {
+            (Nothing, one) | (one, Nothing) => one,
+            (Skip(a), Skip(b)) => Skip(a.min(b)),
+            (Marks, Marks) => Marks,
+            // Marks are read from a place that only they know.
+            (Everything | Marks | Skip(_), _) => Everything,
+        }
+    }
 }
 
 /// Where an analyzer's results go.

@@ -68,6 +68,10 @@ macro_rules! protocols {
                 match self { $(Analyzer::$room(a) => a.gap(is_orig, len, ctx),)* }
             }
 
+            fn unseen(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
+                match self { $(Analyzer::$room(a) => Protocol::unseen(&mut **a, is_orig, len, ctx),)* }
+            }
+
             fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
                 match self { $(Analyzer::$room(a) => a.eof(is_orig, ctx),)* }
             }

@@ -86,6 +86,17 @@ impl Node {
         self.done |= next != Next::More;
     }
 
+    /// Bytes came that are not at hand. It had said that it needs none of them, or they are missing to it.
+    pub fn unseen(&mut self, is_orig: bool, len: u64, conn: NodeConn<'_>, call: &mut Call<'_>) {
+        let before = conn.bytes.saturating_sub(len);
+        match self.interest(is_orig, before) {
+            Interest::Skip(n) if n >= len => {
+                self.read(conn, call, |a, ctx| a.unseen(is_orig, len, ctx));
+            }
+            _ => self.gap(is_orig, len, conn, call),
+        }
+    }
+
     /// A direction ended.
     pub fn eof(&mut self, is_orig: bool, conn: NodeConn<'_>, call: &mut Call<'_>) {
         self.read(conn, call, |a, ctx| a.eof(is_orig, ctx));

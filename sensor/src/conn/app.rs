@@ -22,6 +22,8 @@ pub struct Followed {
     pub at: Option<u64>,
     /// Attempts that failed or came to an end.
     pub failures: u8,
+    /// Sequence number before which the direction is skipped, if that is why it is shed.
+    pub skipped_to: Option<u32>,
 }
 
 impl App {

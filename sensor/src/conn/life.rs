@@ -93,8 +93,7 @@ impl<S: Sink> Run<'_, S> {
         let mut inner = None;
         if let Some(tcp) = &mut tcp {
             if p.flags & tf::SYN != 0 {
-                // With this the datapath forwards payload again.
-                self.conn.shed = 0;
+                self.end_shedding();
                 flows.forget(&p.key);
             }
             self.catch_up_record(tcp, rec);

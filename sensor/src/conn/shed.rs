@@ -1,6 +1,8 @@
-//! What the datapath is told of a direction's payload: to keep it, or to keep it and tell what the headers of its TLS
-//! records say (see [`sensor_common::follow`]); and what becomes of those.
+//! What the datapath is told of a direction's payload: to keep it, to keep it up to a place (see [`sensor_common::skip`]),
+//! or to keep it and tell what the headers of its TLS records say (see [`sensor_common::follow`]); and what becomes of
+//! those.
 
+use sensor_common::skip::{self, MAX_STRETCH};
 use sensor_common::{Packet, RecordHeader};
 
 use super::app::Followed;
@@ -15,33 +17,99 @@ use crate::datapath::FlowTable;
 /// Unwanted payload packets of a direction before the datapath is told to keep them. Telling is cheap, as many orders go
 /// together, and each packet more is a copy.
 const PATIENCE: u8 = 1;
+/// Shortest stretch that the datapath is told to keep, bytes. An order takes about as long as a dozen packets, and a shorter
+/// stretch has come before the order has.
+const SHORTEST_STRETCH: u64 = 16 * 1024;
+
 impl<S: Sink> Run<'_, S> {
     /// Tells the datapath when a direction's payload is of no more use, or its records' headers alone.
     pub fn shed_unwanted(&mut self, tcp: Option<&Tcp>, p: &Packet, flows: &mut impl FlowTable) {
         let bit = 1u8 << p.dir;
         let is_orig = self.conn.dir(p.dir as usize) == 0;
+        self.end_stretch(is_orig, p);
         let shed = self.conn.shed & bit != 0;
         if shed && !self.is_followed(is_orig) {
             return;
         }
         let interest = self.interest(is_orig);
-        if interest == Interest::Everything || shed && interest == Interest::Marks {
-            return;
+        match interest {
+            Interest::Everything => return,
+            Interest::Marks if shed => return,
+            // Where marks are read, the analyzer is not where the stream is.
+            Interest::Skip(n) if n < SHORTEST_STRETCH || self.is_followed(is_orig) => return,
+            Interest::Skip(_) | Interest::Marks | Interest::Nothing => {}
         }
         self.conn.unwanted += 1;
         if !shed && self.conn.unwanted < self.patience(is_orig) {
             return;
         }
         self.conn.unwanted = 0;
-        if interest == Interest::Marks {
-            return self.follow(tcp, p, is_orig, flows);
+        match interest {
+            Interest::Marks => return self.follow(tcp, p, is_orig, flows),
+            Interest::Skip(n) => return self.skip(tcp, p, is_orig, n, flows),
+            Interest::Nothing | Interest::Everything => {}
         }
-        self.conn.shed |= bit;
-        self.set_followed(is_orig, |f| f.at = None);
-        flows.shed(&p.key, bit.into());
+        self.shed(is_orig, bit, p, flows);
         if self.app_interest(!is_orig) == Interest::Nothing {
+            // Nobody would be there to shed it when its stretch ends.
+            if self.is_skipped(!is_orig) {
+                self.shed(!is_orig, bit ^ 3, p, flows);
+            }
             self.app_done();
         }
+    }
+
+    /// Has the datapath keep all of a direction's payload.
+    fn shed(&mut self, is_orig: bool, bit: u8, p: &Packet, flows: &mut impl FlowTable) {
+        self.conn.shed |= bit;
+        self.set_followed(is_orig, |f| (f.at, f.skipped_to) = (None, None));
+        flows.shed(&p.key, bit.into());
+    }
+
+    /// Has the datapath keep the next `n` bytes of a direction, as seen from where its listeners are.
+    fn skip(&mut self, tcp: Option<&Tcp>, p: &Packet, is_orig: bool, n: u64, flows: &mut impl FlowTable) {
+        let s = usize::from(!is_orig);
+        let Some(tcp) = tcp.filter(|t| !t.reasm[s].is_over()) else {
+            return;
+        };
+        let end = tcp.reasm[s].next() + n.min(MAX_STRETCH);
+        if tcp.reasm[s].top() >= end {
+            return;
+        }
+        // Relative numbers count from the SYN's on.
+        let end = tcp.ep[s].start_seq.wrapping_add(end as u32);
+        let done = flows.skip(&p.key, p.dir, end);
+        self.set_followed(is_orig, |f| match done {
+            true => (f.skipped_to, f.failures) = (Some(end), 0),
+            false => f.failed(),
+        });
+        self.conn.shed |= u8::from(done) << p.dir;
+    }
+
+    /// Notes that a packet ended the stretch that was skipped: by the rule of the datapath, whose own word may be lost.
+    fn end_stretch(&mut self, is_orig: bool, p: &Packet) {
+        let end = self.skipped_to(is_orig);
+        if end.is_some_and(|end| skip::is_beyond(end, p)) {
+            self.conn.shed &= !(1 << p.dir);
+            self.set_followed(is_orig, |f| f.skipped_to = None);
+        }
+    }
+
+    /// With a SYN the datapath forwards payload again.
+    pub fn end_shedding(&mut self) {
+        self.conn.shed = 0;
+        for is_orig in [true, false] {
+            self.set_followed(is_orig, |f| f.skipped_to = None);
+        }
+    }
+
+    fn is_skipped(&self, is_orig: bool) -> bool {
+        self.skipped_to(is_orig).is_some()
+    }
+
+    fn skipped_to(&self, is_orig: bool) -> Option<u32> {
+        let app = self.app.as_ref()?;
+        app.followed[usize::from(!is_orig)].skipped_to
     }
 
     /// Unwanted packets to wait for.
@@ -119,8 +187,8 @@ impl<S: Sink> Run<'_, S> {
     /// Bytes that came and are not at hand.
     pub fn app_unseen(&mut self, is_orig: bool, len: u64) {
         // Of a direction that is followed, the datapath says what matters of them.
-        if !self.is_followed(is_orig) {
-            self.app_gap(is_orig, len);
+        if self.app.is_some() && !self.is_followed(is_orig) {
+            self.with_app(|app, shared, call| app.tree.unseen(is_orig, len, shared, call));
         }
     }
 }

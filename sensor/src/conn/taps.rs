@@ -71,8 +71,8 @@ impl<S: Sink> Run<'_, S> {
 
     /// What all listeners together want of a direction.
     pub fn interest(&self, is_orig: bool) -> Interest {
-        let most = TAPS.into_iter().map(|tap| self.interest_of(tap, is_orig)).max();
-        most.unwrap_or(Interest::Nothing)
+        let of_each = TAPS.into_iter().map(|tap| self.interest_of(tap, is_orig));
+        of_each.fold(Interest::Nothing, Interest::and)
     }
 
     #[inline]

@@ -137,6 +137,26 @@ impl Tree {
         }
     }
 
+    /// `len` bytes of a TCP direction came that are not at hand: those that nobody needs, or they are missing.
+    pub fn unseen(&mut self, is_orig: bool, len: u64, shared: &WorkerShared, call: &mut Call<'_>) {
+        let skipped = match self.interest(is_orig) {
+            Interest::Skip(n) => n.min(len),
+            Interest::Nothing | Interest::Marks | Interest::Everything => 0,
+        };
+        if skipped > 0 {
+            self.bytes = self.bytes.saturating_add(skipped);
+            self.take_off(call.ts);
+            let partial = self.partial;
+            let nodes = self.nodes.iter_mut().filter(|n| !ignores(partial, n));
+            for node in nodes.chain(self.watch.node_mut()) {
+                node.unseen(is_orig, skipped, conn!(self), call);
+            }
+        }
+        if len > skipped {
+            self.gap(is_orig, len - skipped, shared, call);
+        }
+    }
+
     /// A TCP direction ended in order (FIN): a line without an end is a line now.
     pub fn eof(&mut self, is_orig: bool, call: &mut Call<'_>) {
         self.ended = true;
@@ -177,9 +197,12 @@ impl Tree {
             return Interest::Everything;
         }
         let nodes = self.nodes.iter().filter(|n| !ignores(self.partial, n));
-        let most = nodes.map(|n| n.interest(is_orig, self.bytes)).max();
-        most.unwrap_or(Interest::Nothing)
-            .max(self.watch.interest(is_orig, self.bytes))
+        let of_nodes = nodes.map(|n| n.interest(is_orig, self.bytes));
+        match of_nodes.fold(self.watch.interest(is_orig, self.bytes), Interest::and) {
+            // Between them and the stream's bytes there are others.
+            Interest::Skip(_) if self.frames.is_some() || self.swallow_lf => Interest::Everything,
+            interest => interest,
+        }
     }
 
     /// Whether, if no more bytes come, the connection's end changes nothing and the services are final.
