@@ -21,6 +21,7 @@ mod hostile;
 mod packets;
 mod rexmit;
 mod secure;
+mod skipped;
 mod stats;
 mod tunnels;
 mod uids;

@@ -117,6 +117,11 @@ impl Protocol for Http {
         Next::More
     }
 
+    fn unseen(&mut self, is_orig: bool, len: u64, _: &mut Ctx<'_>) -> Next {
+        self.pass(usize::from(!is_orig), len);
+        Next::More
+    }
+
     fn has_open_line(&self, is_orig: bool) -> bool {
         self.sides[usize::from(!is_orig)].lines.is_partial()
     }
@@ -125,13 +130,12 @@ impl Protocol for Http {
         self.sides.swap(0, 1);
     }
 
-    /// Beyond some bytes, only a direction's very first line counts.
-    fn interest(&self, is_orig: bool, seen: Seen) -> Interest {
+    fn interest(&self, is_orig: bool, _: Seen) -> Interest {
         let side = &self.sides[usize::from(!is_orig)];
-        let judged = side.expect != Expect::Nothing && (side.messages == 0 || !seen.is_late());
-        match judged || self.connect {
-            true => Interest::Everything,
-            false => Interest::Nothing,
+        match side.expect {
+            Expect::Nothing if !self.connect => Interest::Nothing,
+            Expect::Body(left) | Expect::Chunk(left) if !side.lines.is_unsettled() => Interest::Skip(left),
+            _ => Interest::Everything,
         }
     }
 }
@@ -161,14 +165,10 @@ impl Http {
                     side.lines.settle(&mut bytes);
                     let n = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     bytes = bytes.get(n..).unwrap_or(&[]);
-                    *left -= n as u64;
-                    if *left > 0 {
+                    let more = *left > n as u64;
+                    self.pass(dir, n as u64);
+                    if more {
                         return None;
-                    }
-                    if side.expect == Expect::Chunk(0) {
-                        side.expect = Expect::ChunkEnd;
-                    } else {
-                        self.message_done(dir);
                     }
                     continue;
                 }
@@ -232,6 +232,22 @@ impl Http {
                 Expect::ChunkEnd => side.expect = Expect::ChunkSize,
                 Expect::Body(_) | Expect::Chunk(_) | Expect::Nothing => {}
             }
+        }
+    }
+
+    /// So many bytes of a body go by, at most what is left of it.
+    fn pass(&mut self, dir: usize, len: u64) {
+        let side = &mut self.sides[dir];
+        let (Expect::Body(left) | Expect::Chunk(left)) = &mut side.expect else {
+            return;
+        };
+        *left = left.saturating_sub(len);
+        match side.expect {
+            Expect::Chunk(0) => side.expect = Expect::ChunkEnd,
+            Expect::Body(0) => {
+                self.message_done(dir);
+            }
+            _ => {}
         }
     }
 

@@ -552,6 +552,46 @@ fn unknown_protocols_are_let_go_soon() {
     });
 }
 
+#[test]
+fn of_two_the_one_who_needs_more_decides() {
+    use Interest::{Everything, Marks, Nothing, Skip};
+    for (a, b, both) in [
+        (Nothing, Nothing, Nothing),
+        (Nothing, Skip(7), Skip(7)),
+        (Skip(9), Skip(7), Skip(7)),
+        (Nothing, Marks, Marks),
+        (Marks, Marks, Marks),
+        (Skip(7), Marks, Everything),
+        (Skip(7), Everything, Everything),
+        (Marks, Everything, Everything),
+        (Nothing, Everything, Everything),
+    ] {
+        assert_eq!((a.and(b), b.and(a)), (both, both));
+    }
+}
+
+#[test]
+fn what_nobody_needs_is_no_gap() {
+    in_context(Proto::Tcp, |shared, call| {
+        let mut d = tcp_tree(1, 80);
+        d.stream(O, b"GET / HTTP/1.1\r\n\r\n", shared, call);
+        let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+        d.stream(R, reply, shared, call);
+        assert_eq!(d.interest(R), Interest::Everything, "it is still being looked at");
+        d.stream(R, &[0; 10_000], shared, call);
+        assert_eq!(d.interest(R), Interest::Skip(90_000));
+        d.unseen(R, 60_000, shared, call);
+        assert_eq!(d.interest(R), Interest::Skip(30_000));
+        d.unseen(R, 30_000, shared, call);
+        assert_eq!((d.interest(R), d.gap), (Interest::Everything, false));
+        // As many are not at hand as nobody needs, and one more.
+        d.stream(R, reply, shared, call);
+        assert_eq!(d.interest(R), Interest::Skip(100_000));
+        d.unseen(R, 100_001, shared, call);
+        assert_eq!((d.interest(R), d.gap), (Interest::Nothing, true));
+    });
+}
+
 fn noise() -> impl Strategy<Value = Vec<u8>> {
     let bits: &[&[u8]] = &[
         b"GET / HTTP/1.1\r\n\r\n",
