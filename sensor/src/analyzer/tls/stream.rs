@@ -24,8 +24,8 @@ const MAX_ALERTS: usize = 10;
 /// Buffers up to this size are kept between records, bytes.
 const KEEP_BUFFER: usize = 4096;
 
-/// Segments skipped for want of a record's header, where the start was not seen: what a flight of certificates takes.
-const MAX_SKIPS: u8 = 16;
+/// Segments passed over for want of a record's header, where the start was not seen: what a flight of certificates takes.
+const MAX_PASSED: u8 = 16;
 
 /// Where a direction stands in its records.
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +79,8 @@ pub struct Tls {
     layer: u16,
     /// Whether anybody wants what comes after the handshake.
     bulk_wanted: bool,
-    /// See [`Tls::start_unseen`]: segments that may be skipped because they begin no record.
-    skips: u8,
+    /// See [`Tls::start_unseen`]: segments that may be passed over because they begin no record.
+    may_pass: u8,
 }
 
 impl Default for Tls {
@@ -150,12 +150,12 @@ impl Protocol for Tls {
         self.s.is_logged()
     }
 
-    /// A direction may begin in the middle of a record: what is no record's header is skipped up to the next segment.
+    /// A direction may begin in the middle of a record: what is no record's header is passed over up to the next segment.
     /// That is no violation.
     fn start_unseen(&mut self) {
         if !self.s.start_unseen {
             self.s.start_unseen = true;
-            self.skips = MAX_SKIPS;
+            self.may_pass = MAX_PASSED;
         }
     }
 
@@ -231,7 +231,7 @@ impl Tls {
             halves: [Half::new(), Half::new()],
             layer: 0,
             bulk_wanted: true,
-            skips: 0,
+            may_pass: 0,
         }
     }
 
@@ -306,8 +306,8 @@ impl Tls {
     fn header(&mut self, is_orig: bool, raw: [u8; HEADER], after: &mut &[u8], ctx: &mut Ctx<'_>) {
         if self.s.start_unseen && !self.is_header(raw) {
             *after = &[];
-            match self.skips.checked_sub(1) {
-                Some(left) => self.skips = left,
+            match self.may_pass.checked_sub(1) {
+                Some(left) => self.may_pass = left,
                 None => self.stop(),
             }
             return;
