@@ -62,6 +62,12 @@ pub trait Protocol: Sized {
         false
     }
 
+    /// Another analyzer of this protocol was on the connection before and has handed the rest of it over, in which this
+    /// one begins.
+    fn inherit(&mut self, outer: &mut Self) {
+        let _ = outer;
+    }
+
     /// The connection is over.
     fn close(&mut self, how: Closing, ctx: &mut Ctx<'_>) {
         let _ = (how, ctx);

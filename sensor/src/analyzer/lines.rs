@@ -71,11 +71,6 @@ impl Lines {
         }
     }
 
-    /// Whether the next byte may still belong to the line before: see [`Lines::settle`].
-    pub fn is_unsettled(&self) -> bool {
-        self.after_cr
-    }
-
     /// Whether a line has begun and not ended.
     pub fn is_partial(&self) -> bool {
         !self.complete && !self.buf.is_empty()

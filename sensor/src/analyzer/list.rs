@@ -76,6 +76,13 @@ macro_rules! protocols {
                 match self { $(Analyzer::$room(a) => a.eof(is_orig, ctx),)* }
             }
 
+            fn inherit(&mut self, outer: &mut Analyzer) {
+                match (self, outer) {
+                    $((Analyzer::$room(a), Analyzer::$room(outer)) => a.inherit(outer),)*
+                    _ => {}
+                }
+            }
+
             fn close(&mut self, how: Closing, ctx: &mut Ctx<'_>) {
                 match self { $(Analyzer::$room(a) => a.close(how, ctx),)* }
             }

@@ -111,6 +111,11 @@ impl Node {
         self.with(conn, call, |a, ctx| a.close(how, ctx));
     }
 
+    /// It begins inside what `outer` has read.
+    pub fn inherit(&mut self, outer: &mut Node) {
+        self.analyzer.inherit(&mut outer.analyzer);
+    }
+
     pub fn flip(&mut self) {
         self.analyzer.flip();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::expected::Expected;
-use crate::analyzer::{ssh, tls};
+use crate::analyzer::{http, ssh, tls};
 use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
 use crate::file::FileConfig;
@@ -106,6 +106,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Settings of the TLS and DTLS analyzers.
     pub tls: tls::TlsConfig,
+    /// Settings of the HTTP analyzers.
+    pub http: http::SharedHttp,
     /// Settings of the files that connections carry.
     pub files: FileConfig,
     /// Settings of the SSH analyzers.
@@ -132,6 +134,7 @@ impl Default for Config {
             reassembly_total: 512 << 20,
             max_connections: 1 << 23,
             tls: tls::TlsConfig::default(),
+            http: http::SharedHttp::default(),
             files: FileConfig::default(),
             ssh: ssh::SshConfig::default(),
             is_local: Arc::new(|_| false),

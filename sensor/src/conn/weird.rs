@@ -145,6 +145,10 @@ const PER_CONN: &[&str] = &["simultaneous_open"];
 pub fn source(name: &str, tcp: bool) -> &'static str {
     match name.strip_suffix("_in_tunnel").unwrap_or(name) {
         "SYN_inside_connection"
+        | "HTTP_excessive_pipelining"
+        | "HTTP_response_before_request"
+        | "base64_illegal_encoding"
+        | "unknown_HTTP_method"
         | "SYN_seq_jump"
         | "possible_split_routing"
         | "window_recision"
@@ -200,6 +204,27 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
         n if n.contains("nflog") => "NFLOG",
         n if n.contains("802_11") => "IEEE802_11",
         n if n.starts_with("SSH") || n.starts_with("ssh") => "SSH",
+        "contentline_size_exceeded" | "line_terminated_with_single_CR" | "line_terminated_without_CRLF" => {
+            "CONTENTLINE"
+        }
+        "inflate_failed" => "ZIP",
+        "bad_HTTP_request"
+        | "bad_HTTP_request_with_version"
+        | "double_%_in_URI"
+        | "empty_http_request"
+        | "exceeded_http_decompression_ratio"
+        | "exceeded_mime_max_depth"
+        | "exceeded_mime_max_header_bytes"
+        | "illegal_%_at_end_of_URI"
+        | "invalid_http_09_request_method"
+        | "lowercase_HTTP_keyword"
+        | "missing_HTTP_uri"
+        | "partial_escape_at_end_of_URI"
+        | "protocol_data_with_HTTP_CONNECT_reply"
+        | "protocol_data_with_HTTP_upgrade_reply"
+        | "unescaped_%_in_URI"
+        | "unexpected_multiple_HTTP_requests" => "HTTP",
+        n if n.starts_with("HTTP_") || n.starts_with("http_") => "HTTP",
         n if n.starts_with("DNS") || n.starts_with("EDNS") => "DNS",
         n if n.starts_with("SSL") || n.starts_with("ssl") || n.starts_with("tls") => {
             ["DTLS", "SSL"][tcp as usize]

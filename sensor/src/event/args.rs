@@ -13,6 +13,7 @@ macro_rules! arg_type {
     (conn) => { &'a $crate::event::ConnId };
     (count) => { u64 };
     (int) => { i64 };
+    (double) => { f64 };
     (bool) => { bool };
     (time) => { $crate::event::Ts };
     (nanoseconds) => { i64 };
@@ -85,6 +86,9 @@ macro_rules! arg {
     };
     (int $v:expr) => {
         $crate::event::Arg::Int($v)
+    };
+    (double $v:expr) => {
+        $crate::event::Arg::Double($v)
     };
     (bool $v:expr) => {
         $crate::event::Arg::Bool($v)
@@ -162,6 +166,7 @@ macro_rules! take {
     (conn $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Conn(v), v, $arg) };
     (count $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Count(v), v, $arg) };
     (int $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Int(v), v, $arg) };
+    (double $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Double(v), v, $arg) };
     (bool $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Bool(v), v, $arg) };
     (time $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Time(v), v, $arg) };
     (nanoseconds $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Nanoseconds(v), v, $arg) };
@@ -218,6 +223,7 @@ impl Arg<'_> {
             Arg::Conn(v) => json::conn(out, v),
             Arg::Count(v) => json::count(out, v),
             Arg::Int(v) => json::int(out, v),
+            Arg::Double(v) => json::double(out, v),
             Arg::Bool(v) => json::bool(out, v),
             Arg::Time(v) => json::time(out, v),
             Arg::Nanoseconds(v) | Arg::Interval(v) => json::interval(out, v),

@@ -122,8 +122,8 @@ pub fn text(out: &mut Vec<u8>, v: &str) {
     wire_text(out, v.as_bytes());
 }
 
-/// Text off the wire, quoted and escaped: UTF-8 as it is. In what is none, every byte that is not ASCII is the text
-/// `\xNN`, as Zeek has it.
+/// Text off the wire, quoted and escaped: UTF-8 as it is. In what is none, every byte that is not printable ASCII
+/// is the text `\xNN`, as Zeek has it.
 pub fn wire_text(out: &mut Vec<u8>, v: &[u8]) {
     out.push(b'"');
     escaped(out, v);
@@ -135,7 +135,7 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     let utf8 = std::str::from_utf8(bytes).is_ok();
     let mut from = 0;
     for (i, &b) in bytes.iter().enumerate() {
-        if b >= 0x20 && b != b'"' && b != b'\\' && (b < 0x80 || utf8) {
+        if b >= 0x20 && b != b'"' && b != b'\\' && (b < 0x7f || utf8) {
             continue;
         }
         out.extend_from_slice(&bytes[from..i]);
@@ -146,7 +146,7 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            0x80.. => {
+            _ if !utf8 => {
                 out.extend_from_slice(b"\\\\x");
                 hex_digits(out, &[b]);
             }

@@ -116,6 +116,8 @@ pub enum Arg<'e> {
     Count(u64),
     /// A signed number.
     Int(i64),
+    /// A floating point number.
+    Double(f64),
     /// True or false.
     Bool(bool),
     /// A point in time, ns since the epoch.

@@ -78,6 +78,7 @@ macro_rules! event {
     ([] $($event:tt)*) => { $crate::event::page::event! { @type [] [] $($event)* } };
     ([count $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([int $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
+    ([double $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([bool $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([time $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };
     ([nanoseconds $($more:ident)*] $($event:tt)*) => { $crate::event::page::event! { [$($more)*] $($event)* } };

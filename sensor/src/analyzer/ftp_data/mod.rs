@@ -31,6 +31,10 @@ impl Protocol for FtpData {
         self.piece(is_orig, Piece::Bytes { at: None, bytes }, ctx)
     }
 
+    fn unseen(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
+        self.piece(is_orig, Piece::Unseen { at: None, len }, ctx)
+    }
+
     fn gap(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
         self.piece(is_orig, Piece::Gap { at: None, len }, ctx)
     }
@@ -46,8 +50,11 @@ impl Protocol for FtpData {
         self.reads.swap(0, 1);
     }
 
-    fn interest(&self, _: bool, _: Seen) -> Interest {
-        Interest::Everything
+    fn interest(&self, is_orig: bool, _: Seen) -> Interest {
+        match self.reads[usize::from(!is_orig)] {
+            true => Interest::Everything,
+            false => Interest::Skip(u64::MAX),
+        }
     }
 
     fn is_settled(&self) -> bool {

@@ -1,555 +1,630 @@
-//! HTTP/1 as far as the name of the service needs it: the first lines of requests and replies, how long
-//! messages are, and where a CONNECT tunnel or another protocol (Upgrade) begins.
+//! HTTP/1: requests and replies with their headers and bodies (http.log, events, files), and where a CONNECT tunnel or
+//! another protocol (Upgrade) begins.
+//!
+//! [`content`] cuts a direction into lines and bodies, [`wire`] reads first lines, [`message`] goes through a message's
+//! [`entity`]s, [`exchange`] matches replies with requests and keeps the rows. What is odd, and how long bodies are, is
+//! what Zeek finds.
 
+mod body;
+mod carry;
+mod content;
+mod entity;
+pub mod events;
+mod exchange;
+mod log;
+mod message;
+mod mime;
 mod rules;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
-use super::lines::{Eol, Lines, reply_code, skip_blank};
-use crate::event::AnalyzerTag;
+use super::api::{Closing, Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
+use content::{Content, Piece};
+use entity::Expects;
+use exchange::{Exchanges, tell};
+use message::{Message, Work};
+use wire::{UNKNOWN, V09, Version};
 
-/// Most requests that wait for a reply. With more, the rest of the connection is not judged.
-const MAX_UNANSWERED: usize = 64;
+pub use log::HttpRow;
 
-/// Most bytes kept of a header that continues over several lines.
-const MAX_HEADER: usize = 4096;
+/// Most requests whose replies are awaited; of more, the first ones are taken for answered.
+const MAX_UNANSWERED: usize = 4096;
+/// Longest name of a protocol to which a reply switches that is kept, bytes.
+const MAX_PROTOCOL: usize = 256;
+
+/// Why a message is over that the connection's end interrupts.
+const CONNECTION_DONE: &str = "message interrupted when connection done";
 
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Http;
 
-/// What the next bytes of a direction are.
+/// What the HTTP analyzers of one worker share.
+pub type SharedHttp = Arc<HttpConfig>;
+
+/// Settings of the analyzers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Passwords of the basic scheme go into http.log (Zeek: HTTP::default_capture_password).
+    pub capture_password: bool,
+}
+
+/// What comes next in a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
     FirstLine,
-    Headers,
-    /// A body with this many bytes left.
-    Body(u64),
-    ChunkSize,
-    Chunk(u64),
-    ChunkEnd,
-    /// Bytes that are not judged, to the connection's end.
+    /// Headers or a body.
+    Message,
+    /// The bytes that answer a request of HTTP/0.9.
+    Raw,
+    /// What is not looked at, to the connection's end.
     Nothing,
-}
-
-/// What the headers of a message say of its body and of what comes after it.
-#[derive(Debug, Default)]
-struct Message {
-    length: Option<u64>,
-    /// Length of a part by Content-Range, bytes.
-    range: Option<u64>,
-    chunked: bool,
-    /// The body consists of lines.
-    mime: bool,
-    /// There is no body: a request line, a reply 1xx, 204 or 304, or a reply to HEAD.
-    bodiless: bool,
-    code: u16,
-    /// `Connection: upgrade`, and what `Upgrade` names.
-    upgrade: bool,
-    protocol: Option<Switch>,
-}
-
-/// What a reply 101 switches to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Switch {
-    WebSocket,
-    Other,
 }
 
 #[derive(Debug)]
 struct Side {
-    lines: Lines,
+    content: Content,
     expect: Expect,
-    message: Message,
-    /// The header line before, which the next one may continue.
-    header: Vec<u8>,
-    /// Of the latest first line.
-    version: Version,
+    message: Option<Box<Message>>,
+    /// The message is not over.
+    is_open: bool,
     /// First lines so far.
-    messages: u32,
+    messages: u64,
+    /// Place of the next byte in the stream; the first one is 1.
+    at: u64,
+}
+
+/// What the messages of both directions know of the connection.
+#[derive(Debug, Default)]
+struct Both {
+    /// Of the latest request and reply.
+    versions: [Version; 2],
+    /// A request is being read.
+    request_is_open: bool,
+    /// Status code of the reply that is being read, else 0.
+    code: u16,
+    /// Another request may follow.
+    keep_alive: bool,
+    /// The responder said that it would close.
+    close: bool,
+    /// The last request was CONNECT, and nobody said no.
+    connect: bool,
+    /// `Connection: upgrade`, and what `Upgrade` names, in the reply.
+    upgrade: bool,
+    protocol: Vec<u8>,
+}
+
+impl Both {
+    /// While a request is under way, its version tells how headers are read.
+    fn version_at_work(&self) -> Version {
+        self.versions[usize::from(!self.request_is_open)]
+    }
+
+    /// What a header says of the connection. Every header of every message passes by here.
+    fn header(&mut self, is_orig: bool, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"connection") {
+            let says = |word: &[u8]| mime::says(value, word);
+            match is_orig {
+                true => self.keep_alive |= says(b"keep-alive"),
+                false if says(b"close") => self.close = true,
+                false => self.upgrade |= says(b"upgrade"),
+            }
+        } else if !is_orig && name.eq_ignore_ascii_case(b"upgrade") {
+            let token = mime::token(value).map_or(&b""[..], |(token, _)| token);
+            self.protocol = token.get(..MAX_PROTOCOL).unwrap_or(token).to_vec();
+        }
+    }
 }
 
 /// One connection's state.
 #[derive(Debug)]
 pub struct Http {
     sides: [Side; 2],
+    both: Both,
     /// For each request without a reply: whether it was HEAD.
     unanswered: VecDeque<bool>,
-    keep_alive: bool,
-    /// The responder said that it would close.
-    close: bool,
-    connect: bool,
+    exchanges: Exchanges,
+    /// A line that ended with a CR alone was told.
+    lone_cr_told: bool,
+    /// The connection's end is to be told.
+    stats_due: bool,
+    /// Bodies are to be told.
+    wants_data: bool,
+    /// It began inside a tunnel, whose reply goes on as long as the connection.
+    in_reply: bool,
 }
 
 impl Protocol for Http {
     const SPEC: Spec = Spec {
+        pages: &[events::PAGE],
+        logs: &[HttpRow::LOG],
         tcp_ports: &[80, 81, 631, 1080, 3128, 8000, 8080, 8888],
         rules: rules::RULES,
         needs_start: true,
-        ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_HTTP", "http"))
+        ..Spec::new(carry::TAG)
     };
-    type Shared = ();
+    type Shared = SharedHttp;
 
-    fn new(_: &Start, (): &()) -> Http {
+    fn new(_: &Start, shared: &SharedHttp) -> Http {
         let side = || Side {
-            lines: Lines::new(Eol::CrOrLf),
+            content: Content::default(),
             expect: Expect::FirstLine,
-            message: Message::default(),
-            header: Vec::new(),
-            version: UNKNOWN,
+            message: None,
+            is_open: false,
             messages: 0,
+            at: 1,
         };
         Http {
             sides: [side(), side()],
+            both: Both::default(),
             unanswered: VecDeque::new(),
-            keep_alive: false,
-            close: false,
-            connect: false,
+            exchanges: Exchanges::new(shared.capture_password),
+            lone_cr_told: false,
+            stats_due: false,
+            wants_data: false,
+            in_reply: false,
         }
     }
 
     fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
-        self.feed(is_orig, bytes, ctx).map_or(Next::More, Next::HandOver)
+        self.stats_due = ctx.subs.wants(events::HttpStatsEvent::KIND);
+        self.wants_data = ctx.subs.wants(events::HttpEntityData::KIND);
+        let dir = usize::from(!is_orig);
+        self.sides[dir].at += bytes.len() as u64;
+        self.feed(dir, bytes, ctx).map_or(Next::More, Next::HandOver)
     }
 
-    fn gap(&mut self, is_orig: bool, _: u64, _: &mut Ctx<'_>) -> Next {
-        self.lose(is_orig);
+    fn gap(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
+        self.lose(is_orig, len, ctx);
         Next::More
     }
 
-    fn unseen(&mut self, is_orig: bool, len: u64, _: &mut Ctx<'_>) -> Next {
-        self.pass(usize::from(!is_orig), len);
+    fn unseen(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
+        self.skip(is_orig, len, ctx);
         Next::More
+    }
+
+    fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
+        let dir = usize::from(!is_orig);
+        let next = match self.sides[dir].content.is_partial() {
+            true => self.feed(dir, b"\n", ctx),
+            false => None,
+        };
+        let over = "message ends as connection contents are completely delivered";
+        let next = next.or(self.over(dir, false, over, &[], ctx));
+        next.map_or(Next::More, Next::HandOver)
     }
 
     fn has_open_line(&self, is_orig: bool) -> bool {
-        self.sides[usize::from(!is_orig)].lines.is_partial()
+        self.sides[usize::from(!is_orig)].content.is_partial()
+    }
+
+    /// What is inside a tunnel, or behind an upgrade, is counted on; a pair that was begun outside may end inside.
+    fn inherit(&mut self, outer: &mut Http) {
+        self.exchanges = outer.exchanges.hand_on();
+        self.in_reply = outer.sides[1].is_open;
+        outer.sides.iter_mut().for_each(|side| side.is_open = false);
+    }
+
+    fn close(&mut self, _: Closing, ctx: &mut Ctx<'_>) {
+        if std::mem::take(&mut self.in_reply) {
+            let stat = events::MessageStat {
+                start: ctx.ts,
+                interrupted: true,
+                finish_msg: CONNECTION_DONE,
+                body_length: 0,
+                content_gap_length: 0,
+                header_length: 0,
+            };
+            self.exchanges.message_done(false, stat, ctx);
+        }
+        for dir in [0, 1] {
+            self.over(dir, true, CONNECTION_DONE, &[], ctx);
+        }
+        if std::mem::take(&mut self.stats_due) {
+            let version = |(major, minor): Version| f64::from(major) + f64::from(minor) / 10.0;
+            let stats = events::HttpStats {
+                num_requests: self.sides[0].messages,
+                num_replies: self.sides[1].messages,
+                request_version: version(self.both.versions[0]),
+                reply_version: version(self.both.versions[1]),
+            };
+            tell!(ctx, HttpStatsEvent, stats: stats);
+        }
+        self.exchanges.finish(ctx);
     }
 
     fn flip(&mut self) {
         self.sides.swap(0, 1);
+        // Who asks and who answers was decided already: nothing of it makes sense the other way round.
+        if self.sides.iter().any(|side| side.messages > 0) {
+            self.sides
+                .iter_mut()
+                .for_each(|side| side.expect = Expect::Nothing);
+        }
     }
 
     fn interest(&self, is_orig: bool, _: Seen) -> Interest {
-        let side = &self.sides[usize::from(!is_orig)];
-        match side.expect {
-            Expect::Nothing if !self.connect => Interest::Nothing,
-            Expect::Body(left) | Expect::Chunk(left) if !side.lines.is_unsettled() => Interest::Skip(left),
-            _ => Interest::Everything,
+        match self.sides[usize::from(!is_orig)].expect {
+            Expect::Nothing => Interest::Nothing,
+            Expect::FirstLine | Expect::Message | Expect::Raw => match self.skippable(is_orig) {
+                0 => Interest::Everything,
+                n => Interest::Skip(n),
+            },
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.exchanges.is_empty() && !self.stats_due && !self.sides.iter().any(|side| side.is_open)
     }
 }
 
 impl Http {
-    /// A reply's meaning depends on its request, so a hole in the requests ends both directions.
-    fn lose(&mut self, is_orig: bool) {
-        self.sides[1].expect = Expect::Nothing;
-        if is_orig {
-            self.sides[0].expect = Expect::Nothing;
+    /// What a message of that direction works with.
+    fn work<'w, 'c>(&'w mut self, dir: usize, ctx: &'w mut Ctx<'c>) -> Work<'w, 'c> {
+        Work {
+            is_orig: dir == 0,
+            content: &mut self.sides[dir].content,
+            both: &mut self.both,
+            exchanges: &mut self.exchanges,
+            ctx,
         }
-        self.connect = false;
     }
 
-    fn feed(&mut self, is_orig: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
-        let dir = usize::from(!is_orig);
+    /// Lets the message work that is being read in that direction, if there is one. Whether it came to its end.
+    fn with_message(
+        &mut self,
+        dir: usize,
+        ctx: &mut Ctx<'_>,
+        work: impl FnOnce(&mut Message, &mut Work<'_, '_>),
+    ) -> bool {
+        let Some(mut message) = self.sides[dir].message.take() else {
+            return false;
+        };
+        work(&mut message, &mut self.work(dir, ctx));
+        let is_over = message.is_finished() && self.sides[dir].is_open;
+        self.sides[dir].message = Some(message);
+        is_over
+    }
+
+    fn feed(&mut self, dir: usize, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
         loop {
-            // While a request is under way, its version tells how the reply's headers are read.
-            let version = match self.sides[0].expect {
-                Expect::FirstLine | Expect::Nothing => self.sides[1].version,
-                _ => self.sides[0].version,
-            };
             let side = &mut self.sides[dir];
-            match &mut side.expect {
-                Expect::Nothing => return None,
-                Expect::Body(left) | Expect::Chunk(left) => {
-                    side.lines.settle(&mut bytes);
-                    let n = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                    bytes = bytes.get(n..).unwrap_or(&[]);
-                    let more = *left > n as u64;
-                    self.pass(dir, n as u64);
-                    if more {
-                        return None;
-                    }
-                    continue;
-                }
-                _ => {}
-            }
-            let line = side.lines.next(&mut bytes)?;
             match side.expect {
-                Expect::FirstLine if line.is_empty() => {}
-                Expect::FirstLine if is_orig => {
-                    let request = request_line(line);
-                    self.request(request, ctx);
+                Expect::Nothing => return None,
+                Expect::Raw => {
+                    self.raw(bytes, ctx);
+                    return None;
                 }
-                Expect::FirstLine => {
-                    let reply = reply_line(line);
-                    self.reply(reply, ctx);
+                Expect::FirstLine | Expect::Message => {}
+            }
+            let in_body = side.message.as_ref().is_some_and(|m| m.is_in_body());
+            let starts = !side.content.in_line;
+            let piece = side
+                .content
+                .next(&mut bytes, in_body && side.expect == Expect::Message);
+            let odd = side.content.take_odd();
+            let is_over = matches!(piece, Some(Piece::Line(_)));
+            side.content.in_line &= !is_over;
+            if let Some(odd) = odd {
+                self.line_is_odd(odd, ctx);
+            }
+            let over = match piece? {
+                Piece::Plain(data) => self.deliver(dir, data, false, false, bytes, ctx),
+                Piece::OfLine(piece) => self.deliver(dir, &piece, starts, false, bytes, ctx),
+                Piece::Line(line) => {
+                    let over = self.line(dir, &line, starts, bytes, ctx);
+                    if let std::borrow::Cow::Owned(line) = line {
+                        self.sides[dir].content.give_back(line);
+                    }
+                    over
                 }
-                Expect::Headers => {
-                    let end = line.first().is_none_or(|b| *b == 0);
-                    if !end && Side::continues(&mut side.header, line) {
-                        continue;
-                    }
-                    match side.message.header(&side.header, version) {
-                        Some(Connection::KeepAlive) if is_orig => self.keep_alive = true,
-                        Some(Connection::Close) if !is_orig => self.close = true,
-                        Some(Connection::Upgrade) if !is_orig => side.message.upgrade = true,
-                        _ => {}
-                    }
-                    side.header.clear();
-                    if !end {
-                        side.header.extend_from_slice(kept(skip_blank(line)));
-                        continue;
-                    }
-                    if !is_orig && self.connect && side.message.code == 200 && line.is_empty() {
-                        side.expect = Expect::Nothing;
-                        return Some(HandOver::new(Inside::Tunnel, bytes));
-                    }
-                    side.expect = side.message.body(is_orig, self.close);
-                    if side.expect == Expect::Body(0)
-                        && let Some(protocol) = self.message_done(dir)
-                    {
-                        return Some(HandOver {
-                            framed: protocol == Switch::WebSocket,
-                            ..HandOver::new(Inside::Upgrade, bytes)
-                        });
-                    }
-                }
-                Expect::ChunkSize => {
-                    side.expect = match chunk_size(line) {
-                        // The trailer reads like headers and has no body.
-                        0 => {
-                            side.message = Message {
-                                bodiless: true,
-                                code: side.message.code,
-                                ..Message::default()
-                            };
-                            Expect::Headers
-                        }
-                        n => Expect::Chunk(n),
-                    };
-                }
-                Expect::ChunkEnd => side.expect = Expect::ChunkSize,
-                Expect::Body(_) | Expect::Chunk(_) | Expect::Nothing => {}
-            }
-        }
-    }
-
-    /// So many bytes of a body go by, at most what is left of it.
-    fn pass(&mut self, dir: usize, len: u64) {
-        let side = &mut self.sides[dir];
-        let (Expect::Body(left) | Expect::Chunk(left)) = &mut side.expect else {
-            return;
-        };
-        *left = left.saturating_sub(len);
-        match side.expect {
-            Expect::Chunk(0) => side.expect = Expect::ChunkEnd,
-            Expect::Body(0) => {
-                self.message_done(dir);
-            }
-            _ => {}
-        }
-    }
-
-    fn request(&mut self, request: Option<Request>, ctx: &mut Ctx<'_>) {
-        let side = &mut self.sides[0];
-        let Some(request) = request else {
-            // Where no further request is expected, anything may trail the first one.
-            if side.messages == 0 || self.keep_alive {
-                ctx.violation("not a http request line");
-                side.expect = Expect::Nothing;
-            }
-            return;
-        };
-        ctx.confirm();
-        side.messages = side.messages.saturating_add(1);
-        side.message = Message::default();
-        side.version = request.version;
-        side.expect = Expect::Headers;
-        self.keep_alive |= request.version > (1, 0);
-        self.unanswered.push_back(request.head);
-        if self.unanswered.len() > MAX_UNANSWERED {
-            self.lose(true);
-        } else if request.version == V09 {
-            // The reply is raw data.
-            self.sides[1].expect = Expect::Nothing;
-            self.connect = false;
-        } else {
-            self.connect |= request.connect;
-        }
-    }
-
-    fn reply(&mut self, reply: Option<(u16, Version)>, ctx: &mut Ctx<'_>) {
-        let side = &mut self.sides[1];
-        let Some((code, version)) = reply else {
-            ctx.violation("not a http reply line");
-            side.expect = Expect::Nothing;
-            self.connect = false;
-            return;
-        };
-        side.messages = side.messages.saturating_add(1);
-        side.version = version;
-        self.keep_alive |= version > (1, 0);
-        self.connect &= code == 200;
-        let head = self.unanswered.front().copied().unwrap_or(false);
-        let bodiless = head || (100..200).contains(&code) || code == 204 || code == 304;
-        side.message = Message {
-            bodiless,
-            code,
-            ..Message::default()
-        };
-        side.expect = Expect::Headers;
-    }
-
-    /// A message is over; what the connection becomes, if it was the one that changes the protocol.
-    fn message_done(&mut self, dir: usize) -> Option<Switch> {
-        let side = &mut self.sides[dir];
-        side.expect = Expect::FirstLine;
-        if dir == 0 {
-            return None;
-        }
-        let message = &side.message;
-        if !(100..200).contains(&message.code) {
-            self.unanswered.pop_front();
-        }
-        let changes = message.code == 101 && message.upgrade && self.unanswered.len() == 1;
-        message.protocol.filter(|_| changes)
-    }
-}
-
-impl Side {
-    /// Whether the line is more of the header before (RFC 9112, 5.2); if so, it is taken.
-    fn continues(header: &mut Vec<u8>, line: &[u8]) -> bool {
-        let more = matches!(line, [b' ' | b'\t', ..]) && !header.is_empty();
-        if more {
-            let room = MAX_HEADER.saturating_sub(header.len());
-            header.extend_from_slice(line.get(..room).unwrap_or(line));
-        }
-        more
-    }
-}
-
-/// The headers that [`Message::header`] reads.
-const HEADERS: [&[u8]; 6] = [
-    b"content-length",
-    b"content-range",
-    b"transfer-encoding",
-    b"content-type",
-    b"upgrade",
-    b"connection",
-];
-
-/// What is kept of a header line: all, or as much as it takes to know that the next one may continue it.
-fn kept(line: &[u8]) -> &[u8] {
-    let is = |name: &&[u8]| {
-        line.get(..name.len())
-            .is_some_and(|l| l.eq_ignore_ascii_case(name))
-    };
-    match HEADERS.iter().any(is) {
-        true => line,
-        false => line.get(..1).unwrap_or(line),
-    }
-}
-
-/// What a `Connection` header asks for first.
-enum Connection {
-    KeepAlive,
-    Close,
-    Upgrade,
-}
-
-impl Message {
-    /// Takes in a header line, given the version that it is read by.
-    fn header(&mut self, line: &[u8], version: Version) -> Option<Connection> {
-        let colon = line.iter().position(|b| *b == b':')?;
-        let (name, value) = line.split_at(colon);
-        let (word, rest) = first_token(value);
-        let is = |with: &[u8]| name.trim_ascii_end().eq_ignore_ascii_case(with);
-        let says = |with: &[u8]| word.eq_ignore_ascii_case(with);
-        if word.is_empty() {
-            return None;
-        }
-        if is(b"content-length") {
-            // What is no number is no body.
-            let n = number(word, 10).unwrap_or(0);
-            self.length = Some(self.range.map_or(n, |range| range.max(n)));
-        } else if is(b"content-range") && self.code == 206 && word == b"bytes" {
-            self.range = part_length(rest).or(self.range);
-            if let Some(range) = self.range {
-                self.length = Some(self.length.unwrap_or(0).max(range));
-            }
-        } else if is(b"transfer-encoding") {
-            self.chunked |= says(b"chunked") && version == (1, 1);
-        } else if is(b"content-type") {
-            self.mime = says(b"multipart") || says(b"message");
-        } else if is(b"upgrade") {
-            self.protocol = Some(match says(b"websocket") {
-                true => Switch::WebSocket,
-                false => Switch::Other,
-            });
-        } else if is(b"connection") {
-            return match word {
-                _ if says(b"keep-alive") => Some(Connection::KeepAlive),
-                _ if says(b"close") => Some(Connection::Close),
-                _ if says(b"upgrade") => Some(Connection::Upgrade),
-                _ => None,
             };
+            if over.is_some() {
+                return over;
+            }
+        }
+    }
+
+    fn line_is_odd(&mut self, odd: &'static str, ctx: &mut Ctx<'_>) {
+        let is_lone_cr = odd == "line_terminated_with_single_CR";
+        if !is_lone_cr || !std::mem::replace(&mut self.lone_cr_told, true) {
+            ctx.out.weird(odd, "");
+        }
+    }
+
+    /// A line; `rest` is what is behind it.
+    fn line(
+        &mut self,
+        dir: usize,
+        line: &[u8],
+        starts: bool,
+        rest: &[u8],
+        ctx: &mut Ctx<'_>,
+    ) -> Option<HandOver> {
+        match (self.sides[dir].expect, dir) {
+            (Expect::FirstLine, 0) => self.request(line, ctx),
+            (Expect::FirstLine, _) => self.reply(line, ctx),
+            (Expect::Message, _) => {
+                let over = self.deliver(dir, line, starts, true, rest, ctx);
+                if over.is_none() && dir == 1 && self.both.connect && line.is_empty() {
+                    return Some(self.tunnel(rest, ctx));
+                }
+                return over;
+            }
+            (Expect::Raw | Expect::Nothing, _) => {}
         }
         None
     }
 
-    /// What follows the headers. `close`: the connection ends with this message.
-    fn body(&self, is_orig: bool, close: bool) -> Expect {
-        match (self.chunked, self.length) {
-            _ if self.bodiless => Expect::Body(0),
-            // Such chunks are read as lines up to a boundary.
-            (true, _) if self.mime => Expect::Nothing,
-            (true, _) => Expect::ChunkSize,
-            (false, Some(n)) => Expect::Body(n),
-            (false, None) if is_orig && !close && !self.mime => Expect::Body(0),
-            // To the end of the connection.
-            (false, None) => Expect::Nothing,
+    /// A reply said that the request for a tunnel is granted.
+    fn tunnel(&mut self, rest: &[u8], ctx: &mut Ctx<'_>) -> HandOver {
+        if !rest.is_empty() {
+            ctx.out
+                .weird("protocol_data_with_HTTP_CONNECT_reply", &rest.len().to_string());
+        }
+        self.sides
+            .iter_mut()
+            .for_each(|side| side.expect = Expect::Nothing);
+        HandOver::new(Inside::Tunnel, rest)
+    }
+
+    fn request(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
+        let said = wire::request_line(line, &mut |odd| message::odd(ctx, odd));
+        if let Some(version) = said.version {
+            self.set_version(0, version, ctx);
+        }
+        let Some((method, uri)) = said.request else {
+            return self.no_request(line, ctx);
+        };
+        let decoded = wire::unescape(uri, &mut |odd| message::odd(ctx, odd));
+        let version = self.both.versions[0];
+        let side = &mut self.sides[0];
+        side.messages += 1;
+        if !self.both.keep_alive && side.messages > 1 {
+            ctx.out.weird("unexpected_multiple_HTTP_requests", "");
+        }
+        side.expect = Expect::Message;
+        side.is_open = true;
+        self.both.request_is_open = true;
+        // Zeek compares no further than the method is long.
+        let is = |name: &[u8]| {
+            name.get(..method.len())
+                .is_some_and(|n| n.eq_ignore_ascii_case(method))
+        };
+        if self.unanswered.len() >= MAX_UNANSWERED {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back(is(b"HEAD"));
+        ctx.confirm();
+        self.both.connect |= is(b"CONNECT");
+        self.exchanges.request(method, uri, &decoded, version, ctx);
+        self.begin(0, Expects::Maybe, line.len(), ctx);
+        if version == V09 {
+            self.expect_raw(method, ctx);
         }
     }
-}
 
-/// Major and minor.
-type Version = (u8, u8);
-const V09: Version = (0, 9);
-const UNKNOWN: Version = (0, 0);
-
-struct Request {
-    version: Version,
-    head: bool,
-    connect: bool,
-}
-
-/// Which bytes are in a class: one bit for each kind of text below.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut b = 0u8;
-    while b < 128 {
-        if b.is_ascii_graphic() && !contains(b"()<>@,;:\\\"/[]?={}", b) {
-            classes[b as usize] |= METHOD;
+    /// The reply to a request of HTTP/0.9 is raw data.
+    fn expect_raw(&mut self, method: &[u8], ctx: &mut Ctx<'_>) {
+        if method != b"GET" {
+            ctx.out
+                .weird("invalid_http_09_request_method", &super::text::of_bytes(method));
         }
-        if b.is_ascii_graphic() && !contains(b"()<>@,;:\\\"/[]?=", b) {
-            classes[b as usize] |= TOKEN;
+        if self.sides[1].messages > 0 {
+            ctx.out.weird("http_09_reply_before_request", "");
+            self.over(1, false, message::NORMAL, &[], ctx);
         }
-        if b.is_ascii_alphanumeric() || contains(b":/?#[]@!$&'()*+,;=-_.~%", b) {
-            classes[b as usize] |= URI;
+        self.sides[1].message = None;
+        self.sides[1].expect = Expect::Raw;
+        self.both.connect = false;
+    }
+
+    /// A line where a request line is due is none. Where no further request is expected, anything may trail the first one.
+    fn no_request(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
+        if self.sides[0].messages > 0 && !self.both.keep_alive {
+            message::event(ctx, "crud_trailing_HTTP_request", line);
+        } else if line.is_empty() {
+            ctx.out.weird("empty_http_request", "");
+        } else {
+            ctx.violation("not a http request line");
+            self.sides[0].expect = Expect::Nothing;
         }
-        b += 1;
     }
-    classes
-};
 
-/// A token of RFC 2616, section 2.2, in which methods are written.
-const METHOD: u8 = 1;
-/// A token of RFC 2045, section 5.1, in headers.
-const TOKEN: u8 = 2;
-/// A URI, `%` included.
-const URI: u8 = 4;
-
-const fn contains(set: &[u8], b: u8) -> bool {
-    let mut i = 0;
-    while i < set.len() && set[i] != b {
-        i += 1;
+    fn reply(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
+        let said = wire::reply_line(line, &mut |odd| message::odd(ctx, odd));
+        if let Some(version) = said.version {
+            self.set_version(1, version, ctx);
+        }
+        let Some((code, reason)) = said.status else {
+            if !line.is_empty() {
+                ctx.violation("not a http reply line");
+                self.sides[1].expect = Expect::Nothing;
+                self.both.connect = false;
+            }
+            return;
+        };
+        if !self.unanswered.is_empty() {
+            ctx.confirm();
+        }
+        self.both.code = code;
+        self.both.connect &= code == 200;
+        let side = &mut self.sides[1];
+        side.expect = Expect::Message;
+        side.is_open = true;
+        side.messages += 1;
+        let version = self.both.versions[1];
+        self.exchanges
+            .reply(version, code, reason.unwrap_or(b"<empty>"), ctx);
+        self.begin(1, self.reply_expects(), line.len(), ctx);
     }
-    i < set.len()
-}
 
-fn is_in(class: u8, b: u8) -> bool {
-    CLASSES[usize::from(b)] & class != 0
-}
-
-/// Splits off the bytes of a class that `text` begins with.
-fn split_class(text: &[u8], class: u8) -> (&[u8], &[u8]) {
-    let end = text.iter().position(|b| !is_in(class, *b));
-    text.split_at(end.unwrap_or(text.len()))
-}
-
-/// The version that follows `HTTP/`.
-fn version(after: &[u8]) -> Version {
-    match after.get(..3) {
-        Some([major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9']) => (major - b'0', minor - b'0'),
-        _ => UNKNOWN,
+    /// Whether the reply that is being read has a body (RFC 9112, section 6.3).
+    fn reply_expects(&self) -> Expects {
+        let is_head = self.unanswered.front().copied().unwrap_or(false);
+        match self.both.code {
+            _ if is_head => Expects::Nothing,
+            100..=199 | 204 | 304 => Expects::Nothing,
+            _ => Expects::Body,
+        }
     }
-}
 
-/// A request line; `None` when it is none. Without a version it may be HTTP/0.9, which takes a method of
-/// three letters and a URI.
-fn request_line(line: &[u8]) -> Option<Request> {
-    let (method, after) = split_class(line, METHOD);
-    let rest = skip_blank(after);
-    if method.is_empty() || rest.len() == after.len() {
-        return None;
+    /// The bytes that answer a request of HTTP/0.9.
+    fn raw(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        if self.sides[1].message.is_none() {
+            self.set_version(1, V09, ctx);
+            if self.unanswered.pop_front().is_some() {
+                ctx.confirm();
+            }
+            self.both.close = true;
+            self.sides[1].is_open = true;
+            self.exchanges.reply(V09, self.both.code, b"<empty>", ctx);
+            self.begin(1, self.reply_expects(), 0, ctx);
+            self.deliver(1, b"", true, true, &[], ctx);
+        }
+        self.deliver(1, bytes, true, false, &[], ctx);
     }
-    // The keyword may stand in a URI too; there it counts only if the URI is nothing else.
-    let is_keyword = |w: &[u8]| w.eq_ignore_ascii_case(b"HTTP/");
-    let uri = split_class(rest, URI).0.len();
-    let more_follows = uri < rest.len();
-    let from = match !more_follows && rest.get(..5).is_some_and(is_keyword) {
-        true => 0,
-        false => uri,
-    };
-    let behind = rest.get(from..).unwrap_or(&[]);
-    let version = match behind.windows(5).position(is_keyword) {
-        Some(at) => version(behind.get(at + 5..).unwrap_or(&[])),
-        None => V09,
-    };
-    if version == V09 && (method.len() < 3 || rest.len() <= usize::from(more_follows)) {
-        return None;
+
+    fn set_version(&mut self, dir: usize, version: Version, ctx: &mut Ctx<'_>) {
+        let known = &mut self.both.versions[dir];
+        if *known != UNKNOWN && *known != version {
+            ctx.out.weird("HTTP_version_mismatch", "");
+        }
+        *known = version;
+        self.both.keep_alive |= version > (1, 0);
     }
-    // Zeek compares no further than the method is long.
-    let is = |name: &[u8]| {
-        name.get(..method.len())
-            .is_some_and(|n| n.eq_ignore_ascii_case(method))
-    };
-    Some(Request {
-        version,
-        head: is(b"HEAD"),
-        connect: is(b"CONNECT"),
-    })
-}
 
-/// The code of a status line (0 when it is no number) and the version; `None` when it is no status line.
-fn reply_line(line: &[u8]) -> Option<(u16, Version)> {
-    line.get(..5).filter(|p| p.eq_ignore_ascii_case(b"HTTP/"))?;
-    let blank = line.iter().position(|b| matches!(b, b' ' | b'\t'))?;
-    let rest = skip_blank(line.get(blank..)?);
-    rest.get(..3)?;
-    Some((reply_code(rest).unwrap_or(0), version(line.get(5..)?)))
-}
+    /// A message begins behind a first line that is so long.
+    fn begin(&mut self, dir: usize, expects: Expects, len: usize, ctx: &mut Ctx<'_>) {
+        if self.sides[dir].message.as_ref().is_some_and(|m| !m.is_finished()) {
+            ctx.out.weird("HTTP_overlapping_messages", "");
+        }
+        let mut w = self.work(dir, ctx);
+        let message = Message::new(expects, len, &mut w);
+        self.sides[dir].message = Some(Box::new(message));
+    }
 
-/// The size at the start of a chunk's first line; what is none ends the body.
-fn chunk_size(line: &[u8]) -> u64 {
-    number(line, 16).unwrap_or(0)
-}
+    /// Gives a line, or a piece of a body, to the message that is being read.
+    fn deliver(
+        &mut self,
+        dir: usize,
+        data: &[u8],
+        starts: bool,
+        ends: bool,
+        rest: &[u8],
+        ctx: &mut Ctx<'_>,
+    ) -> Option<HandOver> {
+        match self.with_message(dir, ctx, |m, w| m.deliver(data, starts, ends, w)) {
+            true => self.made(dir, false, rest, ctx),
+            false => None,
+        }
+    }
 
-/// The number that `text` starts with, unless it is greater than Zeek's numbers.
-fn number(text: &[u8], radix: u32) -> Option<u64> {
-    let n = text
-        .iter()
-        .take_while(|b| char::from(**b).is_digit(radix))
-        .count();
-    let digits = std::str::from_utf8(text.get(..n)?).ok()?;
-    u64::from_str_radix(digits, radix)
-        .ok()
-        .filter(|n| i64::try_from(*n).is_ok())
-}
+    /// The message that is being read is over, by the connection and not by itself.
+    fn over(
+        &mut self,
+        dir: usize,
+        interrupted: bool,
+        why: &str,
+        rest: &[u8],
+        ctx: &mut Ctx<'_>,
+    ) -> Option<HandOver> {
+        if !self.sides[dir].is_open {
+            return None;
+        }
+        self.with_message(dir, ctx, |m, w| m.done(Some((interrupted, why)), w));
+        self.made(dir, interrupted, rest, ctx)
+    }
 
-/// The bytes that `first-last/whole` covers.
-fn part_length(range: &[u8]) -> Option<u64> {
-    let text: Vec<u8> = range.iter().copied().filter(|b| *b != b' ').collect();
-    let (part, _) = text.split_at(text.iter().position(|b| *b == b'/')?);
-    let (first, last) = part.split_at(part.iter().position(|b| *b == b'-')?);
-    let (first, last) = (number(first, 10)?, number(last.get(1..)?, 10)?);
-    last.checked_sub(first)?.checked_add(1)
-}
+    /// A message is over. What the connection becomes, if it was the one that changes the protocol.
+    fn made(&mut self, dir: usize, interrupted: bool, rest: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
+        let side = &mut self.sides[dir];
+        side.is_open = false;
+        side.expect = match interrupted {
+            true => Expect::Nothing,
+            false => Expect::FirstLine,
+        };
+        side.content.set_limit(None);
+        side.content.set_in_part(false);
+        if dir == 0 {
+            self.both.request_is_open = false;
+            return None;
+        }
+        let code = std::mem::take(&mut self.both.code);
+        if !(100..200).contains(&code) {
+            self.unanswered.pop_front();
+        }
+        let upgrade = std::mem::take(&mut self.both.upgrade);
+        let protocol = std::mem::take(&mut self.both.protocol);
+        let changes = code == 101 && upgrade && self.unanswered.len() == 1;
+        (changes && !protocol.is_empty()).then(|| self.upgrade(&protocol, rest, ctx))
+    }
 
-/// The first token of a header's value and what is behind it.
-fn first_token(value: &[u8]) -> (&[u8], &[u8]) {
-    let start = value.iter().position(|b| is_in(TOKEN, *b));
-    let (_, value) = value.split_at(start.unwrap_or(value.len()));
-    split_class(value, TOKEN)
+    /// The rest of the connection is another protocol's.
+    fn upgrade(&mut self, protocol: &[u8], rest: &[u8], ctx: &mut Ctx<'_>) -> HandOver {
+        if !rest.is_empty() {
+            ctx.out
+                .weird("protocol_data_with_HTTP_upgrade_reply", &rest.len().to_string());
+        }
+        self.sides
+            .iter_mut()
+            .for_each(|side| side.expect = Expect::Nothing);
+        tell!(ctx, HttpConnectionUpgrade, protocol: &super::text::of_bytes(protocol));
+        HandOver {
+            framed: protocol.eq_ignore_ascii_case(b"websocket"),
+            ..HandOver::new(Inside::Upgrade, rest)
+        }
+    }
+
+    /// Bytes are missing. A message goes on behind them if they are all of its body. Else nothing more is read of the
+    /// direction; and a reply's meaning depends on its request.
+    fn lose(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) {
+        let dir = usize::from(!is_orig);
+        let at = self.sides[dir].at;
+        self.sides[dir].at = at.saturating_add(len);
+        if self.sides[dir].expect == Expect::Nothing {
+            return;
+        }
+        let mut goes_on = false;
+        let is_over = self.with_message(dir, ctx, |m, w| {
+            w.event("content gap", format!("seq={at}, len={len}").as_bytes());
+            goes_on = m.undelivered(len, w);
+        });
+        if goes_on && is_over {
+            self.made(dir, false, &[], ctx);
+        }
+        if goes_on {
+            return;
+        }
+        let over = "message interrupted by a content gap";
+        if is_orig {
+            self.over(0, true, over, &[], ctx);
+        }
+        self.over(1, true, over, &[], ctx);
+        self.sides[dir].expect = Expect::Nothing;
+    }
+
+    /// How many of a direction's next bytes nobody reads: they only count for the length of a body.
+    fn skippable(&self, is_orig: bool) -> u64 {
+        let side = &self.sides[usize::from(!is_orig)];
+        match &side.message {
+            Some(message) if side.expect == Expect::Message && !self.wants_data => {
+                message.skippable(&side.content)
+            }
+            _ => 0,
+        }
+    }
+
+    /// So many bytes of a direction came and are not at hand, no more than [`Http::skippable`] says.
+    fn skip(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) {
+        let dir = usize::from(!is_orig);
+        self.sides[dir].at = self.sides[dir].at.saturating_add(len);
+        if self.with_message(dir, ctx, |m, w| m.unseen(len, w)) {
+            self.made(dir, false, &[], ctx);
+        }
+    }
 }

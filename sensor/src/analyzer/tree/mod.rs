@@ -107,7 +107,7 @@ impl Tree {
     pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
         self.begin(shared);
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
-        self.take_off(call.ts);
+        self.take_off(call);
         for node in &mut self.nodes {
             node.datagram(is_orig, bytes, conn!(self), call);
         }
@@ -145,7 +145,7 @@ impl Tree {
         };
         if skipped > 0 {
             self.bytes = self.bytes.saturating_add(skipped);
-            self.take_off(call.ts);
+            self.take_off(call);
             let partial = self.partial;
             let nodes = self.nodes.iter_mut().filter(|n| !ignores(partial, n));
             for node in nodes.chain(self.watch.node_mut()) {
@@ -160,7 +160,7 @@ impl Tree {
     /// A TCP direction ended in order (FIN): a line without an end is a line now.
     pub fn eof(&mut self, is_orig: bool, call: &mut Call<'_>) {
         self.ended = true;
-        self.take_off(call.ts);
+        self.take_off(call);
         let partial = self.partial;
         for node in self.nodes.iter_mut().filter(|n| !ignores(partial, n)) {
             node.eof(is_orig, conn!(self), call);
@@ -300,9 +300,16 @@ impl Tree {
         self.probe = self.is_tcp.then(Box::default);
     }
 
-    /// Takes off what failed in an earlier packet.
-    fn take_off(&mut self, now: Ts) {
-        self.nodes.retain_mut(|node| !node.take_off(now));
+    /// Takes off what failed in an earlier packet. What it has read by then is told.
+    fn take_off(&mut self, call: &mut Call<'_>) {
+        let ended = self.ended;
+        self.nodes.retain_mut(|node| {
+            let off = node.take_off(call.ts);
+            if off && !node.is_settled() {
+                node.close(ended, conn!(self), call);
+            }
+            !off
+        });
     }
 
     /// Gives bytes to the analyzers. Returns the trailing bytes that belong to a stream inside the connection, without the
@@ -316,7 +323,7 @@ impl Tree {
     ) -> Cow<'b, [u8]> {
         self.begin(shared);
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
-        self.take_off(call.ts);
+        self.take_off(call);
         if !is_orig && !bytes.is_empty() && std::mem::take(&mut self.swallow_lf) {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
@@ -374,7 +381,11 @@ impl Tree {
             if self.nodes.iter().any(|n| n.id == id && !(is_inside && n.done)) {
                 continue;
             }
-            self.nodes.push(Node::new(id, &Start::default(), shared));
+            let mut node = Node::new(id, &Start::default(), shared);
+            if let Some(outer) = self.nodes.iter_mut().rev().find(|n| n.id == id) {
+                node.inherit(outer);
+            }
+            self.nodes.push(node);
             let at = self.nodes.len() - 1;
             let rest = bytes.get(taken..).unwrap_or(&[]);
             let mut inside: Option<HandOver> = None;

@@ -1,0 +1,228 @@
+//! Bodies decoded: gzip and deflate (Content-Encoding), base64 and quoted-printable (Content-Transfer-Encoding).
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// Bytes that are decompressed at a time.
+const BUFFER: usize = 4096;
+/// So much may come out of any input, bytes.
+const FREE_OUTPUT: u64 = 4 << 20;
+/// Beyond that, most bytes that may come out for each that went in. Text comes to 20, deflate cannot do more than 1032.
+const MAX_RATIO: u64 = 200;
+
+/// A compressed body (RFC 1952, RFC 1950, RFC 1951).
+#[derive(Debug, Default)]
+pub struct Inflater {
+    state: State,
+    /// Bytes that went in.
+    input: u64,
+    /// Bytes that came out.
+    output: u64,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// Nothing has come yet.
+    #[default]
+    New,
+    /// Its first byte, which does not say what it is.
+    First(u8),
+    Running(Decompress),
+    Over,
+}
+
+impl Inflater {
+    /// Decompresses what came and hands out what it is in pieces. A weird's name where it cannot go on.
+    pub fn push(&mut self, bytes: &[u8], out: &mut dyn FnMut(&[u8])) -> Option<&'static str> {
+        self.input = self.input.saturating_add(bytes.len() as u64);
+        let mut state = std::mem::take(&mut self.state);
+        let mut failed = None;
+        if let (State::New, [first]) = (&state, bytes) {
+            self.state = State::First(*first);
+            return None;
+        }
+        if let (State::First(first), [second, ..]) = (&state, bytes) {
+            let first = *first;
+            let mut begun = start([first, *second]);
+            failed = self.run(&mut begun, &[first], out);
+            state = State::Running(begun);
+        } else if let (State::New, [first, second, ..]) = (&state, bytes) {
+            state = State::Running(start([*first, *second]));
+        }
+        if let (State::Running(running), None) = (&mut state, failed) {
+            failed = self.run(running, bytes, out);
+        }
+        // What is over is said by a name that is none.
+        self.state = if failed.is_some() { State::Over } else { state };
+        failed.filter(|name| *name != END)
+    }
+
+    fn run(
+        &mut self,
+        z: &mut Decompress,
+        mut bytes: &[u8],
+        out: &mut dyn FnMut(&[u8]),
+    ) -> Option<&'static str> {
+        let mut buffer = [0; BUFFER];
+        loop {
+            let (before_in, before_out) = (z.total_in(), z.total_out());
+            // What came out before an error is not passed on, as in Zeek.
+            let Ok(status) = z.decompress(bytes, &mut buffer, FlushDecompress::None) else {
+                return Some("inflate_failed");
+            };
+            let taken = usize::try_from(z.total_in() - before_in).unwrap_or(0);
+            let made = usize::try_from(z.total_out() - before_out).unwrap_or(0);
+            bytes = bytes.get(taken..).unwrap_or(&[]);
+            if let Some(made) = buffer.get(..made).filter(|made| !made.is_empty()) {
+                self.output = self.output.saturating_add(made.len() as u64);
+                if self.output > FREE_OUTPUT.max(self.input.saturating_mul(MAX_RATIO)) {
+                    return Some("exceeded_http_decompression_ratio");
+                }
+                out(made);
+            }
+            match status {
+                Status::StreamEnd => return Some(END),
+                _ if made == BUFFER => {}
+                _ if bytes.is_empty() => return None,
+                _ if taken > 0 || made > 0 => {}
+                _ => return Some("inflate_failed"),
+            }
+        }
+    }
+}
+
+/// The end of the compressed data: what follows is not looked at.
+const END: &str = "";
+
+/// What the first two bytes begin: gzip, zlib, or deflate without a header, which some servers send.
+fn start(head: [u8; 2]) -> Decompress {
+    let is_zlib = head[0] & 15 == 8 && u16::from_be_bytes(head).is_multiple_of(31);
+    match head {
+        [0x1f, 0x8b] => Decompress::new_gzip(15),
+        _ => Decompress::new(is_zlib),
+    }
+}
+
+/// Base64 in pieces (RFC 2045, section 6.8).
+#[derive(Debug, Default)]
+pub struct Base64 {
+    group: [u8; 4],
+    len: usize,
+    padding: usize,
+    after_padding: bool,
+    /// Something in it was no base64.
+    pub is_bad: bool,
+}
+
+impl Base64 {
+    /// Decodes what came. What a weird says of the first thing that is no base64.
+    pub fn push(&mut self, text: &[u8], out: &mut Vec<u8>) -> Option<String> {
+        let mut said = None;
+        for b in text {
+            self.padding += usize::from(*b == b'=');
+            let Some(six) = six_bits(*b) else {
+                if !std::mem::replace(&mut self.is_bad, true) {
+                    said = Some(format!("character {b} ignored by Base64 decoding"));
+                }
+                continue;
+            };
+            if let Some(place) = self.group.get_mut(self.len) {
+                *place = six;
+                self.len += 1;
+            }
+            if self.len == 4 && self.group_done(out) && !std::mem::replace(&mut self.is_bad, true) {
+                said = Some("extra base64 groups after '=' padding are ignored".into());
+            }
+        }
+        said
+    }
+
+    /// A group is complete. Whether it comes behind the end.
+    fn group_done(&mut self, out: &mut Vec<u8>) -> bool {
+        self.len = 0;
+        if self.after_padding {
+            return true;
+        }
+        let [a, b, c, d] = self.group.map(u32::from);
+        let bits = a << 18 | b << 12 | c << 6 | d;
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        out.extend(bytes.iter().take(3usize.saturating_sub(self.padding)));
+        self.after_padding = self.padding > 0;
+        self.padding = 0;
+        false
+    }
+
+    /// The text is over. What a weird says of a group that is not complete, which is filled up.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Option<String> {
+        let missing = (4 - self.len) % 4;
+        if missing == 0 {
+            return None;
+        }
+        let text = b"===".get(..missing).unwrap_or(&[]);
+        self.push(text, out);
+        Some(format!(
+            "incomplete base64 group, padding with {} bits of 0",
+            missing * 6
+        ))
+    }
+}
+
+fn six_bits(b: u8) -> Option<u8> {
+    Some(match b {
+        b'A'..=b'Z' => b - b'A',
+        b'a'..=b'z' => b - b'a' + 26,
+        b'0'..=b'9' => b - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        b'=' => 0,
+        _ => return None,
+    })
+}
+
+/// All of a short text. None: it is no base64. The weirds' words come with it.
+pub fn base64(text: &[u8], odd: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
+    let (mut decoder, mut out) = (Base64::default(), Vec::new());
+    if let Some(said) = decoder.push(text, &mut out) {
+        odd(&said);
+    }
+    if decoder.is_bad {
+        return None;
+    }
+    if let Some(said) = decoder.finish(&mut out) {
+        odd(&said);
+    }
+    Some(out)
+}
+
+/// A line of quoted-printable (RFC 2045, section 6.7). `ends`: it is a whole one, whose end counts unless it is escaped.
+pub fn quoted_printable(line: &[u8], ends: bool, out: &mut Vec<u8>, illegal: &mut dyn FnMut(&[u8])) {
+    let end = line
+        .iter()
+        .rposition(|b| !matches!(b, b' ' | b'\t'))
+        .map_or(0, |at| at + 1);
+    let mut rest = line.get(..end).unwrap_or(line);
+    let hex = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let mut soft = false;
+    while let [b, after @ ..] = rest {
+        rest = after;
+        match (b, after) {
+            (b'=', []) => soft = true,
+            (b'=', [x, y, more @ ..]) if hex(x).is_some() && hex(y).is_some() => {
+                out.push(hex(x).unwrap_or(0) << 4 | hex(y).unwrap_or(0));
+                rest = more;
+            }
+            (b'=', _) => {
+                illegal(b"= is not followed by two hexadecimal digits in quoted-printable encoding");
+                out.push(*b);
+            }
+            (b'!'..=b'~' | b' ' | b'\t', _) => out.push(*b),
+            _ => {
+                let text = format!("control characters in quoted-printable encoding: {}", *b as i8);
+                illegal(text.as_bytes());
+                out.push(*b);
+            }
+        }
+    }
+    if ends && !soft {
+        out.extend_from_slice(b"\r\n");
+    }
+}

@@ -1,0 +1,71 @@
+//! Bodies on their way to the files room: what each is known by, and what comes back of it for the row.
+
+use super::entity::{Coding, Entity};
+use super::message::Work;
+use crate::event::AnalyzerTag;
+use crate::file::{Carrier, Handle, Piece};
+
+/// Zeek's name of the analyzer, and conn.log's.
+pub const TAG: AnalyzerTag = AnalyzerTag::new("Analyzer::ANALYZER_HTTP", "http");
+
+/// Says once how large the entity's file is, if its headers say so. What is compressed has another size.
+pub fn size(e: &mut Entity, w: &mut Work<'_, '_>) {
+    if std::mem::replace(&mut e.size_said, true) || matches!(e.coding, Coding::Compressed(_)) {
+        return;
+    }
+    let size = if e.offset.is_some() { e.whole } else { e.length };
+    if let Some(size) = size.filter(|n| *n > 0) {
+        give(e, Piece::Size(size), w);
+    }
+}
+
+/// Gives a piece of the entity's file to the files room.
+pub fn give(e: &mut Entity, piece: Piece<'_>, w: &mut Work<'_, '_>) {
+    let c = w.ctx.c;
+    let current = w.exchanges.current(w.is_orig);
+    let made = || {
+        let current = current.as_ref()?;
+        Some(match current.is_range {
+            // Whoever asks for a part of something gets parts of the same file, on any connection.
+            true => Handle::of(&[
+                b"HTTP range",
+                &[u8::from(w.is_orig)],
+                c.orig_h.to_string().as_bytes(),
+                &current.url(c),
+            ]),
+            false => Handle::of(&[
+                b"HTTP",
+                c.uid.to_string().as_bytes(),
+                &[u8::from(w.is_orig)],
+                &current.depth.to_be_bytes(),
+                &current.entity.to_be_bytes(),
+            ]),
+        })
+    };
+    let Some(handle) = e.file.or_else(made) else {
+        return;
+    };
+    let number = current.as_ref().map(|x| x.number);
+    let carrier = Carrier {
+        handle,
+        tag: TAG,
+        source: "HTTP",
+        c,
+        is_orig: w.is_orig,
+        depth: 0,
+        name: current.as_ref().and_then(|x| x.name),
+        mime: None,
+    };
+    let news = w.ctx.out.file(&carrier, piece);
+    e.file = news.fuid.as_ref().map(|_| handle);
+    e.is_read = news.reads;
+    if news.joined
+        && let (Some(number), Some(fuid)) = (number, &news.fuid)
+    {
+        e.exchange = Some(number);
+        w.exchanges.file(w.is_orig, number, fuid.to_string());
+    }
+    if let (Some(mime), Some(number)) = (news.sniffed, e.exchange) {
+        w.exchanges.sniffed(w.is_orig, number, mime);
+    }
+}

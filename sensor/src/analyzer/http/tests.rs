@@ -1,0 +1,354 @@
+//! Conversations and what is said of them: events, weirds, rows, files; whole, and cut at every byte.
+
+use std::io::Write;
+
+use super::*;
+use crate::analyzer::api::{Call, Out, Solo};
+use crate::event::log::{LogRow, Value};
+use crate::event::{ConnId, Event, Fuid, Proto, Subscriptions, Ts, Uid};
+use crate::file::{self, Carrier, Handle, News};
+
+mod bodies;
+mod lines;
+mod pairs;
+
+/// Everything that came out.
+#[derive(Default)]
+struct Heard {
+    /// Events and what else was said, one line each.
+    said: Vec<String>,
+    rows: Vec<String>,
+    files: Vec<File>,
+    /// Nobody reads files.
+    unread: bool,
+}
+
+/// A file as the files room would have it.
+struct File {
+    handle: Handle,
+    name: String,
+    bytes: Vec<u8>,
+    /// What was said of it besides.
+    said: String,
+    over: bool,
+}
+
+impl Out for Heard {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        crate::event::seen::note(ev);
+        let mut line = Vec::new();
+        ev.write_json(ts, &mut line);
+        let line = String::from_utf8(line).unwrap();
+        let (_, args) = line.split_once("\"args\":").unwrap();
+        let args = args.strip_suffix('}').unwrap();
+        self.said.push(format!("{} {args}", ev.info().name));
+    }
+    fn log(&mut self, row: &dyn LogRow) {
+        let mut values = Vec::new();
+        row.values(&mut values);
+        assert_eq!(values.len(), row.columns().len());
+        let columns = row.columns().iter().zip(&values).skip(6);
+        let shown = columns.filter(|(c, v)| c.name != "tags" && **v != Value::Unset);
+        let shown: Vec<_> = shown.map(|(c, v)| format!("{}={}", c.name, show(v))).collect();
+        self.rows.push(shown.join(" "));
+    }
+    fn confirm(&mut self, _: &'static Spec, _: u64) {
+        self.said.push("confirm".into());
+    }
+    fn violation(&mut self, _: &'static Spec, _: u64, reason: &str) {
+        self.said.push(format!("violation {reason}"));
+    }
+    fn weird(&mut self, name: &'static str, addl: &str) {
+        self.said.push(format!("weird {name} {addl}").trim_end().into());
+    }
+    fn gave_up(&mut self) {
+        self.said.push("gave up".into());
+    }
+    fn file(&mut self, carrier: &Carrier<'_>, piece: file::Piece<'_>) -> News {
+        let known = self
+            .files
+            .iter()
+            .position(|f| f.handle == carrier.handle && !f.over);
+        let joined = known.is_none();
+        if joined && piece == file::Piece::End {
+            return News::default();
+        }
+        let at = known.unwrap_or_else(|| {
+            self.files.push(File {
+                handle: carrier.handle,
+                name: carrier
+                    .name
+                    .map_or(String::new(), |n| n.escape_ascii().to_string()),
+                bytes: Vec::new(),
+                said: String::new(),
+                over: false,
+            });
+            self.files.len() - 1
+        });
+        let f = &mut self.files[at];
+        match piece {
+            file::Piece::Bytes { at, bytes } => {
+                if let Some(at) = at.filter(|_| f.bytes.is_empty()) {
+                    f.said += &format!(" at {at}");
+                }
+                f.bytes.extend_from_slice(bytes);
+            }
+            file::Piece::Unseen { at, len } => f.said += &format!(" unseen {at:?} {len}"),
+            file::Piece::Gap { at, len } => f.said += &format!(" gap {at:?} {len}"),
+            file::Piece::Size(n) => f.said += &format!(" size {n}"),
+            file::Piece::End => f.over = true,
+        }
+        let sniffed = joined.then_some("text/x");
+        News {
+            fuid: Some(fuid(at)),
+            joined,
+            sniffed,
+            reads: !self.unread,
+            ..News::default()
+        }
+    }
+}
+
+fn show(v: &Value<'_>) -> String {
+    match v {
+        Value::Str(s) => s.to_string(),
+        Value::Wire(s) => s.escape_ascii().to_string(),
+        Value::Bool(b) => b.to_string(),
+        Value::Count(n) | Value::Time(n) => n.to_string(),
+        Value::List(l) => format!("[{}]", l.iter().map(show).collect::<Vec<_>>().join(",")),
+        other => format!("{other:?}"),
+    }
+}
+
+fn conn() -> ConnId {
+    ConnId {
+        uid: Uid::new(0, 1),
+        orig_h: [192, 0, 2, 1].into(),
+        resp_h: [192, 0, 2, 2].into(),
+        orig_p: 40000,
+        resp_p: 80,
+        proto: Proto::Tcp,
+        start: 0,
+    }
+}
+
+/// What a side sends, or what of it is lost.
+#[derive(Clone, Copy, Debug)]
+enum Sent<'t> {
+    Orig(&'t [u8]),
+    Resp(&'t [u8]),
+    OrigLost(u64),
+    RespLost(u64),
+    OrigEnd,
+    RespEnd,
+}
+use Sent::*;
+
+/// An analyzer at work on a connection.
+struct Run {
+    http: Solo<Http>,
+    heard: Heard,
+    subs: Subscriptions,
+    over: Option<HandOver>,
+}
+
+impl Run {
+    fn new(subs: Subscriptions) -> Run {
+        let config = HttpConfig {
+            capture_password: true,
+        };
+        Run {
+            http: Solo::new(Http::new(&Start::default(), &SharedHttp::new(config))),
+            heard: Heard::default(),
+            subs,
+            over: None,
+        }
+    }
+
+    fn with<R>(&mut self, work: impl FnOnce(&mut Http, &mut Ctx<'_>) -> R) -> R {
+        let c = conn();
+        let call = Call {
+            ts: 7_000_000_000,
+            c: &c,
+            subs: &self.subs,
+            out: &mut self.heard,
+        };
+        self.http.with(call, work)
+    }
+
+    fn give(&mut self, sent: Sent<'_>) {
+        if self.over.is_some() {
+            return;
+        }
+        let next = self.with(|http, ctx| match sent {
+            Orig(bytes) => http.data(true, bytes, ctx),
+            Resp(bytes) => http.data(false, bytes, ctx),
+            OrigLost(n) => http.gap(true, n, ctx),
+            RespLost(n) => http.gap(false, n, ctx),
+            OrigEnd => http.eof(true, ctx),
+            RespEnd => http.eof(false, ctx),
+        });
+        if let Next::HandOver(over) = next {
+            self.over = Some(over);
+        }
+    }
+
+    fn end(mut self) -> Heard {
+        let c = conn();
+        let call = Call {
+            ts: 9_000_000_000,
+            c: &c,
+            subs: &self.subs,
+            out: &mut self.heard,
+        };
+        self.http.close(call);
+        assert!(self.http.analyzer.is_settled());
+        self.heard
+    }
+}
+
+impl Heard {
+    /// What does not depend on how a conversation is cut: pieces of a body count together, and what is behind a reply in its
+    /// packet does not count.
+    fn whole(&self) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        let mut data = String::new();
+        for line in &self.said {
+            if line.contains("protocol_data_with") {
+                continue;
+            }
+            if let Some((_, piece)) = line
+                .split_once("http_entity_data")
+                .and_then(|l| l.1.split_once("\"data\":\""))
+            {
+                data += piece.trim_end_matches("\"}");
+                continue;
+            }
+            if !data.is_empty() {
+                out.push(std::mem::take(&mut data));
+            }
+            out.push(line.clone());
+        }
+        out.push(data);
+        out.extend(self.rows.iter().cloned());
+        for f in &self.files {
+            out.push(format!(
+                "{} {} {} {}",
+                f.name,
+                f.bytes.escape_ascii(),
+                f.said,
+                f.over
+            ));
+        }
+        out
+    }
+
+    fn weirds(&self) -> Vec<&str> {
+        self.said
+            .iter()
+            .filter_map(|l| l.strip_prefix("weird "))
+            .collect()
+    }
+
+    /// Files' contents, as text.
+    fn contents(&self) -> Vec<String> {
+        self.files
+            .iter()
+            .map(|f| f.bytes.escape_ascii().to_string())
+            .collect()
+    }
+
+    /// The details of what http_event said.
+    fn events(&self) -> Vec<String> {
+        let detail = |l: &String| Some(l.strip_prefix("http_event ")?.to_owned());
+        self.said.iter().filter_map(detail).collect()
+    }
+}
+
+fn hear(talk: &[Sent<'_>]) -> Heard {
+    let mut run = Run::new(Subscriptions::ALL);
+    talk.iter().for_each(|sent| run.give(*sent));
+    run.end()
+}
+
+/// What is heard of a conversation, which does not depend on how it is cut, nor on who wants events.
+fn talk(talk: &[Sent<'_>]) -> Heard {
+    let heard = hear(talk);
+    let whole = heard.whole();
+    for (n, sent) in talk.iter().enumerate() {
+        let (bytes, is_orig) = match *sent {
+            Orig(b) => (b, true),
+            Resp(b) => (b, false),
+            _ => continue,
+        };
+        let piece = |bytes| if is_orig { Orig(bytes) } else { Resp(bytes) };
+        for at in 1..bytes.len() {
+            let mut run = Run::new(Subscriptions::ALL);
+            talk[..n].iter().for_each(|sent| run.give(*sent));
+            run.give(piece(&bytes[..at]));
+            run.give(piece(&bytes[at..]));
+            talk[n + 1..].iter().for_each(|sent| run.give(*sent));
+            assert_eq!(run.end().whole(), whole, "cut at {at} of {n}");
+        }
+    }
+    let mut run = Run::new(Subscriptions::ALL);
+    let mut quiet = Run::new(Subscriptions::NONE);
+    for sent in talk {
+        quiet.give(*sent);
+        match *sent {
+            Orig(b) => b.chunks(1).for_each(|b| run.give(Orig(b))),
+            Resp(b) => b.chunks(1).for_each(|b| run.give(Resp(b))),
+            other => run.give(other),
+        }
+    }
+    assert_eq!(run.end().whole(), whole, "byte by byte");
+    assert_eq!(quiet.end().rows, heard.rows);
+    heard
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut z = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    z.write_all(text).unwrap();
+    z.finish().unwrap()
+}
+
+/// A reply with these headers, each with its end, and this body.
+fn reply(headers: &str, body: &[u8]) -> Vec<u8> {
+    [b"HTTP/1.1 200 OK\r\n", headers.as_bytes(), b"\r\n", body].concat()
+}
+
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// The row's columns behind those of the connection.
+const COLUMNS: [&str; 25] = [
+    "trans_depth",
+    "method",
+    "host",
+    "uri",
+    "referrer",
+    "version",
+    "user_agent",
+    "origin",
+    "request_body_len",
+    "response_body_len",
+    "status_code",
+    "status_msg",
+    "info_code",
+    "info_msg",
+    "username",
+    "password",
+    "proxied",
+    "orig_fuids",
+    "orig_filenames",
+    "orig_mime_types",
+    "resp_fuids",
+    "resp_filenames",
+    "resp_mime_types",
+    "tags",
+    "ts",
+];
+
+/// The id of the file that came so many others later.
+fn fuid(at: usize) -> Fuid {
+    Fuid::of(0, [at as u8; 16])
+}
