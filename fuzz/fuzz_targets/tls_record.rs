@@ -25,7 +25,7 @@ fn run(data: &[u8], subs: Subscriptions, size: usize) -> Vec<u8> {
                     // In parts, what nobody reads of a record is not at hand.
                     let unread = tls.to_header(is_orig).filter(|_| size != usize::MAX);
                     let n = unread.map_or(0, |n| n.min(part.len() as u64));
-                    tls.unseen(is_orig, n, ctx);
+                    ReadsMarks::unseen(tls, is_orig, n, ctx);
                     tls.data(is_orig, &part[n as usize..], ctx);
                 }
             }
