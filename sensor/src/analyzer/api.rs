@@ -6,6 +6,7 @@ use super::pattern::Rule;
 use crate::event::log::{Log, LogRow};
 use crate::event::{AnalyzerTag, ConnId, Event, Page, Subscriptions, Ts};
 use crate::file::{Carrier, News, Piece};
+use crate::software::Found;
 
 /// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
 /// `DPD::ignore_violations_after`).
@@ -324,6 +325,10 @@ pub trait Out {
     fn file(&mut self, carrier: &Carrier<'_>, piece: Piece<'_>) -> News {
         let _ = (carrier, piece);
         News::default()
+    }
+    /// Software named itself.
+    fn software(&mut self, found: &Found<'_>) {
+        let _ = found;
     }
     /// Whether an address is local.
     fn is_local(&self, addr: IpAddr) -> bool {

@@ -9,19 +9,21 @@ use crate::event::{self, Page};
 use crate::file::FileRow;
 use crate::file::x509::{OcspRow, X509Row};
 use crate::output::stats_row::StatsRow;
+use crate::software::SoftwareRow;
 
 mod events;
 
 pub use events::{UnknownEvent, events, listed, named, policy_bits};
 
 /// The pages of no protocol.
-const COMMON: [&Page; 7] = [
+const COMMON: [&Page; 8] = [
     event::core::PAGE,
     event::file::PAGE,
     event::lookup::PAGE,
     event::peer::PAGE,
     event::script::PAGE,
     event::tcp::PAGE,
+    crate::software::events::PAGE,
     crate::conn::events::PAGE,
 ];
 
@@ -76,10 +78,11 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 7] = [
+const LOGS: [Log; 8] = [
     ConnRow::LOG,
     FileRow::LOG,
     OcspRow::LOG,
+    SoftwareRow::LOG,
     StatsRow::LOG,
     TunnelRow::LOG,
     WeirdRow::LOG,

@@ -14,6 +14,7 @@ use crate::analyzer::{Id, WorkerShared};
 use crate::event::log::LogRow;
 use crate::event::{self, AnalyzerTag, ConnId, Event, Proto, Ts};
 use crate::file::{Carrier, News, Piece};
+use crate::software::Found;
 
 /// SNMP's ports, at which Zeek raises udp_session_done; it has no analyzer here.
 const SNMP_PORTS: [u16; 2] = [161, 162];
@@ -80,6 +81,10 @@ impl<S: Sink> Out for Results<'_, '_, S> {
         self.core
             .sh
             .with_files(now, |files, cx| files.piece(carrier, piece, cx))
+    }
+
+    fn software(&mut self, found: &Found<'_>) {
+        self.core.sh.found_software(self.core.ts, found);
     }
 
     fn is_local(&self, addr: IpAddr) -> bool {

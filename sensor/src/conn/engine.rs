@@ -67,6 +67,7 @@ impl<S: Sink> Engine<S> {
             },
             sh: Shared {
                 files: Files::new(cfg.files, cfg.seed),
+                software: Default::default(),
                 cfg,
                 subs,
                 outlet: Outlet::new(sink, &subs),

@@ -27,6 +27,7 @@ mod shared;
 mod shed;
 mod sink;
 mod slab;
+mod software;
 mod states;
 mod stream;
 mod syn;

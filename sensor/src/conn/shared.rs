@@ -17,6 +17,7 @@ use crate::analyzer;
 use crate::base::time::MILLISECOND;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 use crate::file::Files;
+use crate::software::Inventory;
 
 /// Everything of the engine but the table.
 pub struct Shared<S> {
@@ -26,6 +27,8 @@ pub struct Shared<S> {
     pub wheel: Wheel,
     /// Files that connections carry.
     pub files: Files,
+    /// Software that was found.
+    pub software: Inventory,
     /// How often weirds of no connection were told.
     pub net_weirds: NetSampler,
     /// The timer [`super::timer::TUNNELS`] is armed.

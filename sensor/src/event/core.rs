@@ -1,7 +1,7 @@
 //! Events of packets and connections of any protocol, from the seeds' core page (`event.bif`).
 
 use super::page::events;
-use super::{EndpointStats, OsVersion, SignatureState, Software};
+use super::{EndpointStats, OsVersion, SignatureState};
 
 events! {
     /// Events of packets and connections of any protocol, from the seeds' core page (`event.bif`).
@@ -122,18 +122,6 @@ events! {
     /// A signature matched.
     /// `state`: which and where; `msg`: its message; `data`: the last bytes of the match.
     SignatureMatch "signature_match" (state: record SignatureState<'a>, msg: text, data: bytes) not_yet;
-
-    /// Software named itself in a way that could not be taken apart.
-    /// `host`: where it runs; `descr`: what it said.
-    SoftwareParseError "software_parse_error" (c: conn, host: addr, descr: text) not_yet;
-
-    /// Software named itself.
-    /// `host`: where it runs; `str`: what it said.
-    SoftwareUnparsedVersionFound "software_unparsed_version_found" (c: conn, host: addr, str: text) not_yet;
-
-    /// Software named itself, with a version that could be read.
-    /// `host`: where it runs; `s`: name and version; `descr`: what it said.
-    SoftwareVersionFound "software_version_found" (c: conn, host: addr, s: record Software<'a>, descr: text) not_yet;
 
     /// A connection's encapsulation is not what it was.
     /// `e`: the new one, outermost layer first.

@@ -85,14 +85,3 @@ record! {
         payload_size: count,
     }
 }
-
-record! {
-    /// A piece of software and its version (Zeek's old `software`).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Software<'a> is "software" {
-        /// Its name.
-        name: text,
-        /// Its version as text.
-        version: text,
-    }
-}
