@@ -22,6 +22,7 @@ mod packets;
 mod rexmit;
 mod secure;
 mod skipped;
+mod software;
 mod stats;
 mod tunnels;
 mod uids;

@@ -5,6 +5,7 @@
 
 mod api;
 pub mod events;
+pub mod greeting;
 mod inventory;
 mod log;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use super::lines::{Eol, Lines, reply_code, skip_blank, word};
 use crate::event::AnalyzerTag;
+use crate::software::{Found, Kind, greeting};
 
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Ftp;
@@ -204,6 +205,9 @@ impl Turn {
             return Turn::Nothing;
         }
         ctx.confirm();
+        if command.eq_ignore_ascii_case(b"CLNT") && !args.is_empty() {
+            ctx.out.software(&Found::client(ctx.c, Kind::FtpClient, args));
+        }
         if command.eq_ignore_ascii_case(b"AUTH") {
             Turn::AuthTls(args == b"TLS")
         } else {
@@ -227,6 +231,13 @@ impl Turn {
                 };
             }
             return Turn::Nothing;
+        }
+        if code == 220 && !ctx.is_confirmed() {
+            // The greeting.
+            let text = line.get(4..).unwrap_or(&[]);
+            if let Some(banner) = greeting::software(text) {
+                ctx.out.software(&Found::server(ctx.c, Kind::FtpServer, banner));
+            }
         }
         match (code, fourth) {
             (0, _) => ctx.violation("non-numeric reply code"),

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use super::lines::{Eol, Lines, reply_code, word};
 use crate::event::AnalyzerTag;
+use crate::software::{Found, Kind, greeting};
 
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Smtp;
@@ -178,6 +179,14 @@ impl Dialogue {
         };
         let first = self.pending != code;
         self.pending = if line.get(3) == Some(&b'-') { code } else { 0 };
+        if first && code == 220 && !ctx.is_confirmed() {
+            // The greeting.
+            let text = line.get(4..).unwrap_or(&[]);
+            if let Some(banner) = greeting::software(text) {
+                ctx.out
+                    .software(&Found::server(ctx.c, Kind::SmtpMailServer, banner));
+            }
+        }
         if first {
             self.answered = self.unanswered.pop_front();
             if self.state == State::Gap {

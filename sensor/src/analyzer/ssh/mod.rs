@@ -15,6 +15,7 @@ use super::api::{Closing, Ctx, Interest, Next, Protocol, Seen, Spec, Start};
 use super::lines::{Eol, Lines};
 use super::text;
 use crate::event::{AnalyzerTag, Event, Kind, Ts};
+use crate::software::{self, Found};
 use auth::{Answer, Auth};
 use events::*;
 pub use log::{Hassh, SshRow};
@@ -262,7 +263,7 @@ impl Ssh {
         }
     }
 
-    /// A side has said who it is, in `line`: what program it is can be read off here.
+    /// A side has said who it is, in `line`.
     fn identified(&mut self, is_orig: bool, line: &[u8], ctx: &mut Ctx<'_>) {
         self.watched = ctx.subs.wants(SshEncryptedPacket::KIND);
         let version = &text::of_bytes(line);
@@ -270,6 +271,11 @@ impl Ssh {
             true => raise!(ctx, SshClientVersion { version }),
             false => raise!(ctx, SshServerVersion { version }),
         }
+        let banner = wire::software(line);
+        ctx.out.software(&match is_orig {
+            true => Found::client(ctx.c, software::Kind::SshClient, banner),
+            false => Found::server(ctx.c, software::Kind::SshServer, banner),
+        });
         let hassh = self.config.hassh;
         let row = self
             .row

@@ -49,6 +49,15 @@ impl Offer {
     }
 }
 
+/// What a version line says of the software: what follows the protocol's version, without any of the digits, dots and
+/// hyphens there.
+pub fn software(line: &[u8]) -> &[u8] {
+    let rest = line.strip_prefix(b"SSH").unwrap_or(line);
+    let is_version = |b: &u8| matches!(b, b'0'..=b'9' | b'.' | b'-');
+    let from = rest.iter().position(|b| !is_version(b)).unwrap_or(rest.len());
+    rest.get(from..).unwrap_or(&[])
+}
+
 /// What a server says before its version, as far as Zeek's pattern for it goes.
 pub fn pre_banner(line: &[u8]) -> &[u8] {
     let end = line.iter().position(|b| matches!(b, b'[' | 0xc0 | 0xc1));
