@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sensor::analyzer::x509::{CertCache, Certificate};
+use sensor::file::x509::{CertCache, Certificate};
 
 fuzz_target!(|data: &[u8]| {
     let Some(cert) = Certificate::parse(data) else {

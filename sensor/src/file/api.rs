@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::reader::Hashes;
 use super::x509::Certificate;
 use crate::base::time::{MINUTE, Ts};
 use crate::event::log::LogRow;
@@ -93,6 +92,17 @@ pub struct News {
     pub reads: bool,
     /// It was a certificate, and is over.
     pub certificate: Option<Arc<Certificate>>,
+}
+
+/// Which digests are made of every file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hashes {
+    /// MD5.
+    pub md5: bool,
+    /// SHA-1.
+    pub sha1: bool,
+    /// SHA-256.
+    pub sha256: bool,
 }
 
 /// Settings of the files room.

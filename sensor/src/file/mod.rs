@@ -2,7 +2,7 @@
 //! protocol. Sans-I/O.
 //!
 //! An analyzer says which file some bytes belong to ([`Handle`]) and gives them ([`Piece`]); [`Files`] puts them in order,
-//! tells a file's type by its beginning ([`mime`]), gives it to who reads such files ([`reader`]), raises Zeek's file
+//! tells a file's type by its beginning ([`mime`]), gives it to who reads such files (`reader`), raises Zeek's file
 //! events and writes files.log. Meaning is that of Zeek's file analysis framework. Knows events and log rows, no protocol.
 
 pub mod api;
@@ -16,7 +16,6 @@ mod tests;
 mod waiting;
 pub mod x509;
 
-pub use api::{Carrier, FileConfig, Handle, News, Piece};
+pub use api::{Carrier, FileConfig, Handle, Hashes, News, Piece};
 pub use log::FileRow;
-pub use reader::Hashes;
 pub use table::Files;

@@ -11,6 +11,7 @@ use super::wire::Version;
 use crate::analyzer::api::Ctx;
 use crate::analyzer::text::of_bytes;
 use crate::event::{ConnId, Ts};
+use crate::software::{Found, Kind};
 
 /// Most pairs without a row (Zeek: HTTP::max_pending_requests); with more, all but the latest get theirs.
 const MAX_PENDING: usize = 100;
@@ -46,6 +47,24 @@ pub struct Status {
     pub code: u16,
     /// The phrase behind it.
     pub reason: Vec<u8>,
+}
+
+/// Headers that name software (Zeek's policy/protocols/http/software.zeek).
+fn tell_software(is_orig: bool, name: &[u8], value: &[u8], ctx: &mut Ctx<'_>) {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    let (c, out) = (ctx.c, &mut ctx.out);
+    if is_orig {
+        if is(b"User-Agent") {
+            out.software(&Found::client(c, Kind::HttpBrowser, value));
+        }
+    } else if is(b"Server") {
+        out.software(&Found::server(c, Kind::HttpServer, value));
+    } else if is(b"X-Powered-By") {
+        out.software(&Found::server(c, Kind::HttpAppServer, value));
+    } else if is(b"MicrosoftSharePointTeamServices") {
+        let banner = [b"SharePoint/", value].concat();
+        out.software(&Found::server(c, Kind::HttpAppServer, &banner));
+    }
 }
 
 /// Files of one direction, as the row names them.
@@ -277,6 +296,7 @@ impl Exchanges {
             };
             ctx.out.event(ctx.ts, &ev);
         }
+        tell_software(is_orig, name, value, ctx);
         let capture = self.capture_password;
         let x = self.of(is_orig, ctx.ts);
         let before = x.kept();
