@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "namespaces, links and raw sockets are system calls")]
 
 pub mod cleanup;
+pub mod daemon;
 pub mod events;
 pub mod forwarder;
 pub mod lab;

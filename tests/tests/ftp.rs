@@ -48,6 +48,7 @@ fn files_over_ftp_are_known_by_the_connection_that_announced_them() {
     std::fs::write(dir.path().join("pub/lines.txt"), &content).unwrap();
     let stream = logs.path().join("events");
     let options = [
+        "--rx-only",
         "--workers",
         "4",
         "--file-hashes",

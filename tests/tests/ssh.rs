@@ -96,7 +96,13 @@ fn logins_are_told_from_failures_by_the_lengths_of_what_cannot_be_read() {
     let lab = Lab::new(LabOptions::default()).unwrap();
     let (dir, logs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let server = sshd(&lab, dir.path()).unwrap();
-    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &["--ssh-hassh"]).unwrap();
+    let sensor = Sensor::start(
+        &lab.middle,
+        &lab.taps(),
+        logs.path(),
+        &["--rx-only", "--ssh-hassh"],
+    )
+    .unwrap();
 
     let by_password = ["-o", "PreferredAuthentications=password"];
     let user = dir.path().join("user");

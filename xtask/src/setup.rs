@@ -31,6 +31,18 @@ const TOOLS: [(&str, &str); 3] = [
     ("faketime", "faketime"),
 ];
 
+/// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
+const PEERS: [(&str, &str); 5] = [
+    ("curl", "curl"),
+    ("nginx", "nginx-light"),
+    ("sshd", "openssh-server"),
+    ("sshpass", "sshpass"),
+    ("vsftpd", "vsftpd"),
+];
+
+/// Where Debian's packages ask whether they may start what they bring.
+const START_POLICY: &str = "/usr/sbin/policy-rc.d";
+
 /// Programs that virtual machines need.
 const GUEST_TOOLS: [(&str, &str); 6] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
@@ -90,6 +102,7 @@ impl Toolchain {
 /// Installs what is missing; does nothing where nothing is.
 pub fn run_setup() -> Result<Toolchain> {
     tools(&TOOLS)?;
+    peers()?;
     let toolchain = match Toolchain::find() {
         Some(t) if linker_version().as_deref() == Some(&format!("bpf-linker {BPF_LINKER}")) => t,
         _ => install_toolchain()?,
@@ -98,6 +111,21 @@ pub fn run_setup() -> Result<Toolchain> {
         apt(&["llvm-22"])?;
     }
     Ok(toolchain)
+}
+
+/// Installs the tests' peers, and starts none of them: unless the machine has a policy of its own, it gets one for as long
+/// as that takes.
+fn peers() -> Result<()> {
+    let own = !Path::new(START_POLICY).exists() && PEERS.iter().any(|(program, _)| which(program).is_none());
+    if own {
+        let refuse = format!("printf '#!/bin/sh\nexit 101\n' > {START_POLICY} && chmod 755 {START_POLICY}");
+        run(root("sh").args(["-c", &refuse]))?;
+    }
+    let installed = tools(&PEERS);
+    if own {
+        run(root("rm").arg(START_POLICY))?;
+    }
+    installed
 }
 
 /// Installs what `cargo xtask vm` needs and is missing.

@@ -36,7 +36,8 @@ impl Web {
         let (dir, logs) = (TempDir::new()?, TempDir::new()?);
         let at = (lab::server_ip(false), PORT);
         let nginx = daemon::nginx(&lab.server, dir.path(), at, server)?;
-        let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), options)?;
+        let options = [&["--rx-only"], options].concat();
+        let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &options)?;
         Ok(Web {
             lab,
             dir,
