@@ -7,6 +7,7 @@ pub mod local_nets;
 pub mod log;
 pub mod log_dir;
 pub mod log_error;
+mod now_and_then;
 pub mod open;
 pub mod open_files;
 pub mod outbox;
