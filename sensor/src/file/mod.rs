@@ -18,5 +18,5 @@ pub mod x509;
 
 pub use api::{Carrier, FileConfig, Handle, News, Piece};
 pub use log::FileRow;
-pub use reader::Hashes;
+pub use reader::{ExtractConfig, Hashes, MimePattern, NoMimePattern};
 pub use table::Files;

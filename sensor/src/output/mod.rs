@@ -3,6 +3,7 @@
 //! Knows events and log rows, nothing of how they come about.
 
 pub mod contents;
+pub mod extract;
 pub mod local_nets;
 pub mod log;
 pub mod log_dir;
