@@ -1,11 +1,15 @@
-//! Files that traffic carries, as `sensor read` writes them: digests in files.log, and the files themselves.
+//! Files that traffic carries: digests in files.log, and the files themselves, from captures and live.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use etherparse::PacketBuilder;
+use sensor_tests::lab::server_ip;
 use sensor_tests::sensor::{TempDir, binary};
+use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -118,6 +122,11 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
+fn sha256(bytes: &[u8]) -> String {
+    let sum = Sha256::digest(bytes);
+    sum.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 #[test]
 fn files_come_out_as_they_were() {
     let dir = TempDir::new().unwrap();
@@ -187,4 +196,58 @@ fn files_are_not_extracted_where_they_cannot_be() {
     assert_eq!((out.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("cannot write extracted files to file"), "{said}");
     assert!(!dir.path().join("logs/conn.log").exists());
+}
+
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
+fn files_come_out_of_live_traffic() {
+    const DATA: u16 = 50_000;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let (logs, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let args = [
+        "--workers",
+        "1",
+        "--extract-files",
+        out.path().to_str().unwrap(),
+        "--file-hashes",
+        "sha256",
+    ];
+    let sensor = Sensor::start(&lab.middle, &["m0"], logs.path(), &args).expect("a sensor");
+    // The two ends of a connection, client first.
+    let connected = |port| {
+        let at = (server_ip(false), port);
+        let listener = lab.server.run(|| TcpListener::bind(at)).unwrap().unwrap();
+        let client = lab.client.run(|| TcpStream::connect(at)).unwrap().unwrap();
+        (client, listener.accept().unwrap().0)
+    };
+    let says = |from: &mut TcpStream, to: &mut TcpStream, line: &str| {
+        from.write_all(line.as_bytes()).unwrap();
+        to.read_exact(&mut vec![0; line.len()]).unwrap();
+    };
+    let file = noise(3_000_000);
+    let (mut client, mut server) = connected(21);
+    says(&mut server, &mut client, "220 ready\r\n");
+    says(&mut client, &mut server, "PASV\r\n");
+    let (address, [high, low]) = (server_ip(false).to_string().replace('.', ","), DATA.to_be_bytes());
+    let passive = format!("227 Entering Passive Mode ({address},{high},{low})\r\n");
+    says(&mut server, &mut client, &passive);
+    let (mut takes, mut gives) = connected(DATA);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            gives.write_all(&file).unwrap();
+            drop(gives);
+        });
+        let mut taken = Vec::new();
+        takes.read_to_end(&mut taken).unwrap();
+        assert!(taken == file);
+    });
+    drop((takes, client, server));
+    lab.settle().unwrap();
+    let rows = sensor.stop().unwrap().log("files.log").unwrap();
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    assert_eq!(rows[0]["sha256"], sha256(&file));
+    assert_eq!(rows[0]["extracted_cutoff"], false);
+    let name = rows[0]["extracted"].as_str().unwrap();
+    assert!(fs::read(out.path().join(name)).unwrap() == file);
 }

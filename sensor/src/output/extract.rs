@@ -396,13 +396,9 @@ impl Writer {
 
     /// Counts a file that could not be written and says so, but not of each of thousands.
     fn complain(&mut self, e: &io::Error, name: &str) {
-        let before = self.account.failed.fetch_add(1, Ordering::Relaxed);
+        self.account.failed.fetch_add(1, Ordering::Relaxed);
         if self.complained.is_due() {
-            let path = self.dir.join(name);
-            tracing::error!(
-                "cannot extract to {}: {e}; so it was with {before} files before",
-                path.display()
-            );
+            tracing::error!("cannot extract to {}: {e}", self.dir.join(name).display());
         }
     }
 }
