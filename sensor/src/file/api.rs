@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::reader::{ExtractConfig, Hashes};
+use super::wanted::{ExtractConfig, Hashes};
 use super::x509::Certificate;
 use crate::base::time::{MINUTE, Ts};
 use crate::event::log::LogRow;

@@ -2,7 +2,7 @@
 
 use super::super::api::Cx;
 use super::super::x509::{CertCache, X509Row};
-use super::{About, Found, Whole};
+use super::found::{About, Found, Whole};
 
 /// The types of files that are read as certificates: the first of a chain, another one of it, and any.
 pub const TYPES: [&str; 3] = [USER, "application/x-x509-ca-cert", "application/pkix-cert"];

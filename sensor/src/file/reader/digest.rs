@@ -4,19 +4,9 @@ use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::Found;
+use super::super::wanted::Hashes;
+use super::found::Found;
 use crate::event::json::hex;
-
-/// Which digests are made of every file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hashes {
-    /// MD5.
-    pub md5: bool,
-    /// SHA-1.
-    pub sha1: bool,
-    /// SHA-256.
-    pub sha256: bool,
-}
 
 /// Those of one file, as far as it came.
 #[derive(Clone, Debug, Default)]

@@ -4,17 +4,19 @@
 mod cert;
 mod digest;
 mod extract;
+mod found;
 mod ocsp;
 
 use std::sync::Arc;
 
 use super::api::{Cx, FileConfig};
-use super::x509::{CertCache, Certificate};
-use crate::event::Ts;
+use super::wanted::ExtractConfig;
+use super::x509::CertCache;
 use digest::Digests;
-pub use digest::Hashes;
-use extract::{Extract, Extracted};
-pub use extract::{ExtractConfig, MimePattern, NoMimePattern, name as extract_name};
+use extract::Extract;
+pub use extract::name as extract_name;
+use found::Whole;
+pub use found::{About, Found};
 
 /// What the readers of a worker share.
 #[derive(Debug, Default)]
@@ -25,44 +27,6 @@ pub struct Shared {
 
 /// Zeek's name of who reads certificates. files.log has no row of those: x509.log has.
 pub const CERT: &str = "X509";
-
-/// What readers found.
-#[derive(Debug, Default)]
-pub struct Found {
-    pub md5: Option<String>,
-    pub sha1: Option<String>,
-    pub sha256: Option<String>,
-    pub certificate: Option<Arc<Certificate>>,
-    pub extracted: Option<Extracted>,
-}
-
-/// What a reader may want to know of its file.
-#[derive(Clone, Copy, Debug)]
-pub struct About<'f> {
-    pub fuid: &'f str,
-    pub started: Ts,
-    pub mime: Option<&'static str>,
-    pub is_orig: bool,
-}
-
-/// Longest file that is kept to be read in whole, bytes.
-const MAX_WHOLE: usize = 1 << 20;
-
-/// A file that is read in whole at its end, as far as it came.
-#[derive(Debug, Default)]
-pub struct Whole(Vec<u8>);
-
-impl Whole {
-    fn add(&mut self, bytes: &[u8]) {
-        let room = MAX_WHOLE.saturating_sub(self.0.len());
-        self.0.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-    }
-
-    /// Its bytes. One that is too long is cut off.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
 
 /// The readers of one file.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use super::super::api::Cx;
 use super::super::x509::OcspRow;
 use super::super::x509::ocsp::{Status, answers};
-use super::{About, Whole};
+use super::found::{About, Whole};
 
 /// The type of files that are read as responses.
 pub const TYPE: &str = "application/ocsp-response";
