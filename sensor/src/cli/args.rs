@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::file::MimePattern;
 use crate::output::log::LogFormat;
 use crate::settings::{
-    Datapath, Decap, EventSettings, FlowSettings, LogSettings, ReadSettings, ReassemblySettings, RingBy,
-    RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
+    Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, LogSettings, ReadSettings,
+    ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -126,6 +127,24 @@ pub struct Common {
     /// Write each direction of each TCP connection to a file in this directory.
     #[arg(long, value_name = "DIR")]
     pub contents_file: Option<PathBuf>,
+    /// Digests of the files that traffic carries, for files.log.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "DIGEST,DIGEST")]
+    pub file_hashes: Vec<Digest>,
+    /// Write the files that traffic carries to this directory; files.log has their names.
+    #[arg(long, value_name = "DIR")]
+    pub extract_files: Option<PathBuf>,
+    /// Only files of these types, such as application/pdf; image/* are all images.
+    #[arg(long, value_delimiter = ',', value_name = "MIME,MIME")]
+    pub extract_types: Vec<MimePattern>,
+    /// Of each file no more than so much, from its beginning.
+    #[arg(long, default_value_t = FileSettings::default().extract_limit_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::EXTRACT_LIMIT))]
+    pub extract_limit: u64,
+    /// No more than so much in all, in this run.
+    #[arg(long, default_value_t = FileSettings::default().extract_total_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::EXTRACT_TOTAL))]
+    pub extract_total: u64,
+    /// Silence after which a file is over.
+    #[arg(long, default_value_t = FileSettings::default().timeout, value_name = "SECONDS")]
+    pub file_timeout: f64,
     /// Verify checksums.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub checksums: Switch,
@@ -212,6 +231,7 @@ macro_rules! values {
 values! {
     Datapath { User "user" = "The program's double in userspace", Xdp "xdp" = "The program in the kernel" }
     Decap { Vxlan "vxlan", Geneve "geneve", Gre "gre", Ipip "ipip" = "IPv4 and IPv6 in IP" }
+    Digest { Md5 "md5", Sha1 "sha1", Sha256 "sha256" }
     RingBy { Cpu "cpu", Flow "flow", Auto "auto" }
     LogFormat { Tsv "tsv", Json "json" }
 }

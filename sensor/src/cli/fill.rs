@@ -2,8 +2,8 @@
 
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
-    EventSettings, FlowSettings, InterfaceSettings, LogSettings, ReadSettings, ReassemblySettings,
-    RingSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
+    EventSettings, FileSettings, FlowSettings, InterfaceSettings, LogSettings, ReadSettings,
+    ReassemblySettings, RingSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -76,6 +76,14 @@ impl From<&Common> for Settings {
                 contents: c.contents.clone(),
                 status_interval: c.status_interval,
             },
+            files: FileSettings {
+                hashes: c.file_hashes.clone(),
+                extract_dir: c.extract_files.clone(),
+                extract_types: c.extract_types.clone(),
+                extract_limit_mib: c.extract_limit,
+                extract_total_mib: c.extract_total,
+                timeout: c.file_timeout,
+            },
             tls: TlsSettings {
                 fingerprints: c.tls_fingerprints,
                 subjects: c.tls_subjects,
@@ -111,7 +119,7 @@ mod tests {
     use super::super::args::{Cli, Command};
     use super::*;
     use crate::output::log::LogFormat;
-    use crate::settings::{Datapath, Decap, RingBy, Useless};
+    use crate::settings::{Datapath, Decap, Digest, RingBy, Useless};
 
     fn parsed(command: &str) -> Command {
         Cli::parse_from(["sensor"].into_iter().chain(command.split(' '))).command
@@ -139,7 +147,8 @@ mod tests {
             "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json --contents-file c --local-nets 10.0.0.0/8 -q --events e --event a,b --contents both:80 \
-             --status-interval 2 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
+             --status-interval 2 --file-hashes md5,sha256 --extract-files x --extract-types image/*,application/pdf \
+             --extract-limit 13 --extract-total 14 --file-timeout 27 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
              --reassembly-total 32 --seed 41 --checksums on",
@@ -151,6 +160,8 @@ mod tests {
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
             "logs": {"dir": "d", "format": "json", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
+            "files": {"hashes": ["md5", "sha256"], "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
+                      "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
             "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
                     "max_message_kib": 11, "max_certs": 12},
             "ssh": {"hassh": true},
@@ -185,6 +196,7 @@ mod tests {
     fn values_have_one_name() {
         called_the_same::<Datapath>();
         called_the_same::<Decap>();
+        called_the_same::<Digest>();
         called_the_same::<RingBy>();
         called_the_same::<LogFormat>();
     }
@@ -225,6 +237,8 @@ mod tests {
                 "read x --datapath xdp --decap gre --checksums on",
                 Useless::DecapWithChecksums,
             ),
+            ("read x --extract-types image/*", Useless::NothingExtracted),
+            ("run --iface x --extract-limit 1", Useless::NothingExtracted),
             ("run --iface x --ring-by cpu --workers 1", Useless::OneRing),
         ] {
             assert_eq!(check(command), Err(expected), "{command}");
@@ -241,6 +255,8 @@ mod tests {
             "read x --events - --status-interval 1",
             "read x --events - --event tcp_contents,bro_done",
             "read x --datapath xdp --decap gre",
+            "read x --file-hashes md5 --file-timeout 5",
+            "read x --extract-files d --extract-types image/* --extract-limit 1",
             "run --iface x --ring-by cpu",
             "run --iface x --events - --event new_connection",
         ] {

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
@@ -10,10 +11,12 @@ use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
+use crate::file::api::{Part, Target};
 use crate::output::contents::ContentsFiles;
+use crate::output::extract::{ExtractOutbox, ExtractThread};
 use crate::output::log::LogWriter;
 use crate::output::log_dir::LogDir;
-use crate::output::open::{all_written, begin, contents_files, open_stream};
+use crate::output::open::{all_extracted, all_written, begin, contents_files, extract_thread, open_stream};
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
 use crate::settings::Settings;
@@ -23,6 +26,7 @@ pub struct Results {
     pub logs: LogWriter,
     pub stream: Option<EventStream>,
     pub contents: Option<ContentsFiles>,
+    pub extract: Option<(ExtractOutbox, ExtractThread)>,
 }
 
 impl Results {
@@ -32,6 +36,8 @@ impl Results {
         let target = settings.events.to.as_deref();
         let events = target.map(Writable::check).transpose()?;
         let contents = contents_files(settings.logs.contents_dir.as_deref(), 1)?;
+        let extract = settings.files.extract_dir.as_deref();
+        let extract = extract_thread(extract, WhenFull::Wait, Patience::default())?;
         let mut logs = LogWriter::new(dir, settings.logs.format);
         begin(&mut logs, conn_columns(settings.flows.realms() != 0))?;
         if let Some(mut events) = events {
@@ -41,6 +47,7 @@ impl Results {
             logs,
             stream: open_stream(target, subs, WhenFull::Wait, Patience::default())?,
             contents,
+            extract: extract.map(|thread| (thread.outbox(), thread)),
         })
     }
 
@@ -53,15 +60,21 @@ impl Results {
         if let Some(c) = &mut self.contents {
             c.flush();
         }
+        if let Some((outbox, _)) = &mut self.extract {
+            outbox.flush();
+        }
     }
 
     /// Ends all of them. It is an error if something could not be written.
     pub fn close(mut self) -> anyhow::Result<()> {
         let lost = self.logs.close();
+        // The outbox ends first.
+        let extracted = all_extracted(self.extract.map(|(_, thread)| thread));
         if let Some(s) = self.stream {
             s.finish()?;
         }
-        Ok(all_written(lost)?)
+        all_written(lost)?;
+        Ok(extracted?)
     }
 }
 
@@ -106,5 +119,11 @@ impl Sink for Results {
 
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
         self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
+    }
+
+    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+        self.extract
+            .as_mut()
+            .is_some_and(|(outbox, _)| outbox.part(target, part))
     }
 }

@@ -66,7 +66,7 @@ impl<S: Sink> Engine<S> {
                 analyzers: analyzers(&cfg),
             },
             sh: Shared {
-                files: Files::new(cfg.files, cfg.seed),
+                files: Files::new(cfg.files.clone(), cfg.seed),
                 software: Default::default(),
                 cfg,
                 subs,

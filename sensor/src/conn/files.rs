@@ -1,5 +1,7 @@
 //! The files that connections carry: where what becomes of them goes, and when they end by themselves.
 
+use std::sync::Arc;
+
 use super::row::{WeirdRow, Whose};
 use super::shared::{Outlet, Shared};
 use super::sink::Sink;
@@ -7,7 +9,7 @@ use super::timer::{self, Timer};
 use crate::event::log::LogRow;
 use crate::event::{Event, Ts};
 use crate::file::Files;
-use crate::file::api::{Cx, Out};
+use crate::file::api::{Cx, Out, Part, Target};
 
 impl<S: Sink> Out for Outlet<S> {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
@@ -24,6 +26,10 @@ impl<S: Sink> Out for Outlet<S> {
             addl => &format!("{fuid}: {addl}"),
         };
         self.log_weird(&WeirdRow::new(ts, Whose::Nobody, name, addl, ""));
+    }
+
+    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+        self.sink.extract(target, part)
     }
 }
 

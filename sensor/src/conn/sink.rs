@@ -1,7 +1,10 @@
 //! What the engine hands its results to.
 
+use std::sync::Arc;
+
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Ts};
+use crate::file::api::{Part, Target};
 
 /// Where events and log rows go.
 pub trait Sink {
@@ -16,6 +19,13 @@ pub trait Sink {
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
         let _ = (c, is_orig, piece);
         None
+    }
+
+    /// A part of a file that is extracted, if [`FileConfig::extract`](crate::file::FileConfig::extract) is set. False: it
+    /// is not written, and nothing that comes after it is to be.
+    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+        let _ = (target, part);
+        false
     }
 }
 

@@ -1,9 +1,11 @@
 //! What an analyzer says of a file, and what it is told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
+use super::wanted::{ExtractConfig, Hashes};
 use super::x509::Certificate;
 use crate::base::time::{MINUTE, Ts};
 use crate::event::log::LogRow;
@@ -94,19 +96,8 @@ pub struct News {
     pub certificate: Option<Arc<Certificate>>,
 }
 
-/// Which digests are made of every file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hashes {
-    /// MD5.
-    pub md5: bool,
-    /// SHA-1.
-    pub sha1: bool,
-    /// SHA-256.
-    pub sha256: bool,
-}
-
 /// Settings of the files room.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FileConfig {
     /// How long nothing may be heard of a file, ns (Zeek: default_file_timeout_interval).
     pub timeout: u64,
@@ -118,6 +109,8 @@ pub struct FileConfig {
     pub most_files: usize,
     /// The digests that are made of every file.
     pub hashes: Hashes,
+    /// Which files are given to [`Out::extract`]; None: none.
+    pub extract: Option<Arc<ExtractConfig>>,
 }
 
 impl Default for FileConfig {
@@ -128,6 +121,7 @@ impl Default for FileConfig {
             waiting_total: 64 << 20,
             most_files: 1 << 18,
             hashes: Hashes::default(),
+            extract: None,
         }
     }
 }
@@ -140,6 +134,61 @@ pub trait Out {
     fn log(&mut self, row: &dyn LogRow);
     /// A weird of the file with this id.
     fn weird(&mut self, ts: Ts, name: &'static str, fuid: &str, addl: &str);
+
+    /// A part of a file that is extracted. False: it is not written, and nothing that comes after it is to be.
+    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+        let _ = (target, part);
+        false
+    }
+}
+
+/// A part of a file that is extracted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Some of its bytes. They come in order, perhaps with holes between them.
+    Bytes {
+        /// Where they belong: bytes from its start.
+        at: u64,
+        /// They themselves.
+        bytes: &'a [u8],
+    },
+    /// No more of it comes.
+    End,
+}
+
+/// What a file is extracted to, known to who gives its bytes and who writes them.
+#[derive(Debug)]
+pub struct Target {
+    name: String,
+    /// [`Target::WHOLE`], or where writing failed.
+    failed_at: AtomicU64,
+}
+
+impl Target {
+    const WHOLE: u64 = u64::MAX;
+
+    /// A file of this name.
+    pub fn new(name: String) -> Target {
+        Target {
+            name,
+            failed_at: AtomicU64::new(Self::WHOLE),
+        }
+    }
+
+    /// The file's name, without a directory.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// It could not be written beyond its first `at` bytes.
+    pub fn fail(&self, at: u64) {
+        self.failed_at.store(at, Ordering::Relaxed);
+    }
+
+    /// How many of its first bytes were written, if that is known not to be all of them.
+    pub fn failed_at(&self) -> Option<u64> {
+        Some(self.failed_at.load(Ordering::Relaxed)).filter(|at| *at != Self::WHOLE)
+    }
 }
 
 /// Whether an address is local.

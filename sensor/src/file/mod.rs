@@ -14,8 +14,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod waiting;
+mod wanted;
 pub mod x509;
 
-pub use api::{Carrier, FileConfig, Handle, Hashes, News, Piece};
+pub use api::{Carrier, FileConfig, Handle, News, Piece};
 pub use log::FileRow;
 pub use table::Files;
+pub use wanted::{ExtractConfig, Hashes, MimePattern, NoMimePattern};

@@ -3,7 +3,7 @@
 use super::api::{Carrier, Cx, FileConfig};
 use super::log::FileRow;
 use super::mime;
-use super::reader::{About, CERT, Found, Readers, Shared};
+use super::reader::{About, CERT, Found, Readers, Shared, extract_name};
 use super::waiting::{Data, Waiting};
 use crate::event::{self, ConnId, FaFile, FaMetadata, Fuid, Ts};
 
@@ -118,7 +118,7 @@ impl File {
 
     /// Whether somebody reads its further bytes.
     pub fn is_read(&self) -> bool {
-        self.head.is_some() || !self.readers.is_empty()
+        self.head.is_some() || self.readers.is_reading()
     }
 
     /// Memory of what waits, bytes.
@@ -226,7 +226,7 @@ impl File {
 
     fn lose(&mut self, at: u64, len: u64, cx: &mut Cx<'_>) {
         self.look(cx);
-        self.readers.gap();
+        self.readers.gap(len, cx);
         raise!(self, cx, FileGap, offset: at, len: len);
         self.at = self.at.saturating_add(len);
         self.missing = self.missing.saturating_add(len);
@@ -236,9 +236,9 @@ impl File {
     fn deliver(&mut self, data: Data<'_>, cx: &mut Cx<'_>) {
         match data {
             Data::Bytes(bytes) => self.deliver_bytes(bytes, cx),
-            Data::Unseen(_) => {
+            Data::Unseen(len) => {
                 self.look(cx);
-                self.readers.gap();
+                self.readers.gap(len, cx);
             }
         }
         self.at = self.at.saturating_add(data.len());
@@ -246,7 +246,7 @@ impl File {
     }
 
     fn deliver_bytes(&mut self, bytes: &[u8], cx: &mut Cx<'_>) {
-        self.readers.bytes(bytes);
+        self.readers.bytes(bytes, cx);
         let Some(head) = &mut self.head else {
             return;
         };
@@ -261,10 +261,11 @@ impl File {
 
     /// Looks at its beginning, as much as there is, if that was not done yet.
     fn look(&mut self, cx: &mut Cx<'_>) {
-        if let Some(head) = self.head.take()
-            && !head.is_empty()
-        {
-            self.look_at(&head, cx);
+        match self.head.take() {
+            Some(head) if !head.is_empty() => self.look_at(&head, cx),
+            // It begins with a gap: what it is nobody will know.
+            Some(_) => self.add_readers(),
+            None => {}
         }
     }
 
@@ -273,7 +274,7 @@ impl File {
         let looked_at = head.get(..mime::LOOKED_AT).unwrap_or(head);
         let new = self.readers.len();
         self.found(mime::of(looked_at), cx);
-        self.readers.catch_up(new, head);
+        self.readers.catch_up(new, head, cx);
     }
 
     /// Its type is found out, or nothing was.
@@ -281,9 +282,15 @@ impl File {
         raise!(self, cx, FileSniff, meta: FaMetadata { mime_type: mime });
         if let Some(mime) = mime {
             (self.mime, self.sniffed) = (Some(mime), Some(mime));
-            let new = self.readers.add_for(mime);
-            self.analyzers.extend(new);
         }
+        self.add_readers();
+    }
+
+    /// Adds those that read files of its type, as far as that is known.
+    fn add_readers(&mut self) {
+        let name = || extract_name(self.started, self.source, self.fuid);
+        let new = self.readers.add_for(self.mime, name);
+        self.analyzers.extend(new);
     }
 
     /// It is over: what still waits is delivered, readers finish, the rows are written. What readers found is returned.
@@ -329,9 +336,9 @@ impl File {
                 md5: found.md5.clone(),
                 sha1: found.sha1.clone(),
                 sha256: found.sha256.clone(),
-                extracted: None,
-                extracted_cutoff: None,
-                extracted_size: None,
+                extracted: found.extracted.as_ref().map(|e| e.name.clone()),
+                extracted_cutoff: found.extracted.as_ref().map(|e| e.cut_off.is_some()),
+                extracted_size: found.extracted.as_ref().and_then(|e| e.cut_off),
             });
         }
     }

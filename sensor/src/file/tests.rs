@@ -2,15 +2,32 @@
 
 use std::sync::Arc;
 
-use super::api::{Cx, IsLocal, Out};
+use super::api::{Cx, IsLocal, Out, Part, Target};
 use super::{Carrier, FileConfig, Files, Handle, Hashes, News, Piece};
 use crate::base::time::{MINUTE, SECOND};
 use crate::event::log::{LogRow, Value};
 use crate::event::{AnalyzerTag, ConnId, Event, Proto, Subscriptions, Ts, Uid};
 
-/// What came out, one line each: of events where in the file they are about, rows by some columns.
-#[derive(Default)]
-struct Told(Vec<String>);
+mod extracted;
+
+/// What came out.
+struct Told {
+    /// One line each: of events where in the file they are about, rows by some columns.
+    lines: Vec<String>,
+    /// The files that were extracted.
+    disk: Vec<OnDisk>,
+    /// How many bytes are still taken.
+    room: usize,
+    /// Where writing fails.
+    fails_at: Option<u64>,
+}
+
+/// A file that was extracted; a dot stands for a byte of a hole.
+struct OnDisk {
+    name: String,
+    bytes: Vec<u8>,
+    is_over: bool,
+}
 
 impl Out for Told {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
@@ -21,8 +38,8 @@ impl Out for Told {
         let args = json.split_once("}").and_then(|(_, rest)| rest.split_once("},"));
         let args = args.map_or("", |(_, args)| args.trim_end_matches('}'));
         let args = if args.contains("offset") { args } else { "" };
-        self.0
-            .push(format!("{} {args}", ev.info().name).trim().to_owned());
+        let line = format!("{} {args}", ev.info().name);
+        self.lines.push(line.trim().to_owned());
     }
     fn log(&mut self, row: &dyn LogRow) {
         let mut values = Vec::new();
@@ -30,17 +47,52 @@ impl Out for Told {
         let shown = row.columns().iter().zip(&values).filter_map(|(c, v)| match v {
             Value::Count(n) if *n > 0 => Some(format!("{}={n}", c.name)),
             Value::Bool(true) => Some(c.name.to_owned()),
+            Value::Str(_) if c.name == "extracted" => Some(c.name.to_owned()),
+            Value::List(names) if names.contains(&Value::Str("EXTRACT".into())) => Some("EXTRACT".to_owned()),
             Value::Str(s) if matches!(c.name, "mime_type" | "md5") => Some(format!("{}={s}", c.name)),
             _ => None,
         });
-        self.0.push(format!(
+        self.lines.push(format!(
             "{}.log {}",
             row.path(),
             shown.collect::<Vec<_>>().join(" ")
         ));
     }
     fn weird(&mut self, _: Ts, name: &'static str, _: &str, addl: &str) {
-        self.0.push(format!("weird {name} {addl}"));
+        self.lines.push(format!("weird {name} {addl}"));
+    }
+    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+        let known = self
+            .disk
+            .iter()
+            .position(|f| f.name == target.name() && !f.is_over);
+        let (at, bytes) = match part {
+            Part::Bytes { at, bytes } => (at as usize, bytes),
+            Part::End => {
+                self.disk[known.expect("it began")].is_over = true;
+                return true;
+            }
+        };
+        if bytes.len() > self.room {
+            return false;
+        }
+        self.room -= bytes.len();
+        if let Some(at) = self.fails_at {
+            target.fail(at);
+        }
+        let i = known.unwrap_or_else(|| {
+            self.disk.push(OnDisk {
+                name: target.name().to_owned(),
+                bytes: Vec::new(),
+                is_over: false,
+            });
+            self.disk.len() - 1
+        });
+        let file = &mut self.disk[i].bytes;
+        assert!(at >= file.len(), "in order");
+        file.resize(at, b'.');
+        file.extend_from_slice(bytes);
+        true
     }
 }
 
@@ -58,6 +110,19 @@ fn conn(n: u64) -> ConnId {
     }
 }
 
+fn carrier(handle: Handle, c: &ConnId) -> Carrier<'_> {
+    Carrier {
+        handle,
+        tag: TAG,
+        source: "HTTP",
+        c,
+        is_orig: false,
+        depth: 0,
+        name: None,
+        mime: None,
+    }
+}
+
 /// Files, and what was told of them so far.
 struct Bench {
     files: Files,
@@ -70,7 +135,12 @@ impl Bench {
     fn new(cfg: FileConfig) -> Bench {
         Bench {
             files: Files::new(cfg, 7),
-            told: Told::default(),
+            told: Told {
+                lines: Vec::new(),
+                disk: Vec::new(),
+                room: usize::MAX,
+                fails_at: None,
+            },
             subs: Subscriptions::ALL,
             now: SECOND,
         }
@@ -89,16 +159,7 @@ impl Bench {
 
     fn piece(&mut self, on: u64, handle: Handle, piece: Piece<'_>) -> News {
         let c = conn(on);
-        let carrier = Carrier {
-            handle,
-            tag: TAG,
-            source: "HTTP",
-            c: &c,
-            is_orig: false,
-            depth: 0,
-            name: None,
-            mime: None,
-        };
+        let carrier = carrier(handle, &c);
         self.with(|files, cx| files.piece(&carrier, piece, cx))
     }
 
@@ -109,7 +170,7 @@ impl Bench {
 
     /// What was told since the last time.
     fn told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told.0)
+        std::mem::take(&mut self.told.lines)
     }
 }
 

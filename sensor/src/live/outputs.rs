@@ -1,8 +1,9 @@
 //! Where the results of a live run go: threads that write the logs, the event stream and the terminal, and for each
 //! worker an outbox. No output waits for another one, and nobody waits for an output but at the end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
@@ -14,10 +15,12 @@ use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
+use crate::file::api::{Part, Target};
 use crate::output::contents::ContentsFiles;
+use crate::output::extract::{ExtractOutbox, ExtractThread};
 use crate::output::log::LogWriter;
 use crate::output::log_dir::LogDir;
-use crate::output::open::{all_written, begin, open_stream};
+use crate::output::open::{all_extracted, all_written, begin, extract_thread, open_stream};
 use crate::output::outbox::{LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
@@ -38,6 +41,7 @@ pub struct Outputs {
     logs: LogThread,
     stream: Option<EventStream>,
     print: Option<PrintThread>,
+    extract: Option<RefCell<ExtractThread>>,
     patience: Patience,
     /// Lost rows that were reported so far, and when.
     complained: Cell<(u64, Option<Instant>)>,
@@ -53,6 +57,8 @@ impl Outputs {
             WhenFull::Drop,
             patience.clone(),
         )?;
+        let extract = settings.files.extract_dir.as_deref();
+        let extract = extract_thread(extract, WhenFull::Drop, patience.clone())?;
         let print = match settings.logs.quiet {
             true => None,
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
@@ -65,6 +71,7 @@ impl Outputs {
             logs: LogThread::start(logs, LOG_FLUSH_EVERY, patience.clone(), begin_logs)?,
             stream,
             print,
+            extract: extract.map(RefCell::new),
             patience,
             complained: Cell::default(),
         })
@@ -83,6 +90,7 @@ impl Outputs {
             stream: self.stream.as_ref().and_then(EventStream::another),
             print: self.print.as_ref().map(PrintThread::outbox),
             contents,
+            extract: self.extract.as_ref().map(|t| t.borrow().outbox()),
             patience: self.patience.clone(),
             events_out: 0,
             rows_out: 0,
@@ -110,12 +118,15 @@ impl Outputs {
         }
     }
 
-    /// Reports from time to time that rows are being lost.
+    /// Reports from time to time that rows are being lost, and extracted files cut off.
     pub fn complain(&self) {
         let (lost, (said, when)) = (self.logs.refused(), self.complained.get());
         if lost > said && when.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
             self.complained.set((lost, Some(Instant::now())));
             tracing::warn!("{lost} log rows are lost so far: the log directory takes too little");
+        }
+        if let Some(thread) = &self.extract {
+            thread.borrow_mut().complain();
         }
     }
 
@@ -148,6 +159,7 @@ impl Outputs {
         if dropped > 0 {
             tracing::warn!("{dropped} events were dropped: their reader was too slow");
         }
+        let extracted = all_extracted(self.extract.map(RefCell::into_inner));
         let written = match self.logs.finish() {
             OutputEnd::Lost(n) => all_written(n).map_err(Into::into),
             OutputEnd::Stuck(n) => Err(anyhow::anyhow!(
@@ -158,9 +170,12 @@ impl Outputs {
             // The other error is the one that ends the run.
             tracing::warn!("{e}");
         }
+        if let (Err(e), true) = (&extracted, written.is_err() || ended.is_err()) {
+            tracing::warn!("{e}");
+        }
         written?;
         ended?;
-        Ok(())
+        Ok(extracted?)
     }
 }
 
@@ -171,6 +186,7 @@ pub struct Outbox {
     stream: Option<EventStream>,
     print: Option<PrintOutbox>,
     contents: Option<ContentsFiles>,
+    extract: Option<ExtractOutbox>,
     patience: Patience,
     events_out: Ts,
     rows_out: Ts,
@@ -186,6 +202,9 @@ impl Outbox {
         self.logs.flush();
         if let Some(p) = &mut self.print {
             p.flush();
+        }
+        if let Some(x) = &mut self.extract {
+            x.flush();
         }
     }
 }
@@ -236,5 +255,9 @@ impl Sink for Outbox {
 
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
         self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
+    }
+
+    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+        self.extract.as_mut().is_some_and(|x| x.part(target, part))
     }
 }

@@ -9,16 +9,13 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
+use super::now_and_then::NowAndThen;
 use crate::conn::Piece;
 use crate::event::{ConnId, Uid};
 
 /// Bytes gathered per file before they are written.
 const BATCH_BYTES: usize = 16 * 1024;
-
-/// Least time between two complaints about a disk that takes nothing.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Writes contents files into one directory.
 #[derive(Debug)]
@@ -29,7 +26,7 @@ pub struct ContentsFiles {
     /// The open files, roughly the longest unused first.
     open: VecDeque<Name>,
     failed: u64,
-    complained: Option<Instant>,
+    complained: NowAndThen,
 }
 
 /// A connection and whether it is the originator's direction.
@@ -60,7 +57,7 @@ impl ContentsFiles {
             files: HashMap::new(),
             open: VecDeque::new(),
             failed: 0,
-            complained: None,
+            complained: NowAndThen::default(),
         })
     }
 
@@ -185,8 +182,7 @@ impl ContentsFiles {
     /// Counts a failure and logs it, but not each of the thousands that a full disk causes.
     fn complain(&mut self, e: &io::Error) {
         self.failed += 1;
-        if self.complained.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
-            self.complained = Some(Instant::now());
+        if self.complained.is_due() {
             tracing::error!("cannot write contents to {}: {e}", self.dir.display());
         }
     }

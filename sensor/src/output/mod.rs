@@ -3,10 +3,12 @@
 //! Knows events and log rows, nothing of how they come about.
 
 pub mod contents;
+pub mod extract;
 pub mod local_nets;
 pub mod log;
 pub mod log_dir;
 pub mod log_error;
+mod now_and_then;
 pub mod open;
 pub mod open_files;
 pub mod outbox;

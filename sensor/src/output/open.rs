@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::contents::ContentsFiles;
+use super::extract::{ExtractEnd, ExtractThread};
 use super::log::LogWriter;
 use super::log_error::LogError;
 use super::open_files::open_files;
@@ -43,6 +44,20 @@ pub enum OutputError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Files cannot be extracted.
+    #[error("cannot write extracted files to {}", dir.display())]
+    Extract {
+        /// Their directory.
+        dir: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// This many files were not extracted, or not in whole, because writing failed.
+    #[error("{0} extracted files could not be written")]
+    Extracted(u64),
+    /// The directory of extracted files takes nothing; this many bytes are lost.
+    #[error("the directory of extracted files takes nothing: {0} bytes are lost")]
+    ExtractStuck(u64),
     /// This many log rows are lost.
     #[error("{0} log rows could not be written")]
     Rows(u64),
@@ -80,6 +95,30 @@ pub fn contents_files(dir: Option<&Path>, workers: usize) -> Result<Option<Conte
             let dir = dir.to_owned();
             Err(OutputError::Contents { dir, source })
         }
+    }
+}
+
+/// The thread that writes extracted files, if there are to be any.
+pub fn extract_thread(
+    dir: Option<&Path>,
+    when_full: WhenFull,
+    patience: Patience,
+) -> Result<Option<ExtractThread>, OutputError> {
+    let start = |dir: &Path| {
+        ExtractThread::start(dir, when_full, patience).map_err(|source| OutputError::Extract {
+            dir: dir.to_owned(),
+            source,
+        })
+    };
+    dir.map(start).transpose()
+}
+
+/// An error if extracted files are not what they should be.
+pub fn all_extracted(thread: Option<ExtractThread>) -> Result<(), OutputError> {
+    match thread.map(ExtractThread::finish) {
+        None | Some(ExtractEnd::Failed(0)) => Ok(()),
+        Some(ExtractEnd::Failed(n)) => Err(OutputError::Extracted(n)),
+        Some(ExtractEnd::Stuck(n)) => Err(OutputError::ExtractStuck(n)),
     }
 }
 

@@ -96,7 +96,7 @@ fn send<T>(
 }
 
 /// Waits for a thread as long as `patience` lasts. False: the thread still runs, and will end with the process.
-fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Progress, limit: Limit) -> bool {
+pub(super) fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Progress, limit: Limit) -> bool {
     while !thread.is_finished() {
         if !patience.lasts(progress, limit) {
             return false;

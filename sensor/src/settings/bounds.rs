@@ -17,6 +17,10 @@ pub const HALF_OPEN_SHARE: RangeInclusive<i64> = 1..=100;
 pub const REASSEMBLY_LIMIT: RangeInclusive<u64> = 1..=1 << 30;
 /// Memory of reassembly in all, MiB.
 pub const REASSEMBLY_TOTAL: RangeInclusive<u64> = 1..=1 << 20;
+/// Largest part of a file that is written, MiB.
+pub const EXTRACT_LIMIT: RangeInclusive<u64> = 1..=1 << 20;
+/// Most that is written, all files together, MiB.
+pub const EXTRACT_TOTAL: RangeInclusive<u64> = 1..=1 << 30;
 /// Longest TLS handshake message, KiB.
 pub const TLS_MAX_MESSAGE: RangeInclusive<i64> = 1..=2048;
 /// Certificates of one message.
@@ -56,6 +60,8 @@ impl Settings {
         check("--half-open-share", share.into(), HALF_OPEN_SHARE)?;
         check("--reassembly-limit", self.reassembly.limit_kib, REASSEMBLY_LIMIT)?;
         check("--reassembly-total", self.reassembly.total_mib, REASSEMBLY_TOTAL)?;
+        check("--extract-limit", self.files.extract_limit_mib, EXTRACT_LIMIT)?;
+        check("--extract-total", self.files.extract_total_mib, EXTRACT_TOTAL)?;
         let message = self.tls.max_message_kib;
         check("--tls-max-message", message.into(), TLS_MAX_MESSAGE)?;
         check("--tls-max-certs", self.tls.max_certs.into(), TLS_MAX_CERTS)
@@ -84,5 +90,7 @@ mod tests {
         );
         assert!(refused(|s| s.reassembly.total_mib = 0).is_some());
         assert!(refused(|s| s.tls.max_certs = 1001).is_some());
+        assert!(refused(|s| s.files.extract_limit_mib = 0).is_some());
+        assert!(refused(|s| s.files.timeout = -1.0).is_some());
     }
 }

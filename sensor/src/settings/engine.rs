@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{OutOfBounds, Settings};
+use super::{Digest, OutOfBounds, Settings};
 use crate::analyzer::{ssh, tls};
 use crate::conn::{self, Timeouts};
 use crate::file::x509::{BadRoots, Validator};
+use crate::file::{ExtractConfig, FileConfig};
 use crate::output::local_nets::{BadNet, LocalNets};
 
 /// Settings that no engine can be made of.
@@ -67,9 +68,24 @@ impl Settings {
             ssh: ssh::SshConfig {
                 hassh: self.ssh.hassh,
             },
+            files: self.files_room()?,
             is_local: Arc::new(move |a| nets.is_local(a)),
             realms: self.flows.realms(),
             ..conn::Config::default()
+        })
+    }
+
+    fn files_room(&self) -> Result<FileConfig, SettingsError> {
+        let f = &self.files;
+        let extract = || {
+            let (limit, total) = (f.extract_limit_mib << 20, f.extract_total_mib << 20);
+            Arc::new(ExtractConfig::new(f.extract_types.clone(), limit, total))
+        };
+        Ok(FileConfig {
+            timeout: ns(f.timeout, "--file-timeout")?,
+            hashes: Digest::all(&f.hashes),
+            extract: f.extract_dir.as_ref().map(|_| extract()),
+            ..FileConfig::default()
         })
     }
 

@@ -20,6 +20,7 @@ pub use useless::Useless;
 
 use crate::catalog::UnknownEvent;
 use crate::event::{self, Subscriptions};
+use crate::file::{Hashes, MimePattern};
 use crate::output::log::LogFormat;
 
 /// All settings of a run, live or over captures.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub logs: LogSettings,
     /// The event stream.
     pub events: EventSettings,
+    /// Files that traffic carries.
+    pub files: FileSettings,
     /// TLS and certificates.
     pub tls: TlsSettings,
     /// SSH.
@@ -189,6 +192,60 @@ impl EventSettings {
             subs = subs.without(event::TcpContents::KIND);
         }
         Ok(subs)
+    }
+}
+
+/// Files that traffic carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileSettings {
+    /// The digests that are made of every file, for files.log.
+    pub hashes: Vec<Digest>,
+    /// Directory for the files themselves; None: they are not written.
+    pub extract_dir: Option<PathBuf>,
+    /// Types of those that are written; empty: all, also of unknown type.
+    pub extract_types: Vec<MimePattern>,
+    /// Largest part of a file that is written, from its beginning, MiB.
+    pub extract_limit_mib: u64,
+    /// Most that is written in a run, all files together, MiB.
+    pub extract_total_mib: u64,
+    /// Silence after which a file is over, seconds.
+    pub timeout: f64,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        FileSettings {
+            hashes: Vec::new(),
+            extract_dir: None,
+            extract_types: Vec::new(),
+            extract_limit_mib: 100,
+            extract_total_mib: 10 << 10,
+            timeout: 120.0,
+        }
+    }
+}
+
+/// Digests of whole files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Digest {
+    /// MD5.
+    Md5,
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
+impl Digest {
+    /// Those of a list, for the engine.
+    pub fn all(of: &[Digest]) -> Hashes {
+        Hashes {
+            md5: of.contains(&Digest::Md5),
+            sha1: of.contains(&Digest::Sha1),
+            sha256: of.contains(&Digest::Sha256),
+        }
     }
 }
 
@@ -370,6 +427,8 @@ mod tests {
         s.logs.format = LogFormat::Json;
         s.events.to = Some("-".into());
         s.events.contents = Some("both:80,8080".parse().expect("contents"));
+        s.files.hashes = vec![Digest::Md5, Digest::Sha256];
+        s.files.extract_types = vec!["image/*".parse().expect("types")];
         s.timeouts.tcp_inactivity = 0.5;
         s.reading.datapath = Datapath::Xdp;
         for s in [Settings::default(), s] {
@@ -399,7 +458,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 10);
+        assert_eq!(refused, 11);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Settings that would do nothing beside the others are refused: who gives them expects something.
 
-use super::{Datapath, RingBy, Settings};
+use super::{Datapath, FileSettings, RingBy, Settings};
 use crate::event::{self, Info, Subscriptions};
 
 /// A setting that would do nothing, named by the command line's options.
@@ -35,6 +35,11 @@ pub enum Useless {
     /// Tunnels to be taken apart in the kernel together with checksums, which the kernel does not verify.
     #[error("--decap does not go with --checksums on: the kernel verifies none")]
     DecapWithChecksums,
+    /// Which files are extracted, and how much of them, without a place for them.
+    #[error(
+        "--extract-types, --extract-limit and --extract-total say what --extract-files writes: they need it"
+    )]
+    NothingExtracted,
     /// A choice of rings where there is only one.
     #[error("--ring-by cpu needs more than one worker")]
     OneRing,
@@ -63,6 +68,9 @@ impl Settings {
     }
 
     fn useless(&self, subs: Subscriptions) -> Result<(), Useless> {
+        if self.files.extract_dir.is_none() && self.files.limits_extraction() {
+            return Err(Useless::NothingExtracted);
+        }
         let wants = |k| subs.wants(k);
         match (&self.events.contents, &self.events.to) {
             (Some(_), None) => return Err(Useless::ContentsWithoutEvents),
@@ -91,5 +99,15 @@ impl Settings {
         } else {
             Useless::NotRaised
         })
+    }
+}
+
+impl FileSettings {
+    /// Whether something is said of files that are extracted.
+    fn limits_extraction(&self) -> bool {
+        let usual = FileSettings::default();
+        !self.extract_types.is_empty()
+            || self.extract_limit_mib != usual.extract_limit_mib
+            || self.extract_total_mib != usual.extract_total_mib
     }
 }

@@ -4,7 +4,7 @@ use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::super::api::Hashes;
+use super::super::wanted::Hashes;
 use super::found::Found;
 use crate::event::json::hex;
 

@@ -1,4 +1,4 @@
-//! What a reader knows of its file, and what it finds.
+//! What readers are told of a file, and what they find.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ pub struct Found {
     pub sha1: Option<String>,
     pub sha256: Option<String>,
     pub certificate: Option<Arc<Certificate>>,
+    pub extracted: Option<Extracted>,
 }
 
 /// What a reader may want to know of its file.
@@ -21,6 +22,15 @@ pub struct About<'f> {
     pub started: Ts,
     pub mime: Option<&'static str>,
     pub is_orig: bool,
+}
+
+/// What became of a file that is extracted.
+#[derive(Clone, Debug)]
+pub struct Extracted {
+    /// Its name.
+    pub name: String,
+    /// How long it is, bytes, if that is not all.
+    pub cut_off: Option<u64>,
 }
 
 /// Longest file that is kept to be read in whole, bytes.

@@ -1,13 +1,20 @@
-//! Who reads files: digests, certificates. Each is given a file's bytes in order, and stops at the first that are missing.
+//! Who reads files: digests, certificates, extraction. Each is given a file's bytes in order; all but the last stop at the
+//! first that are missing.
 
 mod cert;
 mod digest;
+mod extract;
 mod found;
 mod ocsp;
 
+use std::sync::Arc;
+
 use super::api::{Cx, FileConfig};
+use super::wanted::ExtractConfig;
 use super::x509::CertCache;
 use digest::Digests;
+use extract::Extract;
+pub use extract::name as extract_name;
 use found::Whole;
 pub use found::{About, Found};
 
@@ -23,75 +30,99 @@ pub const CERT: &str = "X509";
 
 /// The readers of one file.
 #[derive(Debug, Default)]
-pub struct Readers(Vec<Reader>);
+pub struct Readers {
+    all: Vec<Reader>,
+    /// How it is extracted if its type turns out to be one of those that are.
+    extract: Option<Arc<ExtractConfig>>,
+}
 
 #[derive(Debug)]
 enum Reader {
     Digests(Box<Digests>),
     Cert(Whole),
     Ocsp(Whole),
+    Extract(Box<Extract>),
 }
 
 impl Readers {
     /// Those that read every file.
     pub fn new(cfg: &FileConfig) -> Readers {
         let digests = Digests::new(cfg.hashes).map(|d| Reader::Digests(Box::new(d)));
-        Readers(digests.into_iter().collect())
+        Readers {
+            all: digests.into_iter().collect(),
+            extract: cfg.extract.clone(),
+        }
     }
 
-    /// Adds those that read files of a type; Zeek's names of them.
-    pub fn add_for(&mut self, mime: &str) -> Vec<&'static str> {
-        let before = self.0.len();
-        if cert::TYPES.contains(&mime) {
-            self.0.push(Reader::Cert(Whole::default()));
-        } else if mime == ocsp::TYPE {
-            self.0.push(Reader::Ocsp(Whole::default()));
+    /// Adds those that read files of a type, None when it is unknown; Zeek's names of them. `name`: what it would be
+    /// extracted to.
+    pub fn add_for(&mut self, mime: Option<&str>, name: impl FnOnce() -> String) -> Vec<&'static str> {
+        let before = self.all.len();
+        match mime {
+            Some(mime) if cert::TYPES.contains(&mime) => self.all.push(Reader::Cert(Whole::default())),
+            Some(ocsp::TYPE) => self.all.push(Reader::Ocsp(Whole::default())),
+            _ => {}
         }
-        names(self.0.get(before..).unwrap_or_default())
+        if let Some(cfg) = self.extract.take().filter(|cfg| cfg.wants(mime)) {
+            self.all
+                .push(Reader::Extract(Box::new(Extract::new(cfg, name()))));
+        }
+        names(self.all.get(before..).unwrap_or_default())
     }
 
     /// Zeek's names of all that read.
     pub fn names(&self) -> Vec<&'static str> {
-        names(&self.0)
+        names(&self.all)
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// The next bytes.
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        self.catch_up(0, bytes);
+    pub fn bytes(&mut self, bytes: &[u8], cx: &mut Cx<'_>) {
+        self.catch_up(0, bytes, cx);
     }
 
     /// The first bytes, for those from number `from` on: they came later.
-    pub fn catch_up(&mut self, from: usize, bytes: &[u8]) {
-        for reader in self.0.iter_mut().skip(from) {
+    pub fn catch_up(&mut self, from: usize, bytes: &[u8], cx: &mut Cx<'_>) {
+        for reader in self.all.iter_mut().skip(from) {
             match reader {
                 Reader::Digests(d) => d.bytes(bytes),
                 Reader::Cert(whole) | Reader::Ocsp(whole) => whole.add(bytes),
+                Reader::Extract(e) => e.bytes(bytes, cx),
             }
         }
     }
 
-    /// The next bytes are not at hand, whether they came or not.
-    pub fn gap(&mut self) {
-        self.0.clear();
+    /// The next bytes, so many, are not at hand, whether they came or not.
+    pub fn gap(&mut self, len: u64, cx: &mut Cx<'_>) {
+        self.all.retain_mut(|reader| match reader {
+            Reader::Digests(_) | Reader::Cert(_) | Reader::Ocsp(_) => false,
+            Reader::Extract(e) => {
+                e.gap(len, cx);
+                true
+            }
+        });
     }
 
     /// Whether somebody reads on.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn is_reading(&self) -> bool {
+        self.all.iter().any(|reader| match reader {
+            Reader::Digests(_) | Reader::Cert(_) | Reader::Ocsp(_) => true,
+            Reader::Extract(e) => e.reads(),
+        })
     }
 
     /// The file is over.
     pub fn end(&mut self, about: About<'_>, shared: &mut Shared, cx: &mut Cx<'_>) -> Found {
         let mut found = Found::default();
-        for reader in self.0.drain(..) {
+        for reader in self.all.drain(..) {
             match reader {
                 Reader::Digests(d) => d.end(&mut found),
                 Reader::Cert(whole) => cert::end(&whole, about, &mut shared.certs, &mut found, cx),
                 Reader::Ocsp(whole) => ocsp::end(&whole, about, cx),
+                Reader::Extract(e) => e.end(&mut found, cx),
             }
         }
         found
@@ -105,6 +136,7 @@ fn names(readers: &[Reader]) -> Vec<&'static str> {
             Reader::Digests(d) => names.extend(d.names()),
             Reader::Cert(_) => names.push(CERT),
             Reader::Ocsp(_) => names.push("OCSP_REPLY"),
+            Reader::Extract(_) => names.push(extract::NAME),
         }
     }
     names
