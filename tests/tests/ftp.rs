@@ -17,7 +17,7 @@ fn vsftpd(lab: &Lab, dir: &Path) -> Result<Daemon> {
     let conf = format!(
         "listen=YES\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\nanon_root={dir}/pub\n\
          secure_chroot_dir={dir}/empty\nrun_as_launching_user=NO\nxferlog_enable=NO\nseccomp_sandbox=NO\n\
-         nopriv_user=nobody\nftp_username=nobody\nport_enable=YES\npasv_enable=YES\n",
+         nopriv_user=nobody\nftp_username=daemon\nport_enable=YES\npasv_enable=YES\n",
         dir = dir.display()
     );
     std::fs::write(dir.join("vsftpd.conf"), conf)?;

@@ -79,6 +79,7 @@ impl<S: Sink> Engine<S> {
                 files_armed: false,
                 terminating: false,
                 held: 0,
+                stretches: 0,
                 no_room: 0,
                 no_entry: 0,
             },
@@ -114,6 +115,11 @@ impl<S: Sink> Engine<S> {
     /// Whether there is no open connection.
     pub fn is_empty(&self) -> bool {
         self.table.len() == 0
+    }
+
+    /// Stretches of streams, such as long bodies, that the datapath was told to keep.
+    pub fn stretches(&self) -> u64 {
+        self.sh.stretches
     }
 
     /// Holes that were given up, and so became gaps, because reassembly had no room.

@@ -43,6 +43,8 @@ pub struct Shared<S> {
     pub terminating: bool,
     /// Bytes of memory that reassembly takes, all connections together.
     pub held: u64,
+    /// Stretches of streams that the datapath was told to keep.
+    pub stretches: u64,
     /// Holes given up for want of room.
     pub no_room: u64,
     /// See [`super::Engine::no_entry`].

@@ -79,6 +79,7 @@ impl<S: Sink> Run<'_, S> {
         // Relative numbers count from the SYN's on.
         let end = tcp.ep[s].start_seq.wrapping_add(end as u32);
         let done = flows.skip(&p.key, p.dir, end);
+        self.sh.stretches += u64::from(done);
         self.set_followed(is_orig, |f| match done {
             true => (f.skipped_to, f.failures) = (Some(end), 0),
             false => f.failed(),

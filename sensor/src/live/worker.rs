@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::drain::Drain;
 use super::metrics::{Metrics, WorkerGauges};
 use super::shifted::Shifted;
+use super::priority;
 use super::slow::SlowPath;
 use super::turn::Turn;
 use crate::conn::{Config, Engine, Sink};
@@ -23,8 +24,13 @@ const MAX_SLEEP: Duration = Duration::from_millis(50);
 /// How long a worker that found its ring empty waits before it looks again. Nobody wakes it meanwhile: so many records
 /// come at a time, without a wake-up each. No ring fills up in so short a time.
 const NAP: Duration = Duration::from_micros(500);
-/// Naps with an empty ring after which a worker sleeps until it is woken.
-const NAPS_BEFORE_SLEEP: u32 = 8;
+/// The same while long bodies come that are not read: what comes of the next one before the datapath is told to keep it
+/// is copied in vain.
+const SHORT_NAP: Duration = Duration::from_micros(40);
+/// How long naps are short after the datapath was told to keep a body.
+const EAGER: Duration = Duration::from_millis(50);
+/// Time with an empty ring after which a worker sleeps until it is woken.
+const IDLE_BEFORE_SLEEP: Duration = Duration::from_millis(4);
 /// Most timers that a worker fires before it looks at its ring again. The others fire in later turns.
 const MAX_TIMERS_PER_TURN: u32 = 1024;
 
@@ -72,19 +78,24 @@ impl<S: WorkerSink> Worker<S> {
     }
 
     fn work(&mut self) -> anyhow::Result<()> {
-        let mut empty = 0;
+        let mut idle = Duration::ZERO;
+        let mut eager = Duration::ZERO;
         while !self.stop.load(Ordering::Acquire) {
-            let before = self.ring.consumed();
+            let (before, kept) = (self.ring.consumed(), self.engine.stretches());
             if self.turn()? {
                 continue;
             }
-            empty = if self.ring.consumed() == before {
-                empty + 1
-            } else {
-                0
-            };
-            if empty <= NAPS_BEFORE_SLEEP {
-                std::thread::sleep(NAP);
+            if self.ring.consumed() != before {
+                idle = Duration::ZERO;
+            }
+            if self.engine.stretches() != kept {
+                eager = EAGER;
+            }
+            let nap = if eager.is_zero() { NAP } else { SHORT_NAP };
+            if idle < IDLE_BEFORE_SLEEP || !eager.is_zero() {
+                std::thread::sleep(nap);
+                idle += nap;
+                eager = eager.saturating_sub(nap);
             } else {
                 self.ring.wait(MAX_SLEEP).context("cannot wait for the kernel")?;
             }
@@ -167,7 +178,10 @@ impl<L: Send + 'static> Workers<L> {
             workers.threads.push(
                 std::thread::Builder::new()
                     .name(name)
-                    .spawn(move || worker.run())?,
+                    .spawn(move || {
+                        priority::raise();
+                        worker.run()
+                    })?,
             );
         }
         Ok(workers)

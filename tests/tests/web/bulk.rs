@@ -68,7 +68,7 @@ fn bodies_on_one_connection_stay_in_the_kernel_each() {
     }
     let _turn = one_at_a_time();
     let best = (0..3).map(|_| download(5_000_000, 40, &[])).fold(1.0, f64::min);
-    assert!(best < 0.02, "{best}");
+    assert!(best < 0.03, "{best}");
 }
 
 #[test]

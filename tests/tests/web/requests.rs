@@ -105,10 +105,12 @@ fn every_request_is_logged_as_the_server_logs_it() {
             assert_eq!(text(&l[ours]), theirs, "{ours} of {s} in {l:#}");
         }
         assert_eq!(l["status_code"], s["status"], "{s}");
+        // nginx counts its `HTTP/1.1 100 Continue` with the body.
+        let asked = if l["info_code"] == 100 { 25 } else { 0 };
         let sent = if s["method"] == "HEAD" {
             0
         } else {
-            s["sent"].as_u64().unwrap()
+            s["sent"].as_u64().unwrap() - asked
         };
         // The body of several parts is counted by its parts.
         if !text(&l["uri"]).contains("noise.bin") || s["status"] != 206 || sent == 100 {
