@@ -203,6 +203,9 @@ pub struct Common {
     /// Most certificates to read of one message.
     #[arg(long, default_value_t = TlsSettings::default().max_certs, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::TLS_MAX_CERTS))]
     pub tls_max_certs: u32,
+    /// Write the passwords into http.log that clients send to authenticate themselves (basic scheme).
+    #[arg(long)]
+    pub http_passwords: bool,
     /// hassh of client and server as columns of ssh.log.
     #[arg(long)]
     pub ssh_hassh: bool,

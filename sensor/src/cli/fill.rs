@@ -2,7 +2,7 @@
 
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
-    EventSettings, FileSettings, FlowSettings, InterfaceSettings, LogSettings, ReadSettings,
+    EventSettings, FileSettings, FlowSettings, HttpSettings, InterfaceSettings, LogSettings, ReadSettings,
     ReassemblySettings, RingSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
 };
 
@@ -92,6 +92,9 @@ impl From<&Common> for Settings {
                 max_message_kib: c.tls_max_message,
                 max_certs: c.tls_max_certs,
             },
+            http: HttpSettings {
+                passwords: c.http_passwords,
+            },
             ssh: SshSettings { hassh: c.ssh_hassh },
             timeouts: TimeoutSettings {
                 tcp_inactivity: c.tcp_inactivity_timeout,
@@ -149,7 +152,7 @@ mod tests {
              --log-format json --contents-file c --local-nets 10.0.0.0/8 -q --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
-             --tls-max-certs 12 --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
+             --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
              --reassembly-total 32 --seed 41 --checksums on",
         );
@@ -164,6 +167,7 @@ mod tests {
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
             "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
                     "max_message_kib": 11, "max_certs": 12},
+            "http": {"passwords": true},
             "ssh": {"hassh": true},
             "timeouts": {"tcp_inactivity": 21.0, "udp_inactivity": 22.0, "icmp_inactivity": 23.0,
                          "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},

@@ -107,7 +107,7 @@ pub struct Config {
     /// Settings of the TLS and DTLS analyzers.
     pub tls: tls::TlsConfig,
     /// Settings of the HTTP analyzers.
-    pub http: http::SharedHttp,
+    pub http: http::HttpConfig,
     /// Settings of the files that connections carry.
     pub files: FileConfig,
     /// Settings of the SSH analyzers.
@@ -134,7 +134,7 @@ impl Default for Config {
             reassembly_total: 512 << 20,
             max_connections: 1 << 23,
             tls: tls::TlsConfig::default(),
-            http: http::SharedHttp::default(),
+            http: http::HttpConfig::default(),
             files: FileConfig::default(),
             ssh: ssh::SshConfig::default(),
             is_local: Arc::new(|_| false),

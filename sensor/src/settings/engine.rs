@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Digest, OutOfBounds, Settings};
-use crate::analyzer::{ssh, tls};
+use crate::analyzer::{http, ssh, tls};
 use crate::conn::{self, Timeouts};
 use crate::file::x509::{BadRoots, Validator};
 use crate::file::{ExtractConfig, FileConfig};
@@ -65,6 +65,9 @@ impl Settings {
             reassembly_total: self.reassembly.total_mib << 20,
             seed,
             tls: self.tls_analyzers()?,
+            http: http::HttpConfig {
+                capture_password: self.http.passwords,
+            },
             ssh: ssh::SshConfig {
                 hassh: self.ssh.hassh,
             },

@@ -41,6 +41,8 @@ pub struct Settings {
     pub files: FileSettings,
     /// TLS and certificates.
     pub tls: TlsSettings,
+    /// HTTP.
+    pub http: HttpSettings,
     /// SSH.
     pub ssh: SshSettings,
     /// Timeouts of connections.
@@ -280,6 +282,14 @@ impl Default for TlsSettings {
     }
 }
 
+/// HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Passwords of the basic scheme go into http.log.
+    pub passwords: bool,
+}
+
 /// SSH.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -458,7 +468,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 11);
+        assert_eq!(refused, 12);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

@@ -193,13 +193,18 @@ pub fn base64(text: &[u8], odd: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A line of quoted-printable (RFC 2045, section 6.7). `ends`: it is a whole one, whose end counts unless it is escaped.
+/// A line of quoted-printable (RFC 2045, section 6.7), or a piece of one if not `ends`. A line's end counts unless it is
+/// escaped.
 pub fn quoted_printable(line: &[u8], ends: bool, out: &mut Vec<u8>, illegal: &mut dyn FnMut(&[u8])) {
-    let end = line
+    let blanks = line
         .iter()
-        .rposition(|b| !matches!(b, b' ' | b'\t'))
-        .map_or(0, |at| at + 1);
-    let mut rest = line.get(..end).unwrap_or(line);
+        .rev()
+        .take_while(|b| matches!(b, b' ' | b'\t'))
+        .count();
+    let mut rest = match ends {
+        true => line.get(..line.len() - blanks).unwrap_or(line),
+        false => line,
+    };
     let hex = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut soft = false;
     while let [b, after @ ..] = rest {
@@ -224,5 +229,14 @@ pub fn quoted_printable(line: &[u8], ends: bool, out: &mut Vec<u8>, illegal: &mu
     }
     if ends && !soft {
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// How many bytes at the end of a piece may be the beginning of an escaped one.
+pub fn escape_begun(piece: &[u8]) -> usize {
+    match piece {
+        [.., b'='] => 1,
+        [.., b'=', _] => 2,
+        _ => 0,
     }
 }

@@ -1,7 +1,7 @@
 //! Bodies on their way to the files room: what each is known by, and what comes back of it for the row.
 
 use super::entity::{Coding, Entity};
-use super::message::Work;
+use super::work::Work;
 use crate::event::AnalyzerTag;
 use crate::file::{Carrier, Handle, Piece};
 

@@ -29,6 +29,8 @@ pub struct Content {
     lf_counts: bool,
     /// The line before ended with a CR alone, as it seems.
     lone_cr: bool,
+    /// It did, and that is to be told.
+    lone_cr_odd: bool,
     /// So many bytes are passed on as they are.
     plain: u64,
     /// After so many bytes a line is over, whether it has an end or not.
@@ -51,7 +53,10 @@ impl Content {
             return None;
         }
         if self.plain > 0 {
-            let n = bytes.len().min(usize::try_from(self.plain).unwrap_or(usize::MAX));
+            let most = self.plain.min(self.limit.unwrap_or(u64::MAX));
+            let n = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+            self.count(n);
+            self.limit = self.limit.filter(|left| *left > 0);
             let (plain, rest) = bytes.split_at(n);
             *bytes = rest;
             self.plain -= n as u64;
@@ -64,7 +69,7 @@ impl Content {
         let window = bytes.get(..left).unwrap_or(bytes);
         let lone_cr = std::mem::take(&mut self.lone_cr) && !self.only_crlf;
         if lone_cr && !matches!(window.first(), Some(b'\r' | b'\n')) {
-            self.odd = Some("line_terminated_with_single_CR");
+            self.lone_cr_odd = true;
         }
         let Some((end, eol)) = self.end_of_line(window) else {
             *bytes = bytes.get(window.len()..).unwrap_or(&[]);
@@ -185,9 +190,12 @@ impl Content {
         }
     }
 
-    /// What is odd about the lines so far, once.
+    /// Something that is odd about the lines so far; each once.
     pub fn take_odd(&mut self) -> Option<&'static str> {
-        self.odd.take()
+        match std::mem::take(&mut self.lone_cr_odd) {
+            true => Some("line_terminated_with_single_CR"),
+            false => self.odd.take(),
+        }
     }
 
     /// Whether a line has begun and not ended, and the direction's end ends it.

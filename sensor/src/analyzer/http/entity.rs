@@ -1,9 +1,9 @@
 //! An entity: headers and a body, of a message or of a part of its body. What its headers say of the body.
 
 use super::body::{Base64, Inflater};
-use super::message::Work;
 use super::mime::{self, says};
 use super::wire::{self, V11};
+use super::work::Work;
 use crate::file::Handle;
 
 /// Whether a message has a body.
@@ -68,6 +68,8 @@ pub struct Entity {
     pub coding: Coding,
     pub transfer: Transfer,
     pub base64: Option<Box<Base64>>,
+    /// What of quoted-printable waits for more: an escaped byte's beginning.
+    pub escape: Vec<u8>,
     /// Its headers are not over.
     pub in_header: bool,
     pub ended: bool,
@@ -123,6 +125,7 @@ impl Entity {
             coding: Coding::Identity,
             transfer,
             base64: None,
+            escape: Vec::new(),
             in_header: true,
             ended: false,
             length: None,

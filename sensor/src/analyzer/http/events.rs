@@ -146,3 +146,15 @@ events! {
     /// `protocol`: as the reply names it.
     HttpConnectionUpgrade "http_connection_upgrade" (c: conn, protocol: text);
 }
+
+/// Says it to who wants the event.
+macro_rules! tell {
+    ($ctx:ident, $event:ident, $($field:ident: $value:expr),*) => {
+        if $ctx.subs.wants($crate::analyzer::http::events::$event::KIND) {
+            let ev = $crate::analyzer::http::events::$event { c: $ctx.c, $($field: $value),* };
+            $ctx.out.event($ctx.ts, &ev);
+        }
+    };
+}
+
+pub(super) use tell;

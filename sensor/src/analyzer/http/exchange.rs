@@ -4,7 +4,7 @@
 //! somebody wants it, and the row is filled as Zeek's scripts fill it.
 
 use super::body::base64;
-use super::events;
+use super::events::{self, tell};
 use super::log::HttpRow;
 use super::mime::file_name;
 use super::wire::Version;
@@ -130,18 +130,6 @@ pub struct Exchanges {
     capture_password: bool,
 }
 
-/// Says it to who wants the event.
-macro_rules! tell {
-    ($ctx:ident, $event:ident, $($field:ident: $value:expr),*) => {
-        if $ctx.subs.wants(events::$event::KIND) {
-            let ev = events::$event { c: $ctx.c, $($field: $value),* };
-            $ctx.out.event($ctx.ts, &ev);
-        }
-    };
-}
-
-pub(super) use tell;
-
 impl Exchanges {
     /// Of a new connection.
     pub fn new(capture_password: bool) -> Exchanges {
@@ -196,14 +184,14 @@ impl Exchanges {
         if let Ok(at) = self.place(number) {
             let (_, x) = self.pending.remove(at);
             self.kept = self.kept.saturating_sub(x.kept());
-            ctx.out.log(&HttpRow::new(ctx.c, &x));
+            ctx.out.log(&x.row(ctx.c));
         }
     }
 
     /// The connection is over: what has no row gets one.
     pub fn finish(&mut self, ctx: &mut Ctx<'_>) {
         for (_, x) in std::mem::take(&mut self.pending) {
-            ctx.out.log(&HttpRow::new(ctx.c, &x));
+            ctx.out.log(&x.row(ctx.c));
         }
         self.kept = 0;
     }
@@ -417,12 +405,52 @@ impl Current<'_> {
     }
 }
 
+/// A list that is unset when nothing is in it.
+fn some<T>(list: &[T]) -> Option<&[T]> {
+    Some(list).filter(|l| !l.is_empty())
+}
+
 /// Whether the reply to the request is still to come.
 fn is_interim(code: u16) -> bool {
     (100..200).contains(&code)
 }
 
 impl Exchange {
+    /// What is known of it by now.
+    fn row<'x>(&'x self, c: &'x ConnId) -> HttpRow<'x> {
+        let [orig, resp] = &self.files;
+        HttpRow {
+            ts: self.ts,
+            c,
+            trans_depth: self.depth,
+            method: self.method.as_deref(),
+            host: self.host.as_deref(),
+            uri: self.uri.as_deref(),
+            referrer: self.referrer.as_deref(),
+            version: self
+                .version
+                .map(|(major, minor)| format!("{major}.{minor}").into()),
+            user_agent: self.user_agent.as_deref(),
+            origin: self.origin.as_deref(),
+            request_body_len: self.body_len[0],
+            response_body_len: self.body_len[1],
+            status_code: self.status.as_ref().map(|s| s.code),
+            status_msg: self.status.as_ref().map(|s| &*s.reason),
+            info_code: self.info.as_ref().map(|s| s.code),
+            info_msg: self.info.as_ref().map(|s| &*s.reason),
+            tags: Vec::new(),
+            username: self.username.as_deref(),
+            password: self.password.as_deref(),
+            proxied: some(&self.proxied),
+            orig_fuids: some(&orig.fuids),
+            orig_filenames: some(&orig.names),
+            orig_mime_types: some(&orig.types),
+            resp_fuids: some(&resp.fuids),
+            resp_filenames: some(&resp.names),
+            resp_mime_types: some(&resp.types),
+        }
+    }
+
     /// Bytes that it keeps on the heap, roughly.
     fn kept(&self) -> usize {
         let one = |v: &Option<Vec<u8>>| v.as_ref().map_or(0, Vec::len);

@@ -1,6 +1,5 @@
 //! The row of http.log.
 
-use super::exchange::Exchange;
 use crate::event::{ConnId, row};
 
 row! {
@@ -59,45 +58,5 @@ row! {
         resp_filenames: opt vector wire (&'a [Vec<u8>]),
         /// Their types, as far as they are known.
         resp_mime_types: opt vector text (&'a [&'static str]),
-    }
-}
-
-/// A list that is unset when nothing is in it.
-fn some<T>(list: &[T]) -> Option<&[T]> {
-    Some(list).filter(|l| !l.is_empty())
-}
-
-impl<'a> HttpRow<'a> {
-    /// What is known of an exchange by now.
-    pub fn new(c: &'a ConnId, x: &'a Exchange) -> HttpRow<'a> {
-        let [orig, resp] = &x.files;
-        HttpRow {
-            ts: x.ts,
-            c,
-            trans_depth: x.depth,
-            method: x.method.as_deref(),
-            host: x.host.as_deref(),
-            uri: x.uri.as_deref(),
-            referrer: x.referrer.as_deref(),
-            version: x.version.map(|(major, minor)| format!("{major}.{minor}").into()),
-            user_agent: x.user_agent.as_deref(),
-            origin: x.origin.as_deref(),
-            request_body_len: x.body_len[0],
-            response_body_len: x.body_len[1],
-            status_code: x.status.as_ref().map(|s| s.code),
-            status_msg: x.status.as_ref().map(|s| &*s.reason),
-            info_code: x.info.as_ref().map(|s| s.code),
-            info_msg: x.info.as_ref().map(|s| &*s.reason),
-            tags: Vec::new(),
-            username: x.username.as_deref(),
-            password: x.password.as_deref(),
-            proxied: some(&x.proxied),
-            orig_fuids: some(&orig.fuids),
-            orig_filenames: some(&orig.names),
-            orig_mime_types: some(&orig.types),
-            resp_fuids: some(&resp.fuids),
-            resp_filenames: some(&resp.names),
-            resp_mime_types: some(&resp.types),
-        }
     }
 }

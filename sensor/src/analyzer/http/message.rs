@@ -1,14 +1,13 @@
 //! One message: the entities that are open, innermost last, and what each piece of its headers and body is for them.
 
 use super::body;
+use super::carry;
 use super::content::{Content, MAX_LINE};
 use super::entity::{Chunks, Coding, Delimiter, Entity, Expects, Header, Kind, Transfer};
-use super::events::{self, MAX_LISTED, MessageStat, MimeHeader, MimeHeaderList};
-use super::exchange::{Exchanges, tell};
+use super::events::{self, MAX_LISTED, MessageStat, MimeHeader, MimeHeaderList, tell};
 use super::mime;
-use super::wire::{Odd, number};
-use super::{Both, carry};
-use crate::analyzer::api::Ctx;
+use super::wire::number;
+use super::work::Work;
 use crate::analyzer::text::of_bytes;
 use crate::event::Ts;
 use crate::file::Piece;
@@ -22,58 +21,6 @@ const MAX_ENTITY_DATA: usize = 1500;
 
 /// Why a message that came to its end is over.
 pub const NORMAL: &str = "message ends normally";
-
-/// Says what an event says.
-pub fn event(ctx: &mut Ctx<'_>, category: &str, detail: &[u8]) {
-    tell!(ctx, HttpEvent, event_type: category, detail: &of_bytes(detail));
-}
-
-/// Says what is odd about a first line.
-pub fn odd(ctx: &mut Ctx<'_>, odd: Odd<'_>) {
-    match odd {
-        Odd::Weird(name) => ctx.out.weird(name, ""),
-        Odd::Event(category, detail) => event(ctx, category, detail),
-    }
-}
-
-/// What a message works with.
-pub struct Work<'w, 'c> {
-    /// It is a request.
-    pub is_orig: bool,
-    /// How its direction is cut.
-    pub content: &'w mut Content,
-    /// What both directions know.
-    pub both: &'w mut Both,
-    /// The rows.
-    pub exchanges: &'w mut Exchanges,
-    pub ctx: &'w mut Ctx<'c>,
-}
-
-impl Work<'_, '_> {
-    /// Reports a weird.
-    pub fn weird(&mut self, name: &'static str, shown: &[u8]) {
-        self.ctx.out.weird(name, &of_bytes(shown));
-    }
-
-    /// Says what an event says.
-    pub fn event(&mut self, category: &str, detail: &[u8]) {
-        event(self.ctx, category, detail);
-    }
-
-    /// Says what is illegal.
-    pub fn illegal(&mut self, what: &[u8]) {
-        self.event("illegal format", what);
-    }
-
-    /// Whether somebody wants to know types of entities.
-    pub fn wants_types(&self) -> bool {
-        self.ctx.subs.wants(events::HttpContentType::KIND)
-    }
-
-    fn wants_headers(&self) -> bool {
-        self.ctx.subs.wants(events::HttpAllHeaders::KIND)
-    }
-}
 
 /// A message that is being read.
 #[derive(Debug)]
@@ -110,6 +57,11 @@ impl Message {
         self.finished
     }
 
+    /// Whether some of a body came.
+    pub fn has_body(&self) -> bool {
+        self.entities.first().is_some_and(|e| e.body_len > 0)
+    }
+
     fn innermost(&self) -> usize {
         self.entities.len().saturating_sub(1)
     }
@@ -130,9 +82,10 @@ impl Message {
         // No more than Content-Length says, whatever the parts look like.
         if top.length.is_some_and(|n| n > 0) {
             top.left = top.left.saturating_sub(size(data, ends));
+            w.content
+                .set_limit(u64::try_from(top.left).ok().filter(|left| *left > 0));
             if top.left <= 0 {
                 w.content.set_plain(0);
-                w.content.set_limit(None);
                 self.end(0, w);
             }
         }
@@ -230,7 +183,7 @@ impl Message {
                 }
                 self.end_inside(level, w);
             }
-            self.end_base64(level, w);
+            self.end_transfer(level, w);
         }
         w.exchanges.end_entity(w.is_orig, w.ctx);
         if level > 0
@@ -247,14 +200,19 @@ impl Message {
         }
     }
 
-    fn end_base64(&mut self, level: usize, w: &mut Work<'_, '_>) {
-        let Some(mut decoder) = self.entities.get_mut(level).and_then(|e| e.base64.take()) else {
+    /// What waited for more of its body has none.
+    fn end_transfer(&mut self, level: usize, w: &mut Work<'_, '_>) {
+        let Some(e) = self.entities.get_mut(level) else {
             return;
         };
+        let (decoder, escape) = (e.base64.take(), std::mem::take(&mut e.escape));
         let mut out = Vec::new();
-        if let Some(said) = decoder.finish(&mut out) {
+        if let Some(said) = decoder.and_then(|mut decoder| decoder.finish(&mut out)) {
             w.weird("base64_illegal_encoding", said.as_bytes());
         }
+        body::quoted_printable(&escape, false, &mut out, &mut |what| {
+            w.event("illegal encoding", what)
+        });
         self.submit(level, &out, w);
     }
 
@@ -400,6 +358,10 @@ impl Message {
         let length = e.length.and_then(|n| i64::try_from(n).ok());
         if e.expects == Expects::Nothing {
             return self.end(level, w);
+        }
+        if e.ended {
+            // Cut off in its headers: no body comes, whatever they say.
+            return;
         }
         match (e.kind, length) {
             (Kind::Multipart | Kind::Message, _) => {
@@ -551,7 +513,12 @@ impl Message {
                 self.submit(level, &out, w);
             }
             (Transfer::QuotedPrintable, _) => {
-                body::quoted_printable(data, ends, &mut out, &mut |what| {
+                let mut text = std::mem::take(&mut e.escape);
+                text.extend_from_slice(data);
+                if !ends {
+                    e.escape = text.split_off(text.len() - body::escape_begun(&text));
+                }
+                body::quoted_printable(&text, ends, &mut out, &mut |what| {
                     w.event("illegal encoding", what)
                 });
                 self.submit(level, &out, w);

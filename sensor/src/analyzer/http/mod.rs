@@ -18,23 +18,23 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod work;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::api::{Closing, Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use content::{Content, Piece};
 use entity::Expects;
-use exchange::{Exchanges, tell};
-use message::{Message, Work};
+use events::tell;
+use exchange::Exchanges;
+use message::Message;
 use wire::{UNKNOWN, V09, Version};
+use work::{Both, Work};
 
 pub use log::HttpRow;
 
 /// Most requests whose replies are awaited; of more, the first ones are taken for answered.
 const MAX_UNANSWERED: usize = 4096;
-/// Longest name of a protocol to which a reply switches that is kept, bytes.
-const MAX_PROTOCOL: usize = 256;
 
 /// Why a message is over that the connection's end interrupts.
 const CONNECTION_DONE: &str = "message interrupted when connection done";
@@ -42,11 +42,8 @@ const CONNECTION_DONE: &str = "message interrupted when connection done";
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Http;
 
-/// What the HTTP analyzers of one worker share.
-pub type SharedHttp = Arc<HttpConfig>;
-
 /// Settings of the analyzers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpConfig {
     /// Passwords of the basic scheme go into http.log (Zeek: HTTP::default_capture_password).
     pub capture_password: bool,
@@ -77,48 +74,6 @@ struct Side {
     at: u64,
 }
 
-/// What the messages of both directions know of the connection.
-#[derive(Debug, Default)]
-struct Both {
-    /// Of the latest request and reply.
-    versions: [Version; 2],
-    /// A request is being read.
-    request_is_open: bool,
-    /// Status code of the reply that is being read, else 0.
-    code: u16,
-    /// Another request may follow.
-    keep_alive: bool,
-    /// The responder said that it would close.
-    close: bool,
-    /// The last request was CONNECT, and nobody said no.
-    connect: bool,
-    /// `Connection: upgrade`, and what `Upgrade` names, in the reply.
-    upgrade: bool,
-    protocol: Vec<u8>,
-}
-
-impl Both {
-    /// While a request is under way, its version tells how headers are read.
-    fn version_at_work(&self) -> Version {
-        self.versions[usize::from(!self.request_is_open)]
-    }
-
-    /// What a header says of the connection. Every header of every message passes by here.
-    fn header(&mut self, is_orig: bool, name: &[u8], value: &[u8]) {
-        if name.eq_ignore_ascii_case(b"connection") {
-            let says = |word: &[u8]| mime::says(value, word);
-            match is_orig {
-                true => self.keep_alive |= says(b"keep-alive"),
-                false if says(b"close") => self.close = true,
-                false => self.upgrade |= says(b"upgrade"),
-            }
-        } else if !is_orig && name.eq_ignore_ascii_case(b"upgrade") {
-            let token = mime::token(value).map_or(&b""[..], |(token, _)| token);
-            self.protocol = token.get(..MAX_PROTOCOL).unwrap_or(token).to_vec();
-        }
-    }
-}
-
 /// One connection's state.
 #[derive(Debug)]
 pub struct Http {
@@ -146,9 +101,9 @@ impl Protocol for Http {
         needs_start: true,
         ..Spec::new(carry::TAG)
     };
-    type Shared = SharedHttp;
+    type Shared = HttpConfig;
 
-    fn new(_: &Start, shared: &SharedHttp) -> Http {
+    fn new(_: &Start, shared: &HttpConfig) -> Http {
         let side = || Side {
             content: Content::default(),
             expect: Expect::FirstLine,
@@ -306,10 +261,9 @@ impl Http {
             let piece = side
                 .content
                 .next(&mut bytes, in_body && side.expect == Expect::Message);
-            let odd = side.content.take_odd();
             let is_over = matches!(piece, Some(Piece::Line(_)));
             side.content.in_line &= !is_over;
-            if let Some(odd) = odd {
+            while let Some(odd) = self.sides[dir].content.take_odd() {
                 self.line_is_odd(odd, ctx);
             }
             let over = match piece? {
@@ -373,14 +327,14 @@ impl Http {
     }
 
     fn request(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
-        let said = wire::request_line(line, &mut |odd| message::odd(ctx, odd));
+        let said = wire::request_line(line, &mut |odd| work::odd(ctx, odd));
         if let Some(version) = said.version {
             self.set_version(0, version, ctx);
         }
         let Some((method, uri)) = said.request else {
             return self.no_request(line, ctx);
         };
-        let decoded = wire::unescape(uri, &mut |odd| message::odd(ctx, odd));
+        let decoded = wire::unescape(uri, &mut |odd| work::odd(ctx, odd));
         let version = self.both.versions[0];
         let side = &mut self.sides[0];
         side.messages += 1;
@@ -426,7 +380,7 @@ impl Http {
     /// A line where a request line is due is none. Where no further request is expected, anything may trail the first one.
     fn no_request(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
         if self.sides[0].messages > 0 && !self.both.keep_alive {
-            message::event(ctx, "crud_trailing_HTTP_request", line);
+            work::event(ctx, "crud_trailing_HTTP_request", line);
         } else if line.is_empty() {
             ctx.out.weird("empty_http_request", "");
         } else {
@@ -436,7 +390,7 @@ impl Http {
     }
 
     fn reply(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
-        let said = wire::reply_line(line, &mut |odd| message::odd(ctx, odd));
+        let said = wire::reply_line(line, &mut |odd| work::odd(ctx, odd));
         if let Some(version) = said.version {
             self.set_version(1, version, ctx);
         }
@@ -486,7 +440,9 @@ impl Http {
             self.begin(1, self.reply_expects(), 0, ctx);
             self.deliver(1, b"", true, true, &[], ctx);
         }
-        self.deliver(1, bytes, true, false, &[], ctx);
+        if self.sides[1].expect == Expect::Raw {
+            self.deliver(1, bytes, true, false, &[], ctx);
+        }
     }
 
     fn set_version(&mut self, dir: usize, version: Version, ctx: &mut Ctx<'_>) {
@@ -546,10 +502,15 @@ impl Http {
         side.is_open = false;
         side.expect = match interrupted {
             true => Expect::Nothing,
+            // Raw data has no lines behind it.
+            false if side.expect == Expect::Raw => Expect::Nothing,
             false => Expect::FirstLine,
         };
+        side.content.set_plain(0);
         side.content.set_limit(None);
         side.content.set_in_part(false);
+        // Only a body's file may be spoken of behind it.
+        side.message = side.message.take().filter(|m| m.has_body());
         if dir == 0 {
             self.both.request_is_open = false;
             return None;
@@ -587,6 +548,7 @@ impl Http {
         let at = self.sides[dir].at;
         self.sides[dir].at = at.saturating_add(len);
         if self.sides[dir].expect == Expect::Nothing {
+            // They may have come: nobody asked for them.
             return;
         }
         let mut goes_on = false;
@@ -621,6 +583,9 @@ impl Http {
 
     /// So many bytes of a direction came and are not at hand, no more than [`Http::skippable`] says.
     fn skip(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) {
+        if len > self.skippable(is_orig) {
+            return self.lose(is_orig, len, ctx);
+        }
         let dir = usize::from(!is_orig);
         self.sides[dir].at = self.sides[dir].at.saturating_add(len);
         if self.with_message(dir, ctx, |m, w| m.unseen(len, w)) {

@@ -158,7 +158,7 @@ impl Run {
             capture_password: true,
         };
         Run {
-            http: Solo::new(Http::new(&Start::default(), &SharedHttp::new(config))),
+            http: Solo::new(Http::new(&Start::default(), &config)),
             heard: Heard::default(),
             subs,
             over: None,
@@ -212,24 +212,21 @@ impl Heard {
     /// packet does not count.
     fn whole(&self) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
-        let mut data = String::new();
+        // Of each direction.
+        let mut data = [String::new(), String::new()];
         for line in &self.said {
             if line.contains("protocol_data_with") {
                 continue;
             }
-            if let Some((_, piece)) = line
-                .split_once("http_entity_data")
-                .and_then(|l| l.1.split_once("\"data\":\""))
-            {
-                data += piece.trim_end_matches("\"}");
-                continue;
+            let piece = line.strip_prefix("http_entity_data ");
+            match piece.and_then(|piece| piece.split_once("\"data\":\"")) {
+                Some((head, piece)) => {
+                    data[usize::from(head.contains("false"))] += piece.trim_end_matches("\"}");
+                }
+                None => out.push(line.clone()),
             }
-            if !data.is_empty() {
-                out.push(std::mem::take(&mut data));
-            }
-            out.push(line.clone());
         }
-        out.push(data);
+        out.extend(data);
         out.extend(self.rows.iter().cloned());
         for f in &self.files {
             out.push(format!(
@@ -351,4 +348,85 @@ const COLUMNS: [&str; 25] = [
 /// The id of the file that came so many others later.
 fn fuid(at: usize) -> Fuid {
     Fuid::of(0, [at as u8; 16])
+}
+
+/// What conversations are made of; the parts that go together stand together.
+const SCRAPS: &[&[u8]] = &[
+    b"GET /a%20b HTTP/1.1\r\n",
+    b"POST /c HTTP/1.1\r\n",
+    b"HEAD / HTTP/1.0\n",
+    b"GET /09\r\n",
+    b"CONNECT h:1 HTTP/1.1\r\n",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 206 Part\r\n",
+    b"HTTP/1.1 100 Go on\r\n",
+    b"HTTP/1.0 304 No\r",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"Content-Length: 10\r\n",
+    b"Content-Length: 0\r\n",
+    b"Content-Length: 40\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Content-Type: multipart/x; boundary=b\r\n",
+    b"Content-Type: message/rfc822\r\n",
+    b"--b\r\n",
+    b"--b--\r\n",
+    b"--b--",
+    b"Content-Range: bytes 3-9/20\r\n",
+    b"Content-Transfer-Encoding: base64\r\n",
+    b"YWJj",
+    b"Connection: close\r\n",
+    b"Content-Transfer-Encoding: quoted-printable\r\n",
+    b"=41=\r\n",
+    b"Upgrade: x\r\nConnection: upgrade\r\n",
+    b"Host: h\r\n",
+    b"a\r\n",
+    b"3\r\nabc\r\n",
+    b"0\r\n",
+    b" folded\r\n",
+    b"0123456789",
+    b"\0",
+    b"Expect: 100-continue\r\n",
+    b"\r\n\r\n",
+    b"Content-Disposition: x; filename=\"n\"\r\n",
+    b"HTTP/1.1 101 Switch\r\n",
+    b"Authorization: Basic YTpi\r\n",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+    #[test]
+    fn any_scraps_are_read_alike_however_they_are_cut(
+        scraps in proptest::collection::vec((0..SCRAPS.len(), 0u8..16), 0..40),
+        cuts in proptest::collection::vec(1usize..30, 1..20),
+    ) {
+        let mut turns: Vec<(bool, Vec<u8>)> = Vec::new();
+        let mut is_orig = true;
+        for (scrap, turn) in &scraps {
+            is_orig ^= *turn == 0;
+            match turns.last_mut().filter(|t| t.0 == is_orig) {
+                Some((_, bytes)) => bytes.extend_from_slice(SCRAPS[*scrap]),
+                None => turns.push((is_orig, SCRAPS[*scrap].to_vec())),
+            }
+        }
+        let sent = |is_orig, bytes| if is_orig { Orig(bytes) } else { Resp(bytes) };
+        let mut whole: Vec<_> = turns.iter().map(|(is_orig, bytes)| sent(*is_orig, bytes)).collect();
+        let mut cut = Vec::new();
+        let mut sizes = cuts.iter().cycle();
+        for (is_orig, bytes) in &turns {
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (piece, more) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+                cut.push(sent(*is_orig, piece));
+                rest = more;
+            }
+        }
+        whole.extend([OrigEnd, RespEnd]);
+        cut.extend([OrigEnd, RespEnd]);
+        let (whole, cut) = (hear(&whole).whole(), hear(&cut).whole());
+        let differs = whole.iter().zip(&cut).position(|(a, b)| a != b);
+        proptest::prop_assert_eq!(differs.map(|at| (&whole[at], &cut[at])), None);
+        proptest::prop_assert_eq!(whole.len(), cut.len());
+    }
 }

@@ -1,0 +1,107 @@
+//! What a message works with: what both directions know of the connection, how its own one is cut, the rows.
+
+use super::content::Content;
+use super::events::{self, tell};
+use super::exchange::Exchanges;
+use super::mime;
+use super::wire::{Odd, Version};
+use crate::analyzer::api::Ctx;
+use crate::analyzer::text::of_bytes;
+
+/// Longest name of a protocol to which a reply switches that is kept, bytes.
+const MAX_PROTOCOL: usize = 256;
+
+/// What the messages of both directions know of the connection.
+#[derive(Debug, Default)]
+pub struct Both {
+    /// Of the latest request and reply.
+    pub versions: [Version; 2],
+    /// A request is being read.
+    pub request_is_open: bool,
+    /// Status code of the reply that is being read, else 0.
+    pub code: u16,
+    /// Another request may follow.
+    pub keep_alive: bool,
+    /// The responder said that it would close.
+    pub close: bool,
+    /// The last request was CONNECT, and nobody said no.
+    pub connect: bool,
+    /// `Connection: upgrade`, and what `Upgrade` names, in the reply.
+    pub upgrade: bool,
+    pub protocol: Vec<u8>,
+}
+
+impl Both {
+    /// While a request is under way, its version tells how headers are read.
+    pub fn version_at_work(&self) -> Version {
+        self.versions[usize::from(!self.request_is_open)]
+    }
+
+    /// What a header says of the connection. Every header of every message passes by here.
+    pub fn header(&mut self, is_orig: bool, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"connection") {
+            let says = |word: &[u8]| mime::says(value, word);
+            match is_orig {
+                true => self.keep_alive |= says(b"keep-alive"),
+                false if says(b"close") => self.close = true,
+                false => self.upgrade |= says(b"upgrade"),
+            }
+        } else if !is_orig && name.eq_ignore_ascii_case(b"upgrade") {
+            let token = mime::token(value).map_or(&b""[..], |(token, _)| token);
+            self.protocol = token.get(..MAX_PROTOCOL).unwrap_or(token).to_vec();
+        }
+    }
+}
+
+/// Says what an event says.
+pub fn event(ctx: &mut Ctx<'_>, category: &str, detail: &[u8]) {
+    tell!(ctx, HttpEvent, event_type: category, detail: &of_bytes(detail));
+}
+
+/// Says what is odd about a first line.
+pub fn odd(ctx: &mut Ctx<'_>, odd: Odd<'_>) {
+    match odd {
+        Odd::Weird(name) => ctx.out.weird(name, ""),
+        Odd::Event(category, detail) => event(ctx, category, detail),
+    }
+}
+
+/// What a message works with.
+pub struct Work<'w, 'c> {
+    /// It is a request.
+    pub is_orig: bool,
+    /// How its direction is cut.
+    pub content: &'w mut Content,
+    /// What both directions know.
+    pub both: &'w mut Both,
+    /// The rows.
+    pub exchanges: &'w mut Exchanges,
+    pub ctx: &'w mut Ctx<'c>,
+}
+
+impl Work<'_, '_> {
+    /// Reports a weird.
+    pub fn weird(&mut self, name: &'static str, shown: &[u8]) {
+        self.ctx.out.weird(name, &of_bytes(shown));
+    }
+
+    /// Says what an event says.
+    pub fn event(&mut self, category: &str, detail: &[u8]) {
+        event(self.ctx, category, detail);
+    }
+
+    /// Says what is illegal.
+    pub fn illegal(&mut self, what: &[u8]) {
+        self.event("illegal format", what);
+    }
+
+    /// Whether somebody wants to know types of entities.
+    pub fn wants_types(&self) -> bool {
+        self.ctx.subs.wants(events::HttpContentType::KIND)
+    }
+
+    /// Whether somebody wants all headers of an entity.
+    pub fn wants_headers(&self) -> bool {
+        self.ctx.subs.wants(events::HttpAllHeaders::KIND)
+    }
+}
