@@ -247,8 +247,8 @@ pub enum Next {
 pub struct HandOver {
     /// What begins there.
     pub to: Inside,
-    /// It comes in WebSocket's frames.
-    pub framed: bool,
+    /// It comes in WebSocket's frames, whose name this is.
+    pub framed: Option<AnalyzerTag>,
     /// How many of the bytes just given belong to the other protocol; they are the last ones.
     pub len: usize,
 }
@@ -258,7 +258,7 @@ impl HandOver {
     pub fn new(to: Inside, rest: &[u8]) -> HandOver {
         HandOver {
             to,
-            framed: false,
+            framed: None,
             len: rest.len(),
         }
     }

@@ -17,7 +17,6 @@ mod probe;
 mod template;
 mod text;
 pub mod tree;
-mod websocket;
 
 use api::{Closing, Ctx, Interest, Later, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use list::protocols;
@@ -25,6 +24,6 @@ use pattern::Rule;
 
 // The order gives them their numbers, and to signatures that match at the same byte their turn.
 protocols! {
-    tls dtls dns http ssh smtp ftp ftp_data ntp syslog quic
+    tls dtls dns http ssh smtp ftp ftp_data ntp syslog quic websocket
     teredo ayiya gtpv1 vxlan geneve
 }

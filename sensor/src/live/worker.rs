@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use super::clock::Clock;
 use super::drain::Drain;
 use super::metrics::{Metrics, WorkerGauges};
-use super::shifted::Shifted;
 use super::priority;
+use super::shifted::Shifted;
 use super::slow::SlowPath;
 use super::turn::Turn;
 use crate::conn::{Config, Engine, Sink};
@@ -175,14 +175,12 @@ impl<L: Send + 'static> Workers<L> {
                 gauges: gauges.clone(),
             };
             let name = format!("worker-{i}");
-            workers.threads.push(
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(move || {
-                        priority::raise();
-                        worker.run()
-                    })?,
-            );
+            workers
+                .threads
+                .push(std::thread::Builder::new().name(name).spawn(move || {
+                    priority::raise();
+                    worker.run()
+                })?);
         }
         Ok(workers)
     }

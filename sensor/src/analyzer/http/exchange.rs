@@ -10,6 +10,7 @@ use super::mime::file_name;
 use super::wire::Version;
 use crate::analyzer::api::Ctx;
 use crate::analyzer::text::of_bytes;
+use crate::analyzer::websocket::{self, Handshake};
 use crate::event::{ConnId, Ts};
 use crate::software::{Found, Kind};
 
@@ -126,6 +127,8 @@ pub struct Exchanges {
     depth: u64,
     /// Bytes kept of those pending, roughly.
     kept: usize,
+    /// What was said of a WebSocket since the latest request.
+    websocket: Option<Box<Handshake>>,
     /// Passwords go into the log.
     capture_password: bool,
 }
@@ -228,6 +231,7 @@ impl Exchanges {
             }
             self.response = self.response.max(self.request);
         }
+        self.websocket = None;
         self.request += 1;
         let x = self.of(true, ctx.ts);
         x.method = Some(method.to_vec());
@@ -285,6 +289,10 @@ impl Exchanges {
             ctx.out.event(ctx.ts, &ev);
         }
         tell_software(is_orig, name, value, ctx);
+        if Handshake::has(name) {
+            let handshake = self.websocket.get_or_insert_default();
+            handshake.header(is_orig, name, value, ctx);
+        }
         let capture = self.capture_password;
         let x = self.of(is_orig, ctx.ts);
         let before = x.kept();
@@ -301,6 +309,21 @@ impl Exchanges {
         }
         let now = x.kept();
         self.kept = (self.kept + now).saturating_sub(before);
+    }
+
+    /// The connection becomes a WebSocket.
+    pub fn websocket(&mut self, ctx: &mut Ctx<'_>) {
+        let current = self.current;
+        let handshake = self.websocket.take().unwrap_or_else(|| {
+            ctx.out.weird("websocket_established_unexpected", "");
+            Box::default()
+        });
+        let request = self.get(current).map(|x| websocket::Request {
+            host: x.host.as_deref(),
+            uri: x.uri.as_deref(),
+            user_agent: x.user_agent.as_deref(),
+        });
+        handshake.established(request.unwrap_or_default(), ctx);
     }
 
     /// A message's headers and body begin, or those of a part.

@@ -23,6 +23,7 @@ mod work;
 use std::collections::VecDeque;
 
 use super::api::{Closing, Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
+use super::websocket;
 use content::{Content, Piece};
 use entity::Expects;
 use events::tell;
@@ -535,8 +536,12 @@ impl Http {
             .iter_mut()
             .for_each(|side| side.expect = Expect::Nothing);
         tell!(ctx, HttpConnectionUpgrade, protocol: &super::text::of_bytes(protocol));
+        let is_websocket = protocol.eq_ignore_ascii_case(b"websocket");
+        if is_websocket {
+            self.exchanges.websocket(ctx);
+        }
         HandOver {
-            framed: protocol.eq_ignore_ascii_case(b"websocket"),
+            framed: is_websocket.then_some(websocket::Analyzer::SPEC.tag),
             ..HandOver::new(Inside::Upgrade, rest)
         }
     }

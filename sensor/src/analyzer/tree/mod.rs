@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use super::api::{Call, HandOver, Inside, Interest, Later, Next, ReadsMarks, Services, Start};
 use super::node::{Node, NodeConn};
 use super::probe::Probe;
-use super::websocket::WebSocket;
+use super::websocket::Frames;
 use super::{Ctx, Id, LATER, WorkerShared};
 use crate::event::{AnalyzerTag, Ts};
 use watch::Watch;
@@ -29,7 +29,7 @@ pub struct Tree {
     /// What the connection has become.
     inside: Option<Inside>,
     /// The WebSocket frames that carry the inner stream.
-    frames: Option<Box<WebSocket>>,
+    frames: Option<Box<Frames>>,
     is_tcp: bool,
     partial: bool,
     gap: bool,
@@ -250,10 +250,10 @@ impl Tree {
 
     /// Another connection announced this one, on which nothing came yet, as `tag`'s. So its ports tell nothing.
     pub fn expect(&mut self, tag: AnalyzerTag, shared: &WorkerShared) {
-        if let Some(id) = Id::ALL.iter().find(|id| id.spec().tag == tag) {
+        if let Some(id) = of_tag(tag) {
             self.services.add(id.number(), true);
             self.waiting = Some([0; 2]);
-            self.nodes.push(Node::new(*id, &Start::default(), shared));
+            self.nodes.push(Node::new(id, &Start::default(), shared));
         }
     }
 
@@ -419,8 +419,11 @@ impl Tree {
         shared: &WorkerShared,
         call: &mut Call<'_>,
     ) -> Cow<'b, [u8]> {
-        if over.framed {
-            let mut frames = Box::new(WebSocket::default());
+        if let Some(tag) = over.framed {
+            if let Some(id) = of_tag(tag) {
+                self.confirm(id, call);
+            }
+            let mut frames = Box::new(Frames::default());
             rest = Cow::Owned(frames.unframe(is_orig, &rest));
             self.frames = Some(frames);
         }
@@ -448,6 +451,11 @@ impl Tree {
             }
         }
     }
+}
+
+/// The protocol that events call so.
+fn of_tag(tag: AnalyzerTag) -> Option<Id> {
+    Id::ALL.iter().copied().find(|id| id.spec().tag == tag)
 }
 
 /// Whether a node's protocol needs the connection's beginning.

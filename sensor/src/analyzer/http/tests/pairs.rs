@@ -207,7 +207,7 @@ fn a_tunnel_begins_behind_the_reply_to_connect() {
         run.over,
         Some(HandOver {
             to: Inside::Tunnel,
-            framed: false,
+            framed: None,
             len: 5
         })
     );
@@ -240,7 +240,7 @@ fn another_protocol_begins_behind_a_reply_that_switches() {
         run.over,
         Some(HandOver {
             to: Inside::Upgrade,
-            framed: true,
+            framed: Some(super::super::super::websocket::Analyzer::SPEC.tag),
             len: 2
         })
     );
