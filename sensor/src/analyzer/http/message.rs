@@ -82,10 +82,11 @@ impl Message {
         // No more than Content-Length says, whatever the parts look like.
         if top.length.is_some_and(|n| n > 0) {
             top.left = top.left.saturating_sub(size(data, ends));
-            w.content
-                .set_limit(u64::try_from(top.left).ok().filter(|left| *left > 0));
-            if top.left <= 0 {
-                w.content.set_plain(0);
+            // Ends of lines count for two, whatever they are, as in Zeek: it may be over before its bytes are.
+            let left = u64::try_from(top.left).unwrap_or(0);
+            w.content.set_plain(w.content.plain().min(left));
+            if left == 0 {
+                w.content.set_limit(None);
                 self.end(0, w);
             }
         }

@@ -69,6 +69,8 @@ struct Side {
     message: Option<Box<Message>>,
     /// The message is not over.
     is_open: bool,
+    /// A line broke the protocol.
+    is_broken: bool,
     /// First lines so far.
     messages: u64,
     /// Place of the next byte in the stream; the first one is 1.
@@ -110,6 +112,7 @@ impl Protocol for Http {
             expect: Expect::FirstLine,
             message: None,
             is_open: false,
+            is_broken: false,
             messages: 0,
             at: 1,
         };
@@ -250,7 +253,10 @@ impl Http {
         loop {
             let side = &mut self.sides[dir];
             match side.expect {
-                Expect::Nothing => return None,
+                Expect::Nothing => {
+                    self.pass_over(dir, bytes, ctx);
+                    return None;
+                }
                 Expect::Raw => {
                     self.raw(bytes, ctx);
                     return None;
@@ -280,6 +286,23 @@ impl Http {
             };
             if over.is_some() {
                 return over;
+            }
+        }
+    }
+
+    /// Bytes behind a line that broke the protocol, as long as they are given at all: only how their lines end is said.
+    fn pass_over(&mut self, dir: usize, mut bytes: &[u8], ctx: &mut Ctx<'_>) {
+        while self.sides[dir].is_broken && !self.lone_cr_told {
+            let content = &mut self.sides[dir].content;
+            let piece = content.next(&mut bytes, false);
+            let odd = content.take_odd();
+            if let Some(Piece::Line(std::borrow::Cow::Owned(line))) = piece {
+                content.give_back(line);
+            } else if piece.is_none() && odd.is_none() {
+                return;
+            }
+            if let Some(odd) = odd {
+                self.line_is_odd(odd, ctx);
             }
         }
     }
@@ -374,7 +397,10 @@ impl Http {
             self.over(1, false, message::NORMAL, &[], ctx);
         }
         self.sides[1].message = None;
-        self.sides[1].expect = Expect::Raw;
+        let side = &mut self.sides[1];
+        side.content = Content::default();
+        side.is_broken = false;
+        side.expect = Expect::Raw;
         self.both.connect = false;
     }
 
@@ -387,6 +413,7 @@ impl Http {
         } else {
             ctx.violation("not a http request line");
             self.sides[0].expect = Expect::Nothing;
+            self.sides[0].is_broken = true;
         }
     }
 
@@ -399,6 +426,7 @@ impl Http {
             if !line.is_empty() {
                 ctx.violation("not a http reply line");
                 self.sides[1].expect = Expect::Nothing;
+                self.sides[1].is_broken = true;
                 self.both.connect = false;
             }
             return;
