@@ -1,8 +1,8 @@
 //! HTTP/1: requests and replies with their headers and bodies (http.log, events, files), and where a CONNECT tunnel or
 //! another protocol (Upgrade) begins.
 //!
-//! [`content`] cuts a direction into lines and bodies, [`wire`] reads first lines, [`message`] goes through a message's
-//! [`entity`]s, [`exchange`] matches replies with requests and keeps the rows. What is odd, and how long bodies are, is
+//! `content` cuts a direction into lines and bodies, `wire` reads first lines, `message` goes through a message's
+//! parts (`entity`), `exchange` matches replies with requests and keeps the rows. What is odd, and how long bodies are, is
 //! what Zeek finds.
 
 mod body;

@@ -327,7 +327,7 @@ fn an_upgrade_is_looked_into() {
     let o = tcp(80, &[get, web, (O, b"\x82\x89\0\0\0\0EHLO me\r\n")]);
     assert_eq!(
         (o.services.as_str(), o.inner[1].as_slice()),
-        ("http,smtp", &b"220 m\r\n"[..])
+        ("http,websocket,smtp", &b"220 m\r\n"[..])
     );
 }
 

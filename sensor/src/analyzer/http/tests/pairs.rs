@@ -249,12 +249,45 @@ fn another_protocol_begins_behind_a_reply_that_switches() {
         h.said
             .contains(&r#"http_connection_upgrade {"protocol":"WebSocket"}"#.to_owned())
     );
-    assert_eq!(column(&h.rows[0], &["status_code", "info_code"]), "101 101");
+    assert_eq!(column(&h.rows[1], &["status_code", "info_code"]), "101 101");
+    assert_eq!(column(&h.rows[0], &["uri", "subprotocol"]), "/ws -");
     // It is not, if the reply does not say so.
     let mut run = Run::new(Subscriptions::ALL);
     run.give(Orig(request));
     run.give(Resp(b"HTTP/1.1 101 Switch\r\nUpgrade: websocket\r\n\r\n"));
     assert_eq!(run.over, None);
+}
+
+#[test]
+fn a_websocket_is_logged_with_what_both_sides_said_of_it() {
+    let h = talk(&[
+        Orig(
+            b"GET /ws HTTP/1.1\r\nHost: h\r\nUser-Agent: u\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+              Sec-WebSocket-Protocol: chat , talk\r\nSec-WebSocket-Extensions: x; y=1,z\r\n\r\n",
+        ),
+        Resp(
+            b"HTTP/1.1 101 Switch\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Protocol: chat\r\n\
+              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        ),
+    ]);
+    let row = "host=h uri=/ws user_agent=u subprotocol=chat client_protocols=[chat,talk] client_extensions=[x; y=1,z]";
+    assert!(h.rows[0].ends_with(row), "{}", h.rows[0]);
+    assert!(h.said.iter().any(|s| s.starts_with("websocket_established")));
+    assert!(
+        !h.said.iter().any(|s| s.contains("weird websocket")),
+        "{:?}",
+        h.said
+    );
+    // A key that nobody made, an answer that fits none.
+    let h = talk(&[
+        Orig(b"GET / HTTP/1.1\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Key: b\r\n\r\n"),
+        Resp(
+            b"HTTP/1.1 101 Switch\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: c\r\n\r\n",
+        ),
+    ]);
+    for weird in ["websocket_multiple_key_headers", "websocket_wrong_accept_header"] {
+        assert!(h.said.iter().any(|s| s.contains(weird)), "{:?}", h.said);
+    }
 }
 
 #[test]
