@@ -72,7 +72,8 @@ impl<S: Sink> Run<'_, S> {
         let Some(tcp) = tcp.filter(|t| !t.reasm[s].is_over()) else {
             return;
         };
-        let end = tcp.reasm[s].next() + n.min(MAX_STRETCH);
+        // All but the last byte: so the packet that has it comes up, and what ends with it ends in time.
+        let end = tcp.reasm[s].next() + n.min(MAX_STRETCH) - 1;
         if tcp.reasm[s].top() >= end {
             return;
         }
