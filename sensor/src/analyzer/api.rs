@@ -315,6 +315,11 @@ pub trait Out {
     fn violation(&mut self, spec: &'static Spec, aid: u64, reason: &str);
     /// `weird` of this connection (Zeek's name).
     fn weird(&mut self, name: &'static str, addl: &str);
+    /// The same of one that analyzers of several protocols meet: weird.log names `source`.
+    fn weird_from(&mut self, name: &'static str, addl: &str, source: &'static str) {
+        let _ = source;
+        self.weird(name, addl);
+    }
     /// An analyzer stopped reading because it met a limit or content that it does not know. The history gets an `X`, once.
     fn gave_up(&mut self);
     /// A weird that Zeek's scripts find, not its analyzers: it goes to weird.log and raises no event.

@@ -67,6 +67,10 @@ impl<S: Sink> Out for Results<'_, '_, S> {
         self.core.weird(name, addl);
     }
 
+    fn weird_from(&mut self, name: &'static str, addl: &str, source: &'static str) {
+        self.core.weird_from(name, addl, source);
+    }
+
     fn gave_up(&mut self) {
         self.core.gave_up();
     }
