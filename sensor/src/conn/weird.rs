@@ -224,6 +224,9 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
         | "protocol_data_with_HTTP_upgrade_reply"
         | "unescaped_%_in_URI"
         | "unexpected_multiple_HTTP_requests" => "HTTP",
+        "smtp_bdat_remaining_at_end_data" => "SMTP",
+        n if n.starts_with("smtp_bdat_") => "SMTP_BDAT",
+        n if n.starts_with("smtp_") => "SMTP",
         n if n.starts_with("HTTP_") || n.starts_with("http_") => "HTTP",
         n if n.starts_with("DNS") || n.starts_with("EDNS") => "DNS",
         n if n.starts_with("SSL") || n.starts_with("ssl") || n.starts_with("tls") => {
@@ -313,6 +316,8 @@ mod tests {
             ("SSH_max_packet_length_exceeded", true, "SSH"),
             ("SSH_version_mismatch", true, ""),
             ("ssh_unknown_kex_algorithm", true, "SSH"),
+            ("smtp_bdat_remaining_at_end_data", true, "SMTP"),
+            ("smtp_bdat_line_lf_only", true, "SMTP_BDAT"),
             ("bad_UDP_checksum", false, "UDP"),
             ("zero_length_certificate", false, "DTLS"),
             ("truncated_GRE_in_tunnel", false, "GRE"),

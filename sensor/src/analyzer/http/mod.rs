@@ -5,15 +5,15 @@
 //! parts (`entity`), `exchange` matches replies with requests and keeps the rows. What is odd, and how long bodies are, is
 //! what Zeek finds.
 
-mod body;
+pub(super) mod body;
 mod carry;
-mod content;
+pub(super) mod content;
 mod entity;
 pub mod events;
 mod exchange;
 mod log;
 mod message;
-mod mime;
+pub(super) mod mime;
 mod rules;
 #[cfg(test)]
 mod tests;
