@@ -7,6 +7,7 @@ use crate::event::log_stream::{DefineError, LogStream};
 use crate::event::model::{MOST_EVENTS, MOST_PAGES};
 use crate::event::{self, Page};
 use crate::file::FileRow;
+use crate::file::pe::PeRow;
 use crate::file::x509::{OcspRow, X509Row};
 use crate::output::stats_row::StatsRow;
 use crate::software::SoftwareRow;
@@ -78,10 +79,11 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 8] = [
+const LOGS: [Log; 9] = [
     ConnRow::LOG,
     FileRow::LOG,
     OcspRow::LOG,
+    PeRow::LOG,
     SoftwareRow::LOG,
     StatsRow::LOG,
     TunnelRow::LOG,

@@ -9,6 +9,7 @@ pub mod api;
 mod log;
 pub mod mime;
 mod one;
+pub mod pe;
 mod reader;
 mod table;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who reads files: digests, certificates, extraction. Each is given a file's bytes in order; all but the last stop at the
+//! Who reads files: digests, certificates, executables, extraction. Each is given a file's bytes in order; all but the last stop at the
 //! first that are missing.
 
 mod cert;
@@ -6,10 +6,12 @@ mod digest;
 mod extract;
 mod found;
 mod ocsp;
+mod pe;
 
 use std::sync::Arc;
 
 use super::api::{Cx, FileConfig};
+use super::pe::Headers;
 use super::wanted::ExtractConfig;
 use super::x509::CertCache;
 use digest::Digests;
@@ -41,6 +43,7 @@ enum Reader {
     Digests(Box<Digests>),
     Cert(Whole),
     Ocsp(Whole),
+    Pe(Box<Headers>),
     Extract(Box<Extract>),
 }
 
@@ -61,6 +64,7 @@ impl Readers {
         match mime {
             Some(mime) if cert::TYPES.contains(&mime) => self.all.push(Reader::Cert(Whole::default())),
             Some(ocsp::TYPE) => self.all.push(Reader::Ocsp(Whole::default())),
+            Some(pe::TYPE) => self.all.push(Reader::Pe(Box::default())),
             _ => {}
         }
         if let Some(cfg) = self.extract.take().filter(|cfg| cfg.wants(mime)) {
@@ -90,6 +94,7 @@ impl Readers {
             match reader {
                 Reader::Digests(d) => d.bytes(bytes),
                 Reader::Cert(whole) | Reader::Ocsp(whole) => whole.add(bytes),
+                Reader::Pe(headers) => headers.bytes(bytes),
                 Reader::Extract(e) => e.bytes(bytes, cx),
             }
         }
@@ -99,6 +104,10 @@ impl Readers {
     pub fn gap(&mut self, len: u64, cx: &mut Cx<'_>) {
         self.all.retain_mut(|reader| match reader {
             Reader::Digests(_) | Reader::Cert(_) | Reader::Ocsp(_) => false,
+            Reader::Pe(headers) => {
+                headers.stop();
+                true
+            }
             Reader::Extract(e) => {
                 e.gap(len, cx);
                 true
@@ -110,6 +119,7 @@ impl Readers {
     pub fn is_reading(&self) -> bool {
         self.all.iter().any(|reader| match reader {
             Reader::Digests(_) | Reader::Cert(_) | Reader::Ocsp(_) => true,
+            Reader::Pe(headers) => headers.reads(),
             Reader::Extract(e) => e.reads(),
         })
     }
@@ -122,6 +132,7 @@ impl Readers {
                 Reader::Digests(d) => d.end(&mut found),
                 Reader::Cert(whole) => cert::end(&whole, about, &mut shared.certs, &mut found, cx),
                 Reader::Ocsp(whole) => ocsp::end(&whole, about, cx),
+                Reader::Pe(headers) => pe::end(&headers, about, cx),
                 Reader::Extract(e) => e.end(&mut found, cx),
             }
         }
@@ -136,6 +147,7 @@ fn names(readers: &[Reader]) -> Vec<&'static str> {
             Reader::Digests(d) => names.extend(d.names()),
             Reader::Cert(_) => names.push(CERT),
             Reader::Ocsp(_) => names.push("OCSP_REPLY"),
+            Reader::Pe(_) => names.push(pe::NAME),
             Reader::Extract(_) => names.push(extract::NAME),
         }
     }
