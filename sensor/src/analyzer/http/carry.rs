@@ -2,7 +2,7 @@
 
 use super::entity::{Coding, Entity};
 use super::work::Work;
-use crate::event::AnalyzerTag;
+use crate::event::{AnalyzerTag, ConnId};
 use crate::file::{Carrier, Handle, Piece};
 
 /// Zeek's name of the analyzer, and conn.log's.
@@ -19,6 +19,28 @@ pub fn size(e: &mut Entity, w: &mut Work<'_, '_>) {
     }
 }
 
+/// The file whose parts are asked for under a URL: whoever asks for a part of something gets parts of the same file, on
+/// any connection.
+pub fn range(is_orig: bool, c: &ConnId, url: &[u8]) -> Handle {
+    Handle::of(&[
+        b"HTTP range",
+        &[u8::from(is_orig)],
+        c.orig_h.to_string().as_bytes(),
+        url,
+    ])
+}
+
+/// The file that is a connection's `depth`th message of that direction, or an entity in it.
+pub fn message(is_orig: bool, c: &ConnId, depth: u64, entity: u64) -> Handle {
+    Handle::of(&[
+        b"HTTP",
+        c.uid.to_string().as_bytes(),
+        &[u8::from(is_orig)],
+        &depth.to_be_bytes(),
+        &entity.to_be_bytes(),
+    ])
+}
+
 /// Gives a piece of the entity's file to the files room.
 pub fn give(e: &mut Entity, piece: Piece<'_>, w: &mut Work<'_, '_>) {
     let c = w.ctx.c;
@@ -26,20 +48,8 @@ pub fn give(e: &mut Entity, piece: Piece<'_>, w: &mut Work<'_, '_>) {
     let made = || {
         let current = current.as_ref()?;
         Some(match current.is_range {
-            // Whoever asks for a part of something gets parts of the same file, on any connection.
-            true => Handle::of(&[
-                b"HTTP range",
-                &[u8::from(w.is_orig)],
-                c.orig_h.to_string().as_bytes(),
-                &current.url(c),
-            ]),
-            false => Handle::of(&[
-                b"HTTP",
-                c.uid.to_string().as_bytes(),
-                &[u8::from(w.is_orig)],
-                &current.depth.to_be_bytes(),
-                &current.entity.to_be_bytes(),
-            ]),
+            true => range(w.is_orig, c, &current.url(c)),
+            false => message(w.is_orig, c, current.depth, current.entity),
         })
     };
     let Some(handle) = e.file.or_else(made) else {

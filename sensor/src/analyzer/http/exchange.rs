@@ -3,6 +3,8 @@
 //! Each thing that is read of a message passes by here once, under the name of Zeek's event for it: the event is raised if
 //! somebody wants it, and the row is filled as Zeek's scripts fill it.
 
+use std::borrow::Cow;
+
 use super::body::base64;
 use super::events::{self, tell};
 use super::log::HttpRow;
@@ -46,8 +48,36 @@ const METHODS: [&[u8]; 20] = [
 pub struct Status {
     /// 0 when it is no number.
     pub code: u16,
-    /// The phrase behind it.
-    pub reason: Vec<u8>,
+    /// The phrase behind it; HTTP/2 has none.
+    pub reason: Option<Vec<u8>>,
+}
+
+/// Says a request line.
+pub fn tell_request(method: &[u8], original: &[u8], uri: &[u8], version: &str, ctx: &mut Ctx<'_>) {
+    tell!(ctx, HttpRequest, method: &of_bytes(method), original_uri: &of_bytes(original),
+        unescaped_uri: &of_bytes(uri), version: version);
+}
+
+/// Says a status line.
+pub fn tell_reply(version: &str, code: u16, reason: &[u8], ctx: &mut Ctx<'_>) {
+    tell!(ctx, HttpReply, version: version, code: code.into(), reason: &of_bytes(reason));
+}
+
+/// Says that a method is odd, if it is.
+pub fn check_method(method: &[u8], ctx: &mut Ctx<'_>) {
+    if !METHODS.contains(&method) {
+        ctx.out.weird("unknown_HTTP_method", &of_bytes(method));
+    }
+}
+
+/// Says a header.
+pub fn tell_header(is_orig: bool, name: &[u8], value: &[u8], ctx: &mut Ctx<'_>) {
+    if ctx.subs.wants(events::HttpHeader::KIND) {
+        let upper = name.to_ascii_uppercase();
+        tell!(ctx, HttpHeader, is_orig: is_orig, original_name: &of_bytes(name), name: &of_bytes(&upper),
+            value: &of_bytes(value));
+    }
+    tell_software(is_orig, name, value, ctx);
 }
 
 /// Headers that name software (Zeek's policy/protocols/http/software.zeek).
@@ -92,7 +122,7 @@ pub struct Exchange {
     pub uri: Option<Vec<u8>>,
     pub referrer: Option<Vec<u8>>,
     /// Of the reply.
-    pub version: Option<Version>,
+    pub version: Option<Cow<'static, str>>,
     pub user_agent: Option<Vec<u8>>,
     pub origin: Option<Vec<u8>>,
     /// Of request and reply.
@@ -130,7 +160,7 @@ pub struct Exchanges {
     /// What was said of a WebSocket since the latest request.
     websocket: Option<Box<Handshake>>,
     /// Passwords go into the log.
-    capture_password: bool,
+    pub capture_password: bool,
 }
 
 impl Exchanges {
@@ -170,11 +200,7 @@ impl Exchanges {
             Ok(at) => at,
             Err(at) => {
                 self.depth += 1;
-                let new = Exchange {
-                    ts,
-                    depth: self.depth,
-                    ..Exchange::default()
-                };
+                let new = Exchange::new(ts, self.depth);
                 self.pending.insert(at, (number, Box::new(new)));
                 at
             }
@@ -209,15 +235,7 @@ impl Exchanges {
         ctx: &mut Ctx<'_>,
     ) {
         if ctx.subs.wants(events::HttpRequest::KIND) {
-            let (major, minor) = version;
-            let ev = events::HttpRequest {
-                c: ctx.c,
-                method: &of_bytes(method),
-                original_uri: &of_bytes(original),
-                unescaped_uri: &of_bytes(uri),
-                version: &format!("{major}.{minor}"),
-            };
-            ctx.out.event(ctx.ts, &ev);
+            tell_request(method, original, uri, &text_of(version), ctx);
         }
         if self.request < self.response {
             ctx.out.weird("HTTP_response_before_request", "");
@@ -238,23 +256,13 @@ impl Exchanges {
         x.uri = Some(uri.to_vec());
         let kept = x.kept();
         self.kept += kept;
-        if !METHODS.contains(&method) {
-            ctx.out.weird("unknown_HTTP_method", &of_bytes(method));
-        }
+        check_method(method, ctx);
     }
 
     /// A status line.
     pub fn reply(&mut self, version: Version, code: u16, reason: &[u8], ctx: &mut Ctx<'_>) {
-        if ctx.subs.wants(events::HttpReply::KIND) {
-            let (major, minor) = version;
-            let ev = events::HttpReply {
-                c: ctx.c,
-                version: &format!("{major}.{minor}"),
-                code: code.into(),
-                reason: &of_bytes(reason),
-            };
-            ctx.out.event(ctx.ts, &ev);
-        }
+        let version = text_of(version);
+        tell_reply(&version, code, reason, ctx);
         let response = self.response;
         let is_open = |x: &mut Exchange| x.status.as_ref().is_none_or(|s| is_interim(s.code));
         if !self.get(response).is_some_and(is_open) {
@@ -264,31 +272,16 @@ impl Exchanges {
         let before = x.kept();
         let status = Status {
             code,
-            reason: reason.to_vec(),
+            reason: Some(reason.to_vec()),
         };
-        x.version = Some(version);
-        if is_interim(code) {
-            x.info = Some(status.clone());
-        }
-        x.status = Some(status);
+        x.reply(version.into(), status);
         let now = x.kept();
         self.kept = (self.kept + now).saturating_sub(before);
     }
 
     /// A header.
     pub fn header(&mut self, is_orig: bool, name: &[u8], value: &[u8], ctx: &mut Ctx<'_>) {
-        if ctx.subs.wants(events::HttpHeader::KIND) {
-            let upper = name.to_ascii_uppercase();
-            let ev = events::HttpHeader {
-                c: ctx.c,
-                is_orig,
-                original_name: &of_bytes(name),
-                name: &of_bytes(&upper),
-                value: &of_bytes(value),
-            };
-            ctx.out.event(ctx.ts, &ev);
-        }
-        tell_software(is_orig, name, value, ctx);
+        tell_header(is_orig, name, value, ctx);
         if Handshake::has(name) {
             let handshake = self.websocket.get_or_insert_default();
             handshake.header(is_orig, name, value, ctx);
@@ -373,20 +366,13 @@ impl Exchanges {
     pub fn file(&mut self, is_orig: bool, number: u64, fuid: String) {
         let Some(x) = self.get(number) else { return };
         let name = x.entity.clone().flatten();
-        let files = &mut x.files[usize::from(!is_orig)];
-        if files.fuids.len() >= MAX_FILES {
-            return;
-        }
-        files.fuids.push(fuid);
-        files.names.extend(name);
+        x.file(is_orig, name, fuid);
     }
 
     /// The type of a file of that pair is known.
     pub fn sniffed(&mut self, is_orig: bool, number: u64, mime: &'static str) {
-        let Some(x) = self.get(number) else { return };
-        let files = &mut x.files[usize::from(!is_orig)];
-        if files.types.len() < MAX_FILES {
-            files.types.push(mime);
+        if let Some(x) = self.get(number) {
+            x.sniffed(is_orig, mime);
         }
     }
 }
@@ -408,14 +394,71 @@ pub struct Current<'x> {
 }
 
 impl Current<'_> {
+    /// The URL that was asked for.
+    pub fn url(&self, c: &ConnId) -> Vec<u8> {
+        self.exchange.url(c)
+    }
+}
+
+/// A list that is unset when nothing is in it.
+fn some<T>(list: &[T]) -> Option<&[T]> {
+    Some(list).filter(|l| !l.is_empty())
+}
+
+/// Whether the reply to the request is still to come.
+pub fn is_interim(code: u16) -> bool {
+    (100..200).contains(&code)
+}
+
+/// A version as events and rows show it.
+fn text_of((major, minor): Version) -> String {
+    format!("{major}.{minor}")
+}
+
+impl Exchange {
+    /// A pair that begins now, the connection's `depth`th.
+    pub fn new(ts: Ts, depth: u64) -> Exchange {
+        Exchange {
+            ts,
+            depth,
+            ..Exchange::default()
+        }
+    }
+
+    /// Takes in a status line.
+    pub fn reply(&mut self, version: Cow<'static, str>, status: Status) {
+        self.version = Some(version);
+        if is_interim(status.code) {
+            self.info = Some(status.clone());
+        }
+        self.status = Some(status);
+    }
+
+    /// Takes in a file that was met.
+    pub fn file(&mut self, is_orig: bool, name: Option<Vec<u8>>, fuid: String) {
+        let files = &mut self.files[usize::from(!is_orig)];
+        if files.fuids.len() >= MAX_FILES {
+            return;
+        }
+        files.fuids.push(fuid);
+        files.names.extend(name);
+    }
+
+    /// Takes in a file's type.
+    pub fn sniffed(&mut self, is_orig: bool, mime: &'static str) {
+        let files = &mut self.files[usize::from(!is_orig)];
+        if files.types.len() < MAX_FILES {
+            files.types.push(mime);
+        }
+    }
+
     /// The URL that was asked for, without the scheme unless the request has it (Zeek: HTTP::build_url).
     pub fn url(&self, c: &ConnId) -> Vec<u8> {
-        let x = self.exchange;
-        let uri = x.uri.as_deref().unwrap_or(b"/<missed_request>");
+        let uri = self.uri.as_deref().unwrap_or(b"/<missed_request>");
         if uri.windows(3).any(|w| w == b"://") {
             return uri.to_vec();
         }
-        let mut url = match &x.host {
+        let mut url = match &self.host {
             Some(host) => host.clone(),
             None if c.resp_h.is_ipv6() => format!("[{}]", c.resp_h).into_bytes(),
             None => c.resp_h.to_string().into_bytes(),
@@ -426,21 +469,9 @@ impl Current<'_> {
         url.extend_from_slice(uri);
         url
     }
-}
 
-/// A list that is unset when nothing is in it.
-fn some<T>(list: &[T]) -> Option<&[T]> {
-    Some(list).filter(|l| !l.is_empty())
-}
-
-/// Whether the reply to the request is still to come.
-fn is_interim(code: u16) -> bool {
-    (100..200).contains(&code)
-}
-
-impl Exchange {
     /// What is known of it by now.
-    fn row<'x>(&'x self, c: &'x ConnId) -> HttpRow<'x> {
+    pub fn row<'x>(&'x self, c: &'x ConnId) -> HttpRow<'x> {
         let [orig, resp] = &self.files;
         HttpRow {
             ts: self.ts,
@@ -450,17 +481,15 @@ impl Exchange {
             host: self.host.as_deref(),
             uri: self.uri.as_deref(),
             referrer: self.referrer.as_deref(),
-            version: self
-                .version
-                .map(|(major, minor)| format!("{major}.{minor}").into()),
+            version: self.version.as_deref(),
             user_agent: self.user_agent.as_deref(),
             origin: self.origin.as_deref(),
             request_body_len: self.body_len[0],
             response_body_len: self.body_len[1],
             status_code: self.status.as_ref().map(|s| s.code),
-            status_msg: self.status.as_ref().map(|s| &*s.reason),
+            status_msg: self.status.as_ref().and_then(|s| s.reason.as_deref()),
             info_code: self.info.as_ref().map(|s| s.code),
-            info_msg: self.info.as_ref().map(|s| &*s.reason),
+            info_msg: self.info.as_ref().and_then(|s| s.reason.as_deref()),
             tags: Vec::new(),
             username: self.username.as_deref(),
             password: self.password.as_deref(),
@@ -475,9 +504,9 @@ impl Exchange {
     }
 
     /// Bytes that it keeps on the heap, roughly.
-    fn kept(&self) -> usize {
+    pub fn kept(&self) -> usize {
         let one = |v: &Option<Vec<u8>>| v.as_ref().map_or(0, Vec::len);
-        let status = |s: &Option<Status>| s.as_ref().map_or(0, |s| s.reason.len());
+        let status = |s: &Option<Status>| s.as_ref().map_or(0, |s| one(&s.reason));
         let texts = [
             &self.method,
             &self.host,
@@ -492,7 +521,8 @@ impl Exchange {
         texts.into_iter().map(one).sum::<usize>() + proxied + status(&self.status) + status(&self.info)
     }
 
-    fn request_header(&mut self, name: &[u8], value: &[u8], capture_password: bool, ctx: &mut Ctx<'_>) {
+    /// Takes in a request's header.
+    pub fn request_header(&mut self, name: &[u8], value: &[u8], capture_password: bool, ctx: &mut Ctx<'_>) {
         let is = |word: &[u8]| name.eq_ignore_ascii_case(word);
         let value_of = || Some(value.to_vec());
         if is(b"REFERER") {

@@ -21,7 +21,7 @@ row! {
         /// Header Referer.
         referrer: opt wire (&'a [u8]),
         /// Of the reply.
-        version: opt text,
+        version: opt text (&'a str),
         /// Header User-Agent.
         user_agent: opt wire (&'a [u8]),
         /// Header Origin.
