@@ -2,6 +2,7 @@
 //! and what was copied for it.
 
 mod bulk;
+mod http2;
 mod requests;
 
 use std::collections::BTreeMap;

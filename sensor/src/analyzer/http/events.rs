@@ -91,12 +91,12 @@ impl Record for MimeHeaderList<'_> {
 }
 
 events! {
-    /// Events of HTTP/1, under Zeek's names. Text is as it was sent; what is no UTF-8 in it is written as `\xNN`.
+    /// Events of HTTP, under Zeek's names. Text is as it was sent; what is no UTF-8 in it is written as `\xNN`.
     page 9 "http" of "http";
 
     /// A request line.
     /// `method`: what is to be done; `original_URI`: as it was sent; `unescaped_URI`: with its percent-encodings decoded;
-    /// `version`: of HTTP, such as `1.1`, or 0.9 where it is left out.
+    /// `version`: of HTTP, such as `1.1` or `2`, or 0.9 where it is left out.
     HttpRequest "http_request" (
         c: conn, method: text, original_uri = "original_URI": text, unescaped_uri = "unescaped_URI": text,
         version: text

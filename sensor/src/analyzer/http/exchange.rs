@@ -178,6 +178,21 @@ impl Exchanges {
         std::mem::replace(self, new)
     }
 
+    /// The pair that was spoken of last, for another version's reader, which counts on. Those before it get their rows.
+    pub fn give_up_last(&mut self, ctx: &mut Ctx<'_>) -> Option<Box<Exchange>> {
+        let last = match self.pending.last() {
+            Some((number, _)) if *number == self.current => self.pending.pop(),
+            _ => None,
+        };
+        self.finish(ctx);
+        last.map(|(_, x)| x)
+    }
+
+    /// How many pairs there were.
+    pub fn depth(&self) -> u64 {
+        self.depth
+    }
+
     /// Whether every pair has its row.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()

@@ -20,7 +20,7 @@ row! {
         uri: opt wire (&'a [u8]),
         /// Header Referer.
         referrer: opt wire (&'a [u8]),
-        /// Of the reply.
+        /// Of the reply; `2` on all of a connection of HTTP/2.
         version: opt text (&'a str),
         /// Header User-Agent.
         user_agent: opt wire (&'a [u8]),

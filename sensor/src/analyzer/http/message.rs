@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 100;
 /// Longest header, all its lines together (Zeek: MIME::max_header_bytes).
 const MAX_HEADER: usize = 64 * 1024;
 /// Bytes of a body that an event has at most (Zeek: http_entity_data_delivery_size).
-const MAX_ENTITY_DATA: usize = 1500;
+pub const MAX_ENTITY_DATA: usize = 1500;
 
 /// Why a message that came to its end is over.
 pub const NORMAL: &str = "message ends normally";

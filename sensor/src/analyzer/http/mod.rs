@@ -1,9 +1,9 @@
-//! HTTP/1: requests and replies with their headers and bodies (http.log, events, files), and where a CONNECT tunnel or
+//! HTTP: requests and replies with their headers and bodies (http.log, events, files), and where a CONNECT tunnel or
 //! another protocol (Upgrade) begins.
 //!
 //! `content` cuts a direction into lines and bodies, `wire` reads first lines, `message` goes through a message's
 //! parts (`entity`), `exchange` matches replies with requests and keeps the rows. What is odd, and how long bodies are, is
-//! what Zeek finds.
+//! what Zeek finds. A connection that turns out to be HTTP/2 is read by `h2`, which Zeek does not.
 
 pub(super) mod body;
 mod carry;
@@ -11,6 +11,7 @@ pub(super) mod content;
 mod entity;
 pub mod events;
 mod exchange;
+mod h2;
 mod log;
 mod message;
 pub(super) mod mime;
@@ -27,9 +28,10 @@ use super::websocket;
 use content::{Content, Piece};
 use entity::Expects;
 use events::tell;
-use exchange::Exchanges;
+use exchange::{Exchange, Exchanges};
+use h2::H2;
 use message::Message;
-use wire::{UNKNOWN, V09, Version};
+use wire::{UNKNOWN, V2, V09, Version};
 use work::{Both, Work};
 
 pub use log::HttpRow;
@@ -93,6 +95,12 @@ pub struct Http {
     wants_data: bool,
     /// It began inside a tunnel, whose reply goes on as long as the connection.
     in_reply: bool,
+    /// The client's preface of HTTP/2 may still come. What came so far, which is its beginning, and what a server of
+    /// HTTP/2 sends ahead of it.
+    may_be_h2: bool,
+    held: [Vec<u8>; 2],
+    /// It goes on as HTTP/2.
+    h2: Option<Box<H2>>,
 }
 
 impl Protocol for Http {
@@ -125,6 +133,9 @@ impl Protocol for Http {
             stats_due: false,
             wants_data: false,
             in_reply: false,
+            may_be_h2: true,
+            held: [Vec::new(), Vec::new()],
+            h2: None,
         }
     }
 
@@ -133,6 +144,9 @@ impl Protocol for Http {
         self.wants_data = ctx.subs.wants(events::HttpEntityData::KIND);
         let dir = usize::from(!is_orig);
         self.sides[dir].at += bytes.len() as u64;
+        if self.may_be_h2 && self.hold(dir, bytes, ctx) {
+            return Next::More;
+        }
         self.feed(dir, bytes, ctx).map_or(Next::More, Next::HandOver)
     }
 
@@ -148,6 +162,10 @@ impl Protocol for Http {
 
     fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
         let dir = usize::from(!is_orig);
+        self.let_go(ctx);
+        if self.h2.is_some() {
+            return Next::More;
+        }
         let next = match self.sides[dir].content.is_partial() {
             true => self.feed(dir, b"\n", ctx),
             false => None,
@@ -158,7 +176,9 @@ impl Protocol for Http {
     }
 
     fn has_open_line(&self, is_orig: bool) -> bool {
-        self.sides[usize::from(!is_orig)].content.is_partial()
+        let dir = usize::from(!is_orig);
+        let holds_line = self.held[dir].last().is_some_and(|b| *b != b'\n');
+        self.h2.is_none() && (holds_line || self.sides[dir].content.is_partial())
     }
 
     /// What is inside a tunnel, or behind an upgrade, is counted on; a pair that was begun outside may end inside.
@@ -169,6 +189,7 @@ impl Protocol for Http {
     }
 
     fn close(&mut self, _: Closing, ctx: &mut Ctx<'_>) {
+        self.let_go(ctx);
         if std::mem::take(&mut self.in_reply) {
             let stat = events::MessageStat {
                 start: ctx.ts,
@@ -182,6 +203,13 @@ impl Protocol for Http {
         }
         for dir in [0, 1] {
             self.over(dir, true, CONNECTION_DONE, &[], ctx);
+        }
+        if let Some(h2) = &mut self.h2 {
+            h2.finish(CONNECTION_DONE, ctx);
+            self.both.versions = [V2; 2];
+            for (side, n) in self.sides.iter_mut().zip(h2.messages) {
+                side.messages += n;
+            }
         }
         if std::mem::take(&mut self.stats_due) {
             let version = |(major, minor): Version| f64::from(major) + f64::from(minor) / 10.0;
@@ -198,6 +226,10 @@ impl Protocol for Http {
 
     fn flip(&mut self) {
         self.sides.swap(0, 1);
+        self.held.swap(0, 1);
+        if let Some(h2) = &mut self.h2 {
+            h2.stop();
+        }
         // Who asks and who answers was decided already: nothing of it makes sense the other way round.
         if self.sides.iter().any(|side| side.messages > 0) {
             self.sides
@@ -207,6 +239,9 @@ impl Protocol for Http {
     }
 
     fn interest(&self, is_orig: bool, _: Seen) -> Interest {
+        if let Some(h2) = &self.h2 {
+            return h2.interest();
+        }
         match self.sides[usize::from(!is_orig)].expect {
             Expect::Nothing => Interest::Nothing,
             Expect::FirstLine | Expect::Message | Expect::Raw => match self.skippable(is_orig) {
@@ -217,11 +252,74 @@ impl Protocol for Http {
     }
 
     fn is_settled(&self) -> bool {
-        self.exchanges.is_empty() && !self.stats_due && !self.sides.iter().any(|side| side.is_open)
+        let holds = self.held.iter().any(|held| !held.is_empty());
+        let is_open = self.sides.iter().any(|side| side.is_open);
+        let h2_is_open = self.h2.as_ref().is_some_and(|h2| !h2.is_settled());
+        self.exchanges.is_empty() && !self.stats_due && !holds && !is_open && !h2_is_open
     }
 }
 
 impl Http {
+    /// Bytes of a connection that may be HTTP/2: keeps them while they may, and goes on as HTTP/2 when the whole preface
+    /// has come. False: they are HTTP/1's, as are those before them.
+    fn hold(&mut self, dir: usize, bytes: &[u8], ctx: &mut Ctx<'_>) -> bool {
+        let held = &mut self.held[dir];
+        let may_be = match dir {
+            0 => {
+                let Some(due) = h2::PREFACE.strip_prefix(&held[..]) else {
+                    // The sides have changed places.
+                    self.let_go(ctx);
+                    return false;
+                };
+                if bytes.starts_with(due) {
+                    self.begin_h2(None, bytes, ctx);
+                    return true;
+                }
+                due.starts_with(bytes)
+            }
+            _ => {
+                let known = held.len();
+                let fits = known + bytes.len() <= h2::MAX_EARLY;
+                if fits {
+                    held.extend_from_slice(bytes);
+                }
+                let may_be = fits && h2::may_begin(held);
+                held.truncate(known);
+                may_be
+            }
+        };
+        if may_be {
+            held.extend_from_slice(bytes);
+        } else {
+            self.let_go(ctx);
+        }
+        may_be
+    }
+
+    /// It is HTTP/1: reads what was kept in case that it would not be.
+    fn let_go(&mut self, ctx: &mut Ctx<'_>) {
+        if !std::mem::take(&mut self.may_be_h2) {
+            return;
+        }
+        let held = std::mem::take(&mut self.held);
+        for (dir, bytes) in held.iter().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
+            // Neither can hand the connection over.
+            let _ = self.feed(dir, bytes, ctx);
+        }
+    }
+
+    /// The connection goes on as HTTP/2; `bytes` are the client's, behind those kept.
+    fn begin_h2(&mut self, asked: Option<Box<Exchange>>, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        self.may_be_h2 = false;
+        let passwords = self.exchanges.capture_password;
+        let mut h2 = Box::new(H2::new(self.exchanges.depth(), asked.map(|x| *x), passwords));
+        let [orig, resp] = std::mem::take(&mut self.held);
+        for (dir, bytes) in [(1, &resp[..]), (0, &orig), (0, bytes)] {
+            h2.data(dir, bytes, ctx);
+        }
+        self.h2 = Some(h2);
+    }
+
     /// What a message of that direction works with.
     fn work<'w, 'c>(&'w mut self, dir: usize, ctx: &'w mut Ctx<'c>) -> Work<'w, 'c> {
         Work {
@@ -251,6 +349,11 @@ impl Http {
 
     fn feed(&mut self, dir: usize, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
         loop {
+            if let Some(h2) = &mut self.h2 {
+                self.sides[dir].content.settle(&mut bytes);
+                h2.data(dir, bytes, ctx);
+                return None;
+            }
             let side = &mut self.sides[dir];
             match side.expect {
                 Expect::Nothing => {
@@ -551,6 +654,12 @@ impl Http {
         let upgrade = std::mem::take(&mut self.both.upgrade);
         let protocol = std::mem::take(&mut self.both.protocol);
         let changes = code == 101 && upgrade && self.unanswered.len() == 1;
+        if changes && protocol.eq_ignore_ascii_case(b"h2c") && !self.both.request_is_open {
+            tell!(ctx, HttpConnectionUpgrade, protocol: &super::text::of_bytes(&protocol));
+            let asked = self.exchanges.give_up_last(ctx);
+            self.begin_h2(asked, &[], ctx);
+            return None;
+        }
         (changes && !protocol.is_empty()).then(|| self.upgrade(&protocol, rest, ctx))
     }
 
@@ -578,6 +687,10 @@ impl Http {
     /// direction; and a reply's meaning depends on its request.
     fn lose(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) {
         let dir = usize::from(!is_orig);
+        self.let_go(ctx);
+        if let Some(h2) = &mut self.h2 {
+            return h2.lose(dir, len, ctx);
+        }
         let at = self.sides[dir].at;
         self.sides[dir].at = at.saturating_add(len);
         if self.sides[dir].expect == Expect::Nothing {
@@ -606,6 +719,9 @@ impl Http {
     /// How many of a direction's next bytes nobody reads: they only count for the length of a body.
     fn skippable(&self, is_orig: bool) -> u64 {
         let side = &self.sides[usize::from(!is_orig)];
+        if self.h2.is_some() {
+            return 0;
+        }
         match &side.message {
             Some(message) if side.expect == Expect::Message && !self.wants_data => {
                 message.skippable(&side.content)

@@ -1,9 +1,10 @@
 //! How HTTP is known by its first bytes.
 
+use super::h2::PREFACE;
 use crate::analyzer::pattern::{Match, Rule, after_spaces, starts, then};
 
-/// Two rules, each of which puts the analyzer on the connection anew if it was taken off meanwhile.
-pub const RULES: &[Rule] = &[Rule::Orig(client), Rule::Resp(server)];
+/// Each of them puts the analyzer on the connection anew if it was taken off meanwhile.
+pub const RULES: &[Rule] = &[Rule::Orig(client), Rule::Resp(server), Rule::Orig(preface)];
 
 /// Request methods (RFC 2616, RFC 3253, WebDAV's, Exchange's, RPC over HTTP).
 #[rustfmt::skip]
@@ -27,6 +28,17 @@ fn client(b: &[u8]) -> Match {
     }
 }
 
+/// HTTP/2's preface.
+fn preface(b: &[u8]) -> Match {
+    if b.starts_with(PREFACE) {
+        Match::Yes
+    } else if PREFACE.starts_with(b) {
+        Match::More
+    } else {
+        Match::No
+    }
+}
+
 /// `HTTP/` and a digit.
 fn server(b: &[u8]) -> Match {
     then(starts(b, b"http/"), b, 5, |c| c.is_ascii_digit())
@@ -42,6 +54,9 @@ mod tests {
         assert_eq!(client(b" \r\nGET / "), Yes);
         assert_eq!(client(b"PROP"), More);
         assert_eq!(client(b"\x16\x03\x01"), No);
+        assert_eq!(preface(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0"), Yes);
+        assert_eq!(preface(b"PRI * HTTP/2.0\r\n"), More);
+        assert_eq!(preface(b"PRI * HTTP/2.0\r\n\r\nX"), No);
         assert_eq!(server(b"HtTp/1.1"), Yes);
         assert_eq!(server(b"HTTP"), More);
         assert_eq!(server(b"HTTP/x"), No);

@@ -14,23 +14,23 @@ mod pairs;
 
 /// Everything that came out.
 #[derive(Default)]
-struct Heard {
+pub struct Heard {
     /// Events and what else was said, one line each.
-    said: Vec<String>,
-    rows: Vec<String>,
-    files: Vec<File>,
+    pub said: Vec<String>,
+    pub rows: Vec<String>,
+    pub files: Vec<File>,
     /// Nobody reads files.
     unread: bool,
 }
 
 /// A file as the files room would have it.
-struct File {
+pub struct File {
     handle: Handle,
-    name: String,
+    pub name: String,
     bytes: Vec<u8>,
     /// What was said of it besides.
-    said: String,
-    over: bool,
+    pub said: String,
+    pub over: bool,
 }
 
 impl Out for Heard {
@@ -134,7 +134,7 @@ fn conn() -> ConnId {
 
 /// What a side sends, or what of it is lost.
 #[derive(Clone, Copy, Debug)]
-enum Sent<'t> {
+pub enum Sent<'t> {
     Orig(&'t [u8]),
     Resp(&'t [u8]),
     OrigLost(u64),
@@ -142,18 +142,18 @@ enum Sent<'t> {
     OrigEnd,
     RespEnd,
 }
-use Sent::*;
+pub use Sent::*;
 
 /// An analyzer at work on a connection.
-struct Run {
-    http: Solo<Http>,
-    heard: Heard,
+pub struct Run {
+    pub http: Solo<Http>,
+    pub heard: Heard,
     subs: Subscriptions,
     over: Option<HandOver>,
 }
 
 impl Run {
-    fn new(subs: Subscriptions) -> Run {
+    pub fn new(subs: Subscriptions) -> Run {
         let config = HttpConfig {
             capture_password: true,
         };
@@ -176,7 +176,7 @@ impl Run {
         self.http.with(call, work)
     }
 
-    fn give(&mut self, sent: Sent<'_>) {
+    pub fn give(&mut self, sent: Sent<'_>) {
         if self.over.is_some() {
             return;
         }
@@ -193,7 +193,7 @@ impl Run {
         }
     }
 
-    fn end(mut self) -> Heard {
+    pub fn end(mut self) -> Heard {
         let c = conn();
         let call = Call {
             ts: 9_000_000_000,
@@ -210,7 +210,7 @@ impl Run {
 impl Heard {
     /// What does not depend on how a conversation is cut: pieces of a body count together, and what is behind a reply in its
     /// packet does not count.
-    fn whole(&self) -> Vec<String> {
+    pub fn whole(&self) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         // Of each direction.
         let mut data = [String::new(), String::new()];
@@ -240,7 +240,7 @@ impl Heard {
         out
     }
 
-    fn weirds(&self) -> Vec<&str> {
+    pub fn weirds(&self) -> Vec<&str> {
         self.said
             .iter()
             .filter_map(|l| l.strip_prefix("weird "))
@@ -248,7 +248,7 @@ impl Heard {
     }
 
     /// Files' contents, as text.
-    fn contents(&self) -> Vec<String> {
+    pub fn contents(&self) -> Vec<String> {
         self.files
             .iter()
             .map(|f| f.bytes.escape_ascii().to_string())
@@ -269,7 +269,7 @@ fn hear(talk: &[Sent<'_>]) -> Heard {
 }
 
 /// What is heard of a conversation, which does not depend on how it is cut, nor on who wants events.
-fn talk(talk: &[Sent<'_>]) -> Heard {
+pub fn talk(talk: &[Sent<'_>]) -> Heard {
     let heard = hear(talk);
     let whole = heard.whole();
     for (n, sent) in talk.iter().enumerate() {
@@ -303,7 +303,7 @@ fn talk(talk: &[Sent<'_>]) -> Heard {
     heard
 }
 
-fn gzip(text: &[u8]) -> Vec<u8> {
+pub fn gzip(text: &[u8]) -> Vec<u8> {
     let mut z = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     z.write_all(text).unwrap();
     z.finish().unwrap()
@@ -346,7 +346,7 @@ const COLUMNS: [&str; 25] = [
 ];
 
 /// The id of the file that came so many others later.
-fn fuid(at: usize) -> Fuid {
+pub fn fuid(at: usize) -> Fuid {
     Fuid::of(0, [at as u8; 16])
 }
 
@@ -392,6 +392,12 @@ const SCRAPS: &[&[u8]] = &[
     b"Content-Disposition: x; filename=\"n\"\r\n",
     b"HTTP/1.1 101 Switch\r\n",
     b"Authorization: Basic YTpi\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\n",
+    b"Upgrade: h2c\r\nConnection: upgrade\r\n",
+    b"\0\0\0\x04\0\0\0\0\0",
+    b"\0\0\x07\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01h\x88",
+    b"\0\0\x03\0\x01\0\0\0\x01abc",
 ];
 
 proptest::proptest! {

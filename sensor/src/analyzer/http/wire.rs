@@ -10,6 +10,8 @@ pub type Version = (u8, u8);
 pub const V09: Version = (0, 9);
 /// The only one with chunks.
 pub const V11: Version = (1, 1);
+/// HTTP/2.
+pub const V2: Version = (2, 0);
 /// None was read yet, or it was none.
 pub const UNKNOWN: Version = (0, 0);
 
