@@ -168,7 +168,7 @@ fn old_logs_are_kept_under_the_time_of_their_begin() {
     let first = opened();
     // Read from a capture or not, these are the times of the run.
     assert!(before <= first && first <= date(), "{before} {first}");
-    for name in ["dns.log", "http.log", "dns.2026-01-02-03-04-05.log"] {
+    for name in ["dns.log", "mine.log", "dns.2026-01-02-03-04-05.log"] {
         fs::write(logs.join(name), "#separator \\x09\n#open\t2026-01-02-03-04-05\n").unwrap();
     }
     read();
@@ -177,7 +177,7 @@ fn old_logs_are_kept_under_the_time_of_their_begin() {
         format!("conn.{first}.log"),
         "dns.2026-01-02-03-04-05.log".into(),
         "dns.2026-01-02-03-04-05-1.log".into(),
-        "http.log".into(),
+        "mine.log".into(),
     ];
     want.sort();
     assert_eq!(names(&logs), want, "one that the sensor does not write stays");
