@@ -244,6 +244,8 @@ fn logs_that_logrotate_moves_lose_no_row() {
     }
     seen.sort_unstable();
     ports.sort_unstable();
+    // Two exchanges that were given the same port are one connection.
+    ports.dedup();
     assert_eq!(seen, ports, "each exchange has one row");
     let streams = names(logs.path()).into_iter().filter(|n| n.starts_with("events"));
     let streams: Vec<_> = streams.map(|n| text(&logs.path().join(n))).collect();

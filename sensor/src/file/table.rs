@@ -66,6 +66,7 @@ impl Files {
         if is_new {
             if self.open.len() >= self.cfg.most_files {
                 self.no_room += 1;
+                cx.out.weird(cx.ts, "too_many_files", "", "");
                 return News::default();
             }
             self.begin(carrier, cx);

@@ -411,6 +411,8 @@ fn there_are_so_many_files_and_no_more() {
         assert_eq!(news.fuid.is_some(), n < 10);
     }
     assert_eq!(b.with(|files, _| files.no_room()), 10);
+    let weird = |l: &&String| l.starts_with("weird too_many_files");
+    assert_eq!(b.told().iter().filter(weird).count(), 10);
 }
 
 #[test]

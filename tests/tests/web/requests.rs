@@ -187,7 +187,7 @@ fn a_file_fetched_in_parts_over_several_connections_is_one_file() {
         "--events",
         stream.to_str().unwrap(),
         "--event",
-        "file_*,get_file_handle",
+        "file_*,get_file_handle,software_*",
     ];
     let mut web = Web::new("", &options).unwrap();
     web.file("whole.bin", &noise(3, 100_000)).unwrap();
@@ -196,8 +196,16 @@ fn a_file_fetched_in_parts_over_several_connections_is_one_file() {
     // Out of order, in part a second time.
     web.fetch(&["-r", "70000-99999", &url]).unwrap();
     web.fetch(&["-r", "30000-69999", &url]).unwrap();
+    // Of another file only the far end, more than may wait for what is before it.
+    web.file("far.bin", &noise(4, 3_000_000)).unwrap();
+    web.fetch(&["-r", "1000000-2999999", &Web::url("/far.bin"), "-A", "nobody"])
+        .unwrap();
     let done = web.stop().unwrap();
-    let files = done.log("files.log").unwrap();
+    let mut files = done.log("files.log").unwrap();
+    let far = files
+        .pop_if(|f| f["seen_bytes"] == 2_000_000)
+        .expect("the other file");
+    assert_eq!(far["missing_bytes"], 1_000_000);
     let ids: std::collections::BTreeSet<_> = files.iter().map(|f| f["fuid"].as_str().unwrap()).collect();
     assert_eq!((files.len(), ids.len()), (3, 1), "{files:#?}");
     for f in &files {
@@ -206,7 +214,23 @@ fn a_file_fetched_in_parts_over_several_connections_is_one_file() {
     }
     let told = sensor_tests::sensor::read_log(&stream).unwrap();
     let count = |name: &str| told.iter().filter(|e| e["event"] == name).count();
-    assert_eq!(count("file_new"), 1);
-    assert_eq!(count("file_over_new_connection"), 3);
-    assert_eq!(count("file_state_remove"), 1);
+    assert_eq!(count("file_new"), 2);
+    assert_eq!(count("file_over_new_connection"), 4);
+    assert_eq!(count("file_state_remove"), 2);
+    for name in [
+        "file_gap",
+        "file_reassembly_overflow",
+        "file_sniff",
+        "get_file_handle",
+    ] {
+        assert!(count(name) > 0, "{name}");
+    }
+    // curl says what it is, unless it is told to say something else; nginx always does.
+    for name in [
+        "software_unparsed_version_found",
+        "software_version_found",
+        "software_parse_error",
+    ] {
+        assert!(count(name) > 0, "{name}");
+    }
 }
