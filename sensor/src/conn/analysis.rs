@@ -130,6 +130,7 @@ impl<'e, S: Sink> Run<'e, S> {
             return;
         }
         if self.app.is_none()
+            && !self.sh.cfg.expected.is_empty()
             && let Some(tag) = self.sh.cfg.expected.find_late(&self.id(), self.ts)
         {
             self.app_expected(tag);

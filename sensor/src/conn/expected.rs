@@ -87,10 +87,12 @@ impl Expected {
         Some(found.tag)
     }
 
+    /// Whether nothing is announced: then nobody need say who a connection is.
+    pub fn is_empty(&self) -> bool {
+        self.all.count.load(Ordering::Relaxed) == 0
+    }
+
     fn look_up(&self, c: &ConnId, now: Ts) -> Option<Announced> {
-        if self.all.count.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
         let announced = self.all.announced.lock().ok()?;
         let found = announced.get(&(c.orig_h, c.resp_h, c.resp_p))?;
         (found.until >= now).then_some(*found)

@@ -64,7 +64,9 @@ impl<S: Sink> Run<'_, S> {
             self.enter(p.tunnel);
         }
         raise!(self, NewConnection);
-        if let Some(tag) = self.sh.cfg.expected.find(&self.id(), self.ts) {
+        if !self.sh.cfg.expected.is_empty()
+            && let Some(tag) = self.sh.cfg.expected.find(&self.id(), self.ts)
+        {
             self.app_expected(tag);
         }
     }
