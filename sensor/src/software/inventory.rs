@@ -1,6 +1,5 @@
 //! The software that one worker has found.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -11,29 +10,19 @@ use super::events::{
 };
 use super::log::SoftwareRow;
 use super::version::{self, Described};
-use crate::base::time::{DAY, MINUTE};
+use crate::base::daily::Daily;
 use crate::event::{Subscriptions, Ts};
-
-/// Time after which software.log has the same software again, ns (Zeek: the expiry of Software::tracked_software).
-const RELOG_AFTER_NS: Ts = DAY;
 
 /// Banners remembered, each of one host; some 50 bytes each.
 const MOST_LOGGED: usize = 1 << 18;
 
-/// Least time between two looks through a full memory for old banners, ns.
-const SWEEP_EVERY_NS: Ts = MINUTE;
-
 /// See the module.
 #[derive(Debug)]
 pub struct Inventory {
-    /// Banners that it has room for.
-    room: usize,
-    /// When the banner with this hash was logged for this host. The hash has a key of its own in each run, so nobody
-    /// finds two banners of the same hash.
-    logged: HashMap<(IpAddr, u64), Ts>,
+    /// The banners with these hashes that were logged for a host within a day (Zeek: the expiry of
+    /// Software::tracked_software). The hash has a key of its own in each run, so nobody finds two banners of the same hash.
+    logged: Daily<(IpAddr, u64)>,
     hasher: RandomState,
-    /// When `logged` was last looked through for old ones.
-    swept: Ts,
 }
 
 impl Default for Inventory {
@@ -46,10 +35,8 @@ impl Inventory {
     /// Without software yet, and with room for so many banners.
     pub(super) fn with_room(room: usize) -> Inventory {
         Inventory {
-            room,
-            logged: HashMap::new(),
+            logged: Daily::with_room(room),
             hasher: RandomState::new(),
-            swept: 0,
         }
     }
 
@@ -78,19 +65,7 @@ impl Inventory {
     /// Whether software.log does not have this banner of this host yet, or not for a day. Remembers it.
     fn is_new(&mut self, found: &Found<'_>, now: Ts) -> bool {
         let key = (found.host, self.hasher.hash_one(found.banner));
-        let is_recent = |t: &Ts| now < t.saturating_add(RELOG_AFTER_NS);
-        if self.logged.get(&key).is_some_and(is_recent) {
-            return false;
-        }
-        // Not with every banner: many new ones a day would make that slow.
-        if self.logged.len() >= self.room && now >= self.swept.saturating_add(SWEEP_EVERY_NS) {
-            self.swept = now;
-            self.logged.retain(|_, t| is_recent(t));
-        }
-        if self.logged.len() < self.room || self.logged.contains_key(&key) {
-            self.logged.insert(key, now);
-        }
-        true
+        self.logged.is_new(key, now)
     }
 }
 

@@ -6,20 +6,14 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::Certificate;
-use crate::base::time::{DAY, MINUTE};
+use crate::base::daily::Daily;
 use crate::event::Ts;
-
-/// Time after which a certificate is logged again, ns (Zeek's `X509::relog_known_certificates_after`).
-const RELOG_AFTER_NS: Ts = DAY;
 
 /// Parsed certificates kept. A few hundred account for nearly all connections of a site.
 const MAX_PARSED: usize = 4096;
 
 /// Longest certificate that is kept, bytes of DER. Longer ones are few; they are parsed anew each time.
 const MAX_KEPT_DER: usize = 16 * 1024;
-
-/// Least time between two looks through a full memory for old certificates, ns.
-const SWEEP_EVERY_NS: Ts = MINUTE;
 
 /// Logged certificates remembered; 40 bytes each.
 const MAX_LOGGED: usize = 1 << 18;
@@ -28,14 +22,22 @@ const MAX_LOGGED: usize = 1 << 18;
 type Key = [u8; 32];
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CertCache {
     /// What could not be parsed is remembered as well.
     parsed: HashMap<Key, Option<Arc<Certificate>>>,
-    /// When each was logged; per certificate, host_cert and client_cert.
-    logged: HashMap<(Key, bool, bool), Ts>,
-    /// When `logged` was last looked through for old ones.
-    swept: Ts,
+    /// Those that were logged within a day (Zeek's `X509::relog_known_certificates_after`): per certificate, host_cert and
+    /// client_cert.
+    logged: Daily<(Key, bool, bool)>,
+}
+
+impl Default for CertCache {
+    fn default() -> CertCache {
+        CertCache {
+            parsed: HashMap::new(),
+            logged: Daily::with_room(MAX_LOGGED),
+        }
+    }
 }
 
 impl CertCache {
@@ -59,22 +61,6 @@ impl CertCache {
 
     /// Whether x509.log does not have this certificate in this role yet, or not for a day. Remembers it.
     pub fn is_new(&mut self, cert: &Certificate, host_cert: bool, client_cert: bool, now: Ts) -> bool {
-        let key = (cert.sha256, host_cert, client_cert);
-        if self
-            .logged
-            .get(&key)
-            .is_some_and(|t| now < t.saturating_add(RELOG_AFTER_NS))
-        {
-            return false;
-        }
-        // Not with every certificate: many new ones a day would make that slow.
-        if self.logged.len() >= MAX_LOGGED && now >= self.swept.saturating_add(SWEEP_EVERY_NS) {
-            self.swept = now;
-            self.logged.retain(|_, t| now < t.saturating_add(RELOG_AFTER_NS));
-        }
-        if self.logged.len() < MAX_LOGGED {
-            self.logged.insert(key, now);
-        }
-        true
+        self.logged.is_new((cert.sha256, host_cert, client_cert), now)
     }
 }

@@ -1,0 +1,52 @@
+//! What was said within the last day, so that it is not said again.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::time::{DAY, MINUTE, Ts};
+
+/// Least time between two looks through a full memory for what is older than a day, ns.
+const SWEEP_EVERY_NS: Ts = MINUTE;
+
+/// Things by key, and when each was said. It has room for so many and no more: those beyond are said each time.
+#[derive(Debug)]
+pub struct Daily<K> {
+    room: usize,
+    said: HashMap<K, Ts>,
+    /// When it was last looked through for old ones.
+    swept: Ts,
+}
+
+impl<K: Eq + Hash> Daily<K> {
+    /// Without any yet, and with room for so many.
+    pub fn with_room(room: usize) -> Daily<K> {
+        Daily {
+            room,
+            said: HashMap::new(),
+            swept: 0,
+        }
+    }
+
+    /// Whether this was not said yet, or not for a day. Remembers it.
+    pub fn is_new(&mut self, key: K, now: Ts) -> bool {
+        let is_recent = |t: &Ts| now < t.saturating_add(DAY);
+        if self.said.get(&key).is_some_and(is_recent) {
+            return false;
+        }
+        // Not with every one: many new ones a day would make that slow.
+        if self.said.len() >= self.room && now >= self.swept.saturating_add(SWEEP_EVERY_NS) {
+            self.swept = now;
+            self.said.retain(|_, t| is_recent(t));
+        }
+        if self.said.len() < self.room || self.said.contains_key(&key) {
+            self.said.insert(key, now);
+        }
+        true
+    }
+
+    /// How many are remembered.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.said.len()
+    }
+}
