@@ -1,7 +1,7 @@
 //! An entity: headers and a body, of a message or of a part of its body. What its headers say of the body.
 
 use super::body::{Base64, Inflater};
-use super::mime::{self, says};
+use super::mime::{self, Kind, Transfer, says};
 use super::wire::{self, V11};
 use super::work::Work;
 use crate::file::Handle;
@@ -15,17 +15,6 @@ pub enum Expects {
     Maybe,
     /// It has one, to the connection's end if nothing else is said.
     Body,
-}
-
-/// What its body is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Parts.
-    Multipart,
-    /// Another entity.
-    Message,
-    /// Data.
-    Data,
 }
 
 /// Where in a body of chunks (RFC 9112, section 7.1) it is.
@@ -47,14 +36,6 @@ pub enum Chunks {
 pub enum Coding {
     Identity,
     Compressed(Option<Box<Inflater>>),
-}
-
-/// How it is written besides (Content-Transfer-Encoding).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transfer {
-    AsIs,
-    Base64,
-    QuotedPrintable,
 }
 
 /// One entity.
@@ -153,7 +134,7 @@ impl Entity {
             self.content_type(value, w);
         } else if is(b"content-transfer-encoding") {
             match mime::token(value) {
-                Some((token, _)) => self.transfer = transfer(token),
+                Some((token, _)) => self.transfer = Transfer::of(token),
                 None => w.illegal(b"encoding type not found in content encoding"),
             }
         }
@@ -194,11 +175,7 @@ impl Entity {
         if w.wants_types() {
             self.media_type = Some(Box::new((main.to_vec(), sub.to_vec())));
         }
-        self.kind = match main {
-            _ if main.eq_ignore_ascii_case(b"multipart") => Kind::Multipart,
-            _ if main.eq_ignore_ascii_case(b"message") => Kind::Message,
-            _ => Kind::Data,
-        };
+        self.kind = Kind::of(main);
         if self.kind != Kind::Multipart {
             return;
         }
@@ -283,32 +260,5 @@ impl Entity {
         if self.length.is_some() {
             w.weird("HTTP_content_length_and_chunked", b"");
         }
-    }
-
-    /// Which of its delimiters a line is.
-    pub fn delimiter(&self, line: &[u8]) -> Delimiter {
-        let boundary = self.boundary.as_deref();
-        let behind = line.strip_prefix(b"--").and_then(|l| l.strip_prefix(boundary?));
-        match behind {
-            None => Delimiter::No,
-            Some(rest) if rest.starts_with(b"--") => Delimiter::Closing,
-            Some(_) => Delimiter::Part,
-        }
-    }
-}
-
-/// What a line is between the parts of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delimiter {
-    No,
-    Part,
-    Closing,
-}
-
-fn transfer(token: &[u8]) -> Transfer {
-    match token {
-        _ if token.eq_ignore_ascii_case(b"base64") => Transfer::Base64,
-        _ if token.eq_ignore_ascii_case(b"quoted-printable") => Transfer::QuotedPrintable,
-        _ => Transfer::AsIs,
     }
 }

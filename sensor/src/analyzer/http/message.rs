@@ -3,19 +3,15 @@
 use super::body;
 use super::carry;
 use super::content::{Content, MAX_LINE};
-use super::entity::{Chunks, Coding, Delimiter, Entity, Expects, Header, Kind, Transfer};
+use super::entity::{Chunks, Coding, Entity, Expects, Header};
 use super::events::{self, MAX_LISTED, MessageStat, MimeHeader, MimeHeaderList, tell};
-use super::mime;
+use super::mime::{self, Delimiter, Kind, MAX_DEPTH, MAX_HEADER, Transfer};
 use super::wire::number;
 use super::work::Work;
 use crate::analyzer::text::of_bytes;
 use crate::event::Ts;
 use crate::file::Piece;
 
-/// Parts in parts in parts, at most (Zeek: MIME::max_depth).
-const MAX_DEPTH: usize = 100;
-/// Longest header, all its lines together (Zeek: MIME::max_header_bytes).
-const MAX_HEADER: usize = 64 * 1024;
 /// Bytes of a body that an event has at most (Zeek: http_entity_data_delivery_size).
 pub const MAX_ENTITY_DATA: usize = 1500;
 
@@ -125,7 +121,7 @@ impl Message {
         };
         e.body_len = e.body_len.saturating_add_signed(size(data, ends));
         let delimiter = match e.kind {
-            Kind::Multipart if starts && !e.ended => e.delimiter(data),
+            Kind::Multipart if starts && !e.ended => Delimiter::of(data, e.boundary.as_deref()),
             _ => Delimiter::No,
         };
         match delimiter {

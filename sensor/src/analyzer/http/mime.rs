@@ -4,6 +4,71 @@ use super::wire::{BOUNDARY, NAME, TOKEN, is_in, number, split_class, unescape};
 
 /// Longest boundary that is kept, bytes; RFC 2046 allows 70.
 pub const MAX_BOUNDARY: usize = 1024;
+/// Entities in entities, at most (Zeek: MIME::max_depth).
+pub const MAX_DEPTH: usize = 100;
+/// A header so long takes no further line, bytes (Zeek: MIME::max_header_bytes).
+pub const MAX_HEADER: usize = 64 * 1024;
+
+/// What a body is made of, by its media type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Parts.
+    Multipart,
+    /// Another entity.
+    Message,
+    /// Data.
+    Data,
+}
+
+impl Kind {
+    /// That of a type, the first half of a media type.
+    pub fn of(main: &[u8]) -> Kind {
+        match main {
+            _ if main.eq_ignore_ascii_case(b"multipart") => Kind::Multipart,
+            _ if main.eq_ignore_ascii_case(b"message") => Kind::Message,
+            _ => Kind::Data,
+        }
+    }
+}
+
+/// How a body is written (Content-Transfer-Encoding).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    AsIs,
+    Base64,
+    QuotedPrintable,
+}
+
+impl Transfer {
+    /// That which the header's first token names.
+    pub fn of(token: &[u8]) -> Transfer {
+        match token {
+            _ if token.eq_ignore_ascii_case(b"base64") => Transfer::Base64,
+            _ if token.eq_ignore_ascii_case(b"quoted-printable") => Transfer::QuotedPrintable,
+            _ => Transfer::AsIs,
+        }
+    }
+}
+
+/// What a line is between the parts of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delimiter {
+    No,
+    Part,
+    Closing,
+}
+
+impl Delimiter {
+    /// What a line is in a body with this boundary (RFC 2046, section 5.1.1).
+    pub fn of(line: &[u8], boundary: Option<&[u8]>) -> Delimiter {
+        let behind = line.strip_prefix(b"--").and_then(|l| l.strip_prefix(boundary?));
+        match behind {
+            None => Delimiter::No,
+            Some(rest) if rest.starts_with(b"--") => Delimiter::Closing,
+            Some(_) => Delimiter::Part,
+        }
+    }
+}
 
 /// Name and value of a header. None: it has no name.
 pub fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {

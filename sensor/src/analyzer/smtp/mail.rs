@@ -2,14 +2,9 @@
 
 use crate::analyzer::api::Ctx;
 use crate::analyzer::http::body::{Base64, quoted_printable};
-use crate::analyzer::http::mime;
+use crate::analyzer::http::mime::{self, Delimiter, Kind, MAX_DEPTH, MAX_HEADER, Transfer};
 use crate::analyzer::lines::skip_blank;
 use crate::file::{Carrier, Handle, Piece};
-
-/// Entities in entities, at most (Zeek: MIME::max_depth).
-const MAX_DEPTH: usize = 100;
-/// A header so long takes no further line, bytes (Zeek: MIME::max_header_bytes).
-const MAX_HEADER: usize = 64 * 1024;
 
 /// A line of a mail, or a piece of a long one.
 #[derive(Clone, Copy, Debug)]
@@ -43,26 +38,9 @@ pub struct Mail {
     decoded: Vec<u8>,
 }
 
-/// What is inside an entity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Inside {
-    Parts,
-    /// One other entity.
-    Entity,
-    Data,
-}
-
-/// How a body is written (Content-Transfer-Encoding).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transfer {
-    AsIs,
-    Base64,
-    QuotedPrintable,
-}
-
 #[derive(Debug)]
 struct Entity {
-    inside: Inside,
+    kind: Kind,
     /// What is before each of its parts.
     boundary: Option<Box<[u8]>>,
     transfer: Transfer,
@@ -102,12 +80,12 @@ impl Mail {
     /// A line, for the innermost entity unless it delimits parts of one around it.
     pub fn line(&mut self, line: Line<'_>, ctx: &mut Ctx<'_>) {
         let mut entities = self.entities.iter().filter(|_| line.starts);
-        if let Some(at) = entities.position(|e| e.is_delimiter(line.bytes)) {
+        if let Some(at) = entities.position(|e| e.delimiter(line.bytes) != Delimiter::No) {
             return self.delimiter(at, line.bytes, ctx);
         }
         match self.entities.last() {
             Some(e) if e.in_header => self.header_line(line.bytes, ctx),
-            Some(e) if e.inside == Inside::Data => self.data(line, ctx),
+            Some(e) if e.kind == Kind::Data => self.data(line, ctx),
             // Before the first part, or behind the last one.
             _ => {}
         }
@@ -132,7 +110,7 @@ impl Mail {
         self.count = self.count.saturating_add(1);
         (self.name, self.file, self.len) = (None, None, 0);
         self.entities.push(Entity {
-            inside: Inside::Data,
+            kind: Kind::Data,
             boundary: None,
             transfer,
             base64: None,
@@ -156,7 +134,7 @@ impl Mail {
     fn delimiter(&mut self, at: usize, line: &[u8], ctx: &mut Ctx<'_>) {
         self.end_from(at + 1, ctx);
         match self.entities.last() {
-            Some(e) if e.closes(line) => self.end_innermost(ctx),
+            Some(e) if e.delimiter(line) == Delimiter::Closing => self.end_innermost(ctx),
             Some(e) if !e.ended => self.begin_inside(ctx),
             _ => {}
         }
@@ -235,10 +213,10 @@ impl Mail {
     fn begin_body(&mut self, ctx: &mut Ctx<'_>) {
         let Some(e) = self.entities.last_mut() else { return };
         e.in_header = false;
-        match e.inside {
-            Inside::Entity => self.begin_inside(ctx),
-            Inside::Data if e.transfer == Transfer::Base64 => e.base64 = Some(Box::default()),
-            Inside::Data | Inside::Parts => {}
+        match e.kind {
+            Kind::Message => self.begin_inside(ctx),
+            Kind::Data if e.transfer == Transfer::Base64 => e.base64 = Some(Box::default()),
+            Kind::Data | Kind::Multipart => {}
         }
     }
 
@@ -276,7 +254,7 @@ impl Mail {
     /// Whether the innermost entity is one of several parts.
     fn is_part(&self) -> bool {
         let outer = self.entities.iter().rev().nth(1);
-        outer.is_some_and(|e| e.inside == Inside::Parts)
+        outer.is_some_and(|e| e.kind == Kind::Multipart)
     }
 
     /// Data of a body as it is meant.
@@ -323,11 +301,7 @@ impl Entity {
         } else if name.eq_ignore_ascii_case(b"content-transfer-encoding")
             && let Some((word, _)) = mime::token(value)
         {
-            self.transfer = match word.to_ascii_lowercase().as_slice() {
-                b"base64" => Transfer::Base64,
-                b"quoted-printable" => Transfer::QuotedPrintable,
-                _ => Transfer::AsIs,
-            };
+            self.transfer = Transfer::of(word);
         }
     }
 
@@ -335,37 +309,23 @@ impl Entity {
         let Some((main, _, parameters)) = mime::media_type(value) else {
             return;
         };
-        self.inside = match main.to_ascii_lowercase().as_slice() {
-            b"multipart" => Inside::Parts,
-            b"message" => Inside::Entity,
-            _ => Inside::Data,
-        };
-        if self.inside == Inside::Parts {
+        self.kind = Kind::of(main);
+        if self.kind == Kind::Multipart {
             if let Some(boundary) = mime::boundary(parameters, &mut |_| {}) {
                 self.boundary = Some(boundary.into_boxed_slice());
             }
             // What cannot be told apart is data.
             if self.boundary.is_none() {
-                self.inside = Inside::Data;
+                self.kind = Kind::Data;
             }
         }
     }
 
-    /// What a line has behind the delimiter, if it is one of the entity's.
-    fn behind_delimiter<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {
-        let boundary = self.boundary.as_deref()?;
-        let has_parts = self.inside == Inside::Parts && !self.in_header;
-        let rest = line.strip_prefix(b"--").filter(|_| has_parts)?;
-        rest.strip_prefix(boundary)
-    }
-
-    fn is_delimiter(&self, line: &[u8]) -> bool {
-        self.behind_delimiter(line).is_some()
-    }
-
-    /// Whether the line is the delimiter behind the last part.
-    fn closes(&self, line: &[u8]) -> bool {
-        self.behind_delimiter(line)
-            .is_some_and(|rest| rest.starts_with(b"--"))
+    /// Which of its delimiters a line is.
+    fn delimiter(&self, line: &[u8]) -> Delimiter {
+        match self.kind == Kind::Multipart && !self.in_header {
+            true => Delimiter::of(line, self.boundary.as_deref()),
+            false => Delimiter::No,
+        }
     }
 }
