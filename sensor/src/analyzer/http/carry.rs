@@ -41,6 +41,20 @@ pub fn message(is_orig: bool, c: &ConnId, depth: u64, entity: u64) -> Handle {
     ])
 }
 
+/// Who carries a file of that name.
+pub fn carrier<'a>(handle: Handle, c: &'a ConnId, is_orig: bool, name: Option<&'a [u8]>) -> Carrier<'a> {
+    Carrier {
+        handle,
+        tag: TAG,
+        source: "HTTP",
+        c,
+        is_orig,
+        depth: 0,
+        name,
+        mime: None,
+    }
+}
+
 /// Gives a piece of the entity's file to the files room.
 pub fn give(e: &mut Entity, piece: Piece<'_>, w: &mut Work<'_, '_>) {
     let c = w.ctx.c;
@@ -56,16 +70,8 @@ pub fn give(e: &mut Entity, piece: Piece<'_>, w: &mut Work<'_, '_>) {
         return;
     };
     let number = current.as_ref().map(|x| x.number);
-    let carrier = Carrier {
-        handle,
-        tag: TAG,
-        source: "HTTP",
-        c,
-        is_orig: w.is_orig,
-        depth: 0,
-        name: current.as_ref().and_then(|x| x.name),
-        mime: None,
-    };
+    let name = current.as_ref().and_then(|x| x.name);
+    let carrier = carrier(handle, c, w.is_orig, name);
     let news = w.ctx.out.file(&carrier, piece);
     e.file = news.fuid.as_ref().map(|_| handle);
     e.is_read = news.reads;

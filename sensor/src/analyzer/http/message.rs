@@ -4,11 +4,10 @@ use super::body;
 use super::carry;
 use super::content::{Content, MAX_LINE};
 use super::entity::{Chunks, Coding, Entity, Expects, Header};
-use super::events::{self, MAX_LISTED, MessageStat, MimeHeader, MimeHeaderList, tell};
+use super::events::{self, MAX_LISTED, MessageStat, tell};
 use super::mime::{self, Delimiter, Kind, MAX_DEPTH, MAX_HEADER, Transfer};
 use super::wire::number;
-use super::work::Work;
-use crate::analyzer::text::of_bytes;
+use super::work::{self, Work};
 use crate::event::Ts;
 use crate::file::Piece;
 
@@ -623,26 +622,11 @@ fn tell_headers(e: &mut Entity, w: &mut Work<'_, '_>) {
     let (is_orig, ctx) = (w.is_orig, &mut *w.ctx);
     if ctx.subs.wants(events::HttpAllHeaders::KIND) {
         let headers = std::mem::take(&mut e.headers);
-        let text = |(name, value): &(Vec<u8>, Vec<u8>)| {
-            let upper = of_bytes(&name.to_ascii_uppercase()).into_owned();
-            (of_bytes(name).into_owned(), upper, of_bytes(value).into_owned())
-        };
-        let texts: Vec<_> = headers.iter().map(text).collect();
-        let list: Vec<_> = texts
-            .iter()
-            .map(|(original_name, name, value)| MimeHeader {
-                original_name,
-                name,
-                value,
-            })
-            .collect();
-        tell!(ctx, HttpAllHeaders, is_orig: is_orig, hlist: MimeHeaderList::Made(&list));
+        let all = headers.iter().map(|(name, value)| (&name[..], &value[..]));
+        work::all_headers(is_orig, all, ctx);
     }
     if ctx.subs.wants(events::HttpContentType::KIND) {
-        let (ty, subty) = match &e.media_type {
-            Some(said) => (said.0.to_ascii_uppercase(), said.1.to_ascii_uppercase()),
-            None => (b"TEXT".to_vec(), b"PLAIN".to_vec()),
-        };
-        tell!(ctx, HttpContentType, is_orig: is_orig, ty: &of_bytes(&ty), subty: &of_bytes(&subty));
+        let said = e.media_type.as_ref().map(|said| (&said.0[..], &said.1[..]));
+        work::content_type(is_orig, said, ctx);
     }
 }

@@ -232,9 +232,7 @@ impl Protocol for Http {
         }
         // Who asks and who answers was decided already: nothing of it makes sense the other way round.
         if self.sides.iter().any(|side| side.messages > 0) {
-            self.sides
-                .iter_mut()
-                .for_each(|side| side.expect = Expect::Nothing);
+            self.read_no_more();
         }
     }
 
@@ -443,14 +441,22 @@ impl Http {
 
     /// A reply said that the request for a tunnel is granted.
     fn tunnel(&mut self, rest: &[u8], ctx: &mut Ctx<'_>) -> HandOver {
+        self.leave("protocol_data_with_HTTP_CONNECT_reply", rest, ctx);
+        HandOver::new(Inside::Tunnel, rest)
+    }
+
+    /// What follows is not HTTP any more; `weird`: that some of it came with the reply.
+    fn leave(&mut self, weird: &'static str, rest: &[u8], ctx: &mut Ctx<'_>) {
         if !rest.is_empty() {
-            ctx.out
-                .weird("protocol_data_with_HTTP_CONNECT_reply", &rest.len().to_string());
+            ctx.out.weird(weird, &rest.len().to_string());
         }
+        self.read_no_more();
+    }
+
+    fn read_no_more(&mut self) {
         self.sides
             .iter_mut()
             .for_each(|side| side.expect = Expect::Nothing);
-        HandOver::new(Inside::Tunnel, rest)
     }
 
     fn request(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
@@ -665,13 +671,7 @@ impl Http {
 
     /// The rest of the connection is another protocol's.
     fn upgrade(&mut self, protocol: &[u8], rest: &[u8], ctx: &mut Ctx<'_>) -> HandOver {
-        if !rest.is_empty() {
-            ctx.out
-                .weird("protocol_data_with_HTTP_upgrade_reply", &rest.len().to_string());
-        }
-        self.sides
-            .iter_mut()
-            .for_each(|side| side.expect = Expect::Nothing);
+        self.leave("protocol_data_with_HTTP_upgrade_reply", rest, ctx);
         tell!(ctx, HttpConnectionUpgrade, protocol: &super::text::of_bytes(protocol));
         let is_websocket = protocol.eq_ignore_ascii_case(b"websocket");
         if is_websocket {

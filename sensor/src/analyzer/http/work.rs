@@ -1,7 +1,7 @@
 //! What a message works with: what both directions know of the connection, how its own one is cut, the rows.
 
 use super::content::Content;
-use super::events::{self, tell};
+use super::events::{self, MimeHeader, MimeHeaderList, tell};
 use super::exchange::Exchanges;
 use super::mime;
 use super::wire::{Odd, Version};
@@ -56,6 +56,31 @@ impl Both {
 /// Says what an event says.
 pub fn event(ctx: &mut Ctx<'_>, category: &str, detail: &[u8]) {
     tell!(ctx, HttpEvent, event_type: category, detail: &of_bytes(detail));
+}
+
+/// Says all headers of an entity together, to who wants that.
+pub fn all_headers<'h>(is_orig: bool, all: impl Iterator<Item = (&'h [u8], &'h [u8])>, ctx: &mut Ctx<'_>) {
+    let text = |(name, value): (&'h [u8], &'h [u8])| {
+        let upper = of_bytes(&name.to_ascii_uppercase()).into_owned();
+        (of_bytes(name), upper, of_bytes(value))
+    };
+    let texts: Vec<_> = all.map(text).collect();
+    let list: Vec<_> = texts
+        .iter()
+        .map(|(original_name, name, value)| MimeHeader {
+            original_name,
+            name,
+            value,
+        })
+        .collect();
+    tell!(ctx, HttpAllHeaders, is_orig: is_orig, hlist: MimeHeaderList::Made(&list));
+}
+
+/// Says an entity's type and subtype as they were sent, or what it is when nothing was said (RFC 2045, section 5.2).
+pub fn content_type(is_orig: bool, said: Option<(&[u8], &[u8])>, ctx: &mut Ctx<'_>) {
+    let (ty, subty) = said.unwrap_or((b"TEXT", b"PLAIN"));
+    let (ty, subty) = (ty.to_ascii_uppercase(), subty.to_ascii_uppercase());
+    tell!(ctx, HttpContentType, is_orig: is_orig, ty: &of_bytes(&ty), subty: &of_bytes(&subty));
 }
 
 /// Says what is odd about a first line.

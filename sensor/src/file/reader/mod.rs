@@ -1,5 +1,5 @@
-//! Who reads files: digests, certificates, executables, extraction. Each is given a file's bytes in order; all but the last stop at the
-//! first that are missing.
+//! Who reads files: digests, certificates, OCSP's answers, executables, extraction. Each is given a file's bytes in order.
+//! What is of whole files is given up at the first bytes that are missing.
 
 mod cert;
 mod digest;

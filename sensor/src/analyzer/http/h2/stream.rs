@@ -1,10 +1,8 @@
 //! One stream: a request and its reply, their headers and bodies.
 
-use std::borrow::Cow;
-
 use super::super::body::Inflater;
 use super::super::carry;
-use super::super::events::{self, MAX_LISTED, MessageStat, MimeHeader, MimeHeaderList, tell};
+use super::super::events::{self, MAX_LISTED, MessageStat, tell};
 use super::super::exchange::{self, Exchange, Status};
 use super::super::message::{MAX_ENTITY_DATA, NORMAL};
 use super::super::{mime, wire, work};
@@ -12,7 +10,7 @@ use super::fields::Fields;
 use crate::analyzer::api::Ctx;
 use crate::analyzer::text::of_bytes;
 use crate::event::Ts;
-use crate::file::{Carrier, Handle, Piece};
+use crate::file::{Handle, Piece};
 
 /// The version as rows and events have it.
 pub const VERSION: &str = "2";
@@ -200,13 +198,11 @@ impl Stream {
             self.header(dir, name, value, passwords, ctx);
         }
         if ctx.subs.wants(events::HttpAllHeaders::KIND) {
-            tell_all(dir == 0, all().take(MAX_LISTED), ctx);
+            work::all_headers(dir == 0, all().take(MAX_LISTED), ctx);
         }
         if ctx.subs.wants(events::HttpContentType::KIND) {
             let said = fields.get(b"content-type").and_then(mime::media_type);
-            let (ty, subty) = said.map_or((&b"TEXT"[..], &b"PLAIN"[..]), |(ty, subty, _)| (ty, subty));
-            let (ty, subty) = (ty.to_ascii_uppercase(), subty.to_ascii_uppercase());
-            tell!(ctx, HttpContentType, is_orig: dir == 0, ty: &of_bytes(&ty), subty: &of_bytes(&subty));
+            work::content_type(dir == 0, said.map(|(ty, subty, _)| (ty, subty)), ctx);
         }
     }
 
@@ -315,16 +311,7 @@ impl Stream {
             true => carry::range(is_orig, c, &self.x.url(c)),
             false => carry::message(is_orig, c, self.x.depth, self.id.into()),
         });
-        let carrier = Carrier {
-            handle,
-            tag: carry::TAG,
-            source: "HTTP",
-            c,
-            is_orig,
-            depth: 0,
-            name: half.name.as_deref(),
-            mime: None,
-        };
+        let carrier = carry::carrier(handle, c, is_orig, half.name.as_deref());
         let news = ctx.out.file(&carrier, piece);
         let half = &mut self.halves[dir];
         half.file = news.fuid.as_ref().map(|_| handle);
@@ -367,22 +354,4 @@ impl Stream {
         };
         tell!(ctx, HttpMessageDone, is_orig: dir == 0, stat: stat);
     }
-}
-
-/// Says all headers together.
-fn tell_all<'f>(is_orig: bool, all: impl Iterator<Item = (&'f [u8], &'f [u8])>, ctx: &mut Ctx<'_>) {
-    let text = |(name, value): (&'f [u8], &'f [u8])| {
-        let upper: Cow<'_, str> = of_bytes(&name.to_ascii_uppercase()).into_owned().into();
-        (of_bytes(name), upper, of_bytes(value))
-    };
-    let texts: Vec<_> = all.map(text).collect();
-    let list: Vec<_> = texts
-        .iter()
-        .map(|(original_name, name, value)| MimeHeader {
-            original_name,
-            name,
-            value,
-        })
-        .collect();
-    tell!(ctx, HttpAllHeaders, is_orig: is_orig, hlist: MimeHeaderList::Made(&list));
 }
