@@ -182,6 +182,18 @@ pub fn hex(bytes: &[u8]) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
+/// The same with a colon between two bytes, as MAC addresses and fingerprints of keys are written.
+pub fn hex_colons(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(3 * bytes.len());
+    for (i, b) in bytes.iter().enumerate() {
+        if i > 0 {
+            out.push(b':');
+        }
+        hex_digits(&mut out, &[*b]);
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Bytes as Zeek's JSON shows a string: UTF-8 as it is, control characters and all else as `\xNN`.
 pub fn zeek_bytes(out: &mut Vec<u8>, v: &[u8]) {
     let hex = |out: &mut Vec<u8>, b: u8| {

@@ -3,13 +3,12 @@
 //! Field names and which part is absent when are Zeek's. Every read is bounds-checked: what a packet
 //! claims and what was captured of it are not the same.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use etherparse::{Ipv6HeaderSlice, UdpHeaderSlice};
 
 use super::ext;
-use super::json::Object;
+use super::json::{self, Object};
 use crate::base::bytes::{be16, be32, ipv4};
 use crate::packet::ip::ext::IPV6_HEADER;
 
@@ -212,12 +211,7 @@ struct Mac(String);
 
 impl Mac {
     fn new(mac: [u8; 6]) -> Mac {
-        let mut s = String::with_capacity(17);
-        for (i, b) in mac.into_iter().enumerate() {
-            // Writing to a String cannot fail.
-            let _ = write!(s, "{}{b:02x}", if i > 0 { ":" } else { "" });
-        }
-        Mac(s)
+        Mac(json::hex_colons(&mac))
     }
 }
 

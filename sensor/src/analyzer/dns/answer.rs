@@ -1,11 +1,11 @@
 //! What a resource record says, as dns.log's `answers` puts it.
 
-use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::rr;
 use super::svcb;
 use super::wire::{Bad, DnsReader};
+use crate::event::json;
 
 /// What follows a record's owner name.
 #[derive(Clone, Copy, Debug)]
@@ -203,11 +203,8 @@ pub fn read(
                 return Err(None);
             }
             r.short();
-            let mut s = String::from("SSHFP: ");
-            for b in r.bytes(f.len.saturating_sub(2)) {
-                let _ = write!(s, "{b:02x}");
-            }
-            text(s)
+            let print = r.bytes(f.len.saturating_sub(2));
+            text(format!("SSHFP: {}", json::hex(print)))
         }
         rr::SVCB | rr::HTTPS => {
             if r.left() < 3 {

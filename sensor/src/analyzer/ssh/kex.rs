@@ -3,6 +3,7 @@
 use md5::{Digest, Md5};
 
 use super::wire::KexInit;
+use crate::event::json::{hex, hex_colons};
 
 /// Most names of a list that are read (Zeek: SSH::max_kexinit_kex_algorithms and its like). Real lists have some twenty.
 pub const MOST_NAMES: usize = 100;
@@ -48,18 +49,12 @@ pub fn hassh(offer: &KexInit<'_>, is_server: bool) -> String {
         offer.mac[own],
         offer.compression[own],
     ];
-    hex(&Md5::digest(lists.join(&b';')), "")
+    hex(&Md5::digest(lists.join(&b';')))
 }
 
 /// MD5 of a key that is in these parts, as OpenSSH shows it.
 pub fn fingerprint(parts: &[&[u8]]) -> String {
     let mut md5 = Md5::new();
     parts.iter().for_each(|part| md5.update(part));
-    hex(&md5.finalize(), ":")
-}
-
-/// Two lower-case digits a byte.
-fn hex(bytes: &[u8], between: &str) -> String {
-    let digits: Vec<_> = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    digits.join(between)
+    hex_colons(&md5.finalize())
 }

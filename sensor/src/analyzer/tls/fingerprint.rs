@@ -2,13 +2,12 @@
 //!
 //! All are lists of a hello's numbers, hashed. GREASE values (RFC 8701) change from hello to hello and are left out.
 
-use std::fmt::Write;
-
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::reader::{Parsed, TlsReader};
 use super::{ext, names};
+use crate::event::json;
 
 /// The numbers of a hello that fingerprints are made of, in its order.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -156,23 +155,15 @@ fn hex(list: &[u16]) -> String {
         .join(",")
 }
 
-fn bytes_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, b| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{b:02x}");
-        out
-    })
-}
-
 fn md5_hex(text: &str) -> String {
-    bytes_hex(&Md5::digest(text))
+    json::hex(&Md5::digest(text))
 }
 
 /// The first 12 digits of the SHA-256; zeros for nothing.
 fn sha256_12(text: &str) -> String {
     match text {
         "" => "000000000000".to_owned(),
-        text => bytes_hex(&Sha256::digest(text)[..6]),
+        text => json::hex(&Sha256::digest(text)[..6]),
     }
 }
 
