@@ -46,7 +46,7 @@ impl<K: Eq + Hash> Daily<K> {
 
     /// How many are remembered.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn remembered(&self) -> usize {
         self.said.len()
     }
 }

@@ -59,7 +59,7 @@ impl Inventory {
     /// Banners that are remembered.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.logged.len()
+        self.logged.remembered()
     }
 
     /// Whether software.log does not have this banner of this host yet, or not for a day. Remembers it.
