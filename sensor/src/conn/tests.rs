@@ -18,6 +18,7 @@ mod contents;
 mod events;
 mod followed;
 mod hostile;
+mod mishaps;
 mod packets;
 mod rexmit;
 mod secure;

@@ -166,6 +166,22 @@ pub struct ConnId {
 }
 
 #[cfg(test)]
+impl ConnId {
+    /// A TCP connection to this port, for tests.
+    pub fn sample(resp_p: u16) -> ConnId {
+        ConnId {
+            uid: Uid::new(0, 1),
+            orig_h: [192, 0, 2, 1].into(),
+            resp_h: [192, 0, 2, 2].into(),
+            orig_p: 40000,
+            resp_p,
+            proto: Proto::Tcp,
+            start: 0,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;

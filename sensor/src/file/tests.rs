@@ -6,7 +6,7 @@ use super::api::{Cx, IsLocal, Out, Part, Target};
 use super::{Carrier, FileConfig, Files, Handle, Hashes, News, Piece};
 use crate::base::time::{MINUTE, SECOND};
 use crate::event::log::{LogRow, Value};
-use crate::event::{AnalyzerTag, ConnId, Event, Proto, Subscriptions, Ts, Uid};
+use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts, Uid};
 
 mod extracted;
 
@@ -101,12 +101,7 @@ const TAG: AnalyzerTag = AnalyzerTag::new("Analyzer::ANALYZER_HTTP", "http");
 fn conn(n: u64) -> ConnId {
     ConnId {
         uid: Uid::new(0, n),
-        orig_h: [10, 0, 0, 1].into(),
-        resp_h: [10, 0, 0, 2].into(),
-        orig_p: 1000,
-        resp_p: 80,
-        proto: Proto::Tcp,
-        start: 0,
+        ..ConnId::sample(80)
     }
 }
 

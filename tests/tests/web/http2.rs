@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use sensor_tests::{one_at_a_time, root_or_say_so};
 use serde_json::Value;
 
-use super::{Web, logged, noise, server};
+use super::{Web, check_request, logged, noise, server};
 
 /// Ports on which nginx speaks HTTP/2 without TLS.
 const PORTS: [u16; 2] = [8080, 9333];
@@ -116,18 +116,7 @@ fn streams_are_logged_as_the_server_logs_them() {
     let said = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     for (key, s) in &served {
         let l = &logged[key];
-        for (ours, theirs) in [
-            ("method", "method"),
-            ("uri", "uri"),
-            ("host", "host"),
-            ("user_agent", "agent"),
-            ("referrer", "referrer"),
-        ] {
-            // URIs are logged decoded.
-            let theirs = said(&s[theirs]).replace("%20", " ");
-            assert_eq!(said(&l[ours]), theirs, "{ours} of {s} in {l:#}");
-        }
-        assert_eq!(l["status_code"], s["status"], "{s}");
+        check_request(l, s);
         assert_eq!(l["version"], "2", "{l:#}");
         let received = said(&s["received"]).parse::<u64>().unwrap_or(0);
         assert_eq!(l["request_body_len"].as_u64(), Some(received), "{s} {l:#}");

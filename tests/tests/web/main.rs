@@ -98,6 +98,23 @@ fn logged(done: &Finished) -> Result<Requests> {
     keyed.collect()
 }
 
+/// Column by column, what is logged of a request is what the server logged of it.
+fn check_request(logged: &Value, served: &Value) {
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    for (ours, theirs) in [
+        ("method", "method"),
+        ("uri", "uri"),
+        ("host", "host"),
+        ("user_agent", "agent"),
+        ("referrer", "referrer"),
+    ] {
+        // URIs are logged decoded.
+        let theirs = text(&served[theirs]).replace("%20", " ");
+        assert_eq!(text(&logged[ours]), theirs, "{ours} of {served} in {logged:#}");
+    }
+    assert_eq!(logged["status_code"], served["status"], "{served}");
+}
+
 /// The server's address.
 fn server() -> IpAddr {
     lab::server_ip(false)

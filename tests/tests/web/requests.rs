@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use sensor_tests::{one_at_a_time, root_or_say_so};
 use serde_json::Value;
 
-use super::{PORT, Web, logged, noise, server};
+use super::{PORT, Web, check_request, logged, noise, server};
 
 /// Sends all of `requests` on one connection at the client, before any reply; reads to the end.
 fn pipeline(web: &Web, requests: &str) -> String {
@@ -93,18 +93,7 @@ fn every_request_is_logged_as_the_server_logs_it() {
     for (key, s) in &served {
         let l = &logged[key];
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-        for (ours, theirs) in [
-            ("method", "method"),
-            ("uri", "uri"),
-            ("host", "host"),
-            ("user_agent", "agent"),
-            ("referrer", "referrer"),
-        ] {
-            // URIs are logged decoded.
-            let theirs = text(&s[theirs]).replace("%20", " ");
-            assert_eq!(text(&l[ours]), theirs, "{ours} of {s} in {l:#}");
-        }
-        assert_eq!(l["status_code"], s["status"], "{s}");
+        check_request(l, s);
         // nginx counts its `HTTP/1.1 100 Continue` with the body.
         let asked = if l["info_code"] == 100 { 25 } else { 0 };
         let sent = if s["method"] == "HEAD" {

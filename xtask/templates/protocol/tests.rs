@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::analyzer::api::{Call, Out, Solo};
 use crate::event::log::{LogRow, write_json};
-use crate::event::{ConnId, Event, Proto, Subscriptions, Ts, Uid};
+use crate::event::{ConnId, Event, Subscriptions, Ts};
 
 /// What came out, a line each.
 #[derive(Default)]
@@ -41,15 +41,7 @@ impl Out for Heard {
 
 /// What the originator's bytes give, in these pieces.
 fn heard(pieces: &[&[u8]]) -> Vec<String> {
-    let c = ConnId {
-        uid: Uid::new(1, 1),
-        orig_h: [192, 0, 2, 1].into(),
-        resp_h: [192, 0, 2, 2].into(),
-        orig_p: 40000,
-        resp_p: 4000,
-        proto: Proto::Tcp,
-        start: 0,
-    };
+    let c = ConnId::sample(4000);
     let mut heard = Heard::default();
     let mut solo = Solo::new(Analyzer::new(&Start::default(), &()));
     for bytes in pieces {

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::*;
 use crate::analyzer::api::{Call, Out, Solo};
 use crate::event::log::{LogRow, Value};
-use crate::event::{ConnId, Event, Fuid, Proto, Subscriptions, Ts, Uid};
+use crate::event::{ConnId, Event, Fuid, Subscriptions, Ts};
 use crate::file::{self, Carrier, Handle, News};
 
 mod bodies;
@@ -120,18 +120,6 @@ fn show(v: &Value<'_>) -> String {
     }
 }
 
-fn conn() -> ConnId {
-    ConnId {
-        uid: Uid::new(0, 1),
-        orig_h: [192, 0, 2, 1].into(),
-        resp_h: [192, 0, 2, 2].into(),
-        orig_p: 40000,
-        resp_p: 80,
-        proto: Proto::Tcp,
-        start: 0,
-    }
-}
-
 /// What a side sends, or what of it is lost.
 #[derive(Clone, Copy, Debug)]
 pub enum Sent<'t> {
@@ -166,7 +154,7 @@ impl Run {
     }
 
     fn with<R>(&mut self, work: impl FnOnce(&mut Http, &mut Ctx<'_>) -> R) -> R {
-        let c = conn();
+        let c = ConnId::sample(80);
         let call = Call {
             ts: 7_000_000_000,
             c: &c,
@@ -194,7 +182,7 @@ impl Run {
     }
 
     pub fn end(mut self) -> Heard {
-        let c = conn();
+        let c = ConnId::sample(80);
         let call = Call {
             ts: 9_000_000_000,
             c: &c,

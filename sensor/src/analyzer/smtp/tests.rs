@@ -3,7 +3,7 @@
 use super::*;
 use crate::analyzer::api::{Call, Out, Solo};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Fuid, Proto, Subscriptions, Ts, Uid};
+use crate::event::{ConnId, Event, Fuid, Subscriptions, Ts};
 use crate::file::{self, Carrier, Handle, News};
 
 /// What is heard of a connection.
@@ -107,7 +107,7 @@ impl Talk {
     }
 
     fn give(&mut self, sent: Sent<'_>) {
-        let c = conn();
+        let c = ConnId::sample(25);
         let call = Call {
             ts: 7_000_000_000,
             c: &c,
@@ -130,7 +130,7 @@ impl Talk {
     }
 
     fn end(mut self) -> Heard {
-        let c = conn();
+        let c = ConnId::sample(25);
         self.solo.close(Call {
             ts: 9_000_000_000,
             c: &c,
@@ -139,18 +139,6 @@ impl Talk {
         });
         assert!(self.solo.analyzer.is_settled());
         self.heard
-    }
-}
-
-fn conn() -> ConnId {
-    ConnId {
-        uid: Uid::new(0, 1),
-        orig_h: [192, 0, 2, 1].into(),
-        resp_h: [192, 0, 2, 2].into(),
-        orig_p: 40000,
-        resp_p: 25,
-        proto: Proto::Tcp,
-        start: 0,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::analyzer::WorkerShared;
 use crate::analyzer::api::{Call, Out, Solo};
 use crate::analyzer::tree::Tree;
 use crate::event::log::{LogRow, write_json};
-use crate::event::{ConnId, Proto, Subscriptions, Uid};
+use crate::event::{ConnId, Subscriptions};
 
 /// Who speaks: the client, which is the originator, or the server.
 const C: bool = true;
@@ -88,13 +88,8 @@ impl Talk {
         Talk {
             solo: Solo::new(Ssh::new(&Start::default(), &config)),
             c: ConnId {
-                uid: Uid::new(1, 1),
                 orig_h: [10, 0, 0, 1].into(),
-                resp_h: [192, 0, 2, 2].into(),
-                orig_p: 40000,
-                resp_p: 22,
-                proto: Proto::Tcp,
-                start: 0,
+                ..ConnId::sample(22)
             },
             subs,
             heard: Heard::default(),

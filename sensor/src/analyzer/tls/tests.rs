@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::Tls;
 use crate::analyzer::api::{Call, Ctx, Interest, Out, Protocol, Solo, Spec};
 use crate::event::log::{LogRow, Value};
-use crate::event::{ConnId, Event, Proto, Subscriptions, Ts, Uid};
+use crate::event::{ConnId, Event, Subscriptions, Ts};
 use crate::file::api::{Cx, IsLocal};
 use crate::file::x509::Validator;
 use crate::file::{self, Carrier, FileConfig, Files, News, Piece};
@@ -120,18 +120,6 @@ fn show(v: &Value<'_>) -> String {
     }
 }
 
-fn conn() -> ConnId {
-    ConnId {
-        uid: Uid::new(0, 1),
-        orig_h: [192, 0, 2, 1].into(),
-        resp_h: [192, 0, 2, 2].into(),
-        orig_p: 40000,
-        resp_p: 443,
-        proto: Proto::Tcp,
-        start: 0,
-    }
-}
-
 fn messages(mut sample: &[u8]) -> Vec<(bool, &[u8])> {
     let mut out = Vec::new();
     while let [dir, a, b, c, d, rest @ ..] = sample {
@@ -158,7 +146,7 @@ impl Run {
     }
 
     fn called<T>(&mut self, f: impl FnOnce(&mut Solo<Tls>, Call<'_>) -> T) -> T {
-        let c = conn();
+        let c = ConnId::sample(443);
         let call = Call {
             ts: 7_000_000_000,
             c: &c,

@@ -1,8 +1,6 @@
 //! Established TLS of which only the records' headers come up: what is said of it must be what is said when every
 //! packet does.
 
-use std::ops::Range;
-
 use proptest::prelude::*;
 use sensor_common::Counter;
 
@@ -44,34 +42,6 @@ impl Stream {
         out
     }
 
-    /// The segments in the order in which they come.
-    fn order(&self, len: usize) -> Vec<Range<usize>> {
-        let (mut at, mut out) = (0, Vec::new());
-        for n in self.segments.iter().cycle() {
-            if at == len {
-                break;
-            }
-            let end = (at + *n as usize).min(len);
-            out.push(at..end);
-            at = end;
-        }
-        for (i, what) in self.mishaps.iter().rev() {
-            let i = *i as usize;
-            if i >= out.len() {
-                continue;
-            }
-            match *what {
-                0 => drop(out.remove(i)),
-                1 => out.insert(i, out[i].clone()),
-                later => {
-                    let s = out.remove(i);
-                    out.insert((i + later as usize).min(out.len()), s);
-                }
-            }
-        }
-        out
-    }
-
     fn run(&self, events: &str) -> Said {
         let mut lab = Lab::new(events);
         lab.resp_port = 443;
@@ -84,7 +54,7 @@ impl Stream {
         let before = lab.soft.counts().get(Counter::Forwarded);
         let bytes = self.bytes();
         let (mut have, mut came) = (0, Vec::new());
-        let order = self.order(bytes.len());
+        let order = mishaps::order(&self.segments, &self.mishaps, bytes.len());
         for (i, s) in order.iter().enumerate() {
             lab.data(1, at[1] + s.start as u32, at[0], &bytes[s.clone()]);
             came.push(s.clone());

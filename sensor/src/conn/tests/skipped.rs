@@ -2,7 +2,6 @@
 //! comes up.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use proptest::prelude::*;
 use sensor_common::Counter;
@@ -156,34 +155,6 @@ impl Stream {
         out
     }
 
-    /// The segments in the order in which they come.
-    fn order(&self, len: usize) -> Vec<Range<usize>> {
-        let (mut at, mut out) = (0, Vec::new());
-        for n in self.segments.iter().cycle() {
-            if at == len {
-                break;
-            }
-            let end = (at + *n as usize).min(len);
-            out.push(at..end);
-            at = end;
-        }
-        for (i, what) in self.mishaps.iter().rev() {
-            let i = *i as usize;
-            if i >= out.len() {
-                continue;
-            }
-            match *what {
-                0 => drop(out.remove(i)),
-                1 => out.insert(i, out[i].clone()),
-                later => {
-                    let s = out.remove(i);
-                    out.insert((i + later as usize).min(out.len()), s);
-                }
-            }
-        }
-        out
-    }
-
     fn run(&self, events: &str) -> Said {
         let mut l = LateLab {
             lab: Lab::new(events),
@@ -212,7 +183,7 @@ impl Stream {
         }
         let bytes = self.bytes();
         let (mut have, mut came) = (0, Vec::new());
-        let order = self.order(bytes.len());
+        let order = mishaps::order(&self.segments, &self.mishaps, bytes.len());
         let [mine, theirs] = [from[sender], from[sender ^ 1]];
         for (i, s) in order.iter().enumerate() {
             let data = tf::ACK | tf::PSH;

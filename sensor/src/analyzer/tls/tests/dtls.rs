@@ -17,7 +17,7 @@ fn call<'c>(ts: Ts, c: &'c ConnId, out: &'c mut Recorder) -> Call<'c> {
 
 /// Datagrams through the DTLS analyzer, `order` of them.
 pub(super) fn datagrams<'a>(order: impl IntoIterator<Item = (bool, &'a [u8])>) -> Recorder {
-    let (mut dtls, mut out, c) = (Solo::new(Dtls::new()), Recorder::default(), conn());
+    let (mut dtls, mut out, c) = (Solo::new(Dtls::new()), Recorder::default(), ConnId::sample(443));
     for (i, (is_orig, bytes)) in order.into_iter().enumerate() {
         dtls.with(call(i as Ts, &c, &mut out), |a, ctx| {
             a.datagram(is_orig, bytes, ctx)
@@ -288,7 +288,7 @@ fn datagrams_of_others_before_the_hello_count() {
         let (mut dtls, mut out, c) = (
             Solo::new(<Dtls as Protocol>::new(&start, &shared)),
             Recorder::default(),
-            conn(),
+            ConnId::sample(443),
         );
         dtls.with(call(0, &c, &mut out), |a, ctx| a.datagram(true, hello.1, ctx));
         assert_eq!(dtls.holds(), read, "{strangers}");
