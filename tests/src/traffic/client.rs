@@ -37,12 +37,18 @@ pub fn http_get(server: IpAddr) -> Result<u16> {
 
 /// A datagram there and back; returns the client's port.
 pub fn udp_exchange(server: IpAddr, bytes: usize) -> Result<u16> {
+    udp_exchange_from(server, bytes, 0)
+}
+
+/// As [`udp_exchange`], from a port that the caller chooses: the kernel's choice may repeat, and
+/// whether that is the same connection then depends on the time between.
+pub fn udp_exchange_from(server: IpAddr, bytes: usize, port: u16) -> Result<u16> {
     let any: IpAddr = if server.is_ipv6() {
         std::net::Ipv6Addr::UNSPECIFIED.into()
     } else {
         std::net::Ipv4Addr::UNSPECIFIED.into()
     };
-    let socket = UdpSocket::bind((any, 0))?;
+    let socket = UdpSocket::bind((any, port))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.connect((server, port::UDP_ECHO))?;
     socket.send(&vec![b'u'; bytes])?;

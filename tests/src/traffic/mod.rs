@@ -7,7 +7,7 @@ mod tls;
 
 pub use client::{
     download, half_close, http_get, opened_then_closed, refused, reset_by_client, reset_by_server,
-    server_closes_first, udp_exchange, unanswered_syn, upload,
+    server_closes_first, udp_exchange, udp_exchange_from, unanswered_syn, upload,
 };
 pub use ping::ping;
 pub use server::Server;
