@@ -8,6 +8,7 @@ use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
 use crate::file::FileConfig;
 use crate::file::api::IsLocal;
+use crate::software;
 
 /// Delays and timeouts, ns; the names are Zeek's.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +119,8 @@ pub struct Config {
     pub tunnels: Tunnels,
     /// Connections that others announced; one table for all engines.
     pub expected: Expected,
+    /// The software that was logged; one memory for all engines.
+    pub software: software::Known,
     /// What keys know beside the five-tuple: [`sensor_common::policy::VLAN_AWARE`] and `VNI_AWARE`.
     pub realms: u32,
 }
@@ -140,6 +143,7 @@ impl Default for Config {
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
             expected: Expected::default(),
+            software: software::Known::default(),
             realms: 0,
         }
     }

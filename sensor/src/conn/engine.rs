@@ -26,6 +26,7 @@ use crate::datapath::soft::InnerPacket;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
 use crate::file::Files;
+use crate::software::Inventory;
 
 /// What a timer that fires costs beside those that are only put elsewhere in the wheel.
 const FIRING: u64 = 16;
@@ -67,7 +68,7 @@ impl<S: Sink> Engine<S> {
             },
             sh: Shared {
                 files: Files::new(cfg.files.clone(), cfg.seed),
-                software: Default::default(),
+                software: Inventory::new(cfg.software.clone()),
                 cfg,
                 subs,
                 outlet: Outlet::new(sink, &subs),

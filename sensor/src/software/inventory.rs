@@ -1,49 +1,30 @@
-//! The software that one worker has found.
-
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::net::IpAddr;
+//! Software that is found: its events and its row.
 
 use super::api::{Cx, Found};
 use super::events::{
     Software, SoftwareParseError, SoftwareUnparsedVersionFound, SoftwareVersion, SoftwareVersionFound,
 };
+use super::known::Known;
 use super::log::SoftwareRow;
 use super::version::{self, Described};
-use crate::base::daily::Daily;
 use crate::event::{Subscriptions, Ts};
-
-/// Banners remembered, each of one host; some 50 bytes each.
-const MOST_LOGGED: usize = 1 << 18;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Inventory {
-    /// The banners with these hashes that were logged for a host within a day (Zeek: the expiry of
-    /// Software::tracked_software). The hash has a key of its own in each run, so nobody finds two banners of the same hash.
-    logged: Daily<(IpAddr, u64)>,
-    hasher: RandomState,
-}
-
-impl Default for Inventory {
-    fn default() -> Inventory {
-        Inventory::with_room(MOST_LOGGED)
-    }
+    known: Known,
 }
 
 impl Inventory {
-    /// Without software yet, and with room for so many banners.
-    pub(super) fn with_room(room: usize) -> Inventory {
-        Inventory {
-            logged: Daily::with_room(room),
-            hasher: RandomState::new(),
-        }
+    /// That of an engine, which knows what was logged.
+    pub fn new(known: Known) -> Inventory {
+        Inventory { known }
     }
 
     /// Software named itself.
     pub fn found(&mut self, found: &Found<'_>, cx: &mut Cx<'_>) {
         let told = is_wanted(cx.subs);
-        let is_new = (cx.is_local)(found.host) && self.is_new(found, cx.ts);
+        let is_new = (cx.is_local)(found.host) && self.known.is_new(found.host, found.banner, cx.ts);
         if !told && !is_new {
             return;
         }
@@ -56,16 +37,10 @@ impl Inventory {
         }
     }
 
-    /// Banners that are remembered.
+    /// What was logged.
     #[cfg(test)]
-    pub(super) fn remembered(&self) -> usize {
-        self.logged.remembered()
-    }
-
-    /// Whether software.log does not have this banner of this host yet, or not for a day. Remembers it.
-    fn is_new(&mut self, found: &Found<'_>, now: Ts) -> bool {
-        let key = (found.host, self.hasher.hash_one(found.banner));
-        self.logged.is_new(key, now)
+    pub(super) fn known(&self) -> &Known {
+        &self.known
     }
 }
 

@@ -7,6 +7,7 @@ mod api;
 pub mod events;
 pub mod greeting;
 mod inventory;
+mod known;
 mod log;
 #[cfg(test)]
 mod tests;
@@ -14,4 +15,5 @@ pub mod version;
 
 pub use api::{Cx, Found, Kind, Out};
 pub use inventory::Inventory;
+pub use known::Known;
 pub use log::SoftwareRow;

@@ -68,7 +68,7 @@ struct Bench {
 impl Bench {
     fn new(subs: Subscriptions) -> Bench {
         Bench {
-            inventory: Inventory::default(),
+            inventory: Inventory::new(Known::default()),
             told: Told::default(),
             subs,
             now: SECOND,
@@ -153,7 +153,7 @@ fn the_log_has_local_hosts_and_each_version() {
 fn the_memory_of_what_was_logged_is_bounded() {
     let mut b = Bench::new(Subscriptions::NONE);
     let most = 100;
-    b.inventory = Inventory::with_room(most);
+    b.inventory = Inventory::new(Known::with_room(most));
     for n in 0..most {
         assert_eq!(b.browser(INSIDE, format!("x/1.{n}").as_bytes()).len(), 1);
     }
@@ -161,10 +161,52 @@ fn the_memory_of_what_was_logged_is_bounded() {
     assert_eq!(b.server(b"new/1.0").len(), 1);
     assert_eq!(b.server(b"new/1.0").len(), 1);
     assert_eq!(b.browser(INSIDE, b"x/1.0").len(), 0);
-    assert_eq!(b.inventory.remembered(), most);
+    assert_eq!(b.inventory.known().remembered(), most);
     // A day later the old ones make room.
     b.now += DAY;
     assert_eq!(b.server(b"new/1.0").len(), 1);
     assert_eq!(b.server(b"new/1.0").len(), 0);
-    assert_eq!(b.inventory.remembered(), 1);
+    assert_eq!(b.inventory.known().remembered(), 1);
+}
+
+#[test]
+fn what_one_engine_has_logged_another_one_does_not() {
+    let known = Known::default();
+    let mut two = [0, 1].map(|_| {
+        let mut b = Bench::new(Subscriptions::NONE);
+        b.inventory = Inventory::new(known.clone());
+        b
+    });
+    let (nginx, curl) = (b"nginx/1.22.1", b"curl/7.64");
+    assert_eq!(two[0].server(nginx).len(), 1);
+    assert_eq!(two[1].browser(INSIDE, curl).len(), 1);
+    for b in &mut two {
+        for _ in 0..2 {
+            assert_eq!(b.server(nginx).len() + b.browser(INSIDE, curl).len(), 0);
+        }
+    }
+    // The day counts from when it was logged, whoever did that and whenever the other one met it.
+    let logged = two[0].now;
+    for (after, rows) in [(DAY - 1, [0, 0]), (DAY, [1, 0]), (2 * DAY - 1, [0, 0])] {
+        two.reverse();
+        let found = two.each_mut().map(|b| {
+            b.now = logged + after;
+            b.server(nginx).len()
+        });
+        assert_eq!(found, rows, "{after}");
+    }
+}
+
+#[test]
+fn what_an_engine_has_at_hand_is_bounded_and_forgetting_it_changes_nothing() {
+    let mut b = Bench::new(Subscriptions::NONE);
+    let banner = |n: usize| format!("x/1.{n}");
+    for n in 0..10_000 {
+        assert_eq!(b.browser(INSIDE, banner(n).as_bytes()).len(), 1);
+        assert_eq!(b.browser(INSIDE, banner(n).as_bytes()).len(), 0);
+    }
+    assert!(b.inventory.known().at_hand() <= 4096);
+    for n in 0..10_000 {
+        assert_eq!(b.browser(INSIDE, banner(n).as_bytes()).len(), 0);
+    }
 }

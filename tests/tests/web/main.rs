@@ -4,6 +4,7 @@
 mod bulk;
 mod http2;
 mod requests;
+mod software;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
