@@ -32,12 +32,14 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 5] = [
+const PEERS: [(&str, &str); 6] = [
     ("curl", "curl"),
     ("nginx", "nginx-light"),
     ("sshd", "openssh-server"),
     ("sshpass", "sshpass"),
     ("vsftpd", "vsftpd"),
+    // A library for Python.
+    ("/usr/lib/python3/dist-packages/websockets", "python3-websockets"),
 ];
 
 /// Where Debian's packages ask whether they may start what they bring.

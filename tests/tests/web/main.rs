@@ -5,6 +5,7 @@ mod bulk;
 mod http2;
 mod requests;
 mod software;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
