@@ -1,4 +1,4 @@
-//! Servers of Debian's packages as peers: nginx, OpenSSH's sshd, vsftpd, each configured by its test, in a namespace.
+//! Servers of Debian's packages as peers: nginx, nghttpx, OpenSSH's sshd, vsftpd, each configured by its test, in a namespace.
 
 use std::net::{IpAddr, TcpStream};
 use std::path::{Path, PathBuf};

@@ -32,8 +32,10 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 6] = [
+const PEERS: [(&str, &str); 8] = [
     ("curl", "curl"),
+    ("nghttp", "nghttp2-client"),
+    ("nghttpx", "nghttp2-proxy"),
     ("nginx", "nginx-light"),
     ("sshd", "openssh-server"),
     ("sshpass", "sshpass"),

@@ -3,6 +3,7 @@
 
 mod bulk;
 mod http2;
+mod nghttp2;
 mod requests;
 mod software;
 mod websocket;
