@@ -6,6 +6,7 @@ mod http2;
 mod nghttp2;
 mod requests;
 mod software;
+mod stalled;
 mod websocket;
 
 use std::collections::BTreeMap;
