@@ -49,6 +49,12 @@ pub trait Protocol: Sized {
         self.gap(is_orig, len, ctx)
     }
 
+    /// Bytes of a TCP direction came of those that it had said it needs none of ([`Interest::Skip`]); how many is told later,
+    /// by [`Protocol::unseen`]. The time is that of the last of them.
+    fn coming(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) {
+        let _ = (is_orig, ctx);
+    }
+
     /// A TCP direction ended in order: a line without an end is a line now.
     fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
         match self.has_open_line(is_orig) {

@@ -72,6 +72,10 @@ macro_rules! protocols {
                 match self { $(Analyzer::$room(a) => Protocol::unseen(&mut **a, is_orig, len, ctx),)* }
             }
 
+            fn coming(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) {
+                match self { $(Analyzer::$room(a) => Protocol::coming(&mut **a, is_orig, ctx),)* }
+            }
+
             fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
                 match self { $(Analyzer::$room(a) => a.eof(is_orig, ctx),)* }
             }

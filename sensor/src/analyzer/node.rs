@@ -97,6 +97,13 @@ impl Node {
         }
     }
 
+    /// Some bytes came of those that it needs none of, if there are such.
+    pub fn coming(&mut self, is_orig: bool, conn: NodeConn<'_>, call: &mut Call<'_>) {
+        if matches!(self.interest(is_orig, conn.bytes), Interest::Skip(_)) {
+            self.with(conn, call, |a, ctx| a.coming(is_orig, ctx));
+        }
+    }
+
     /// A direction ended.
     pub fn eof(&mut self, is_orig: bool, conn: NodeConn<'_>, call: &mut Call<'_>) {
         self.read(conn, call, |a, ctx| a.eof(is_orig, ctx));

@@ -218,7 +218,7 @@ impl<S: Sink> Run<'_, S> {
         &mut self,
         tcp: Option<&mut Tcp>,
         kind: Kind,
-        flow: impl FnOnce(&FlowKey) -> Option<FlowState>,
+        mut flow: impl FnMut(&FlowKey) -> Option<FlowState>,
     ) {
         let t = self.sh.cfg.timeouts;
         let now = self.ts;
@@ -257,6 +257,11 @@ impl<S: Sink> Run<'_, S> {
             }
             Kind::Expire => {
                 self.conn.expires = false;
+                if let Some(tcp) = tcp.as_deref().filter(|_| self.skips())
+                    && let Some(flow) = flow(&self.conn.key).filter(|f| f.start == self.conn.flow_start())
+                {
+                    self.hear_skipped(tcp, &flow);
+                }
                 self.expire(tcp.as_deref(), flow);
                 if !self.remove {
                     self.look_for_silence(self.conn.inactive_at);

@@ -3,7 +3,7 @@
 //! those.
 
 use sensor_common::skip::{self, MAX_STRETCH};
-use sensor_common::{Packet, RecordHeader};
+use sensor_common::{FlowState, Packet, RecordHeader};
 
 use super::app::Followed;
 use super::entry::Tcp;
@@ -86,6 +86,26 @@ impl<S: Sink> Run<'_, S> {
             false => f.failed(),
         });
         self.conn.shed |= u8::from(done) << p.dir;
+    }
+
+    /// Whether a stretch of either direction is skipped.
+    pub fn skips(&self) -> bool {
+        self.is_skipped(true) || self.is_skipped(false)
+    }
+
+    /// Tells analyzers when the last came of what the datapath kept since its last record, by the flow's state: they hear
+    /// of no packet of a stretch before its end, and what they read may be over when it is silent for long.
+    pub fn hear_skipped(&mut self, tcp: &Tcp, flow: &FlowState) {
+        let now = self.ts;
+        for (dir, state) in flow.dir.iter().enumerate() {
+            let is_orig = self.conn.dir(dir) == 0;
+            let moved = tcp.known_next.to(dir, state.next);
+            if moved > 0 && moved <= MAX_STRETCH && self.is_skipped(is_orig) {
+                self.core.ts = state.last.min(now);
+                self.with_app(|app, _, call| app.tree.coming(is_orig, call));
+            }
+        }
+        self.core.ts = now;
     }
 
     /// Notes that a packet ended the stretch that was skipped: by the rule of the datapath, whose own word may be lost.

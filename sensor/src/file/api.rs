@@ -68,6 +68,8 @@ pub enum Piece<'a> {
         /// How many.
         len: u64,
     },
+    /// Some came that nobody reads; where and how many is said later, by [`Piece::Unseen`]. Begins no file.
+    Coming,
     /// So many bytes never came.
     Gap {
         /// Where they belong.

@@ -57,6 +57,9 @@ impl Files {
                 None => News::default(),
             };
         }
+        if piece == Piece::Coming {
+            return self.coming(carrier, cx.ts);
+        }
         // Bytes that just go on are not asked for their connection, as in Zeek.
         let goes_on = matches!(
             piece,
@@ -87,7 +90,7 @@ impl Files {
             Piece::Unseen { at, len } => file.data(at, Data::Unseen(len), crowded, cfg, cx),
             Piece::Gap { at, len } => file.gap(at, len, cx),
             Piece::Size(n) => file.size(n),
-            Piece::End => {}
+            Piece::Coming | Piece::End => {}
         }
         self.held = (self.held + file.memory()).saturating_sub(before);
         // Zeek does not look after a gap.
@@ -147,6 +150,19 @@ impl Files {
             if let Some(file) = self.open.remove(&handle) {
                 self.end(file, cx);
             }
+        }
+    }
+
+    /// Somebody carries more of a file. One that has timed out begins when it is known what came.
+    fn coming(&mut self, carrier: &Carrier<'_>, now: Ts) -> News {
+        let Some(file) = self.open.get_mut(&carrier.handle) else {
+            return News::default();
+        };
+        file.active = file.active.max(now);
+        News {
+            fuid: Some(file.fuid),
+            reads: file.is_read(),
+            ..News::default()
         }
     }
 

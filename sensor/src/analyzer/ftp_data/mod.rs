@@ -35,6 +35,10 @@ impl Protocol for FtpData {
         self.piece(is_orig, Piece::Unseen { at: None, len }, ctx)
     }
 
+    fn coming(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) {
+        self.piece(is_orig, Piece::Coming, ctx);
+    }
+
     fn gap(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
         self.piece(is_orig, Piece::Gap { at: None, len }, ctx)
     }

@@ -582,6 +582,13 @@ impl Message {
         }
     }
 
+    /// Some came that nobody reads, of which [`Message::unseen`] tells later.
+    pub fn coming(&mut self, w: &mut Work<'_, '_>) {
+        if let Some(e) = self.entities.first_mut() {
+            carry::give(e, Piece::Coming, w);
+        }
+    }
+
     /// So many bytes never came. Whether the message goes on behind them.
     pub fn undelivered(&mut self, len: u64, w: &mut Work<'_, '_>) -> bool {
         let level = self.innermost();

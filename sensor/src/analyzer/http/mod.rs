@@ -160,6 +160,10 @@ impl Protocol for Http {
         Next::More
     }
 
+    fn coming(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) {
+        self.with_message(usize::from(!is_orig), ctx, |m, w| m.coming(w));
+    }
+
     fn eof(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) -> Next {
         let dir = usize::from(!is_orig);
         self.let_go(ctx);

@@ -96,6 +96,7 @@ impl Out for Heard {
             file::Piece::Unseen { at, len } => f.said += &format!(" unseen {at:?} {len}"),
             file::Piece::Gap { at, len } => f.said += &format!(" gap {at:?} {len}"),
             file::Piece::Size(n) => f.said += &format!(" size {n}"),
+            file::Piece::Coming => {}
             file::Piece::End => f.over = true,
         }
         let sniffed = joined.then_some("text/x");

@@ -157,6 +157,14 @@ impl Tree {
         }
     }
 
+    /// Bytes of a TCP direction came of those that nobody needs; how many is told later.
+    pub fn coming(&mut self, is_orig: bool, call: &mut Call<'_>) {
+        let partial = self.partial;
+        for node in self.nodes.iter_mut().filter(|n| !ignores(partial, n)) {
+            node.coming(is_orig, conn!(self), call);
+        }
+    }
+
     /// A TCP direction ended in order (FIN): a line without an end is a line now.
     pub fn eof(&mut self, is_orig: bool, call: &mut Call<'_>) {
         self.ended = true;

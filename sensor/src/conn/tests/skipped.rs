@@ -339,6 +339,52 @@ fn orders_that_come_late_skip_what_is_left() {
     }
 }
 
+/// The files of a body whose pieces come each so long after the one before it, and how many timed out.
+fn files_of_a_slow_body(pauses: &[Ts]) -> (Vec<(String, String)>, usize) {
+    const PIECE: u32 = 1000;
+    let mut lab = Lab::new("file_timeout");
+    lab.handshake();
+    lab.data(0, 1, 1, b"GET / HTTP/1.1\r\n\r\n");
+    let len = PIECE * pauses.len() as u32;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n");
+    lab.data(1, 1, 19, head.as_bytes());
+    let mut at = 1 + head.len() as u32;
+    for pause in pauses {
+        lab.now += pause;
+        lab.data(1, at, 19, &[b'x'; PIECE as usize]);
+        at += PIECE;
+        lab.ack(0, 19, at);
+    }
+    assert_eq!(lab.engine.sh.stretches, 1);
+    let seen = lab.finish();
+    let files = seen.rows.iter().filter(|r| r.0 == "files").map(|r| {
+        let column = |name| {
+            let value = r.1.iter().find(|v| v.0 == name);
+            value.map(|v| v.1.clone()).unwrap_or_default()
+        };
+        (column("seen_bytes"), column("timedout"))
+    });
+    (files.collect(), seen.args("file_timeout").len())
+}
+
+#[test]
+fn a_body_that_stays_below_is_not_silent() {
+    // Five minutes, in which no record comes up.
+    let (files, timed_out) = files_of_a_slow_body(&[SECOND; 300]);
+    assert_eq!(files, [("300000".into(), "Bool(false)".into())]);
+    assert_eq!(timed_out, 0);
+}
+
+#[test]
+fn a_body_that_stays_below_and_stalls_times_out() {
+    for (silence, times) in [(100, 0), (250, 1)] {
+        let mut pauses = [SECOND; 100];
+        pauses[60] = silence * SECOND;
+        let (files, timed_out) = files_of_a_slow_body(&pauses);
+        assert_eq!((timed_out, files.len()), (times, times + 1), "{files:?}");
+    }
+}
+
 #[test]
 fn short_bodies_are_not_worth_an_order() {
     let said = alike(&Stream {
