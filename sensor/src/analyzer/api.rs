@@ -346,6 +346,10 @@ pub trait Out {
         let _ = addr;
         false
     }
+    /// From now on TCP connections between the two hosts may be announced.
+    fn prepare(&mut self, orig: IpAddr, resp: IpAddr) {
+        let _ = (orig, resp);
+    }
     /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let _ = (orig, resp, port, tag);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::app::App;
 use super::ends::{addr, proto};
 use super::entry::{Tcp, letter};
+use super::late::Late;
 use super::row::{WeirdRow, Whose};
 use super::shared::{Core, Run, raise};
 use super::sink::Sink;
@@ -97,7 +98,14 @@ impl<S: Sink> Out for Results<'_, '_, S> {
 
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let now = self.core.ts;
-        self.core.sh.cfg.expected.announce(orig, resp, port, tag, now);
+        let expected = &self.core.sh.cfg.expected;
+        expected.announce(orig, resp, port, tag, now);
+        // And perhaps another one after it.
+        expected.prepare(orig, resp, now);
+    }
+
+    fn prepare(&mut self, orig: IpAddr, resp: IpAddr) {
+        self.core.sh.cfg.expected.prepare(orig, resp, self.core.ts);
     }
 }
 
@@ -112,6 +120,7 @@ impl<'e, S: Sink> Run<'e, S> {
             Box::new(App {
                 tree: Tree::new(is_tcp, conn.orig_port(), conn.resp_port(), &fixed.analyzers),
                 followed: Default::default(),
+                late: None,
             })
         });
         let id = core.id();
@@ -129,12 +138,12 @@ impl<'e, S: Sink> Run<'e, S> {
         if !self.sh.cfg.analyzers || self.conn.service != 0 {
             return;
         }
-        if self.app.is_none()
-            && !self.sh.cfg.expected.is_empty()
-            && let Some(tag) = self.sh.cfg.expected.find_late(&self.id(), self.ts)
-        {
-            self.app_expected(tag);
-        }
+        let late = match &mut self.app {
+            None => self.app_begins(is_orig),
+            Some(app) => app.late.take().and_then(|late| self.app_announced(late)),
+        };
+        let late = late.filter(|_| !tcp.is_partial);
+        let late = late.and_then(|late| late.and(is_orig, bytes, self.ts));
         let partial = tcp.is_partial;
         let mut proxied = false;
         self.with_app(|app, shared, call| {
@@ -143,9 +152,45 @@ impl<'e, S: Sink> Run<'e, S> {
             let bytes = app.unread(is_orig, seq, bytes, call);
             app.tree.stream(is_orig, bytes, shared, call);
             proxied = before.is_none() && app.tree.inside() == Some(Inside::Tunnel);
+            app.late = late.filter(|_| app.tree.is_unknown());
         });
         if proxied {
             self.proxied();
+        }
+    }
+
+    /// Before the first bytes of a connection: whether another one announced it meanwhile. What is to be kept if one may do so
+    /// yet.
+    fn app_begins(&mut self, is_orig: bool) -> Option<Late> {
+        let expected = &self.sh.cfg.expected;
+        if !expected.is_empty()
+            && let Some(tag) = expected.find_late(&self.id(), self.ts)
+        {
+            self.app_expected(tag);
+            return None;
+        }
+        let may_come = expected.may_come(&self.id(), self.ts);
+        may_come.then(|| self.sh.late.take(is_orig, self.ts))?
+    }
+
+    /// Whether another connection announced this one since its first bytes came: then they are read anew. Else they are to be
+    /// kept on.
+    fn app_announced(&mut self, late: Late) -> Option<Late> {
+        let Some(tag) = self.sh.cfg.expected.find_late(&self.id(), self.ts) else {
+            return Some(late);
+        };
+        *self.app = None;
+        self.app_expected(tag);
+        self.with_app(|app, shared, call| app.tree.stream(late.is_orig, &late.bytes, shared, call));
+        None
+    }
+
+    /// As before further bytes, where none come.
+    fn app_late(&mut self) {
+        let late = self.app.as_mut().and_then(|app| app.late.take());
+        let late = late.and_then(|late| self.app_announced(late));
+        if let Some(app) = self.app {
+            app.late = late;
         }
     }
 
@@ -170,12 +215,16 @@ impl<'e, S: Sink> Run<'e, S> {
         if self.app.is_none() {
             return;
         }
-        self.with_app(|app, shared, call| app.tree.gap(is_orig, len, shared, call));
+        self.with_app(|app, shared, call| {
+            app.late = None;
+            app.tree.gap(is_orig, len, shared, call);
+        });
     }
 
     /// A TCP direction has been delivered to its end.
     pub fn app_eof(&mut self, is_orig: bool) {
         if self.app.is_some() {
+            self.app_late();
             self.with_app(|app, _, call| app.tree.eof(is_orig, call));
         }
     }
@@ -208,6 +257,7 @@ impl<'e, S: Sink> Run<'e, S> {
     pub fn app_flip(&mut self) {
         if let Some(app) = self.app {
             app.tree.flip();
+            app.late = None;
             app.followed.swap(0, 1);
         }
     }
@@ -227,8 +277,10 @@ impl<'e, S: Sink> Run<'e, S> {
         if !self.sh.cfg.analyzers || self.conn.service != 0 {
             return Interest::Nothing;
         }
-        let app = self.app.as_ref();
-        app.map_or(Interest::Everything, |a| a.tree.interest(is_orig))
+        match &*self.app {
+            Some(app) if app.late.is_none() => app.tree.interest(is_orig),
+            _ => Interest::Everything,
+        }
     }
 
     /// The connection was announced as one of `tag`.
@@ -280,6 +332,7 @@ impl<'e, S: Sink> Run<'e, S> {
     /// The connection is over.
     pub fn app_end(&mut self) {
         if self.app.is_some() {
+            self.app_late();
             self.with_app(|app, _, call| app.tree.close(call));
         }
         if proto(self.conn.key.proto) == Proto::Udp

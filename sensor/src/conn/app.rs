@@ -2,6 +2,7 @@
 
 use sensor_common::follow::{HEADER, MARK_LEN, Mark};
 
+use super::late::Late;
 use crate::analyzer::api::Call;
 use crate::analyzer::tree::Tree;
 
@@ -12,6 +13,8 @@ const MOST_DOUBLINGS: u8 = 4;
 pub struct App {
     pub(super) tree: Tree,
     pub(super) followed: [Followed; 2],
+    /// What came so far, if the connection may be announced yet.
+    pub(super) late: Option<Late>,
 }
 
 /// How a direction is followed.

@@ -14,6 +14,7 @@ use super::ends::proto;
 use super::entry::{Conn, Entry, Numbers, Tcp};
 use super::index::Index;
 use super::last::last_header;
+use super::late::Places;
 use super::segment::Segment;
 use super::shared::{Fixed, Outlet, Run, Shared, raise};
 use super::sink::Sink;
@@ -68,6 +69,7 @@ impl<S: Sink> Engine<S> {
             },
             sh: Shared {
                 files: Files::new(cfg.files.clone(), cfg.seed),
+                late: Places::default(),
                 software: Inventory::new(cfg.software.clone()),
                 cfg,
                 subs,

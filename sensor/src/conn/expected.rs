@@ -30,7 +30,11 @@ struct All {
     hands: AtomicUsize,
     /// How many there are, so that nobody takes the lock where there is none.
     count: AtomicUsize,
+    /// The same of `between`.
+    prepared: AtomicUsize,
     announced: Mutex<HashMap<Ends, Announced>>,
+    /// Until when connections may be announced, by who announces them and to whom they go.
+    between: Mutex<HashMap<(IpAddr, IpAddr), Ts>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +77,35 @@ impl Expected {
             );
         }
         self.all.count.store(announced.len(), Ordering::Relaxed);
+    }
+
+    /// Connections between these two may be announced from `now` on.
+    pub fn prepare(&self, orig: IpAddr, resp: IpAddr, now: Ts) {
+        let Ok(mut between) = self.all.between.lock() else {
+            return;
+        };
+        if between.len() >= MOST {
+            between.retain(|_, until| *until >= now);
+        }
+        for ends in [(orig, resp), (resp, orig)] {
+            if between.len() < MOST || between.contains_key(&ends) {
+                between.insert(ends, now + LIFETIME);
+            }
+        }
+        self.all.prepared.store(between.len(), Ordering::Relaxed);
+    }
+
+    /// Whether this connection may be announced yet, by an engine that is behind this one.
+    pub fn may_come(&self, c: &ConnId, now: Ts) -> bool {
+        if self.all.hands.load(Ordering::Relaxed) == 0 || self.all.prepared.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let Ok(between) = self.all.between.lock() else {
+            return false;
+        };
+        between
+            .get(&(c.orig_h, c.resp_h))
+            .is_some_and(|until| *until >= now)
     }
 
     /// Whose analyzer is to be put on a new connection.
@@ -135,6 +168,22 @@ mod tests {
         let port = (MOST + 20) as u16;
         assert_eq!(e.find(&conn(port), 7 + LIFETIME), Some(DATA));
         assert_eq!(e.find(&conn(port), 7 + 2 * LIFETIME), None);
+    }
+
+    #[test]
+    fn between_whom_one_may_come_is_bounded_and_ends() {
+        let one = Expected::default();
+        let c = conn(7);
+        one.prepare(c.resp_h, c.orig_h, 5);
+        assert!(!one.may_come(&c, 6), "there is no other engine");
+        let other = one.clone();
+        assert!(one.may_come(&c, 6) && other.may_come(&c, 5 + LIFETIME));
+        assert!(!other.may_come(&c, 6 + LIFETIME));
+        for i in 0..MOST {
+            let host = IpAddr::from([10, 1, (i >> 8) as u8, i as u8]);
+            one.prepare(host, c.resp_h, 6);
+            assert!(one.all.prepared.load(Ordering::Relaxed) <= MOST);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod half;
 mod history;
 mod index;
 mod last;
+mod late;
 mod life;
 mod machine;
 mod numbers;

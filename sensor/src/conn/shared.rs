@@ -9,6 +9,7 @@ use super::app::App;
 use super::config::Config;
 use super::ends::addr;
 use super::entry::{Conn, Entry, letter};
+use super::late::Places;
 use super::row::{WeirdRow, Whose};
 use super::sink::Sink;
 use super::timer::{Kind, Wheel};
@@ -27,6 +28,8 @@ pub struct Shared<S> {
     pub wheel: Wheel,
     /// Files that connections carry.
     pub files: Files,
+    /// For connections that may be announced yet.
+    pub late: Places,
     /// Software that was found.
     pub software: Inventory,
     /// How often weirds of no connection were told.

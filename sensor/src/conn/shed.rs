@@ -210,7 +210,10 @@ impl<S: Sink> Run<'_, S> {
     pub fn app_unseen(&mut self, is_orig: bool, len: u64) {
         // Of a direction that is followed, the datapath says what matters of them.
         if self.app.is_some() && !self.is_followed(is_orig) {
-            self.with_app(|app, shared, call| app.tree.unseen(is_orig, len, shared, call));
+            self.with_app(|app, shared, call| {
+                app.late = None;
+                app.tree.unseen(is_orig, len, shared, call);
+            });
         }
     }
 }

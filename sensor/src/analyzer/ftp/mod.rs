@@ -208,6 +208,9 @@ impl Turn {
         if command.eq_ignore_ascii_case(b"CLNT") && !args.is_empty() {
             ctx.out.software(&Found::client(ctx.c, Kind::FtpClient, args));
         }
+        if command.eq_ignore_ascii_case(b"USER") {
+            ctx.out.prepare(ctx.c.orig_h, ctx.c.resp_h);
+        }
         if command.eq_ignore_ascii_case(b"AUTH") {
             Turn::AuthTls(args == b"TLS")
         } else {

@@ -228,6 +228,11 @@ impl Tree {
         self.inside
     }
 
+    /// Whether nobody reads the connection, and nobody has.
+    pub fn is_unknown(&self) -> bool {
+        self.nodes.is_empty() && self.watch.node().is_none() && self.inside.is_none()
+    }
+
     /// Says once that the content shows originator and responder to be the wrong way round. Zeek then flips the
     /// connection, unless the responder is a multicast address.
     pub fn take_turned(&mut self) -> bool {

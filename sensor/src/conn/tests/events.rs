@@ -1,6 +1,7 @@
 //! Events of a connection's life, each from the packets that cause it.
 
 use super::*;
+use crate::event::AnalyzerTag;
 
 /// Names of what these packets raised, until the end of the input.
 fn raised(events: &str, play: impl FnOnce(&mut Lab)) -> Vec<String> {
@@ -270,6 +271,51 @@ fn a_connection_that_ftp_announced_is_known_by_its_first_packet() {
     };
     assert_eq!(service("21").as_deref(), Some("ftp"));
     assert_eq!(service("80").as_deref(), Some("ftp-data"));
+}
+
+#[test]
+fn a_connection_that_another_engine_comes_to_announce_is_read_from_its_first_byte() {
+    // What the control connection's engine has come to when the data begins: it knows the hosts.
+    let client: std::net::IpAddr = [10, 0, 0, 1].into();
+    let server: std::net::IpAddr = [10, 0, 0, 2].into();
+    let tag = AnalyzerTag::new("Analyzer::ANALYZER_FTP_DATA", "ftp-data");
+    let file = "one line of many\n".repeat(1000);
+    // The announcement comes before a piece, or behind all of them; or never.
+    for (announced, known) in [(1, true), (5, true), (17, true), (usize::MAX, false)] {
+        let cfg = Config::default();
+        let control = cfg.expected.clone();
+        let mut lab = Lab::with("scheduled_analyzer_applied", cfg);
+        lab.resp_port = 50_000;
+        control.prepare(client, server, lab.now);
+        lab.handshake();
+        let mut at = 1;
+        for (n, piece) in file.as_bytes().chunks(1000).enumerate() {
+            if n == announced {
+                control.announce(client, server, 50_000, tag, lab.now);
+            }
+            lab.data(1, at, 1, piece);
+            at += piece.len() as u32;
+            lab.ack(0, 1, at);
+        }
+        if announced == 17 {
+            control.announce(client, server, 50_000, tag, lab.now);
+        }
+        lab.tcp(1, tf::FIN | tf::ACK, at, 1, b"");
+        lab.tcp(0, tf::FIN | tf::ACK, 1, at + 1, b"");
+        lab.ack(1, at + 1, 2);
+        let seen = lab.finish();
+        let files: Vec<_> = seen.rows.iter().filter(|r| r.0 == "files").collect();
+        assert_eq!(
+            (files.len() == 1, seen.conn("service") == "ftp-data"),
+            (known, known)
+        );
+        assert_eq!(seen.args("scheduled_analyzer_applied").len(), usize::from(known));
+        for row in files {
+            let column = |name| row.1.iter().find(|v| v.0 == name).map(|v| v.1.as_str());
+            assert_eq!(column("seen_bytes"), Some("17000"), "{announced}");
+            assert_eq!(column("missing_bytes"), Some("0"));
+        }
+    }
 }
 
 #[test]
