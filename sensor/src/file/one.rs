@@ -152,9 +152,10 @@ impl File {
                 .weird(cx.ts, "file_offset_overflow", &self.fuid.to_string(), &addl);
             data = data.first(u64::MAX - at);
         }
-        if self.memory() > cfg.waiting_limit {
+        if self.waiting.as_ref().map_or(0, Waiting::counted) > cfg.waiting_limit {
             self.overflow(cx);
         }
+        let all_read = self.readers.may_read_all();
         match at.checked_sub(self.at) {
             Some(1..) => self.waiting.get_or_insert_default().insert(at, data),
             _ => {
@@ -183,8 +184,11 @@ impl File {
 
     /// Bytes that begin where it stands. They may reach into some that wait.
     fn next(&mut self, data: Data<'_>, cx: &mut Cx<'_>) {
+        let all_read = self.readers.may_read_all();
         match &mut self.waiting {
-            Some(w) if w.first().is_some_and(|at| at - self.at < data.len()) => w.insert(self.at, data),
+            Some(w) if w.first().is_some_and(|at| at - self.at < data.len()) => {
+                w.insert(self.at, data, all_read);
+            }
             _ => self.deliver(data, cx),
         }
     }

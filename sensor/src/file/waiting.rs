@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// What a block takes beside its bytes, about.
+/// What a piece counts for beside its bytes, about what a block of its own takes.
 const OVERHEAD: u64 = 64;
+/// Beyond so many bytes of a file, what waits is kept only for who reads all of it. What a type is known by is at its
+/// start, and so is what is read of files because of their types: certificates, programs' headers.
+const BEGINNING: u64 = 128 << 10;
 
 /// Some bytes of a file, in whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ impl<'a> Data<'a> {
 pub struct Block {
     len: u64,
     bytes: Option<Vec<u8>>,
+    /// Pieces that it was made of.
+    pieces: u64,
 }
 
 impl Block {
@@ -55,17 +60,24 @@ impl Block {
     }
 }
 
-/// The blocks of one file, by offset. They do not overlap: what came first stays.
+/// The blocks of one file, by offset. They do not overlap: what came first stays. A piece that follows on a block of its
+/// kind is added to it.
 #[derive(Debug, Default)]
 pub struct Waiting {
     blocks: BTreeMap<u64, Block>,
     memory: u64,
+    counted: u64,
 }
 
 impl Waiting {
     /// Memory that they take, bytes.
     pub fn memory(&self) -> u64 {
         self.memory
+    }
+
+    /// Memory that they would take if all of their bytes were kept.
+    pub fn counted(&self) -> u64 {
+        self.counted
     }
 
     /// Where the last block ends.
@@ -83,11 +95,16 @@ impl Waiting {
         let first = self.blocks.first_entry().filter(|e| *e.key() == at)?;
         let block = first.remove();
         self.memory -= block.memory();
+        self.counted -= block.counted();
         Some(block)
     }
 
-    /// Keeps what of `data` at `at` is not there yet. It does not reach beyond the last offset there is.
-    pub fn insert(&mut self, mut at: u64, mut data: Data<'_>) {
+    /// Keeps what of `data` at `at` is not there yet. It does not reach beyond the last offset there is. `all_read`:
+    /// somebody may read all of the file.
+    pub fn insert(&mut self, mut at: u64, mut data: Data<'_>, all_read: bool) {
+        if at >= BEGINNING && !all_read {
+            data = Data::Unseen(data.len());
+        }
         // What lies before `at` may reach into it.
         if let Some((start, b)) = self.blocks.range(..=at).next_back() {
             let known = (start + b.len).saturating_sub(at);
@@ -109,21 +126,49 @@ impl Waiting {
         if data.len() == 0 {
             return;
         }
-        let block = Block {
+        self.counted += OVERHEAD + data.len();
+        self.memory += OVERHEAD;
+        if let Data::Bytes(bytes) = data {
+            self.memory += bytes.len() as u64;
+        }
+        let before = self.blocks.range_mut(..at).next_back();
+        let before = before.filter(|(start, before)| **start + before.len == at);
+        if !before.is_some_and(|(_, before)| before.append(data)) {
+            self.blocks.insert(at, Block::new(data));
+        }
+    }
+}
+
+impl Block {
+    fn new(data: Data<'_>) -> Block {
+        Block {
             len: data.len(),
             bytes: match data {
                 Data::Bytes(bytes) => Some(bytes.to_vec()),
                 Data::Unseen(_) => None,
             },
-        };
-        self.memory += block.memory();
-        self.blocks.insert(at, block);
+            pieces: 1,
+        }
     }
-}
 
-impl Block {
+    /// Adds a piece that follows on it. False: it is of another kind.
+    fn append(&mut self, data: Data<'_>) -> bool {
+        match (&mut self.bytes, data) {
+            (Some(all), Data::Bytes(bytes)) => all.extend_from_slice(bytes),
+            (None, Data::Unseen(_)) => {}
+            _ => return false,
+        }
+        self.len += data.len();
+        self.pieces += 1;
+        true
+    }
+
     fn memory(&self) -> u64 {
-        OVERHEAD + self.bytes.as_ref().map_or(0, |b| b.len() as u64)
+        OVERHEAD * self.pieces + self.bytes.as_ref().map_or(0, |b| b.len() as u64)
+    }
+
+    fn counted(&self) -> u64 {
+        OVERHEAD * self.pieces + self.len
     }
 }
 
@@ -140,24 +185,47 @@ mod tests {
     #[test]
     fn what_came_first_stays() {
         let mut w = Waiting::default();
-        w.insert(10, Data::Bytes(b"abc"));
-        w.insert(20, Data::Bytes(b"xyz"));
-        w.insert(8, Data::Bytes(b"01234567890123456789"));
-        let want = [
-            (8, &b"01"[..]),
-            (10, b"abc"),
-            (13, b"5678901"),
-            (20, b"xyz"),
-            (23, b"56789"),
-        ];
+        w.insert(10, Data::Bytes(b"abc"), false);
+        w.insert(20, Data::Bytes(b"xyz"), false);
+        w.insert(8, Data::Bytes(b"01234567890123456789"), false);
+        // 01, abc, 5678901, xyz, 56789.
+        let want = [(8, &b"01"[..]), (10, b"abc5678901"), (20, b"xyz56789")];
         assert_eq!(all(&w), want.map(|(at, b)| (at, b.to_vec())));
-        w.insert(9, Data::Bytes(b"-----"));
-        w.insert(11, Data::Unseen(3));
+        w.insert(9, Data::Bytes(b"-----"), false);
+        w.insert(11, Data::Unseen(3), false);
         assert_eq!(w.blocks.len(), want.len());
         assert_eq!((w.first(), w.top()), (Some(8), Some(28)));
         while let Some(at) = w.first() {
             assert!(w.take(at).is_some());
         }
-        assert_eq!(w.memory(), 0);
+        assert_eq!((w.memory(), w.counted()), (0, 0));
+    }
+
+    #[test]
+    fn bytes_far_from_the_start_are_kept_for_who_reads_all() {
+        let mut w = Waiting::default();
+        w.insert(BEGINNING - 10, Data::Bytes(&[0; 10]), false);
+        w.insert(BEGINNING, Data::Bytes(&[0; 1000]), false);
+        assert_eq!(
+            (w.memory(), w.counted()),
+            (2 * OVERHEAD + 10, 2 * OVERHEAD + 1010)
+        );
+        assert_eq!(w.blocks[&BEGINNING].data(), Data::Unseen(1000));
+        w.insert(2 * BEGINNING, Data::Bytes(&[0; 1000]), true);
+        assert_eq!(w.memory(), 3 * OVERHEAD + 1010);
+    }
+
+    #[test]
+    fn pieces_that_follow_on_each_other_are_one_block() {
+        let mut w = Waiting::default();
+        for piece in [&b"ab"[..], b"cd", b"ef"] {
+            w.insert(w.top().unwrap_or(1), Data::Bytes(piece), false);
+        }
+        w.insert(7, Data::Unseen(10), false);
+        w.insert(17, Data::Unseen(10), false);
+        assert_eq!((w.memory(), w.counted()), (5 * OVERHEAD + 6, 5 * OVERHEAD + 26));
+        assert_eq!(w.take(1).map(|b| b.data().len()), Some(6));
+        assert_eq!(w.take(7).map(|b| b.data().len()), Some(20));
+        assert_eq!((w.memory(), w.counted()), (0, 0));
     }
 }
