@@ -65,17 +65,19 @@ impl Files {
             piece,
             Piece::Bytes { at: None, .. } | Piece::Unseen { at: None, .. }
         );
-        let is_new = !self.open.contains_key(&carrier.handle);
-        if is_new {
-            if self.open.len() >= self.cfg.most_files {
-                self.no_room += 1;
-                cx.out.weird(cx.ts, "too_many_files", "", "");
-                return News::default();
+        let mut is_new = false;
+        let file = match self.open.get_mut(&carrier.handle) {
+            Some(file) => file,
+            None => {
+                is_new = true;
+                match self
+                    .begin(carrier, cx)
+                    .then(|| self.open.get_mut(&carrier.handle))
+                {
+                    Some(Some(file)) => file,
+                    _ => return News::default(),
+                }
             }
-            self.begin(carrier, cx);
-        }
-        let Some(file) = self.open.get_mut(&carrier.handle) else {
-            return News::default();
         };
         file.active = file.active.max(cx.ts);
         let joined = is_new || !goes_on && file.join(carrier, cx);
@@ -166,7 +168,13 @@ impl Files {
         }
     }
 
-    fn begin(&mut self, carrier: &Carrier<'_>, cx: &mut Cx<'_>) {
+    /// A file begins. False: there is no room for it.
+    fn begin(&mut self, carrier: &Carrier<'_>, cx: &mut Cx<'_>) -> bool {
+        if self.open.len() >= self.cfg.most_files {
+            self.no_room += 1;
+            cx.out.weird(cx.ts, "too_many_files", "", "");
+            return false;
+        }
         // Who says what it is has named it, too: Zeek asks nobody then.
         if carrier.mime.is_none() && cx.subs.wants(event::GetFileHandle::KIND) {
             let ev = event::GetFileHandle {
@@ -188,6 +196,7 @@ impl Files {
         file.due = (cx.ts + self.cfg.timeout).max(self.queue.back().map_or(0, |(at, _)| *at));
         self.queue.push_back((file.due, carrier.handle));
         self.open.insert(carrier.handle, file);
+        true
     }
 
     fn end(&mut self, mut file: File, cx: &mut Cx<'_>) -> News {
