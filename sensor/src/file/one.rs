@@ -257,6 +257,10 @@ impl File {
         if head.is_empty() && bytes.len() >= mime::LOOKED_AT {
             return self.look_at(bytes, cx);
         }
+        if !head.is_empty() {
+            // It grows once, however many pieces it comes in.
+            head.reserve_exact(mime::LOOKED_AT.max(head.len() + bytes.len()) - head.len());
+        }
         head.extend_from_slice(bytes);
         if head.len() >= mime::LOOKED_AT {
             self.look(cx);
