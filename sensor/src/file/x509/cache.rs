@@ -1,9 +1,9 @@
 //! Certificates seen before: parsed once, logged once a day.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
 
 use super::Certificate;
 use crate::base::daily::Daily;
@@ -18,14 +18,14 @@ const MAX_KEPT_DER: usize = 16 * 1024;
 /// Logged certificates remembered; 40 bytes each.
 const MAX_LOGGED: usize = 1 << 18;
 
-/// SHA-256 of the bytes as they came.
+/// SHA-256 of a certificate's bytes.
 type Key = [u8; 32];
 
 /// See the module.
 #[derive(Debug)]
 pub struct CertCache {
-    /// What could not be parsed is remembered as well.
-    parsed: HashMap<Key, Option<Arc<Certificate>>>,
+    /// By their bytes as they came. What could not be parsed is remembered as well.
+    parsed: HashMap<Box<[u8]>, Option<Arc<Certificate>>, RandomState>,
     /// Those that were logged within a day (Zeek's `X509::relog_known_certificates_after`): per certificate, host_cert and
     /// client_cert.
     logged: Daily<(Key, bool, bool)>,
@@ -34,7 +34,7 @@ pub struct CertCache {
 impl Default for CertCache {
     fn default() -> CertCache {
         CertCache {
-            parsed: HashMap::new(),
+            parsed: HashMap::default(),
             logged: Daily::with_room(MAX_LOGGED),
         }
     }
@@ -46,8 +46,7 @@ impl CertCache {
         if der.len() > MAX_KEPT_DER {
             return Certificate::parse(der).map(Arc::new);
         }
-        let key: Key = Sha256::digest(der).into();
-        if let Some(known) = self.parsed.get(&key) {
+        if let Some(known) = self.parsed.get(der) {
             return known.clone();
         }
         let cert = Certificate::parse(der).map(Arc::new);
@@ -55,7 +54,7 @@ impl CertCache {
         if self.parsed.len() >= MAX_PARSED {
             self.parsed.clear();
         }
-        self.parsed.insert(key, cert.clone());
+        self.parsed.insert(der.into(), cert.clone());
         cert
     }
 
