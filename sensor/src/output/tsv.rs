@@ -80,6 +80,8 @@ fn text(out: &mut Vec<u8>, s: &[u8], in_list: bool) {
             hex(out, s[0]);
             out.extend_from_slice(&s[1..]);
         }
+        // Nearly all text is.
+        _ if is_plain(s, in_list) => out.extend_from_slice(s),
         _ => {
             let utf8 = std::str::from_utf8(s).is_ok();
             let special =
@@ -97,6 +99,13 @@ fn text(out: &mut Vec<u8>, s: &[u8], in_list: bool) {
             out.extend_from_slice(rest);
         }
     }
+}
+
+/// Whether text is ASCII of which nothing is escaped. All of it is looked at, without branches: so the compiler takes many
+/// bytes at once.
+fn is_plain(s: &[u8], in_list: bool) -> bool {
+    let plain = |b: u8| (0x20..0x7f).contains(&b) & (b != b'\\') & !(in_list & (b == b','));
+    s.iter().fold(true, |all, b| all & plain(*b))
 }
 
 #[cfg(test)]
