@@ -102,14 +102,14 @@ impl Content {
     /// Where the first end of a line is and how long, without a CR before `window`.
     fn end_of_line(&self, window: &[u8]) -> Option<(usize, usize)> {
         if !self.only_crlf {
-            let at = window.iter().position(|b| matches!(b, b'\r' | b'\n'))?;
+            let at = memchr::memchr2(b'\r', b'\n', window)?;
             let is_both = window.get(at..at + 2) == Some(b"\r\n");
             return Some((at, if is_both { 2 } else { 1 }));
         }
         if window.first() == Some(&b'\n') && self.partial.last() == Some(&b'\r') {
             return Some((0, 1));
         }
-        let at = window.windows(2).position(|w| w == b"\r\n")?;
+        let at = memchr::memmem::find(window, b"\r\n")?;
         Some((at, 2))
     }
 

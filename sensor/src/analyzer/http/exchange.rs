@@ -470,7 +470,7 @@ impl Exchange {
     /// The URL that was asked for, without the scheme unless the request has it (Zeek: HTTP::build_url).
     pub fn url(&self, c: &ConnId) -> Vec<u8> {
         let uri = self.uri.as_deref().unwrap_or(b"/<missed_request>");
-        if uri.windows(3).any(|w| w == b"://") {
+        if memchr::memmem::find(uri, b"://").is_some() {
             return uri.to_vec();
         }
         let mut url = match &self.host {
