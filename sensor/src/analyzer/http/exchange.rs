@@ -303,20 +303,21 @@ impl Exchanges {
         }
         let capture = self.capture_password;
         let x = self.of(is_orig, ctx.ts);
-        let before = x.kept();
+        let mut more = 0;
         if is_orig {
             x.request_header(name, value, capture, ctx);
         }
         match &mut x.entity {
             Some(entity) => {
+            let before = x.kept();
                 if let Some(name) = file_name(name, value) {
+            more = x.kept() as isize - before as isize;
                     *entity = Some(name);
                 }
             }
             None => ctx.out.scripted_weird("missing_HTTP_entity"),
         }
-        let now = x.kept();
-        self.kept = (self.kept + now).saturating_sub(before);
+        self.kept = self.kept.saturating_add_signed(more);
     }
 
     /// The connection becomes a WebSocket.
