@@ -157,7 +157,7 @@ impl File {
         }
         let all_read = self.readers.may_read_all();
         match at.checked_sub(self.at) {
-            Some(1..) => self.waiting.get_or_insert_default().insert(at, data),
+            Some(1..) => self.waiting.get_or_insert_default().insert(at, data, all_read),
             _ => {
                 let known = self.at - at;
                 if known > 0 {

@@ -55,20 +55,23 @@ pub fn carrier<'a>(handle: Handle, c: &'a ConnId, is_orig: bool, name: Option<&'
     }
 }
 
+/// The file that the entity at work is, or is a part of.
+fn made(w: &mut Work<'_, '_>) -> Option<Handle> {
+    let c = w.ctx.c;
+    let current = w.exchanges.current(w.is_orig)?;
+    match current.is_range {
+        true => w.exchanges.range_file(w.is_orig, c),
+        false => Some(message(w.is_orig, c, current.depth, current.entity)),
+    }
+}
+
 /// Gives a piece of the entity's file to the files room.
 pub fn give(e: &mut Entity, piece: Piece<'_>, w: &mut Work<'_, '_>) {
     let c = w.ctx.c;
-    let current = w.exchanges.current(w.is_orig);
-    let made = || {
-        let current = current.as_ref()?;
-        Some(match current.is_range {
-            true => range(w.is_orig, c, &current.url(c)),
-            false => message(w.is_orig, c, current.depth, current.entity),
-        })
-    };
-    let Some(handle) = e.file.or_else(made) else {
+    let Some(handle) = e.file.or_else(|| made(w)) else {
         return;
     };
+    let current = w.exchanges.current(w.is_orig);
     let number = current.as_ref().map(|x| x.number);
     let name = current.as_ref().and_then(|x| x.name);
     let carrier = carrier(handle, c, w.is_orig, name);

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::body::base64;
+use super::carry;
 use super::events::{self, tell};
 use super::log::HttpRow;
 use super::mime::file_name;
@@ -14,6 +15,7 @@ use crate::analyzer::api::Ctx;
 use crate::analyzer::text::of_bytes;
 use crate::analyzer::websocket::{self, Handshake};
 use crate::event::{ConnId, Ts};
+use crate::file::Handle;
 use crate::software::{Found, Kind};
 
 /// Most pairs without a row (Zeek: HTTP::max_pending_requests); with more, all but the latest get theirs.
@@ -137,6 +139,8 @@ pub struct Exchange {
     pub files: [Files; 2],
     /// The request asks for a part of something.
     pub is_range: bool,
+    /// The file that it is a part of, once it was made out from URL and host.
+    range_file: Option<Handle>,
     /// The entity that is at work, of either direction: the name that its headers give it.
     entity: Option<Option<Vec<u8>>>,
     /// Entities so far, of request and reply.
@@ -305,13 +309,13 @@ impl Exchanges {
         let x = self.of(is_orig, ctx.ts);
         let mut more = 0;
         if is_orig {
+            let before = x.kept();
             x.request_header(name, value, capture, ctx);
+            more = x.kept() as isize - before as isize;
         }
         match &mut x.entity {
             Some(entity) => {
-            let before = x.kept();
                 if let Some(name) = file_name(name, value) {
-            more = x.kept() as isize - before as isize;
                     *entity = Some(name);
                 }
             }
@@ -374,8 +378,18 @@ impl Exchanges {
             depth: x.depth,
             entity: x.entities[usize::from(!is_orig)],
             name: x.entity.as_ref().and_then(|e| e.as_deref()),
-            exchange: x,
         })
+    }
+
+    /// The file of which the pair that was spoken of last asks for a part.
+    pub fn range_file(&mut self, is_orig: bool, c: &ConnId) -> Option<Handle> {
+        let current = self.current;
+        let x = self.get(current)?;
+        let file = x
+            .range_file
+            .unwrap_or_else(|| carry::range(is_orig, c, &x.url(c)));
+        x.range_file = Some(file);
+        x.range_file
     }
 
     /// A file was met on this connection.
@@ -406,14 +420,6 @@ pub struct Current<'x> {
     pub entity: u64,
     /// The name that the entity's headers give it.
     pub name: Option<&'x [u8]>,
-    exchange: &'x Exchange,
-}
-
-impl Current<'_> {
-    /// The URL that was asked for.
-    pub fn url(&self, c: &ConnId) -> Vec<u8> {
-        self.exchange.url(c)
-    }
 }
 
 /// A list that is unset when nothing is in it.
@@ -545,6 +551,7 @@ impl Exchange {
             self.referrer = value_of();
         } else if is(b"HOST") {
             self.host = value_of();
+            self.range_file = None;
         } else if is(b"RANGE") {
             self.is_range = true;
         } else if is(b"ORIGIN") {

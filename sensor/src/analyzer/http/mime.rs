@@ -1,5 +1,7 @@
 //! The grammar of headers (RFC 2045, RFC 2822 and RFC 9110), as loosely as they are written.
 
+use std::borrow::Cow;
+
 use super::wire::{BOUNDARY, NAME, TOKEN, is_in, number, split_class, unescape};
 
 /// Longest boundary that is kept, bytes; RFC 2046 allows 70.
@@ -175,7 +177,7 @@ pub fn boundary(mut rest: &[u8], illegal: &mut dyn FnMut(&'static str)) -> Optio
 }
 
 /// A parameter's value, a token or a quoted string, and what is behind it.
-fn parameter(text: &[u8], is_boundary: bool) -> Option<(std::borrow::Cow<'_, [u8]>, &[u8])> {
+fn parameter(text: &[u8], is_boundary: bool) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let text = if is_boundary { text } else { skip(text) };
     if text.first() == Some(&b'"') {
         let (value, rest) = quoted(text)?;
@@ -233,19 +235,15 @@ pub fn range(value: &[u8], bad_whole: &mut dyn FnMut(&[u8])) -> Result<Range, Ba
         shown: shown.to_vec(),
     };
     let (unit, rest) = token(value).unwrap_or((&[], &[]));
-    let text: Vec<u8> = rest.iter().copied().filter(|b| *b != b' ').collect();
+    let text = without_blanks(rest);
     if unit != b"bytes" {
         return Err(bad("HTTP_content_range_unknown_byte_unit", b""));
     }
-    let split = |text: &[u8], at: u8| -> Option<(Vec<u8>, Vec<u8>)> {
-        let i = text.iter().position(|b| *b == at)?;
-        Some((text.get(..i)?.to_vec(), text.get(i + 1..)?.to_vec()))
-    };
-    let parts = split(&text, b'/').and_then(|(part, whole)| Some((split(&part, b'-')?, whole)));
+    let parts = split_at(&text, b'/').and_then(|(part, whole)| Some((split_at(part, b'-')?, whole)));
     let Some(((first, last), whole)) = parts else {
         return Err(bad("HTTP_content_range_cannot_parse", b""));
     };
-    let (Some(first), Some(last)) = (number(&first, 10), number(&last, 10)) else {
+    let (Some(first), Some(last)) = (number(first, 10), number(last, 10)) else {
         return Err(bad("HTTP_content_range_cannot_parse", &text));
     };
     let (Ok(from), Ok(to)) = (u64::try_from(first), u64::try_from(last)) else {
@@ -260,7 +258,7 @@ pub fn range(value: &[u8], bad_whole: &mut dyn FnMut(&[u8])) -> Result<Range, Ba
     let whole = if whole == b"*" {
         None
     } else {
-        Some(number(&whole, 10))
+        Some(number(whole, 10))
     };
     if whole == Some(None) {
         bad_whole(&text);
@@ -270,6 +268,21 @@ pub fn range(value: &[u8], bad_whole: &mut dyn FnMut(&[u8])) -> Result<Range, Ba
         len: to - from + 1,
         whole: whole.flatten().and_then(|n| u64::try_from(n).ok()),
     })
+}
+
+/// Without blanks. There is mostly one, before all else.
+fn without_blanks(text: &[u8]) -> Cow<'_, [u8]> {
+    let text = text.strip_prefix(b" ").unwrap_or(text);
+    match text.contains(&b' ') {
+        true => text.iter().copied().filter(|b| *b != b' ').collect(),
+        false => text.into(),
+    }
+}
+
+/// What is before the first of these bytes, and what is behind it.
+fn split_at(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(byte, text)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Where in `text` the last `word` and the `=` behind it begin and end, blanks around the `=` and a `*` before it
