@@ -586,7 +586,7 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
     // TLS over streams and over datagrams know the same certificates.
     let tls = analyzer::tls::TlsShared::new(cfg.tls.clone());
     analyzer::WorkerShared {
-        http: cfg.http,
+        http: analyzer::http::HttpShared::new(cfg.http),
         dtls: tls.clone(),
         tls,
         ssh: cfg.ssh,

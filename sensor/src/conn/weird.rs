@@ -212,6 +212,7 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
         | "bad_HTTP_request_with_version"
         | "double_%_in_URI"
         | "empty_http_request"
+        | "exceeded_http_decompression_memory"
         | "exceeded_http_decompression_ratio"
         | "exceeded_mime_max_depth"
         | "exceeded_mime_max_header_bytes"

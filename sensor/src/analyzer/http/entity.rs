@@ -1,7 +1,8 @@
 //! An entity: headers and a body, of a message or of a part of its body. What its headers say of the body.
 
-use super::body::{Base64, Inflater};
-use super::mime::{self, Kind, Transfer, says};
+use super::body::Base64;
+use super::mime::{self, Kind, Transfer};
+use super::unpack::{self, Inflater};
 use super::wire::{self, V11};
 use super::work::Work;
 use crate::file::Handle;
@@ -145,10 +146,7 @@ impl Entity {
         } else if is(b"transfer-encoding") {
             self.transfer_encoding(value, is_top, w);
         } else if is(b"content-encoding") {
-            if [&b"gzip"[..], b"x-gzip", b"deflate"]
-                .iter()
-                .any(|c| says(value, c))
-            {
+            if unpack::is_packed(value) {
                 self.coding = Coding::Compressed(None);
             }
         } else if is(b"expect") {

@@ -6,6 +6,7 @@ use super::content::{Content, MAX_LINE};
 use super::entity::{Chunks, Coding, Entity, Expects, Header};
 use super::events::{self, MAX_LISTED, MessageStat, tell};
 use super::mime::{self, Delimiter, Kind, MAX_DEPTH, MAX_HEADER, Transfer};
+use super::unpack::Inflater;
 use super::wire::number;
 use super::work::{self, Work};
 use crate::event::Ts;
@@ -108,7 +109,10 @@ impl Message {
         let Coding::Compressed(inflater) = &mut e.coding else {
             return self.parts(level, data, starts, ends, w);
         };
-        let mut inflater = inflater.take().unwrap_or_default();
+        let Some(mut inflater) = inflater.take().or_else(|| w.unpack()) else {
+            e.coding = Coding::Identity;
+            return self.parts(level, data, starts, ends, w);
+        };
         let failed = inflater.push(data, &mut |data| self.parts(level, data, true, false, w));
         self.keep_inflater(level, inflater, failed, w);
     }
@@ -468,7 +472,10 @@ impl Message {
         let Coding::Compressed(inflater) = &mut e.coding else {
             return self.clear(level, data, ends, w);
         };
-        let mut inflater = inflater.take().unwrap_or_default();
+        let Some(mut inflater) = inflater.take().or_else(|| w.unpack()) else {
+            e.coding = Coding::Identity;
+            return self.clear(level, data, ends, w);
+        };
         let failed = inflater.push(data, &mut |data| self.clear(level, data, false, w));
         self.keep_inflater(level, inflater, failed, w);
     }
@@ -477,7 +484,7 @@ impl Message {
     fn keep_inflater(
         &mut self,
         level: usize,
-        inflater: Box<body::Inflater>,
+        inflater: Box<Inflater>,
         failed: Option<&'static str>,
         w: &mut Work<'_, '_>,
     ) {

@@ -13,11 +13,13 @@ pub mod events;
 mod exchange;
 mod h2;
 mod log;
+mod memory;
 mod message;
 pub(super) mod mime;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod wire;
 mod work;
 
@@ -30,7 +32,9 @@ use entity::Expects;
 use events::tell;
 use exchange::{Exchange, Exchanges};
 use h2::H2;
+use memory::Memory;
 use message::Message;
+use unpack::Unpacking;
 use wire::{UNKNOWN, V2, V09, Version};
 use work::{Both, Work};
 
@@ -50,6 +54,25 @@ pub type Analyzer = Http;
 pub struct HttpConfig {
     /// Passwords of the basic scheme go into http.log (Zeek: HTTP::default_capture_password).
     pub capture_password: bool,
+}
+
+/// What the analyzers of one worker share.
+#[derive(Clone, Debug, Default)]
+pub struct HttpShared {
+    /// Settings.
+    pub config: HttpConfig,
+    /// What compressed bodies take.
+    memory: Memory,
+}
+
+impl HttpShared {
+    /// With these settings.
+    pub fn new(config: HttpConfig) -> HttpShared {
+        HttpShared {
+            config,
+            memory: Memory::default(),
+        }
+    }
 }
 
 /// What comes next in a direction.
@@ -112,9 +135,9 @@ impl Protocol for Http {
         needs_start: true,
         ..Spec::new(carry::TAG)
     };
-    type Shared = HttpConfig;
+    type Shared = HttpShared;
 
-    fn new(_: &Start, shared: &HttpConfig) -> Http {
+    fn new(_: &Start, shared: &HttpShared) -> Http {
         let side = || Side {
             content: Content::default(),
             expect: Expect::FirstLine,
@@ -126,9 +149,12 @@ impl Protocol for Http {
         };
         Http {
             sides: [side(), side()],
-            both: Both::default(),
+            both: Both {
+                unpacking: Unpacking::new(shared.memory.clone()),
+                ..Both::default()
+            },
             unanswered: VecDeque::new(),
-            exchanges: Exchanges::new(shared.capture_password),
+            exchanges: Exchanges::new(shared.config.capture_password),
             lone_cr_told: false,
             stats_due: false,
             wants_data: false,
@@ -188,6 +214,7 @@ impl Protocol for Http {
     /// What is inside a tunnel, or behind an upgrade, is counted on; a pair that was begun outside may end inside.
     fn inherit(&mut self, outer: &mut Http) {
         self.exchanges = outer.exchanges.hand_on();
+        self.both.unpacking = outer.both.unpacking.clone();
         self.in_reply = outer.sides[1].is_open;
         outer.sides.iter_mut().for_each(|side| side.is_open = false);
     }
@@ -314,7 +341,13 @@ impl Http {
     fn begin_h2(&mut self, asked: Option<Box<Exchange>>, bytes: &[u8], ctx: &mut Ctx<'_>) {
         self.may_be_h2 = false;
         let passwords = self.exchanges.capture_password;
-        let mut h2 = Box::new(H2::new(self.exchanges.depth(), asked.map(|x| *x), passwords));
+        let unpacking = self.both.unpacking.clone();
+        let mut h2 = Box::new(H2::new(
+            self.exchanges.depth(),
+            asked.map(|x| *x),
+            passwords,
+            unpacking,
+        ));
         let [orig, resp] = std::mem::take(&mut self.held);
         for (dir, bytes) in [(1, &resp[..]), (0, &orig), (0, bytes)] {
             h2.data(dir, bytes, ctx);

@@ -143,11 +143,17 @@ pub struct Run {
 
 impl Run {
     pub fn new(subs: Subscriptions) -> Run {
+        Run::with_memory(subs, Memory::default())
+    }
+
+    /// Of a worker whose compressed bodies take that.
+    pub fn with_memory(subs: Subscriptions, memory: Memory) -> Run {
         let config = HttpConfig {
             capture_password: true,
         };
+        let shared = HttpShared { config, memory };
         Run {
-            http: Solo::new(Http::new(&Start::default(), &config)),
+            http: Solo::new(Http::new(&Start::default(), &shared)),
             heard: Heard::default(),
             subs,
             over: None,

@@ -4,6 +4,7 @@ use super::content::Content;
 use super::events::{self, MimeHeader, MimeHeaderList, tell};
 use super::exchange::Exchanges;
 use super::mime;
+use super::unpack::{Inflater, Unpacking};
 use super::wire::{Odd, Version};
 use crate::analyzer::api::Ctx;
 use crate::analyzer::text::of_bytes;
@@ -29,6 +30,8 @@ pub struct Both {
     /// `Connection: upgrade`, and what `Upgrade` names, in the reply.
     pub upgrade: bool,
     pub protocol: Vec<u8>,
+    /// What compressed bodies are read with.
+    pub unpacking: Unpacking,
 }
 
 impl Both {
@@ -118,6 +121,11 @@ impl Work<'_, '_> {
     /// Says what is illegal.
     pub fn illegal(&mut self, what: &[u8]) {
         self.event("illegal format", what);
+    }
+
+    /// What decompresses a body that begins. None: it is to be taken as it is.
+    pub fn unpack(&mut self) -> Option<Box<Inflater>> {
+        self.both.unpacking.begin(self.ctx)
     }
 
     /// Whether somebody wants to know types of entities.

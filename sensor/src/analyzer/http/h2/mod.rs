@@ -13,6 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use super::exchange::Exchange;
+use super::unpack::Unpacking;
 use crate::analyzer::api::{Ctx, Interest};
 use fields::Fields;
 use frames::{Bad, Block, Piece, Reader};
@@ -50,6 +51,8 @@ pub struct H2 {
     excess_told: bool,
     /// Passwords go into the log.
     passwords: bool,
+    /// What compressed bodies are read with.
+    unpacking: Unpacking,
     /// Requests and replies so far.
     pub messages: [u64; 2],
 }
@@ -57,7 +60,7 @@ pub struct H2 {
 impl H2 {
     /// A connection before its preface, on which there were `depth` pairs of HTTP/1. `asked`: the request that asked for
     /// HTTP/2, whose reply is the first stream's.
-    pub fn new(depth: u64, asked: Option<Exchange>, passwords: bool) -> H2 {
+    pub fn new(depth: u64, asked: Option<Exchange>, passwords: bool, unpacking: Unpacking) -> H2 {
         let mut streams = BTreeMap::new();
         let last = [u32::from(asked.is_some()), 0];
         let mut kept = 0;
@@ -78,6 +81,7 @@ impl H2 {
             is_over: false,
             excess_told: false,
             passwords,
+            unpacking,
             messages: [0; 2],
         }
     }
@@ -152,7 +156,11 @@ impl H2 {
         match piece {
             Piece::Begun => ctx.confirm(),
             Piece::Data { stream, bytes } => {
-                self.with(stream, ctx, |stream, ctx| stream.data(dir, bytes, ctx));
+                let mut unpacking = self.unpacking.clone();
+                self.with(stream, ctx, |stream, ctx| {
+                    stream.data(dir, bytes, &mut unpacking, ctx)
+                });
+                self.unpacking = unpacking;
             }
             Piece::End { stream } => self.with(stream, ctx, |stream, ctx| stream.end(dir, None, ctx)),
             Piece::Block(block) => self.block(dir, block, ctx),

@@ -1,10 +1,10 @@
 //! One stream: a request and its reply, their headers and bodies.
 
-use super::super::body::Inflater;
 use super::super::carry;
 use super::super::events::{self, MAX_LISTED, MessageStat, tell};
 use super::super::exchange::{self, Exchange, Status};
 use super::super::message::{MAX_ENTITY_DATA, NORMAL};
+use super::super::unpack::{self, INFLATER, Inflater, Unpacking};
 use super::super::{mime, wire, work};
 use super::fields::Fields;
 use crate::analyzer::api::Ctx;
@@ -14,9 +14,6 @@ use crate::file::{Handle, Piece};
 
 /// The version as rows and events have it.
 pub const VERSION: &str = "2";
-
-/// Memory of what decompresses a body, bytes, roughly.
-const INFLATER: usize = 48 << 10;
 
 /// A request and its reply.
 #[derive(Debug)]
@@ -221,12 +218,7 @@ impl Stream {
             b"content-length" => {
                 half.length = wire::number(value, 10).and_then(|n| u64::try_from(n).ok());
             }
-            b"content-encoding" => {
-                let codings = [&b"gzip"[..], b"x-gzip", b"deflate"];
-                if codings.iter().any(|c| mime::says(value, c)) {
-                    half.coding = Coding::Compressed(None);
-                }
-            }
+            b"content-encoding" if unpack::is_packed(value) => half.coding = Coding::Compressed(None),
             b"content-range" if is_part => match mime::range(value, &mut |_| {}) {
                 Ok(range) => {
                     half.offset = Some(range.first);
@@ -245,7 +237,7 @@ impl Stream {
     // Bodies.
 
     /// Some of a body, as it was sent.
-    pub fn data(&mut self, dir: usize, bytes: &[u8], ctx: &mut Ctx<'_>) {
+    pub fn data(&mut self, dir: usize, bytes: &[u8], unpacking: &mut Unpacking, ctx: &mut Ctx<'_>) {
         let half = &mut self.halves[dir];
         if half.began.is_none() || half.ended || self.is_tunnel {
             return;
@@ -254,7 +246,10 @@ impl Stream {
             Coding::Identity => self.clear(dir, bytes, ctx),
             Coding::Lost => {}
             Coding::Compressed(inflater) => {
-                let mut inflater = inflater.take().unwrap_or_default();
+                let Some(mut inflater) = inflater.take().or_else(|| unpacking.begin(ctx)) else {
+                    half.coding = Coding::Identity;
+                    return self.clear(dir, bytes, ctx);
+                };
                 let failed = inflater.push(bytes, &mut |bytes| self.clear(dir, bytes, ctx));
                 self.halves[dir].coding = Coding::Compressed(Some(inflater));
                 if let Some(name) = failed {

@@ -1,6 +1,8 @@
 //! Conversations in HTTP/2, made by hand: frames, and headers without HPACK's tables.
 
+use super::super::memory::{MOST, Memory};
 use super::super::tests::{Heard, Orig, OrigLost, Resp, RespLost, Run, fuid, gzip, talk};
+use super::super::unpack::INFLATER;
 use super::*;
 use crate::event::Subscriptions;
 
@@ -469,4 +471,29 @@ proptest::proptest! {
         };
         proptest::prop_assert_eq!(hear(usize::MAX), hear(cut));
     }
+}
+
+#[test]
+fn what_there_is_no_memory_for_is_not_decompressed() {
+    let memory = Memory::default();
+    let other = memory.take(MOST - INFLATER, MOST);
+    let mut run = Run::with_memory(Subscriptions::NONE, memory.clone());
+    run.give(Orig(&client(&[get(1, "/a"), get(3, "/b"), get(5, "/c")])));
+    let packed = gzip(b"text");
+    let head = |stream| {
+        let list = [(":status", "200"), ("content-encoding", "gzip")];
+        headers(END_HEADERS, stream, &list)
+    };
+    let begun = |stream| [head(stream), frame(DATA, 0, stream, &packed[..12])].concat();
+    // Three bodies are under way, of which one is read.
+    run.give(Resp(&server(&[begun(1), begun(3), begun(5)])));
+    assert_eq!(memory.taken(), MOST);
+    run.give(Resp(&frame(DATA, END_STREAM, 3, &packed[12..])));
+    run.give(Resp(&frame(RST_STREAM, 0, 1, &[0; 4])));
+    assert_eq!(memory.taken(), MOST - INFLATER);
+    drop(other);
+    let h = run.end();
+    assert_eq!(h.weirds(), ["exceeded_http_decompression_memory"]);
+    assert!(h.contents().contains(&packed.escape_ascii().to_string()));
+    assert_eq!(memory.taken(), 0);
 }

@@ -1,5 +1,7 @@
 //! Bodies: how long they are, what they are written in, what parts they have, and what of them is missing.
 
+use super::super::memory::MOST;
+use super::super::unpack::INFLATER;
 use super::*;
 
 /// What is heard when a reply with these headers and this body answers a request.
@@ -200,6 +202,79 @@ fn a_bomb_is_not_blown_up() {
     assert_eq!(h.weirds(), ["exceeded_http_decompression_ratio"]);
     assert!(h.files[0].bytes.len() <= 4 << 20);
     assert_eq!(h.rows.len(), 2);
+}
+
+/// A reply whose body is in gzip, and only some of it has come.
+fn begun(path: &str) -> Vec<u8> {
+    let body = gzip(path.as_bytes());
+    let headers = format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n", body.len());
+    reply(&headers, &body[..body.len() - 4])
+}
+
+#[test]
+fn bodies_of_all_connections_share_their_memory() {
+    let memory = Memory::default();
+    let other = memory.take(MOST - INFLATER, MOST).unwrap();
+    let mut first = Run::with_memory(Subscriptions::NONE, memory.clone());
+    first.give(Orig(GET));
+    first.give(Resp(&begun("one")));
+    assert_eq!(memory.taken(), MOST);
+    // There is none left for another connection's bodies: they are taken for what they are, which is told once.
+    let body = gzip(b"two");
+    let headers = format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n", body.len());
+    let mut second = Run::with_memory(Subscriptions::NONE, memory.clone());
+    for _ in 0..2 {
+        second.give(Orig(GET));
+        second.give(Resp(&reply(&headers, &body)));
+    }
+    assert_eq!(second.heard.weirds(), ["exceeded_http_decompression_memory"]);
+    assert_eq!(
+        second.heard.contents(),
+        [body.escape_ascii().to_string(), body.escape_ascii().to_string()]
+    );
+    assert_eq!(
+        lengths(&second.heard),
+        [format!("0 {}", body.len()), format!("0 {}", body.len())]
+    );
+    // The first one's body ends, and the next one has its memory.
+    first.give(Resp(&gzip(b"one")[gzip(b"one").len() - 4..]));
+    assert_eq!(
+        (memory.taken(), first.heard.contents()),
+        (MOST - INFLATER, vec!["one".into()])
+    );
+    second.give(Orig(GET));
+    second.give(Resp(&reply(&headers, &body)));
+    assert_eq!(second.heard.contents()[2], "two");
+    assert_eq!(second.heard.weirds().len(), 1);
+    // What is under way goes with its connection.
+    second.give(Orig(GET));
+    second.give(Resp(&begun("three")));
+    assert_eq!(memory.taken(), MOST);
+    drop((second.end(), other));
+    assert_eq!(memory.taken(), 0);
+}
+
+#[test]
+fn a_body_that_cannot_be_decompressed_takes_no_memory() {
+    let memory = Memory::default();
+    let mut run = Run::with_memory(Subscriptions::NONE, memory.clone());
+    run.give(Orig(GET));
+    run.give(Resp(&reply(
+        "Content-Encoding: gzip\r\nContent-Length: 99\r\n",
+        b"\xff\xffno gzip",
+    )));
+    assert_eq!((run.heard.weirds(), memory.taken()), (vec!["inflate_failed"], 0));
+    // Nor does one behind whose end other bytes come.
+    let mut run = Run::with_memory(Subscriptions::NONE, memory.clone());
+    run.give(Orig(GET));
+    run.give(Resp(&reply(
+        "Content-Encoding: gzip\r\nContent-Length: 99\r\n",
+        &gzip(b"a text"),
+    )));
+    assert_eq!(
+        (run.heard.contents(), memory.taken()),
+        (vec!["a text".to_owned()], 0)
+    );
 }
 
 const PARTS: &[u8] = b"prologue\r\n--b\r\nContent-Disposition: form-data; name=\"x\"; filename=\"a%20b.txt\"\r\n\r\none\r\ntwo\r\n\

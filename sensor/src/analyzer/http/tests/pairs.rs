@@ -189,7 +189,7 @@ fn users_are_named_and_passwords_if_asked_for() {
         )
     );
     let mut run = Run::new(Subscriptions::NONE);
-    run.http = Solo::new(Http::new(&Start::default(), &HttpConfig::default()));
+    run.http = Solo::new(Http::new(&Start::default(), &HttpShared::default()));
     run.give(Orig(
         b"GET / HTTP/1.1\r\nAuthorization: Basic dXNlcjpwYTpzcw==\r\n\r\n",
     ));
