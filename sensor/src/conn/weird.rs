@@ -209,6 +209,7 @@ pub fn source(name: &str, tcp: bool) -> &'static str {
         }
         "inflate_failed" => "ZIP",
         "bad_HTTP_request"
+        | "brotli_failed"
         | "bad_HTTP_request_with_version"
         | "double_%_in_URI"
         | "empty_http_request"

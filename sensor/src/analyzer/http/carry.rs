@@ -10,7 +10,7 @@ pub const TAG: AnalyzerTag = AnalyzerTag::new("Analyzer::ANALYZER_HTTP", "http")
 
 /// Says once how large the entity's file is, if its headers say so. What is compressed has another size.
 pub fn size(e: &mut Entity, w: &mut Work<'_, '_>) {
-    if std::mem::replace(&mut e.size_said, true) || matches!(e.coding, Coding::Compressed(_)) {
+    if std::mem::replace(&mut e.size_said, true) || matches!(e.coding, Coding::Compressed(..)) {
         return;
     }
     let size = if e.offset.is_some() { e.whole } else { e.length };

@@ -2,7 +2,7 @@
 
 use super::body::Base64;
 use super::mime::{self, Kind, Transfer};
-use super::unpack::{self, Inflater};
+use super::unpack::{Scheme, Unpacker};
 use super::wire::{self, V11};
 use super::work::Work;
 use crate::file::Handle;
@@ -36,7 +36,8 @@ pub enum Chunks {
 #[derive(Debug)]
 pub enum Coding {
     Identity,
-    Compressed(Option<Box<Inflater>>),
+    /// What takes it off is made when the first bytes come.
+    Compressed(Scheme, Option<Box<Unpacker>>),
 }
 
 /// One entity.
@@ -146,8 +147,8 @@ impl Entity {
         } else if is(b"transfer-encoding") {
             self.transfer_encoding(value, is_top, w);
         } else if is(b"content-encoding") {
-            if unpack::is_packed(value) {
-                self.coding = Coding::Compressed(None);
+            if let Some(scheme) = Scheme::of(value) {
+                self.coding = Coding::Compressed(scheme, None);
             }
         } else if is(b"expect") {
             let token = mime::token(value).map_or(&b""[..], |(token, _)| token);

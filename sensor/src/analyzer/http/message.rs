@@ -6,7 +6,7 @@ use super::content::{Content, MAX_LINE};
 use super::entity::{Chunks, Coding, Entity, Expects, Header};
 use super::events::{self, MAX_LISTED, MessageStat, tell};
 use super::mime::{self, Delimiter, Kind, MAX_DEPTH, MAX_HEADER, Transfer};
-use super::unpack::Inflater;
+use super::unpack::Unpacker;
 use super::wire::number;
 use super::work::{self, Work};
 use crate::event::Ts;
@@ -106,15 +106,15 @@ impl Message {
             return self.data(level, data, ends, w);
         }
         // Nothing good comes compressed and in parts. Lines are taken for what they are without their ends, as in Zeek.
-        let Coding::Compressed(inflater) = &mut e.coding else {
+        let Coding::Compressed(scheme, unpacker) = &mut e.coding else {
             return self.parts(level, data, starts, ends, w);
         };
-        let Some(mut inflater) = inflater.take().or_else(|| w.unpack()) else {
+        let Some(mut unpacker) = unpacker.take().or_else(|| w.unpack(*scheme)) else {
             e.coding = Coding::Identity;
             return self.parts(level, data, starts, ends, w);
         };
-        let failed = inflater.push(data, &mut |data| self.parts(level, data, true, false, w));
-        self.keep_inflater(level, inflater, failed, w);
+        let failed = unpacker.push(data, &mut |data| self.parts(level, data, true, false, w));
+        self.keep_unpacker(level, unpacker, failed, w);
     }
 
     /// A line, or a piece of one, of an entity that has others inside.
@@ -312,7 +312,7 @@ impl Message {
             }
             let told = e.header(name, value, level == 0, w);
             // Compressed once is enough.
-            let is_compressed = |e: &Entity| matches!(e.coding, Coding::Compressed(_));
+            let is_compressed = |e: &Entity| matches!(e.coding, Coding::Compressed(..));
             if let Some((e, outer)) = self.entities.split_last_mut()
                 && outer.iter().any(is_compressed)
             {
@@ -383,7 +383,7 @@ impl Message {
                 e.left = n;
                 w.content.set_plain(n.unsigned_abs());
             }
-            (Kind::Data, None) if w.both.close || matches!(e.coding, Coding::Compressed(_)) => {
+            (Kind::Data, None) if w.both.close || matches!(e.coding, Coding::Compressed(..)) => {
                 e.left = i64::MAX;
                 w.content.set_plain(u64::MAX);
             }
@@ -469,30 +469,30 @@ impl Message {
         let Some(e) = self.entities.get_mut(level) else {
             return;
         };
-        let Coding::Compressed(inflater) = &mut e.coding else {
+        let Coding::Compressed(scheme, unpacker) = &mut e.coding else {
             return self.clear(level, data, ends, w);
         };
-        let Some(mut inflater) = inflater.take().or_else(|| w.unpack()) else {
+        let Some(mut unpacker) = unpacker.take().or_else(|| w.unpack(*scheme)) else {
             e.coding = Coding::Identity;
             return self.clear(level, data, ends, w);
         };
-        let failed = inflater.push(data, &mut |data| self.clear(level, data, false, w));
-        self.keep_inflater(level, inflater, failed, w);
+        let failed = unpacker.push(data, &mut |data| self.clear(level, data, false, w));
+        self.keep_unpacker(level, unpacker, failed, w);
     }
 
     /// Puts back what decompresses an entity, which may be over by now.
-    fn keep_inflater(
+    fn keep_unpacker(
         &mut self,
         level: usize,
-        inflater: Box<Inflater>,
+        unpacker: Box<Unpacker>,
         failed: Option<&'static str>,
         w: &mut Work<'_, '_>,
     ) {
         if let Some(name) = failed {
-            w.weird(name, b"");
+            w.both.unpacking.tell(name, w.ctx);
         }
-        if let Some(Coding::Compressed(place)) = self.entities.get_mut(level).map(|e| &mut e.coding) {
-            *place = Some(inflater);
+        if let Some(Coding::Compressed(_, place)) = self.entities.get_mut(level).map(|e| &mut e.coding) {
+            *place = Some(unpacker);
         }
     }
 

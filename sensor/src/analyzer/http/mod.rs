@@ -6,6 +6,7 @@
 //! what Zeek finds. A connection that turns out to be HTTP/2 is read by `h2`, which Zeek does not.
 
 pub(super) mod body;
+mod brotli;
 mod carry;
 pub(super) mod content;
 mod entity;

@@ -9,6 +9,7 @@ use crate::event::{ConnId, Event, Fuid, Subscriptions, Ts};
 use crate::file::{self, Carrier, Handle, News};
 
 mod bodies;
+mod brotli;
 mod lines;
 mod pairs;
 

@@ -4,7 +4,7 @@ use super::content::Content;
 use super::events::{self, MimeHeader, MimeHeaderList, tell};
 use super::exchange::Exchanges;
 use super::mime;
-use super::unpack::{Inflater, Unpacking};
+use super::unpack::{Scheme, Unpacker, Unpacking};
 use super::wire::{Odd, Version};
 use crate::analyzer::api::Ctx;
 use crate::analyzer::text::of_bytes;
@@ -124,8 +124,8 @@ impl Work<'_, '_> {
     }
 
     /// What decompresses a body that begins. None: it is to be taken as it is.
-    pub fn unpack(&mut self) -> Option<Box<Inflater>> {
-        self.both.unpacking.begin(self.ctx)
+    pub fn unpack(&mut self, scheme: Scheme) -> Option<Box<Unpacker>> {
+        self.both.unpacking.begin(scheme, self.ctx)
     }
 
     /// Whether somebody wants to know types of entities.

@@ -4,7 +4,7 @@ use super::super::carry;
 use super::super::events::{self, MAX_LISTED, MessageStat, tell};
 use super::super::exchange::{self, Exchange, Status};
 use super::super::message::{MAX_ENTITY_DATA, NORMAL};
-use super::super::unpack::{self, INFLATER, Inflater, Unpacking};
+use super::super::unpack::{INFLATER, Scheme, Unpacker, Unpacking};
 use super::super::{mime, wire, work};
 use super::fields::Fields;
 use crate::analyzer::api::Ctx;
@@ -61,7 +61,7 @@ struct Half {
 enum Coding {
     #[default]
     Identity,
-    Compressed(Option<Box<Inflater>>),
+    Compressed(Scheme, Option<Box<Unpacker>>),
     /// Bytes of what is compressed are missing: the rest cannot be read.
     Lost,
 }
@@ -96,8 +96,9 @@ impl Stream {
     /// Bytes that it keeps, roughly.
     pub fn kept(&self) -> usize {
         let one = |h: &Half| {
-            let inflates = matches!(h.coding, Coding::Compressed(Some(_)));
-            h.name.as_ref().map_or(0, Vec::len) + if inflates { INFLATER } else { 0 }
+            // Brotli may take more, of which the connection is not what bounds it.
+            let unpacks = matches!(h.coding, Coding::Compressed(_, Some(_)));
+            h.name.as_ref().map_or(0, Vec::len) + if unpacks { INFLATER } else { 0 }
         };
         self.x.kept() + self.halves.iter().map(one).sum::<usize>()
     }
@@ -218,7 +219,11 @@ impl Stream {
             b"content-length" => {
                 half.length = wire::number(value, 10).and_then(|n| u64::try_from(n).ok());
             }
-            b"content-encoding" if unpack::is_packed(value) => half.coding = Coding::Compressed(None),
+            b"content-encoding" => {
+                if let Some(scheme) = Scheme::of(value) {
+                    half.coding = Coding::Compressed(scheme, None);
+                }
+            }
             b"content-range" if is_part => match mime::range(value, &mut |_| {}) {
                 Ok(range) => {
                     half.offset = Some(range.first);
@@ -245,15 +250,16 @@ impl Stream {
         match &mut half.coding {
             Coding::Identity => self.clear(dir, bytes, ctx),
             Coding::Lost => {}
-            Coding::Compressed(inflater) => {
-                let Some(mut inflater) = inflater.take().or_else(|| unpacking.begin(ctx)) else {
+            Coding::Compressed(scheme, unpacker) => {
+                let Some(mut unpacker) = unpacker.take().or_else(|| unpacking.begin(*scheme, ctx)) else {
                     half.coding = Coding::Identity;
                     return self.clear(dir, bytes, ctx);
                 };
-                let failed = inflater.push(bytes, &mut |bytes| self.clear(dir, bytes, ctx));
-                self.halves[dir].coding = Coding::Compressed(Some(inflater));
+                let scheme = *scheme;
+                let failed = unpacker.push(bytes, &mut |bytes| self.clear(dir, bytes, ctx));
+                self.halves[dir].coding = Coding::Compressed(scheme, Some(unpacker));
                 if let Some(name) = failed {
-                    ctx.out.weird(name, "");
+                    unpacking.tell(name, ctx);
                 }
             }
         }
