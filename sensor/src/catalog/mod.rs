@@ -17,13 +17,14 @@ mod events;
 pub use events::{UnknownEvent, events, listed, named, policy_bits};
 
 /// The pages of no protocol.
-const COMMON: [&Page; 8] = [
+const COMMON: [&Page; 9] = [
     event::core::PAGE,
     event::file::PAGE,
     event::lookup::PAGE,
     event::peer::PAGE,
     event::script::PAGE,
     event::tcp::PAGE,
+    crate::file::events::PAGE,
     crate::software::events::PAGE,
     crate::conn::events::PAGE,
 ];

@@ -130,6 +130,9 @@ pub struct Common {
     /// Digests of the files that traffic carries, for files.log.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIGEST,DIGEST")]
     pub file_hashes: Vec<Digest>,
+    /// How random the bytes of the files that traffic carries are, as a column of files.log and the event file_entropy.
+    #[arg(long)]
+    pub file_entropy: bool,
     /// Write the files that traffic carries to this directory; files.log has their names.
     #[arg(long, value_name = "DIR")]
     pub extract_files: Option<PathBuf>,

@@ -78,6 +78,7 @@ impl From<&Common> for Settings {
             },
             files: FileSettings {
                 hashes: c.file_hashes.clone(),
+                entropy: c.file_entropy,
                 extract_dir: c.extract_files.clone(),
                 extract_types: c.extract_types.clone(),
                 extract_limit_mib: c.extract_limit,
@@ -150,7 +151,7 @@ mod tests {
             "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json --contents-file c --local-nets 10.0.0.0/8 -q --events e --event a,b --contents both:80 \
-             --status-interval 2 --file-hashes md5,sha256 --extract-files x --extract-types image/*,application/pdf \
+             --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
@@ -163,7 +164,7 @@ mod tests {
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
             "logs": {"dir": "d", "format": "json", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
-            "files": {"hashes": ["md5", "sha256"], "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
+            "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
             "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
                     "max_message_kib": 11, "max_certs": 12},
@@ -235,6 +236,7 @@ mod tests {
                 "read x --events - --event connection_status_update",
                 Useless::NoStatus,
             ),
+            ("read x --events - --event file_entropy", Useless::NoEntropy),
             ("read x --events - --event OS_version_found", Useless::NotRaised),
             ("read x --decap vxlan", Useless::DecapInUserspace),
             (
@@ -260,6 +262,7 @@ mod tests {
             "read x --events - --event tcp_contents,bro_done",
             "read x --datapath xdp --decap gre",
             "read x --file-hashes md5 --file-timeout 5",
+            "read x --file-entropy --events - --event file_entropy",
             "read x --extract-files d --extract-types image/* --extract-limit 1",
             "run --iface x --ring-by cpu",
             "run --iface x --events - --event new_connection",

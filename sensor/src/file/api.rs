@@ -111,6 +111,8 @@ pub struct FileConfig {
     pub most_files: usize,
     /// The digests that are made of every file.
     pub hashes: Hashes,
+    /// How random its bytes are is counted of every file.
+    pub entropy: bool,
     /// Which files are given to [`Out::extract`]; None: none.
     pub extract: Option<Arc<ExtractConfig>>,
 }
@@ -123,6 +125,7 @@ impl Default for FileConfig {
             waiting_total: 64 << 20,
             most_files: 1 << 18,
             hashes: Hashes::default(),
+            entropy: false,
             extract: None,
         }
     }

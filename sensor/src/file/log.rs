@@ -1,6 +1,6 @@
 //! The row of files.log.
 
-use crate::event::{ConnId, row};
+use crate::event::{ConnId, columns, row};
 
 row! {
     /// One row of files.log: a file that is over, for each connection that carried it.
@@ -52,5 +52,16 @@ row! {
         extracted_cutoff: opt bool,
         /// Bytes written.
         extracted_size: opt count,
+        /// How random its bytes are.
+        entropy: group (Option<Entropy>),
+    }
+}
+
+columns! {
+    /// How random a file's bytes are (Zeek's policy/frameworks/files/entropy-test-all-files).
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Entropy {
+        /// Bits of information a byte, when all of the file came.
+        entropy: opt double,
     }
 }

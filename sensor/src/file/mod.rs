@@ -6,6 +6,7 @@
 //! events and writes files.log. Meaning is that of Zeek's file analysis framework. Knows events and log rows, no protocol.
 
 pub mod api;
+pub mod events;
 mod log;
 pub mod mime;
 mod one;
@@ -19,6 +20,6 @@ mod wanted;
 pub mod x509;
 
 pub use api::{Carrier, FileConfig, Handle, News, Piece};
-pub use log::FileRow;
+pub use log::{Entropy, FileRow};
 pub use table::Files;
 pub use wanted::{ExtractConfig, Hashes, MimePattern, NoMimePattern};

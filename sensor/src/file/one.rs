@@ -1,11 +1,15 @@
 //! One file: its bytes put in order, its beginning looked at, its readers, its events.
 
 use super::api::{Carrier, Cx, FileConfig};
-use super::log::FileRow;
+use super::events::FileEntropy;
+use super::log::{Entropy, FileRow};
 use super::mime;
 use super::reader::{About, CERT, Found, Readers, Shared, extract_name};
 use super::waiting::{Data, Waiting};
-use crate::event::{self, ConnId, FaFile, FaMetadata, Fuid, Ts};
+use crate::event::{
+    ConnId, FaFile, FaMetadata, FileGap, FileNew, FileOverNewConnection, FileReassemblyOverflow, FileSniff,
+    FileStateRemove, FileTimeout, Fuid, Ts,
+};
 
 /// Most connections that a file's rows name.
 const MOST_CONNS: usize = 256;
@@ -39,6 +43,8 @@ pub struct File {
     /// Zeek's names of all that read it.
     analyzers: Vec<&'static str>,
     pub timed_out: bool,
+    /// files.log has the column `entropy`.
+    logs_entropy: bool,
     /// Its type was found, and nobody was told yet.
     sniffed: Option<&'static str>,
 }
@@ -46,10 +52,10 @@ pub struct File {
 /// Raises an event of a file, if somebody wants it.
 macro_rules! raise {
     ($file:expr, $cx:expr, $kind:ident $(, $field:ident : $value:expr)*) => {
-        if $cx.subs.wants(event::$kind::KIND) {
+        if $cx.subs.wants($kind::KIND) {
             let id = $file.fuid.to_string();
             let f = $file.shown(&id);
-            $cx.out.event($cx.ts, &event::$kind { f: &f $(, $field: $value)* });
+            $cx.out.event($cx.ts, &$kind { f: &f $(, $field: $value)* });
         }
     };
 }
@@ -79,6 +85,7 @@ impl File {
             waiting: None,
             readers,
             timed_out: false,
+            logs_entropy: cfg.entropy,
             sniffed: None,
         };
         raise!(file, cx, FileNew);
@@ -313,6 +320,9 @@ impl File {
             is_orig: self.is_orig,
         };
         let found = self.readers.end(about, shared, cx);
+        if let Some(ent) = found.entropy {
+            raise!(self, cx, FileEntropy, ent: ent);
+        }
         raise!(self, cx, FileStateRemove);
         if !self.analyzers.contains(&CERT) {
             self.log(&fuid, &found, cx);
@@ -347,6 +357,9 @@ impl File {
                 extracted: found.extracted.as_ref().map(|e| e.name.clone()),
                 extracted_cutoff: found.extracted.as_ref().map(|e| e.cut_off.is_some()),
                 extracted_size: found.extracted.as_ref().and_then(|e| e.cut_off),
+                entropy: self.logs_entropy.then(|| Entropy {
+                    entropy: found.entropy.map(|ent| ent.entropy),
+                }),
             });
         }
     }

@@ -49,6 +49,8 @@ impl Out for Told {
             Value::Bool(true) => Some(c.name.to_owned()),
             Value::Str(_) if c.name == "extracted" => Some(c.name.to_owned()),
             Value::List(names) if names.contains(&Value::Str("EXTRACT".into())) => Some("EXTRACT".to_owned()),
+            Value::List(names) if names.contains(&Value::Str("ENTROPY".into())) => Some("ENTROPY".to_owned()),
+            Value::Double(d) => Some(format!("{}={d}", c.name)),
             Value::Str(s) if matches!(c.name, "mime_type" | "md5") => Some(format!("{}={s}", c.name)),
             _ => None,
         });
@@ -432,6 +434,31 @@ fn digests_are_of_whole_files_only() {
     b.a(Piece::Gap { at: None, len: 1 });
     b.a(Piece::End);
     assert!(b.told().last().is_some_and(|l| !l.contains("md5")));
+}
+
+#[test]
+fn entropy_is_of_whole_files_only() {
+    let mut b = Bench::new(FileConfig {
+        entropy: true,
+        ..FileConfig::default()
+    });
+    b.a(next(b"ab"));
+    b.a(next(b"cd"));
+    b.a(Piece::End);
+    let told = b.told();
+    let [.., entropy, "file_state_remove", row] = told.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!(entropy, "file_entropy");
+    assert!(row.ends_with("ENTROPY seen_bytes=4 entropy=2"), "{row}");
+    // A file with a gap has none, nor has one of no bytes.
+    b.a(next(b"ab"));
+    b.a(Piece::Gap { at: None, len: 1 });
+    b.a(Piece::End);
+    b.a(Piece::Size(3));
+    b.a(Piece::End);
+    assert!(b.told().iter().all(|l| !l.contains("entropy")));
 }
 
 #[test]

@@ -87,6 +87,7 @@ impl Settings {
         Ok(FileConfig {
             timeout: ns(f.timeout, "--file-timeout")?,
             hashes: Digest::all(&f.hashes),
+            entropy: f.entropy,
             extract: f.extract_dir.as_ref().map(|_| extract()),
             ..FileConfig::default()
         })

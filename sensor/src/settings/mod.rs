@@ -203,6 +203,8 @@ impl EventSettings {
 pub struct FileSettings {
     /// The digests that are made of every file, for files.log.
     pub hashes: Vec<Digest>,
+    /// How random its bytes are is counted of every file, for files.log and the event `file_entropy`.
+    pub entropy: bool,
     /// Directory for the files themselves; None: they are not written.
     pub extract_dir: Option<PathBuf>,
     /// Types of those that are written; empty: all, also of unknown type.
@@ -219,6 +221,7 @@ impl Default for FileSettings {
     fn default() -> Self {
         FileSettings {
             hashes: Vec::new(),
+            entropy: false,
             extract_dir: None,
             extract_types: Vec::new(),
             extract_limit_mib: 100,

@@ -2,6 +2,7 @@
 
 use super::{Datapath, FileSettings, RingBy, Settings};
 use crate::event::{self, Info, Subscriptions};
+use crate::file::events::FileEntropy;
 
 /// A setting that would do nothing, named by the command line's options.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum Useless {
     /// Only connection_status_update is wanted, but no interval for it.
     #[error("--event names nothing that will come: connection_status_update needs --status-interval")]
     NoStatus,
+    /// Only file_entropy is wanted, and nobody counts.
+    #[error("--event names nothing that will come: file_entropy needs --file-entropy")]
+    NoEntropy,
     /// Only events that are not raised yet.
     #[error("--event names nothing that will come: no such event is raised yet")]
     NotRaised,
@@ -84,6 +88,7 @@ impl Settings {
         let comes = |e: &Info| match e.kind {
             event::TcpContents::KIND => self.events.contents.is_some(),
             event::ConnectionStatusUpdate::KIND => status,
+            FileEntropy::KIND => self.files.entropy,
             _ => e.raised,
         };
         if self.events.to.is_none() || subs.iter().any(comes) {
@@ -96,6 +101,8 @@ impl Settings {
             Useless::NoContents
         } else if wants(event::ConnectionStatusUpdate::KIND) {
             Useless::NoStatus
+        } else if wants(FileEntropy::KIND) {
+            Useless::NoEntropy
         } else {
             Useless::NotRaised
         })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::events::EntropyTestResult;
 use super::super::x509::Certificate;
 use crate::event::Ts;
 
@@ -11,6 +12,7 @@ pub struct Found {
     pub md5: Option<String>,
     pub sha1: Option<String>,
     pub sha256: Option<String>,
+    pub entropy: Option<EntropyTestResult>,
     pub certificate: Option<Arc<Certificate>>,
     pub extracted: Option<Extracted>,
 }

@@ -1,8 +1,9 @@
-//! Who reads files: digests, certificates, OCSP's answers, executables, extraction. Each is given a file's bytes in order.
+//! Who reads files: digests, entropy, certificates, OCSP's answers, executables, extraction. Each is given a file's bytes in order.
 //! What is of whole files is given up at the first bytes that are missing.
 
 mod cert;
 mod digest;
+mod entropy;
 mod extract;
 mod found;
 mod ocsp;
@@ -15,6 +16,7 @@ use super::pe::Headers;
 use super::wanted::ExtractConfig;
 use super::x509::CertCache;
 use digest::Digests;
+use entropy::Entropy;
 use extract::Extract;
 pub use extract::name as extract_name;
 use found::Whole;
@@ -41,6 +43,7 @@ pub struct Readers {
 #[derive(Debug)]
 enum Reader {
     Digests(Box<Digests>),
+    Entropy(Box<Entropy>),
     Cert(Whole),
     Ocsp(Whole),
     Pe(Box<Headers>),
@@ -51,8 +54,9 @@ impl Readers {
     /// Those that read every file.
     pub fn new(cfg: &FileConfig) -> Readers {
         let digests = Digests::new(cfg.hashes).map(|d| Reader::Digests(Box::new(d)));
+        let entropy = cfg.entropy.then(|| Reader::Entropy(Box::default()));
         Readers {
-            all: digests.into_iter().collect(),
+            all: digests.into_iter().chain(entropy).collect(),
             extract: cfg.extract.clone(),
         }
     }
@@ -93,6 +97,7 @@ impl Readers {
         for reader in self.all.iter_mut().skip(from) {
             match reader {
                 Reader::Digests(d) => d.bytes(bytes),
+                Reader::Entropy(e) => e.bytes(bytes),
                 Reader::Cert(whole) | Reader::Ocsp(whole) => whole.add(bytes),
                 Reader::Pe(headers) => headers.bytes(bytes),
                 Reader::Extract(e) => e.bytes(bytes, cx),
@@ -103,7 +108,7 @@ impl Readers {
     /// The next bytes, so many, are not at hand, whether they came or not.
     pub fn gap(&mut self, len: u64, cx: &mut Cx<'_>) {
         self.all.retain_mut(|reader| match reader {
-            Reader::Digests(_) | Reader::Cert(_) | Reader::Ocsp(_) => false,
+            Reader::Digests(_) | Reader::Entropy(_) | Reader::Cert(_) | Reader::Ocsp(_) => false,
             Reader::Pe(headers) => {
                 headers.stop();
                 true
@@ -124,7 +129,7 @@ impl Readers {
     /// Whether somebody reads on.
     pub fn is_reading(&self) -> bool {
         self.all.iter().any(|reader| match reader {
-            Reader::Digests(_) | Reader::Cert(_) | Reader::Ocsp(_) => true,
+            Reader::Digests(_) | Reader::Entropy(_) | Reader::Cert(_) | Reader::Ocsp(_) => true,
             Reader::Pe(headers) => headers.reads(),
             Reader::Extract(e) => e.reads(),
         })
@@ -136,6 +141,7 @@ impl Readers {
         for reader in self.all.drain(..) {
             match reader {
                 Reader::Digests(d) => d.end(&mut found),
+                Reader::Entropy(e) => e.end(&mut found),
                 Reader::Cert(whole) => cert::end(&whole, about, &mut shared.certs, &mut found, cx),
                 Reader::Ocsp(whole) => ocsp::end(&whole, about, cx),
                 Reader::Pe(headers) => pe::end(&headers, about, cx),
@@ -151,6 +157,7 @@ fn names(readers: &[Reader]) -> Vec<&'static str> {
     for reader in readers {
         match reader {
             Reader::Digests(d) => names.extend(d.names()),
+            Reader::Entropy(_) => names.push(entropy::NAME),
             Reader::Cert(_) => names.push(CERT),
             Reader::Ocsp(_) => names.push("OCSP_REPLY"),
             Reader::Pe(_) => names.push(pe::NAME),
