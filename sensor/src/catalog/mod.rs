@@ -17,7 +17,7 @@ mod events;
 pub use events::{UnknownEvent, events, listed, named, policy_bits};
 
 /// The pages of no protocol.
-const COMMON: [&Page; 9] = [
+const COMMON: [&Page; 10] = [
     event::core::PAGE,
     event::file::PAGE,
     event::lookup::PAGE,
@@ -25,6 +25,7 @@ const COMMON: [&Page; 9] = [
     event::script::PAGE,
     event::tcp::PAGE,
     crate::file::events::PAGE,
+    crate::file::pe::events::PAGE,
     crate::software::events::PAGE,
     crate::conn::events::PAGE,
 ];

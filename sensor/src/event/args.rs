@@ -22,6 +22,7 @@ macro_rules! arg_type {
     (text) => { &'a str };
     (bytes) => { &'a [u8] };
     (index_vec) => { &'a [u64] };
+    (count_set) => { &'a [u64] };
     (string_vec) => { &'a [&'a [u8]] };
     (addr_set) => { &'a [std::net::IpAddr] };
     (tag) => { $crate::event::AnalyzerTag };
@@ -114,6 +115,9 @@ macro_rules! arg {
     (index_vec $v:expr) => {
         $crate::event::Arg::Counts($v)
     };
+    (count_set $v:expr) => {
+        $crate::event::Arg::Counts($v)
+    };
     (string_vec $v:expr) => {
         $crate::event::Arg::Strings($v)
     };
@@ -175,6 +179,7 @@ macro_rules! take {
     (text $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Text(v), v, $arg) };
     (bytes $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Bytes(v), v, $arg) };
     (index_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Counts(v), v, $arg) };
+    (count_set $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Counts(v), v, $arg) };
     (string_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Strings(v), v, $arg) };
     (addr_set $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Addrs(v), v, $arg) };
     (tag $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Tag(v), v, $arg) };

@@ -258,6 +258,7 @@ impl File {
 
     fn deliver_bytes(&mut self, bytes: &[u8], cx: &mut Cx<'_>) {
         self.readers.bytes(bytes, cx);
+        self.tell_read(cx);
         let Some(head) = &mut self.head else {
             return;
         };
@@ -290,6 +291,17 @@ impl File {
         let new = self.readers.len();
         self.found(mime::of(looked_at), cx);
         self.readers.catch_up(new, head, cx);
+        self.tell_read(cx);
+    }
+
+    /// Its readers tell what they have read of it.
+    fn tell_read(&mut self, cx: &mut Cx<'_>) {
+        if self.readers.has_news(cx) {
+            let mut readers = std::mem::take(&mut self.readers);
+            let id = self.fuid.to_string();
+            readers.tell(&self.shown(&id), cx);
+            self.readers = readers;
+        }
     }
 
     /// Its type is found out, or nothing was.

@@ -437,6 +437,27 @@ fn digests_are_of_whole_files_only() {
 }
 
 #[test]
+fn executables_are_told_of_while_they_come() {
+    let mut file = vec![0; 64 + 24];
+    file[..2].copy_from_slice(b"MZ");
+    file[60] = 64;
+    file[64..68].copy_from_slice(b"PE\0\0");
+    let mut b = Bench::new(FileConfig::default());
+    b.a(next(&file));
+    b.a(next(&[0xcc; 5000]));
+    let told = b.told();
+    let own: Vec<_> = told
+        .iter()
+        .filter(|l| l.starts_with("pe_") || *l == "file_sniff")
+        .collect();
+    assert_eq!(
+        own,
+        ["file_sniff", "pe_dos_header", "pe_dos_code", "pe_file_header"]
+    );
+    b.a(Piece::End);
+}
+
+#[test]
 fn entropy_is_of_whole_files_only() {
     let mut b = Bench::new(FileConfig {
         entropy: true,

@@ -1,10 +1,14 @@
 //! Windows executables (Portable Executable): what their headers say, as pe.log shows it.
 
+pub mod events;
 mod log;
+mod tell;
 
 use std::borrow::Cow;
 
 pub use log::PeRow;
+use tell::Told;
+pub use tell::{is_wanted, tell};
 
 /// Length of the header for DOS, bytes.
 const DOS_HEADER: usize = 64;
@@ -27,6 +31,10 @@ pub struct Headers {
     /// Bytes to pass over before the others; known once the first is whole.
     before: Option<u64>,
     is_done: bool,
+    /// The header for DOS and its program, if somebody wants events.
+    dos: Vec<u8>,
+    code: Vec<u8>,
+    told: Told,
 }
 
 /// What they say.
@@ -56,20 +64,30 @@ impl Headers {
         !self.is_done
     }
 
+    /// Whether there may be something to tell.
+    pub fn has_news(&self) -> bool {
+        self.told != Told::All
+    }
+
     /// The next bytes of the file are not at hand.
     pub fn stop(&mut self) {
         self.is_done = true;
     }
 
-    /// The next bytes of the file.
-    pub fn bytes(&mut self, mut bytes: &[u8]) {
+    /// The next bytes of the file. `told`: they will be told, all of them.
+    pub fn bytes(&mut self, mut bytes: &[u8], told: bool) {
         while !self.is_done && !bytes.is_empty() {
             bytes = match self.before {
-                None => self.dos_header(bytes),
+                None => self.dos_header(bytes, told),
                 Some(n @ 1..) => {
                     let passed = bytes.len().min(usize::try_from(n).unwrap_or(usize::MAX));
                     self.before = Some(n - passed as u64);
-                    bytes.get(passed..).unwrap_or(&[])
+                    let (code, rest) = bytes.split_at(passed);
+                    if told {
+                        let room = MAX_KEPT.saturating_sub(self.code.len());
+                        self.code.extend_from_slice(code.get(..room).unwrap_or(code));
+                    }
+                    rest
                 }
                 Some(0) => {
                     let room = self.needed().saturating_sub(self.kept.len());
@@ -84,7 +102,7 @@ impl Headers {
     }
 
     /// Takes what there is of the first header; what is behind it.
-    fn dos_header<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+    fn dos_header<'b>(&mut self, bytes: &'b [u8], told: bool) -> &'b [u8] {
         let (part, rest) = bytes.split_at(bytes.len().min(DOS_HEADER - self.kept.len()));
         self.kept.extend_from_slice(part);
         if let Some(place) = self
@@ -95,6 +113,9 @@ impl Headers {
             match place.checked_sub(DOS_HEADER as u32) {
                 Some(n) if n < MAX_DOS_CODE => self.before = Some(n.into()),
                 _ => self.is_done = true,
+            }
+            if told {
+                self.dos = self.kept.clone();
             }
             self.kept.clear();
         }
@@ -279,12 +300,17 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes))
 }
 
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// An executable of 32 bits with these sections, behind a program for DOS of `stub` bytes.
-    fn executable(stub: usize, sections: &[&[u8; 8]]) -> Vec<u8> {
+    pub(super) fn executable(stub: usize, sections: &[&[u8; 8]]) -> Vec<u8> {
         let mut dos = vec![0; DOS_HEADER + stub];
         dos[..2].copy_from_slice(b"MZ");
         dos[60..64].copy_from_slice(&((DOS_HEADER + stub) as u32).to_le_bytes());
@@ -313,7 +339,7 @@ mod tests {
 
     fn read(bytes: &[u8], piece: usize) -> (Option<Executable>, bool) {
         let mut h = Headers::default();
-        bytes.chunks(piece).for_each(|part| h.bytes(part));
+        bytes.chunks(piece).for_each(|part| h.bytes(part, false));
         (h.read(), h.reads())
     }
 
@@ -362,7 +388,7 @@ mod tests {
         many[DOS_HEADER + 6..DOS_HEADER + 8].copy_from_slice(&u16::MAX.to_le_bytes());
         many.resize(1 << 22, 0);
         let mut h = Headers::default();
-        h.bytes(&many);
+        h.bytes(&many, true);
         assert!(h.kept.len() <= MAX_KEPT && h.read().is_some());
     }
 }

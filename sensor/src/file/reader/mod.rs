@@ -15,6 +15,7 @@ use super::api::{Cx, FileConfig};
 use super::pe::Headers;
 use super::wanted::ExtractConfig;
 use super::x509::CertCache;
+use crate::event::FaFile;
 use digest::Digests;
 use entropy::Entropy;
 use extract::Extract;
@@ -99,7 +100,7 @@ impl Readers {
                 Reader::Digests(d) => d.bytes(bytes),
                 Reader::Entropy(e) => e.bytes(bytes),
                 Reader::Cert(whole) | Reader::Ocsp(whole) => whole.add(bytes),
-                Reader::Pe(headers) => headers.bytes(bytes),
+                Reader::Pe(headers) => headers.bytes(bytes, super::pe::is_wanted(cx.subs)),
                 Reader::Extract(e) => e.bytes(bytes, cx),
             }
         }
@@ -124,6 +125,21 @@ impl Readers {
     pub fn may_read_all(&self) -> bool {
         let reads_all = |reader: &Reader| matches!(reader, Reader::Digests(_) | Reader::Extract(_));
         self.extract.is_some() || self.all.iter().any(reads_all)
+    }
+
+    /// Whether one of them may have something to tell.
+    pub fn has_news(&self, cx: &Cx<'_>) -> bool {
+        let may_tell = |reader: &Reader| matches!(reader, Reader::Pe(headers) if headers.has_news());
+        self.all.iter().any(may_tell) && super::pe::is_wanted(cx.subs)
+    }
+
+    /// They tell what they have read.
+    pub fn tell(&mut self, f: &FaFile<'_>, cx: &mut Cx<'_>) {
+        for reader in &mut self.all {
+            if let Reader::Pe(headers) = reader {
+                super::pe::tell(headers, f, cx);
+            }
+        }
     }
 
     /// Whether somebody reads on.
