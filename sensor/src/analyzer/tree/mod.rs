@@ -201,7 +201,8 @@ impl Tree {
 
     /// How much of a direction any analyzer, the probe or the watch still needs.
     pub fn interest(&self, is_orig: bool) -> Interest {
-        if self.waiting.is_some() || self.probe.is_some() {
+        let tells = self.frames.as_ref().is_some_and(|frames| frames.needs_all());
+        if self.waiting.is_some() || self.probe.is_some() || tells {
             return Interest::Everything;
         }
         let nodes = self.nodes.iter().filter(|n| !ignores(self.partial, n));
@@ -341,7 +342,7 @@ impl Tree {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
         let bytes = match &mut self.frames {
-            Some(frames) => Cow::Owned(frames.unframe(is_orig, bytes)),
+            Some(frames) => Cow::Owned(frames.unframe(is_orig, bytes, call)),
             None => Cow::Borrowed(bytes),
         };
         let mut over = None;
@@ -436,8 +437,8 @@ impl Tree {
             if let Some(id) = of_tag(tag) {
                 self.confirm(id, call);
             }
-            let mut frames = Box::new(Frames::default());
-            rest = Cow::Owned(frames.unframe(is_orig, &rest));
+            let mut frames = Box::new(Frames::new(call.subs));
+            rest = Cow::Owned(frames.unframe(is_orig, &rest, call));
             self.frames = Some(frames);
         }
         self.inside = Some(over.to);

@@ -641,3 +641,39 @@ proptest! {
         run(udp_tree(1, port), &talk, 1, true);
     }
 }
+
+#[test]
+fn a_websocket_is_read_to_its_end_if_somebody_wants_its_frames() {
+    use crate::analyzer::websocket::events::{WebsocketEstablished, WebsocketMessage};
+
+    let request = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
+    let reply = b"HTTP/1.1 101 so be it\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
+    let frames = [&b"\x82\x7e\x20\x00"[..], &[0; 8192]].concat();
+    let c = conn(Proto::Tcp);
+    let shared = WorkerShared::default();
+    for (kind, expected) in [
+        (WebsocketEstablished::KIND, Interest::Nothing),
+        (WebsocketMessage::KIND, Interest::Everything),
+    ] {
+        let (mut out, subs) = (Heard::default(), Subscriptions::NONE.with(kind));
+        let mut call = Call {
+            ts: 0,
+            c: &c,
+            subs: &subs,
+            out: &mut out,
+        };
+        let mut tree = tcp_tree(40_000, 80);
+        tree.stream(true, request, &shared, &mut call);
+        for part in [&reply[..], &frames, &frames] {
+            tree.stream(false, part, &shared, &mut call);
+        }
+        tree.stream(true, &frames, &shared, &mut call);
+        assert_eq!([tree.interest(false), tree.interest(true)], [expected; 2]);
+        // Behind a gap nobody knows where a frame begins.
+        tree.gap(false, 10, &shared, &mut call);
+        assert_eq!(
+            [tree.interest(false), tree.interest(true)],
+            [Interest::Nothing; 2]
+        );
+    }
+}
