@@ -17,7 +17,7 @@ mod events;
 pub use events::{UnknownEvent, events, listed, named, policy_bits};
 
 /// The pages of no protocol.
-const COMMON: [&Page; 10] = [
+const COMMON: [&Page; 11] = [
     event::core::PAGE,
     event::file::PAGE,
     event::lookup::PAGE,
@@ -26,6 +26,7 @@ const COMMON: [&Page; 10] = [
     event::tcp::PAGE,
     crate::file::events::PAGE,
     crate::file::pe::events::PAGE,
+    crate::file::x509::ocsp_events::PAGE,
     crate::software::events::PAGE,
     crate::conn::events::PAGE,
 ];

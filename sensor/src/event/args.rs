@@ -24,6 +24,7 @@ macro_rules! arg_type {
     (index_vec) => { &'a [u64] };
     (count_set) => { &'a [u64] };
     (string_vec) => { &'a [&'a [u8]] };
+    (x509_vec) => { &'a [&'a [u8]] };
     (addr_set) => { &'a [std::net::IpAddr] };
     (tag) => { $crate::event::AnalyzerTag };
     (fa_file) => { &'a $crate::event::FaFile<'a> };
@@ -56,6 +57,9 @@ macro_rules! zeek_type {
     };
     (nanoseconds) => {
         "time"
+    };
+    (x509_vec) => {
+        "x509_opaque_vector"
     };
     (load_sample) => {
         "load_sample_info"
@@ -121,6 +125,9 @@ macro_rules! arg {
     (string_vec $v:expr) => {
         $crate::event::Arg::Strings($v)
     };
+    (x509_vec $v:expr) => {
+        $crate::event::Arg::Strings($v)
+    };
     (addr_set $v:expr) => {
         $crate::event::Arg::Addrs($v)
     };
@@ -181,6 +188,7 @@ macro_rules! take {
     (index_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Counts(v), v, $arg) };
     (count_set $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Counts(v), v, $arg) };
     (string_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Strings(v), v, $arg) };
+    (x509_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Strings(v), v, $arg) };
     (addr_set $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Addrs(v), v, $arg) };
     (tag $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Tag(v), v, $arg) };
     (fa_file $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::FaFile(v), v, $arg) };

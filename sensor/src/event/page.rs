@@ -25,7 +25,7 @@ pub const fn conn_key(args: &[(&'static str, &'static str)]) -> &'static str {
 pub enum Never {}
 
 /// Most arguments of an event.
-pub const MOST_ARGS: usize = 8;
+pub const MOST_ARGS: usize = 10;
 
 /// Collects an event's arguments.
 #[derive(Default)]

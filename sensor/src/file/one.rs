@@ -8,7 +8,7 @@ use super::reader::{About, CERT, Found, Readers, Shared, extract_name};
 use super::waiting::{Data, Waiting};
 use crate::event::{
     ConnId, FaFile, FaMetadata, FileGap, FileNew, FileOverNewConnection, FileReassemblyOverflow, FileSniff,
-    FileStateRemove, FileTimeout, Fuid, Ts,
+    FileStateRemove, FileTimeout, Fuid, Subscriptions, Ts,
 };
 
 /// Most connections that a file's rows name.
@@ -280,7 +280,7 @@ impl File {
         match self.head.take() {
             Some(head) if !head.is_empty() => self.look_at(&head, cx),
             // It begins with a gap: what it is nobody will know.
-            Some(_) => self.add_readers(),
+            Some(_) => self.add_readers(cx.subs),
             None => {}
         }
     }
@@ -310,13 +310,13 @@ impl File {
         if let Some(mime) = mime {
             (self.mime, self.sniffed) = (Some(mime), Some(mime));
         }
-        self.add_readers();
+        self.add_readers(cx.subs);
     }
 
     /// Adds those that read files of its type, as far as that is known.
-    fn add_readers(&mut self) {
+    fn add_readers(&mut self, subs: &Subscriptions) {
         let name = || extract_name(self.started, self.source, self.fuid);
-        let new = self.readers.add_for(self.mime, name);
+        let new = self.readers.add_for(self.mime, name, subs);
         self.analyzers.extend(new);
     }
 
@@ -325,13 +325,15 @@ impl File {
         self.flush(cx);
         self.look(cx);
         let fuid = self.fuid.to_string();
+        let mut readers = std::mem::take(&mut self.readers);
         let about = About {
             fuid: &fuid,
+            f: &self.shown(&fuid),
             started: self.started,
             mime: self.mime,
             is_orig: self.is_orig,
         };
-        let found = self.readers.end(about, shared, cx);
+        let found = readers.end(about, shared, cx);
         if let Some(ent) = found.entropy {
             raise!(self, cx, FileEntropy, ent: ent);
         }

@@ -458,6 +458,45 @@ fn executables_are_told_of_while_they_come() {
 }
 
 #[test]
+fn ocsp_is_told_when_all_of_it_has_come() {
+    let response = super::x509::ocsp::tests::response(&[0x80, 0]);
+    let mut b = Bench::new(FileConfig::default());
+    b.a(next(&response[..50]));
+    b.a(next(&response[50..]));
+    let own = |b: &mut Bench| {
+        let told = b.told();
+        told.iter()
+            .map(|l| l.split(' ').next().unwrap_or_default().to_owned())
+            .filter(|l| l.starts_with("ocsp"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(own(&mut b), [""; 0]);
+    b.a(Piece::End);
+    let expected = [
+        "ocsp_response_status",
+        "ocsp_response_certificate",
+        "ocsp.log",
+        "ocsp_response_bytes",
+        "ocsp_extension",
+    ];
+    assert_eq!(own(&mut b), expected);
+    // A request for the certificate 7.
+    let request = b"\x30\x1a\x30\x18\x30\x16\x30\x14\x30\x12\x30\x07\x06\x05\x2b\x0e\x03\x02\x1a\x04\x01\x01\
+        \x04\x01\x02\x02\x01\x07";
+    b.a(next(request));
+    b.a(Piece::End);
+    assert_eq!(own(&mut b), ["ocsp_request", "ocsp_request_certificate"]);
+    b.subs = Subscriptions::NONE;
+    b.a(next(request));
+    b.a(Piece::End);
+    let row = b.told().concat();
+    assert!(
+        row.starts_with("files.log mime_type=application/ocsp-request"),
+        "{row}"
+    );
+}
+
+#[test]
 fn entropy_is_of_whole_files_only() {
     let mut b = Bench::new(FileConfig {
         entropy: true,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::events::EntropyTestResult;
 use super::super::x509::Certificate;
-use crate::event::Ts;
+use crate::event::{FaFile, Ts};
 
 /// What readers found.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Found {
 #[derive(Clone, Copy, Debug)]
 pub struct About<'f> {
     pub fuid: &'f str,
+    /// As events show it.
+    pub f: &'f FaFile<'f>,
     pub started: Ts,
     pub mime: Option<&'static str>,
     pub is_orig: bool,

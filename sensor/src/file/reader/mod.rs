@@ -15,7 +15,7 @@ use super::api::{Cx, FileConfig};
 use super::pe::Headers;
 use super::wanted::ExtractConfig;
 use super::x509::CertCache;
-use crate::event::FaFile;
+use crate::event::{FaFile, Subscriptions};
 use digest::Digests;
 use entropy::Entropy;
 use extract::Extract;
@@ -47,6 +47,8 @@ enum Reader {
     Entropy(Box<Entropy>),
     Cert(Whole),
     Ocsp(Whole),
+    /// For its events alone: files.log has nothing of it.
+    OcspRequest(Whole),
     Pe(Box<Headers>),
     Extract(Box<Extract>),
 }
@@ -64,11 +66,19 @@ impl Readers {
 
     /// Adds those that read files of a type, None when it is unknown; Zeek's names of them. `name`: what it would be
     /// extracted to.
-    pub fn add_for(&mut self, mime: Option<&str>, name: impl FnOnce() -> String) -> Vec<&'static str> {
+    pub fn add_for(
+        &mut self,
+        mime: Option<&str>,
+        name: impl FnOnce() -> String,
+        subs: &Subscriptions,
+    ) -> Vec<&'static str> {
         let before = self.all.len();
         match mime {
             Some(mime) if cert::TYPES.contains(&mime) => self.all.push(Reader::Cert(Whole::default())),
             Some(ocsp::TYPE) => self.all.push(Reader::Ocsp(Whole::default())),
+            Some(ocsp::REQUEST) if ocsp::wants_requests(subs) => {
+                self.all.push(Reader::OcspRequest(Whole::default()));
+            }
             Some(pe::TYPE) => self.all.push(Reader::Pe(Box::default())),
             _ => {}
         }
@@ -99,7 +109,7 @@ impl Readers {
             match reader {
                 Reader::Digests(d) => d.bytes(bytes),
                 Reader::Entropy(e) => e.bytes(bytes),
-                Reader::Cert(whole) | Reader::Ocsp(whole) => whole.add(bytes),
+                Reader::Cert(whole) | Reader::Ocsp(whole) | Reader::OcspRequest(whole) => whole.add(bytes),
                 Reader::Pe(headers) => headers.bytes(bytes, super::pe::is_wanted(cx.subs)),
                 Reader::Extract(e) => e.bytes(bytes, cx),
             }
@@ -109,7 +119,11 @@ impl Readers {
     /// The next bytes, so many, are not at hand, whether they came or not.
     pub fn gap(&mut self, len: u64, cx: &mut Cx<'_>) {
         self.all.retain_mut(|reader| match reader {
-            Reader::Digests(_) | Reader::Entropy(_) | Reader::Cert(_) | Reader::Ocsp(_) => false,
+            Reader::Digests(_)
+            | Reader::Entropy(_)
+            | Reader::Cert(_)
+            | Reader::Ocsp(_)
+            | Reader::OcspRequest(_) => false,
             Reader::Pe(headers) => {
                 headers.stop();
                 true
@@ -145,7 +159,11 @@ impl Readers {
     /// Whether somebody reads on.
     pub fn is_reading(&self) -> bool {
         self.all.iter().any(|reader| match reader {
-            Reader::Digests(_) | Reader::Entropy(_) | Reader::Cert(_) | Reader::Ocsp(_) => true,
+            Reader::Digests(_)
+            | Reader::Entropy(_)
+            | Reader::Cert(_)
+            | Reader::Ocsp(_)
+            | Reader::OcspRequest(_) => true,
             Reader::Pe(headers) => headers.reads(),
             Reader::Extract(e) => e.reads(),
         })
@@ -160,6 +178,7 @@ impl Readers {
                 Reader::Entropy(e) => e.end(&mut found),
                 Reader::Cert(whole) => cert::end(&whole, about, &mut shared.certs, &mut found, cx),
                 Reader::Ocsp(whole) => ocsp::end(&whole, about, cx),
+                Reader::OcspRequest(whole) => ocsp::end_request(&whole, about, cx),
                 Reader::Pe(headers) => pe::end(&headers, about, cx),
                 Reader::Extract(e) => e.end(&mut found, cx),
             }
@@ -176,6 +195,7 @@ fn names(readers: &[Reader]) -> Vec<&'static str> {
             Reader::Entropy(_) => names.push(entropy::NAME),
             Reader::Cert(_) => names.push(CERT),
             Reader::Ocsp(_) => names.push("OCSP_REPLY"),
+            Reader::OcspRequest(_) => {}
             Reader::Pe(_) => names.push(pe::NAME),
             Reader::Extract(_) => names.push(extract::NAME),
         }

@@ -1,38 +1,145 @@
-//! OCSP responses: ocsp.log.
+//! OCSP: ocsp.log, and events of requests and responses.
 
 use super::super::api::Cx;
 use super::super::x509::OcspRow;
-use super::super::x509::ocsp::{Status, answers};
+use super::super::x509::ocsp::{Answer, Basic, Extension, Status, request, response};
+use super::super::x509::ocsp_events::{
+    self, OcspExtension, OcspRequest, OcspRequestCertificate, OcspResponseBytes, OcspResponseCertificate,
+    OcspResponseStatus,
+};
 use super::found::{About, Whole};
+use crate::base::time::SECOND;
+use crate::event::{Event, FaFile, Kind, Subscriptions, Ts};
 
 /// The type of files that are read as responses.
 pub const TYPE: &str = "application/ocsp-response";
+/// The type of files that are read as requests, if somebody wants their events.
+pub const REQUEST: &str = "application/ocsp-request";
+
+/// Whether somebody wants the events of requests.
+pub fn wants_requests(subs: &Subscriptions) -> bool {
+    subs.wants(OcspRequest::KIND) || subs.wants(OcspRequestCertificate::KIND)
+}
+
+/// Raises an event that somebody wants.
+fn raise(kind: Kind, ev: &dyn Event, cx: &mut Cx<'_>) {
+    if cx.subs.wants(kind) {
+        cx.out.event(cx.ts, ev);
+    }
+}
+
+/// A request is over, and all of it came.
+pub fn end_request(whole: &Whole, about: About<'_>, cx: &mut Cx<'_>) {
+    let Some((version, ids)) = request(whole.bytes()) else {
+        return cx
+            .out
+            .weird(cx.ts, "openssl_ocsp_request_parse_error", about.fuid, "");
+    };
+    let f = about.f;
+    raise(OcspRequest::KIND, &OcspRequest { f, version }, cx);
+    for id in &ids {
+        let asked = OcspRequestCertificate {
+            f,
+            hash_algorithm: &id.hash_algorithm,
+            issuer_name_hash: &id.issuer_name_hash,
+            issuer_key_hash: &id.issuer_key_hash,
+            serial_number: &id.serial,
+        };
+        raise(OcspRequestCertificate::KIND, &asked, cx);
+    }
+}
 
 /// The file is over, and all of it came.
 pub fn end(whole: &Whole, about: About<'_>, cx: &mut Cx<'_>) {
-    let Some(answers) = answers(whole.bytes()) else {
+    let Some(response) = response(whole.bytes()) else {
         return cx
             .out
             .weird(cx.ts, "openssl_ocsp_response_parse_error", about.fuid, "");
     };
-    for a in &answers {
-        let (cert_status, revoketime, revokereason) = match a.status {
-            Status::Good => ("good", None, None),
-            Status::Revoked(at, why) => ("revoked", Some(at).filter(|at| *at != 0), why),
-            Status::Unknown => ("unknown", None, None),
-        };
-        cx.out.log(&OcspRow {
-            ts: about.started,
-            id: about.fuid,
-            hash_algorithm: &a.hash_algorithm,
-            issuer_name_hash: &a.issuer_name_hash,
-            issuer_key_hash: &a.issuer_key_hash,
-            serial_number: &a.serial,
-            cert_status,
-            revoketime,
-            revokereason,
-            this_update: a.this_update,
-            next_update: a.next_update,
-        });
+    let (f, status) = (about.f, response.status);
+    raise(OcspResponseStatus::KIND, &OcspResponseStatus { f, status }, cx);
+    let Some(basic) = response.basic else { return };
+    for a in &basic.answers {
+        tell_answer(a, f, cx);
+        log(a, about, cx);
+        tell_extensions(&a.extensions, false, f, cx);
     }
+    tell_basic(&basic, status, f, cx);
+    tell_extensions(&basic.extensions, true, f, cx);
+}
+
+/// A time of seconds since the epoch.
+fn ts(seconds: i64) -> Ts {
+    u64::try_from(seconds).unwrap_or(0).saturating_mul(SECOND)
+}
+
+fn tell_answer(a: &Answer, f: &FaFile<'_>, cx: &mut Cx<'_>) {
+    let (cert_status, revoked, reason) = shown(a.status);
+    let said = OcspResponseCertificate {
+        f,
+        hash_algorithm: &a.id.hash_algorithm,
+        issuer_name_hash: &a.id.issuer_name_hash,
+        issuer_key_hash: &a.id.issuer_key_hash,
+        serial_number: &a.id.serial,
+        cert_status,
+        revoke_time: ts(revoked.unwrap_or(0)),
+        revoke_reason: reason.unwrap_or(""),
+        this_update: ts(a.this_update),
+        next_update: ts(a.next_update.unwrap_or(0)),
+    };
+    raise(OcspResponseCertificate::KIND, &said, cx);
+}
+
+fn tell_basic(basic: &Basic<'_>, status: &str, f: &FaFile<'_>, cx: &mut Cx<'_>) {
+    let said = OcspResponseBytes {
+        f,
+        status,
+        version: basic.version,
+        responder_id: &basic.responder,
+        produced_at: ts(basic.produced_at),
+        signature_algorithm: &basic.signature_algorithm,
+        certs: &basic.certificates,
+    };
+    raise(OcspResponseBytes::KIND, &said, cx);
+}
+
+fn tell_extensions(extensions: &[Extension], global_resp: bool, f: &FaFile<'_>, cx: &mut Cx<'_>) {
+    for e in extensions {
+        let names = e.names();
+        let ext = ocsp_events::Extension {
+            name: names.map_or(&e.oid, |names| names.0),
+            short_name: names.map(|names| names.1),
+            oid: &e.oid,
+            critical: e.critical,
+            value: &e.value,
+        };
+        raise(OcspExtension::KIND, &OcspExtension { f, ext, global_resp }, cx);
+    }
+}
+
+/// A status in words, and of one that was revoked when and why.
+fn shown(status: Status) -> (&'static str, Option<i64>, Option<&'static str>) {
+    match status {
+        Status::Good => ("good", None, None),
+        Status::Revoked(at, why) => ("revoked", Some(at).filter(|at| *at != 0), why),
+        Status::Unknown => ("unknown", None, None),
+    }
+}
+
+/// The row of an answer.
+fn log(a: &Answer, about: About<'_>, cx: &mut Cx<'_>) {
+    let (cert_status, revoketime, revokereason) = shown(a.status);
+    cx.out.log(&OcspRow {
+        ts: about.started,
+        id: about.fuid,
+        hash_algorithm: &a.id.hash_algorithm,
+        issuer_name_hash: &a.id.issuer_name_hash,
+        issuer_key_hash: &a.id.issuer_key_hash,
+        serial_number: &a.id.serial,
+        cert_status,
+        revoketime,
+        revokereason,
+        this_update: a.this_update,
+        next_update: a.next_update,
+    });
 }

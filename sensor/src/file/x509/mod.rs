@@ -8,6 +8,7 @@ mod host;
 mod log;
 mod name;
 pub mod ocsp;
+pub mod ocsp_events;
 mod ocsp_log;
 mod oid;
 mod validate;

@@ -1,10 +1,13 @@
-//! OCSP responses (RFC 6960, section 4.2.1): what is said of each certificate.
+//! OCSP (RFC 6960): the certificates that a request asks for, and what a response says of each.
 
 use x509_parser::der_parser::asn1_rs::{Any, Class, Oid, Tag};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
+use x509_parser::x509::X509Name;
 
 use super::cert::serial;
+use super::name::rfc2253;
+use super::oid;
 use crate::event::json::hex;
 
 /// id-pkix-ocsp-basic (section 4.2.1), the only kind of response there is.
@@ -30,9 +33,9 @@ const REASONS: [&str; 11] = [
 /// OpenSSL's text for what is none.
 const UNKNOWN_REASON: &str = "(UNKNOWN)";
 
-/// What is said of one certificate.
+/// Which certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct CertId {
     /// OpenSSL's name of the algorithm of both hashes, `sha1`.
     pub hash_algorithm: String,
     /// Hash of the issuer's name, upper-case hex.
@@ -41,12 +44,21 @@ pub struct Answer {
     pub issuer_key_hash: String,
     /// The certificate's serial number, upper-case hex.
     pub serial: String,
+}
+
+/// What is said of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Which one.
+    pub id: CertId,
     /// Whether it is still to be believed.
     pub status: Status,
     /// When that was so, seconds since the epoch.
     pub this_update: i64,
     /// Until when it is good to know, seconds since the epoch.
     pub next_update: Option<i64>,
+    /// What else is said of it.
+    pub extensions: Vec<Extension>,
 }
 
 /// CertStatus.
@@ -60,45 +72,236 @@ pub enum Status {
     Unknown,
 }
 
-/// The answers of a response; `None` when it is none. One that says of itself that it has no answer has none.
-pub fn answers(der: &[u8]) -> Option<Vec<Answer>> {
-    let mut response = inside(der, Class::Universal, Tag::Sequence.0)?;
-    let status = next(&mut response)?;
+/// An extension of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// Its object identifier.
+    pub oid: String,
+    /// Its critical bit.
+    pub critical: bool,
+    /// What it says, as text.
+    pub value: String,
+}
+
+impl Extension {
+    /// OpenSSL's long and short name, if it has some.
+    pub fn names(&self) -> Option<(&'static str, &'static str)> {
+        Some(match self.oid.as_str() {
+            NONCE => ("OCSP Nonce", "Nonce"),
+            "1.3.6.1.5.5.7.48.1.3" => ("OCSP CRL ID", "CrlID"),
+            "1.3.6.1.5.5.7.48.1.6" => ("OCSP Archive Cutoff", "archiveCutoff"),
+            "1.3.6.1.4.1.11129.2.4.5" => ("CT Certificate SCTs", "ct_cert_scts"),
+            _ => return None,
+        })
+    }
+}
+
+/// id-pkix-ocsp-nonce (section 4.4.1).
+const NONCE: &str = "1.3.6.1.5.5.7.48.1.2";
+
+/// A response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response<'d> {
+    /// OpenSSL's word for whether the request could be answered.
+    pub status: &'static str,
+    /// Its answers, if it has any.
+    pub basic: Option<Basic<'d>>,
+}
+
+/// What is answered, by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basic<'d> {
+    /// 0 is version 1.
+    pub version: u64,
+    /// Name, or hash of the key, of who answers.
+    pub responder: String,
+    /// When, seconds since the epoch.
+    pub produced_at: i64,
+    /// What is said of each certificate.
+    pub answers: Vec<Answer>,
+    /// OpenSSL's name of how it is signed; empty where that cannot be read.
+    pub signature_algorithm: String,
+    /// Certificates beside it, DER.
+    pub certificates: Vec<&'d [u8]>,
+    /// What is said of the response.
+    pub extensions: Vec<Extension>,
+}
+
+/// A request: its version, 0 is version 1, and which certificates it asks for. `None` when it is none.
+pub fn request(der: &[u8]) -> Option<(u64, Vec<CertId>)> {
+    let request = inside(der, Class::Universal, Tag::Sequence.0)?;
+    let mut data = inside(request, Class::Universal, Tag::Sequence.0)?;
+    let version = version(&mut data);
+    if inside(data, Class::ContextSpecific, 1).is_some() {
+        // Who asks.
+        next(&mut data)?;
+    }
+    let mut list = inside(data, Class::Universal, Tag::Sequence.0)?;
+    let mut ids = Vec::new();
+    while !list.is_empty() && ids.len() < MAX_ANSWERS {
+        let one = next(&mut list)?.data;
+        ids.push(cert_id(inside(one, Class::Universal, Tag::Sequence.0)?)?);
+    }
+    Some((version, ids))
+}
+
+/// A response; `None` when it is none. One that says of itself that it has no answer has none.
+pub fn response(der: &[u8]) -> Option<Response<'_>> {
+    let mut rest = inside(der, Class::Universal, Tag::Sequence.0)?;
+    let status = next(&mut rest)?;
     if status.tag() != Tag::Enumerated {
         return None;
     }
-    if response.is_empty() {
-        return Some(Vec::new());
+    let status = status_name(status.data);
+    let none = Response { status, basic: None };
+    if rest.is_empty() {
+        return Some(none);
     }
-    let bytes = inside(response, Class::ContextSpecific, 0)?;
+    let bytes = inside(rest, Class::ContextSpecific, 0)?;
     let mut bytes = inside(bytes, Class::Universal, Tag::Sequence.0)?;
     if object(&next(&mut bytes)?)? != BASIC {
-        return Some(Vec::new());
+        return Some(none);
     }
-    let basic = next(&mut bytes)?;
-    let mut data = inside(basic.data, Class::Universal, Tag::Sequence.0)
-        .and_then(|basic| inside(basic, Class::Universal, Tag::Sequence.0))?;
-    let mut first = next(&mut data)?;
-    if (first.class(), first.tag().0) == (Class::ContextSpecific, 0) {
-        // The version.
-        first = next(&mut data)?;
-    }
-    // The responder, and when it said so.
-    let (_, _) = (first, next(&mut data)?);
+    let basic = inside(next(&mut bytes)?.data, Class::Universal, Tag::Sequence.0)?;
+    Some(Response {
+        status,
+        basic: Some(basic_response(basic)?),
+    })
+}
+
+/// BasicOCSPResponse's content.
+fn basic_response(mut rest: &[u8]) -> Option<Basic<'_>> {
+    let mut data = inside(rest, Class::Universal, Tag::Sequence.0)?;
+    next(&mut rest)?;
+    let version = version(&mut data);
+    let responder = responder(&next(&mut data)?);
+    let produced_at = time(&mut { data }).unwrap_or(0);
+    next(&mut data)?;
     let mut list = inside(data, Class::Universal, Tag::Sequence.0)?;
+    next(&mut data)?;
     let mut answers = Vec::new();
     while !list.is_empty() && answers.len() < MAX_ANSWERS {
         answers.push(answer(next(&mut list)?.data)?);
     }
-    Some(answers)
+    // What follows is for events alone: the answers stand without it.
+    let algorithm = inside(rest, Class::Universal, Tag::Sequence.0)
+        .and_then(|mut algorithm| object(&next(&mut algorithm)?))
+        .unwrap_or_default();
+    let _ = (next(&mut rest), next(&mut rest));
+    Some(Basic {
+        version,
+        responder,
+        produced_at,
+        answers,
+        signature_algorithm: oid::algorithm(&algorithm).map_or(algorithm, str::to_owned),
+        certificates: certificates(rest),
+        extensions: extensions(data, 1),
+    })
+}
+
+/// Takes the version, which is left out where it is the first.
+fn version(rest: &mut &[u8]) -> u64 {
+    let Some(version) = inside(rest, Class::ContextSpecific, 0) else {
+        return 0;
+    };
+    let _ = next(rest);
+    match next(&mut { version }).map(|n| n.data) {
+        Some([n]) => (*n).into(),
+        _ => 0,
+    }
+}
+
+/// OpenSSL's names of OCSPResponseStatus.
+fn status_name(number: &[u8]) -> &'static str {
+    match number {
+        [0] => "successful",
+        [1] => "malformedrequest",
+        [2] => "internalerror",
+        [3] => "trylater",
+        [5] => "sigrequired",
+        [6] => "unauthorized",
+        _ => "(UNKNOWN)",
+    }
+}
+
+/// ResponderID: a name, or the hash of a key.
+fn responder(id: &Any<'_>) -> String {
+    let text = match id.tag().0 {
+        1 => X509Name::from_der(id.data)
+            .ok()
+            .and_then(|(_, name)| rfc2253(&name)),
+        _ => next(&mut { id.data }).map(|key| hex(key.data).to_ascii_uppercase()),
+    };
+    text.unwrap_or_default()
+}
+
+/// The certificates that follow a response's signature.
+fn certificates(rest: &[u8]) -> Vec<&[u8]> {
+    let list = inside(rest, Class::ContextSpecific, 0);
+    let list = list.and_then(|list| inside(list, Class::Universal, Tag::Sequence.0));
+    let mut list = list.unwrap_or_default();
+    let mut all = Vec::new();
+    while all.len() < MAX_ANSWERS {
+        let before = list;
+        if next(&mut list).is_none() {
+            break;
+        }
+        all.push(before.get(..before.len() - list.len()).unwrap_or(before));
+    }
+    all
+}
+
+/// Extensions behind this tag, as far as they can be read.
+fn extensions(rest: &[u8], tag: u32) -> Vec<Extension> {
+    let list = inside(rest, Class::ContextSpecific, tag);
+    let list = list.and_then(|list| inside(list, Class::Universal, Tag::Sequence.0));
+    let mut list = list.unwrap_or_default();
+    let mut all = Vec::new();
+    while all.len() < MAX_ANSWERS
+        && let Some(extension) = next(&mut list).and_then(|e| extension(e.data))
+    {
+        all.push(extension);
+    }
+    all
+}
+
+/// Extension's content (RFC 5280, section 4.1).
+fn extension(mut rest: &[u8]) -> Option<Extension> {
+    let oid = object(&next(&mut rest)?)?;
+    let mut value = next(&mut rest)?;
+    let critical = value.tag() == Tag::Boolean && value.data != [0];
+    if value.tag() == Tag::Boolean {
+        value = next(&mut rest)?;
+    }
+    let value = match inside(value.data, Class::Universal, Tag::OctetString.0) {
+        Some(nonce) if oid == NONCE => hex(nonce).to_ascii_uppercase(),
+        _ => value.data.iter().map(printable).collect(),
+    };
+    Some(Extension { oid, critical, value })
+}
+
+/// A character as it is, or a dot for what is none.
+fn printable(b: &u8) -> char {
+    let is_text = matches!(b, b' '..=b'~' | b'\r' | b'\n');
+    if is_text { char::from(*b) } else { '.' }
+}
+
+/// CertID's content.
+fn cert_id(mut id: &[u8]) -> Option<CertId> {
+    let algorithm = next(&mut id)?;
+    let algorithm = object(&next(&mut { algorithm.data })?)?;
+    let [name, key, number] = [next(&mut id)?, next(&mut id)?, next(&mut id)?];
+    Some(CertId {
+        hash_algorithm: digest(&algorithm).map_or(algorithm, str::to_owned),
+        issuer_name_hash: hex(name.data).to_ascii_uppercase(),
+        issuer_key_hash: hex(key.data).to_ascii_uppercase(),
+        serial: serial(number.data),
+    })
 }
 
 /// One SingleResponse's content.
 fn answer(mut rest: &[u8]) -> Option<Answer> {
-    let mut id = next(&mut rest)?.data;
-    let algorithm = next(&mut id)?;
-    let algorithm = object(&next(&mut { algorithm.data })?)?;
-    let [name, key, number] = [next(&mut id)?, next(&mut id)?, next(&mut id)?];
+    let id = cert_id(next(&mut rest)?.data)?;
     let status = next(&mut rest)?;
     let status = match status.tag().0 {
         0 => Status::Good,
@@ -110,14 +313,15 @@ fn answer(mut rest: &[u8]) -> Option<Answer> {
         Some(mut t) => Some(time(&mut t)?),
         None => None,
     };
+    if next_update.is_some() {
+        next(&mut rest)?;
+    }
     Some(Answer {
-        hash_algorithm: digest(&algorithm).map_or(algorithm, str::to_owned),
-        issuer_name_hash: hex(name.data).to_ascii_uppercase(),
-        issuer_key_hash: hex(key.data).to_ascii_uppercase(),
-        serial: serial(number.data),
+        id,
         status,
         this_update,
         next_update,
+        extensions: extensions(rest, 1),
     })
 }
 
@@ -173,7 +377,7 @@ fn time(rest: &mut &[u8]) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// An element of less than 256 bytes.
@@ -185,8 +389,13 @@ mod tests {
         }
     }
 
-    /// A response with one answer of this status.
-    fn response(status: &[u8]) -> Vec<u8> {
+    /// The answers of a response.
+    fn answers(der: &[u8]) -> Option<Vec<Answer>> {
+        super::response(der).map(|r| r.basic.map_or(vec![], |basic| basic.answers))
+    }
+
+    /// A response with one answer of this status, and a nonce.
+    pub(crate) fn response(status: &[u8]) -> Vec<u8> {
         let sha1 = der(0x30, &[&der(6, &[&[0x2b, 14, 3, 2, 26]])]);
         let id = der(
             0x30,
@@ -213,6 +422,7 @@ mod tests {
                 &der(0xa2, &[&der(4, &[b"key"])]),
                 &time(b"20150618223000Z"),
                 &der(0x30, &[&single]),
+                &der(0xa1, &[&der(0x30, &[&nonce()])]),
             ],
         );
         let basic = der(0x30, &[&data]);
@@ -224,18 +434,26 @@ mod tests {
     #[test]
     fn an_answer_has_its_certificate_and_status() {
         let good = response(&[0x80, 0]);
-        let answers = answers(&good).unwrap();
+        let said = super::response(&good).unwrap();
+        assert_eq!(said.status, "successful");
+        let basic = said.basic.unwrap();
+        assert_eq!((basic.version, basic.responder.as_str()), (0, "6B6579"));
+        assert_eq!(basic.produced_at, 1_434_666_600);
+        assert_eq!(basic.extensions.len(), 1);
         let want = Answer {
-            hash_algorithm: "sha1".into(),
-            issuer_name_hash: "ABABABAB".into(),
-            issuer_key_hash: "CDCDCDCD".into(),
-            serial: "0102".into(),
+            id: CertId {
+                hash_algorithm: "sha1".into(),
+                issuer_name_hash: "ABABABAB".into(),
+                issuer_key_hash: "CDCDCDCD".into(),
+                serial: "0102".into(),
+            },
             status: Status::Good,
             this_update: 1_434_666_600,
             next_update: Some(1_434_796_200),
+            extensions: vec![],
         };
-        assert_eq!(answers, [want]);
-        let status = |s: &[u8]| super::answers(&response(s)).unwrap()[0].status;
+        assert_eq!(basic.answers, [want]);
+        let status = |s: &[u8]| answers(&response(s)).unwrap()[0].status;
         assert_eq!(status(&[0x82, 0]), Status::Unknown);
         let at = der(0x18, &[b"20150618223000Z"]);
         assert_eq!(status(&der(0xa1, &[&at])), Status::Revoked(1_434_666_600, None));
@@ -244,6 +462,48 @@ mod tests {
         assert_eq!(revoked(4), Status::Revoked(1_434_666_600, Some("superseded")));
         assert_eq!(revoked(7), Status::Revoked(1_434_666_600, Some(UNKNOWN_REASON)));
         assert_eq!(revoked(99), Status::Revoked(1_434_666_600, Some(UNKNOWN_REASON)));
+    }
+
+    #[test]
+    fn a_request_asks_for_certificates() {
+        let sha256 = der(0x30, &[&der(6, &[&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1]])]);
+        let id = |serial: u8| {
+            let id = [&sha256, &der(4, &[&[1]]), &der(4, &[&[2]]), &der(2, &[&[serial]])];
+            der(0x30, &[&der(0x30, &id.map(Vec::as_slice))])
+        };
+        let list = der(0x30, &[&id(7), &id(8)]);
+        let asked = |parts: &[&[u8]]| request(&der(0x30, &[&der(0x30, parts)]));
+        let (version, ids) = asked(&[&list]).unwrap();
+        let serials: Vec<_> = ids.iter().map(|id| id.serial.as_str()).collect();
+        assert_eq!((version, serials), (0, vec!["07", "08"]));
+        assert_eq!(ids[0].hash_algorithm, "sha256");
+        // With a version, and who asks.
+        let (version, who) = (der(0xa0, &[&der(2, &[&[1]])]), der(0xa1, &[&der(0x82, &[b"me"])]));
+        assert_eq!(asked(&[&version, &who, &list]), Some((1, ids)));
+        let whole = der(0x30, &[&der(0x30, &[&list])]);
+        for n in 0..whole.len() {
+            assert_eq!(request(&whole[..n]), None);
+        }
+    }
+
+    fn nonce() -> Vec<u8> {
+        let value = der(4, &[&der(4, &[&[0xab, 0xcd]])]);
+        der(0x30, &[&der(6, &[&[0x2b, 6, 1, 5, 5, 7, 48, 1, 2]]), &value])
+    }
+
+    #[test]
+    fn extensions_are_text() {
+        let other = der(
+            0x30,
+            &[&der(6, &[&[0x2a, 3]]), &der(1, &[&[0xff]]), &der(4, &[b"a\x01b"])],
+        );
+        let all = extensions(&der(0xa1, &[&der(0x30, &[&nonce(), &other])]), 1);
+        let shown: Vec<_> = all
+            .iter()
+            .map(|e| (e.oid.as_str(), e.critical, e.value.as_str()))
+            .collect();
+        assert_eq!(shown, [(NONCE, false, "ABCD"), ("1.2.3", true, "a.b")]);
+        assert_eq!(all[0].names(), Some(("OCSP Nonce", "Nonce")));
     }
 
     #[test]
