@@ -1,11 +1,15 @@
 //! The command line: its options, their help, and the values that it takes. What they default to stands in
 //! [`crate::settings`]; fill.rs puts what was given there.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 
+use super::layers::USUAL_FILE;
 use crate::file::MimePattern;
 use crate::output::log::LogFormat;
 use crate::settings::{
@@ -29,13 +33,57 @@ pub enum Command {
     Read(Read),
     /// List the events that there are.
     Events,
+    /// Look at a file of settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Say what is wrong in a file of settings, with the lines; status 2 if anything is.
+    Check {
+        /// The file.
+        #[arg(default_value = USUAL_FILE)]
+        file: PathBuf,
+    },
+    /// Write the settings that `sensor run` would have with these options, and where each of them was set.
+    Print(Run),
+}
+
+/// Takes a command line apart. What was given of it is asked of the matches.
+///
+/// An option that says yes can also say no, as it may have to over a file: `--quiet=false`.
+pub fn parse_from<T: Into<OsString> + Clone>(
+    line: impl IntoIterator<Item = T>,
+) -> Result<(Cli, ArgMatches), clap::Error> {
+    let matches = both_ways(Cli::command()).try_get_matches_from(line)?;
+    Ok((Cli::from_arg_matches(&matches)?, matches))
+}
+
+/// The command with options that take `=false`.
+pub fn both_ways(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        if !matches!(arg.get_action(), ArgAction::SetTrue) {
+            return arg;
+        }
+        arg.action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .value_parser(clap::value_parser!(bool))
+            .value_name("BOOL")
+            .default_value("false")
+            .default_missing_value("true")
+            .hide_default_value(true)
+            .hide_possible_values(true)
+    });
+    command.mut_subcommands(both_ways)
 }
 
 #[derive(Args, Debug)]
 pub struct Run {
     /// Interface to watch; may be given several times.
-    #[arg(long = "iface", required = true, value_name = "IF")]
-    pub ifaces: Vec<String>,
+    #[arg(long, value_name = "IF")]
+    pub iface: Vec<String>,
     /// Watch only what is received (taps, mirror ports).
     #[arg(long)]
     pub rx_only: bool,
@@ -105,6 +153,9 @@ pub enum Switch {
 
 #[derive(Args, Debug)]
 pub struct Common {
+    /// Settings in a file; options win over it. `sensor run` reads /etc/sensor/sensor.toml if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Where the logs go. Those of an earlier run are renamed; another sensor that writes there is an error.
     #[arg(long, default_value = LogSettings::DIR, value_name = "DIR")]
     pub log_dir: PathBuf,
@@ -114,12 +165,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
     /// Only these events; `*` in a name stands for any text, `?` for any character. `sensor events` lists them.
-    #[arg(
-        long = "event",
-        value_delimiter = ',',
-        value_name = "NAME",
-        requires = "events"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub event: Vec<String>,
     /// Deliver reassembled payload as tcp_contents: orig, resp or both, optionally `:PORT,PORT`.
     #[arg(long, value_name = "WHOSE")]
@@ -198,7 +244,7 @@ pub struct Common {
     #[arg(long)]
     pub validate_certs: bool,
     /// Authorities to trust, as PEM, instead of Mozilla's.
-    #[arg(long, value_name = "FILE", requires = "validate_certs")]
+    #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Longest TLS handshake message to read, KiB; certificates may be eight times as long.
     #[arg(long, default_value_t = TlsSettings::default().max_message_kib, value_name = "KIB", value_parser = clap::value_parser!(u32).range(bounds::TLS_MAX_MESSAGE))]

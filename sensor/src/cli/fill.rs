@@ -11,7 +11,7 @@ impl From<&Run> for Settings {
         let common = Settings::from(&a.common);
         Settings {
             interfaces: InterfaceSettings {
-                names: a.ifaces.clone(),
+                names: a.iface.clone(),
                 rx_only: a.rx_only,
                 exit_when_gone: a.exit_when_gone,
                 skb_mode: a.skb_mode,
@@ -68,6 +68,7 @@ impl From<&Common> for Settings {
                 format: c.log_format,
                 contents_dir: c.contents_file.clone(),
                 local_nets: c.local_nets.clone(),
+                verbose: c.verbose,
                 ..LogSettings::default()
             },
             events: EventSettings {
@@ -118,22 +119,23 @@ impl From<&Common> for Settings {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Parser as _, ValueEnum};
+    use clap::ValueEnum;
 
-    use super::super::args::{Cli, Command};
+    use super::super::args::{Command, parse_from};
     use super::*;
     use crate::output::log::LogFormat;
     use crate::settings::{Datapath, Decap, Digest, RingBy, Useless};
 
     fn parsed(command: &str) -> Command {
-        Cli::parse_from(["sensor"].into_iter().chain(command.split(' '))).command
+        let line = ["sensor"].into_iter().chain(command.split(' '));
+        parse_from(line).expect("a command").0.command
     }
 
     fn settings(command: &str) -> Settings {
         match parsed(command) {
             Command::Read(a) => (&a).into(),
             Command::Run(a) => (&a).into(),
-            Command::Events => panic!("no settings"),
+            _ => panic!("no settings"),
         }
     }
 
@@ -150,7 +152,7 @@ mod tests {
         let s = settings(
             "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
-             --log-format json --contents-file c --local-nets 10.0.0.0/8 -q --events e --event a,b --contents both:80 \
+             --log-format json --contents-file c --local-nets 10.0.0.0/8 -qvv --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
@@ -162,7 +164,7 @@ mod tests {
                            "decap": ["vxlan", "gre"]},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
-            "logs": {"dir": "d", "format": "json", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true},
+            "logs": {"dir": "d", "format": "json", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
@@ -246,6 +248,8 @@ mod tests {
             ("read x --extract-types image/*", Useless::NothingExtracted),
             ("run --iface x --extract-limit 1", Useless::NothingExtracted),
             ("run --iface x --ring-by cpu --workers 1", Useless::OneRing),
+            ("read x --event ssl_*", Useless::EventWithoutEvents),
+            ("read x --ca-file f", Useless::AuthoritiesForNothing),
         ] {
             assert_eq!(check(command), Err(expected), "{command}");
         }

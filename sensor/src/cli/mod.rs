@@ -1,8 +1,10 @@
 //! The binary's commands: what is asked for on the command line, put together from the other modules.
 
 mod args;
+mod config;
 mod explain;
 mod fill;
+mod layers;
 mod log;
 mod pipe;
 mod read;
@@ -12,8 +14,8 @@ mod stop;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use args::{Cli, Command};
-use clap::Parser as _;
+use args::{Command, parse_from};
+use clap::ArgMatches;
 use explain::explain;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
@@ -25,14 +27,43 @@ use crate::messages::say::{self, say};
 
 /// Runs the command line's command.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, matches) = parse_from(std::env::args_os()).unwrap_or_else(|e| e.exit());
     // Without the thread messages are written by whoever has them.
     let _ = say::start();
-    let verbose = match &cli.command {
-        Command::Run(a) => a.common.verbose,
-        Command::Read(a) => a.common.verbose,
-        Command::Events => 0,
-    };
+    let status = command(cli.command, &matches).unwrap_or_else(|failed| {
+        let (status, e) = match failed {
+            Failed::ToStart(e) => (2, e),
+            Failed::Later(e) => (1, e),
+        };
+        say!("sensor: {}", explain(&e));
+        ExitCode::from(status)
+    });
+    say::finish();
+    status
+}
+
+fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
+    match &command {
+        Command::Run(a) => {
+            let settings = layers::of_run(a, matches)?.settings;
+            let reporter = messages(settings.logs.verbose);
+            live::run(&settings, &reporter).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Read(a) => {
+            let settings = layers::of_reading(a, matches)?.settings;
+            let reporter = messages(settings.logs.verbose);
+            let status = read::read(&a.files, &settings, &reporter).map_err(Failed::ToStart)?;
+            Ok(ExitCode::from(status))
+        }
+        Command::Events => list_events(&mut std::io::stdout().lock())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| Failed::Later(e.into())),
+        Command::Config(c) => config::config(c, matches).map_err(Failed::ToStart),
+    }
+}
+
+/// Has messages of the level that is asked for written to standard error, and told to the reporter.
+fn messages(verbose: u8) -> Reporter {
     let level = match verbose {
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
@@ -48,26 +79,7 @@ pub fn main() -> ExitCode {
         .with(terminal)
         .with(log::ToReporter(reporter.clone()))
         .init();
-    let result = match &cli.command {
-        Command::Run(a) => live::run(&a.into(), &reporter).map(|()| ExitCode::SUCCESS),
-        Command::Read(a) => read::read(&a.files, &a.into(), &reporter)
-            .map(ExitCode::from)
-            .map_err(Failed::ToStart),
-        Command::Events => list_events(&mut std::io::stdout().lock())
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|e| Failed::Later(e.into())),
-    };
-    let failed = |status: u8, e: &anyhow::Error| {
-        say!("sensor: {}", explain(e));
-        ExitCode::from(status)
-    };
-    let status = match result {
-        Ok(status) => status,
-        Err(Failed::ToStart(e)) => failed(2, &e),
-        Err(Failed::Later(e)) => failed(1, &e),
-    };
-    say::finish();
-    status
+    reporter
 }
 
 /// `sensor events`: the names of the events that are raised, a line each, and what they mean. docs/events.md has more.

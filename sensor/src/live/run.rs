@@ -55,11 +55,6 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         None => RandomState::new().hash_one(0),
     };
     let mut cfg = settings.engine(seed)?;
-    if settings.checksums {
-        return Err(
-            anyhow::anyhow!("--checksums on is for `sensor read`: the kernel does not verify them").into(),
-        );
-    }
     // First of all, and before signals have handlers, as a stuck directory may hold this up.
     let log_dir = LogDir::claim(&settings.logs.dir)?;
     // Before anything is attached: from here on a signal ends the run in order.

@@ -39,15 +39,24 @@ fn ns(seconds: f64, option: &'static str) -> Result<u64, SettingsError> {
 }
 
 impl Settings {
-    /// The engine's configuration; `seed` is that of the run.
-    pub fn engine(&self, seed: u64) -> Result<conn::Config, SettingsError> {
+    /// Whether each setting by itself can be had: numbers, times and networks. Looks at no file.
+    pub fn check_numbers(&self) -> Result<(), SettingsError> {
         self.check_bounds()?;
-        let nets: LocalNets = match &self.logs.local_nets {
+        self.timeouts()?;
+        self.files_room()?;
+        self.local_nets().map(|_| ())
+    }
+
+    fn local_nets(&self) -> Result<LocalNets, SettingsError> {
+        Ok(match &self.logs.local_nets {
             Some(list) => list.parse()?,
             None => LocalNets::private(),
-        };
+        })
+    }
+
+    fn timeouts(&self) -> Result<Timeouts, SettingsError> {
         let t = &self.timeouts;
-        let timeouts = Timeouts {
+        Ok(Timeouts {
             tcp_attempt_delay: ns(t.tcp_attempt_delay, "--tcp-attempt-delay")?,
             tcp_close_delay: ns(t.tcp_close_delay, "--tcp-close-delay")?,
             tcp_reset_delay: ns(t.tcp_reset_delay, "--tcp-reset-delay")?,
@@ -56,9 +65,15 @@ impl Settings {
             icmp_inactivity: ns(t.icmp_inactivity, "--icmp-inactivity-timeout")?,
             status_interval: ns(self.events.status_interval, "--status-interval")?,
             ..Timeouts::default()
-        };
+        })
+    }
+
+    /// The engine's configuration; `seed` is that of the run.
+    pub fn engine(&self, seed: u64) -> Result<conn::Config, SettingsError> {
+        self.check_bounds()?;
+        let nets = self.local_nets()?;
         Ok(conn::Config {
-            timeouts,
+            timeouts: self.timeouts()?,
             contents: self.events.contents.as_ref().map(Into::into).unwrap_or_default(),
             contents_files: self.logs.contents_dir.is_some(),
             reassembly_limit: self.reassembly.limit_kib << 10,

@@ -6,6 +6,8 @@
 pub mod bounds;
 mod contents;
 mod engine;
+pub mod file;
+pub mod names;
 mod useless;
 
 use std::path::PathBuf;
@@ -145,6 +147,8 @@ pub struct LogSettings {
     pub local_nets: Option<String>,
     /// No rows and no status line on the terminal.
     pub quiet: bool,
+    /// How much is said of what happens: 0, 1 or 2 for details.
+    pub verbose: u8,
 }
 
 impl LogSettings {
@@ -160,6 +164,7 @@ impl Default for LogSettings {
             contents_dir: None,
             local_nets: None,
             quiet: false,
+            verbose: 0,
         }
     }
 }

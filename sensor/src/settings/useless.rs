@@ -18,6 +18,18 @@ pub enum Useless {
         "--status-interval raises connection_status_update events: it needs --events, and --event to name them if it is given"
     )]
     Status,
+    /// Names of events without a stream.
+    #[error("--event names events of the stream: it needs --events")]
+    EventWithoutEvents,
+    /// Authorities, but nothing to validate.
+    #[error("--ca-file is for --validate-certs: it needs that option")]
+    AuthoritiesForNothing,
+    /// Checksums, which only userspace verifies.
+    #[error("--checksums on is for `sensor read`: the kernel does not verify them")]
+    ChecksumsLive,
+    /// No interface.
+    #[error("no interface to watch: --iface names one")]
+    NoInterface,
     /// A list of events without a name.
     #[error("--event names no event")]
     NoName,
@@ -52,6 +64,12 @@ pub enum Useless {
 impl Settings {
     /// Whether some setting would do nothing, live. `subs`: the events that are wanted.
     pub fn useless_live(&self, subs: Subscriptions) -> Result<(), Useless> {
+        if self.interfaces.names.is_empty() {
+            return Err(Useless::NoInterface);
+        }
+        if self.checksums {
+            return Err(Useless::ChecksumsLive);
+        }
         if self.rings.by == RingBy::Cpu && self.rings.workers == Some(1) {
             return Err(Useless::OneRing);
         }
@@ -74,6 +92,12 @@ impl Settings {
     fn useless(&self, subs: Subscriptions) -> Result<(), Useless> {
         if self.files.extract_dir.is_none() && self.files.limits_extraction() {
             return Err(Useless::NothingExtracted);
+        }
+        if self.events.to.is_none() && !self.events.only.is_empty() {
+            return Err(Useless::EventWithoutEvents);
+        }
+        if self.tls.ca_file.is_some() && !self.tls.validate_certs {
+            return Err(Useless::AuthoritiesForNothing);
         }
         let wants = |k| subs.wants(k);
         match (&self.events.contents, &self.events.to) {

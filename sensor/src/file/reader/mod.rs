@@ -138,7 +138,10 @@ impl Readers {
     /// Whether somebody reads all of the file, or may come to do so once its type is known.
     pub fn may_read_all(&self) -> bool {
         let reads_all = |reader: &Reader| {
-            matches!(reader, Reader::Digests(_) | Reader::Entropy(_) | Reader::Extract(_))
+            matches!(
+                reader,
+                Reader::Digests(_) | Reader::Entropy(_) | Reader::Extract(_)
+            )
         };
         self.extract.is_some() || self.all.iter().any(reads_all)
     }
