@@ -395,8 +395,11 @@ impl Exchanges {
     /// A file was met on this connection.
     pub fn file(&mut self, is_orig: bool, number: u64, fuid: String) {
         let Some(x) = self.get(number) else { return };
+        let before = x.kept();
         let name = x.entity.clone().flatten();
         x.file(is_orig, name, fuid);
+        let now = x.kept();
+        self.kept = (self.kept + now).saturating_sub(before);
     }
 
     /// The type of a file of that pair is known.
@@ -539,8 +542,9 @@ impl Exchange {
             &self.username,
             &self.password,
         ];
-        let proxied: usize = self.proxied.iter().map(Vec::len).sum();
-        texts.into_iter().map(one).sum::<usize>() + proxied + status(&self.status) + status(&self.info)
+        let lists = self.files.iter().map(|f| &f.names).chain([&self.proxied]);
+        let listed: usize = lists.flatten().map(Vec::len).sum();
+        texts.into_iter().map(one).sum::<usize>() + listed + status(&self.status) + status(&self.info)
     }
 
     /// Takes in a request's header.

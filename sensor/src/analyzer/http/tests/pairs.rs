@@ -155,6 +155,26 @@ fn too_many_requests_without_a_reply_are_written_as_they_are() {
 }
 
 #[test]
+fn long_names_of_files_count_for_requests_without_a_reply() {
+    let mut run = Run::new(Subscriptions::NONE);
+    let part = format!(
+        "--b\r\nContent-Disposition: x; filename=\"{}\"\r\n\r\nabc\r\n",
+        "n".repeat(50_000)
+    );
+    let body = part.repeat(10) + "--b--\r\n";
+    let post = format!(
+        "POST / HTTP/1.1\r\nContent-Type: multipart/x; boundary=b\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..5 {
+        run.give(Orig(post.as_bytes()));
+    }
+    // Half a megabyte each: the fourth finds too much, and all but the latest are written.
+    assert_eq!(run.heard.rows.len(), 2);
+    assert_eq!(run.heard.weirds(), ["HTTP_excessive_pipelining"]);
+}
+
+#[test]
 fn few_but_huge_requests_are_written_early() {
     let mut run = Run::new(Subscriptions::NONE);
     let uri = vec![b'x'; 60_000];
