@@ -107,6 +107,9 @@ pub struct FileConfig {
     pub waiting_limit: u64,
     /// The same, all files of a worker together.
     pub waiting_total: u64,
+    /// Most bytes that are kept of files in order, all of a worker together: their names, their beginnings until they were
+    /// looked at, and what of them is read together, such as certificates and the headers of executables.
+    pub kept_total: u64,
     /// Most files of a worker at a time.
     pub most_files: usize,
     /// The digests that are made of every file.
@@ -123,6 +126,7 @@ impl Default for FileConfig {
             timeout: 2 * MINUTE,
             waiting_limit: 512 << 10,
             waiting_total: 64 << 20,
+            kept_total: 64 << 20,
             most_files: 1 << 18,
             hashes: Hashes::default(),
             entropy: false,

@@ -14,6 +14,9 @@ use crate::event::{
 /// Most connections that a file's rows name.
 const MOST_CONNS: usize = 256;
 
+/// Names so long are kept whatever room there is, bytes.
+const SHORT_NAME: usize = 255;
+
 /// A file under way.
 #[derive(Debug)]
 pub struct File {
@@ -131,6 +134,22 @@ impl File {
     /// Memory of what waits, bytes.
     pub fn memory(&self) -> u64 {
         self.waiting.as_ref().map_or(0, Waiting::memory)
+    }
+
+    /// Bytes that are kept of what is in order, and of its name.
+    pub fn kept(&self) -> u64 {
+        let len = |kept: &Option<Vec<u8>>| kept.as_ref().map_or(0, |b| b.len() as u64);
+        self.readers.kept() + len(&self.head) + len(&self.name)
+    }
+
+    /// There is no room for that: its beginning is looked at as far as it came, nobody reads what has to be read together, and
+    /// a long name is forgotten.
+    pub fn keep_less(&mut self, cx: &mut Cx<'_>) {
+        if self.head.as_ref().is_some_and(|head| !head.is_empty()) {
+            self.look(cx);
+        }
+        self.readers.keep_nothing();
+        self.name.take_if(|name| name.len() > SHORT_NAME);
     }
 
     /// Whether all of it has come.

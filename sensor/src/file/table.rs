@@ -11,6 +11,9 @@ use super::reader::{Found, Shared};
 use super::waiting::Data;
 use crate::event::{self, Fuid, Ts};
 
+/// How many places in the queue may be of files that are over, beside as many as there are files.
+const SPARE_QUEUE: usize = 1000;
+
 /// See the module.
 pub struct Files {
     cfg: FileConfig,
@@ -20,6 +23,8 @@ pub struct Files {
     queue: VecDeque<(Ts, Handle)>,
     /// Bytes of memory that wait, all files together.
     held: u64,
+    /// Bytes that are kept of what is in order, and of names, all files together.
+    kept: u64,
     no_room: u64,
     shared: Shared,
 }
@@ -34,6 +39,7 @@ impl Files {
             open: HashMap::with_hasher(FixedState::with_seed(seed)),
             queue: VecDeque::new(),
             held: 0,
+            kept: 0,
             no_room: 0,
             shared: Shared::default(),
         }
@@ -47,6 +53,18 @@ impl Files {
     /// Memory of what waits in all files, bytes.
     pub fn held(&self) -> u64 {
         self.held
+    }
+
+    /// Places in the queue.
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes that are kept of what is in order, and of names, all files together.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// A piece of a file, which begins with it if it is not under way.
@@ -80,8 +98,8 @@ impl Files {
             }
         };
         file.active = file.active.max(cx.ts);
+        let (before, kept) = (file.memory(), if is_new { 0 } else { file.kept() });
         let joined = is_new || !goes_on && file.join(carrier, cx);
-        let before = file.memory();
         let crowded = self.held > self.cfg.waiting_total;
         let cfg = &self.cfg;
         if let (Some(mime), Piece::Bytes { .. }) = (carrier.mime, piece) {
@@ -95,6 +113,10 @@ impl Files {
             Piece::Coming | Piece::End => {}
         }
         self.held = (self.held + file.memory()).saturating_sub(before);
+        if file.kept() > kept && self.kept > cfg.kept_total {
+            file.keep_less(cx);
+        }
+        self.kept = (self.kept + file.kept()).saturating_sub(kept);
         // Zeek does not look after a gap.
         let is_over = file.is_complete() && !matches!(piece, Piece::Gap { .. });
         let news = News {
@@ -186,12 +208,7 @@ impl Files {
         }
         let fuid = Fuid::of(self.seed, carrier.handle.0);
         let mut file = File::new(fuid, carrier, &self.cfg, cx);
-        // What is over by now does not keep the queue long.
-        let open = &self.open;
-        let is_stale = |(at, handle): &(Ts, Handle)| open.get(handle).is_none_or(|f| f.due != *at);
-        while self.queue.front().is_some_and(is_stale) {
-            self.queue.pop_front();
-        }
+        self.forget_ended();
         // Packets may come out of order of time; the queue is in order.
         file.due = (cx.ts + self.cfg.timeout).max(self.queue.back().map_or(0, |(at, _)| *at));
         self.queue.push_back((file.due, carrier.handle));
@@ -199,8 +216,21 @@ impl Files {
         true
     }
 
+    /// What is over by now does not keep the queue long, whoever is at its front.
+    fn forget_ended(&mut self) {
+        let open = &self.open;
+        let is_due = |(at, handle): &(Ts, Handle)| open.get(handle).is_some_and(|f| f.due == *at);
+        while self.queue.front().is_some_and(|next| !is_due(next)) {
+            self.queue.pop_front();
+        }
+        if self.queue.len() > 2 * open.len() + SPARE_QUEUE {
+            self.queue.retain(is_due);
+        }
+    }
+
     fn end(&mut self, mut file: File, cx: &mut Cx<'_>) -> News {
         self.held = self.held.saturating_sub(file.memory());
+        self.kept = self.kept.saturating_sub(file.kept());
         let Found { certificate, .. } = file.end(&mut self.shared, cx);
         News {
             fuid: Some(file.fuid),

@@ -328,6 +328,61 @@ fn too_much_that_waits_is_given_up() {
 }
 
 #[test]
+fn what_is_kept_in_order_is_bounded_in_all_files_together() {
+    let mut b = Bench::new(FileConfig {
+        kept_total: 20_000,
+        ..FileConfig::default()
+    });
+    // Answers of OCSP that do not end, by their beginning.
+    let head =
+        b"0\x82\x01\xd3\x0a\x01\0\xa0\x82\x01\xcc0\x82\x01\xc8\x06\x09\x2b\x06\x01\x05\x05\x07\x30\x01\x01";
+    let answer = [&head[..], &vec![0; 5000 - head.len()]].concat();
+    for n in 0..100u8 {
+        b.piece(1, Handle::of(&[&[n]]), next(&answer));
+        assert!(b.files.kept() <= 25_000);
+    }
+    assert_eq!(
+        b.files.kept(),
+        25_000,
+        "it was not more than 20000 before the fifth"
+    );
+    // Beginnings, and a long name.
+    assert!(!b.a(next(b"%PDF-1.4 ")).reads, "it was looked at early");
+    assert!(b.told().contains(&"file_sniff".to_owned()));
+    let (c, name) = (conn(1), [b'n'; 1000]);
+    let carrier = Carrier {
+        name: Some(&name),
+        ..carrier(Handle::of(&[b"named"]), &c)
+    };
+    b.with(|files, cx| files.piece(&carrier, Piece::Size(10), cx));
+    assert_eq!(b.files.kept(), 25_000);
+    assert!(!b.piece(1, Handle::of(&[&[4]]), next(b"more")).reads);
+    assert_eq!(b.files.kept(), 20_000);
+    // An executable with many sections.
+    let mut exe = [&b"MZ"[..], &[0; 58], &[64, 0, 0, 0], b"PE\0\0", &[0xff; 20]].concat();
+    exe.resize(30_000, 0);
+    b.piece(1, Handle::of(&[b"exe"]), next(&exe));
+    assert_eq!(b.files.kept(), 20_000 + 30_000 - 64);
+    b.piece(1, Handle::of(&[b"exe"]), next(&exe));
+    assert_eq!(b.files.kept(), 20_000);
+    b.with(|files, cx| files.finish(cx));
+    assert_eq!(b.files.kept(), 0);
+}
+
+#[test]
+fn files_that_are_over_are_forgotten_while_an_older_one_goes_on() {
+    let mut b = Bench::new(FileConfig::default());
+    b.a(next(b"a"));
+    for n in 0..10_000u64 {
+        b.now += 1;
+        b.piece(1, Handle::of(&[&n.to_be_bytes()]), next(b"b"));
+        b.piece(1, Handle::of(&[&n.to_be_bytes()]), Piece::End);
+        b.told();
+        assert!(b.files.queued() < 1100);
+    }
+}
+
+#[test]
 fn what_waits_in_all_files_together_is_bounded() {
     let mut b = Bench::new(FileConfig {
         waiting_total: 10_000,

@@ -74,6 +74,11 @@ impl Headers {
         self.is_done = true;
     }
 
+    /// Bytes that are kept.
+    pub fn kept(&self) -> u64 {
+        self.kept.len() as u64
+    }
+
     /// The next bytes of the file. `told`: they will be told, all of them.
     pub fn bytes(&mut self, mut bytes: &[u8], told: bool) {
         while !self.is_done && !bytes.is_empty() {

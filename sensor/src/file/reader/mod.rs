@@ -53,6 +53,11 @@ enum Reader {
     Extract(Box<Extract>),
 }
 
+/// Whether this one reads all of a file, piece by piece.
+fn reads_all(reader: &Reader) -> bool {
+    matches!(reader, Reader::Digests(_) | Reader::Entropy(_) | Reader::Extract(_))
+}
+
 impl Readers {
     /// Those that read every file.
     pub fn new(cfg: &FileConfig) -> Readers {
@@ -137,12 +142,6 @@ impl Readers {
 
     /// Whether somebody reads all of the file, or may come to do so once its type is known.
     pub fn may_read_all(&self) -> bool {
-        let reads_all = |reader: &Reader| {
-            matches!(
-                reader,
-                Reader::Digests(_) | Reader::Entropy(_) | Reader::Extract(_)
-            )
-        };
         self.extract.is_some() || self.all.iter().any(reads_all)
     }
 
@@ -159,6 +158,21 @@ impl Readers {
                 super::pe::tell(headers, f, cx);
             }
         }
+    }
+
+    /// Bytes that are kept to be read together.
+    pub fn kept(&self) -> u64 {
+        let kept = self.all.iter().map(|reader| match reader {
+            Reader::Cert(whole) | Reader::Ocsp(whole) | Reader::OcspRequest(whole) => whole.bytes().len() as u64,
+            Reader::Pe(headers) => headers.kept(),
+            Reader::Digests(_) | Reader::Entropy(_) | Reader::Extract(_) => 0,
+        });
+        kept.sum()
+    }
+
+    /// Those that keep bytes read no more, and find nothing.
+    pub fn keep_nothing(&mut self) {
+        self.all.retain(reads_all);
     }
 
     /// Whether somebody reads on.
