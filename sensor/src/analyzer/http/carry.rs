@@ -76,7 +76,8 @@ pub fn give(e: &mut Entity, piece: Piece<'_>, w: &mut Work<'_, '_>) {
     let name = current.as_ref().and_then(|x| x.name);
     let carrier = carrier(handle, c, w.is_orig, name);
     let news = w.ctx.out.file(&carrier, piece);
-    e.file = news.fuid.as_ref().map(|_| handle);
+    // Also where there is no room for it: what it is known by may be made of a long URL.
+    e.file = Some(handle);
     e.is_read = news.reads;
     if news.joined
         && let (Some(number), Some(fuid)) = (number, &news.fuid)

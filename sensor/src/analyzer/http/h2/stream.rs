@@ -315,7 +315,8 @@ impl Stream {
         let carrier = carry::carrier(handle, c, is_orig, half.name.as_deref());
         let news = ctx.out.file(&carrier, piece);
         let half = &mut self.halves[dir];
-        half.file = news.fuid.as_ref().map(|_| handle);
+        // Also where there is no room for it: what it is known by may be made of a long URL.
+        half.file = Some(handle);
         if let Some(fuid) = news.fuid.filter(|_| news.joined) {
             half.is_named = true;
             self.x.file(is_orig, half.name.clone(), fuid.to_string());
