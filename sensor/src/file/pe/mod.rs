@@ -76,7 +76,7 @@ impl Headers {
 
     /// Bytes that are kept.
     pub fn kept(&self) -> u64 {
-        self.kept.len() as u64
+        (self.kept.len() + self.dos.len() + self.code.len()) as u64
     }
 
     /// The next bytes of the file. `told`: they will be told, all of them.

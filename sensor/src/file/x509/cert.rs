@@ -78,8 +78,8 @@ impl Certificate {
         // x509-parser takes any bytes for a serial number, OpenSSL only an integer.
         integer(x.raw_serial())?;
         let sha256: [u8; 32] = Sha256::digest(&der[..der.len() - rest.len()]).into();
-        let key_alg = x.public_key().algorithm.algorithm.to_id_string();
-        let sig_alg = x.signature_algorithm.algorithm.to_id_string();
+        let key_alg = oid::dotted(x.public_key().algorithm.algorithm.as_bytes());
+        let sig_alg = oid::dotted(x.signature_algorithm.algorithm.as_bytes());
         let mut cert = Certificate {
             sha256,
             fingerprint: hex(&sha256),
@@ -182,7 +182,7 @@ impl Certificate {
                 let length = match parameters.map(|p| (p.tag(), p.as_oid(), p)) {
                     // SM2 has its curve alone in common with ECDSA.
                     Some((Tag::Oid, Ok(id), _)) => {
-                        match oid::curve(&id.to_id_string()).filter(|c| c.0 != "SM2") {
+                        match oid::curve(&oid::dotted(id.as_bytes())).filter(|c| c.0 != "SM2") {
                             Some((name, bits)) => {
                                 self.curve = Some(name.to_owned());
                                 Some(bits)

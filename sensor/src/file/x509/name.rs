@@ -33,7 +33,7 @@ pub(super) fn rfc2253(name: &X509Name<'_>) -> Option<String> {
 }
 
 fn attribute(out: &mut String, a: &AttributeTypeAndValue<'_>) -> Option<()> {
-    let id = a.attr_type().to_id_string();
+    let id = oid::dotted(a.attr_type().as_bytes());
     let short = oid::attribute(&id);
     out.push_str(short.unwrap_or(&id));
     out.push('=');

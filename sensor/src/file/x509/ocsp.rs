@@ -1,6 +1,6 @@
 //! OCSP (RFC 6960): the certificates that a request asks for, and what a response says of each.
 
-use x509_parser::der_parser::asn1_rs::{Any, Class, Oid, Tag};
+use x509_parser::der_parser::asn1_rs::{Any, Class, Tag};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
@@ -366,7 +366,7 @@ fn inside(der: &[u8], class: Class, tag: u32) -> Option<&[u8]> {
 
 fn object(element: &Any<'_>) -> Option<String> {
     let is_oid = element.tag() == Tag::Oid;
-    is_oid.then(|| Oid::new(element.data.into()).to_id_string())
+    is_oid.then(|| oid::dotted(element.data))
 }
 
 /// Takes a time, seconds since the epoch.

@@ -2,6 +2,20 @@
 //!
 //! The tables are OpenSSL's: algorithms of keys and signatures, built-in curves, attributes of names.
 
+use x509_parser::der_parser::asn1_rs::Oid;
+
+/// Longest identifier, bytes: 128 numbers of 32 bits (RFC 2578, section 3.5).
+const LONGEST: usize = 586;
+
+/// An identifier's numbers with dots between them. OpenSSL writes none that is too long: numbers of any size would take time
+/// with the square of it.
+pub fn dotted(id: &[u8]) -> String {
+    match id.len() {
+        ..=LONGEST => Oid::new(id.into()).to_id_string(),
+        _ => String::new(),
+    }
+}
+
 /// Algorithms: dotted number and long name.
 #[rustfmt::skip]
 const ALGORITHMS: &[(&str, &str)] = &[
@@ -327,6 +341,18 @@ pub(super) fn attribute(id: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_identifier_without_end_has_no_numbers() {
+        assert_eq!(dotted(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d]), "1.2.840.113549");
+        assert_eq!(dotted(&[]), "");
+        let mut id = vec![0x2a; LONGEST];
+        assert_eq!(dotted(&id).split('.').count(), LONGEST + 1);
+        id.push(1);
+        assert_eq!(dotted(&id), "");
+        // One number of seven million bits.
+        assert_eq!(dotted(&[0xff; 1 << 20]), "");
+    }
 
     /// As OpenSSL 3.0 prints them.
     #[test]
