@@ -1,7 +1,9 @@
 //! What the targets share: the engine behind the soft datapath, and what must hold at its end.
 
 pub mod analyzers;
+pub mod memory;
 pub mod segments;
+pub mod talk;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
