@@ -55,7 +55,10 @@ enum Reader {
 
 /// Whether this one reads all of a file, piece by piece.
 fn reads_all(reader: &Reader) -> bool {
-    matches!(reader, Reader::Digests(_) | Reader::Entropy(_) | Reader::Extract(_))
+    matches!(
+        reader,
+        Reader::Digests(_) | Reader::Entropy(_) | Reader::Extract(_)
+    )
 }
 
 impl Readers {
@@ -163,7 +166,9 @@ impl Readers {
     /// Bytes that are kept to be read together.
     pub fn kept(&self) -> u64 {
         let kept = self.all.iter().map(|reader| match reader {
-            Reader::Cert(whole) | Reader::Ocsp(whole) | Reader::OcspRequest(whole) => whole.bytes().len() as u64,
+            Reader::Cert(whole) | Reader::Ocsp(whole) | Reader::OcspRequest(whole) => {
+                whole.bytes().len() as u64
+            }
             Reader::Pe(headers) => headers.kept(),
             Reader::Digests(_) | Reader::Entropy(_) | Reader::Extract(_) => 0,
         });
