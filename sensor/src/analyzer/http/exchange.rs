@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::body::base64;
-use super::carry;
 use super::events::{self, tell};
+use super::handle;
 use super::log::HttpRow;
 use super::mime::file_name;
 use super::wire::Version;
@@ -387,7 +387,7 @@ impl Exchanges {
         let x = self.get(current)?;
         let file = x
             .range_file
-            .unwrap_or_else(|| carry::range(is_orig, c, &x.url(c)));
+            .unwrap_or_else(|| handle::range(is_orig, c, &x.url(c)));
         x.range_file = Some(file);
         x.range_file
     }

@@ -13,6 +13,7 @@ mod entity;
 pub mod events;
 mod exchange;
 mod h2;
+mod handle;
 mod log;
 mod memory;
 mod message;
@@ -134,7 +135,7 @@ impl Protocol for Http {
         tcp_ports: &[80, 81, 631, 1080, 3128, 8000, 8080, 8888],
         rules: rules::RULES,
         needs_start: true,
-        ..Spec::new(carry::TAG)
+        ..Spec::new(handle::TAG)
     };
     type Shared = HttpShared;
 

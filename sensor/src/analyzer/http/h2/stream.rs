@@ -1,8 +1,8 @@
 //! One stream: a request and its reply, their headers and bodies.
 
-use super::super::carry;
 use super::super::events::{self, MAX_LISTED, MessageStat, tell};
 use super::super::exchange::{self, Exchange, Status};
+use super::super::handle;
 use super::super::message::{MAX_ENTITY_DATA, NORMAL};
 use super::super::unpack::{INFLATER, Scheme, Unpacker, Unpacking};
 use super::super::{mime, wire, work};
@@ -309,10 +309,10 @@ impl Stream {
         let (c, is_orig) = (ctx.c, dir == 0);
         let half = &self.halves[dir];
         let handle = half.file.unwrap_or_else(|| match !is_orig && self.x.is_range {
-            true => carry::range(is_orig, c, &self.x.url(c)),
-            false => carry::message(is_orig, c, self.x.depth, self.id.into()),
+            true => handle::range(is_orig, c, &self.x.url(c)),
+            false => handle::message(is_orig, c, self.x.depth, self.id.into()),
         });
-        let carrier = carry::carrier(handle, c, is_orig, half.name.as_deref());
+        let carrier = handle::carrier(handle, c, is_orig, half.name.as_deref());
         let news = ctx.out.file(&carrier, piece);
         let half = &mut self.halves[dir];
         // Also where there is no room for it: what it is known by may be made of a long URL.
