@@ -9,9 +9,9 @@ use clap::{
     ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
 
-use super::layers::USUAL_FILE;
 use crate::file::MimePattern;
 use crate::output::log::LogFormat;
+use crate::settings::file::USUAL_FILE;
 use crate::settings::{
     Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, LogSettings, ReadSettings,
     ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,

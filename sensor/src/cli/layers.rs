@@ -9,11 +9,8 @@ use clap::parser::ValueSource;
 use serde_json::Value;
 
 use super::args::{Read, Run};
-use crate::settings::file::{SettingsFile, at, paths, put};
+use crate::settings::file::{SettingsFile, USUAL_FILE, at, paths, put};
 use crate::settings::{Settings, names};
-
-/// The file that `sensor run` takes its settings from if there is one and no other is named.
-pub const USUAL_FILE: &str = "/etc/sensor/sensor.toml";
 
 /// Where a setting was set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,8 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::{Settings, names};
 
+/// The file that `sensor run` takes its settings from if there is one and no other is named.
+pub const USUAL_FILE: &str = "/etc/sensor/sensor.toml";
 /// Longest file to read, bytes.
 const MAX_LEN: u64 = 1 << 20;
 
