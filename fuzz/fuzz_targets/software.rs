@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use sensor::event::log::{LogRow, write_json};
 use sensor::event::{Event, Proto, Subscriptions, Ts};
-use sensor::software::{Cx, Found, Inventory, Kind, Out, greeting, version};
+use sensor::software::{Cx, Found, Inventory, Kind, Known, Out, greeting, version};
 use sensor_fuzz::analyzers::conn;
 
 const KINDS: [Kind; 4] = [
@@ -38,7 +38,7 @@ impl Out for Told {
 fuzz_target!(|data: &[u8]| {
     let c = conn(Proto::Tcp, 80);
     let mut told = Told::default();
-    let mut inventory = Inventory::default();
+    let mut inventory = Inventory::new(Known::default());
     for (n, banner) in data.split(|b| *b == b'\n').take(64).enumerate() {
         let _ = greeting::software(banner);
         let described = version::parse(banner);

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use libfuzzer_sys::fuzz_target;
 use sensor::analyzer::http::Http;
 use sensor::analyzer::websocket::Frames;
+use sensor::event::{Proto, Subscriptions};
+use sensor_fuzz::analyzers::{Said, call, conn};
 use sensor_fuzz::talk::{self, Step};
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -26,15 +28,22 @@ fn message(_: usize, is_orig: bool, bytes: &[u8]) -> Cow<'_, [u8]> {
 
 fuzz_target!(|data: &[u8]| {
     let [settings, size, rest @ ..] = data else { return };
-    // Data comes out of frames however they are cut.
+    // Data comes out of frames however they are cut, with their events or without.
+    let c = conn(Proto::Tcp, 80);
     let unframed = [usize::MAX, usize::from(*size).max(1)].map(|size| {
-        let mut frames = Frames::default();
-        let mut out = Vec::new();
+        let subs = match size {
+            usize::MAX => Subscriptions::NONE,
+            _ => Subscriptions::ALL,
+        };
+        let mut frames = Frames::new(&subs);
+        let (mut out, mut said) = (Vec::new(), Said::default());
         for step in talk::steps(rest) {
             match step {
                 Step::Sent(is_orig, bytes) => {
                     let parts = bytes.chunks(size);
-                    out.extend(parts.flat_map(|part| frames.unframe(is_orig, part)));
+                    out.extend(
+                        parts.flat_map(|part| frames.unframe(is_orig, part, &mut call(&c, &subs, &mut said))),
+                    );
                 }
                 Step::Lost(..) => frames.gap(),
                 Step::End(_) | Step::Turned => {}

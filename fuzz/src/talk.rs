@@ -13,7 +13,7 @@ use sensor::event::log::{LogRow, Value, write_json};
 use sensor::event::{ConnId, Event, Proto, Subscriptions, Ts};
 use sensor::file::api::{Part, Target};
 use sensor::file::{self, Carrier, ExtractConfig, FileConfig, Files, Hashes, News, Piece};
-use sensor::software::{self, Found, Inventory};
+use sensor::software::{self, Found, Inventory, Known};
 
 use crate::analyzers::conn;
 use crate::memory::Spent;
@@ -390,7 +390,7 @@ impl Reading {
             },
             is_local: Arc::new(|a: IpAddr| a.is_ipv4()),
             files: Files::new(cfg, 1),
-            inventory: Inventory::default(),
+            inventory: Inventory::new(Known::default()),
             notes: Notes {
                 mute: self.mute,
                 ..Notes::default()

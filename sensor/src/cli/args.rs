@@ -47,7 +47,7 @@ pub enum ConfigCommand {
         file: PathBuf,
     },
     /// Write the settings that `sensor run` would have with these options, and where each of them was set.
-    Print(Run),
+    Print(Box<Run>),
 }
 
 /// Takes a command line apart. What was given of it is asked of the matches.

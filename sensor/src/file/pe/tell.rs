@@ -4,25 +4,12 @@ use super::events::{
     DosHeader, FileHeader, OptionalHeader, PeDosCode, PeDosHeader, PeFileHeader, PeOptionalHeader,
     PeSectionHeader, SectionHeader,
 };
-use super::{FILE_HEADER, Headers, SECTION_HEADER, optional, section_name, u16_at, u32_at, u64_at};
+use super::headers::{
+    FILE_HEADER, Headers, SECTION_HEADER, Told, optional, section_name, u16_at, u32_at, u64_at,
+};
 use crate::base::time::SECOND;
 use crate::event::{Event, FaFile, Subscriptions};
 use crate::file::api::Cx;
-
-/// How far a file's headers were told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Told {
-    /// Not at all.
-    #[default]
-    Nothing,
-    DosHeader,
-    DosCode,
-    FileHeader,
-    /// The optional header, and so many sections.
-    Sections(usize),
-    /// There is nothing more to tell.
-    All,
-}
 
 /// Whether somebody wants any of it.
 pub fn is_wanted(subs: &Subscriptions) -> bool {
@@ -214,7 +201,7 @@ fn tell_section(header: &[u8], f: &FaFile<'_>, cx: &mut Cx<'_>) -> Option<()> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::tests::executable;
+    use super::super::headers::tests::executable;
     use super::*;
     use crate::event::log::LogRow;
     use crate::event::{Ts, seen};
