@@ -19,7 +19,7 @@ use super::segment::Segment;
 use super::shared::{Fixed, Outlet, Run, Shared, raise};
 use super::sink::Sink;
 use super::slab::Slab;
-use super::stream::before_packet;
+use super::stream::{IsEarly, before_packet};
 use super::timer::{self, Kind, Wheel};
 use super::uid;
 use crate::analyzer;
@@ -186,9 +186,40 @@ impl<S: Sink> Engine<S> {
         frame: &[u8],
         flows: &mut impl FlowTable,
     ) -> Option<InnerPacket> {
+        let hash = hash_key(&self.hasher, &rec.pkt.key);
+        let slot = self.find(hash, &rec.pkt.key);
+        self.record_of(hash, slot, rec, frame, flows)
+    }
+
+    /// The same, unless the record overtook another one: then nothing is done.
+    pub(super) fn record_unless_early(
+        &mut self,
+        rec: &RecordHeader,
+        frame: &[u8],
+        flows: &mut impl FlowTable,
+    ) -> Result<Option<InnerPacket>, IsEarly> {
+        let hash = hash_key(&self.hasher, &rec.pkt.key);
+        let slot = self.find(hash, &rec.pkt.key);
+        if let Some(i) = slot
+            && let Some(conn) = self.slots.get_mut(i)
+            && let Some(tcp) = self.tcps.get_mut(conn.tcp)
+            && conn.flow_start() == rec.flow_start
+            && Run::new(rec.pkt.ts, i, conn, &mut self.sh, &self.fixed).is_early(tcp, rec)
+        {
+            return Err(IsEarly);
+        }
+        Ok(self.record_of(hash, slot, rec, frame, flows))
+    }
+
+    fn record_of(
+        &mut self,
+        hash: u64,
+        mut slot: Option<u32>,
+        rec: &RecordHeader,
+        frame: &[u8],
+        flows: &mut impl FlowTable,
+    ) -> Option<InnerPacket> {
         let p = &rec.pkt;
-        let hash = hash_key(&self.hasher, &p.key);
-        let mut slot = self.find(hash, &p.key);
         if rec.why & why::INSIDE != 0 {
             self.learn_tunnel(slot, rec, frame);
         }

@@ -5,6 +5,7 @@ mod ahead;
 mod analysis;
 mod app;
 mod config;
+mod early;
 mod ending;
 mod ends;
 mod engine;
@@ -40,6 +41,7 @@ mod uid;
 mod weird;
 
 pub use config::{Config, Contents, Timeouts};
+pub use early::Early;
 pub use ends::{addr, proto};
 pub use engine::Engine;
 pub use feed::{EngineSink, untracked};

@@ -2,6 +2,7 @@
 //! (Zeek: TCP_Reassembler), and what happened in the datapath between two records.
 
 use sensor_common::flow::why;
+use sensor_common::packet::tcp_flags;
 use sensor_common::{FlowState, RecordHeader};
 
 use super::entry::{Numbers, Tcp};
@@ -9,6 +10,7 @@ use super::segment::{Segment, flag_letters, was_shed};
 use super::shared::{Core, Run, raise};
 use super::sink::{Piece, Sink};
 use super::taps::Heard;
+use crate::analyzer::api::Interest;
 use crate::event;
 use crate::tcp::endpoint::{Endpoint, State};
 use crate::tcp::kept::Kept;
@@ -22,6 +24,13 @@ const EXCESSIVE: u64 = 10 * 1024 * 1024;
 const MAX_SEGMENTS: usize = 4096;
 /// In-order bytes that the datapath may have kept between two records; more is a new flow entry.
 const PLAUSIBLE: u64 = 1 << 44;
+
+/// Most bytes of a direction that may be on their way in records that others have overtaken. More was lost.
+const OVERTAKEN: u64 = 256 << 10;
+
+/// A record overtook another one of its flow. See [`super::early`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IsEarly;
 
 fn is_clean(e: &Endpoint) -> bool {
     e.state == State::Established || (e.state == State::Closed && e.prev_state == State::Established)
@@ -38,6 +47,23 @@ pub fn before_packet(rec: &RecordHeader) -> ([u64; 2], [u64; 2]) {
 }
 
 impl<S: Sink> Run<'_, S> {
+    /// Whether by this record payload came that somebody wants and the datapath did not keep, and that is not here.
+    pub fn is_early(&self, tcp: &Tcp, rec: &RecordHeader) -> bool {
+        if rec.pkt.flags & tcp_flags::SYN != 0 || rec.why & why::UNTOLD != 0 {
+            return false;
+        }
+        let (next, _) = before_packet(rec);
+        next.into_iter().enumerate().any(|(dir, now)| {
+            let moved = tcp.known_next.to(dir, now);
+            if moved == 0 || moved > OVERTAKEN || self.conn.shed & (1 << dir) != 0 {
+                return false;
+            }
+            let s = self.conn.dir(dir);
+            let is_known = !matches!(tcp.ep[s].state, State::Reset | State::Inactive);
+            is_known && !tcp.reasm[s].is_over() && self.interest(s == 0) == Interest::Everything
+        })
+    }
+
     /// Replays what was not forwarded since the last record: it was in order and acknowledged nothing
     /// new to the datapath, or it would have been forwarded. `next` and `ack` tell where the datapath
     /// stands, by flow direction.

@@ -15,6 +15,7 @@ use crate::packet::{Frame, LinkType};
 mod batched;
 mod bounds;
 mod contents;
+mod early;
 mod events;
 mod followed;
 mod hostile;

@@ -7,7 +7,7 @@ use super::shifted;
 use super::slow::SlowPath;
 use super::turn::Turn;
 use crate::base::time::MILLISECOND;
-use crate::conn::Sink;
+use crate::conn::{Early, Sink};
 use crate::datapath::FlowTable;
 use crate::datapath::xdp;
 use crate::packet::capture::Frame;
@@ -22,6 +22,9 @@ const TIMER_GRAIN_NS: u64 = MILLISECOND;
 /// fall due together must not hold up the ring, yet must all fire in the end.
 const MAX_TIMERS_PER_GRAIN: u32 = 128;
 
+/// How often an empty ring is looked at for a record that was overtaken: some 20 us, far longer than a packet is at work.
+const LOOKS: u32 = 1000;
+
 /// Takes records off a ring.
 pub struct Drain {
     slow: SlowPath,
@@ -29,6 +32,7 @@ pub struct Drain {
     frame: Vec<u8>,
     /// Engine's time up to which timers have fired, ns.
     advanced: u64,
+    early: Early,
 }
 
 impl Drain {
@@ -38,6 +42,7 @@ impl Drain {
             slow,
             frame: Vec::new(),
             advanced: 0,
+            early: Early::default(),
         }
     }
 
@@ -53,9 +58,16 @@ impl Drain {
         turn: &mut Turn<'_, T, S>,
     ) -> Result<bool, xdp::KernelError> {
         let mut left = MAX_RECORDS_PER_TURN;
-        while left > 0
-            && let Some((header, bytes)) = turn.ring.next()
-        {
+        let mut looks = LOOKS;
+        while left > 0 {
+            let Some((header, bytes)) = turn.ring.next() else {
+                if looks == 0 || !self.early.is_waiting() {
+                    break;
+                }
+                looks -= 1;
+                std::hint::spin_loop();
+                continue;
+            };
             left -= 1;
             let h = shifted::record(header, turn.shift);
             let inner = match h.kind {
@@ -67,7 +79,7 @@ impl Drain {
                         // What relieves a ring must not wait for the ring to be empty.
                         turn.table.settle();
                     }
-                    match turn.engine.record(&h, bytes, turn.table) {
+                    match self.early.take(turn.engine, &h, bytes, turn.table) {
                         Some(inner) => Some(inner),
                         None => continue,
                     }
@@ -100,6 +112,7 @@ impl Drain {
             self.frame = bytes;
             done?;
         }
+        self.early.settle(turn.engine, turn.table);
         Ok(left == 0)
     }
 }

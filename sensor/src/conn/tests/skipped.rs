@@ -12,8 +12,8 @@ use crate::packet::Weird;
 
 /// Where userspace is so many records behind the datapath, which then has its orders late.
 #[derive(Default)]
-struct Behind {
-    records: VecDeque<(RecordHeader, Vec<u8>)>,
+pub(super) struct Behind {
+    pub(super) records: VecDeque<(RecordHeader, Vec<u8>)>,
 }
 
 impl PacketSink for Behind {
