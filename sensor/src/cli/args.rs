@@ -234,6 +234,18 @@ pub struct Common {
     pub tcp_close_delay: f64,
     #[arg(long, default_value_t = TimeoutSettings::default().tcp_reset_delay, value_name = "SECONDS")]
     pub tcp_reset_delay: f64,
+    /// The Community ID as a column of conn.log.
+    #[arg(long)]
+    pub community_id: bool,
+    /// Link-layer addresses as columns of conn.log, as of the first packet.
+    #[arg(long)]
+    pub l2_columns: bool,
+    /// VLANs as columns of conn.log, as of the first packet; they part no connections, as --vlan-aware does.
+    #[arg(long)]
+    pub vlan_columns: bool,
+    /// Round-trip times of the handshake, retransmissions, packets out of order and zero windows as columns of conn.log.
+    #[arg(long)]
+    pub conn_tcp_stats: bool,
     /// JA3, JA3S and JA4 of the hellos as columns of ssl.log.
     #[arg(long)]
     pub tls_fingerprints: bool,

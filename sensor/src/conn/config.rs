@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::asked::ConnColumns;
 use super::expected::Expected;
 use crate::analyzer::{http, ssh, tls};
 use crate::base::time::SECOND;
@@ -123,6 +124,8 @@ pub struct Config {
     pub software: software::Known,
     /// What keys know beside the five-tuple: [`sensor_common::policy::VLAN_AWARE`] and `VNI_AWARE`.
     pub realms: u32,
+    /// Columns of conn.log that are there on request.
+    pub columns: ConnColumns,
 }
 
 impl Default for Config {
@@ -145,6 +148,7 @@ impl Default for Config {
             expected: Expected::default(),
             software: software::Known::default(),
             realms: 0,
+            columns: ConnColumns::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use sensor_common::packet::tcp_flags;
 use sensor_common::proto::{ESP, MOBILITY};
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
+use super::asked::Notes;
 use super::config::Config;
 use super::ending::{Ending, Missing, before};
 use super::ends::proto;
@@ -84,6 +85,7 @@ impl<S: Sink> Engine<S> {
                 held: 0,
                 stretches: 0,
                 no_room: 0,
+                notes: Notes::default(),
                 no_entry: 0,
             },
             slots: Slab::default(),

@@ -6,6 +6,7 @@ use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 use super::analysis::udp_specs;
+use super::asked::{self, Community, community_id};
 use super::ends::{is_broadcast, proto};
 use super::entry::{Tcp, letter};
 use super::events::ConnLogConn;
@@ -103,6 +104,10 @@ impl<S: Sink> Run<'_, S> {
         self.packet_events(p, frame, true);
         let seg = Segment::new(rec, frame);
         let s = self.conn.dir(p.dir as usize);
+        if first {
+            let (n, columns) = (self.conn.n, self.sh.cfg.columns);
+            asked::note_frame(&mut self.sh.notes, columns, n, s, frame, p.l3.into());
+        }
         match &mut tcp {
             Some(tcp) => {
                 // Whatever becomes of its payload, which may be old.
@@ -357,7 +362,7 @@ impl<S: Sink> Run<'_, S> {
         }
         raise!(self, ConnectionStateRemove);
         self.leave();
-        self.log(tcp, last, &totals);
+        self.log(tcp, last, &totals, flow);
     }
 
     fn stats(&self, tcp: &Tcp, flow: &FlowState, totals: &[Totals; 2], s: usize) -> EndpointStats {
@@ -385,7 +390,7 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn log(&mut self, tcp: Option<&Tcp>, last: u64, totals: &[Totals; 2]) {
+    fn log(&mut self, tcp: Option<&Tcp>, last: u64, totals: &[Totals; 2], flow: &FlowState) {
         let id = self.id();
         let service = self.service();
         let Core { ts, conn, sh, .. } = &mut self.core;
@@ -402,6 +407,9 @@ impl<S: Sink> Run<'_, S> {
         let duration = Some(last.saturating_sub(conn.start) as i64).filter(|ns| *ns > 0);
         let history = conn.history();
         let tunnels = conn.extra.as_ref().map(|e| &*e.tunnel_parents);
+        let columns = sh.cfg.columns;
+        let note = sh.notes.remove(&conn.n).unwrap_or_default();
+        let networks = Networks::of(conn.key.realm, sh.cfg.realms, in_vni);
         let row = ConnRow {
             ts: id.start,
             c: &id,
@@ -421,7 +429,12 @@ impl<S: Sink> Run<'_, S> {
             resp_ip_bytes: totals[1].bytes,
             tunnel_parents: tunnels.filter(|uids| !uids.is_empty()),
             ip_proto: conn.key.proto,
-            networks: Networks::of(conn.key.realm, sh.cfg.realms, in_vni),
+            networks: networks.or_else(|| columns.vlan.then(|| Networks::of_vlans(note.vlans()))),
+            community: columns.community_id.then(|| Community {
+                community_id: Some(community_id(&conn.key, 0)),
+            }),
+            l2: columns.l2.then(|| note.l2_addrs()),
+            tcp_stats: columns.tcp_stats.then(|| note.tcp_stats(conn, tcp, flow)),
         };
         if sh.subs.wants(ConnLogConn::KIND) {
             sh.emit(*ts, &ConnLogConn { rec: &row });

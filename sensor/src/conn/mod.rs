@@ -4,6 +4,7 @@
 mod ahead;
 mod analysis;
 mod app;
+pub mod asked;
 mod config;
 mod early;
 mod ending;
@@ -40,6 +41,7 @@ mod udp_tunnel;
 mod uid;
 mod weird;
 
+pub use asked::ConnColumns;
 pub use config::{Config, Contents, Timeouts};
 pub use early::Early;
 pub use ends::{addr, proto};

@@ -2,6 +2,7 @@
 
 use sensor_common::packet::tcp_flags as tf;
 
+use super::asked;
 use super::entry::Tcp;
 use super::segment::Segment;
 use super::shared::{Run, raise};
@@ -89,6 +90,9 @@ impl<S: Sink> Run<'_, S> {
         if is_orig && !tcp.seen_first_ack && matches!(state, State::Established | State::SynSent) {
             tcp.seen_first_ack = true;
             raise!(self, ConnectionFirstAck);
+            let (n, ts) = (self.conn.n, self.ts);
+            let columns = self.sh.cfg.columns;
+            asked::note_ack(&mut self.sh.notes, columns, n, ts);
         }
         if tcp.ep[s ^ 1].state == State::Inactive {
             let plain = seg.flags & (tf::SYN | tf::FIN | tf::RST) == 0;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sensor_common::key::Realm;
 use sensor_common::policy;
 
+use super::asked::{Community, L2Addrs, TcpStats};
 use crate::event::log::{Column, Value};
 use crate::event::row::Ends;
 use crate::event::{ConnId, Ts, Uid, columns, row};
@@ -51,6 +52,12 @@ row! {
         ip_proto: count (u8),
         /// What it is in, where keys know that: only then there are such columns.
         networks: group (Option<Networks>),
+        /// On request.
+        community: group (Option<Community>),
+        /// On request.
+        l2: group (Option<L2Addrs>),
+        /// On request.
+        tcp_stats: group (Option<TcpStats>),
     }
 }
 
@@ -68,6 +75,15 @@ columns! {
 }
 
 impl Networks {
+    /// Those that a frame's tags say.
+    pub fn of_vlans((vlan, inner_vlan): (Option<u16>, Option<u16>)) -> Networks {
+        Networks {
+            vlan,
+            inner_vlan,
+            vni: None,
+        }
+    }
+
     /// None: keys do not know it. `realms`: see [`super::Config::realms`]; `in_vni`: a tunnel said the realm's number.
     pub fn of(realm: Realm, realms: u32, in_vni: bool) -> Option<Networks> {
         if realms == 0 {
@@ -93,7 +109,7 @@ impl Networks {
 
 /// conn.log's columns; `with_networks`: with those of [`Networks`].
 pub fn conn_columns(with_networks: bool) -> &'static [Column] {
-    ConnRow::columns_of([with_networks])
+    ConnRow::columns_of([with_networks, false, false, false])
 }
 
 /// Whose weird it is.

@@ -6,6 +6,7 @@ use sensor_common::FlowState;
 use sensor_common::key::IPPROTO_TCP;
 
 use super::app::App;
+use super::asked::Notes;
 use super::config::Config;
 use super::ends::addr;
 use super::entry::{Conn, Entry, letter};
@@ -40,6 +41,8 @@ pub struct Shared<S> {
     pub files_armed: bool,
     /// What conn.log calls connections whose analyzers were done before they were.
     pub services: Vec<String>,
+    /// For columns on request.
+    pub notes: Notes,
     /// Times that connections may be silent, milliseconds; few different ones. The first is 0: for ever.
     pub silences: Vec<u32>,
     /// Set while the input is over and connections are being flushed.

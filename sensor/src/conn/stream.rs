@@ -236,7 +236,7 @@ impl<S: Sink> Run<'_, S> {
             bytes = bytes.and_then(|b| b.get(cut as usize..));
             (seq, len) = (acked, len - cut);
         }
-        if self.sh.subs.wants(event::ConnStats::KIND) {
+        if self.sh.subs.wants(event::ConnStats::KIND) || self.sh.cfg.columns.tcp_stats {
             let r = &tcp.reasm[s];
             let (beyond, fills) = (seq > r.next(), seq + len > r.next() && r.segments() > 0);
             if beyond || fills {

@@ -89,6 +89,12 @@ impl Settings {
             files: self.files_room()?,
             is_local: Arc::new(move |a| nets.is_local(a)),
             realms: self.flows.realms(),
+            columns: conn::ConnColumns {
+                community_id: self.conn.community_id,
+                l2: self.conn.l2_columns,
+                vlan: self.conn.vlan_columns,
+                tcp_stats: self.conn.tcp_stats,
+            },
             ..conn::Config::default()
         })
     }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// Files that traffic carries.
     pub files: FileSettings,
+    /// Columns of conn.log on request.
+    pub conn: ConnSettings,
     /// TLS and certificates.
     pub tls: TlsSettings,
     /// HTTP.
@@ -257,6 +259,20 @@ impl Digest {
             sha256: of.contains(&Digest::Sha256),
         }
     }
+}
+
+/// Columns of conn.log on request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnSettings {
+    /// Community ID, version 1.
+    pub community_id: bool,
+    /// Link-layer addresses of the first packet.
+    pub l2_columns: bool,
+    /// VLANs of the first packet.
+    pub vlan_columns: bool,
+    /// Round-trip times, retransmissions, packets out of order, zero windows.
+    pub tcp_stats: bool,
 }
 
 /// TLS and certificates.
@@ -476,7 +492,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 12);
+        assert_eq!(refused, 13);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

@@ -3,6 +3,10 @@
 /// The option that gives a setting, by the setting's path.
 const OPTIONS: &[(&str, &str)] = &[
     ("checksums", "--checksums"),
+    ("conn.community_id", "--community-id"),
+    ("conn.l2_columns", "--l2-columns"),
+    ("conn.tcp_stats", "--conn-tcp-stats"),
+    ("conn.vlan_columns", "--vlan-columns"),
     ("events.contents", "--contents"),
     ("events.only", "--event"),
     ("events.status_interval", "--status-interval"),

@@ -1,0 +1,352 @@
+//! Columns of conn.log that are there on request, and what has to be noted of a connection for them.
+
+use std::collections::HashMap;
+
+use data_encoding::BASE64;
+use sensor_common::{DirState, FlowKey, FlowState};
+use sha1::{Digest as _, Sha1};
+
+use super::ends::proto;
+use super::entry::{Conn, Tcp};
+use crate::event::{Proto, Ts, columns};
+
+/// Which of these columns somebody wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnColumns {
+    /// [`Community`].
+    pub community_id: bool,
+    /// [`L2Addrs`].
+    pub l2: bool,
+    /// VLANs, as of the first packet.
+    pub vlan: bool,
+    /// [`TcpStats`].
+    pub tcp_stats: bool,
+}
+
+impl ConnColumns {
+    /// Whether the first packet's frame is looked at.
+    fn first_frame(self) -> bool {
+        self.l2 || self.vlan
+    }
+}
+
+columns! {
+    /// A name that other tools give the same connection.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Community {
+        /// Community ID, version 1, seed 0.
+        community_id: opt text (String),
+    }
+}
+
+columns! {
+    /// Link-layer addresses, as Zeek's mac-logging script names them.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct L2Addrs {
+        /// The originator's.
+        orig_l2_addr: opt text (String),
+        /// The responder's.
+        resp_l2_addr: opt text (String),
+    }
+}
+
+columns! {
+    /// How well TCP went.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct TcpStats {
+        /// From here to the originator and back: from the SYN-ACK to the first acknowledgement, ns.
+        orig_rtt: opt interval,
+        /// From here to the responder and back: from the SYN to the SYN-ACK, ns.
+        resp_rtt: opt interval,
+        /// The originator's packets with payload that it had sent before.
+        orig_rexmit_pkts: opt count,
+        /// Bytes of such payload.
+        orig_rexmit_bytes: opt count,
+        /// The originator's packets with payload beyond a hole, or filling one.
+        orig_out_of_order: opt count,
+        /// The originator's packets that announced a window of zero.
+        orig_zero_windows: opt count,
+        /// As of the originator.
+        resp_rexmit_pkts: opt count,
+        /// As of the originator.
+        resp_rexmit_bytes: opt count,
+        /// As of the originator.
+        resp_out_of_order: opt count,
+        /// As of the originator.
+        resp_zero_windows: opt count,
+    }
+}
+
+/// What is noted of open connections, by [`Conn::n`]. Empty unless somebody wants it.
+pub type Notes = HashMap<u32, Note>;
+
+/// What is noted of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Addresses of the first packet's sender and receiver, and which side sent it.
+    l2: Option<([[u8; 6]; 2], usize)>,
+    /// The first packet's outer and inner VLAN, 0 without one.
+    vlans: (u16, u16),
+    /// When the originator first acknowledged something; 0 if it did not.
+    first_ack: Ts,
+}
+
+/// Notes what the first packet of a connection shows: side `s` sent `frame`, whose IP header is at `l3`.
+pub fn note_frame(notes: &mut Notes, wanted: ConnColumns, n: u32, s: usize, frame: &[u8], l3: usize) {
+    if !wanted.first_frame() {
+        return;
+    }
+    if let Some((l2, vlans)) = ethernet(frame, l3) {
+        let l2 = Some((l2, s));
+        notes.insert(
+            n,
+            Note {
+                l2,
+                vlans,
+                first_ack: 0,
+            },
+        );
+    }
+}
+
+/// Notes when the originator first acknowledged something.
+pub fn note_ack(notes: &mut Notes, wanted: ConnColumns, n: u32, ts: Ts) {
+    if wanted.tcp_stats {
+        notes.entry(n).or_default().first_ack = ts;
+    }
+}
+
+/// The addresses of sender and receiver, and VLAN ids, if the frame is one of Ethernet.
+fn ethernet(frame: &[u8], l3: usize) -> Option<([[u8; 6]; 2], (u16, u16))> {
+    let address = |at: usize| frame.get(at..)?.first_chunk::<6>().copied();
+    let word = |at: usize| frame.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b));
+    let tag = |at: usize| match word(at)? {
+        0x8100 | 0x88a8 | 0x9100 if l3 >= at + 6 => Some(word(at + 2)? & 0xfff),
+        _ => None,
+    };
+    let vlans = (tag(12).unwrap_or(0), tag(12).and_then(|_| tag(16)).unwrap_or(0));
+    match word(12)? {
+        // Of other link layers these bytes are something else.
+        0x0800 | 0x86dd if l3 != 14 => return None,
+        0x0800 | 0x86dd => {}
+        0x8100 | 0x88a8 | 0x9100 | 0x8847 | 0x8848 | 0x8864 if l3 >= 18 => {}
+        _ => return None,
+    }
+    Some(([address(6)?, address(0)?], vlans))
+}
+
+impl Note {
+    /// The columns of link-layer addresses.
+    pub fn l2_addrs(&self) -> L2Addrs {
+        let text = |a: &[u8; 6]| a.map(|b| format!("{b:02x}")).join(":");
+        match &self.l2 {
+            None => L2Addrs::default(),
+            Some(([from, to], s)) => {
+                let (orig, resp) = if *s == 0 { (from, to) } else { (to, from) };
+                L2Addrs {
+                    orig_l2_addr: Some(text(orig)),
+                    resp_l2_addr: Some(text(resp)),
+                }
+            }
+        }
+    }
+
+    /// The VLANs, each if there is one.
+    pub fn vlans(&self) -> (Option<u16>, Option<u16>) {
+        let some = |id: u16| (id != 0).then_some(id);
+        (some(self.vlans.0), some(self.vlans.1))
+    }
+
+    /// The columns of TCP's numbers; `flow`: the flow's final state.
+    pub fn tcp_stats(&self, conn: &Conn, tcp: Option<&Tcp>, flow: &FlowState) -> TcpStats {
+        let Some(tcp) = tcp else {
+            return TcpStats::default();
+        };
+        let base = conn.extra.as_ref().map(|e| e.base).unwrap_or_default();
+        let dirs = [0, 1].map(|s| (flow.dir[conn.dir(s)], base.dir[conn.dir(s)]));
+        let [orig, resp] = dirs;
+        // Of a connection whose start was not seen, or not in this entry, nothing is known.
+        let first = |(now, before): &(DirState, DirState), ack: bool| {
+            let syn = tcp.first_packet_seen != 0 && before.pkts == 0 && now.flags & 2 != 0;
+            (syn && (!ack || now.flags & 16 != 0) && now.first != 0).then_some(now.first)
+        };
+        let (syn, syn_ack) = (first(&orig, false), first(&resp, true));
+        let between = |from: Option<u64>, to: Option<u64>| {
+            let ns = to?.checked_sub(from?)?;
+            i64::try_from(ns).ok()
+        };
+        let ack = Some(self.first_ack).filter(|ts| *ts != 0);
+        let rare = |s: usize| tcp.ep[s].rare.as_ref().map_or(0, |r| u64::from(r.out_of_order));
+        let less = |now: u32, before: u32| Some(u64::from(now.saturating_sub(before)));
+        let bytes =
+            |(now, before): &(DirState, DirState)| Some(now.rexmit_bytes.saturating_sub(before.rexmit_bytes));
+        TcpStats {
+            orig_rtt: between(syn_ack, ack),
+            resp_rtt: between(syn, syn_ack),
+            orig_rexmit_pkts: less(orig.0.rexmit_pkts, orig.1.rexmit_pkts),
+            orig_rexmit_bytes: bytes(&orig),
+            orig_out_of_order: Some(rare(0)),
+            orig_zero_windows: less(orig.0.zero_windows, orig.1.zero_windows),
+            resp_rexmit_pkts: less(resp.0.rexmit_pkts, resp.1.rexmit_pkts),
+            resp_rexmit_bytes: bytes(&resp),
+            resp_out_of_order: Some(rare(1)),
+            resp_zero_windows: less(resp.0.zero_windows, resp.1.zero_windows),
+        }
+    }
+}
+
+/// The Community ID of a flow, version 1: the SHA-1 of its five-tuple, the smaller end first.
+pub fn community_id(key: &FlowKey, seed: u16) -> String {
+    let mut ends = [(&key.a, key.a_port), (&key.b, key.b_port)];
+    // What has no counterpart keeps its direction.
+    if !key.one_way() && ends[1] < ends[0] {
+        ends.swap(0, 1);
+    }
+    let mut hash = Sha1::new();
+    hash.update(seed.to_be_bytes());
+    for (address, _) in ends {
+        hash.update(if key.is_v4() { &address[12..] } else { &address[..] });
+    }
+    hash.update([key.proto, 0]);
+    if proto(key.proto) != Proto::Unknown {
+        for (_, port) in ends {
+            hash.update(port.to_be_bytes());
+        }
+    }
+    format!("1:{}", BASE64.encode(&hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn key(src: &str, sport: u16, dst: &str, dport: u16, proto: u8) -> FlowKey {
+        let octets = |a: &str| match a.parse().expect("an address") {
+            IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
+            IpAddr::V6(a) => a.octets(),
+        };
+        let v6 = src.contains(':');
+        let one_way =
+            matches!(proto, 1 | 58) && sensor_common::key::icmp_ports(v6, sport as u8, dport as u8).2;
+        FlowKey::new(&octets(src), &octets(dst), sport, dport, proto, one_way).0
+    }
+
+    /// Values that the specification's authors publish, and Zeek has.
+    #[test]
+    fn community_ids_are_those_of_other_tools() {
+        for (src, sport, dst, dport, proto, seed, expected) in [
+            (
+                "1.2.3.4",
+                1122,
+                "5.6.7.8",
+                3344,
+                6,
+                0,
+                "1:wCb3OG7yAFWelaUydu0D+125CLM=",
+            ),
+            (
+                "5.6.7.8",
+                3344,
+                "1.2.3.4",
+                1122,
+                6,
+                0,
+                "1:wCb3OG7yAFWelaUydu0D+125CLM=",
+            ),
+            (
+                "1.2.3.4",
+                1122,
+                "5.6.7.8",
+                3344,
+                17,
+                0,
+                "1:0Mu9InQx6z4ZiCZM/7HXi2WMhOg=",
+            ),
+            ("1.2.3.4", 8, "5.6.7.8", 0, 1, 0, "1:crodRHL2FEsHjbv3UkRrfbs4bZ0="),
+            (
+                "1.2.3.4",
+                1122,
+                "5.6.7.8",
+                3344,
+                6,
+                1,
+                "1:HhA1B+6CoLbiKPEs5nhNYN4XWfk=",
+            ),
+            (
+                "1.2.3.4",
+                0,
+                "5.6.7.8",
+                0,
+                10,
+                0,
+                "1:7bYuQ7nyGBIQn7uDcQ5WraAnhWI=",
+            ),
+            (
+                "128.232.110.120",
+                34855,
+                "66.35.250.204",
+                80,
+                6,
+                0,
+                "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
+            ),
+            (
+                "192.168.0.1",
+                0,
+                "192.168.0.89",
+                8,
+                1,
+                0,
+                "1:X0snYXpgwiv9TZtqg64sgzUn6Dk=",
+            ),
+            (
+                "fe80:1:203:405:607:809:a0b:c0d",
+                128,
+                "fe80:1011:1213:1415:1617:1819:1a1b:1c1d",
+                129,
+                58,
+                0,
+                "1:0bf7hyMJUwt3fMED7z8LIfRpBeo=",
+            ),
+            (
+                "3ffe:507:0:1:200:86ff:fe05:80da",
+                1,
+                "3ffe:501:4819::42",
+                4,
+                58,
+                0,
+                "1:jwuBy9UWZK1KUFqJV5cHdVpfrlY=",
+            ),
+            (
+                "2001:470:e5bf:dead:4957:2174:e82c:4887",
+                63943,
+                "2607:f8b0:400c:c03::1a",
+                25,
+                6,
+                0,
+                "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4=",
+            ),
+        ] {
+            let key = key(src, sport, dst, dport, proto);
+            assert_eq!(community_id(&key, seed), expected, "{src} {dst}");
+        }
+    }
+
+    #[test]
+    fn only_ethernet_shows_addresses() {
+        let mut frame = vec![1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0xfe, 8, 0, 0x45];
+        let (from, to) = ([2, 2, 2, 2, 2, 0xfe], [1; 6]);
+        assert_eq!(ethernet(&frame, 14), Some(([from, to], (0, 0))));
+        assert_eq!(ethernet(&frame, 16), None);
+        assert_eq!(ethernet(&frame[..13], 14), None);
+        frame.splice(12..14, [0x88, 0xa8, 0x20, 7, 0x81, 0, 0, 9, 8, 0]);
+        assert_eq!(ethernet(&frame, 22), Some(([from, to], (7, 9))));
+        let note = Note {
+            l2: Some(([from, to], 1)),
+            ..Note::default()
+        };
+        assert_eq!(note.l2_addrs().resp_l2_addr.as_deref(), Some("02:02:02:02:02:fe"));
+    }
+}
