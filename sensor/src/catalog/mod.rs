@@ -1,7 +1,7 @@
 //! All that the sensor has of what is declared in many rooms. Nothing below knows this module.
 
 use crate::analyzer::Id;
-use crate::conn::row::{ConnRow, TunnelRow, WeirdRow};
+use crate::conn::row::{ConnRow, LongRow, TunnelRow, WeirdRow};
 use crate::event::log::Log;
 use crate::event::log_stream::{DefineError, LogStream};
 use crate::event::model::{MOST_EVENTS, MOST_PAGES};
@@ -82,8 +82,9 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 9] = [
+const LOGS: [Log; 10] = [
     ConnRow::LOG,
+    LongRow::LOG,
     FileRow::LOG,
     OcspRow::LOG,
     PeRow::LOG,

@@ -246,6 +246,10 @@ pub struct Common {
     /// Round-trip times of the handshake, retransmissions, packets out of order and zero windows as columns of conn.log.
     #[arg(long)]
     pub conn_tcp_stats: bool,
+    /// When a connection has been open for so long, a row of conn_long.log says how far it has come; conn.log has it when
+    /// it is over.
+    #[arg(long, value_delimiter = ',', value_name = "SECONDS,SECONDS")]
+    pub conn_long: Vec<f64>,
     /// JA3, JA3S and JA4 of the hellos as columns of ssl.log.
     #[arg(long)]
     pub tls_fingerprints: bool,

@@ -91,6 +91,7 @@ impl From<&Common> for Settings {
                 l2_columns: c.l2_columns,
                 vlan_columns: c.vlan_columns,
                 tcp_stats: c.conn_tcp_stats,
+                long: c.conn_long.clone(),
             },
             tls: TlsSettings {
                 fingerprints: c.tls_fingerprints,
@@ -161,7 +162,7 @@ mod tests {
              --log-format json --contents-file c --local-nets 10.0.0.0/8 -qvv --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --community-id --l2-columns --vlan-columns \
-             --conn-tcp-stats --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
+             --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
              --reassembly-total 32 --seed 41 --checksums on",
@@ -175,7 +176,8 @@ mod tests {
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
-            "conn": {"community_id": true, "l2_columns": true, "vlan_columns": true, "tcp_stats": true},
+            "conn": {"community_id": true, "l2_columns": true, "vlan_columns": true, "tcp_stats": true,
+                     "long": [600.0, 3600.0]},
             "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
                     "max_message_kib": 11, "max_certs": 12},
             "http": {"passwords": true},

@@ -126,6 +126,8 @@ pub struct Config {
     pub realms: u32,
     /// Columns of conn.log that are there on request.
     pub columns: ConnColumns,
+    /// How long a connection is open when it has a row of conn_long.log, ns; in ascending order, each a row.
+    pub long: Arc<[u64]>,
 }
 
 impl Default for Config {
@@ -149,6 +151,7 @@ impl Default for Config {
             software: software::Known::default(),
             realms: 0,
             columns: ConnColumns::default(),
+            long: Arc::default(),
         }
     }
 }

@@ -11,10 +11,11 @@ use super::ends::{is_broadcast, proto};
 use super::entry::{Tcp, letter};
 use super::events::ConnLogConn;
 use super::ports::{likely_tcp, likely_udp};
-use super::row::{ConnRow, Networks};
+use super::row::{ConnRow, LongRow, Networks};
 use super::segment::{Segment, was_shed};
 use super::shared::{Core, Run, raise};
 use super::sink::Sink;
+use super::stream::PLAUSIBLE;
 use super::timer::Kind;
 use crate::base::time::{MILLISECOND, SECOND};
 use crate::datapath::FlowTable;
@@ -61,6 +62,7 @@ impl<S: Sink> Run<'_, S> {
         if t.status_interval > 0 {
             self.arm(Kind::Status, self.ts + t.status_interval);
         }
+        self.arm_long(0);
         if p.tunnel != 0 {
             self.enter(p.tunnel);
         }
@@ -246,6 +248,14 @@ impl<S: Sink> Run<'_, S> {
                 raise!(self, ConnectionStatusUpdate);
                 self.arm(Kind::Status, now + t.status_interval);
             }
+            Kind::Long => {
+                if let Some(state) = flow(&self.conn.key).filter(|f| f.start == self.conn.flow_start()) {
+                    let totals = [0, 1].map(|s| self.conn.totals(&state, s));
+                    let last = self.last_time(Some(&state));
+                    self.log(tcp.as_deref(), last, &totals, &state, true);
+                }
+                self.arm_long(now.saturating_sub(self.conn.start));
+            }
             Kind::Session => {
                 let last = self.last_time(flow(&self.conn.key).as_ref());
                 if self.app_is_off(last) {
@@ -362,7 +372,15 @@ impl<S: Sink> Run<'_, S> {
         }
         raise!(self, ConnectionStateRemove);
         self.leave();
-        self.log(tcp, last, &totals, flow);
+        self.log(tcp, last, &totals, flow, false);
+    }
+
+    /// The next row of conn_long.log of a connection that is `old`, ns.
+    fn arm_long(&mut self, old: u64) {
+        if let Some(long) = self.sh.cfg.long.iter().find(|long| **long > old) {
+            let at = self.conn.start.saturating_add(*long);
+            self.arm(Kind::Long, at);
+        }
     }
 
     fn stats(&self, tcp: &Tcp, flow: &FlowState, totals: &[Totals; 2], s: usize) -> EndpointStats {
@@ -390,12 +408,14 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    fn log(&mut self, tcp: Option<&Tcp>, last: u64, totals: &[Totals; 2], flow: &FlowState) {
+    /// Writes the connection's row: of conn.log, or of conn_long.log while it is open.
+    fn log(&mut self, tcp: Option<&Tcp>, last: u64, totals: &[Totals; 2], flow: &FlowState, is_open: bool) {
         let id = self.id();
         let service = self.service();
         let Core { ts, conn, sh, .. } = &mut self.core;
         let conn = &**conn;
         let size = |s: usize| match tcp {
+            Some(t) if is_open => t.ep[s].size(&t.ep[s ^ 1]) + unheard(t, flow, conn.dir(s)),
             Some(t) => t.ep[s].size(&t.ep[s ^ 1]),
             // Of what is neither UDP nor ICMP, only packets are counted.
             None if id.proto == Proto::Unknown => 0,
@@ -408,7 +428,11 @@ impl<S: Sink> Run<'_, S> {
         let history = conn.history();
         let tunnels = conn.extra.as_ref().map(|e| &*e.tunnel_parents);
         let columns = sh.cfg.columns;
-        let note = sh.notes.remove(&conn.n).unwrap_or_default();
+        let note = match is_open {
+            true => sh.notes.get(&conn.n).copied(),
+            false => sh.notes.remove(&conn.n),
+        };
+        let note = note.unwrap_or_default();
         let networks = Networks::of(conn.key.realm, sh.cfg.realms, in_vni);
         let row = ConnRow {
             ts: id.start,
@@ -436,9 +460,19 @@ impl<S: Sink> Run<'_, S> {
             l2: columns.l2.then(|| note.l2_addrs()),
             tcp_stats: columns.tcp_stats.then(|| note.tcp_stats(conn, tcp, flow)),
         };
+        if is_open {
+            return sh.outlet.sink.log(&LongRow(row));
+        }
         if sh.subs.wants(ConnLogConn::KIND) {
             sh.emit(*ts, &ConnLogConn { rec: &row });
         }
         sh.outlet.sink.log(&row);
     }
+}
+
+/// Bytes that a direction of an open connection has sent in order since its last record.
+fn unheard(tcp: &Tcp, flow: &FlowState, dir: usize) -> u64 {
+    let moved = tcp.known_next.to(dir, flow.dir[dir].next);
+    // What is less lies before the record that was taken last.
+    if moved <= PLAUSIBLE { moved } else { 0 }
 }

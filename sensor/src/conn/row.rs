@@ -6,7 +6,7 @@ use sensor_common::key::Realm;
 use sensor_common::policy;
 
 use super::asked::{Community, L2Addrs, TcpStats};
-use crate::event::log::{Column, Value};
+use crate::event::log::{Column, Log, LogRow, Value};
 use crate::event::row::Ends;
 use crate::event::{ConnId, Ts, Uid, columns, row};
 
@@ -58,6 +58,32 @@ row! {
         l2: group (Option<L2Addrs>),
         /// On request.
         tcp_stats: group (Option<TcpStats>),
+    }
+}
+
+/// A row of conn_long.log: of a connection that is open, as far as it has come. The columns are those of conn.log.
+#[derive(Clone, Debug)]
+pub struct LongRow<'a>(pub ConnRow<'a>);
+
+impl LongRow<'_> {
+    /// The log, for the list of all logs.
+    pub const LOG: Log = Log {
+        path: "conn_long",
+        columns: ConnRow::LOG.columns,
+    };
+}
+
+impl LogRow for LongRow<'_> {
+    fn path(&self) -> &'static str {
+        Self::LOG.path
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        self.0.columns()
+    }
+
+    fn values<'v>(&'v self, out: &mut Vec<Value<'v>>) {
+        self.0.values(out);
     }
 }
 

@@ -23,7 +23,7 @@ const EXCESSIVE: u64 = 10 * 1024 * 1024;
 /// Most segments that wait for holes, per direction: bounds the work of one segment that overlaps them all.
 const MAX_SEGMENTS: usize = 4096;
 /// In-order bytes that the datapath may have kept between two records; more is a new flow entry.
-const PLAUSIBLE: u64 = 1 << 44;
+pub const PLAUSIBLE: u64 = 1 << 44;
 
 /// Most bytes of a direction that may be on their way in records that others have overtaken. More was lost.
 const OVERTAKEN: u64 = 256 << 10;

@@ -27,6 +27,8 @@ pub enum Kind {
     Session,
     /// connection_status_update is due.
     Status,
+    /// The connection has been open so long that it has a row of conn_long.log.
+    Long,
 }
 
 /// The slot of the timer that belongs to no connection: it looks for tunnels that have expired.
@@ -35,7 +37,7 @@ pub const TUNNELS: u32 = u32::MAX;
 pub const FILES: u32 = u32::MAX - 1;
 
 /// All kinds, in the order of their numbers.
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::Expire,
     Kind::Attempt,
     Kind::Inactivity,
@@ -44,6 +46,7 @@ const KINDS: [Kind; 8] = [
     Kind::Delete,
     Kind::Session,
     Kind::Status,
+    Kind::Long,
 ];
 
 /// A deadline of one connection. There are a few for every open connection, so it is kept small.

@@ -44,7 +44,15 @@ impl Settings {
         self.check_bounds()?;
         self.timeouts()?;
         self.files_room()?;
+        self.long()?;
         self.local_nets().map(|_| ())
+    }
+
+    fn long(&self) -> Result<Arc<[u64]>, SettingsError> {
+        let times = self.conn.long.iter().map(|s| ns(*s, "--conn-long"));
+        let mut times = times.collect::<Result<Vec<u64>, _>>()?;
+        times.sort_unstable();
+        Ok(times.into())
     }
 
     fn local_nets(&self) -> Result<LocalNets, SettingsError> {
@@ -89,6 +97,7 @@ impl Settings {
             files: self.files_room()?,
             is_local: Arc::new(move |a| nets.is_local(a)),
             realms: self.flows.realms(),
+            long: self.long()?,
             columns: conn::ConnColumns {
                 community_id: self.conn.community_id,
                 l2: self.conn.l2_columns,

@@ -273,6 +273,8 @@ pub struct ConnSettings {
     pub vlan_columns: bool,
     /// Round-trip times, retransmissions, packets out of order, zero windows.
     pub tcp_stats: bool,
+    /// How long a connection is open when it has a row of conn_long.log, seconds.
+    pub long: Vec<f64>,
 }
 
 /// TLS and certificates.

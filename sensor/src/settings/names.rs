@@ -5,6 +5,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("checksums", "--checksums"),
     ("conn.community_id", "--community-id"),
     ("conn.l2_columns", "--l2-columns"),
+    ("conn.long", "--conn-long"),
     ("conn.tcp_stats", "--conn-tcp-stats"),
     ("conn.vlan_columns", "--vlan-columns"),
     ("events.contents", "--contents"),

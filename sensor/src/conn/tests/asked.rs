@@ -68,3 +68,40 @@ fn nothing_is_noted_that_nobody_asked_for() {
     let (_, row) = seen.rows.iter().find(|(p, _)| p == "conn").expect("a row");
     assert_eq!(row.last().map(|(c, _)| *c), Some("ip_proto"));
 }
+
+#[test]
+fn a_connection_that_stays_open_has_rows_of_its_own() {
+    let mut lab = Lab::with(
+        "",
+        Config {
+            long: [60 * SECOND, 100 * SECOND, 7200 * SECOND].into(),
+            ..Config::default()
+        },
+    );
+    lab.handshake();
+    let (mut seq, step) = (1, 30 * SECOND);
+    for _ in 0..5 {
+        lab.now += step;
+        let now = lab.now;
+        lab.engine.advance(now, lab.soft.flows());
+        lab.data(0, seq, 1, &[b'x'; 1000]);
+        lab.ack(1, 1, seq + 1000);
+        seq += 1000;
+    }
+    let seen = lab.finish();
+    let long: Vec<_> = seen.rows.iter().filter(|(p, _)| p == "conn_long").collect();
+    let value = |row: &Vec<(&'static str, String)>, name: &str| {
+        let found = row.iter().find(|(c, _)| *c == name);
+        found.expect("a column").1.clone()
+    };
+    assert_eq!(long.len(), 2, "not yet open for two hours");
+    // After 60 seconds one segment was there, after 100 three.
+    for ((_, row), (bytes, packets)) in long.iter().zip([("1000", "3"), ("3000", "5")]) {
+        assert_eq!(value(row, "orig_bytes"), bytes);
+        assert_eq!(value(row, "orig_pkts"), packets);
+        assert_eq!(value(row, "uid"), seen.conn("uid"));
+        assert_eq!(value(row, "conn_state"), "S1");
+    }
+    assert_eq!(seen.conn("orig_bytes"), "5000", "conn.log has it once");
+    assert_eq!(seen.rows.iter().filter(|(p, _)| p == "conn").count(), 1);
+}
