@@ -36,6 +36,16 @@ pub enum Command {
     /// Look at a file of settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write a manual page of this command and its subcommands into a directory.
+    Man {
+        /// The directory, such as /usr/share/man/man1.
+        dir: PathBuf,
+    },
+    /// Write a shell's completions to standard output.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Subcommand, Debug)]

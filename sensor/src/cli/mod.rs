@@ -4,6 +4,7 @@ mod args;
 mod config;
 mod explain;
 mod fill;
+mod generate;
 mod layers;
 mod log;
 mod pipe;
@@ -58,6 +59,8 @@ fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
         Command::Events => list_events(&mut std::io::stdout().lock())
             .map(|()| ExitCode::SUCCESS)
             .map_err(|e| Failed::Later(e.into())),
+        Command::Man { dir } => generate::man(dir).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => generate::completions(*shell).map(|()| ExitCode::SUCCESS),
         Command::Config(c) => config::config(c, matches).map_err(Failed::ToStart),
     }
 }

@@ -1,0 +1,52 @@
+//! What packages need of the command line: manual pages and completions, made of the options themselves.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use super::args::{Cli, both_ways};
+use crate::live::Failed;
+
+/// Writes `sensor.1`, `sensor-run.1` and so on into a directory.
+pub fn man(dir: &Path) -> Result<(), Failed> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let written = clap_mangen::generate_to(both_ways(Cli::command()), dir);
+    written.with_context(|| format!("cannot write to {}", dir.display()))?;
+    Ok(())
+}
+
+/// Writes a shell's completions to standard output.
+pub fn completions(shell: Shell) -> Result<(), Failed> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut both_ways(Cli::command()), "sensor", &mut text);
+    match std::io::Write::write_all(&mut std::io::stdout().lock(), &text) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failed::Later(e.into())),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_has_its_page() {
+        let dir = std::env::temp_dir().join(format!("sensor-man-{}", std::process::id()));
+        assert!(man(&dir).is_ok());
+        for page in [
+            "sensor.1",
+            "sensor-run.1",
+            "sensor-read.1",
+            "sensor-config-check.1",
+        ] {
+            let text = fs::read_to_string(dir.join(page)).expect(page);
+            assert!(text.contains(".TH"), "{page}");
+        }
+        let run = fs::read_to_string(dir.join("sensor-run.1")).expect("a page");
+        assert!(run.contains("Interface to watch"), "options with their meaning");
+        fs::remove_dir_all(&dir).expect("the directory");
+    }
+}
