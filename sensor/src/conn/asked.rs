@@ -8,12 +8,13 @@ use sha1::{Digest as _, Sha1};
 
 use super::ends::proto;
 use super::entry::{Conn, Tcp};
-use crate::event::{Proto, Ts, columns};
+use super::row::{L2Addrs, TcpStats};
+use crate::event::{Proto, Ts};
 
 /// Which of these columns somebody wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnColumns {
-    /// [`Community`].
+    /// [`super::row::Community`].
     pub community_id: bool,
     /// [`L2Addrs`].
     pub l2: bool,
@@ -30,53 +31,6 @@ impl ConnColumns {
     }
 }
 
-columns! {
-    /// A name that other tools give the same connection.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct Community {
-        /// Community ID, version 1, seed 0.
-        community_id: opt text (String),
-    }
-}
-
-columns! {
-    /// Link-layer addresses, as Zeek's mac-logging script names them.
-    #[derive(Clone, Debug, Default, PartialEq, Eq)]
-    pub struct L2Addrs {
-        /// The originator's.
-        orig_l2_addr: opt text (String),
-        /// The responder's.
-        resp_l2_addr: opt text (String),
-    }
-}
-
-columns! {
-    /// How well TCP went.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct TcpStats {
-        /// From here to the originator and back: from the SYN-ACK to the first acknowledgement, ns.
-        orig_rtt: opt interval,
-        /// From here to the responder and back: from the SYN to the SYN-ACK, ns.
-        resp_rtt: opt interval,
-        /// The originator's packets with payload that it had sent before.
-        orig_rexmit_pkts: opt count,
-        /// Bytes of such payload.
-        orig_rexmit_bytes: opt count,
-        /// The originator's packets with payload beyond a hole, or filling one.
-        orig_out_of_order: opt count,
-        /// The originator's packets that announced a window of zero.
-        orig_zero_windows: opt count,
-        /// As of the originator.
-        resp_rexmit_pkts: opt count,
-        /// As of the originator.
-        resp_rexmit_bytes: opt count,
-        /// As of the originator.
-        resp_out_of_order: opt count,
-        /// As of the originator.
-        resp_zero_windows: opt count,
-    }
-}
-
 /// What is noted of open connections, by [`Conn::n`]. Empty unless somebody wants it.
 pub type Notes = HashMap<u32, Note>;
 
@@ -84,7 +38,7 @@ pub type Notes = HashMap<u32, Note>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Note {
     /// Addresses of the first packet's sender and receiver, and which side sent it.
-    l2: Option<([[u8; 6]; 2], usize)>,
+    l2: Option<(Macs, usize)>,
     /// The first packet's outer and inner VLAN, 0 without one.
     vlans: (u16, u16),
     /// When the originator first acknowledged something; 0 if it did not.
@@ -116,8 +70,11 @@ pub fn note_ack(notes: &mut Notes, wanted: ConnColumns, n: u32, ts: Ts) {
     }
 }
 
+/// Link-layer addresses of sender and receiver.
+type Macs = [[u8; 6]; 2];
+
 /// The addresses of sender and receiver, and VLAN ids, if the frame is one of Ethernet.
-fn ethernet(frame: &[u8], l3: usize) -> Option<([[u8; 6]; 2], (u16, u16))> {
+fn ethernet(frame: &[u8], l3: usize) -> Option<(Macs, (u16, u16))> {
     let address = |at: usize| frame.get(at..)?.first_chunk::<6>().copied();
     let word = |at: usize| frame.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b));
     let tag = |at: usize| match word(at)? {

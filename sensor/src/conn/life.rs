@@ -6,12 +6,12 @@ use sensor_common::record::Totals;
 use sensor_common::{FlowKey, FlowState, Packet, RecordHeader};
 
 use super::analysis::udp_specs;
-use super::asked::{self, Community, community_id};
+use super::asked::{self, community_id};
 use super::ends::{is_broadcast, proto};
 use super::entry::{Tcp, letter};
 use super::events::ConnLogConn;
 use super::ports::{likely_tcp, likely_udp};
-use super::row::{ConnRow, LongRow, Networks};
+use super::row::{Community, ConnRow, LongRow, Networks};
 use super::segment::{Segment, was_shed};
 use super::shared::{Core, Run, raise};
 use super::sink::Sink;

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use sensor_common::key::Realm;
 use sensor_common::policy;
 
-use super::asked::{Community, L2Addrs, TcpStats};
 use crate::event::log::{Column, Log, LogRow, Value};
 use crate::event::row::Ends;
 use crate::event::{ConnId, Ts, Uid, columns, row};
@@ -84,6 +83,53 @@ impl LogRow for LongRow<'_> {
 
     fn values<'v>(&'v self, out: &mut Vec<Value<'v>>) {
         self.0.values(out);
+    }
+}
+
+columns! {
+    /// A name that other tools give the same connection.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Community {
+        /// Community ID, version 1, seed 0.
+        community_id: opt text (String),
+    }
+}
+
+columns! {
+    /// Link-layer addresses, as Zeek's mac-logging script names them.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct L2Addrs {
+        /// The originator's.
+        orig_l2_addr: opt text (String),
+        /// The responder's.
+        resp_l2_addr: opt text (String),
+    }
+}
+
+columns! {
+    /// How well TCP went.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct TcpStats {
+        /// From here to the originator and back: from the SYN-ACK to the first acknowledgement, ns.
+        orig_rtt: opt interval,
+        /// From here to the responder and back: from the SYN to the SYN-ACK, ns.
+        resp_rtt: opt interval,
+        /// The originator's packets with payload that it had sent before.
+        orig_rexmit_pkts: opt count,
+        /// Bytes of such payload.
+        orig_rexmit_bytes: opt count,
+        /// The originator's packets with payload beyond a hole, or filling one.
+        orig_out_of_order: opt count,
+        /// The originator's packets that announced a window of zero.
+        orig_zero_windows: opt count,
+        /// As of the originator.
+        resp_rexmit_pkts: opt count,
+        /// As of the originator.
+        resp_rexmit_bytes: opt count,
+        /// As of the originator.
+        resp_out_of_order: opt count,
+        /// As of the originator.
+        resp_zero_windows: opt count,
     }
 }
 

@@ -56,32 +56,32 @@ pub struct Timer {
     pub at: Ts,
     /// The connection's place among all, or [`TUNNELS`] or [`FILES`].
     pub slot: u32,
-    /// From the lowest bit: epoch (8), kind (3), generation (21).
+    /// From the lowest bit: epoch (8), kind (4), generation (20).
     tag: u32,
 }
 
 impl Kind {
     /// Whether what happens depends on the flow's state.
     pub fn asks(self) -> bool {
-        matches!(self, Kind::Inactivity | Kind::Session | Kind::Expire)
+        matches!(self, Kind::Inactivity | Kind::Session | Kind::Expire | Kind::Long)
     }
 }
 
 impl Timer {
-    /// `generation` tells a connection from one that was in the slot before, by its lower 21 bits: a timer
+    /// `generation` tells a connection from one that was in the slot before, by its lower 20 bits: a timer
     /// of a connection that is gone is void. `epoch` is the connection's for timers of this kind:
     /// cancelling increments it.
     pub fn new(at: Ts, slot: u32, generation: u32, kind: Kind, epoch: u8) -> Timer {
         Timer {
             at,
             slot,
-            tag: generation << 11 | (kind as u32) << 8 | epoch as u32,
+            tag: generation << 12 | (kind as u32) << 8 | epoch as u32,
         }
     }
 
     /// What it is for.
     pub fn kind(&self) -> Kind {
-        KINDS[(self.tag >> 8) as usize % KINDS.len()]
+        KINDS[(self.tag >> 8 & 15) as usize % KINDS.len()]
     }
 }
 
