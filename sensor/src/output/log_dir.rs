@@ -60,6 +60,20 @@ impl LogDir {
         }
     }
 
+    /// Whether another process has the directory now. It is locked for a moment to find that out.
+    pub fn is_taken(path: &Path) -> io::Result<bool> {
+        let taken = |e: &io::Error| e.raw_os_error() == Some(libc::EWOULDBLOCK);
+        match lock(&File::open(path)?) {
+            Ok(()) => Ok(false),
+            Err(e) if taken(&e) => Ok(true),
+            // As on NFS; a file that is not there is nobody's.
+            Err(_) => match File::open(path.join(LOCK_FILE)) {
+                Ok(file) => Ok(lock(&file).is_err_and(|e| taken(&e))),
+                Err(_) => Ok(false),
+            },
+        }
+    }
+
     /// The file of a log.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(format!("{name}.log"))

@@ -24,6 +24,14 @@ impl Default for Counters {
     }
 }
 
+impl std::iter::Sum for Counters {
+    fn sum<I: Iterator<Item = Counters>>(each: I) -> Self {
+        let mut sum = Counters::default();
+        each.for_each(|c| sum.plus(&c.counts, &c.ring_lost));
+        sum
+    }
+}
+
 impl Counters {
     /// One counter.
     pub fn get(&self, c: Counter) -> u64 {
@@ -47,10 +55,14 @@ impl Counters {
     }
 
     pub(super) fn add(&mut self, cpu: &CpuStats) {
-        for (sum, n) in self.counts.iter_mut().zip(cpu.counters) {
+        self.plus(&cpu.counters, &cpu.ring_lost);
+    }
+
+    fn plus(&mut self, counts: &[u64], ring_lost: &[u64]) {
+        for (sum, n) in self.counts.iter_mut().zip(counts) {
             *sum += n;
         }
-        for (sum, n) in self.ring_lost.iter_mut().zip(cpu.ring_lost) {
+        for (sum, n) in self.ring_lost.iter_mut().zip(ring_lost) {
             *sum += n;
         }
     }

@@ -4,6 +4,8 @@
     reason = "map values are read into and written from plain memory"
 )]
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +15,8 @@ use aya::programs::{ProgramError, ProgramType, SchedClassifier, Xdp};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Ebpf, EbpfLoader};
 use sensor_common::policy::MAX_RINGS;
-use sensor_common::{Policy, policy};
+use sensor_common::{FlowKey, FlowState, Policy, policy};
+use sha2::{Digest as _, Sha256};
 
 use super::abi::{ALL_SLOTS, CpuStats, TELL_SLOT};
 use super::attach::{self, Attached, EGRESS_PROGRAM, Egress, Link};
@@ -233,6 +236,11 @@ impl Kernel {
 
     /// The accounting so far, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, KernelError> {
+        Ok(self.counters_by_cpu()?.iter().copied().sum())
+    }
+
+    /// The accounting so far, of each possible CPU.
+    pub fn counters_by_cpu(&self) -> Result<Vec<Counters>, KernelError> {
         let sys = |source| KernelError::Sys {
             what: "cannot read the counters",
             source,
@@ -245,20 +253,30 @@ impl Kernel {
             fence: 0,
         };
         let mut all = vec![zero; cpus];
-        let mut sum = Counters::default();
+        let mut sums = vec![Counters::default(); cpus];
         for slot in 0..ALL_SLOTS {
             // SAFETY: a u32 key; a per-CPU map's value is one element per possible CPU, each a multiple
             // of 8 bytes.
             unsafe { sys::lookup(self.stats.as_fd(), &slot, all.as_mut_ptr().cast()) }.map_err(sys)?;
-            all.iter().for_each(|cpu| sum.add(cpu));
+            sums.iter_mut().zip(&all).for_each(|(sum, cpu)| sum.add(cpu));
         }
-        Ok(sum)
+        Ok(sums)
     }
 
     /// Passes on what the program itself has to say, when [`aya_log::EbpfLogger::flush`] is called
     /// (now and then; it says little). May be asked for once.
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, KernelError> {
         aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|e| KernelError::Load(chain(&e)))
+    }
+
+    /// The SHA-256 of the object that programs are loaded from, in hexadecimal.
+    pub fn object_hash() -> Result<String, KernelError> {
+        let bytes = match std::env::var_os(OBJECT_ENV) {
+            Some(path) => Cow::Owned(object_of(&path)?),
+            None => Cow::Borrowed(OBJECT),
+        };
+        let digest = Sha256::digest(&bytes);
+        Ok(data_encoding::HEXLOWER.encode(&digest))
     }
 
     /// The configuration in force.
@@ -331,16 +349,17 @@ fn load_object(config: &KernelConfig) -> Result<Ebpf, KernelError> {
         loader.map_max_entries(name, config.ring_bytes);
     }
     let ebpf = match std::env::var_os(OBJECT_ENV) {
-        Some(path) => {
-            let bytes = std::fs::read(&path).map_err(|source| KernelError::Object {
-                path: path.to_string_lossy().into_owned(),
-                source,
-            })?;
-            loader.load(&bytes)
-        }
+        Some(path) => loader.load(&object_of(&path)?),
         None => loader.load(OBJECT),
     };
     ebpf.map_err(|e| KernelError::Load(chain(&e)))
+}
+
+fn object_of(path: &OsStr) -> Result<Vec<u8>, KernelError> {
+    std::fs::read(path).map_err(|source| KernelError::Object {
+        path: path.to_string_lossy().into_owned(),
+        source,
+    })
 }
 
 fn load_xdp(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, KernelError> {
@@ -438,34 +457,49 @@ fn chain(e: &dyn std::error::Error) -> String {
     s
 }
 
-/// CAP_SYS_ADMIN stands for the two newer ones.
-fn check_capabilities() -> Result<(), KernelError> {
+/// The capabilities that this process needs and does not have; None: it cannot be found out. CAP_SYS_ADMIN stands for the
+/// two newer ones.
+pub fn missing_capabilities() -> Option<Vec<&'static str>> {
     const NET_ADMIN: u32 = 12;
     const SYS_ADMIN: u32 = 21;
     const PERFMON: u32 = 38;
     const BPF: u32 = 39;
-    let Some(have) = std::fs::read_to_string("/proc/self/status").ok().and_then(|s| {
-        let line = s.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(line.trim(), 16).ok()
-    }) else {
-        return Ok(());
-    };
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
+    let have = u64::from_str_radix(line.trim(), 16).ok()?;
     let has = |bit: u32| have >> bit & 1 == 1;
     let needed = [
         ("CAP_BPF", has(BPF) || has(SYS_ADMIN)),
         ("CAP_NET_ADMIN", has(NET_ADMIN)),
         ("CAP_PERFMON", has(PERFMON) || has(SYS_ADMIN)),
     ];
-    let missing: Vec<_> = needed
-        .iter()
-        .filter(|(_, ok)| !ok)
-        .map(|&(name, _)| name)
-        .collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(KernelError::Capabilities { missing })
+    let missing = needed.iter().filter(|(_, ok)| !ok);
+    Some(missing.map(|&(name, _)| name).collect())
+}
+
+fn check_capabilities() -> Result<(), KernelError> {
+    match missing_capabilities() {
+        Some(missing) if !missing.is_empty() => Err(KernelError::Capabilities { missing }),
+        _ => Ok(()),
     }
+}
+
+/// Memory of a flow table for so many flows, bytes: all of it is taken when the program is loaded. The kernel has some 48 bytes
+/// of its own for each element (`struct htab_elem`), and buckets of 16 bytes, a power of two of them.
+pub fn table_bytes(flows: u32) -> u64 {
+    let element = 48 + size_of::<FlowKey>().next_multiple_of(8) + size_of::<FlowState>().next_multiple_of(8);
+    let flows = u64::from(flows);
+    flows * element as u64 + flows.next_power_of_two() * 16
+}
+
+/// What the programs need of the kernel: its name, the first Linux that has it, and whether this one does; None: it cannot
+/// be found out, as without privileges.
+pub fn features() -> Vec<(&'static str, &'static str, Option<bool>)> {
+    let ring = (BpfHelper::BPF_FUNC_ringbuf_reserve, "the BPF ring buffer", "5.8");
+    let all = std::iter::once(ring).chain(NEEDED);
+    let asked =
+        all.map(|(helper, name, since)| (name, since, is_helper_supported(ProgramType::Xdp, helper).ok()));
+    asked.collect()
 }
 
 /// Asks for the feature, not for a version: distributions bring features to older kernels.
@@ -484,7 +518,7 @@ fn check_kernel() -> Result<(), KernelError> {
 }
 
 /// The running kernel's, as `uname -r` says it.
-fn release() -> String {
+pub fn release() -> String {
     let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     text.trim().to_owned()
 }

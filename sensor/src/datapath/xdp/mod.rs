@@ -10,6 +10,7 @@ mod attach;
 mod counters;
 mod error;
 mod ethtool;
+mod features;
 mod kernel;
 mod ring;
 mod rss;
@@ -21,8 +22,11 @@ pub use abi::{MAX_CAP, PACKET_LEN};
 pub use attach::{Attached, Egress, Mode};
 pub use counters::Counters;
 pub use error::KernelError;
-pub use ethtool::strips_vlan_tags;
-pub use kernel::{Kernel, KernelConfig, boot_now, boot_to_epoch};
+pub use ethtool::{Ethtool, strips_vlan_tags};
+pub use features::{XdpFeatures, xdp_features};
+pub use kernel::{
+    Kernel, KernelConfig, boot_now, boot_to_epoch, features, missing_capabilities, release, table_bytes,
+};
 pub use ring::Ring;
 pub use rss::is_symmetric;
 pub use run::{Inject, Injector};

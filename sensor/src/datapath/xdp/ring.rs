@@ -143,12 +143,8 @@ impl Ring {
                 self.publish();
                 return None;
             }
-            let offset = self.page + (self.at & self.mask) as usize;
-            // SAFETY: below the producer's position, so a record's head is there, within the mapping, which has the ring twice in
-            // a row.
-            let head = unsafe { self.producer.addr.as_ptr().add(offset) };
-            // SAFETY: heads are 8-byte aligned; the kernel writes this word atomically when it commits the record.
-            let len = unsafe { &*head.cast::<AtomicU32>() }.load(Ordering::Acquire);
+            // SAFETY: below the producer's position.
+            let (head, len) = unsafe { self.head() };
             if len & BUSY != 0 {
                 self.publish();
                 return None;
@@ -167,6 +163,36 @@ impl Ring {
                 Some((header, data))
             };
         }
+    }
+
+    /// The head of the next record, and its length with flags.
+    ///
+    /// # Safety
+    /// The kernel has begun the record: the producer's position is beyond it.
+    unsafe fn head(&self) -> (*mut u8, u32) {
+        let offset = self.page + (self.at & self.mask) as usize;
+        // SAFETY: below the producer's position, so a record's head is there, within the mapping, which has the ring twice in
+        // a row.
+        let head = unsafe { self.producer.addr.as_ptr().add(offset) };
+        // SAFETY: heads are 8-byte aligned; the kernel writes this word atomically when it commits the record.
+        let len = unsafe { &*head.cast::<AtomicU32>() }.load(Ordering::Acquire);
+        (head, len)
+    }
+
+    /// The time of the packet whose record is next, ns since boot; None if there is no record yet, or one that was given up.
+    pub fn next_time(&self) -> Option<u64> {
+        if self.at >= self.producer_pos() {
+            return None;
+        }
+        // SAFETY: below the producer's position.
+        let (head, len) = unsafe { self.head() };
+        if len & (BUSY | DISCARDED) != 0 || (len as usize) < HEADER_LEN {
+            return None;
+        }
+        // SAFETY: the record is committed, has a header, and is the kernel's again only when the consumer's position passes
+        // it, which needs `&mut self`.
+        let header = unsafe { &*head.add(RECORD_HEAD_BYTES as usize).cast::<RecordHeader>() };
+        Some(header.pkt.ts)
     }
 
     /// Bytes that wait to be read, with the ring's own bytes for each record.
