@@ -32,11 +32,12 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 8] = [
+const PEERS: [(&str, &str); 9] = [
     ("curl", "curl"),
     ("nghttp", "nghttp2-client"),
     ("nghttpx", "nghttp2-proxy"),
     ("nginx", "nginx-light"),
+    ("promtool", "prometheus"),
     ("sshd", "openssh-server"),
     ("sshpass", "sshpass"),
     ("vsftpd", "vsftpd"),

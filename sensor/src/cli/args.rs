@@ -13,7 +13,7 @@ use crate::file::MimePattern;
 use crate::output::log::LogFormat;
 use crate::settings::file::USUAL_FILE;
 use crate::settings::{
-    Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, LogSettings, ReadSettings,
+    Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, Listen, LogSettings, ReadSettings,
     ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
 };
 
@@ -127,6 +127,10 @@ pub struct Run {
     /// Take packets out of these tunnels in the kernel, not in userspace: for mirrored traffic.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TUNNEL,TUNNEL")]
     pub decap: Vec<Decap>,
+    /// Numbers for Prometheus at /metrics, whether all is well at /healthz and /readyz, by HTTP without a password:
+    /// ADDRESS:PORT, such as 127.0.0.1:9477, or unix:/PATH.
+    #[arg(long, value_name = "WHERE")]
+    pub metrics: Option<Listen>,
     /// No rows and no status line on the terminal.
     #[arg(long, short)]
     pub quiet: bool,

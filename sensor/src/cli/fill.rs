@@ -3,7 +3,8 @@
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
     ConnSettings, EventSettings, FileSettings, FlowSettings, HttpSettings, InterfaceSettings, LogSettings,
-    ReadSettings, ReassemblySettings, RingSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
+    MetricsSettings, ReadSettings, ReassemblySettings, RingSettings, Settings, SshSettings, TimeoutSettings,
+    TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -31,6 +32,9 @@ impl From<&Run> for Settings {
             logs: LogSettings {
                 quiet: a.quiet,
                 ..common.logs
+            },
+            metrics: MetricsSettings {
+                listen: a.metrics.clone(),
             },
             ..common
         }
@@ -159,7 +163,7 @@ mod tests {
         let s = settings(
             "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
-             --log-format json --contents-file c --local-nets 10.0.0.0/8 -qvv --events e --event a,b --contents both:80 \
+             --log-format json --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
@@ -173,6 +177,7 @@ mod tests {
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
             "logs": {"dir": "d", "format": "json", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
+            "metrics": {"listen": "127.0.0.1:9477"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},

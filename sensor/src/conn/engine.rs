@@ -137,6 +137,21 @@ impl<S: Sink> Engine<S> {
         self.sh.no_entry
     }
 
+    /// Timers that are armed, void ones as well.
+    pub fn timers(&self) -> usize {
+        self.sh.wheel.pending()
+    }
+
+    /// Memory of what waits in reassembly, of streams and of files, bytes.
+    pub fn held(&self) -> u64 {
+        self.sh.held + self.sh.files.held()
+    }
+
+    /// Files that are under way.
+    pub fn files(&self) -> usize {
+        self.sh.files.under_way()
+    }
+
     /// Whether somebody wants this kind of event.
     pub fn wants(&self, kind: event::Kind) -> bool {
         self.sh.subs.wants(kind)

@@ -206,7 +206,6 @@ impl Wheel {
     }
 
     /// Timers that are armed, void ones as well.
-    #[cfg(test)]
     pub fn pending(&self) -> usize {
         self.len
     }

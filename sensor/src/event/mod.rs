@@ -31,7 +31,7 @@ pub mod tcp;
 
 pub use ids::{ConnId, Fuid, Proto, Ts, Uid};
 pub use log::{Column, LogRow, Value};
-pub use model::{Arg, Event, Info, Kind, Page, Record, Visitor};
+pub use model::{Arg, Event, Info, Kind, MOST_EVENTS, MOST_PAGES, Page, Record, Visitor};
 pub use own_kinds::{DnsMapping, Encap, EventPeer, FaFile};
 pub use pkt::{L2Hdr, L3Proto, PktHdr, RawPktHdr};
 pub(crate) use record::record;

@@ -50,6 +50,11 @@ impl Files {
         self.no_room
     }
 
+    /// Files that are under way.
+    pub fn under_way(&self) -> usize {
+        self.open.len()
+    }
+
     /// Memory of what waits in all files, bytes.
     pub fn held(&self) -> u64 {
         self.held

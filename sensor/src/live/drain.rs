@@ -33,6 +33,8 @@ pub struct Drain {
     /// Engine's time up to which timers have fired, ns.
     advanced: u64,
     early: Early,
+    /// Records of the last turn.
+    records: u32,
 }
 
 impl Drain {
@@ -43,12 +45,18 @@ impl Drain {
             frame: Vec::new(),
             advanced: 0,
             early: Early::default(),
+            records: 0,
         }
     }
 
     /// The slow path behind it.
     pub fn slow(&mut self) -> &mut SlowPath {
         &mut self.slow
+    }
+
+    /// Records that the last turn took off the ring.
+    pub fn records(&self) -> u32 {
+        self.records
     }
 
     /// Takes the records off the ring, [`MAX_RECORDS_PER_TURN`] at a time, to the engine or, if they are whole frames, to the slow path.
@@ -113,6 +121,7 @@ impl Drain {
             done?;
         }
         self.early.settle(turn.engine, turn.table);
+        self.records = MAX_RECORDS_PER_TURN - left;
         Ok(left == 0)
     }
 }

@@ -59,7 +59,7 @@ pub struct Watched {
     pub gone: u64,
     /// Where the program is attached; None: the interface is gone.
     ifindex: Option<u32>,
-    is_up: bool,
+    pub is_up: bool,
     counted: Traffic,
     /// It was reported that the program cannot be attached again.
     complained: bool,
@@ -135,6 +135,11 @@ impl Interfaces {
 }
 
 impl Watched {
+    /// Whether the program is attached to it.
+    pub fn is_watched(&self) -> bool {
+        self.ifindex.is_some()
+    }
+
     /// Attaches to an interface that is back; false: not possible now.
     fn attach(&mut self, kernel: &mut Kernel, rx_only: bool) -> bool {
         match kernel.attach(&self.name, rx_only) {

@@ -7,24 +7,89 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use sensor_common::Counter;
 use sensor_common::counters::UNTRACKED;
 
+use super::histogram::Histogram;
 use super::interfaces::Watched;
 use crate::conn::{Engine, Sink};
 use crate::datapath::xdp::Counters;
 use crate::event::Ts;
 use crate::output::stats_row::StatsRow;
 
-/// The numbers that a worker publishes.
+/// Bounds for the records of a turn.
+const RECORDS: &[u64] = &[1, 4, 16, 64, 256, 1024, 4096];
+/// Bounds for how long a record waits, ns: 10 us to 10 s.
+const WAITS: &[u64] = &[
+    10_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    50_000_000,
+    100_000_000,
+    500_000_000,
+    1_000_000_000,
+    10_000_000_000,
+];
+
+/// The numbers that a worker publishes, once a turn.
 #[derive(Default)]
 pub struct WorkerGauges {
+    turns: AtomicU64,
     open_conns: AtomicU64,
+    timers: AtomicU64,
+    held: AtomicU64,
+    files: AtomicU64,
     no_room: AtomicU64,
     no_entry: AtomicU64,
+    ring_taken: AtomicU64,
     ring_peak: AtomicU64,
+    ring_read: AtomicU64,
+    turn: Option<TurnGauges>,
+}
+
+/// What is asked of each turn where somebody may want to know.
+pub struct TurnGauges {
+    /// Records of a turn that had any.
+    pub records: Histogram,
+    /// From the time of the packet whose record is a turn's first to that turn, ns.
+    pub waits: Histogram,
 }
 
 impl WorkerGauges {
+    /// A turn begins, at a ring whose first record is of a packet of `first`, ns since boot.
+    pub fn begins(&self, first: impl FnOnce() -> Option<u64>, now: impl FnOnce() -> u64) {
+        if let Some(t) = &self.turn
+            && let Some(first) = first()
+        {
+            t.waits.count(now().saturating_sub(first));
+        }
+    }
+
+    /// A turn is over, in which this many records came, of all `read` bytes so far.
+    pub fn ends(&self, records: u32, read: u64) {
+        self.turns.store(self.turns.load(Relaxed) + 1, Relaxed);
+        self.ring_read.store(read, Relaxed);
+        if let Some(t) = &self.turn
+            && records > 0
+        {
+            t.records.count(records.into());
+        }
+    }
+
+    /// What was asked of each turn; None: nothing was.
+    pub fn turn(&self) -> Option<&TurnGauges> {
+        self.turn.as_ref()
+    }
+
     /// `taken`: bytes of its ring, when it came to look.
     pub fn show<S: Sink>(&self, engine: &Engine<S>, taken: u64) {
+        self.timers.store(engine.timers() as u64, Relaxed);
+        self.held.store(engine.held(), Relaxed);
+        self.files.store(engine.files() as u64, Relaxed);
+        self.ring_taken.store(taken, Relaxed);
         self.open_conns.store(engine.len() as u64, Relaxed);
         self.no_room.store(engine.no_room(), Relaxed);
         self.no_entry.store(engine.no_entry(), Relaxed);
@@ -35,7 +100,9 @@ impl WorkerGauges {
     }
 }
 
-/// The numbers of a run that are written while it works. Everything else is asked for when a snapshot is made.
+/// The numbers of a run that are written while it works. Everything else is asked for when a snapshot is made. Copies are of
+/// the same run.
+#[derive(Clone)]
 pub struct Metrics {
     workers: Vec<Arc<WorkerGauges>>,
 }
@@ -45,6 +112,20 @@ impl Metrics {
     pub fn new(workers: u32) -> Self {
         Metrics {
             workers: (0..workers).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    /// For this many workers, of which turns are asked what [`TurnGauges`] has.
+    pub fn of_turns(workers: u32) -> Self {
+        let gauges = || WorkerGauges {
+            turn: Some(TurnGauges {
+                records: Histogram::new(RECORDS),
+                waits: Histogram::new(WAITS),
+            }),
+            ..WorkerGauges::default()
+        };
+        Metrics {
+            workers: (0..workers).map(|_| Arc::new(gauges())).collect(),
         }
     }
 
@@ -74,6 +155,7 @@ impl Metrics {
             shed: c(Counter::Shed),
             lost: c(Counter::Lost),
             records_lost: c(Counter::HeaderLost) + c(Counter::FrameLost),
+            flows_created: c(Counter::FlowsCreated),
             table_full: c(Counter::TableFull),
             inner_table_full: c(Counter::InnerTableFull),
             decapsulated: c(Counter::Decapsulated),
@@ -101,6 +183,12 @@ impl Metrics {
 fn worker((g, records_lost): (&Arc<WorkerGauges>, u64)) -> WorkerSnapshot {
     WorkerSnapshot {
         records_lost,
+        turns: g.turns.load(Relaxed),
+        timers: g.timers.load(Relaxed),
+        held: g.held.load(Relaxed),
+        files: g.files.load(Relaxed),
+        ring_taken: g.ring_taken.load(Relaxed),
+        ring_read: g.ring_read.load(Relaxed),
         open_conns: g.open_conns.load(Relaxed),
         no_room: g.no_room.load(Relaxed),
         no_entry: g.no_entry.load(Relaxed),
@@ -115,6 +203,8 @@ fn interface(w: &Watched) -> InterfaceSnapshot {
         bytes: w.traffic.bytes,
         dropped: w.traffic.dropped,
         gone: w.gone,
+        watched: w.is_watched(),
+        is_up: w.is_watched() && w.is_up,
     }
 }
 
@@ -139,6 +229,8 @@ pub struct Snapshot {
     pub lost: u64,
     /// Records without wanted payload (headers of tracked packets, untracked frames) for which a ring had no room.
     pub records_lost: u64,
+    /// Entries made in the flow table.
+    pub flows_created: u64,
     /// Frames of flows for which the flow table had no room.
     pub table_full: u64,
     /// Packets that the kernel took out of tunnels, of flows for which the flow table had no room.
@@ -189,6 +281,10 @@ pub struct InterfaceSnapshot {
     pub dropped: u64,
     /// Times that it disappeared.
     pub gone: u64,
+    /// The program is attached to it now.
+    pub watched: bool,
+    /// It is up and has a carrier.
+    pub is_up: bool,
 }
 
 /// The numbers of one worker.
@@ -202,8 +298,20 @@ pub struct WorkerSnapshot {
     pub no_room: u64,
     /// Connections whose entry was not in the flow table at their end.
     pub no_entry: u64,
+    /// Bytes that were taken of its ring when it came to look last.
+    pub ring_taken: u64,
     /// Most bytes that were taken of its ring when it came to look, since the peaks were taken last.
     pub ring_peak: u64,
+    /// Bytes that it has read from its ring.
+    pub ring_read: u64,
+    /// Turns that it has taken.
+    pub turns: u64,
+    /// Timers that are armed.
+    pub timers: u64,
+    /// Memory of what waits in reassembly, bytes.
+    pub held: u64,
+    /// Files that are under way.
+    pub files: u64,
 }
 
 impl Snapshot {

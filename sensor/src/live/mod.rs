@@ -3,12 +3,14 @@
 //! [`run()`] is the command's live run, with log files, event stream and terminal; [`watch`] hands events to handlers of a
 //! program's own. Below, a module knows only those before it: `clock` (times of day) · `shifted` (the kernel's times) · `turn`
 //! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `interfaces` ·
-//! `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it) · `status`, `outputs`, `signals` · `run`,
-//! `handlers` and `replay`. Nothing here knows a command line.
+//! `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it) · `status`, `outputs`, `signals` ·
+//! `export` (numbers for who asks) · `run`, `handlers` and `replay`. Nothing here knows a command line.
 
 mod clock;
 mod drain;
+mod export;
 mod handlers;
+mod histogram;
 mod interfaces;
 mod load;
 pub mod metrics;

@@ -14,14 +14,14 @@ use crate::base::time::MILLISECOND;
 use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
+use crate::event::{ConnId, Event, Handler, Kind, Subscriptions, Ts};
 use crate::file::api::{Part, Target};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
 use crate::output::log::LogWriter;
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, extract_thread, open_stream};
-use crate::output::outbox::{LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
+use crate::output::outbox::{LogCount, LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
 use crate::output::patience::Patience;
 use crate::output::stream::{EventStream, WhenFull};
 use crate::settings::Settings;
@@ -34,6 +34,24 @@ const EVENTS_EVERY_NS: u64 = 4 * MILLISECOND;
 const ROWS_EVERY_NS: u64 = 200 * MILLISECOND;
 /// Least time between two complaints about rows that are lost.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// What goes through the outputs.
+pub struct OutputLoad {
+    /// Log rows that wait to be written.
+    pub rows: u64,
+    /// Log rows that the disk did not take.
+    pub unwritten: u64,
+    /// Events that wait to be written; None: there is no stream.
+    pub events: Option<u64>,
+    /// Rows that wait to be printed; None: none are.
+    pub prints: Option<u64>,
+    /// Bytes of files that wait to be written; None: none are.
+    pub extracted: Option<u64>,
+    /// Each log's rows.
+    pub logs: Vec<Arc<LogCount>>,
+    /// Events of each kind that the stream had.
+    pub kinds: Vec<(Kind, u64)>,
+}
 
 /// The outputs' threads.
 pub struct Outputs {
@@ -51,12 +69,15 @@ impl Outputs {
     /// Opens what can fail for other reasons than old logs first: those are put aside last.
     pub fn open(settings: &Settings, dir: LogDir, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
         let patience = Patience::default();
-        let stream = open_stream(
+        let mut stream = open_stream(
             settings.events.to.as_deref(),
             subs,
             WhenFull::Drop,
             patience.clone(),
         )?;
+        if let (Some(s), Some(_)) = (&mut stream, &settings.metrics.listen) {
+            s.count_kinds();
+        }
         let extract = settings.files.extract_dir.as_deref();
         let extract = extract_thread(extract, WhenFull::Drop, patience.clone())?;
         let print = match settings.logs.quiet {
@@ -135,6 +156,19 @@ impl Outputs {
         OutputLosses {
             rows: self.logs.lost(),
             events: self.stream.as_ref().map_or(0, EventStream::dropped),
+        }
+    }
+
+    /// What waits in their queues, and what has gone through them.
+    pub fn load(&self) -> OutputLoad {
+        OutputLoad {
+            rows: self.logs.queued(),
+            unwritten: self.logs.unwritten(),
+            events: self.stream.as_ref().map(EventStream::queued),
+            prints: self.print.as_ref().map(PrintThread::queued),
+            extracted: self.extract.as_ref().map(|t| t.borrow().queued()),
+            logs: self.logs.counts(),
+            kinds: self.stream.as_ref().map_or_else(Vec::new, EventStream::kinds),
         }
     }
 

@@ -3,11 +3,12 @@
 //! tokio is at this edge only (signals, netlink, the clock of the status line).
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use super::clock::{Clock, said};
+use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::Interfaces;
 use super::metrics::{Metrics, Snapshot};
 use super::outputs::{Outbox, Outputs};
@@ -62,6 +63,13 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         .enable_all()
         .build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
+    let mut endpoint = match &settings.metrics.listen {
+        Some(to) => {
+            let listening = runtime.block_on(Endpoint::listen(to));
+            Some(listening.with_context(|| format!("cannot listen at {to} for --metrics"))?)
+        }
+        None => None,
+    };
     let rings = load::workers(settings);
     cfg.reassembly_total /= rings as u64;
     let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&settings.interfaces.decap) | cfg.realms;
@@ -84,7 +92,10 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     own.raise(&event::BroInit {});
     // Before all that the workers say.
     own.settle(clock.now());
-    let metrics = Metrics::new(rings);
+    let metrics = match &endpoint {
+        Some(_) => Metrics::of_turns(rings),
+        None => Metrics::new(rings),
+    };
     let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
     let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics)?;
     say!(
@@ -97,6 +108,16 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         settings.flows.entries,
         &cfg.timeouts,
     );
+    let board = match endpoint {
+        Some(_) => Some(Board::new(Kernel::object_hash()?)),
+        None => None,
+    };
+    let answer = async {
+        if let (Some(endpoint), Some(board)) = (&mut endpoint, &board) {
+            endpoint.answer_from(board);
+        }
+    };
+    runtime.block_on(answer);
     let watched = runtime.block_on(watch(
         &mut kernel,
         &metrics,
@@ -109,9 +130,17 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
             own: &mut own,
             sweep: &mut sweep,
             interfaces: &mut interfaces,
+            board: board.as_ref(),
             exit_when_gone: settings.interfaces.exit_when_gone,
         },
     ));
+    if let Some(board) = &board {
+        board.ends(match (&watched, workers.has_ended()) {
+            (Err(e), _) => Some(format!("{e:#}")),
+            (Ok(()), true) => Some("a worker has failed".to_owned()),
+            (Ok(()), false) => None,
+        });
+    }
     hurry_on_signal(runtime, signals, outputs.patience());
     // Nothing new comes in from here on; the workers take what is there.
     kernel.detach();
@@ -179,6 +208,7 @@ struct Desk<'d> {
     own: &'d mut Outbox,
     sweep: &'d mut Sweep,
     interfaces: &'d mut Interfaces,
+    board: Option<&'d Board>,
     exit_when_gone: bool,
 }
 
@@ -192,6 +222,7 @@ async fn watch(
     let clock = desk.outputs.clock();
     let mut ticks = tokio::time::interval(STATUS_EVERY);
     let mut last = Snapshot::default();
+    let mut turns = Turns::default();
     let mut n = 0;
     loop {
         match desk.signals.next(&mut ticks).await {
@@ -213,7 +244,8 @@ async fn watch(
         if let Some(l) = desk.logger {
             l.flush();
         }
-        let counters = kernel.counters()?;
+        let by_cpu = kernel.counters_by_cpu()?;
+        let counters = by_cpu.iter().copied().sum();
         if desk.interfaces.look(kernel).await? && desk.exit_when_gone {
             anyhow::bail!("an interface is gone, as --exit-when-gone waits for");
         }
@@ -229,6 +261,20 @@ async fn watch(
         desk.outputs.status(|| status::line(&now, &last, STATUS_EVERY));
         if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
             tracing::warn!("the slow sweep begins anew: {e}");
+        }
+        if let Some(board) = desk.board {
+            let healthy = turns.see(now.workers.iter().map(|w| w.turns), Instant::now());
+            let config = kernel.config();
+            let shown = Shown {
+                snapshot: now.clone(),
+                metrics: metrics.clone(),
+                by_cpu,
+                load: desk.outputs.load(),
+                met: desk.sweep.met(),
+                flows: (config.flows, config.policy.half_open),
+                ring_bytes: config.ring_bytes,
+            };
+            board.show(shown, healthy);
         }
         last = now;
     }

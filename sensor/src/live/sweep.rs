@@ -53,6 +53,18 @@ pub struct Sweep {
     /// [`Counter::SynsHeld`] as of the last round, and rounds in haste that are left.
     held: u64,
     haste: usize,
+    /// What the walk has met so far that is under way, and what the last one met.
+    meeting: Met,
+    met: Met,
+}
+
+/// Entries of the flow table that a walk over all of it met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// All of them.
+    pub entries: u64,
+    /// Those of half-open flows.
+    pub half_open: u64,
 }
 
 impl Sweep {
@@ -66,7 +78,14 @@ impl Sweep {
             cursor: None,
             held: 0,
             haste: 0,
+            meeting: Met::default(),
+            met: Met::default(),
         }
+    }
+
+    /// What the last walk over the whole table met. A walk goes on by some entries a second.
+    pub fn met(&self) -> Met {
+        self.met
     }
 
     /// Looks at the next part of the table. `boot`: the time, ns since boot.
@@ -115,7 +134,10 @@ impl Sweep {
     fn part(&mut self, over: impl Fn(&FlowKey, &FlowState) -> bool) -> io::Result<()> {
         let (mut old, mut untold) = (Vec::new(), Vec::new());
         let mut cursor = self.cursor.take();
+        let meeting = &mut self.meeting;
         self.table.walk(&mut cursor, ENTRIES_PER_ROUND, |key, flow| {
+            meeting.entries += 1;
+            meeting.half_open += u64::from(flow.half & half::OPEN != 0);
             if over(key, flow) {
                 let list = if flow.half & half::UNTOLD == 0 {
                     &mut old
@@ -126,6 +148,9 @@ impl Sweep {
             }
         })?;
         self.cursor = cursor;
+        if cursor.is_none() {
+            self.met = std::mem::take(&mut self.meeting);
+        }
         self.table.ask(&old, true, &mut Vec::new());
         self.table.end_and_tell(&untold)
     }

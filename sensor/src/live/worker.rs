@@ -111,6 +111,7 @@ impl<S: WorkerSink> Worker<S> {
     /// Takes records off the ring and fires timers that are due; true if there are more of either.
     fn turn(&mut self) -> anyhow::Result<bool> {
         let taken = self.ring.taken();
+        self.gauges.begins(|| self.ring.next_time(), Clock::boot);
         let more = self.drain.drain(&mut Turn {
             ring: &mut self.ring,
             table: &mut self.table,
@@ -125,6 +126,7 @@ impl<S: WorkerSink> Worker<S> {
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
         self.gauges.show(&self.engine, taken);
+        self.gauges.ends(self.drain.records(), self.ring.consumed());
         Ok(more || late)
     }
 }

@@ -110,6 +110,11 @@ impl ExtractThread {
         })
     }
 
+    /// Bytes of files that wait to be written.
+    pub fn queued(&self) -> u64 {
+        self.account.waiting.load(Ordering::Relaxed)
+    }
+
     /// An outbox for another thread's files.
     pub fn outbox(&self) -> ExtractOutbox {
         ExtractOutbox {

@@ -6,11 +6,11 @@
 //! (`patience.rs`).
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SendError, SyncSender, TrySendError, channel, sync_channel,
 };
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,13 @@ impl Account {
         self.refused.load(Ordering::Relaxed) + self.unwritten.load(Ordering::Relaxed)
     }
 
+    /// Rows that wait for the output.
+    fn queued(&self) -> u64 {
+        // What came later is read first: the other two may go on meanwhile.
+        let done = self.written.load(Ordering::Relaxed) + self.unwritten.load(Ordering::Relaxed);
+        self.handed.load(Ordering::Relaxed).saturating_sub(done)
+    }
+
     /// Rows that are not known to be written.
     fn missing(&self) -> u64 {
         let handed = self.handed.load(Ordering::Relaxed);
@@ -106,10 +113,62 @@ pub(super) fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Pro
     true
 }
 
+/// What became of one log's rows on the way to the thread that writes them.
+pub struct LogCount {
+    /// The log's name.
+    pub path: &'static str,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl LogCount {
+    /// Rows that the thread was given.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of these.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Rows that found no room in its queue.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// The counts of all logs that have had a row. Locked when an outbox has its first row of a log, and by who reads them.
+#[derive(Clone, Default)]
+struct LogCounts(Arc<Mutex<Vec<Arc<LogCount>>>>);
+
+impl LogCounts {
+    fn of(&self, path: &'static str) -> Arc<LogCount> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.iter().find(|c| c.path == path) {
+            return count.clone();
+        }
+        let count = Arc::new(LogCount {
+            path,
+            rows: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        });
+        all.push(count.clone());
+        count
+    }
+
+    fn all(&self) -> Vec<Arc<LogCount>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Rows of one log, as text.
 struct Batch {
     path: &'static str,
     columns: &'static [Column],
+    count: Arc<LogCount>,
     bytes: Vec<u8>,
     rows: u64,
 }
@@ -136,6 +195,7 @@ pub struct LogThread {
     queue: SyncSender<ToLogs>,
     reopen: Arc<AtomicBool>,
     account: Arc<Account>,
+    counts: LogCounts,
     patience: Patience,
     thread: JoinHandle<()>,
 }
@@ -175,6 +235,7 @@ impl LogThread {
             queue,
             reopen,
             account,
+            counts: LogCounts::default(),
             patience,
             thread,
         })
@@ -186,6 +247,7 @@ impl LogThread {
             format: self.format,
             queue: self.queue.clone(),
             account: self.account.clone(),
+            counts: self.counts.clone(),
             patience: self.patience.clone(),
             logs: Vec::new(),
         }
@@ -206,6 +268,21 @@ impl LogThread {
     /// Rows of these that found no room in the queue. The thread itself reports the others.
     pub fn refused(&self) -> u64 {
         self.account.refused.load(Ordering::Relaxed)
+    }
+
+    /// Rows of these that the disk did not take.
+    pub fn unwritten(&self) -> u64 {
+        self.account.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Rows that wait to be written.
+    pub fn queued(&self) -> u64 {
+        self.account.queued()
+    }
+
+    /// The counts of each log that has had a row.
+    pub fn counts(&self) -> Vec<Arc<LogCount>> {
+        self.counts.all()
     }
 
     /// Ends the files, once all outboxes are dropped.
@@ -255,6 +332,7 @@ pub struct LogOutbox {
     format: LogFormat,
     queue: SyncSender<ToLogs>,
     account: Arc<Account>,
+    counts: LogCounts,
     patience: Patience,
     /// A batch for each log that has had a row.
     logs: Vec<Batch>,
@@ -270,6 +348,7 @@ impl LogOutbox {
                 self.logs.push(Batch {
                     path,
                     columns: row.columns(),
+                    count: self.counts.of(path),
                     bytes: Vec::new(),
                     rows: 0,
                 });
@@ -296,8 +375,10 @@ impl Drop for LogOutbox {
     fn drop(&mut self) {
         // Of a thread that failed: what it had is written all the same.
         self.flush();
-        let left = self.logs.iter().map(|b| b.rows).sum();
-        Account::add(&self.account.refused, left);
+        for left in &self.logs {
+            Account::add(&self.account.refused, left.rows);
+            Account::add(&left.count.refused, left.rows);
+        }
     }
 }
 
@@ -305,9 +386,11 @@ fn hand_over(batch: &mut Batch, queue: &SyncSender<ToLogs>, account: &Account, p
     // Room for as much again.
     let bytes = Vec::with_capacity(batch.bytes.len());
     let rows = std::mem::take(&mut batch.rows);
+    let len = batch.bytes.len() as u64;
     let full = ToLogs::Rows(Batch {
         path: batch.path,
         columns: batch.columns,
+        count: batch.count.clone(),
         bytes: std::mem::replace(&mut batch.bytes, bytes),
         rows,
     });
@@ -315,12 +398,17 @@ fn hand_over(batch: &mut Batch, queue: &SyncSender<ToLogs>, account: &Account, p
         Some(ToLogs::Rows(mut refused)) => {
             if patience.began() || refused.bytes.len() >= MAX_GATHERED_BYTES {
                 Account::add(&account.refused, refused.rows);
+                Account::add(&batch.count.refused, refused.rows);
                 refused.bytes.clear();
                 refused.rows = 0;
             }
             *batch = refused;
         }
-        _ => Account::add(&account.handed, rows),
+        _ => {
+            Account::add(&account.handed, rows);
+            Account::add(&batch.count.rows, rows);
+            Account::add(&batch.count.bytes, len);
+        }
     }
 }
 
@@ -365,6 +453,11 @@ impl PrintThread {
             lines: Vec::new(),
             n: 0,
         }
+    }
+
+    /// Rows that wait to be printed.
+    pub fn queued(&self) -> u64 {
+        self.account.queued()
     }
 
     /// Draws the status line; an empty one removes it.

@@ -11,15 +11,15 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::log_dir::MODE;
 use super::patience::{Limit, Patience, Progress};
-use crate::event::{Event, Handler, Subscriptions, Ts, json};
+use crate::event::{Event, Handler, Kind, MOST_EVENTS, MOST_PAGES, Subscriptions, Ts, json};
 
 /// Bytes gathered before a buffer is handed over.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -82,6 +82,8 @@ pub struct EventStream {
     /// Dropped events that `buf` itself reports.
     saying: u64,
     totals: StreamTotals,
+    /// How many of which kind came, if that is counted, since this was last told to the others.
+    kinds: Option<Kinds>,
     ledger: Arc<Ledger>,
     last: Ts,
     queue: Option<SyncSender<ToWrite>>,
@@ -99,11 +101,54 @@ struct Ledger {
     handed: AtomicU64,
     written: AtomicU64,
     dropped: AtomicU64,
+    /// Events of each kind that came, by [`place`], if they are counted.
+    kinds: OnceLock<Vec<AtomicU64>>,
     /// Nothing more can be written.
     ended: AtomicBool,
     /// The file is to be opened anew.
     reopen: AtomicBool,
     progress: Progress,
+}
+
+/// How many events of which kind one thread has had.
+#[derive(Debug)]
+struct Kinds {
+    /// By [`place`].
+    counts: Box<[u64]>,
+    /// Those of which there are any.
+    met: Vec<usize>,
+}
+
+impl Kinds {
+    fn new() -> Self {
+        Kinds {
+            counts: vec![0; MOST_PAGES * MOST_EVENTS].into(),
+            met: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, kind: Kind) {
+        let at = place(kind);
+        if let Some(n) = self.counts.get_mut(at) {
+            if *n == 0 {
+                self.met.push(at);
+            }
+            *n += 1;
+        }
+    }
+
+    fn tell(&mut self, all: &[AtomicU64]) {
+        for at in self.met.drain(..) {
+            if let (Some(n), Some(sum)) = (self.counts.get_mut(at), all.get(at)) {
+                sum.fetch_add(std::mem::take(n), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A kind's place among all that there may be.
+fn place(kind: Kind) -> usize {
+    kind.page() * MOST_EVENTS + kind.index()
 }
 
 /// A buffer to write, the number of its events, and the channel that returns it when it is written.
@@ -208,6 +253,7 @@ impl EventStream {
             unsaid: 0,
             saying: 0,
             totals: StreamTotals::default(),
+            kinds: ledger.kinds.get().map(|_| Kinds::new()),
             ledger,
             last: 0,
             queue: Some(queue),
@@ -228,6 +274,31 @@ impl EventStream {
             queue,
             self.ledger.clone(),
         ))
+    }
+
+    /// Counts events by their kinds from here on, also for fronts that are made later.
+    pub fn count_kinds(&mut self) {
+        let all = || (0..MOST_PAGES * MOST_EVENTS).map(|_| AtomicU64::new(0)).collect();
+        self.ledger.kinds.get_or_init(all);
+        self.kinds = Some(Kinds::new());
+    }
+
+    /// How many events of which kinds there were, if they are counted: those that were written, and those for which there was
+    /// no room.
+    pub fn kinds(&self) -> Vec<(Kind, u64)> {
+        let all = self.ledger.kinds.get().map_or(&[][..], Vec::as_slice);
+        let met = all
+            .iter()
+            .enumerate()
+            .map(|(at, n)| (at, n.load(Ordering::Relaxed)));
+        let kind = |at: usize| Kind::new((at / MOST_EVENTS) as u8, (at % MOST_EVENTS) as u8);
+        met.filter(|(_, n)| *n > 0).map(|(at, n)| (kind(at), n)).collect()
+    }
+
+    /// Events that wait to be written.
+    pub fn queued(&self) -> u64 {
+        let written = self.ledger.written.load(Ordering::Relaxed);
+        self.ledger.handed.load(Ordering::Relaxed).saturating_sub(written)
     }
 
     /// Events that all fronts have dropped so far.
@@ -305,6 +376,9 @@ impl EventStream {
     }
 
     fn hand_over(&mut self) {
+        if let (Some(kinds), Some(all)) = (&mut self.kinds, self.ledger.kinds.get()) {
+            kinds.tell(all);
+        }
         let Some(queue) = &self.queue else { return };
         let fresh = self.empty.try_recv().unwrap_or_default();
         let events = std::mem::take(&mut self.pending);
@@ -372,6 +446,9 @@ impl Handler for EventStream {
         ev.write_json(ts, &mut self.buf);
         self.buf.push(b'\n');
         self.pending += 1;
+        if let Some(kinds) = &mut self.kinds {
+            kinds.add(ev.kind());
+        }
         if self.buf.len() >= BATCH_BYTES {
             self.hand_over();
         }

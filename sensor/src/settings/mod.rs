@@ -7,6 +7,7 @@ pub mod bounds;
 mod contents;
 mod engine;
 pub mod file;
+mod listen;
 pub mod names;
 mod useless;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use bounds::OutOfBounds;
 pub use contents::{ContentsError, WantedContents};
 pub use engine::SettingsError;
+pub use listen::{Listen, ListenError};
 pub use useless::Useless;
 
 use crate::catalog::UnknownEvent;
@@ -37,6 +39,8 @@ pub struct Settings {
     pub flows: FlowSettings,
     /// Log files and the terminal.
     pub logs: LogSettings,
+    /// Numbers for who watches over the sensor.
+    pub metrics: MetricsSettings,
     /// The event stream.
     pub events: EventSettings,
     /// Files that traffic carries.
@@ -169,6 +173,14 @@ impl Default for LogSettings {
             verbose: 0,
         }
     }
+}
+
+/// Numbers for who watches over the sensor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Where Prometheus may ask for them; None: nowhere.
+    pub listen: Option<Listen>,
 }
 
 /// The event stream.
@@ -461,6 +473,7 @@ mod tests {
         s.rings.workers = Some(2);
         s.rings.by = RingBy::Cpu;
         s.logs.format = LogFormat::Json;
+        s.metrics.listen = Some("[::1]:9477".parse().expect("an address"));
         s.events.to = Some("-".into());
         s.events.contents = Some("both:80,8080".parse().expect("contents"));
         s.files.hashes = vec![Digest::Md5, Digest::Sha256];
@@ -494,7 +507,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 13);
+        assert_eq!(refused, 14);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

@@ -35,6 +35,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("logs.local_nets", "--local-nets"),
     ("logs.quiet", "--quiet"),
     ("logs.verbose", "--verbose"),
+    ("metrics.listen", "--metrics"),
     ("reading.analyzers", "--no-analyzers"),
     ("reading.datapath", "--datapath"),
     ("reading.forward_all", "--forward-all"),
