@@ -6,9 +6,9 @@
 //! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`catalog`] (what all of these declare) ·
 //! [`offline`] (all of these behind a handler of events) ·
 //! `messages` (what the sensor itself has to say) · [`output`] (logs, stream) · [`settings`] (what a run is asked for) ·
-//! `live` (all of these on interfaces) · `cli`.
+//! `live` (all of these on interfaces) · `preflight` (whether that would work) · `cli`.
 //!
-//! `live`, `messages` and the datapath in the kernel are there with the feature `live`, the commands with `cli`. Both are
+//! `live`, `preflight`, `messages` and the datapath in the kernel are there with the feature `live`, the commands with `cli`. Both are
 //! on unless they are switched off; without them captures can be read, and neither aya nor clap is built.
 #![warn(missing_docs)]
 
@@ -28,6 +28,8 @@ pub mod messages;
 pub mod offline;
 pub mod output;
 pub mod packet;
+#[cfg(feature = "live")]
+pub mod preflight;
 pub mod settings;
 pub mod software;
 pub mod tcp;

@@ -33,6 +33,9 @@ pub enum Command {
     Read(Read),
     /// List the events that there are.
     Events,
+    /// Say whether `sensor run` would work with the same options, what would hinder it, and what mends that; status 1 if it
+    /// would not.
+    Check(Check),
     /// Look at a file of settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -136,6 +139,15 @@ pub struct Run {
     pub quiet: bool,
     #[command(flatten)]
     pub common: Common,
+}
+
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The answers as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub run: Run,
 }
 
 #[derive(Args, Debug)]

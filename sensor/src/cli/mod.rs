@@ -1,6 +1,7 @@
 //! The binary's commands: what is asked for on the command line, put together from the other modules.
 
 mod args;
+mod check;
 mod config;
 mod explain;
 mod fill;
@@ -61,6 +62,7 @@ fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
             .map_err(|e| Failed::Later(e.into())),
         Command::Man { dir } => generate::man(dir).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => generate::completions(*shell).map(|()| ExitCode::SUCCESS),
+        Command::Check(c) => check::check(c, matches).map_err(Failed::ToStart),
         Command::Config(c) => config::config(c, matches).map_err(Failed::ToStart),
     }
 }

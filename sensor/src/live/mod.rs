@@ -27,4 +27,5 @@ mod turn;
 mod worker;
 
 pub use handlers::{LiveError, watch};
+pub use load::workers;
 pub use run::{Failed, run};

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{FromRawFd, OwnedFd};
 
+use super::sys;
+
 /// `NETDEV_XDP_ACT_BASIC`: native XDP.
 const BASIC: u64 = 1 << 0;
 /// `NETDEV_XDP_ACT_RX_SG`: frames of several buffers.
@@ -62,6 +64,13 @@ pub fn xdp_features(ifindex: u32) -> Option<XdpFeatures> {
         native: bits & BASIC != 0,
         buffers: bits & RX_SG != 0,
     })
+}
+
+/// How many TC programs are on the interface with this index, for what it receives and what is sent; None: it cannot be found
+/// out, as before Linux 6.6.
+pub fn tc_programs(ifindex: u32) -> Option<[u32; 2]> {
+    let at = |hook| sys::attached(ifindex, hook).ok();
+    Some([at(sys::BPF_TCX_INGRESS)?, at(sys::BPF_TCX_EGRESS)?])
 }
 
 fn socket() -> io::Result<File> {

@@ -23,7 +23,7 @@ pub use attach::{Attached, Egress, Mode};
 pub use counters::Counters;
 pub use error::KernelError;
 pub use ethtool::{Ethtool, strips_vlan_tags};
-pub use features::{XdpFeatures, xdp_features};
+pub use features::{XdpFeatures, tc_programs, xdp_features};
 pub use kernel::{
     Kernel, KernelConfig, boot_now, boot_to_epoch, features, missing_capabilities, release, table_bytes,
 };

@@ -10,12 +10,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
 const BPF_MAP_UPDATE_ELEM: i64 = 2;
 const BPF_PROG_TEST_RUN: i64 = 10;
+const BPF_PROG_QUERY: i64 = 16;
 const BPF_MAP_LOOKUP_AND_DELETE_ELEM: i64 = 21;
 const BPF_MAP_LOOKUP_BATCH: i64 = 24;
 const BPF_LINK_CREATE: i64 = 28;
 
 /// `enum bpf_attach_type`.
 pub const BPF_XDP: u32 = 37;
+pub const BPF_TCX_INGRESS: u32 = 46;
 pub const BPF_TCX_EGRESS: u32 = 47;
 /// `XDP_FLAGS_*` of if_link.h.
 pub const XDP_SKB_MODE: u32 = 1 << 1;
@@ -48,6 +50,22 @@ struct LinkCreate {
     target: u32,
     attach_type: u32,
     flags: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ProgQuery {
+    target: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_count: u32,
+    pad: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
 }
 
 #[repr(C)]
@@ -181,6 +199,18 @@ pub fn link(prog: BorrowedFd<'_>, ifindex: u32, attach_type: u32, flags: u32) ->
         let fd = bpf(BPF_LINK_CREATE, &mut attr)?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
+}
+
+/// How many programs are at one of an interface's hooks.
+pub fn attached(ifindex: u32, attach_type: u32) -> io::Result<u32> {
+    let mut attr = ProgQuery {
+        target: ifindex,
+        attach_type,
+        ..ProgQuery::default()
+    };
+    // SAFETY: the attribute is complete, and has no room for the programs' numbers, so that they are only counted.
+    let there = present(unsafe { bpf(BPF_PROG_QUERY, &mut attr) })?;
+    Ok(if there { attr.prog_count } else { 0 })
 }
 
 /// Runs an XDP program over `data`, which is then as the program left it.
