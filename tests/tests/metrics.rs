@@ -140,6 +140,8 @@ fn numbers_are_those_of_the_accounting() {
     // Each worker's turns are counted, and so is how long records waited for them.
     assert!(of("sensor_worker_turns_total") > 0 && of("sensor_worker_turn_records_count") > 0);
     assert_eq!(all["sensor_interface_watched{interface=\"m0\"}"], 1.0);
+    // Walked over once a second: what the ping left is there.
+    assert!(of("sensor_flow_table_entries") > 0);
     assert!(of("process_resident_memory_bytes") > 1 << 20);
     assert!(page.contains("sensor_build_info{version=\""), "{page}");
     if !lacks("promtool", has_promtool()) {

@@ -149,3 +149,25 @@ fn what_a_thread_that_failed_had_is_written() {
     let text = std::fs::read_to_string(dir.path().join("numbers.log")).unwrap();
     assert_eq!(text.lines().count(), 1);
 }
+
+#[test]
+fn what_each_log_was_given_is_counted() {
+    let dir = Scratch::new("outbox-counted");
+    let logs = start(dir.path(), &Patience::default());
+    let (mut one, mut other) = (logs.outbox(), logs.outbox());
+    assert!(logs.counts().is_empty());
+    one.row(&Row(1));
+    other.row(&Row(2));
+    other.row(&Row(3));
+    assert_eq!(logs.counts()[0].rows(), 0, "they are not handed over yet");
+    drop((one, other));
+    let counts = logs.counts();
+    assert_eq!(counts.len(), 1, "one log, whoever has rows of it");
+    assert_eq!(
+        (counts[0].path, counts[0].rows(), counts[0].refused()),
+        ("numbers", 3, 0)
+    );
+    assert_eq!(logs.finish(), OutputEnd::Lost(0));
+    let text = std::fs::read_to_string(dir.path().join("numbers.log")).unwrap();
+    assert_eq!(text.len() as u64, counts[0].bytes());
+}

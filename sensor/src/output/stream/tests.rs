@@ -188,3 +188,30 @@ fn a_file_that_was_moved_away_is_begun_anew_between_lines() {
         assert!(text.contains(name) && text.lines().count() == 1, "{text}");
     }
 }
+
+#[test]
+fn kinds_are_counted_on_request_and_by_all_fronts() {
+    let gate = Gate::default();
+    gate.open();
+    let mut s = EventStream::new(gate.clone(), Subscriptions::ALL, WhenFull::Wait).expect("stream");
+    weird(&mut s, 0);
+    assert!(s.kinds().is_empty(), "nobody asked");
+    s.count_kinds();
+    let mut front = s.another().expect("another front");
+    for n in 1..4 {
+        weird(&mut front, n);
+    }
+    weird(&mut s, 4);
+    s.event(5, &event::BroInit {});
+    assert!(s.kinds().is_empty(), "a front counts for itself");
+    front.flush();
+    assert_eq!(s.kinds(), [(event::NetWeird::KIND, 3)]);
+    s.flush();
+    let mut kinds = s.kinds();
+    kinds.sort();
+    let mut expected = [(event::NetWeird::KIND, 4), (event::BroInit::KIND, 1)];
+    expected.sort();
+    assert_eq!(kinds, expected);
+    front.finish().expect("whole");
+    s.finish().expect("whole");
+}
