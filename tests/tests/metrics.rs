@@ -139,6 +139,14 @@ fn numbers_are_those_of_the_accounting() {
     assert_eq!(of("sensor_payload_packets_total"), payload.iter().sum::<u64>());
     // Each worker's turns are counted, and so is how long records waited for them.
     assert!(of("sensor_worker_turns_total") > 0 && of("sensor_worker_turn_records_count") > 0);
+    let waits = of("sensor_worker_wait_seconds_count");
+    let long: f64 = (0..2)
+        .map(|w| all[&format!("sensor_worker_wait_seconds_sum{{worker=\"{w}\"}}")])
+        .sum();
+    assert!(
+        waits > 0 && long / (waits as f64) < 1.0,
+        "{long} s in {waits} turns"
+    );
     assert_eq!(all["sensor_interface_watched{interface=\"m0\"}"], 1.0);
     // Walked over once a second: what the ping left is there.
     assert!(of("sensor_flow_table_entries") > 0);

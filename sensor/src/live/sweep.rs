@@ -134,6 +134,10 @@ impl Sweep {
     fn part(&mut self, over: impl Fn(&FlowKey, &FlowState) -> bool) -> io::Result<()> {
         let (mut old, mut untold) = (Vec::new(), Vec::new());
         let mut cursor = self.cursor.take();
+        if cursor.is_none() {
+            // A walk begins, perhaps because the last one failed midway.
+            self.meeting = Met::default();
+        }
         let meeting = &mut self.meeting;
         self.table.walk(&mut cursor, ENTRIES_PER_ROUND, |key, flow| {
             meeting.entries += 1;
@@ -149,7 +153,7 @@ impl Sweep {
         })?;
         self.cursor = cursor;
         if cursor.is_none() {
-            self.met = std::mem::take(&mut self.meeting);
+            self.met = self.meeting;
         }
         self.table.ask(&old, true, &mut Vec::new());
         self.table.end_and_tell(&untold)
