@@ -81,6 +81,40 @@ fn nothing_stays_attached() {
 
 #[test]
 #[cfg_attr(not(root), ignore = "needs root")]
+fn a_service_manager_hears_when_the_sensor_watches_and_that_it_is_alive() {
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let logs = TempDir::new().unwrap();
+    let path = logs.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket
+        .set_read_timeout(Some(std::time::Duration::from_secs(30)))
+        .unwrap();
+    let told = || {
+        let mut bytes = [0; 4096];
+        let n = socket.recv(&mut bytes).expect("a message");
+        String::from_utf8(bytes[..n].to_vec()).unwrap()
+    };
+    let mut c = lab.middle.command(binary().unwrap());
+    c.args(run_args(&["m0"], logs.path()));
+    c.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "4000000");
+    let sensor = Sensor::spawn(c, logs.path(), false).expect("a sensor");
+    let ready = told();
+    assert!(ready.contains("READY=1"), "{ready}");
+    assert!(ready.contains("STATUS=watching m0"), "{ready}");
+    for _ in 0..2 {
+        assert_eq!(told().trim(), "WATCHDOG=1");
+    }
+    sensor.stop().unwrap();
+    let mut last = told();
+    while last.trim() == "WATCHDOG=1" {
+        last = told();
+    }
+    assert_eq!(last.trim(), "STOPPING=1");
+}
+
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn refusals_are_one_clear_line() {
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");

@@ -14,6 +14,7 @@ mod histogram;
 mod interfaces;
 mod load;
 pub mod metrics;
+mod notify;
 mod outputs;
 mod priority;
 pub mod replay;

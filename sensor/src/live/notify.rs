@@ -22,10 +22,10 @@ impl Manager {
         tell(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    /// Its threads get on.
-    pub fn alive(&self, status: impl FnOnce() -> String) {
+    /// Its workers take their turns.
+    pub fn alive(&self) {
         if self.watchdog {
-            tell(&[NotifyState::Watchdog, NotifyState::Status(&status())]);
+            tell(&[NotifyState::Watchdog]);
         }
     }
 

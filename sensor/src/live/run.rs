@@ -11,6 +11,7 @@ use super::clock::{Clock, said};
 use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::Interfaces;
 use super::metrics::{Metrics, Snapshot};
+use super::notify::Manager;
 use super::outputs::{Outbox, Outputs};
 use super::signals::{Signals, Told};
 use super::sweep::Sweep;
@@ -98,10 +99,13 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     };
     let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
     let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics)?;
-    say!(
-        "sensor: ready, watching {} with {rings} workers",
+    let watching = format!(
+        "watching {} with {rings} workers",
         settings.interfaces.names.join(", ")
     );
+    say!("sensor: ready, {watching}");
+    let manager = Manager::of_environment();
+    manager.ready(&watching);
 
     let mut sweep = Sweep::new(
         kernel.table()?.in_batches(),
@@ -131,6 +135,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
             sweep: &mut sweep,
             interfaces: &mut interfaces,
             board: board.as_ref(),
+            manager: &manager,
             exit_when_gone: settings.interfaces.exit_when_gone,
         },
     ));
@@ -141,6 +146,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
             (Ok(()), false) => None,
         });
     }
+    manager.stopping();
     hurry_on_signal(runtime, signals, outputs.patience());
     // Nothing new comes in from here on; the workers take what is there.
     kernel.detach();
@@ -209,6 +215,7 @@ struct Desk<'d> {
     sweep: &'d mut Sweep,
     interfaces: &'d mut Interfaces,
     board: Option<&'d Board>,
+    manager: &'d Manager,
     exit_when_gone: bool,
 }
 
@@ -262,8 +269,11 @@ async fn watch(
         if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
             tracing::warn!("the slow sweep begins anew: {e}");
         }
+        let healthy = turns.see(now.workers.iter().map(|w| w.turns), Instant::now());
+        if healthy.is_ok() {
+            desk.manager.alive();
+        }
         if let Some(board) = desk.board {
-            let healthy = turns.see(now.workers.iter().map(|w| w.turns), Instant::now());
             let config = kernel.config();
             let shown = Shown {
                 snapshot: now.clone(),
