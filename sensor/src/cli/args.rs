@@ -11,10 +11,13 @@ use clap::{
 
 use super::layers::USUAL_FILE;
 use crate::file::MimePattern;
-use crate::output::log::LogFormat;
+use crate::output::archived::Packed;
+use crate::output::log::{LogFormat, LogSync};
+use crate::output::rotation::Every;
 use crate::settings::{
-    Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, LogSettings, ReadSettings,
-    ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
+    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, LogSettings,
+    ReadSettings, ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents,
+    bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -47,7 +50,7 @@ pub enum ConfigCommand {
         file: PathBuf,
     },
     /// Write the settings that `sensor run` would have with these options, and where each of them was set.
-    Print(Run),
+    Print(Box<Run>),
 }
 
 /// Takes a command line apart. What was given of it is asked of the matches.
@@ -117,6 +120,30 @@ pub struct Run {
     /// Take packets out of these tunnels in the kernel, not in userspace: for mirrored traffic.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TUNNEL,TUNNEL")]
     pub decap: Vec<Decap>,
+    /// Rotate the logs at each turn of this interval of the wall clock, such as 30m, 1h or 1d: `1h` is at whole hours. A log
+    /// without rows goes on.
+    #[arg(long, value_name = "INTERVAL")]
+    pub log_rotate: Option<Every>,
+    /// Rotate a log that is so large; 0 = none.
+    #[arg(long, default_value_t = LogSettings::default().rotate_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::LOG_ROTATE_SIZE))]
+    pub log_rotate_size: u64,
+    /// Delete old logs that were opened more than so many days ago; 0 = none. Old logs are those with a time in their names.
+    #[arg(long, default_value_t = ArchiveSettings::default().keep_days, value_name = "N", value_parser = clap::value_parser!(u64).range(bounds::LOG_KEEP_DAYS))]
+    pub log_keep_days: u64,
+    /// Keep no more than so much of old logs, and delete the oldest; 0 = all.
+    #[arg(long, default_value_t = ArchiveSettings::default().keep_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::LOG_KEEP_MIB))]
+    pub log_keep_mib: u64,
+    /// Keep so much of the logs' disks free: delete the oldest of the old logs when there is less; 0 = never.
+    #[arg(long, default_value_t = ArchiveSettings::default().min_free_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::LOG_KEEP_MIB))]
+    pub log_min_free_mib: u64,
+    /// Run this command of the shell for each log that was rotated, when it is in its place: with its path, its name and the
+    /// times at which it was opened and closed as arguments.
+    #[arg(long, value_name = "COMMAND")]
+    pub log_hook: Option<String>,
+    /// When what is in logs is made to outlive a machine that fails (fsync): `never`, as soon as the system sees fit, at each
+    /// `rotate` and at the end, or also so often, such as 30s.
+    #[arg(long, default_value_t = LogSettings::default().sync, value_name = "WHEN")]
+    pub log_sync: LogSync,
     /// No rows and no status line on the terminal.
     #[arg(long, short)]
     pub quiet: bool,
@@ -161,6 +188,16 @@ pub struct Common {
     pub log_dir: PathBuf,
     #[arg(long, value_enum, default_value_t = LogSettings::default().format)]
     pub log_format: LogFormat,
+    /// Where old logs go, such as those that were rotated; another sensor with the same archive is an error [default: they
+    /// stay where the logs are].
+    #[arg(long, value_name = "DIR")]
+    pub log_archive: Option<PathBuf>,
+    /// Give each day a folder for its old logs.
+    #[arg(long)]
+    pub log_archive_days: bool,
+    /// How old logs are packed.
+    #[arg(long, value_enum, default_value_t = ArchiveSettings::default().compress)]
+    pub log_compress: Packed,
     /// The event stream as JSON lines; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
@@ -286,4 +323,5 @@ values! {
     Digest { Md5 "md5", Sha1 "sha1", Sha256 "sha256" }
     RingBy { Cpu "cpu", Flow "flow", Auto "auto" }
     LogFormat { Tsv "tsv", Json "json" }
+    Packed { None "none", Gzip "gzip", Zstd "zstd" }
 }

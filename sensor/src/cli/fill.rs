@@ -2,8 +2,8 @@
 
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
-    EventSettings, FileSettings, FlowSettings, HttpSettings, InterfaceSettings, LogSettings, ReadSettings,
-    ReassemblySettings, RingSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
+    ArchiveSettings, EventSettings, FileSettings, FlowSettings, HttpSettings, InterfaceSettings, LogSettings,
+    ReadSettings, ReassemblySettings, RingSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -28,8 +28,18 @@ impl From<&Run> for Settings {
                 half_open_share: a.half_open_share,
                 ..common.flows
             },
+            archive: ArchiveSettings {
+                keep_days: a.log_keep_days,
+                keep_mib: a.log_keep_mib,
+                min_free_mib: a.log_min_free_mib,
+                hook: a.log_hook.clone(),
+                ..common.archive
+            },
             logs: LogSettings {
                 quiet: a.quiet,
+                rotate: a.log_rotate,
+                rotate_mib: a.log_rotate_size,
+                sync: a.log_sync,
                 ..common.logs
             },
             ..common
@@ -70,6 +80,12 @@ impl From<&Common> for Settings {
                 local_nets: c.local_nets.clone(),
                 verbose: c.verbose,
                 ..LogSettings::default()
+            },
+            archive: ArchiveSettings {
+                dir: c.log_archive.clone(),
+                by_day: c.log_archive_days,
+                compress: c.log_compress,
+                ..ArchiveSettings::default()
             },
             events: EventSettings {
                 to: c.events.clone(),
@@ -123,6 +139,7 @@ mod tests {
 
     use super::super::args::{Command, parse_from};
     use super::*;
+    use crate::output::archived::Packed;
     use crate::output::log::LogFormat;
     use crate::settings::{Datapath, Decap, Digest, RingBy, Useless};
 
@@ -152,7 +169,8 @@ mod tests {
         let s = settings(
             "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
-             --log-format json --contents-file c --local-nets 10.0.0.0/8 -qvv --events e --event a,b --contents both:80 \
+             --log-format json --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
+             --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 -qvv --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
@@ -164,7 +182,8 @@ mod tests {
                            "decap": ["vxlan", "gre"]},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
-            "logs": {"dir": "d", "format": "json", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
+            "logs": {"dir": "d", "format": "json", "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
+            "archive": {"dir": "a", "by_day": true, "compress": "zstd", "keep_days": 16, "keep_mib": 17, "min_free_mib": 18, "hook": "h"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
@@ -206,6 +225,7 @@ mod tests {
         called_the_same::<Digest>();
         called_the_same::<RingBy>();
         called_the_same::<LogFormat>();
+        called_the_same::<Packed>();
     }
 
     fn check(command: &str) -> Result<(), Useless> {

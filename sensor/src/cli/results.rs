@@ -12,9 +12,10 @@ use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
 use crate::file::api::{Part, Target};
+use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
-use crate::output::log::LogWriter;
+use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, contents_files, extract_thread, open_stream};
 use crate::output::patience::Patience;
@@ -24,6 +25,7 @@ use crate::settings::Settings;
 /// Logs and stream of a run over captures.
 pub struct Results {
     pub logs: LogWriter,
+    pub archive: Option<ArchiveThread>,
     pub stream: Option<EventStream>,
     pub contents: Option<ContentsFiles>,
     pub extract: Option<(ExtractOutbox, ExtractThread)>,
@@ -33,18 +35,24 @@ impl Results {
     /// Opens all of them; if one cannot be opened, none is touched.
     pub fn open(settings: &Settings, subs: Subscriptions) -> anyhow::Result<Self> {
         let dir = LogDir::claim(&settings.logs.dir)?;
+        let archive = Archive::claim(settings.archive.plan_reading(), &dir)?;
         let target = settings.events.to.as_deref();
         let events = target.map(Writable::check).transpose()?;
         let contents = contents_files(settings.logs.contents_dir.as_deref(), 1)?;
         let extract = settings.files.extract_dir.as_deref();
         let extract = extract_thread(extract, WhenFull::Wait, Patience::default())?;
-        let mut logs = LogWriter::new(dir, settings.logs.format);
+        let (archive, to_archive) = archive.map(ArchiveThread::start).transpose()?.unzip();
+        let mut logs = LogWriter::new(dir, settings.logs.format).with_upkeep(Upkeep {
+            archive: to_archive,
+            ..Upkeep::default()
+        });
         begin(&mut logs, conn_columns(settings.flows.realms() != 0))?;
         if let Some(mut events) = events {
             events.made = None;
         }
         Ok(Results {
             logs,
+            archive,
             stream: open_stream(target, subs, WhenFull::Wait, Patience::default())?,
             contents,
             extract: extract.map(|thread| (thread.outbox(), thread)),
@@ -68,6 +76,11 @@ impl Results {
     /// Ends all of them. It is an error if something could not be written.
     pub fn close(mut self) -> anyhow::Result<()> {
         let lost = self.logs.close();
+        // What it is told ends with the logs.
+        drop(self.logs);
+        if let Some(archive) = self.archive {
+            archive.finish_all();
+        }
         // The outbox ends first.
         let extracted = all_extracted(self.extract.map(|(_, thread)| thread));
         if let Some(s) = self.stream {

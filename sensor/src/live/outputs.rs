@@ -16,9 +16,10 @@ use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
 use crate::file::api::{Part, Target};
+use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
-use crate::output::log::LogWriter;
+use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, extract_thread, open_stream};
 use crate::output::outbox::{LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
@@ -39,6 +40,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 pub struct Outputs {
     clock: Clock,
     logs: LogThread,
+    archive: Option<ArchiveThread>,
     stream: Option<EventStream>,
     print: Option<PrintThread>,
     extract: Option<RefCell<ExtractThread>>,
@@ -49,7 +51,13 @@ pub struct Outputs {
 
 impl Outputs {
     /// Opens what can fail for other reasons than old logs first: those are put aside last.
-    pub fn open(settings: &Settings, dir: LogDir, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
+    pub fn open(
+        settings: &Settings,
+        dir: LogDir,
+        archive: Option<Archive>,
+        subs: Subscriptions,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         let patience = Patience::default();
         let stream = open_stream(
             settings.events.to.as_deref(),
@@ -63,12 +71,19 @@ impl Outputs {
             true => None,
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
         };
-        let logs = LogWriter::new(dir, settings.logs.format);
+        let (archive, to_archive) = archive.map(ArchiveThread::start).transpose()?.unzip();
+        let upkeep = Upkeep {
+            rotation: settings.logs.rotation(),
+            sync: settings.logs.sync,
+            archive: to_archive,
+        };
+        let logs = LogWriter::new(dir, settings.logs.format).with_upkeep(upkeep);
         let columns = conn_columns(settings.flows.realms() != 0);
         let begin_logs = move |logs: &mut LogWriter| begin(logs, columns);
         Ok(Outputs {
             clock,
             logs: LogThread::start(logs, LOG_FLUSH_EVERY, patience.clone(), begin_logs)?,
+            archive,
             stream,
             print,
             extract: extract.map(RefCell::new),
@@ -116,6 +131,12 @@ impl Outputs {
         if let Some(s) = &self.stream {
             s.reopen();
         }
+    }
+
+    /// Has the logs rotated.
+    pub fn rotate(&self) {
+        tracing::info!("rotating the logs");
+        self.logs.rotate();
     }
 
     /// Reports from time to time that rows are being lost, and extracted files cut off.
@@ -166,6 +187,9 @@ impl Outputs {
                 "the log directory takes nothing: {n} log rows are lost"
             )),
         };
+        if let Some(archive) = self.archive {
+            archive.finish(&self.patience);
+        }
         if let (Err(e), true) = (&ended, written.is_err()) {
             // The other error is the one that ends the run.
             tracing::warn!("{e}");

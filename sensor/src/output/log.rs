@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::log_dir::{LogDir, stamp};
 use super::log_error::LogError;
+use super::rotation::Turns;
 use super::tsv;
 use crate::catalog;
 use crate::event::log::{Column, LogRow, write_json};
@@ -41,16 +42,29 @@ pub struct LogWriter {
     files: Vec<LogFile>,
     complained: Option<Instant>,
     rows: u64,
+    upkeep: Upkeep,
+    turns: Option<Turns>,
+    synced: Instant,
 }
 
 #[derive(Debug)]
 struct LogFile {
     path: &'static str,
+    /// `conn.log`.
+    name: String,
     columns: &'static [Column],
     /// The open file; None as long as it cannot be opened.
     file: Option<File>,
     /// The header was written. A file that somebody truncated to nothing gets another one.
     headed: bool,
+    /// When the file began, as its header says.
+    opened: SystemTime,
+    /// Rows in the file.
+    written: u64,
+    /// The file's length after the last write, bytes.
+    len: u64,
+    /// Something was written since it was made durable last.
+    unsynced: bool,
     buf: Vec<u8>,
     /// Rows in `buf`.
     pending: u64,
@@ -68,6 +82,9 @@ impl LogWriter {
             files: Vec::new(),
             complained: None,
             rows: 0,
+            upkeep: Upkeep::default(),
+            turns: None,
+            synced: Instant::now(),
         }
     }
 
@@ -76,17 +93,22 @@ impl LogWriter {
         &self.dir
     }
 
+    /// What is done with its logs besides writing rows. To be said before the first row.
+    pub fn with_upkeep(mut self, upkeep: Upkeep) -> LogWriter {
+        let every = upkeep.rotation.every;
+        self.turns = every.map(|every| Turns::new(every, SystemTime::now()));
+        self.upkeep = upkeep;
+        self
+    }
+
     /// Opens a log before its first row, so that a run without rows has one.
     pub fn open(&mut self, path: &'static str, columns: &'static [Column]) -> Result<(), LogError> {
         let i = self.file(path, columns);
         let f = &mut self.files[i];
-        if f.file.is_none() {
-            f.file = Some(self.dir.create(path).map_err(|source| LogError::Create {
-                path: self.dir.file(path),
-                source,
-            })?);
-        }
-        Ok(())
+        f.opened(&self.dir).map_err(|source| LogError::Create {
+            path: self.dir.file(&f.name),
+            source,
+        })
     }
 
     /// Adds a row to its log. What the disk does not take is counted in [`LogWriter::lost`].
@@ -109,6 +131,7 @@ impl LogWriter {
         self.rows += rows;
         if f.buf.len() >= BATCH_BYTES {
             self.flush_file(i);
+            self.rotate_if_large(i);
         }
     }
 
@@ -137,6 +160,7 @@ impl LogWriter {
     pub fn flush(&mut self) {
         for i in 0..self.files.len() {
             self.flush_file(i);
+            self.rotate_if_large(i);
         }
     }
 
@@ -144,22 +168,22 @@ impl LogWriter {
     pub fn reopen(&mut self) {
         self.flush();
         for i in 0..self.files.len() {
-            if self.is_in_place(i) {
-                continue;
+            if !self.is_in_place(i) {
+                self.begin_anew(i);
             }
-            if self.files[i].file.is_some() {
-                self.end_file(i);
-            }
-            let f = &mut self.files[i];
-            (f.file, f.headed, f.torn) = (None, false, 0);
-            let path = f.path;
-            match self.dir.create(path) {
-                Ok(new) => {
-                    self.files[i].file = Some(new);
-                    self.flush_file(i);
-                }
-                Err(e) => self.complain(i, &e),
-            }
+        }
+    }
+
+    /// Ends a log's file, whatever it is called now, and begins another one.
+    fn begin_anew(&mut self, i: usize) {
+        if self.files[i].file.is_some() {
+            self.end_file(i);
+        }
+        let f = &mut self.files[i];
+        (f.file, f.headed, f.torn) = (None, false, 0);
+        match f.opened(&self.dir) {
+            Ok(()) => self.flush_file(i),
+            Err(e) => self.complain(i, &e),
         }
     }
 
@@ -169,7 +193,7 @@ impl LogWriter {
         let Some(open) = f.file.as_ref().and_then(|f| f.metadata().ok()) else {
             return false;
         };
-        fs::metadata(self.dir.file(f.path)).is_ok_and(|m| (m.dev(), m.ino()) == (open.dev(), open.ino()))
+        fs::metadata(self.dir.file(&f.name)).is_ok_and(|m| (m.dev(), m.ino()) == (open.dev(), open.ino()))
     }
 
     /// Writes what has been gathered and ends every log; rows lost in all. The writer is not used any more.
@@ -187,6 +211,9 @@ impl LogWriter {
             tsv::close(&mut self.files[i].buf, &stamp(SystemTime::now()));
             self.flush_file(i);
         }
+        if self.upkeep.sync != LogSync::Never {
+            self.sync_file(i);
+        }
     }
 
     /// The index of a log's file, new if it is the first time.
@@ -197,9 +224,14 @@ impl LogWriter {
         debug_assert!(catalog::has_log(path), "{path} is in no list of logs");
         self.files.push(LogFile {
             path,
+            name: format!("{path}.log"),
             columns,
             file: None,
             headed: false,
+            opened: SystemTime::now(),
+            written: 0,
+            len: 0,
+            unsynced: false,
             buf: Vec::with_capacity(BATCH_BYTES),
             pending: 0,
             torn: 0,
@@ -218,7 +250,7 @@ impl LogWriter {
         if self.complained.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
             self.complained = Some(Instant::now());
             let f = &self.files[i];
-            let name = self.dir.file(f.path);
+            let name = self.dir.file(&f.name);
             tracing::warn!(file = %name.display(), rows_lost = f.lost, "cannot write log: {e}; going on without");
         }
     }
@@ -245,6 +277,7 @@ impl LogFile {
         if self.buf.is_empty() && (format == LogFormat::Json || self.headed) {
             return Ok(());
         }
+        let mut lost = 0;
         let (begin, done, result) = match self.opened(dir) {
             Ok(()) => self.append(format),
             Err(e) => (0, 0, Err(e)),
@@ -264,8 +297,10 @@ impl LogFile {
             }
             let rest = self.buf.get(lines.max(begin)..).unwrap_or_default();
             let unwritten = rest.iter().filter(|&&b| b == b'\n').count() as u64;
-            self.lost += unwritten.min(self.pending);
+            lost = unwritten.min(self.pending);
+            self.lost += lost;
         }
+        self.written += self.pending - lost;
         self.pending = 0;
         self.buf.clear();
         result
@@ -273,7 +308,8 @@ impl LogFile {
 
     fn opened(&mut self, dir: &LogDir) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some(dir.create(self.path)?);
+            self.file = Some(dir.create(&self.name)?);
+            (self.opened, self.written, self.len) = (SystemTime::now(), 0, 0);
         }
         Ok(())
     }
@@ -284,21 +320,27 @@ impl LogFile {
         let Some(file) = &mut self.file else {
             return (0, 0, Ok(()));
         };
-        let empty = match file.metadata() {
-            Ok(m) if m.is_file() => m.len() == 0,
-            _ => !self.headed,
+        let (empty, len) = match file.metadata() {
+            Ok(m) if m.is_file() => (m.len() == 0, m.len()),
+            _ => (!self.headed, 0),
         };
         let mut begin = Vec::new();
         if empty {
             self.torn = 0;
+            if format == LogFormat::Tsv || self.headed {
+                // Now, or at last; or somebody truncated it.
+                (self.opened, self.written) = (SystemTime::now(), 0);
+            }
             if format == LogFormat::Tsv {
-                tsv::header(&mut begin, self.path, self.columns, &stamp(SystemTime::now()));
+                tsv::header(&mut begin, self.path, self.columns, &stamp(self.opened));
             }
         } else if self.torn > 0 && cut(file, self.torn).is_err() {
             begin.push(b'\n');
         }
         self.buf.splice(0..0, begin.iter().copied());
         let (done, result) = write(file, &self.buf);
+        self.len = len + done as u64;
+        self.unsynced |= done > 0;
         if done >= begin.len() {
             (self.headed, self.torn) = (true, 0);
         }
@@ -335,6 +377,10 @@ fn write(file: &mut File, buf: &[u8]) -> (usize, io::Result<()>) {
     }
     (done, Ok(()))
 }
+
+mod upkeep;
+
+pub use upkeep::{LogSync, ToArchive, Upkeep};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,9 @@
 //!
 //! Knows events and log rows, nothing of how they come about.
 
+#[cfg(feature = "live")]
+pub mod archive;
+pub mod archived;
 pub mod contents;
 pub mod extract;
 pub mod local_nets;
@@ -13,6 +16,7 @@ pub mod open;
 pub mod open_files;
 pub mod outbox;
 pub mod patience;
+pub mod rotation;
 pub mod stats_row;
 pub mod stream;
 mod tsv;

@@ -20,8 +20,9 @@ const MAX_OPEN_FILES: usize = 1024;
 /// Puts old logs aside and begins the one that each run has: conn.log, with `columns`.
 pub fn begin(logs: &mut LogWriter, columns: &'static [Column]) -> Result<(), LogError> {
     // Those that are there when it starts, and no others.
-    let own: Vec<_> = catalog::logs().map(|log| log.path).collect();
-    logs.dir().put_aside(&own)?;
+    let own: Vec<_> = catalog::logs().map(|log| format!("{}.log", log.path)).collect();
+    let aside = logs.dir().put_aside(&own)?;
+    logs.archive_old(aside);
     logs.open("conn", columns)
 }
 

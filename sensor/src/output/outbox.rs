@@ -130,11 +130,18 @@ pub enum OutputEnd {
     Stuck(u64),
 }
 
+/// What the thread of the log files is asked to do.
+#[derive(Default)]
+struct Asked {
+    reopen: AtomicBool,
+    rotate: AtomicBool,
+}
+
 /// The thread that writes the log files.
 pub struct LogThread {
     format: LogFormat,
     queue: SyncSender<ToLogs>,
-    reopen: Arc<AtomicBool>,
+    asked: Arc<Asked>,
     account: Arc<Account>,
     patience: Patience,
     thread: JoinHandle<()>,
@@ -150,10 +157,10 @@ impl LogThread {
         begin: impl FnOnce(&mut LogWriter) -> Result<(), LogError> + Send + 'static,
     ) -> Result<Self, LogError> {
         let (queue, told) = sync_channel(MAX_QUEUED_BATCHES);
-        let (account, reopen) = (Arc::<Account>::default(), Arc::<AtomicBool>::default());
+        let (account, asked) = (Arc::<Account>::default(), Arc::<Asked>::default());
         let format = writer.format();
         let (begun, result) = channel();
-        let (counts, asked) = (account.clone(), reopen.clone());
+        let (counts, told_to) = (account.clone(), asked.clone());
         let thread = std::thread::Builder::new()
             .name("logs".into())
             .spawn(move || {
@@ -161,7 +168,7 @@ impl LogThread {
                     // The start did not wait for this; each row tries again.
                     tracing::warn!("{e}");
                 }
-                write_logs(writer, &told, refresh, &asked, &counts);
+                write_logs(writer, &told, refresh, &told_to, &counts);
             })
             .map_err(LogError::Thread)?;
         match result.recv_timeout(START_PATIENCE) {
@@ -173,7 +180,7 @@ impl LogThread {
         Ok(LogThread {
             format,
             queue,
-            reopen,
+            asked,
             account,
             patience,
             thread,
@@ -193,7 +200,16 @@ impl LogThread {
 
     /// Makes the thread reopen files that were moved away: [`LogWriter::reopen`].
     pub fn reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
+        self.ask(&self.asked.reopen);
+    }
+
+    /// Makes the thread rotate the logs: [`LogWriter::rotate`].
+    pub fn rotate(&self) {
+        self.ask(&self.asked.rotate);
+    }
+
+    fn ask(&self, what: &AtomicBool) {
+        what.store(true, Ordering::Release);
         // A full queue wakes it just as well.
         let _ = self.queue.try_send(ToLogs::Wake);
     }
@@ -224,25 +240,32 @@ fn write_logs(
     mut writer: LogWriter,
     told: &Receiver<ToLogs>,
     refresh: Duration,
-    asked: &AtomicBool,
+    asked: &Asked,
     account: &Account,
 ) {
     let mut next = Instant::now() + refresh;
     let mut going_on = true;
     while going_on {
-        match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
+        let flush = next.saturating_duration_since(Instant::now());
+        match told.recv_timeout(writer.until_rotation().map_or(flush, |r| r.min(flush))) {
             Ok(ToLogs::Rows(b)) => writer.append(b.path, b.columns, &b.bytes, b.rows),
             Ok(ToLogs::Wake) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => going_on = false,
         }
-        if asked.swap(false, Ordering::Acquire) {
+        if asked.reopen.swap(false, Ordering::Acquire) {
             writer.reopen();
+        }
+        if asked.rotate.swap(false, Ordering::Acquire) {
+            writer.rotate();
         }
         if !going_on {
             writer.close();
         } else if Instant::now() >= next {
             writer.flush();
             next = Instant::now() + refresh;
+        }
+        if going_on {
+            writer.keep_up();
         }
         account.written.store(writer.written(), Ordering::Relaxed);
         account.unwritten.store(writer.lost(), Ordering::Relaxed);

@@ -2,6 +2,13 @@
 
 /// The option that gives a setting, by the setting's path.
 const OPTIONS: &[(&str, &str)] = &[
+    ("archive.by_day", "--log-archive-days"),
+    ("archive.compress", "--log-compress"),
+    ("archive.dir", "--log-archive"),
+    ("archive.hook", "--log-hook"),
+    ("archive.keep_days", "--log-keep-days"),
+    ("archive.keep_mib", "--log-keep-mib"),
+    ("archive.min_free_mib", "--log-min-free-mib"),
     ("checksums", "--checksums"),
     ("events.contents", "--contents"),
     ("events.only", "--event"),
@@ -29,6 +36,9 @@ const OPTIONS: &[(&str, &str)] = &[
     ("logs.format", "--log-format"),
     ("logs.local_nets", "--local-nets"),
     ("logs.quiet", "--quiet"),
+    ("logs.rotate", "--log-rotate"),
+    ("logs.rotate_mib", "--log-rotate-size"),
+    ("logs.sync", "--log-sync"),
     ("logs.verbose", "--verbose"),
     ("reading.analyzers", "--no-analyzers"),
     ("reading.datapath", "--datapath"),

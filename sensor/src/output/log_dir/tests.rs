@@ -53,7 +53,7 @@ fn old_logs_are_renamed_to_when_they_were_opened() {
     old(&at("foreign.log"), "theirs", 5);
     old(&at("conn.2025-12-31-23-59-58.log"), "older", 5);
     let logs = LogDir::claim(dir.path()).expect("ours");
-    logs.put_aside(&["conn", "dns", "ssl", "weird", "x509"])
+    logs.put_aside(&["conn.log", "dns.log", "ssl.log", "weird.log", "x509.log"])
         .expect("space");
     assert_eq!(
         names(dir.path()),
@@ -71,7 +71,7 @@ fn old_logs_are_renamed_to_when_they_were_opened() {
     // The same second again, and again: nothing is written over.
     for _ in 0..2 {
         old(&at("conn.log"), header, 5);
-        logs.put_aside(&["conn"]).expect("space");
+        logs.put_aside(&["conn.log"]).expect("space");
     }
     assert_eq!(
         names(dir.path())[..4],
@@ -90,15 +90,15 @@ fn a_new_log_is_for_owner_and_group_and_puts_an_old_one_aside() {
     let logs = LogDir::claim(dir.path()).expect("ours");
     // SAFETY: sets this process's mask and touches no memory.
     let mask = unsafe { libc::umask(0o022) };
-    let file = logs.create("conn").expect("file");
+    let file = logs.create("conn.log").expect("file");
     // SAFETY: as above.
     unsafe { libc::umask(mask) };
     assert_eq!(
         file.metadata().expect("metadata").permissions().mode() & 0o777,
         MODE
     );
-    old(&logs.file("conn"), "x", 951_827_696);
-    let file = logs.create("conn").expect("file");
+    old(&logs.file("conn.log"), "x", 951_827_696);
+    let file = logs.create("conn.log").expect("file");
     assert_eq!(file.metadata().expect("metadata").len(), 0);
     assert_eq!(names(dir.path()), ["conn.2000-02-29-12-34-56.log", "conn.log"]);
 }
