@@ -256,3 +256,74 @@ fn a_small_disk_is_kept_free_for_rows() {
     let done = sensor.stop().unwrap();
     assert!(done.stderr.contains(" old logs deleted, "), "{}", done.stderr);
 }
+
+/// The client's ports of the exchanges that JSON lines of all logs tell of, in order. Each has the names of its log and of the
+/// sensor first.
+fn told_in_json(text: &str) -> Vec<u16> {
+    let mut seen = Vec::new();
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect(line);
+        let path = row["_path"].as_str().expect(line);
+        let first = format!("{{\"_path\":\"{path}\",\"_system_name\":\"tap\",");
+        assert!(line.starts_with(&first), "{line}");
+        if path == "conn" && row["proto"] == "udp" && row["id.resp_h"] == lab::server_ip(false).to_string() {
+            seen.push(row["id.orig_p"].as_u64().unwrap() as u16);
+        }
+    }
+    seen.sort_unstable();
+    seen
+}
+
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
+fn rows_go_to_files_of_two_formats_and_to_streams() {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixListener;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let dir = TempDir::new().unwrap();
+    let (logs, socket, stdout) = (
+        dir.path().join("logs"),
+        dir.path().join("socket"),
+        dir.path().join("stdout"),
+    );
+    let unix = format!("unix:{}", socket.display());
+    let extra = [
+        "--log-format",
+        "tsv,json",
+        "--json-path",
+        "--sensor-name",
+        "tap",
+        "--log-to",
+        "stdout",
+        "--log-to",
+        &unix,
+        "--log-rotate",
+        "1s",
+    ];
+    let mut c = run(&lab, &logs, &extra);
+    c.stdout(fs::File::create(&stdout).unwrap());
+    let sensor = Sensor::spawn(c, &logs, false).expect("a sensor");
+    let mut ports = Vec::new();
+    exchange(&lab, &mut ports, 50);
+    // Nobody reads yet, and then somebody does.
+    assert!(sensor.says("rows wait"), "{}", sensor.stderr());
+    let listener = UnixListener::bind(&socket).unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+        text
+    });
+    exchange(&lab, &mut ports, 50);
+    let done = sensor.stop().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+    assert_eq!(told_in_json(&reader.join().unwrap()), ports);
+    assert_eq!(told_in_json(&fs::read_to_string(&stdout).unwrap()), ports);
+    let (json, tsv): (Vec<_>, Vec<_>) = files(&logs)
+        .into_iter()
+        .partition(|f| f.extension().is_some_and(|e| e == "json"));
+    assert_eq!(told(&tsv, true), ports);
+    let json = json.iter().map(|f| text(f)).collect::<String>();
+    assert_eq!(told_in_json(&json), ports);
+}

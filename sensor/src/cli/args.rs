@@ -12,7 +12,8 @@ use clap::{
 use super::layers::USUAL_FILE;
 use crate::file::MimePattern;
 use crate::output::archived::Packed;
-use crate::output::log::{LogFormat, LogSync};
+use crate::output::feed::FeedTarget;
+use crate::output::log::{LogFormats, LogSync};
 use crate::output::rotation::Every;
 use crate::settings::{
     ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, LogSettings,
@@ -140,6 +141,10 @@ pub struct Run {
     /// times at which it was opened and closed as arguments.
     #[arg(long, value_name = "COMMAND")]
     pub log_hook: Option<String>,
+    /// Where the rows of all logs go besides the files, as JSON lines that begin with the log's name, `_path`: stdout,
+    /// unix:PATH (a socket), syslog:PATH, syslog:HOST or syslog:HOST:PORT (UDP). May be given several times.
+    #[arg(long, value_name = "TARGET")]
+    pub log_to: Vec<FeedTarget>,
     /// When what is in logs is made to outlive a machine that fails (fsync): `never`, as soon as the system sees fit, at each
     /// `rotate` and at the end, or also so often, such as 30s.
     #[arg(long, default_value_t = LogSettings::default().sync, value_name = "WHEN")]
@@ -186,8 +191,15 @@ pub struct Common {
     /// Where the logs go. Those of an earlier run are renamed; another sensor that writes there is an error.
     #[arg(long, default_value = LogSettings::DIR, value_name = "DIR")]
     pub log_dir: PathBuf,
-    #[arg(long, value_enum, default_value_t = LogSettings::default().format)]
-    pub log_format: LogFormat,
+    /// How logs are written: `tsv` (Zeek's values with tabs), `json`, or both, `tsv,json`: then JSON goes to conn.json and so on.
+    #[arg(long, default_value_t = LogSettings::default().format, value_name = "FORMAT")]
+    pub log_format: LogFormats,
+    /// Rows in JSON begin with the name of their log, `_path`.
+    #[arg(long)]
+    pub json_path: bool,
+    /// Rows in JSON have this name of the sensor, `_system_name`.
+    #[arg(long, value_name = "NAME")]
+    pub sensor_name: Option<String>,
     /// Where old logs go, such as those that were rotated; another sensor with the same archive is an error [default: they
     /// stay where the logs are].
     #[arg(long, value_name = "DIR")]
@@ -322,6 +334,5 @@ values! {
     Decap { Vxlan "vxlan", Geneve "geneve", Gre "gre", Ipip "ipip" = "IPv4 and IPv6 in IP" }
     Digest { Md5 "md5", Sha1 "sha1", Sha256 "sha256" }
     RingBy { Cpu "cpu", Flow "flow", Auto "auto" }
-    LogFormat { Tsv "tsv", Json "json" }
     Packed { None "none", Gzip "gzip", Zstd "zstd" }
 }

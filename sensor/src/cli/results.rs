@@ -42,7 +42,7 @@ impl Results {
         let extract = settings.files.extract_dir.as_deref();
         let extract = extract_thread(extract, WhenFull::Wait, Patience::default())?;
         let (archive, to_archive) = archive.map(ArchiveThread::start).transpose()?.unzip();
-        let mut logs = LogWriter::new(dir, settings.logs.format).with_upkeep(Upkeep {
+        let mut logs = LogWriter::new(dir, settings.logs.style()).with_upkeep(Upkeep {
             archive: to_archive,
             ..Upkeep::default()
         });

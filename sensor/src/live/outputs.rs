@@ -19,6 +19,7 @@ use crate::file::api::{Part, Target};
 use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
+use crate::output::feed::{FeedOutbox, FeedTarget, Feeds};
 use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, extract_thread, open_stream};
@@ -43,6 +44,7 @@ pub struct Outputs {
     archive: Option<ArchiveThread>,
     stream: Option<EventStream>,
     print: Option<PrintThread>,
+    feeds: Feeds,
     extract: Option<RefCell<ExtractThread>>,
     patience: Patience,
     /// Lost rows that were reported so far, and when.
@@ -67,7 +69,9 @@ impl Outputs {
         )?;
         let extract = settings.files.extract_dir.as_deref();
         let extract = extract_thread(extract, WhenFull::Drop, patience.clone())?;
-        let print = match settings.logs.quiet {
+        let name = settings.logs.sensor_name.as_deref().map(Into::into);
+        let feeds = Feeds::start(&settings.logs.to, name, patience.clone())?;
+        let print = match settings.logs.quiet || settings.logs.to.contains(&FeedTarget::Stdout) {
             true => None,
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
         };
@@ -77,7 +81,7 @@ impl Outputs {
             sync: settings.logs.sync,
             archive: to_archive,
         };
-        let logs = LogWriter::new(dir, settings.logs.format).with_upkeep(upkeep);
+        let logs = LogWriter::new(dir, settings.logs.style()).with_upkeep(upkeep);
         let columns = conn_columns(settings.flows.realms() != 0);
         let begin_logs = move |logs: &mut LogWriter| begin(logs, columns);
         Ok(Outputs {
@@ -86,6 +90,7 @@ impl Outputs {
             archive,
             stream,
             print,
+            feeds,
             extract: extract.map(RefCell::new),
             patience,
             complained: Cell::default(),
@@ -104,6 +109,7 @@ impl Outputs {
             logs: self.logs.outbox(),
             stream: self.stream.as_ref().and_then(EventStream::another),
             print: self.print.as_ref().map(PrintThread::outbox),
+            feeds: self.feeds.outbox(),
             contents,
             extract: self.extract.as_ref().map(|t| t.borrow().outbox()),
             patience: self.patience.clone(),
@@ -141,6 +147,7 @@ impl Outputs {
 
     /// Reports from time to time that rows are being lost, and extracted files cut off.
     pub fn complain(&self) {
+        self.feeds.complain();
         let (lost, (said, when)) = (self.logs.refused(), self.complained.get());
         if lost > said && when.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
             self.complained.set((lost, Some(Instant::now())));
@@ -154,7 +161,7 @@ impl Outputs {
     /// What is lost so far.
     pub fn losses(&self) -> OutputLosses {
         OutputLosses {
-            rows: self.logs.lost(),
+            rows: self.logs.lost() + self.feeds.lost(),
             events: self.stream.as_ref().map_or(0, EventStream::dropped),
         }
     }
@@ -176,6 +183,7 @@ impl Outputs {
                 }
             }
         }
+        self.feeds.finish();
         let ended = self.stream.map(EventStream::finish).transpose();
         if dropped > 0 {
             tracing::warn!("{dropped} events were dropped: their reader was too slow");
@@ -209,6 +217,7 @@ pub struct Outbox {
     logs: LogOutbox,
     stream: Option<EventStream>,
     print: Option<PrintOutbox>,
+    feeds: Option<FeedOutbox>,
     contents: Option<ContentsFiles>,
     extract: Option<ExtractOutbox>,
     patience: Patience,
@@ -226,6 +235,9 @@ impl Outbox {
         self.logs.flush();
         if let Some(p) = &mut self.print {
             p.flush();
+        }
+        if let Some(f) = &mut self.feeds {
+            f.flush();
         }
         if let Some(x) = &mut self.extract {
             x.flush();
@@ -271,7 +283,12 @@ impl Sink for Outbox {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.clock.row(row, |row| self.logs.row(row));
+        self.clock.row(row, |row| {
+            self.logs.row(row);
+            if let Some(f) = &mut self.feeds {
+                f.row(row);
+            }
+        });
         if let (Some(p), "conn") = (&mut self.print, row.path()) {
             p.line(&status::row(row));
         }

@@ -9,14 +9,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
 use super::log_dir::{LogDir, stamp};
 use super::log_error::LogError;
 use super::rotation::Turns;
 use super::tsv;
 use crate::catalog;
-use crate::event::log::{Column, LogRow, write_json};
+use crate::event::log::{Column, LogRow};
 
 /// Bytes gathered before they are written without being asked to.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -24,21 +22,11 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Least time between two complaints about a disk that takes nothing.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// How logs are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Zeek's tab-separated values with header lines.
-    Tsv,
-    /// One JSON object a line.
-    Json,
-}
-
 /// Writes log rows to files in one directory, a file per log path.
 #[derive(Debug)]
 pub struct LogWriter {
     dir: LogDir,
-    format: LogFormat,
+    style: LogStyle,
     files: Vec<LogFile>,
     complained: Option<Instant>,
     rows: u64,
@@ -50,6 +38,7 @@ pub struct LogWriter {
 #[derive(Debug)]
 struct LogFile {
     path: &'static str,
+    format: LogFormat,
     /// `conn.log`.
     name: String,
     columns: &'static [Column],
@@ -75,10 +64,10 @@ struct LogFile {
 
 impl LogWriter {
     /// A writer into `dir`.
-    pub fn new(dir: LogDir, format: LogFormat) -> LogWriter {
+    pub fn new(dir: LogDir, style: impl Into<LogStyle>) -> LogWriter {
         LogWriter {
             dir,
-            format,
+            style: style.into(),
             files: Vec::new(),
             complained: None,
             rows: 0,
@@ -103,24 +92,36 @@ impl LogWriter {
 
     /// Opens a log before its first row, so that a run without rows has one.
     pub fn open(&mut self, path: &'static str, columns: &'static [Column]) -> Result<(), LogError> {
-        let i = self.file(path, columns);
-        let f = &mut self.files[i];
-        f.opened(&self.dir).map_err(|source| LogError::Create {
-            path: self.dir.file(&f.name),
-            source,
-        })
+        for format in self.style.formats.all() {
+            let i = self.file(path, columns, *format);
+            let f = &mut self.files[i];
+            f.opened(&self.dir).map_err(|source| LogError::Create {
+                path: self.dir.file(&f.name),
+                source,
+            })?;
+        }
+        Ok(())
     }
 
     /// Adds a row to its log. What the disk does not take is counted in [`LogWriter::lost`].
     pub fn row(&mut self, row: &dyn LogRow) {
-        let i = self.file(row.path(), row.columns());
-        write_row(self.format, row, &mut self.files[i].buf);
-        self.added(i, 1);
+        for format in self.style.formats.all() {
+            let i = self.file(row.path(), row.columns(), *format);
+            write_row(*format, &self.style.tags, row, &mut self.files[i].buf);
+            self.added(i, 1);
+        }
     }
 
-    /// Adds rows that [`write_row`] wrote in this writer's format.
-    pub fn append(&mut self, path: &'static str, columns: &'static [Column], lines: &[u8], rows: u64) {
-        let i = self.file(path, columns);
+    /// Adds rows that [`write_row`] wrote in one of this writer's formats.
+    pub fn append(
+        &mut self,
+        path: &'static str,
+        columns: &'static [Column],
+        format: LogFormat,
+        lines: &[u8],
+        rows: u64,
+    ) {
+        let i = self.file(path, columns, format);
         self.files[i].buf.extend_from_slice(lines);
         self.added(i, rows);
     }
@@ -135,12 +136,12 @@ impl LogWriter {
         }
     }
 
-    /// The format that it writes.
-    pub fn format(&self) -> LogFormat {
-        self.format
+    /// How it writes.
+    pub fn style(&self) -> &LogStyle {
+        &self.style
     }
 
-    /// Rows given to the writer so far, all logs together.
+    /// Rows given to the writer so far, all logs together; once for each format.
     pub fn rows(&self) -> u64 {
         self.rows
     }
@@ -207,7 +208,7 @@ impl LogWriter {
 
     /// Writes a log's last line.
     fn end_file(&mut self, i: usize) {
-        if self.format == LogFormat::Tsv {
+        if self.files[i].format == LogFormat::Tsv {
             tsv::close(&mut self.files[i].buf, &stamp(SystemTime::now()));
             self.flush_file(i);
         }
@@ -217,14 +218,19 @@ impl LogWriter {
     }
 
     /// The index of a log's file, new if it is the first time.
-    fn file(&mut self, path: &'static str, columns: &'static [Column]) -> usize {
-        if let Some(i) = self.files.iter().position(|f| f.path == path) {
+    fn file(&mut self, path: &'static str, columns: &'static [Column], format: LogFormat) -> usize {
+        if let Some(i) = self
+            .files
+            .iter()
+            .position(|f| f.path == path && f.format == format)
+        {
             return i;
         }
         debug_assert!(catalog::has_log(path), "{path} is in no list of logs");
         self.files.push(LogFile {
             path,
-            name: format!("{path}.log"),
+            format,
+            name: self.style.formats.file(path, format),
             columns,
             file: None,
             headed: false,
@@ -241,7 +247,7 @@ impl LogWriter {
     }
 
     fn flush_file(&mut self, i: usize) {
-        if let Err(e) = self.files[i].flush(&self.dir, self.format) {
+        if let Err(e) = self.files[i].flush(&self.dir) {
             self.complain(i, &e);
         }
     }
@@ -256,30 +262,15 @@ impl LogWriter {
     }
 }
 
-/// Appends a row's line to `out`.
-pub fn write_row(format: LogFormat, row: &dyn LogRow, out: &mut Vec<u8>) {
-    let mut values = Vec::with_capacity(row.columns().len());
-    match format {
-        LogFormat::Tsv => {
-            row.values(&mut values);
-            tsv::row(out, &values);
-        }
-        LogFormat::Json => {
-            write_json(out, row, &mut values);
-            out.push(b'\n');
-        }
-    }
-}
-
 impl LogFile {
     /// Appends the buffer. On error cuts off everything behind the last whole line written; the rows not on disk are lost.
-    fn flush(&mut self, dir: &LogDir, format: LogFormat) -> io::Result<()> {
-        if self.buf.is_empty() && (format == LogFormat::Json || self.headed) {
+    fn flush(&mut self, dir: &LogDir) -> io::Result<()> {
+        if self.buf.is_empty() && (self.format == LogFormat::Json || self.headed) {
             return Ok(());
         }
         let mut lost = 0;
         let (begin, done, result) = match self.opened(dir) {
-            Ok(()) => self.append(format),
+            Ok(()) => self.append(),
             Err(e) => (0, 0, Err(e)),
         };
         if result.is_err() {
@@ -316,7 +307,7 @@ impl LogFile {
 
     /// Writes the buffer, after a line end or header if one is due. Returns the length of what went before the buffer, the
     /// number of bytes written in all, and the error if that was not everything.
-    fn append(&mut self, format: LogFormat) -> (usize, usize, io::Result<()>) {
+    fn append(&mut self) -> (usize, usize, io::Result<()>) {
         let Some(file) = &mut self.file else {
             return (0, 0, Ok(()));
         };
@@ -327,11 +318,11 @@ impl LogFile {
         let mut begin = Vec::new();
         if empty {
             self.torn = 0;
-            if format == LogFormat::Tsv || self.headed {
+            if self.format == LogFormat::Tsv || self.headed {
                 // Now, or at last; or somebody truncated it.
                 (self.opened, self.written) = (SystemTime::now(), 0);
             }
-            if format == LogFormat::Tsv {
+            if self.format == LogFormat::Tsv {
                 tsv::header(&mut begin, self.path, self.columns, &stamp(self.opened));
             }
         } else if self.torn > 0 && cut(file, self.torn).is_err() {
@@ -378,8 +369,10 @@ fn write(file: &mut File, buf: &[u8]) -> (usize, io::Result<()>) {
     (done, Ok(()))
 }
 
+mod style;
 mod upkeep;
 
+pub use style::{LogFormat, LogFormats, LogStyle, LogTags, write_row};
 pub use upkeep::{LogSync, ToArchive, Upkeep};
 
 #[cfg(test)]

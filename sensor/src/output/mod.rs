@@ -7,6 +7,7 @@ pub mod archive;
 pub mod archived;
 pub mod contents;
 pub mod extract;
+pub mod feed;
 pub mod local_nets;
 pub mod log;
 pub mod log_dir;

@@ -14,7 +14,7 @@ use std::sync::mpsc::{
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::log::{LogFormat, LogWriter, write_row};
+use super::log::{LogFormat, LogStyle, LogWriter, write_row};
 use super::log_error::LogError;
 use super::patience::{Limit, Patience, Progress};
 use crate::event::log::{Column, LogRow};
@@ -45,37 +45,37 @@ const START_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Rows that went to an output's thread, and what became of them.
 #[derive(Default)]
-struct Account {
+pub(super) struct Account {
     /// Rows that the queue took.
-    handed: AtomicU64,
+    pub handed: AtomicU64,
     /// Rows that found no room in it.
-    refused: AtomicU64,
+    pub refused: AtomicU64,
     /// Rows that were written.
-    written: AtomicU64,
+    pub written: AtomicU64,
     /// Rows that the disk did not take.
-    unwritten: AtomicU64,
-    progress: Progress,
+    pub unwritten: AtomicU64,
+    pub progress: Progress,
 }
 
 impl Account {
-    fn add(to: &AtomicU64, n: u64) {
+    pub fn add(to: &AtomicU64, n: u64) {
         to.fetch_add(n, Ordering::Relaxed);
     }
 
     /// Rows known to be lost.
-    fn lost(&self) -> u64 {
+    pub fn lost(&self) -> u64 {
         self.refused.load(Ordering::Relaxed) + self.unwritten.load(Ordering::Relaxed)
     }
 
     /// Rows that are not known to be written.
-    fn missing(&self) -> u64 {
+    pub fn missing(&self) -> u64 {
         let handed = self.handed.load(Ordering::Relaxed);
         self.refused.load(Ordering::Relaxed) + handed.saturating_sub(self.written.load(Ordering::Relaxed))
     }
 }
 
 /// Sends `item`. At the end of the run it waits for room as long as `patience` lasts. Returns the item if it found none.
-fn send<T>(
+pub(super) fn send<T>(
     queue: &SyncSender<T>,
     mut item: T,
     patience: &Patience,
@@ -110,6 +110,7 @@ pub(super) fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Pro
 struct Batch {
     path: &'static str,
     columns: &'static [Column],
+    format: LogFormat,
     bytes: Vec<u8>,
     rows: u64,
 }
@@ -139,7 +140,7 @@ struct Asked {
 
 /// The thread that writes the log files.
 pub struct LogThread {
-    format: LogFormat,
+    style: LogStyle,
     queue: SyncSender<ToLogs>,
     asked: Arc<Asked>,
     account: Arc<Account>,
@@ -158,7 +159,7 @@ impl LogThread {
     ) -> Result<Self, LogError> {
         let (queue, told) = sync_channel(MAX_QUEUED_BATCHES);
         let (account, asked) = (Arc::<Account>::default(), Arc::<Asked>::default());
-        let format = writer.format();
+        let style = writer.style().clone();
         let (begun, result) = channel();
         let (counts, told_to) = (account.clone(), asked.clone());
         let thread = std::thread::Builder::new()
@@ -178,7 +179,7 @@ impl LogThread {
             }
         }
         Ok(LogThread {
-            format,
+            style,
             queue,
             asked,
             account,
@@ -190,7 +191,7 @@ impl LogThread {
     /// An outbox for another thread's rows.
     pub fn outbox(&self) -> LogOutbox {
         LogOutbox {
-            format: self.format,
+            style: self.style.clone(),
             queue: self.queue.clone(),
             account: self.account.clone(),
             patience: self.patience.clone(),
@@ -248,7 +249,7 @@ fn write_logs(
     while going_on {
         let flush = next.saturating_duration_since(Instant::now());
         match told.recv_timeout(writer.until_rotation().map_or(flush, |r| r.min(flush))) {
-            Ok(ToLogs::Rows(b)) => writer.append(b.path, b.columns, &b.bytes, b.rows),
+            Ok(ToLogs::Rows(b)) => writer.append(b.path, b.columns, b.format, &b.bytes, b.rows),
             Ok(ToLogs::Wake) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => going_on = false,
         }
@@ -275,24 +276,35 @@ fn write_logs(
 
 /// One thread's rows for the log files.
 pub struct LogOutbox {
-    format: LogFormat,
+    style: LogStyle,
     queue: SyncSender<ToLogs>,
     account: Arc<Account>,
     patience: Patience,
-    /// A batch for each log that has had a row.
+    /// A batch for each log that has had a row, and each format.
     logs: Vec<Batch>,
 }
 
 impl LogOutbox {
     /// Adds a row.
     pub fn row(&mut self, row: &dyn LogRow) {
+        for format in self.style.formats.all() {
+            self.add(row, *format);
+        }
+    }
+
+    fn add(&mut self, row: &dyn LogRow, format: LogFormat) {
         let path = row.path();
-        let i = match self.logs.iter().position(|b| b.path == path) {
+        let i = match self
+            .logs
+            .iter()
+            .position(|b| b.path == path && b.format == format)
+        {
             Some(i) => i,
             None => {
                 self.logs.push(Batch {
                     path,
                     columns: row.columns(),
+                    format,
                     bytes: Vec::new(),
                     rows: 0,
                 });
@@ -300,7 +312,7 @@ impl LogOutbox {
             }
         };
         let batch = &mut self.logs[i];
-        write_row(self.format, row, &mut batch.bytes);
+        write_row(format, &self.style.tags, row, &mut batch.bytes);
         batch.rows += 1;
         if batch.bytes.len() >= BATCH_BYTES {
             hand_over(batch, &self.queue, &self.account, &self.patience);
@@ -331,6 +343,7 @@ fn hand_over(batch: &mut Batch, queue: &SyncSender<ToLogs>, account: &Account, p
     let full = ToLogs::Rows(Batch {
         path: batch.path,
         columns: batch.columns,
+        format: batch.format,
         bytes: std::mem::replace(&mut batch.bytes, bytes),
         rows,
     });

@@ -26,7 +26,8 @@ use crate::file::{Hashes, MimePattern};
 #[cfg(feature = "live")]
 use crate::output::archive::{ArchivePlan, Keep};
 use crate::output::archived::Packed;
-use crate::output::log::{LogFormat, LogSync};
+use crate::output::feed::FeedTarget;
+use crate::output::log::{LogFormat, LogFormats, LogStyle, LogSync, LogTags};
 use crate::output::rotation::{Every, Rotation};
 
 /// All settings of a run, live or over captures.
@@ -146,7 +147,13 @@ pub struct LogSettings {
     /// Where the logs go.
     pub dir: PathBuf,
     /// How they are written.
-    pub format: LogFormat,
+    pub format: LogFormats,
+    /// Rows in JSON name their log, as `_path`.
+    pub json_path: bool,
+    /// The sensor's name, which rows in JSON have as `_system_name`.
+    pub sensor_name: Option<String>,
+    /// Where their rows go besides, as JSON lines that name their log.
+    pub to: Vec<FeedTarget>,
     /// They are rotated at each turn of this; None: at none.
     pub rotate: Option<Every>,
     /// Size at which a log is rotated, MiB; 0: at none.
@@ -167,6 +174,18 @@ impl LogSettings {
     /// Where the logs go unless something else is said.
     pub const DIR: &str = "logs";
 
+    /// How logs are written.
+    pub fn style(&self) -> LogStyle {
+        let tags = LogTags {
+            path: self.json_path,
+            system: self.sensor_name.as_deref().map(Into::into),
+        };
+        LogStyle {
+            formats: self.format,
+            tags,
+        }
+    }
+
     /// When logs are rotated.
     pub fn rotation(&self) -> Rotation {
         Rotation {
@@ -180,7 +199,10 @@ impl Default for LogSettings {
     fn default() -> Self {
         LogSettings {
             dir: Self::DIR.into(),
-            format: LogFormat::Tsv,
+            format: LogFormats::One(LogFormat::Tsv),
+            json_path: false,
+            sensor_name: None,
+            to: Vec::new(),
             rotate: None,
             rotate_mib: 0,
             sync: LogSync::Never,
@@ -512,7 +534,7 @@ mod tests {
         s.interfaces.decap = vec![Decap::Vxlan, Decap::Ipip];
         s.rings.workers = Some(2);
         s.rings.by = RingBy::Cpu;
-        s.logs.format = LogFormat::Json;
+        s.logs.format = LogFormats::Both;
         s.events.to = Some("-".into());
         s.events.contents = Some("both:80,8080".parse().expect("contents"));
         s.files.hashes = vec![Digest::Md5, Digest::Sha256];

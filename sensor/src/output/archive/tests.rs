@@ -269,7 +269,13 @@ fn what_is_rotated_is_packed_and_said() {
     });
     let columns = crate::conn::row::conn_columns(false);
     for n in 0..2000 {
-        writer.append("conn", columns, format!("row {n}\n").as_bytes(), 1);
+        writer.append(
+            "conn",
+            columns,
+            LogFormat::Tsv,
+            format!("row {n}\n").as_bytes(),
+            1,
+        );
         if n % 100 == 0 {
             writer.flush();
         }

@@ -431,3 +431,33 @@ fn when_logs_are_made_durable_is_said_in_words_or_seconds() {
         assert!(serde_json::from_str::<LogSync>(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn two_formats_are_two_files() {
+    let dir = Scratch::new("both");
+    LogStream::define("test", &[("ts", "time"), ("n", "count"), ("s", "string")]).expect("a stream");
+    let style = LogStyle {
+        formats: LogFormats::Both,
+        tags: LogTags {
+            path: true,
+            system: Some("tap \"1\"".into()),
+        },
+    };
+    let mut w = LogWriter::new(LogDir::claim(dir.path()).expect("ours"), style);
+    w.open("test", COLUMNS).expect("open");
+    w.row(&Row(7));
+    w.flush();
+    assert_eq!((w.lost(), w.rows()), (0, 2));
+    assert_eq!(rows(&read(dir.path())), [7]);
+    let json = fs::read_to_string(dir.path().join("test.json")).expect("log");
+    let line = "{\"_path\":\"test\",\"_system_name\":\"tap \\\"1\\\"\",\"ts\":1.500000,\"n\":7}\n";
+    assert_eq!(json, line);
+    w.rotate();
+    assert_eq!(
+        names_of(dir.path())
+            .iter()
+            .filter(|n| Archived::of(n).is_some())
+            .count(),
+        2
+    );
+}

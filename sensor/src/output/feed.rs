@@ -1,0 +1,302 @@
+//! All logs as one stream of JSON lines, which begin with the log's name: to standard output, a Unix socket, or a syslog.
+//!
+//! Each stream has a thread and a bounded queue. One that takes nothing, or whose reader is gone, costs lines; they are counted.
+//! The rows are in the log files all the same.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::log::{LogFormat, LogTags, write_row};
+use super::now_and_then::NowAndThen;
+use super::outbox::{Account, OutputEnd, ended, send};
+use super::patience::{Limit, Patience};
+use crate::event::log::LogRow;
+use line::{Failure, Line};
+
+mod line;
+
+/// Bytes that are gathered before they are handed over.
+const BATCH_BYTES: usize = 64 * 1024;
+/// Batches that may wait for a stream: 64 MiB of full ones.
+const MAX_QUEUED_BATCHES: usize = 1024;
+/// Time until a reader that is gone is looked for again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Least time between two complaints about lines that are lost.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+/// How long the end waits for a stream.
+const LIMIT: Limit = Limit {
+    stuck: Duration::from_secs(3),
+    slow: Duration::from_secs(8),
+};
+
+/// Where a stream of rows goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedTarget {
+    /// Standard output.
+    Stdout,
+    /// A Unix socket, of streams or of datagrams: a line is one.
+    Unix(PathBuf),
+    /// The syslog of this machine, by its socket.
+    Syslog(PathBuf),
+    /// The syslog of another one, by UDP: its name or address, and the port.
+    SyslogOf(String, u16),
+}
+
+/// Text that names no target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rows go to stdout, unix:PATH, syslog:PATH, syslog:HOST or syslog:HOST:PORT")]
+pub struct NoTarget;
+
+/// The port of syslog over UDP (RFC 5426, section 3.3).
+const SYSLOG_PORT: u16 = 514;
+
+impl FromStr for FeedTarget {
+    type Err = NoTarget;
+
+    fn from_str(s: &str) -> Result<FeedTarget, NoTarget> {
+        if s == "stdout" {
+            return Ok(FeedTarget::Stdout);
+        }
+        match s
+            .split_once(':')
+            .filter(|(_, at)| !at.is_empty())
+            .ok_or(NoTarget)?
+        {
+            ("unix", path) => Ok(FeedTarget::Unix(path.into())),
+            ("syslog", path) if path.starts_with('/') => Ok(FeedTarget::Syslog(path.into())),
+            ("syslog", host) => host_and_port(host),
+            _ => Err(NoTarget),
+        }
+    }
+}
+
+/// `HOST`, `HOST:PORT`, an IPv6 address, or one in brackets before a port.
+fn host_and_port(s: &str) -> Result<FeedTarget, NoTarget> {
+    let port = |text: &str| text.parse().ok().filter(|p| *p != 0).ok_or(NoTarget);
+    let (host, port) = match s.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, SYSLOG_PORT),
+        Some((host, rest)) => (host, port(rest.strip_prefix(':').ok_or(NoTarget)?)?),
+        None => match s.split_once(':') {
+            Some((host, rest)) if !rest.contains(':') => (host, port(rest)?),
+            _ => (s, SYSLOG_PORT),
+        },
+    };
+    match host.is_empty() {
+        true => Err(NoTarget),
+        false => Ok(FeedTarget::SyslogOf(host.to_owned(), port)),
+    }
+}
+
+impl fmt::Display for FeedTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FeedTarget::Stdout => f.write_str("stdout"),
+            FeedTarget::Unix(path) => write!(f, "unix:{}", path.display()),
+            FeedTarget::Syslog(path) => write!(f, "syslog:{}", path.display()),
+            FeedTarget::SyslogOf(host, port) if host.contains(':') => write!(f, "syslog:[{host}]:{port}"),
+            FeedTarget::SyslogOf(host, port) => write!(f, "syslog:{host}:{port}"),
+        }
+    }
+}
+
+impl Serialize for FeedTarget {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FeedTarget {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<FeedTarget, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Lines that several streams may share, and how many.
+type Lines = (Arc<Vec<u8>>, u64);
+
+/// The thread of a stream, and what became of its lines.
+struct Feed {
+    target: FeedTarget,
+    queue: SyncSender<Lines>,
+    account: Arc<Account>,
+    thread: JoinHandle<()>,
+    /// Lost lines that were reported so far, and when.
+    said: Cell<(u64, Option<Instant>)>,
+}
+
+/// All streams of rows.
+pub struct Feeds {
+    feeds: Vec<Feed>,
+    tags: LogTags,
+    patience: Patience,
+}
+
+impl Feeds {
+    /// Starts a thread for each target. `system`: the sensor's name, which each line has then.
+    pub fn start(targets: &[FeedTarget], system: Option<Arc<str>>, patience: Patience) -> io::Result<Feeds> {
+        let tags = LogTags { path: true, system };
+        let start = |target: &FeedTarget| {
+            let (queue, lines) = sync_channel(MAX_QUEUED_BATCHES);
+            let account = Arc::<Account>::default();
+            let (line, counts) = (Line::new(target.clone(), tags.system.as_deref()), account.clone());
+            let patience = patience.clone();
+            let thread = std::thread::Builder::new().name("feed".into());
+            Ok(Feed {
+                target: target.clone(),
+                queue,
+                account,
+                said: Cell::default(),
+                thread: thread.spawn(move || write_lines(line, &lines, &counts, &patience))?,
+            })
+        };
+        let feeds = targets.iter().map(start).collect::<io::Result<_>>()?;
+        Ok(Feeds {
+            feeds,
+            tags,
+            patience,
+        })
+    }
+
+    /// An outbox for another thread's rows; None: there is no stream.
+    pub fn outbox(&self) -> Option<FeedOutbox> {
+        let queues = self.feeds.iter().map(|f| (f.queue.clone(), f.account.clone()));
+        (!self.feeds.is_empty()).then(|| FeedOutbox {
+            queues: queues.collect(),
+            tags: self.tags.clone(),
+            patience: self.patience.clone(),
+            lines: Vec::new(),
+            n: 0,
+        })
+    }
+
+    /// Lines lost so far, all streams together.
+    pub fn lost(&self) -> u64 {
+        self.feeds.iter().map(|f| f.account.lost()).sum()
+    }
+
+    /// Reports from time to time that lines are being lost.
+    pub fn complain(&self) {
+        for f in &self.feeds {
+            let (lost, (said, when)) = (f.account.lost(), f.said.get());
+            if lost > said && when.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
+                f.said.set((lost, Some(Instant::now())));
+                tracing::warn!("{lost} rows are lost so far that were to go to {}", f.target);
+            }
+        }
+    }
+
+    /// Writes what is left, once all outboxes are dropped, and says what was lost.
+    pub fn finish(self) {
+        self.patience.begin();
+        for f in self.feeds {
+            drop(f.queue);
+            let end = match ended(&f.thread, &self.patience, &f.account.progress, LIMIT) {
+                true => OutputEnd::Lost(f.account.lost()),
+                false => OutputEnd::Stuck(f.account.missing()),
+            };
+            match end {
+                OutputEnd::Lost(0) => {}
+                OutputEnd::Lost(n) => tracing::warn!("{n} rows did not go to {}", f.target),
+                OutputEnd::Stuck(n) => {
+                    tracing::warn!("{} takes nothing: {n} rows did not go there", f.target)
+                }
+            }
+        }
+    }
+}
+
+/// One thread's rows for all streams.
+pub struct FeedOutbox {
+    queues: Vec<(SyncSender<Lines>, Arc<Account>)>,
+    tags: LogTags,
+    patience: Patience,
+    lines: Vec<u8>,
+    n: u64,
+}
+
+impl FeedOutbox {
+    /// Adds a row.
+    pub fn row(&mut self, row: &dyn LogRow) {
+        write_row(LogFormat::Json, &self.tags, row, &mut self.lines);
+        self.n += 1;
+        if self.lines.len() >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Hands over what was gathered.
+    pub fn flush(&mut self) {
+        if self.n == 0 {
+            return;
+        }
+        let n = std::mem::take(&mut self.n);
+        let lines = Arc::new(std::mem::take(&mut self.lines));
+        for (queue, account) in &self.queues {
+            let of = (lines.clone(), n);
+            match send(queue, of, &self.patience, &account.progress, LIMIT) {
+                Some(_) => Account::add(&account.refused, n),
+                None => Account::add(&account.handed, n),
+            }
+        }
+    }
+}
+
+impl Drop for FeedOutbox {
+    fn drop(&mut self) {
+        // Of a thread that failed: what it had goes out all the same.
+        self.flush();
+    }
+}
+
+fn write_lines(mut line: Line, lines: &Receiver<Lines>, account: &Account, patience: &Patience) {
+    let mut said = NowAndThen::default();
+    // Failures since something was taken.
+    let mut failures = 0;
+    while let Ok((text, _)) = lines.recv() {
+        let mut rest = text.as_slice();
+        while !rest.is_empty() {
+            let (taken, failed) = line.write(rest);
+            rest = rest.get(taken.bytes..).unwrap_or_default();
+            Account::add(&account.written, taken.lines);
+            if taken.bytes > 0 {
+                account.progress.made();
+                if failures > 1 {
+                    tracing::info!("{} takes rows again", line.target());
+                }
+                failures = 0;
+            }
+            match failed {
+                None => {}
+                Some(Failure::TooLong) => Account::add(&account.unwritten, 1),
+                Some(Failure::Gone(e)) => {
+                    failures += 1;
+                    if said.is_due() {
+                        tracing::warn!("{}: {e}; rows wait, and are lost when too many do", line.target());
+                    }
+                    // One that has just gone may be there again.
+                    if failures > 1 && patience.began() {
+                        let left = rest.iter().filter(|b| **b == b'\n').count();
+                        Account::add(&account.unwritten, left as u64);
+                        break;
+                    }
+                    if failures > 1 {
+                        std::thread::sleep(AGAIN_AFTER);
+                    }
+                }
+            }
+        }
+        account.progress.made();
+    }
+}
+
+#[cfg(test)]
+mod tests;
