@@ -141,10 +141,6 @@ pub struct Run {
     /// times at which it was opened and closed as arguments.
     #[arg(long, value_name = "COMMAND")]
     pub log_hook: Option<String>,
-    /// Where the rows of all logs go besides the files, as JSON lines that begin with the log's name, `_path`: stdout,
-    /// unix:PATH (a socket), syslog:PATH, syslog:HOST or syslog:HOST:PORT (UDP). May be given several times.
-    #[arg(long, value_name = "TARGET")]
-    pub log_to: Vec<FeedTarget>,
     /// When what is in logs is made to outlive a machine that fails (fsync): `never`, as soon as the system sees fit, at each
     /// `rotate` and at the end, or also so often, such as 30s.
     #[arg(long, default_value_t = LogSettings::default().sync, value_name = "WHEN")]
@@ -200,6 +196,10 @@ pub struct Common {
     /// Rows in JSON have this name of the sensor, `_system_name`.
     #[arg(long, value_name = "NAME")]
     pub sensor_name: Option<String>,
+    /// Where the rows of all logs go besides the files, as JSON lines that begin with the log's name, `_path`: stdout,
+    /// unix:PATH (a socket), syslog:PATH, syslog:HOST or syslog:HOST:PORT (UDP). May be given several times.
+    #[arg(long, value_name = "TARGET")]
+    pub log_to: Vec<FeedTarget>,
     /// Where old logs go, such as those that were rotated; another sensor with the same archive is an error [default: they
     /// stay where the logs are].
     #[arg(long, value_name = "DIR")]

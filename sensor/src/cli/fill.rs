@@ -37,7 +37,6 @@ impl From<&Run> for Settings {
             },
             logs: LogSettings {
                 quiet: a.quiet,
-                to: a.log_to.clone(),
                 rotate: a.log_rotate,
                 rotate_mib: a.log_rotate_size,
                 sync: a.log_sync,
@@ -79,6 +78,7 @@ impl From<&Common> for Settings {
                 format: c.log_format,
                 json_path: c.json_path,
                 sensor_name: c.sensor_name.clone(),
+                to: c.log_to.clone(),
                 contents_dir: c.contents_file.clone(),
                 local_nets: c.local_nets.clone(),
                 verbose: c.verbose,

@@ -15,6 +15,7 @@ use crate::file::api::{Part, Target};
 use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
+use crate::output::feed::{FeedOutbox, Feeds};
 use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, contents_files, extract_thread, open_stream};
@@ -26,6 +27,7 @@ use crate::settings::Settings;
 pub struct Results {
     pub logs: LogWriter,
     pub archive: Option<ArchiveThread>,
+    pub feeds: Option<(FeedOutbox, Feeds)>,
     pub stream: Option<EventStream>,
     pub contents: Option<ContentsFiles>,
     pub extract: Option<(ExtractOutbox, ExtractThread)>,
@@ -47,12 +49,15 @@ impl Results {
             ..Upkeep::default()
         });
         begin(&mut logs, conn_columns(settings.flows.realms() != 0))?;
+        let name = settings.logs.sensor_name.as_deref().map(Into::into);
+        let feeds = Feeds::start(&settings.logs.to, name, WhenFull::Wait, Patience::default())?;
         if let Some(mut events) = events {
             events.made = None;
         }
         Ok(Results {
             logs,
             archive,
+            feeds: feeds.outbox().map(|outbox| (outbox, feeds)),
             stream: open_stream(target, subs, WhenFull::Wait, Patience::default())?,
             contents,
             extract: extract.map(|thread| (thread.outbox(), thread)),
@@ -62,6 +67,9 @@ impl Results {
     /// Writes what has been gathered.
     pub fn flush(&mut self) {
         self.logs.flush();
+        if let Some((outbox, _)) = &mut self.feeds {
+            outbox.flush();
+        }
         if let Some(s) = &mut self.stream {
             s.flush();
         }
@@ -76,6 +84,10 @@ impl Results {
     /// Ends all of them. It is an error if something could not be written.
     pub fn close(mut self) -> anyhow::Result<()> {
         let lost = self.logs.close();
+        let unfed = self.feeds.map_or(0, |(outbox, feeds)| {
+            drop(outbox);
+            feeds.finish()
+        });
         // What it is told ends with the logs.
         drop(self.logs);
         if let Some(archive) = self.archive {
@@ -87,6 +99,7 @@ impl Results {
             s.finish()?;
         }
         all_written(lost)?;
+        anyhow::ensure!(unfed == 0, "{unfed} rows did not go where --log-to says");
         Ok(extracted?)
     }
 }
@@ -128,6 +141,9 @@ impl Sink for Results {
 
     fn log(&mut self, row: &dyn LogRow) {
         self.logs.row(row);
+        if let Some((outbox, _)) = &mut self.feeds {
+            outbox.row(row);
+        }
     }
 
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {

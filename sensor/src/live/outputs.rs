@@ -70,7 +70,7 @@ impl Outputs {
         let extract = settings.files.extract_dir.as_deref();
         let extract = extract_thread(extract, WhenFull::Drop, patience.clone())?;
         let name = settings.logs.sensor_name.as_deref().map(Into::into);
-        let feeds = Feeds::start(&settings.logs.to, name, patience.clone())?;
+        let feeds = Feeds::start(&settings.logs.to, name, WhenFull::Drop, patience.clone())?;
         let print = match settings.logs.quiet || settings.logs.to.contains(&FeedTarget::Stdout) {
             true => None,
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),

@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use super::log::{LogFormat, LogTags, write_row};
 use super::now_and_then::NowAndThen;
 use super::outbox::{Account, OutputEnd, ended, send};
 use super::patience::{Limit, Patience};
+use super::stream::WhenFull;
 use crate::event::log::LogRow;
 use line::{Failure, Line};
 
@@ -137,12 +138,19 @@ struct Feed {
 pub struct Feeds {
     feeds: Vec<Feed>,
     tags: LogTags,
+    when_full: WhenFull,
     patience: Patience,
 }
 
 impl Feeds {
-    /// Starts a thread for each target. `system`: the sensor's name, which each line has then.
-    pub fn start(targets: &[FeedTarget], system: Option<Arc<str>>, patience: Patience) -> io::Result<Feeds> {
+    /// Starts a thread for each target. `system`: the sensor's name, which each line has then. A reader that is too slow is
+    /// waited for or not as `when_full` says; one that is gone is looked for again only by who does not wait.
+    pub fn start(
+        targets: &[FeedTarget],
+        system: Option<Arc<str>>,
+        when_full: WhenFull,
+        patience: Patience,
+    ) -> io::Result<Feeds> {
         let tags = LogTags { path: true, system };
         let start = |target: &FeedTarget| {
             let (queue, lines) = sync_channel(MAX_QUEUED_BATCHES);
@@ -155,13 +163,14 @@ impl Feeds {
                 queue,
                 account,
                 said: Cell::default(),
-                thread: thread.spawn(move || write_lines(line, &lines, &counts, &patience))?,
+                thread: thread.spawn(move || write_lines(line, &lines, &counts, when_full, &patience))?,
             })
         };
         let feeds = targets.iter().map(start).collect::<io::Result<_>>()?;
         Ok(Feeds {
             feeds,
             tags,
+            when_full,
             patience,
         })
     }
@@ -172,6 +181,7 @@ impl Feeds {
         (!self.feeds.is_empty()).then(|| FeedOutbox {
             queues: queues.collect(),
             tags: self.tags.clone(),
+            when_full: self.when_full,
             patience: self.patience.clone(),
             lines: Vec::new(),
             n: 0,
@@ -194,23 +204,33 @@ impl Feeds {
         }
     }
 
-    /// Writes what is left, once all outboxes are dropped, and says what was lost.
-    pub fn finish(self) {
+    /// Writes what is left, once all outboxes are dropped, and says what was lost. Returns the number of lines lost.
+    pub fn finish(self) -> u64 {
         self.patience.begin();
+        let mut all = 0;
         for f in self.feeds {
             drop(f.queue);
-            let end = match ended(&f.thread, &self.patience, &f.account.progress, LIMIT) {
+            let is_done = match self.when_full {
+                WhenFull::Drop => ended(&f.thread, &self.patience, &f.account.progress, LIMIT),
+                WhenFull::Wait => f.thread.join().is_ok(),
+            };
+            let end = match is_done {
                 true => OutputEnd::Lost(f.account.lost()),
                 false => OutputEnd::Stuck(f.account.missing()),
             };
-            match end {
-                OutputEnd::Lost(0) => {}
-                OutputEnd::Lost(n) => tracing::warn!("{n} rows did not go to {}", f.target),
-                OutputEnd::Stuck(n) => {
-                    tracing::warn!("{} takes nothing: {n} rows did not go there", f.target)
+            all += match end {
+                OutputEnd::Lost(0) => 0,
+                OutputEnd::Lost(n) => {
+                    tracing::warn!("{n} rows did not go to {}", f.target);
+                    n
                 }
-            }
+                OutputEnd::Stuck(n) => {
+                    tracing::warn!("{} takes nothing: {n} rows did not go there", f.target);
+                    n
+                }
+            };
         }
+        all
     }
 }
 
@@ -218,6 +238,7 @@ impl Feeds {
 pub struct FeedOutbox {
     queues: Vec<(SyncSender<Lines>, Arc<Account>)>,
     tags: LogTags,
+    when_full: WhenFull,
     patience: Patience,
     lines: Vec<u8>,
     n: u64,
@@ -242,7 +263,11 @@ impl FeedOutbox {
         let lines = Arc::new(std::mem::take(&mut self.lines));
         for (queue, account) in &self.queues {
             let of = (lines.clone(), n);
-            match send(queue, of, &self.patience, &account.progress, LIMIT) {
+            let refused = match self.when_full {
+                WhenFull::Drop => send(queue, of, &self.patience, &account.progress, LIMIT),
+                WhenFull::Wait => queue.send(of).err().map(|SendError(of)| of),
+            };
+            match refused {
                 Some(_) => Account::add(&account.refused, n),
                 None => Account::add(&account.handed, n),
             }
@@ -257,7 +282,13 @@ impl Drop for FeedOutbox {
     }
 }
 
-fn write_lines(mut line: Line, lines: &Receiver<Lines>, account: &Account, patience: &Patience) {
+fn write_lines(
+    mut line: Line,
+    lines: &Receiver<Lines>,
+    account: &Account,
+    when_full: WhenFull,
+    patience: &Patience,
+) {
     let mut said = NowAndThen::default();
     // Failures since something was taken.
     let mut failures = 0;
@@ -280,10 +311,16 @@ fn write_lines(mut line: Line, lines: &Receiver<Lines>, account: &Account, patie
                 Some(Failure::Gone(e)) => {
                     failures += 1;
                     if said.is_due() {
-                        tracing::warn!("{}: {e}; rows wait, and are lost when too many do", line.target());
+                        match when_full {
+                            WhenFull::Drop => tracing::warn!(
+                                "{}: {e}; rows wait, and are lost when too many do",
+                                line.target()
+                            ),
+                            WhenFull::Wait => tracing::warn!("{}: {e}", line.target()),
+                        }
                     }
                     // One that has just gone may be there again.
-                    if failures > 1 && patience.began() {
+                    if failures > 1 && (patience.began() || when_full == WhenFull::Wait) {
                         let left = rest.iter().filter(|b| **b == b'\n').count();
                         Account::add(&account.unwritten, left as u64);
                         break;

@@ -33,6 +33,7 @@ pub struct LogWriter {
     upkeep: Upkeep,
     turns: Option<Turns>,
     synced: Instant,
+    caught_up: Instant,
 }
 
 #[derive(Debug)]
@@ -74,6 +75,7 @@ impl LogWriter {
             upkeep: Upkeep::default(),
             turns: None,
             synced: Instant::now(),
+            caught_up: Instant::now(),
         }
     }
 

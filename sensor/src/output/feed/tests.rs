@@ -30,7 +30,8 @@ fn line(n: u64) -> String {
 }
 
 fn start(target: FeedTarget, patience: &Patience) -> (Feeds, FeedOutbox) {
-    let feeds = Feeds::start(&[target], Some("tap".into()), patience.clone()).expect("a thread");
+    let feeds =
+        Feeds::start(&[target], Some("tap".into()), WhenFull::Drop, patience.clone()).expect("a thread");
     let outbox = feeds.outbox().expect("a stream");
     (feeds, outbox)
 }
@@ -176,4 +177,29 @@ fn a_reader_that_does_not_read_costs_lines_and_holds_up_nobody() {
     drop(outbox);
     feeds.finish();
     assert!(fs::metadata(&path).is_ok());
+}
+
+#[test]
+fn who_reads_captures_waits_for_a_slow_reader_and_not_for_one_that_is_gone() {
+    let dir = Scratch::new("feed-wait");
+    let path = dir.path().join("socket");
+    let read = |rows: u64| {
+        let feeds =
+            Feeds::start(&[unix(&path)], None, WhenFull::Wait, Patience::default()).expect("a thread");
+        let mut outbox = feeds.outbox().expect("a stream");
+        for n in 0..rows {
+            outbox.row(&Row(n, 1000));
+        }
+        drop(outbox);
+        feeds.finish()
+    };
+    assert_eq!(read(1000), 1000, "there is none");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let reader = std::thread::spawn(move || {
+        let reader = listener.accept().expect("a writer").0;
+        std::thread::sleep(Duration::from_millis(500));
+        BufReader::new(reader).lines().count()
+    });
+    assert_eq!(read(100_000), 0);
+    assert_eq!(reader.join().expect("a reader"), 100_000);
 }

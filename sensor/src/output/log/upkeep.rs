@@ -10,7 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::LogWriter;
 use crate::output::archived::Archived;
 use crate::output::log_dir::{Rotated, stamp};
+use crate::output::now_and_then::NowAndThen;
 use crate::output::rotation::{Every, Rotation};
+
+/// Time between two looks for logs that found no room on their way to the archive.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(60);
 
 /// What is done with logs besides writing rows.
 #[derive(Debug, Default)]
@@ -86,13 +90,14 @@ impl<'de> Deserialize<'de> for LogSync {
 }
 
 /// The way of logs that are over to the thread that packs them and the like.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ToArchive {
     queue: SyncSender<Rotated>,
     /// Logs that are over do not stay in the directory of the logs as they are.
     takes_all: bool,
     /// Some found no room in the queue: they are looked for in the directory.
     behind: bool,
+    said: NowAndThen,
 }
 
 impl ToArchive {
@@ -103,12 +108,16 @@ impl ToArchive {
             queue,
             takes_all,
             behind: false,
+            said: NowAndThen::default(),
         }
     }
 
     fn send(&mut self, rotated: Rotated) {
         if let Err(TrySendError::Full(_)) = self.queue.try_send(rotated) {
             self.behind = true;
+            if !self.takes_all && self.said.is_due() {
+                tracing::warn!("--log-hook is not told of some logs: too many wait for it");
+            }
         }
     }
 }
@@ -138,6 +147,11 @@ impl LogWriter {
             self.flush_file(i);
             self.rotate_file(i);
         }
+        self.catch_up();
+    }
+
+    /// Has those logs taken care of that found no room before.
+    fn catch_up(&mut self) {
         if let Some(archive) = self.upkeep.archive.as_mut().filter(|a| a.behind) {
             archive.behind = false;
             self.archive_old(Vec::new());
@@ -148,6 +162,10 @@ impl LogWriter {
     pub fn keep_up(&mut self) {
         if self.turns.as_mut().is_some_and(|t| t.is_due(SystemTime::now())) {
             self.rotate();
+        }
+        if self.caught_up.elapsed() >= CATCH_UP_EVERY {
+            self.catch_up();
+            self.caught_up = Instant::now();
         }
         if let LogSync::Every(every) = self.upkeep.sync
             && self.synced.elapsed() >= every.duration()
