@@ -170,7 +170,32 @@ pub struct Read {
     #[arg(long, hide = true)]
     pub no_analyzers: bool,
     #[command(flatten)]
+    pub not_reading: NotReading,
+    #[command(flatten)]
     pub common: Common,
+}
+
+/// Options of `sensor run` that are refused with a reason where captures are read.
+#[derive(Args, Debug)]
+pub struct NotReading {
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_rotate: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_rotate_size: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_keep_days: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_keep_mib: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_min_free_mib: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_hook: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_sync: Option<String>,
+}
+
+fn not_reading(_: &str) -> Result<String, String> {
+    Err("it is for `sensor run`: logs of captures are neither rotated nor kept for a time".into())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

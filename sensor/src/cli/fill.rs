@@ -280,6 +280,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_live_runs_is_refused_with_a_reason() {
+        for option in [
+            "log-rotate 1h",
+            "log-rotate-size 1",
+            "log-keep-days 1",
+            "log-keep-mib 1",
+            "log-min-free-mib 1",
+            "log-hook true",
+            "log-sync rotate",
+        ] {
+            let line = format!("sensor read x --{option}");
+            let e = parse_from(line.split(' ')).expect_err(option).to_string();
+            assert!(e.contains("it is for `sensor run`"), "{e}");
+        }
+    }
+
+    #[test]
     fn what_does_something_is_not() {
         for command in [
             "read x",
