@@ -34,6 +34,8 @@ pub struct Kept {
     keep: Keep,
     /// Where they are.
     dirs: Vec<PathBuf>,
+    /// When the oldest was opened that is there.
+    oldest: Option<String>,
     /// There was nothing to delete and too little room.
     full: NowAndThen,
 }
@@ -66,7 +68,32 @@ impl Kept {
         Kept {
             keep,
             dirs,
+            oldest: None,
             full: NowAndThen::default(),
+        }
+    }
+
+    /// Looks if there is a reason to, without reading all names: the oldest log is too old by now, or a disk has filled up.
+    pub fn look_if_due(&mut self) {
+        let too_old = self
+            .oldest
+            .as_ref()
+            .is_some_and(|o| *o < self.oldest_kept(SystemTime::now()));
+        let floor = self.keep.min_free_mib.saturating_mul(MIB);
+        let too_full = |dir: &PathBuf| free_bytes(dir).is_some_and(|free| free < floor);
+        if too_old || self.dirs.iter().any(too_full) {
+            self.look();
+        }
+    }
+
+    /// The time from which on logs are not too old.
+    fn oldest_kept(&self, now: SystemTime) -> String {
+        match self.keep.days {
+            0 => String::new(),
+            days => {
+                let age = DAY.saturating_mul(days.try_into().unwrap_or(u32::MAX));
+                stamp(now.checked_sub(age).unwrap_or(UNIX_EPOCH))
+            }
         }
     }
 
@@ -86,13 +113,7 @@ impl Kept {
         let mut deleted = Deleted::default();
         let mut all = self.all();
         let mut kept: u64 = all.iter().map(|o| o.bytes).sum();
-        let oldest = match self.keep.days {
-            0 => String::new(),
-            days => {
-                let age = DAY.saturating_mul(days.try_into().unwrap_or(u32::MAX));
-                stamp(now.checked_sub(age).unwrap_or(UNIX_EPOCH))
-            }
-        };
+        let oldest = self.oldest_kept(now);
         let most = match self.keep.mib {
             0 => u64::MAX,
             mib => mib.saturating_mul(MIB),
@@ -107,18 +128,21 @@ impl Kept {
             !goes
         });
         if self.keep.min_free_mib > 0 {
+            let mut disks = Vec::new();
             for dir in self.dirs.clone() {
-                self.make_room(&dir, &mut all, &mut deleted);
+                let disk = fs::metadata(&dir).map_or(0, |m| m.dev());
+                if !disks.contains(&disk) {
+                    disks.push(disk);
+                    self.make_room(&dir, disk, &mut all, &mut deleted);
+                }
             }
         }
+        self.oldest = all.into_iter().next().map(|o| o.name.opened);
         deleted
     }
 
     /// Deletes old logs on a directory's disk until enough of it is free.
-    fn make_room(&mut self, dir: &Path, all: &mut Vec<Old>, deleted: &mut Deleted) {
-        let Ok(disk) = fs::metadata(dir).map(|m| m.dev()) else {
-            return;
-        };
+    fn make_room(&mut self, dir: &Path, disk: u64, all: &mut Vec<Old>, deleted: &mut Deleted) {
         let floor = self.keep.min_free_mib.saturating_mul(MIB);
         let Some(free) = free_bytes(dir) else { return };
         // Not asked for after each: what somebody reads is freed when that ends, and is no reason to delete them all.
@@ -264,6 +288,12 @@ mod tests {
                 "old",
             ]
         );
+        // Nothing is old, until something is.
+        let mut kept = kept(keep, dir.path());
+        kept.look_at(now);
+        assert_eq!(kept.oldest.as_deref(), Some("2026-01-09-00-00-00"));
+        kept.look_if_due();
+        assert!(kept.oldest.is_none(), "today everything is");
         assert_eq!(names(&at("2020-01-03")), ["mine"]);
         assert_eq!(
             names(&at("2020-01-05")).len(),

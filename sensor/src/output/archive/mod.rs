@@ -192,13 +192,18 @@ impl Archivist {
         self.remove_partial();
         self.kept.look();
         let mut looked = Instant::now();
-        let mut left = 0;
+        let (mut left, mut is_more) = (0, false);
         loop {
-            match told.recv_timeout(TICK) {
+            match told.recv_timeout(if is_more { Duration::ZERO } else { TICK }) {
                 Ok(_) if self.end.is_over() => left += 1,
                 Ok(rotated) => {
                     self.take(rotated);
+                    is_more = true;
+                }
+                // All logs of a turn have come.
+                Err(RecvTimeoutError::Timeout) if is_more => {
                     self.kept.look();
+                    is_more = false;
                 }
                 Err(RecvTimeoutError::Timeout) if !self.end.has_begun() => {}
                 Err(_) => break,
@@ -208,9 +213,12 @@ impl Archivist {
                 std::mem::take(&mut self.waiting)
                     .into_iter()
                     .for_each(|r| self.take(r));
-                self.kept.look();
+                self.kept.look_if_due();
                 looked = Instant::now();
             }
+        }
+        if is_more {
+            self.kept.look();
         }
         match (left, self.hook.is_some()) {
             (0, _) => {}
