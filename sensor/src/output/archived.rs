@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::log_dir::is_stamp;
+use super::stamp::is_stamp;
 use crate::catalog;
 
 /// How logs that are over are packed.
@@ -43,7 +43,7 @@ pub const ENDINGS: [&str; 2] = ["log", "json"];
 /// What the name of a log that is over says. They are ordered by age, the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archived {
-    /// When it was opened, as [`super::log_dir::stamp`] has it.
+    /// When it was opened, as [`super::stamp::stamp`] has it.
     pub opened: String,
     /// Which of several with the same name it is, from 0.
     pub again: u32,

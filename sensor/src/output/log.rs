@@ -9,9 +9,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::log_dir::{LogDir, stamp};
+use super::log_dir::LogDir;
 use super::log_error::LogError;
 use super::rotation::Turns;
+use super::stamp::stamp;
 use super::tsv;
 use crate::catalog;
 use crate::event::log::{Column, LogRow};
@@ -371,6 +372,7 @@ fn write(file: &mut File, buf: &[u8]) -> (usize, io::Result<()>) {
     (done, Ok(()))
 }
 
+mod rotate;
 mod style;
 mod upkeep;
 

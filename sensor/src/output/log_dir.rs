@@ -14,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::archived::Packed;
 use super::log_error::LogError;
+use super::stamp::{is_stamp, stamp};
 
 /// Who may read logs: the owner and the group.
 pub const MODE: u32 = 0o640;
@@ -32,7 +33,19 @@ const MAX_NAMES_TRIED: u32 = 10_000;
 #[derive(Debug)]
 pub struct LogDir {
     path: PathBuf,
-    lock: Arc<File>,
+    lock: Arc<DirLock>,
+}
+
+/// Keeps a directory locked as long as the value lives.
+#[derive(Debug)]
+pub struct DirLock(File);
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // A process that is just being started may have the file, too: closing it here would not be enough.
+        // SAFETY: a system call on a descriptor that is open.
+        unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
+    }
 }
 
 impl LogDir {
@@ -55,7 +68,7 @@ impl LogDir {
         match locked {
             Ok(lock) => Ok(LogDir {
                 path: path.to_owned(),
-                lock: Arc::new(lock),
+                lock: Arc::new(DirLock(lock)),
             }),
             Err(e) if taken(&e) => Err(LogError::Locked(path.to_owned())),
             Err(e) => Err(directory(e)),
@@ -68,7 +81,7 @@ impl LogDir {
     }
 
     /// What keeps it locked as long as it lives.
-    pub fn lock(&self) -> Arc<File> {
+    pub fn lock(&self) -> Arc<DirLock> {
         self.lock.clone()
     }
 
@@ -183,32 +196,6 @@ fn opened(log: &Path) -> io::Result<String> {
         Some(t) => t.to_owned(),
         None => stamp(file.metadata()?.modified()?),
     })
-}
-
-/// Whether it has the form of [`stamp`]. Nothing else may become part of a file's name.
-pub fn is_stamp(t: &str) -> bool {
-    let form = b"0000-00-00-00-00-00";
-    let same = |(b, f): (u8, &u8)| if *f == b'0' { b.is_ascii_digit() } else { b == *f };
-    t.len() == form.len() && t.bytes().zip(form).all(same)
-}
-
-/// `2026-01-02-03-04-05`, UTC.
-pub fn stamp(at: SystemTime) -> String {
-    let secs = at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    // Days to year, month and day: years begin in March, so that a leap day is a year's last.
-    let (days, s) = (secs / 86_400 + 719_468, secs % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let m = (5 * day + 2) / 153;
-    let (d, month) = (day - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
-    let year = era * 400 + year + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{d:02}-{:02}-{:02}-{:02}",
-        s / 3600,
-        s / 60 % 60,
-        s % 60
-    )
 }
 
 #[cfg(test)]

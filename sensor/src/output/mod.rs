@@ -18,6 +18,7 @@ pub mod open_files;
 pub mod outbox;
 pub mod patience;
 pub mod rotation;
+pub mod stamp;
 pub mod stats_row;
 pub mod stream;
 mod tsv;

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::End;
+use super::end::End;
 use crate::output::archived::Archived;
-use crate::output::log_dir::stamp;
 use crate::output::patience::Progress;
+use crate::output::stamp::stamp;
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -163,7 +163,7 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(20));
         // The run's end is one for the command, too.
         let end = End::default();
-        let _ = end.0.set(Instant::now());
+        end.begin(Duration::ZERO);
         let e = Hook::new("sleep 100 #").call(&log, &name(), "", &end, &Progress::default());
         assert!(matches!(e, Err(HookError::Over)));
     }

@@ -9,10 +9,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{folders, for_each_name};
+use super::folders::{folders, for_each_name};
 use crate::output::archived::Archived;
-use crate::output::log_dir::stamp;
 use crate::output::now_and_then::NowAndThen;
+use crate::output::stamp::stamp;
 
 const MIB: u64 = 1 << 20;
 const DAY: Duration = Duration::from_secs(86_400);

@@ -4,6 +4,8 @@
 //! A log lies in the directory of the logs under its old name until it lies in the archive, whole and durable, so that the
 //! next start finds what this run did not get to. Knows files, nothing of rows.
 
+mod end;
+mod folders;
 mod hook;
 mod keep;
 mod nice;
@@ -13,22 +15,24 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::archived::{Archived, Packed, is_day};
+use super::archived::{Archived, Packed};
 use super::log::ToArchive;
-use super::log_dir::{LogDir, Rotated, is_taken};
+use super::log_dir::{DirLock, LogDir, Rotated, is_taken};
 use super::log_error::LogError;
 use super::now_and_then::NowAndThen;
 use super::outbox::ended;
 use super::patience::{Limit, Patience, Progress};
+use end::End;
+use folders::{folders, for_each_name};
 use hook::Hook;
 pub use keep::Keep;
 use keep::Kept;
-use pack::{Wrote, pack, same_text};
+use pack::{PARTIAL, Wrote, pack, same_text};
 
 /// Logs that may wait for the thread. Those beyond are found in the directory later.
 const MAX_QUEUED: usize = 4096;
@@ -45,8 +49,6 @@ const LIMIT: Limit = Limit {
 };
 /// Most names tried for a log in the archive.
 const MAX_NAMES_TRIED: u32 = 10_000;
-/// What a file is called that is not whole.
-const PARTIAL: &str = ".partial";
 const DIR_MODE: u32 = 0o755;
 
 /// What is to become of logs that are over.
@@ -80,7 +82,7 @@ pub struct Archive {
     /// Where they go.
     to: PathBuf,
     /// Keep both locked; logs may still be on their way when none is written any more.
-    _locks: (Arc<fs::File>, Option<Arc<fs::File>>),
+    _locks: (Arc<DirLock>, Option<Arc<DirLock>>),
 }
 
 impl Archive {
@@ -103,21 +105,6 @@ impl Archive {
             to,
             _locks: (logs.lock(), lock.map(|l| l.lock())),
         }))
-    }
-}
-
-/// When the run ended, which the thread looks at.
-#[derive(Clone, Debug, Default)]
-struct End(Arc<OnceLock<Instant>>);
-
-impl End {
-    /// Whether to leave what is not done to the next start.
-    fn is_over(&self) -> bool {
-        self.0.get().is_some_and(|deadline| Instant::now() >= *deadline)
-    }
-
-    fn has_begun(&self) -> bool {
-        self.0.get().is_some()
     }
 }
 
@@ -159,7 +146,7 @@ impl ArchiveThread {
     /// Lets the thread go on for some seconds with what is left, once no log is written any more. The next start does what is
     /// not done then.
     pub fn finish(self, patience: &Patience) {
-        self.end.0.get_or_init(|| Instant::now() + GRACE);
+        self.end.begin(GRACE);
         patience.begin();
         if !ended(&self.thread, patience, &self.progress, LIMIT) {
             tracing::warn!("the archive of the logs takes nothing: the next start goes on with it");
@@ -338,27 +325,6 @@ fn there(dir: &Path, plain: &str, but: &Path) -> io::Result<Option<PathBuf>> {
     Ok(paths
         .into_iter()
         .find(|p| p != but && fs::symlink_metadata(p).is_ok()))
-}
-
-/// A directory and the folders of days in it.
-fn folders(dir: &Path) -> Vec<PathBuf> {
-    let mut all = vec![dir.to_owned()];
-    for_each_name(dir, |name| {
-        let at = dir.join(name);
-        if is_day(name) && fs::symlink_metadata(&at).is_ok_and(|m| m.is_dir()) {
-            all.push(at);
-        }
-    });
-    all
-}
-
-/// The names in a directory. What cannot be read has none.
-fn for_each_name(dir: &Path, mut each: impl FnMut(&str)) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if let Some(name) = entry.file_name().to_str() {
-            each(name);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::PARTIAL;
 use crate::output::archived::Packed;
 use crate::output::log_dir::MODE;
 
+/// What the name of a file ends with that is not whole.
+pub const PARTIAL: &str = ".partial";
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 128 << 10;
 /// zstd's own default: a tenth of a log of connections, at hundreds of megabytes a second.

@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use super::pack::{partial, unpack};
 use super::*;
+use crate::output::archived::is_day;
 use crate::output::log::{LogFormat, LogWriter, Upkeep};
 use crate::output::rotation::Rotation;
 use crate::output::scratch::Scratch;

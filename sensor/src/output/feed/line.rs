@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSo
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 
-use super::FeedTarget;
+use super::target::FeedTarget;
 
 /// Facility daemon, severity informational (RFC 5424, section 6.2.1).
 const PRIORITY: u8 = 3 * 8 + 6;
