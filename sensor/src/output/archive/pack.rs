@@ -17,7 +17,7 @@ use crate::output::log_dir::MODE;
 pub const PARTIAL: &str = ".partial";
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 128 << 10;
-/// zstd's own default: a tenth of a log of connections, at hundreds of megabytes a second.
+/// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
 /// How far packing got.
