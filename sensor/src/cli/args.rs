@@ -10,11 +10,15 @@ use clap::{
 };
 
 use crate::file::MimePattern;
-use crate::output::log::LogFormat;
+use crate::output::archived::Packed;
+use crate::output::feed::FeedTarget;
+use crate::output::log::{LogFormats, LogSync};
+use crate::output::rotation::Every;
 use crate::settings::file::USUAL_FILE;
 use crate::settings::{
-    Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, Listen, LogSettings, ReadSettings,
-    ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
+    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, Listen, LogSettings,
+    ReadSettings, ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents,
+    bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -134,6 +138,30 @@ pub struct Run {
     /// ADDRESS:PORT, such as 127.0.0.1:9477, or unix:/PATH.
     #[arg(long, value_name = "WHERE")]
     pub metrics: Option<Listen>,
+    /// Rotate the logs at each turn of this interval of the wall clock, such as 30m, 1h or 1d: `1h` is at whole hours. A log
+    /// without rows goes on.
+    #[arg(long, value_name = "INTERVAL")]
+    pub log_rotate: Option<Every>,
+    /// Rotate a log that is so large; 0 = none.
+    #[arg(long, default_value_t = LogSettings::default().rotate_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::LOG_ROTATE_SIZE))]
+    pub log_rotate_size: u64,
+    /// Delete old logs that were opened more than so many days ago; 0 = none. Old logs are those with a time in their names.
+    #[arg(long, default_value_t = ArchiveSettings::default().keep_days, value_name = "N", value_parser = clap::value_parser!(u64).range(bounds::LOG_KEEP_DAYS))]
+    pub log_keep_days: u64,
+    /// Keep no more than so much of old logs, and delete the oldest; 0 = all.
+    #[arg(long, default_value_t = ArchiveSettings::default().keep_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::LOG_KEEP_MIB))]
+    pub log_keep_mib: u64,
+    /// Keep so much of the logs' disks free: delete the oldest of the old logs when there is less; 0 = never.
+    #[arg(long, default_value_t = ArchiveSettings::default().min_free_mib, value_name = "MIB", value_parser = clap::value_parser!(u64).range(bounds::LOG_KEEP_MIB))]
+    pub log_min_free_mib: u64,
+    /// Run this command of the shell for each log that was rotated, when it is in its place: with its path, its name and the
+    /// times at which it was opened and closed as arguments.
+    #[arg(long, value_name = "COMMAND")]
+    pub log_hook: Option<String>,
+    /// When what is in logs is made to outlive a machine that fails (fsync): `never`, as soon as the system sees fit, at each
+    /// `rotate` and at the end, or also so often, such as 30s.
+    #[arg(long, default_value_t = LogSettings::default().sync, value_name = "WHEN")]
+    pub log_sync: LogSync,
     /// No rows and no status line on the terminal.
     #[arg(long, short)]
     pub quiet: bool,
@@ -168,7 +196,32 @@ pub struct Read {
     #[arg(long, hide = true)]
     pub no_analyzers: bool,
     #[command(flatten)]
+    pub not_reading: NotReading,
+    #[command(flatten)]
     pub common: Common,
+}
+
+/// Options of `sensor run` that are refused with a reason where captures are read.
+#[derive(Args, Debug)]
+pub struct NotReading {
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_rotate: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_rotate_size: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_keep_days: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_keep_mib: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_min_free_mib: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_hook: Option<String>,
+    #[arg(long, hide = true, value_parser = not_reading)]
+    pub log_sync: Option<String>,
+}
+
+fn not_reading(_: &str) -> Result<String, String> {
+    Err("it is for `sensor run`: logs of captures are neither rotated nor kept for a time".into())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -185,8 +238,29 @@ pub struct Common {
     /// Where the logs go. Those of an earlier run are renamed; another sensor that writes there is an error.
     #[arg(long, default_value = LogSettings::DIR, value_name = "DIR")]
     pub log_dir: PathBuf,
-    #[arg(long, value_enum, default_value_t = LogSettings::default().format)]
-    pub log_format: LogFormat,
+    /// How logs are written: `tsv` (Zeek's values with tabs), `json`, or both, `tsv,json`: then JSON goes to conn.json and so on.
+    #[arg(long, default_value_t = LogSettings::default().format, value_name = "FORMAT")]
+    pub log_format: LogFormats,
+    /// Rows in JSON begin with the name of their log, `_path`.
+    #[arg(long)]
+    pub json_path: bool,
+    /// Rows in JSON have this name of the sensor, `_system_name`.
+    #[arg(long, value_name = "NAME")]
+    pub sensor_name: Option<String>,
+    /// Where the rows of all logs go besides the files, as JSON lines that begin with the log's name, `_path`: stdout,
+    /// unix:PATH (a socket), syslog:PATH, syslog:HOST or syslog:HOST:PORT (UDP). May be given several times.
+    #[arg(long, value_name = "TARGET")]
+    pub log_to: Vec<FeedTarget>,
+    /// Where old logs go, such as those that were rotated; another sensor with the same archive is an error [default: they
+    /// stay where the logs are].
+    #[arg(long, value_name = "DIR")]
+    pub log_archive: Option<PathBuf>,
+    /// Give each day a folder for its old logs.
+    #[arg(long)]
+    pub log_archive_days: bool,
+    /// How old logs are packed.
+    #[arg(long, value_enum, default_value_t = ArchiveSettings::default().compress)]
+    pub log_compress: Packed,
     /// The event stream as JSON lines; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
@@ -327,5 +401,5 @@ values! {
     Decap { Vxlan "vxlan", Geneve "geneve", Gre "gre", Ipip "ipip" = "IPv4 and IPv6 in IP" }
     Digest { Md5 "md5", Sha1 "sha1", Sha256 "sha256" }
     RingBy { Cpu "cpu", Flow "flow", Auto "auto" }
-    LogFormat { Tsv "tsv", Json "json" }
+    Packed { None "none", Gzip "gzip", Zstd "zstd" }
 }

@@ -2,9 +2,9 @@
 
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
-    ConnSettings, EventSettings, FileSettings, FlowSettings, HttpSettings, InterfaceSettings, LogSettings,
-    MetricsSettings, ReadSettings, ReassemblySettings, RingSettings, Settings, SshSettings, TimeoutSettings,
-    TlsSettings,
+    ArchiveSettings, ConnSettings, EventSettings, FileSettings, FlowSettings, HttpSettings,
+    InterfaceSettings, LogSettings, MetricsSettings, ReadSettings, ReassemblySettings, RingSettings,
+    Settings, SshSettings, TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -29,8 +29,18 @@ impl From<&Run> for Settings {
                 half_open_share: a.half_open_share,
                 ..common.flows
             },
+            archive: ArchiveSettings {
+                keep_days: a.log_keep_days,
+                keep_mib: a.log_keep_mib,
+                min_free_mib: a.log_min_free_mib,
+                hook: a.log_hook.clone(),
+                ..common.archive
+            },
             logs: LogSettings {
                 quiet: a.quiet,
+                rotate: a.log_rotate,
+                rotate_mib: a.log_rotate_size,
+                sync: a.log_sync,
                 ..common.logs
             },
             metrics: MetricsSettings {
@@ -70,10 +80,19 @@ impl From<&Common> for Settings {
             logs: LogSettings {
                 dir: c.log_dir.clone(),
                 format: c.log_format,
+                json_path: c.json_path,
+                sensor_name: c.sensor_name.clone(),
+                to: c.log_to.clone(),
                 contents_dir: c.contents_file.clone(),
                 local_nets: c.local_nets.clone(),
                 verbose: c.verbose,
                 ..LogSettings::default()
+            },
+            archive: ArchiveSettings {
+                dir: c.log_archive.clone(),
+                by_day: c.log_archive_days,
+                compress: c.log_compress,
+                ..ArchiveSettings::default()
             },
             events: EventSettings {
                 to: c.events.clone(),
@@ -134,7 +153,7 @@ mod tests {
 
     use super::super::args::{Command, parse_from};
     use super::*;
-    use crate::output::log::LogFormat;
+    use crate::output::archived::Packed;
     use crate::settings::{Datapath, Decap, Digest, RingBy, Useless};
 
     fn parsed(command: &str) -> Command {
@@ -163,7 +182,8 @@ mod tests {
         let s = settings(
             "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
-             --log-format json --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
+             --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
+             --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
@@ -176,7 +196,8 @@ mod tests {
                            "decap": ["vxlan", "gre"]},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
-            "logs": {"dir": "d", "format": "json", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
+            "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
+            "archive": {"dir": "a", "by_day": true, "compress": "zstd", "keep_days": 16, "keep_mib": 17, "min_free_mib": 18, "hook": "h"},
             "metrics": {"listen": "127.0.0.1:9477"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
@@ -220,7 +241,7 @@ mod tests {
         called_the_same::<Decap>();
         called_the_same::<Digest>();
         called_the_same::<RingBy>();
-        called_the_same::<LogFormat>();
+        called_the_same::<Packed>();
     }
 
     fn check(command: &str) -> Result<(), Useless> {
@@ -262,11 +283,31 @@ mod tests {
             ),
             ("read x --extract-types image/*", Useless::NothingExtracted),
             ("run --iface x --extract-limit 1", Useless::NothingExtracted),
+            ("read x --json-path", Useless::TagsWithoutJson),
+            ("run --iface x --sensor-name n", Useless::TagsWithoutJson),
+            ("run --iface x --log-to stdout --events -", Useless::TwoStreams),
             ("run --iface x --ring-by cpu --workers 1", Useless::OneRing),
             ("read x --event ssl_*", Useless::EventWithoutEvents),
             ("read x --ca-file f", Useless::AuthoritiesForNothing),
         ] {
             assert_eq!(check(command), Err(expected), "{command}");
+        }
+    }
+
+    #[test]
+    fn what_is_for_live_runs_is_refused_with_a_reason() {
+        for option in [
+            "log-rotate 1h",
+            "log-rotate-size 1",
+            "log-keep-days 1",
+            "log-keep-mib 1",
+            "log-min-free-mib 1",
+            "log-hook true",
+            "log-sync rotate",
+        ] {
+            let line = format!("sensor read x --{option}");
+            let e = parse_from(line.split(' ')).expect_err(option).to_string();
+            assert!(e.contains("it is for `sensor run`"), "{e}");
         }
     }
 
@@ -283,6 +324,8 @@ mod tests {
             "read x --file-hashes md5 --file-timeout 5",
             "read x --file-entropy --events - --event file_entropy",
             "read x --extract-files d --extract-types image/* --extract-limit 1",
+            "read x --log-format tsv,json --sensor-name n",
+            "run --iface x --sensor-name n --log-to unix:/x",
             "run --iface x --ring-by cpu",
             "run --iface x --events - --event new_connection",
         ] {

@@ -12,9 +12,11 @@ use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
 use crate::file::api::{Part, Target};
+use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
-use crate::output::log::LogWriter;
+use crate::output::feed::{FeedOutbox, Feeds};
+use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, contents_files, extract_thread, open_stream};
 use crate::output::patience::Patience;
@@ -24,6 +26,8 @@ use crate::settings::Settings;
 /// Logs and stream of a run over captures.
 pub struct Results {
     pub logs: LogWriter,
+    pub archive: Option<ArchiveThread>,
+    pub feeds: Option<(FeedOutbox, Feeds)>,
     pub stream: Option<EventStream>,
     pub contents: Option<ContentsFiles>,
     pub extract: Option<(ExtractOutbox, ExtractThread)>,
@@ -33,18 +37,27 @@ impl Results {
     /// Opens all of them; if one cannot be opened, none is touched.
     pub fn open(settings: &Settings, subs: Subscriptions) -> anyhow::Result<Self> {
         let dir = LogDir::claim(&settings.logs.dir)?;
+        let archive = Archive::claim(settings.archive.plan_reading(), &dir)?;
         let target = settings.events.to.as_deref();
         let events = target.map(Writable::check).transpose()?;
         let contents = contents_files(settings.logs.contents_dir.as_deref(), 1)?;
         let extract = settings.files.extract_dir.as_deref();
         let extract = extract_thread(extract, WhenFull::Wait, Patience::default())?;
-        let mut logs = LogWriter::new(dir, settings.logs.format);
+        let (archive, to_archive) = archive.map(ArchiveThread::start).transpose()?.unzip();
+        let mut logs = LogWriter::new(dir, settings.logs.style()).with_upkeep(Upkeep {
+            archive: to_archive,
+            ..Upkeep::default()
+        });
         begin(&mut logs, conn_columns(settings.flows.realms() != 0))?;
+        let name = settings.logs.sensor_name.as_deref().map(Into::into);
+        let feeds = Feeds::start(&settings.logs.to, name, WhenFull::Wait, Patience::default())?;
         if let Some(mut events) = events {
             events.made = None;
         }
         Ok(Results {
             logs,
+            archive,
+            feeds: feeds.outbox().map(|outbox| (outbox, feeds)),
             stream: open_stream(target, subs, WhenFull::Wait, Patience::default())?,
             contents,
             extract: extract.map(|thread| (thread.outbox(), thread)),
@@ -54,6 +67,9 @@ impl Results {
     /// Writes what has been gathered.
     pub fn flush(&mut self) {
         self.logs.flush();
+        if let Some((outbox, _)) = &mut self.feeds {
+            outbox.flush();
+        }
         if let Some(s) = &mut self.stream {
             s.flush();
         }
@@ -68,12 +84,22 @@ impl Results {
     /// Ends all of them. It is an error if something could not be written.
     pub fn close(mut self) -> anyhow::Result<()> {
         let lost = self.logs.close();
+        let unfed = self.feeds.map_or(0, |(outbox, feeds)| {
+            drop(outbox);
+            feeds.finish()
+        });
+        // What it is told ends with the logs.
+        drop(self.logs);
+        if let Some(archive) = self.archive {
+            archive.finish_all();
+        }
         // The outbox ends first.
         let extracted = all_extracted(self.extract.map(|(_, thread)| thread));
         if let Some(s) = self.stream {
             s.finish()?;
         }
         all_written(lost)?;
+        anyhow::ensure!(unfed == 0, "{unfed} rows did not go where --log-to says");
         Ok(extracted?)
     }
 }
@@ -115,6 +141,9 @@ impl Sink for Results {
 
     fn log(&mut self, row: &dyn LogRow) {
         self.logs.row(row);
+        if let Some((outbox, _)) = &mut self.feeds {
+            outbox.row(row);
+        }
     }
 
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {

@@ -89,9 +89,20 @@ impl fmt::Debug for dyn LogRow + '_ {
 
 /// Writes a row as one JSON object, as Zeek's JSON logs have it; `values` is scratch space.
 pub fn write_json<'a>(out: &mut Vec<u8>, row: &'a dyn LogRow, values: &mut Vec<Value<'a>>) {
+    write_json_after(out, row, values, |_| {});
+}
+
+/// Writes a row as [`write_json`] does, after the fields that `first` writes.
+pub fn write_json_after<'a>(
+    out: &mut Vec<u8>,
+    row: &'a dyn LogRow,
+    values: &mut Vec<Value<'a>>,
+    first: impl FnOnce(&mut Object<'_>),
+) {
     values.clear();
     row.values(values);
     let mut o = Object::new(out);
+    first(&mut o);
     for (col, v) in row.columns().iter().zip(values.iter()) {
         if *v != Value::Unset {
             value_json(o.key(col.name), v);

@@ -232,7 +232,7 @@ fn borrowed<'a>(v: &'a Value<'_>) -> Value<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::log::{LogFormat, write_row};
+    use crate::output::log::{LogFormat, LogTags, write_row};
 
     const COLUMNS: &[(&str, &str)] = &[
         ("ts", "time"),
@@ -244,7 +244,7 @@ mod tests {
 
     fn written(format: LogFormat, row: &dyn LogRow) -> String {
         let mut out = Vec::new();
-        write_row(format, row, &mut out);
+        write_row(format, &LogTags::default(), row, &mut out);
         String::from_utf8(out).expect("text")
     }
 

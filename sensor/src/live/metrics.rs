@@ -262,7 +262,7 @@ pub struct Snapshot {
 /// What the outputs lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputLosses {
-    /// Log rows that the disk did not take.
+    /// Log rows that a disk did not take, or a stream of rows.
     pub rows: u64,
     /// Events dropped for a slow reader of the stream.
     pub events: u64,

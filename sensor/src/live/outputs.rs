@@ -16,9 +16,11 @@ use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Kind, Subscriptions, Ts};
 use crate::file::api::{Part, Target};
+use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
-use crate::output::log::LogWriter;
+use crate::output::feed::{FeedOutbox, FeedTarget, Feeds};
+use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, extract_thread, open_stream};
 use crate::output::outbox::{LogCount, LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
@@ -57,8 +59,10 @@ pub struct OutputLoad {
 pub struct Outputs {
     clock: Clock,
     logs: LogThread,
+    archive: Option<ArchiveThread>,
     stream: Option<EventStream>,
     print: Option<PrintThread>,
+    feeds: Feeds,
     extract: Option<RefCell<ExtractThread>>,
     patience: Patience,
     /// Lost rows that were reported so far, and when.
@@ -67,7 +71,13 @@ pub struct Outputs {
 
 impl Outputs {
     /// Opens what can fail for other reasons than old logs first: those are put aside last.
-    pub fn open(settings: &Settings, dir: LogDir, subs: Subscriptions, clock: Clock) -> anyhow::Result<Self> {
+    pub fn open(
+        settings: &Settings,
+        dir: LogDir,
+        archive: Option<Archive>,
+        subs: Subscriptions,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         let patience = Patience::default();
         let mut stream = open_stream(
             settings.events.to.as_deref(),
@@ -80,18 +90,28 @@ impl Outputs {
         }
         let extract = settings.files.extract_dir.as_deref();
         let extract = extract_thread(extract, WhenFull::Drop, patience.clone())?;
-        let print = match settings.logs.quiet {
+        let name = settings.logs.sensor_name.as_deref().map(Into::into);
+        let feeds = Feeds::start(&settings.logs.to, name, WhenFull::Drop, patience.clone())?;
+        let print = match settings.logs.quiet || settings.logs.to.contains(&FeedTarget::Stdout) {
             true => None,
             false => Some(PrintThread::start(std::io::stdout(), patience.clone())?),
         };
-        let logs = LogWriter::new(dir, settings.logs.format);
+        let (archive, to_archive) = archive.map(ArchiveThread::start).transpose()?.unzip();
+        let upkeep = Upkeep {
+            rotation: settings.logs.rotation(),
+            sync: settings.logs.sync,
+            archive: to_archive,
+        };
+        let logs = LogWriter::new(dir, settings.logs.style()).with_upkeep(upkeep);
         let columns = conn_columns(settings.flows.realms() != 0);
         let begin_logs = move |logs: &mut LogWriter| begin(logs, columns);
         Ok(Outputs {
             clock,
             logs: LogThread::start(logs, LOG_FLUSH_EVERY, patience.clone(), begin_logs)?,
+            archive,
             stream,
             print,
+            feeds,
             extract: extract.map(RefCell::new),
             patience,
             complained: Cell::default(),
@@ -110,6 +130,7 @@ impl Outputs {
             logs: self.logs.outbox(),
             stream: self.stream.as_ref().and_then(EventStream::another),
             print: self.print.as_ref().map(PrintThread::outbox),
+            feeds: self.feeds.outbox(),
             contents,
             extract: self.extract.as_ref().map(|t| t.borrow().outbox()),
             patience: self.patience.clone(),
@@ -139,8 +160,15 @@ impl Outputs {
         }
     }
 
+    /// Has the logs rotated.
+    pub fn rotate(&self) {
+        tracing::info!("rotating the logs");
+        self.logs.rotate();
+    }
+
     /// Reports from time to time that rows are being lost, and extracted files cut off.
     pub fn complain(&self) {
+        self.feeds.complain();
         let (lost, (said, when)) = (self.logs.refused(), self.complained.get());
         if lost > said && when.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
             self.complained.set((lost, Some(Instant::now())));
@@ -154,7 +182,7 @@ impl Outputs {
     /// What is lost so far.
     pub fn losses(&self) -> OutputLosses {
         OutputLosses {
-            rows: self.logs.lost(),
+            rows: self.logs.lost() + self.feeds.lost(),
             events: self.stream.as_ref().map_or(0, EventStream::dropped),
         }
     }
@@ -189,6 +217,7 @@ impl Outputs {
                 }
             }
         }
+        self.feeds.finish();
         let ended = self.stream.map(EventStream::finish).transpose();
         if dropped > 0 {
             tracing::warn!("{dropped} events were dropped: their reader was too slow");
@@ -200,6 +229,9 @@ impl Outputs {
                 "the log directory takes nothing: {n} log rows are lost"
             )),
         };
+        if let Some(archive) = self.archive {
+            archive.finish(&self.patience);
+        }
         if let (Err(e), true) = (&ended, written.is_err()) {
             // The other error is the one that ends the run.
             tracing::warn!("{e}");
@@ -219,6 +251,7 @@ pub struct Outbox {
     logs: LogOutbox,
     stream: Option<EventStream>,
     print: Option<PrintOutbox>,
+    feeds: Option<FeedOutbox>,
     contents: Option<ContentsFiles>,
     extract: Option<ExtractOutbox>,
     patience: Patience,
@@ -236,6 +269,9 @@ impl Outbox {
         self.logs.flush();
         if let Some(p) = &mut self.print {
             p.flush();
+        }
+        if let Some(f) = &mut self.feeds {
+            f.flush();
         }
         if let Some(x) = &mut self.extract {
             x.flush();
@@ -281,7 +317,12 @@ impl Sink for Outbox {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.clock.row(row, |row| self.logs.row(row));
+        self.clock.row(row, |row| {
+            self.logs.row(row);
+            if let Some(f) = &mut self.feeds {
+                f.row(row);
+            }
+        });
         if let (Some(p), "conn") = (&mut self.print, row.path()) {
             p.line(&status::row(row));
         }

@@ -23,6 +23,7 @@ use crate::datapath::xdp::Kernel;
 use crate::event::{self, Ts};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
+use crate::output::archive::Archive;
 use crate::output::log_dir::LogDir;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
@@ -59,6 +60,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     let mut cfg = settings.engine(seed)?;
     // First of all, and before signals have handlers, as a stuck directory may hold this up.
     let log_dir = LogDir::claim(&settings.logs.dir)?;
+    let archive = Archive::claim(settings.archive.plan(), &log_dir)?;
     // Before anything is attached: from here on a signal ends the run in order.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -82,7 +84,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     let interfaces = runtime.block_on(Interfaces::new(&attached, settings.interfaces.rx_only));
     let mut interfaces = interfaces.context("cannot ask for the interfaces")?;
     // Last: a start that fails leaves old logs as they are.
-    let outputs = Outputs::open(settings, log_dir, subs, clock.clone())?;
+    let outputs = Outputs::open(settings, log_dir, archive, subs, clock.clone())?;
     // What this thread has to say.
     let mut own = outputs.outbox(None);
     // What the program itself has to say; without it everything else works all the same.
@@ -236,6 +238,10 @@ async fn watch(
             Told::End => return Ok(()),
             Told::Reopen => {
                 desk.outputs.reopen();
+                continue;
+            }
+            Told::Rotate => {
+                desk.outputs.rotate();
                 continue;
             }
             Told::Tick => {}

@@ -13,6 +13,7 @@ pub struct Signals {
     terminate: Signal,
     hangup: Signal,
     user1: Signal,
+    user2: Signal,
     /// A file-size limit is an error like a full disk, not the end.
     _file_size: Signal,
     terminal: Terminal,
@@ -25,6 +26,8 @@ pub enum Told {
     End,
     /// SIGUSR1, or SIGHUP otherwise.
     Reopen,
+    /// SIGUSR2.
+    Rotate,
     /// Nothing: the clock ticked.
     Tick,
 }
@@ -38,6 +41,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
             _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
             terminal,
         })
@@ -53,6 +57,7 @@ impl Signals {
                 false => Told::Reopen,
             },
             _ = self.user1.recv() => Told::Reopen,
+            _ = self.user2.recv() => Told::Rotate,
             _ = clock.tick() => Told::Tick,
         }
     }

@@ -9,13 +9,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
-use super::log_dir::{LogDir, stamp};
+use super::log_dir::LogDir;
 use super::log_error::LogError;
+use super::rotation::Turns;
+use super::stamp::stamp;
 use super::tsv;
 use crate::catalog;
-use crate::event::log::{Column, LogRow, write_json};
+use crate::event::log::{Column, LogRow};
 
 /// Bytes gathered before they are written without being asked to.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -23,34 +23,39 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Least time between two complaints about a disk that takes nothing.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// How logs are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Zeek's tab-separated values with header lines.
-    Tsv,
-    /// One JSON object a line.
-    Json,
-}
-
 /// Writes log rows to files in one directory, a file per log path.
 #[derive(Debug)]
 pub struct LogWriter {
     dir: LogDir,
-    format: LogFormat,
+    style: LogStyle,
     files: Vec<LogFile>,
     complained: Option<Instant>,
     rows: u64,
+    upkeep: Upkeep,
+    turns: Option<Turns>,
+    synced: Instant,
+    caught_up: Instant,
 }
 
 #[derive(Debug)]
 struct LogFile {
     path: &'static str,
+    format: LogFormat,
+    /// `conn.log`.
+    name: String,
     columns: &'static [Column],
     /// The open file; None as long as it cannot be opened.
     file: Option<File>,
     /// The header was written. A file that somebody truncated to nothing gets another one.
     headed: bool,
+    /// When the file began, as its header says.
+    opened: SystemTime,
+    /// Rows in the file.
+    written: u64,
+    /// The file's length after the last write, bytes.
+    len: u64,
+    /// Something was written since it was made durable last.
+    unsynced: bool,
     buf: Vec<u8>,
     /// Rows in `buf`.
     pending: u64,
@@ -61,13 +66,17 @@ struct LogFile {
 
 impl LogWriter {
     /// A writer into `dir`.
-    pub fn new(dir: LogDir, format: LogFormat) -> LogWriter {
+    pub fn new(dir: LogDir, style: impl Into<LogStyle>) -> LogWriter {
         LogWriter {
             dir,
-            format,
+            style: style.into(),
             files: Vec::new(),
             complained: None,
             rows: 0,
+            upkeep: Upkeep::default(),
+            turns: None,
+            synced: Instant::now(),
+            caught_up: Instant::now(),
         }
     }
 
@@ -76,29 +85,46 @@ impl LogWriter {
         &self.dir
     }
 
+    /// What is done with its logs besides writing rows. To be said before the first row.
+    pub fn with_upkeep(mut self, upkeep: Upkeep) -> LogWriter {
+        let every = upkeep.rotation.every;
+        self.turns = every.map(|every| Turns::new(every, SystemTime::now()));
+        self.upkeep = upkeep;
+        self
+    }
+
     /// Opens a log before its first row, so that a run without rows has one.
     pub fn open(&mut self, path: &'static str, columns: &'static [Column]) -> Result<(), LogError> {
-        let i = self.file(path, columns);
-        let f = &mut self.files[i];
-        if f.file.is_none() {
-            f.file = Some(self.dir.create(path).map_err(|source| LogError::Create {
-                path: self.dir.file(path),
+        for format in self.style.formats.all() {
+            let i = self.file(path, columns, *format);
+            let f = &mut self.files[i];
+            f.opened(&self.dir).map_err(|source| LogError::Create {
+                path: self.dir.file(&f.name),
                 source,
-            })?);
+            })?;
         }
         Ok(())
     }
 
     /// Adds a row to its log. What the disk does not take is counted in [`LogWriter::lost`].
     pub fn row(&mut self, row: &dyn LogRow) {
-        let i = self.file(row.path(), row.columns());
-        write_row(self.format, row, &mut self.files[i].buf);
-        self.added(i, 1);
+        for format in self.style.formats.all() {
+            let i = self.file(row.path(), row.columns(), *format);
+            write_row(*format, &self.style.tags, row, &mut self.files[i].buf);
+            self.added(i, 1);
+        }
     }
 
-    /// Adds rows that [`write_row`] wrote in this writer's format.
-    pub fn append(&mut self, path: &'static str, columns: &'static [Column], lines: &[u8], rows: u64) {
-        let i = self.file(path, columns);
+    /// Adds rows that [`write_row`] wrote in one of this writer's formats.
+    pub fn append(
+        &mut self,
+        path: &'static str,
+        columns: &'static [Column],
+        format: LogFormat,
+        lines: &[u8],
+        rows: u64,
+    ) {
+        let i = self.file(path, columns, format);
         self.files[i].buf.extend_from_slice(lines);
         self.added(i, rows);
     }
@@ -109,15 +135,16 @@ impl LogWriter {
         self.rows += rows;
         if f.buf.len() >= BATCH_BYTES {
             self.flush_file(i);
+            self.rotate_if_large(i);
         }
     }
 
-    /// The format that it writes.
-    pub fn format(&self) -> LogFormat {
-        self.format
+    /// How it writes.
+    pub fn style(&self) -> &LogStyle {
+        &self.style
     }
 
-    /// Rows given to the writer so far, all logs together.
+    /// Rows given to the writer so far, all logs together; once for each format.
     pub fn rows(&self) -> u64 {
         self.rows
     }
@@ -137,6 +164,7 @@ impl LogWriter {
     pub fn flush(&mut self) {
         for i in 0..self.files.len() {
             self.flush_file(i);
+            self.rotate_if_large(i);
         }
     }
 
@@ -144,22 +172,22 @@ impl LogWriter {
     pub fn reopen(&mut self) {
         self.flush();
         for i in 0..self.files.len() {
-            if self.is_in_place(i) {
-                continue;
+            if !self.is_in_place(i) {
+                self.begin_anew(i);
             }
-            if self.files[i].file.is_some() {
-                self.end_file(i);
-            }
-            let f = &mut self.files[i];
-            (f.file, f.headed, f.torn) = (None, false, 0);
-            let path = f.path;
-            match self.dir.create(path) {
-                Ok(new) => {
-                    self.files[i].file = Some(new);
-                    self.flush_file(i);
-                }
-                Err(e) => self.complain(i, &e),
-            }
+        }
+    }
+
+    /// Ends a log's file, whatever it is called now, and begins another one.
+    fn begin_anew(&mut self, i: usize) {
+        if self.files[i].file.is_some() {
+            self.end_file(i);
+        }
+        let f = &mut self.files[i];
+        (f.file, f.headed, f.torn) = (None, false, 0);
+        match f.opened(&self.dir) {
+            Ok(()) => self.flush_file(i),
+            Err(e) => self.complain(i, &e),
         }
     }
 
@@ -169,7 +197,7 @@ impl LogWriter {
         let Some(open) = f.file.as_ref().and_then(|f| f.metadata().ok()) else {
             return false;
         };
-        fs::metadata(self.dir.file(f.path)).is_ok_and(|m| (m.dev(), m.ino()) == (open.dev(), open.ino()))
+        fs::metadata(self.dir.file(&f.name)).is_ok_and(|m| (m.dev(), m.ino()) == (open.dev(), open.ino()))
     }
 
     /// Writes what has been gathered and ends every log; rows lost in all. The writer is not used any more.
@@ -183,23 +211,36 @@ impl LogWriter {
 
     /// Writes a log's last line.
     fn end_file(&mut self, i: usize) {
-        if self.format == LogFormat::Tsv {
+        if self.files[i].format == LogFormat::Tsv {
             tsv::close(&mut self.files[i].buf, &stamp(SystemTime::now()));
             self.flush_file(i);
+        }
+        if self.upkeep.sync != LogSync::Never {
+            self.sync_file(i);
         }
     }
 
     /// The index of a log's file, new if it is the first time.
-    fn file(&mut self, path: &'static str, columns: &'static [Column]) -> usize {
-        if let Some(i) = self.files.iter().position(|f| f.path == path) {
+    fn file(&mut self, path: &'static str, columns: &'static [Column], format: LogFormat) -> usize {
+        if let Some(i) = self
+            .files
+            .iter()
+            .position(|f| f.path == path && f.format == format)
+        {
             return i;
         }
         debug_assert!(catalog::has_log(path), "{path} is in no list of logs");
         self.files.push(LogFile {
             path,
+            format,
+            name: self.style.formats.file(path, format),
             columns,
             file: None,
             headed: false,
+            opened: SystemTime::now(),
+            written: 0,
+            len: 0,
+            unsynced: false,
             buf: Vec::with_capacity(BATCH_BYTES),
             pending: 0,
             torn: 0,
@@ -209,7 +250,7 @@ impl LogWriter {
     }
 
     fn flush_file(&mut self, i: usize) {
-        if let Err(e) = self.files[i].flush(&self.dir, self.format) {
+        if let Err(e) = self.files[i].flush(&self.dir) {
             self.complain(i, &e);
         }
     }
@@ -218,35 +259,21 @@ impl LogWriter {
         if self.complained.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
             self.complained = Some(Instant::now());
             let f = &self.files[i];
-            let name = self.dir.file(f.path);
+            let name = self.dir.file(&f.name);
             tracing::warn!(file = %name.display(), rows_lost = f.lost, "cannot write log: {e}; going on without");
-        }
-    }
-}
-
-/// Appends a row's line to `out`.
-pub fn write_row(format: LogFormat, row: &dyn LogRow, out: &mut Vec<u8>) {
-    let mut values = Vec::with_capacity(row.columns().len());
-    match format {
-        LogFormat::Tsv => {
-            row.values(&mut values);
-            tsv::row(out, &values);
-        }
-        LogFormat::Json => {
-            write_json(out, row, &mut values);
-            out.push(b'\n');
         }
     }
 }
 
 impl LogFile {
     /// Appends the buffer. On error cuts off everything behind the last whole line written; the rows not on disk are lost.
-    fn flush(&mut self, dir: &LogDir, format: LogFormat) -> io::Result<()> {
-        if self.buf.is_empty() && (format == LogFormat::Json || self.headed) {
+    fn flush(&mut self, dir: &LogDir) -> io::Result<()> {
+        if self.buf.is_empty() && (self.format == LogFormat::Json || self.headed) {
             return Ok(());
         }
+        let mut lost = 0;
         let (begin, done, result) = match self.opened(dir) {
-            Ok(()) => self.append(format),
+            Ok(()) => self.append(),
             Err(e) => (0, 0, Err(e)),
         };
         if result.is_err() {
@@ -264,8 +291,10 @@ impl LogFile {
             }
             let rest = self.buf.get(lines.max(begin)..).unwrap_or_default();
             let unwritten = rest.iter().filter(|&&b| b == b'\n').count() as u64;
-            self.lost += unwritten.min(self.pending);
+            lost = unwritten.min(self.pending);
+            self.lost += lost;
         }
+        self.written += self.pending - lost;
         self.pending = 0;
         self.buf.clear();
         result
@@ -273,32 +302,39 @@ impl LogFile {
 
     fn opened(&mut self, dir: &LogDir) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some(dir.create(self.path)?);
+            self.file = Some(dir.create(&self.name)?);
+            (self.opened, self.written, self.len) = (SystemTime::now(), 0, 0);
         }
         Ok(())
     }
 
     /// Writes the buffer, after a line end or header if one is due. Returns the length of what went before the buffer, the
     /// number of bytes written in all, and the error if that was not everything.
-    fn append(&mut self, format: LogFormat) -> (usize, usize, io::Result<()>) {
+    fn append(&mut self) -> (usize, usize, io::Result<()>) {
         let Some(file) = &mut self.file else {
             return (0, 0, Ok(()));
         };
-        let empty = match file.metadata() {
-            Ok(m) if m.is_file() => m.len() == 0,
-            _ => !self.headed,
+        let (empty, len) = match file.metadata() {
+            Ok(m) if m.is_file() => (m.len() == 0, m.len()),
+            _ => (!self.headed, 0),
         };
         let mut begin = Vec::new();
         if empty {
             self.torn = 0;
-            if format == LogFormat::Tsv {
-                tsv::header(&mut begin, self.path, self.columns, &stamp(SystemTime::now()));
+            if self.format == LogFormat::Tsv || self.headed {
+                // Now, or at last; or somebody truncated it.
+                (self.opened, self.written) = (SystemTime::now(), 0);
+            }
+            if self.format == LogFormat::Tsv {
+                tsv::header(&mut begin, self.path, self.columns, &stamp(self.opened));
             }
         } else if self.torn > 0 && cut(file, self.torn).is_err() {
             begin.push(b'\n');
         }
         self.buf.splice(0..0, begin.iter().copied());
         let (done, result) = write(file, &self.buf);
+        self.len = len + done as u64;
+        self.unsynced |= done > 0;
         if done >= begin.len() {
             (self.headed, self.torn) = (true, 0);
         }
@@ -335,6 +371,13 @@ fn write(file: &mut File, buf: &[u8]) -> (usize, io::Result<()>) {
     }
     (done, Ok(()))
 }
+
+mod rotate;
+mod style;
+mod upkeep;
+
+pub use style::{LogFormat, LogFormats, LogStyle, LogTags, write_row};
+pub use upkeep::{LogSync, ToArchive, Upkeep};
 
 #[cfg(test)]
 mod tests;

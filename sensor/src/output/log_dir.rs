@@ -9,9 +9,12 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::archived::Packed;
 use super::log_error::LogError;
+use super::stamp::{is_stamp, stamp};
 
 /// Who may read logs: the owner and the group.
 pub const MODE: u32 = 0o640;
@@ -26,11 +29,23 @@ const HEAD_BYTES: u64 = 4096;
 /// Most names tried for a log that is put aside.
 const MAX_NAMES_TRIED: u32 = 10_000;
 
-/// A log directory, locked for this process as long as the value lives.
+/// A log directory, locked for this process as long as the value or its lock lives.
 #[derive(Debug)]
 pub struct LogDir {
     path: PathBuf,
-    _lock: File,
+    lock: Arc<DirLock>,
+}
+
+/// Keeps a directory locked as long as the value lives.
+#[derive(Debug)]
+pub struct DirLock(File);
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // A process that is just being started may have the file, too: closing it here would not be enough.
+        // SAFETY: a system call on a descriptor that is open.
+        unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
+    }
 }
 
 impl LogDir {
@@ -53,7 +68,7 @@ impl LogDir {
         match locked {
             Ok(lock) => Ok(LogDir {
                 path: path.to_owned(),
-                _lock: lock,
+                lock: Arc::new(DirLock(lock)),
             }),
             Err(e) if taken(&e) => Err(LogError::Locked(path.to_owned())),
             Err(e) => Err(directory(e)),
@@ -74,25 +89,38 @@ impl LogDir {
         }
     }
 
-    /// The file of a log.
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What keeps it locked as long as it lives.
+    pub fn lock(&self) -> Arc<DirLock> {
+        self.lock.clone()
+    }
+
+    /// The file of a log, by its name: `conn.log`.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{name}.log"))
+        self.path.join(name)
     }
 
-    /// Puts aside the existing logs of these names that are not empty.
-    pub fn put_aside(&self, names: &[&str]) -> Result<(), LogError> {
+    /// Puts aside the existing logs of these names that are not empty. Returns what became of them.
+    pub fn put_aside<N: AsRef<str>>(&self, names: &[N]) -> Result<Vec<Rotated>, LogError> {
+        let mut all = Vec::new();
         for name in names {
-            let file = self.file(name);
-            let there = fs::metadata(&file).is_ok_and(|m| m.is_file() && m.len() > 0);
-            if there {
-                self.rename(name)
-                    .map_err(|source| LogError::PutAside { path: file, source })?;
-            }
+            let file = self.file(name.as_ref());
+            let Some(there) = fs::metadata(&file).ok().filter(|m| m.is_file() && m.len() > 0) else {
+                continue;
+            };
+            let put = opened(&file).and_then(|at| self.rename(name.as_ref(), &at));
+            let path = put.map_err(|source| LogError::PutAside { path: file, source })?;
+            let closed = there.modified().unwrap_or(UNIX_EPOCH);
+            all.push(Rotated { path, closed });
         }
-        Ok(())
+        Ok(all)
     }
 
-    /// Opens a new log, to write at its end. One that is there and has anything in it is put aside; what is no file (a
+    /// Opens a new log, by its name, to write at its end. One that is there and has anything in it is put aside; what is no file (a
     /// pipe, a device) is written to as it is.
     pub fn create(&self, name: &str) -> io::Result<File> {
         let path = self.file(name);
@@ -105,29 +133,49 @@ impl LogDir {
         if !there.is_file() || there.len() == 0 {
             return Ok(file);
         }
-        self.rename(name)?;
+        self.rename(name, &opened(&path)?)?;
         open()
     }
 
-    fn rename(&self, name: &str) -> io::Result<()> {
+    /// Renames a log to the time at which it was opened, a [`stamp`]. Returns its new path.
+    pub fn rename(&self, name: &str, opened: &str) -> io::Result<PathBuf> {
+        let (log, ending) = name.rsplit_once('.').ok_or(io::ErrorKind::InvalidInput)?;
         let old = self.file(name);
-        let date = opened(&old)?;
         for n in 0..MAX_NAMES_TRIED {
             let again = if n == 0 { String::new() } else { format!("-{n}") };
-            let new = self.path.join(format!("{name}.{date}{again}.log"));
+            let new = format!("{log}.{opened}{again}.{ending}");
             // Nobody else renames here: the directory is locked.
-            match fs::symlink_metadata(&new) {
-                Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    fs::rename(&old, &new)?;
-                    tracing::info!("{} was there: it is {} now", old.display(), new.display());
-                    return Ok(());
-                }
-                Err(e) => return Err(e),
+            if is_taken(&self.path, &new)? {
+                continue;
             }
+            let new = self.path.join(new);
+            fs::rename(&old, &new)?;
+            tracing::info!("{} is {} now", old.display(), new.display());
+            return Ok(new);
         }
         Err(io::Error::other("too many old logs of the same second"))
     }
+}
+
+/// A log that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotated {
+    /// Where it is.
+    pub path: PathBuf,
+    /// When its last line was written.
+    pub closed: SystemTime,
+}
+
+/// Whether a directory has a log of this name, packed or not.
+pub fn is_taken(dir: &Path, name: &str) -> io::Result<bool> {
+    for packed in Packed::ALL {
+        match fs::symlink_metadata(dir.join(format!("{name}{}", packed.ending()))) {
+            Ok(_) => return Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(false)
 }
 
 /// Locks for this open file; EWOULDBLOCK: somebody else has it.
@@ -162,32 +210,6 @@ fn opened(log: &Path) -> io::Result<String> {
         Some(t) => t.to_owned(),
         None => stamp(file.metadata()?.modified()?),
     })
-}
-
-/// Whether it has the form of [`stamp`]. Nothing else may become part of a file's name.
-fn is_stamp(t: &str) -> bool {
-    let form = b"0000-00-00-00-00-00";
-    let same = |(b, f): (u8, &u8)| if *f == b'0' { b.is_ascii_digit() } else { b == *f };
-    t.len() == form.len() && t.bytes().zip(form).all(same)
-}
-
-/// `2026-01-02-03-04-05`, UTC.
-pub fn stamp(at: SystemTime) -> String {
-    let secs = at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    // Days to year, month and day: years begin in March, so that a leap day is a year's last.
-    let (days, s) = (secs / 86_400 + 719_468, secs % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let m = (5 * day + 2) / 153;
-    let (d, month) = (day - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
-    let year = era * 400 + year + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{d:02}-{:02}-{:02}-{:02}",
-        s / 3600,
-        s / 60 % 60,
-        s % 60
-    )
 }
 
 #[cfg(test)]

@@ -2,8 +2,12 @@
 //!
 //! Knows events and log rows, nothing of how they come about.
 
+#[cfg(feature = "live")]
+pub mod archive;
+pub mod archived;
 pub mod contents;
 pub mod extract;
+pub mod feed;
 pub mod local_nets;
 pub mod log;
 pub mod log_dir;
@@ -13,6 +17,8 @@ pub mod open;
 pub mod open_files;
 pub mod outbox;
 pub mod patience;
+pub mod rotation;
+pub mod stamp;
 pub mod stats_row;
 pub mod stream;
 mod tsv;

@@ -12,7 +12,7 @@ use super::patience::Patience;
 use super::stream::{EventStream, WhenFull};
 use crate::catalog;
 use crate::event::Subscriptions;
-use crate::event::log::Column;
+use crate::event::log::{Column, Log};
 
 /// Most contents files open at a time.
 const MAX_OPEN_FILES: usize = 1024;
@@ -20,8 +20,11 @@ const MAX_OPEN_FILES: usize = 1024;
 /// Puts old logs aside and begins the one that each run has: conn.log, with `columns`.
 pub fn begin(logs: &mut LogWriter, columns: &'static [Column]) -> Result<(), LogError> {
     // Those that are there when it starts, and no others.
-    let own: Vec<_> = catalog::logs().map(|log| log.path).collect();
-    logs.dir().put_aside(&own)?;
+    let formats = logs.style().formats;
+    let names = |log: Log| formats.all().iter().map(move |f| formats.file(log.path, *f));
+    let own: Vec<_> = catalog::logs().flat_map(names).collect();
+    let aside = logs.dir().put_aside(&own)?;
+    logs.archive_old(aside);
     logs.open("conn", columns)
 }
 

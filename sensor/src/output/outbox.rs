@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::log::{LogFormat, LogWriter, write_row};
+use super::log::{LogFormat, LogStyle, LogWriter, write_row};
 use super::log_error::LogError;
 use super::patience::{Limit, Patience, Progress};
 use crate::event::log::{Column, LogRow};
@@ -45,25 +45,25 @@ const START_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Rows that went to an output's thread, and what became of them.
 #[derive(Default)]
-struct Account {
+pub(super) struct Account {
     /// Rows that the queue took.
-    handed: AtomicU64,
+    pub handed: AtomicU64,
     /// Rows that found no room in it.
-    refused: AtomicU64,
+    pub refused: AtomicU64,
     /// Rows that were written.
-    written: AtomicU64,
+    pub written: AtomicU64,
     /// Rows that the disk did not take.
-    unwritten: AtomicU64,
-    progress: Progress,
+    pub unwritten: AtomicU64,
+    pub progress: Progress,
 }
 
 impl Account {
-    fn add(to: &AtomicU64, n: u64) {
+    pub fn add(to: &AtomicU64, n: u64) {
         to.fetch_add(n, Ordering::Relaxed);
     }
 
     /// Rows known to be lost.
-    fn lost(&self) -> u64 {
+    pub fn lost(&self) -> u64 {
         self.refused.load(Ordering::Relaxed) + self.unwritten.load(Ordering::Relaxed)
     }
 
@@ -75,14 +75,14 @@ impl Account {
     }
 
     /// Rows that are not known to be written.
-    fn missing(&self) -> u64 {
+    pub fn missing(&self) -> u64 {
         let handed = self.handed.load(Ordering::Relaxed);
         self.refused.load(Ordering::Relaxed) + handed.saturating_sub(self.written.load(Ordering::Relaxed))
     }
 }
 
 /// Sends `item`. At the end of the run it waits for room as long as `patience` lasts. Returns the item if it found none.
-fn send<T>(
+pub(super) fn send<T>(
     queue: &SyncSender<T>,
     mut item: T,
     patience: &Patience,
@@ -169,6 +169,7 @@ struct Batch {
     path: &'static str,
     columns: &'static [Column],
     count: Arc<LogCount>,
+    format: LogFormat,
     bytes: Vec<u8>,
     rows: u64,
 }
@@ -189,11 +190,18 @@ pub enum OutputEnd {
     Stuck(u64),
 }
 
+/// What the thread of the log files is asked to do.
+#[derive(Default)]
+struct Asked {
+    reopen: AtomicBool,
+    rotate: AtomicBool,
+}
+
 /// The thread that writes the log files.
 pub struct LogThread {
-    format: LogFormat,
+    style: LogStyle,
     queue: SyncSender<ToLogs>,
-    reopen: Arc<AtomicBool>,
+    asked: Arc<Asked>,
     account: Arc<Account>,
     counts: LogCounts,
     patience: Patience,
@@ -210,10 +218,10 @@ impl LogThread {
         begin: impl FnOnce(&mut LogWriter) -> Result<(), LogError> + Send + 'static,
     ) -> Result<Self, LogError> {
         let (queue, told) = sync_channel(MAX_QUEUED_BATCHES);
-        let (account, reopen) = (Arc::<Account>::default(), Arc::<AtomicBool>::default());
-        let format = writer.format();
+        let (account, asked) = (Arc::<Account>::default(), Arc::<Asked>::default());
+        let style = writer.style().clone();
         let (begun, result) = channel();
-        let (counts, asked) = (account.clone(), reopen.clone());
+        let (counts, told_to) = (account.clone(), asked.clone());
         let thread = std::thread::Builder::new()
             .name("logs".into())
             .spawn(move || {
@@ -221,7 +229,7 @@ impl LogThread {
                     // The start did not wait for this; each row tries again.
                     tracing::warn!("{e}");
                 }
-                write_logs(writer, &told, refresh, &asked, &counts);
+                write_logs(writer, &told, refresh, &told_to, &counts);
             })
             .map_err(LogError::Thread)?;
         match result.recv_timeout(START_PATIENCE) {
@@ -231,9 +239,9 @@ impl LogThread {
             }
         }
         Ok(LogThread {
-            format,
+            style,
             queue,
-            reopen,
+            asked,
             account,
             counts: LogCounts::default(),
             patience,
@@ -244,7 +252,7 @@ impl LogThread {
     /// An outbox for another thread's rows.
     pub fn outbox(&self) -> LogOutbox {
         LogOutbox {
-            format: self.format,
+            style: self.style.clone(),
             queue: self.queue.clone(),
             account: self.account.clone(),
             counts: self.counts.clone(),
@@ -255,7 +263,16 @@ impl LogThread {
 
     /// Makes the thread reopen files that were moved away: [`LogWriter::reopen`].
     pub fn reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
+        self.ask(&self.asked.reopen);
+    }
+
+    /// Makes the thread rotate the logs: [`LogWriter::rotate`].
+    pub fn rotate(&self) {
+        self.ask(&self.asked.rotate);
+    }
+
+    fn ask(&self, what: &AtomicBool) {
+        what.store(true, Ordering::Release);
         // A full queue wakes it just as well.
         let _ = self.queue.try_send(ToLogs::Wake);
     }
@@ -301,25 +318,32 @@ fn write_logs(
     mut writer: LogWriter,
     told: &Receiver<ToLogs>,
     refresh: Duration,
-    asked: &AtomicBool,
+    asked: &Asked,
     account: &Account,
 ) {
     let mut next = Instant::now() + refresh;
     let mut going_on = true;
     while going_on {
-        match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(ToLogs::Rows(b)) => writer.append(b.path, b.columns, &b.bytes, b.rows),
+        let flush = next.saturating_duration_since(Instant::now());
+        match told.recv_timeout(writer.until_rotation().map_or(flush, |r| r.min(flush))) {
+            Ok(ToLogs::Rows(b)) => writer.append(b.path, b.columns, b.format, &b.bytes, b.rows),
             Ok(ToLogs::Wake) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => going_on = false,
         }
-        if asked.swap(false, Ordering::Acquire) {
+        if asked.reopen.swap(false, Ordering::Acquire) {
             writer.reopen();
+        }
+        if asked.rotate.swap(false, Ordering::Acquire) {
+            writer.rotate();
         }
         if !going_on {
             writer.close();
         } else if Instant::now() >= next {
             writer.flush();
             next = Instant::now() + refresh;
+        }
+        if going_on {
+            writer.keep_up();
         }
         account.written.store(writer.written(), Ordering::Relaxed);
         account.unwritten.store(writer.lost(), Ordering::Relaxed);
@@ -329,26 +353,37 @@ fn write_logs(
 
 /// One thread's rows for the log files.
 pub struct LogOutbox {
-    format: LogFormat,
+    style: LogStyle,
     queue: SyncSender<ToLogs>,
     account: Arc<Account>,
     counts: LogCounts,
     patience: Patience,
-    /// A batch for each log that has had a row.
+    /// A batch for each log that has had a row, and each format.
     logs: Vec<Batch>,
 }
 
 impl LogOutbox {
     /// Adds a row.
     pub fn row(&mut self, row: &dyn LogRow) {
+        for format in self.style.formats.all() {
+            self.add(row, *format);
+        }
+    }
+
+    fn add(&mut self, row: &dyn LogRow, format: LogFormat) {
         let path = row.path();
-        let i = match self.logs.iter().position(|b| b.path == path) {
+        let i = match self
+            .logs
+            .iter()
+            .position(|b| b.path == path && b.format == format)
+        {
             Some(i) => i,
             None => {
                 self.logs.push(Batch {
                     path,
                     columns: row.columns(),
                     count: self.counts.of(path),
+                    format,
                     bytes: Vec::new(),
                     rows: 0,
                 });
@@ -356,7 +391,7 @@ impl LogOutbox {
             }
         };
         let batch = &mut self.logs[i];
-        write_row(self.format, row, &mut batch.bytes);
+        write_row(format, &self.style.tags, row, &mut batch.bytes);
         batch.rows += 1;
         if batch.bytes.len() >= BATCH_BYTES {
             hand_over(batch, &self.queue, &self.account, &self.patience);
@@ -391,6 +426,7 @@ fn hand_over(batch: &mut Batch, queue: &SyncSender<ToLogs>, account: &Account, p
         path: batch.path,
         columns: batch.columns,
         count: batch.count.clone(),
+        format: batch.format,
         bytes: std::mem::replace(&mut batch.bytes, bytes),
         rows,
     });

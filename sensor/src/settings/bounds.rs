@@ -21,6 +21,12 @@ pub const REASSEMBLY_TOTAL: RangeInclusive<u64> = 1..=1 << 20;
 pub const EXTRACT_LIMIT: RangeInclusive<u64> = 1..=1 << 20;
 /// Most that is written, all files together, MiB.
 pub const EXTRACT_TOTAL: RangeInclusive<u64> = 1..=1 << 30;
+/// Size of a log at which it is rotated, MiB; 0: at none.
+pub const LOG_ROTATE_SIZE: RangeInclusive<u64> = 0..=1 << 30;
+/// Days for which old logs are kept; 0: it does not matter.
+pub const LOG_KEEP_DAYS: RangeInclusive<u64> = 0..=36_500;
+/// How much of old logs is kept, or of their disk free, MiB; 0: it does not matter.
+pub const LOG_KEEP_MIB: RangeInclusive<u64> = 0..=1 << 40;
 /// Longest TLS handshake message, KiB.
 pub const TLS_MAX_MESSAGE: RangeInclusive<i64> = 1..=2048;
 /// Certificates of one message.
@@ -62,6 +68,11 @@ impl Settings {
         check("--reassembly-total", self.reassembly.total_mib, REASSEMBLY_TOTAL)?;
         check("--extract-limit", self.files.extract_limit_mib, EXTRACT_LIMIT)?;
         check("--extract-total", self.files.extract_total_mib, EXTRACT_TOTAL)?;
+        check("--log-rotate-size", self.logs.rotate_mib, LOG_ROTATE_SIZE)?;
+        let old = &self.archive;
+        check("--log-keep-days", old.keep_days, LOG_KEEP_DAYS)?;
+        check("--log-keep-mib", old.keep_mib, LOG_KEEP_MIB)?;
+        check("--log-min-free-mib", old.min_free_mib, LOG_KEEP_MIB)?;
         let message = self.tls.max_message_kib;
         check("--tls-max-message", message.into(), TLS_MAX_MESSAGE)?;
         check("--tls-max-certs", self.tls.max_certs.into(), TLS_MAX_CERTS)

@@ -25,7 +25,12 @@ pub use useless::Useless;
 use crate::catalog::UnknownEvent;
 use crate::event::{self, Subscriptions};
 use crate::file::{Hashes, MimePattern};
-use crate::output::log::LogFormat;
+#[cfg(feature = "live")]
+use crate::output::archive::{ArchivePlan, Keep};
+use crate::output::archived::Packed;
+use crate::output::feed::FeedTarget;
+use crate::output::log::{LogFormat, LogFormats, LogStyle, LogSync, LogTags};
+use crate::output::rotation::{Every, Rotation};
 
 /// All settings of a run, live or over captures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +46,8 @@ pub struct Settings {
     pub logs: LogSettings,
     /// Numbers for who watches over the sensor.
     pub metrics: MetricsSettings,
+    /// Logs that are over.
+    pub archive: ArchiveSettings,
     /// The event stream.
     pub events: EventSettings,
     /// Files that traffic carries.
@@ -146,7 +153,19 @@ pub struct LogSettings {
     /// Where the logs go.
     pub dir: PathBuf,
     /// How they are written.
-    pub format: LogFormat,
+    pub format: LogFormats,
+    /// Rows in JSON name their log, as `_path`.
+    pub json_path: bool,
+    /// The sensor's name, which rows in JSON have as `_system_name`.
+    pub sensor_name: Option<String>,
+    /// Where their rows go besides, as JSON lines that name their log.
+    pub to: Vec<FeedTarget>,
+    /// They are rotated at each turn of this; None: at none.
+    pub rotate: Option<Every>,
+    /// Size at which a log is rotated, MiB; 0: at none.
+    pub rotate_mib: u64,
+    /// When they are made durable.
+    pub sync: LogSync,
     /// Directory for contents files, one for each direction of each TCP connection; None: no such files.
     pub contents_dir: Option<PathBuf>,
     /// Networks that are local, separated by commas; None: the private ones.
@@ -160,13 +179,39 @@ pub struct LogSettings {
 impl LogSettings {
     /// Where the logs go unless something else is said.
     pub const DIR: &str = "logs";
+
+    /// How logs are written.
+    pub fn style(&self) -> LogStyle {
+        let tags = LogTags {
+            path: self.json_path,
+            system: self.sensor_name.as_deref().map(Into::into),
+        };
+        LogStyle {
+            formats: self.format,
+            tags,
+        }
+    }
+
+    /// When logs are rotated.
+    pub fn rotation(&self) -> Rotation {
+        Rotation {
+            every: self.rotate,
+            bytes: (self.rotate_mib > 0).then_some(self.rotate_mib << 20),
+        }
+    }
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
         LogSettings {
             dir: Self::DIR.into(),
-            format: LogFormat::Tsv,
+            format: LogFormats::One(LogFormat::Tsv),
+            json_path: false,
+            sensor_name: None,
+            to: Vec::new(),
+            rotate: None,
+            rotate_mib: 0,
+            sync: LogSync::Never,
             contents_dir: None,
             local_nets: None,
             quiet: false,
@@ -181,6 +226,53 @@ impl Default for LogSettings {
 pub struct MetricsSettings {
     /// Where Prometheus may ask for them; None: nowhere.
     pub listen: Option<Listen>,
+}
+
+/// What becomes of logs that are over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ArchiveSettings {
+    /// Where they go; None: they stay in the directory of the logs.
+    pub dir: Option<PathBuf>,
+    /// Each goes to a folder of its day.
+    pub by_day: bool,
+    /// How they are packed.
+    pub compress: Packed,
+    /// Those that are older, days, are deleted; 0: none is too old.
+    pub keep_days: u64,
+    /// So much of them is kept, MiB, and older ones are deleted; 0: all.
+    pub keep_mib: u64,
+    /// So much of the disk is to be free, MiB, and old logs are deleted for that; 0: it does not matter.
+    pub min_free_mib: u64,
+    /// The shell's command that is told of each.
+    pub hook: Option<String>,
+}
+
+#[cfg(feature = "live")]
+impl ArchiveSettings {
+    /// What is to become of logs that are over.
+    pub fn plan(&self) -> ArchivePlan {
+        ArchivePlan {
+            dir: self.dir.clone(),
+            by_day: self.by_day,
+            packed: self.compress,
+            keep: Keep {
+                days: self.keep_days,
+                mib: self.keep_mib,
+                min_free_mib: self.min_free_mib,
+            },
+            hook: self.hook.clone(),
+        }
+    }
+
+    /// What is to become of them where captures are read: they are put in their place.
+    pub fn plan_reading(&self) -> ArchivePlan {
+        ArchivePlan {
+            keep: Keep::default(),
+            hook: None,
+            ..self.plan()
+        }
+    }
 }
 
 /// The event stream.
@@ -472,7 +564,7 @@ mod tests {
         s.interfaces.decap = vec![Decap::Vxlan, Decap::Ipip];
         s.rings.workers = Some(2);
         s.rings.by = RingBy::Cpu;
-        s.logs.format = LogFormat::Json;
+        s.logs.format = LogFormats::Both;
         s.metrics.listen = Some("[::1]:9477".parse().expect("an address"));
         s.events.to = Some("-".into());
         s.events.contents = Some("both:80,8080".parse().expect("contents"));
@@ -507,7 +599,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 14);
+        assert_eq!(refused, 15);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

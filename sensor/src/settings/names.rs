@@ -2,6 +2,13 @@
 
 /// The option that gives a setting, by the setting's path.
 const OPTIONS: &[(&str, &str)] = &[
+    ("archive.by_day", "--log-archive-days"),
+    ("archive.compress", "--log-compress"),
+    ("archive.dir", "--log-archive"),
+    ("archive.hook", "--log-hook"),
+    ("archive.keep_days", "--log-keep-days"),
+    ("archive.keep_mib", "--log-keep-mib"),
+    ("archive.min_free_mib", "--log-min-free-mib"),
     ("checksums", "--checksums"),
     ("conn.community_id", "--community-id"),
     ("conn.l2_columns", "--l2-columns"),
@@ -32,8 +39,14 @@ const OPTIONS: &[(&str, &str)] = &[
     ("logs.contents_dir", "--contents-file"),
     ("logs.dir", "--log-dir"),
     ("logs.format", "--log-format"),
+    ("logs.json_path", "--json-path"),
     ("logs.local_nets", "--local-nets"),
     ("logs.quiet", "--quiet"),
+    ("logs.rotate", "--log-rotate"),
+    ("logs.rotate_mib", "--log-rotate-size"),
+    ("logs.sensor_name", "--sensor-name"),
+    ("logs.sync", "--log-sync"),
+    ("logs.to", "--log-to"),
     ("logs.verbose", "--verbose"),
     ("metrics.listen", "--metrics"),
     ("reading.analyzers", "--no-analyzers"),

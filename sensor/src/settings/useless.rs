@@ -3,6 +3,8 @@
 use super::{Datapath, FileSettings, RingBy, Settings};
 use crate::event::{self, Info, Subscriptions};
 use crate::file::events::FileEntropy;
+use crate::output::feed::FeedTarget;
+use crate::output::log::LogFormat;
 
 /// A setting that would do nothing, named by the command line's options.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +58,14 @@ pub enum Useless {
         "--extract-types, --extract-limit and --extract-total say what --extract-files writes: they need it"
     )]
     NothingExtracted,
+    /// What rows in JSON say more, where there are none.
+    #[error(
+        "--json-path and --sensor-name are for rows in JSON: they need --log-format json (--log-to is enough for the name)"
+    )]
+    TagsWithoutJson,
+    /// Two streams into one.
+    #[error("--log-to stdout does not go with --events -: lines of two streams would be mixed")]
+    TwoStreams,
     /// A choice of rings where there is only one.
     #[error("--ring-by cpu needs more than one worker")]
     OneRing,
@@ -92,6 +102,14 @@ impl Settings {
     fn useless(&self, subs: Subscriptions) -> Result<(), Useless> {
         if self.files.extract_dir.is_none() && self.files.limits_extraction() {
             return Err(Useless::NothingExtracted);
+        }
+        let (stdout, events) = (FeedTarget::Stdout, self.events.to.as_deref());
+        if self.logs.to.contains(&stdout) && events == Some("-") {
+            return Err(Useless::TwoStreams);
+        }
+        let named = self.logs.sensor_name.is_some() && self.logs.to.is_empty();
+        if (self.logs.json_path || named) && !self.logs.format.all().contains(&LogFormat::Json) {
+            return Err(Useless::TagsWithoutJson);
         }
         if self.events.to.is_none() && !self.events.only.is_empty() {
             return Err(Useless::EventWithoutEvents);

@@ -5,6 +5,8 @@ use std::path::Path;
 use super::*;
 use crate::event::log::Value;
 use crate::event::log_stream::LogStream;
+use crate::output::archived::Archived;
+use crate::output::rotation::Rotation;
 use crate::output::scratch::Scratch;
 use crate::output::small_disk::small_disk;
 
@@ -287,4 +289,175 @@ fn a_log_that_is_there_is_not_written_over() {
     all.sort_unstable();
     assert_eq!(all, [1, 2, 3]);
     assert_eq!(rows(&read(dir.path())), [3]);
+}
+
+/// The rows of all logs in a directory, by the files' names.
+fn all_rows(dir: &Path) -> Vec<(String, Vec<u64>)> {
+    let files = fs::read_dir(dir).expect("directory").map(|e| e.expect("entry"));
+    let mut all: Vec<_> = files
+        .map(|e| {
+            let text = fs::read_to_string(e.path()).expect("text");
+            (e.file_name().into_string().expect("text"), rows(&text))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_log_that_is_rotated_has_its_rows_under_its_time() {
+    let dir = Scratch::new("rotated");
+    let mut w = writer(dir.path(), LogFormat::Tsv);
+    w.open("test", COLUMNS).expect("open");
+    // It has no rows: it goes on.
+    w.rotate();
+    assert_eq!(all_rows(dir.path()).len(), 1);
+    w.row(&Row(1));
+    w.rotate();
+    w.row(&Row(2));
+    w.rotate();
+    w.rotate();
+    w.row(&Row(3));
+    let opened = w.files[0].opened;
+    assert_eq!(w.close(), 0);
+    let all = all_rows(dir.path());
+    let [(first, one), (second, two), (now, three)] = &all[..] else {
+        panic!("{all:?}")
+    };
+    assert_eq!((now.as_str(), &three[..]), ("test.log", &[3][..]));
+    // In one second or in two.
+    let mut found: Vec<_> = [first, second]
+        .into_iter()
+        .filter_map(|n| Archived::of(n))
+        .collect();
+    found.sort();
+    assert_eq!(found.len(), 2);
+    assert!(found[0].opened <= stamp(opened), "{all:?}");
+    let mut both = [one.clone(), two.clone()].concat();
+    both.sort_unstable();
+    assert_eq!(both, [1, 2]);
+    for name in [first, second, now] {
+        let text = fs::read_to_string(dir.path().join(name)).expect("log");
+        let text = timeless(&text);
+        assert!(
+            text.starts_with(HEADER) && text.ends_with("\n#close\tTIME\n"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), HEADER.lines().count() + 2, "{text}");
+    }
+}
+
+#[test]
+fn a_large_log_is_rotated() {
+    let dir = Scratch::new("large");
+    let rotation = Rotation {
+        every: None,
+        bytes: Some(1000),
+    };
+    let mut w = writer(dir.path(), LogFormat::Tsv).with_upkeep(Upkeep {
+        rotation,
+        sync: LogSync::Rotate,
+        archive: None,
+    });
+    for n in 0..500 {
+        w.row(&Row(n));
+        if n % 10 == 9 {
+            w.flush();
+        }
+    }
+    w.close();
+    let all = all_rows(dir.path());
+    assert!((5..=20).contains(&all.len()), "{} logs", all.len());
+    let mut seen: Vec<u64> = all.into_iter().flat_map(|(_, rows)| rows).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..500).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_moved_log_that_is_to_be_rotated_is_begun_anew() {
+    let dir = Scratch::new("moved-rotated");
+    let mut w = writer(dir.path(), LogFormat::Json);
+    w.row(&Row(1));
+    w.flush();
+    fs::rename(dir.path().join("test.log"), dir.path().join("moved")).expect("moved");
+    w.row(&Row(2));
+    w.rotate();
+    assert_eq!(read(dir.path()), "");
+    assert_eq!(names_of(dir.path()), ["moved", "test.log"]);
+}
+
+fn names_of(dir: &Path) -> Vec<String> {
+    let files = fs::read_dir(dir).expect("directory").map(|e| e.expect("entry"));
+    let mut names: Vec<_> = files
+        .map(|e| e.file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Renaming fails: rows go on into the same log.
+#[test]
+fn a_log_that_cannot_be_rotated_goes_on() {
+    let dir = Scratch::new("unrotated");
+    let mut w = writer(dir.path(), LogFormat::Tsv);
+    w.row(&Row(1));
+    w.flush();
+    let taken = |n: u32| {
+        let again = if n == 0 { String::new() } else { format!("-{n}") };
+        format!("test.{}{again}.log", stamp(w.files[0].opened))
+    };
+    let names: Vec<_> = (0..10_000).map(taken).collect();
+    for name in &names {
+        fs::write(dir.path().join(name), "").expect("file");
+    }
+    w.row(&Row(2));
+    w.rotate();
+    w.row(&Row(3));
+    w.close();
+    assert_eq!(rows(&read(dir.path())), [1, 2, 3]);
+}
+
+#[test]
+fn when_logs_are_made_durable_is_said_in_words_or_seconds() {
+    for text in ["never", "rotate", "30s"] {
+        let sync: LogSync = text.parse().expect(text);
+        assert_eq!(sync.to_string(), text);
+        let json = serde_json::to_string(&sync).expect("JSON");
+        assert_eq!(serde_json::from_str::<LogSync>(&json).expect(&json), sync);
+    }
+    let seconds: LogSync = serde_json::from_str("5").expect("seconds");
+    assert_eq!(seconds.to_string(), "5s");
+    for bad in ["\"always\"", "0", "true"] {
+        assert!(serde_json::from_str::<LogSync>(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn two_formats_are_two_files() {
+    let dir = Scratch::new("both");
+    LogStream::define("test", &[("ts", "time"), ("n", "count"), ("s", "string")]).expect("a stream");
+    let style = LogStyle {
+        formats: LogFormats::Both,
+        tags: LogTags {
+            path: true,
+            system: Some("tap \"1\"".into()),
+        },
+    };
+    let mut w = LogWriter::new(LogDir::claim(dir.path()).expect("ours"), style);
+    w.open("test", COLUMNS).expect("open");
+    w.row(&Row(7));
+    w.flush();
+    assert_eq!((w.lost(), w.rows()), (0, 2));
+    assert_eq!(rows(&read(dir.path())), [7]);
+    let json = fs::read_to_string(dir.path().join("test.json")).expect("log");
+    let line = "{\"_path\":\"test\",\"_system_name\":\"tap \\\"1\\\"\",\"ts\":1.500000,\"n\":7}\n";
+    assert_eq!(json, line);
+    w.rotate();
+    assert_eq!(
+        names_of(dir.path())
+            .iter()
+            .filter(|n| Archived::of(n).is_some())
+            .count(),
+        2
+    );
 }
