@@ -31,7 +31,7 @@ impl ConnColumns {
     }
 }
 
-/// What is noted of open connections, by [`Conn::n`]. Empty unless somebody wants it.
+/// What is noted of open connections, by the connection's number. Empty unless somebody wants it.
 pub type Notes = HashMap<u32, Note>;
 
 /// What is noted of a connection.

@@ -4,7 +4,7 @@
 mod ahead;
 mod analysis;
 mod app;
-pub mod asked;
+mod asked;
 mod config;
 mod early;
 mod ending;
