@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(close(&b"\x88\x04\x03\xe8so"[..]), [said]);
         let said = r#"close {"is_orig":false,"status":0,"reason":""}"#;
         assert_eq!(close(b"\x88\x00"), [said]);
-        // One byte is no reason, and nothing is read behind it.
+        // One byte is no status; what is behind it is read all the same.
         assert_eq!(close(b"\x88\x01a\x88\x00").len(), 1, "half a status is none");
     }
 
