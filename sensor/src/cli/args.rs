@@ -15,6 +15,7 @@ use crate::output::feed::FeedTarget;
 use crate::output::log::{LogFormats, LogSync};
 use crate::output::rotation::Every;
 use crate::settings::file::USUAL_FILE;
+use crate::settings::names;
 use crate::settings::{
     ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, Listen, LogSettings,
     ReadSettings, ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents,
@@ -29,11 +30,26 @@ pub struct Cli {
     pub command: Command,
 }
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  sensor check --iface tap0                              what would hinder a run here
+  sensor run --iface tap0 --rx-only --log-dir /var/log/sensor
+  sensor run --iface eth0 --quiet --events - --event 'ssl_*'
+  sensor run --config /etc/sensor/sensor.toml";
+
+const READ_EXAMPLES: &str = "\
+Examples:
+  sensor read day.pcap.gz --log-dir logs
+  sensor read *.pcap --log-format json --community-id
+  tcpdump -w - -U | sensor read - --events - --event net_weird";
+
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Watch interfaces, until SIGINT or SIGTERM.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Read captures.
+    #[command(after_help = READ_EXAMPLES)]
     Read(Read),
     /// List the events that there are.
     Events,
@@ -73,13 +89,40 @@ pub enum ConfigCommand {
 pub fn parse_from<T: Into<OsString> + Clone>(
     line: impl IntoIterator<Item = T>,
 ) -> Result<(Cli, ArgMatches), clap::Error> {
-    let matches = both_ways(Cli::command()).try_get_matches_from(line)?;
+    let matches = whole(Cli::command()).try_get_matches_from(line)?;
     Ok((Cli::from_arg_matches(&matches)?, matches))
 }
 
-/// The command with options that take `=false`.
-pub fn both_ways(command: clap::Command) -> clap::Command {
+/// Heading of the options that give the settings of a section.
+fn heading(section: &str) -> &'static str {
+    match section {
+        "interfaces" => "Interfaces",
+        "rings" => "Workers and rings",
+        "flows" => "Flow table",
+        "logs" => "Logs",
+        "archive" => "Old logs",
+        "metrics" => "Numbers",
+        "events" => "Events",
+        "conn" => "conn.log",
+        "files" => "Files that traffic carries",
+        "tls" => "TLS",
+        "http" | "ssh" => "HTTP and SSH",
+        "timeouts" => "Timeouts",
+        "reassembly" => "Reassembly",
+        "reading" => "Captures",
+        _ => "Options",
+    }
+}
+
+/// The command as it is taken apart and shown: with its options under the headings of their settings, and with options that
+/// take `=false`.
+pub fn whole(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| {
+        let path = arg.get_long().and_then(names::of_option);
+        let arg = match path.and_then(|path| path.split_once('.')) {
+            Some((section, _)) => arg.help_heading(heading(section)),
+            None => arg,
+        };
         if !matches!(arg.get_action(), ArgAction::SetTrue) {
             return arg;
         }
@@ -93,7 +136,7 @@ pub fn both_ways(command: clap::Command) -> clap::Command {
             .hide_default_value(true)
             .hide_possible_values(true)
     });
-    command.mut_subcommands(both_ways)
+    command.mut_subcommands(whole)
 }
 
 #[derive(Args, Debug)]
@@ -316,8 +359,10 @@ pub struct Common {
     /// Silence after which an established TCP connection is over, seconds.
     #[arg(long, default_value_t = TimeoutSettings::default().tcp_inactivity, value_name = "SECONDS")]
     pub tcp_inactivity_timeout: f64,
+    /// Silence after which a UDP connection is over.
     #[arg(long, default_value_t = TimeoutSettings::default().udp_inactivity, value_name = "SECONDS")]
     pub udp_inactivity_timeout: f64,
+    /// Silence after which a connection of ICMP or another protocol is over.
     #[arg(long, default_value_t = TimeoutSettings::default().icmp_inactivity, value_name = "SECONDS")]
     pub icmp_inactivity_timeout: f64,
     /// Memory that segments waiting for a hole may take per direction of a connection; beyond it the hole becomes a gap.
@@ -332,6 +377,7 @@ pub struct Common {
     /// How long a closed connection lingers.
     #[arg(long, default_value_t = TimeoutSettings::default().tcp_close_delay, value_name = "SECONDS")]
     pub tcp_close_delay: f64,
+    /// How long a connection lingers that was reset.
     #[arg(long, default_value_t = TimeoutSettings::default().tcp_reset_delay, value_name = "SECONDS")]
     pub tcp_reset_delay: f64,
     /// The Community ID as a column of conn.log.

@@ -45,14 +45,14 @@ fn check(mut settings: Settings) -> anyhow::Result<()> {
 mod tests {
     use std::fmt::Write as _;
 
-    use super::super::args::{Cli, both_ways};
+    use super::super::args::{Cli, whole};
     use super::*;
     use crate::settings::file::{at, paths};
     use clap::CommandFactory as _;
 
     /// The options of the commands that have settings, by their long names.
     fn options() -> Vec<clap::Arg> {
-        let command = both_ways(Cli::command());
+        let command = whole(Cli::command());
         let of = |name| command.find_subcommand(name).into_iter();
         let all = of("run").chain(of("read")).flat_map(|c| c.get_arguments());
         all.filter(|a| a.get_long().is_some()).cloned().collect()
@@ -72,6 +72,8 @@ mod tests {
                 "found by its name"
             );
             assert!(names::of_option(name).is_some() || name == "config", "--{name}");
+            let is_told = option.get_help().is_some() || option.is_hide_set();
+            assert!(is_told, "--{name} says what it is for");
         }
     }
 

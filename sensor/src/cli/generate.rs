@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::args::{Cli, both_ways};
+use super::args::{Cli, whole};
 use crate::live::Failed;
 
 /// Writes `sensor.1`, `sensor-run.1` and so on into a directory.
 pub fn man(dir: &Path) -> Result<(), Failed> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let written = clap_mangen::generate_to(both_ways(Cli::command()), dir);
+    let written = clap_mangen::generate_to(whole(Cli::command()), dir);
     written.with_context(|| format!("cannot write to {}", dir.display()))?;
     Ok(())
 }
@@ -21,7 +21,7 @@ pub fn man(dir: &Path) -> Result<(), Failed> {
 /// Writes a shell's completions to standard output.
 pub fn completions(shell: Shell) -> Result<(), Failed> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut both_ways(Cli::command()), "sensor", &mut text);
+    clap_complete::generate(shell, &mut whole(Cli::command()), "sensor", &mut text);
     match std::io::Write::write_all(&mut std::io::stdout().lock(), &text) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failed::Later(e.into())),
         _ => Ok(()),
