@@ -43,6 +43,8 @@ pub struct Note {
     vlans: (u16, u16),
     /// When the originator first acknowledged something; 0 if it did not.
     first_ack: Ts,
+    /// Of how many of the times that make a row of conn_long.log it has had it.
+    pub long_rows: usize,
 }
 
 /// Notes what the first packet of a connection shows: side `s` sent `frame`, whose IP header is at `l3`.
@@ -51,15 +53,8 @@ pub fn note_frame(notes: &mut Notes, wanted: ConnColumns, n: u32, s: usize, fram
         return;
     }
     if let Some((l2, vlans)) = ethernet(frame, l3) {
-        let l2 = Some((l2, s));
-        notes.insert(
-            n,
-            Note {
-                l2,
-                vlans,
-                first_ack: 0,
-            },
-        );
+        let note = notes.entry(n).or_default();
+        (note.l2, note.vlans) = (Some((l2, s)), vlans);
     }
 }
 

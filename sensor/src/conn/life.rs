@@ -62,7 +62,7 @@ impl<S: Sink> Run<'_, S> {
         if t.status_interval > 0 {
             self.arm(Kind::Status, self.ts + t.status_interval);
         }
-        self.arm_long(0);
+        self.arm_long();
         if p.tunnel != 0 {
             self.enter(p.tunnel);
         }
@@ -249,12 +249,8 @@ impl<S: Sink> Run<'_, S> {
                 self.arm(Kind::Status, now + t.status_interval);
             }
             Kind::Long => {
-                if let Some(state) = flow(&self.conn.key).filter(|f| f.start == self.conn.flow_start()) {
-                    let totals = [0, 1].map(|s| self.conn.totals(&state, s));
-                    let last = self.last_time(Some(&state));
-                    self.log(tcp.as_deref(), last, &totals, &state, true);
-                }
-                self.arm_long(now.saturating_sub(self.conn.start));
+                let state = flow(&self.conn.key).filter(|f| f.start == self.conn.flow_start());
+                self.look_how_long(tcp.as_deref(), state);
             }
             Kind::Session => {
                 let last = self.last_time(flow(&self.conn.key).as_ref());
@@ -375,12 +371,35 @@ impl<S: Sink> Run<'_, S> {
         self.log(tcp, last, &totals, flow, false);
     }
 
-    /// The next row of conn_long.log of a connection that is `old`, ns.
-    fn arm_long(&mut self, old: u64) {
-        if let Some(long) = self.sh.cfg.long.iter().find(|long| **long > old) {
+    /// When the connection may have its next row of conn_long.log.
+    fn arm_long(&mut self) {
+        let done = self.sh.notes.get(&self.conn.n).map_or(0, |note| note.long_rows);
+        if let Some(long) = self.sh.cfg.long.get(done) {
             let at = self.conn.start.saturating_add(*long);
             self.arm(Kind::Long, at);
         }
+    }
+
+    /// Writes the row of a connection that has lasted so long, from its first to its last packet. One that is silent is
+    /// looked at again.
+    fn look_how_long(&mut self, tcp: Option<&Tcp>, flow: Option<FlowState>) {
+        let last = self.last_time(flow.as_ref());
+        let lasted = last.saturating_sub(self.conn.start);
+        let done = self.sh.notes.get(&self.conn.n).map_or(0, |note| note.long_rows);
+        let Some(long) = self.sh.cfg.long.get(done).copied() else {
+            return;
+        };
+        if lasted < long {
+            return self.arm(Kind::Long, self.ts + (long / 8).max(SECOND));
+        }
+        if let Some(flow) = flow {
+            let totals = [0, 1].map(|s| self.conn.totals(&flow, s));
+            self.log(tcp, last, &totals, &flow, true);
+        }
+        let done = self.sh.cfg.long.partition_point(|long| *long <= lasted);
+        let n = self.conn.n;
+        self.sh.notes.entry(n).or_default().long_rows = done;
+        self.arm_long();
     }
 
     fn stats(&self, tcp: &Tcp, flow: &FlowState, totals: &[Totals; 2], s: usize) -> EndpointStats {

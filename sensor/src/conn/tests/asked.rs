@@ -95,8 +95,8 @@ fn a_connection_that_stays_open_has_rows_of_its_own() {
         found.expect("a column").1.clone()
     };
     assert_eq!(long.len(), 2, "not yet open for two hours");
-    // After 60 seconds one segment was there, after 100 three.
-    for ((_, row), (bytes, packets)) in long.iter().zip([("1000", "3"), ("3000", "5")]) {
+    // After 60 seconds its last packet was half as old, after 100 ten seconds less.
+    for ((_, row), (bytes, packets)) in long.iter().zip([("2000", "4"), ("4000", "6")]) {
         assert_eq!(value(row, "orig_bytes"), bytes);
         assert_eq!(value(row, "orig_pkts"), packets);
         assert_eq!(value(row, "uid"), seen.conn("uid"));
@@ -104,4 +104,23 @@ fn a_connection_that_stays_open_has_rows_of_its_own() {
     }
     assert_eq!(seen.conn("orig_bytes"), "5000", "conn.log has it once");
     assert_eq!(seen.rows.iter().filter(|(p, _)| p == "conn").count(), 1);
+}
+
+#[test]
+fn a_connection_that_is_only_silent_has_none() {
+    let mut lab = Lab::with(
+        "",
+        Config {
+            long: [60 * SECOND].into(),
+            ..Config::default()
+        },
+    );
+    lab.handshake();
+    for _ in 0..20 {
+        lab.now += 10 * SECOND;
+        let now = lab.now;
+        lab.engine.advance(now, lab.soft.flows());
+    }
+    let seen = lab.finish();
+    assert!(seen.rows.iter().all(|(p, _)| p != "conn_long"));
 }
