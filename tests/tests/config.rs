@@ -96,3 +96,16 @@ fn a_file_is_obeyed_and_options_win() {
         assert!(dir.is_dir(), "{}", dir.display());
     }
 }
+
+#[test]
+fn the_version_names_the_program_that_is_loaded() {
+    let said = text(&sensor(&["--version"]).stdout);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    let hash = lines[2].strip_prefix("BPF object ").expect("a hash");
+    assert!(
+        hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{said}"
+    );
+    assert_eq!(text(&sensor(&["-V"]).stdout).lines().count(), 1);
+}

@@ -3,12 +3,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::builder::PossibleValue;
 use clap::{
     ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
 
+use crate::datapath::xdp::Kernel;
 use crate::file::MimePattern;
 use crate::output::archived::Packed;
 use crate::output::feed::FeedTarget;
@@ -89,9 +91,24 @@ pub enum ConfigCommand {
 pub fn parse_from<T: Into<OsString> + Clone>(
     line: impl IntoIterator<Item = T>,
 ) -> Result<(Cli, ArgMatches), clap::Error> {
-    let matches = whole(Cli::command()).try_get_matches_from(line)?;
+    let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
+    let command = match line.get(1).is_some_and(|first| first == "--version") {
+        true => Cli::command().long_version(VERSION.as_str()),
+        false => Cli::command(),
+    };
+    let matches = whole(command).try_get_matches_from(line)?;
     Ok((Cli::from_arg_matches(&matches)?, matches))
 }
+
+/// What `--version` says; `-V` says the first line.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let hash = Kernel::object_hash().unwrap_or_else(|e| e.to_string());
+    format!(
+        "{}\ncommit {}\nBPF object {hash}",
+        env!("CARGO_PKG_VERSION"),
+        Kernel::COMMIT
+    )
+});
 
 /// Heading of the options that give the settings of a section.
 fn heading(section: &str) -> &'static str {

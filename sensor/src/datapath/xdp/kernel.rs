@@ -269,6 +269,12 @@ impl Kernel {
         aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|e| KernelError::Load(chain(&e)))
     }
 
+    /// The commit that this was built from, if the build said so (`SENSOR_COMMIT`).
+    pub const COMMIT: &str = match option_env!("SENSOR_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    };
+
     /// The SHA-256 of the object that programs are loaded from, in hexadecimal.
     pub fn object_hash() -> Result<String, KernelError> {
         let bytes = match std::env::var_os(OBJECT_ENV) {

@@ -9,7 +9,7 @@ use sensor_common::counters::UNTRACKED;
 
 use super::process::Process;
 use crate::base::time::SECOND;
-use crate::datapath::xdp::Counters;
+use crate::datapath::xdp::{Counters, Kernel};
 use crate::live::histogram;
 use crate::live::metrics::{InterfaceSnapshot, Metrics, Snapshot, WorkerSnapshot};
 use crate::live::outputs::OutputLoad;
@@ -468,7 +468,7 @@ fn process(page: &mut Page, build: &Build) {
     );
     let info = [
         ("version", env!("CARGO_PKG_VERSION")),
-        ("commit", option_env!("SENSOR_COMMIT").unwrap_or("unknown")),
+        ("commit", Kernel::COMMIT),
         ("bpf_object", &build.object),
     ];
     page.gauges(
