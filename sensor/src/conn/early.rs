@@ -23,6 +23,7 @@ const PATIENCE: u32 = 64;
 /// Records of one flow that wait for one that was first.
 #[derive(Debug, Default)]
 pub struct Early {
+    /// By the packets' times.
     waiting: VecDeque<(RecordHeader, Vec<u8>)>,
     /// Records taken since the first of them came.
     age: u32,
@@ -46,7 +47,7 @@ impl Early {
         if self.waiting.is_empty() {
             return match engine.record_unless_early(rec, frame, flows) {
                 Ok(inner) => inner,
-                Err(IsEarly) => {
+                Err(_) => {
                     self.age = 0;
                     self.wait(rec, frame);
                     None
@@ -76,20 +77,12 @@ impl Early {
             }
             return inner;
         }
-        match engine.record_unless_early(rec, frame, flows) {
-            Ok(inner) => {
-                self.go_on(engine, flows);
-                inner
-            }
-            Err(IsEarly) if self.waiting.len() < MOST => {
-                self.wait(rec, frame);
-                None
-            }
-            Err(IsEarly) => {
-                self.settle(engine, flows);
-                engine.record(rec, frame, flows)
-            }
+        self.wait(rec, frame);
+        self.go_on(engine, flows);
+        if self.waiting.len() > MOST || self.age >= PATIENCE {
+            self.settle(engine, flows);
         }
+        None
     }
 
     /// Nothing else comes: those that wait are taken as they are.
@@ -99,17 +92,37 @@ impl Early {
         }
     }
 
-    /// Takes those that waited for the record that was taken last.
+    /// Takes those that need not wait any more.
     fn go_on<S: Sink>(&mut self, engine: &mut Engine<S>, flows: &mut impl FlowTable) {
-        while let Some((rec, frame)) = self.waiting.front() {
-            if engine.record_unless_early(rec, frame, flows).is_err() {
-                return;
-            }
-            self.waiting.pop_front();
+        while let Some(n) = (0..self.waiting.len()).find(|n| self.is_taken(*n, engine, flows)) {
+            self.waiting.remove(n);
         }
     }
 
+    /// Gives the engine the `n`th of those that wait, if it misses nothing but what others have that wait. Two packets may
+    /// each have found the other one counted; then the earlier of them is taken as if it had come first.
+    fn is_taken<S: Sink>(&self, n: usize, engine: &mut Engine<S>, flows: &mut impl FlowTable) -> bool {
+        let Some((rec, frame)) = self.waiting.get(n) else {
+            return false;
+        };
+        let Err(IsEarly { missing }) = engine.record_unless_early(rec, frame, flows) else {
+            return true;
+        };
+        let mut rec = *rec;
+        for (dir, bytes) in missing.into_iter().enumerate().filter(|(_, bytes)| *bytes > 0) {
+            let from = rec.totals[dir].next.wrapping_sub(bytes);
+            let has_it = |w: &RecordHeader| usize::from(w.pkt.dir) == dir && w.prev_next == from;
+            if usize::from(rec.pkt.dir) == dir || !self.waiting.iter().any(|(w, _)| has_it(w)) {
+                return false;
+            }
+            rec.totals[dir].next = from;
+        }
+        engine.record(&rec, frame, flows);
+        true
+    }
+
     fn wait(&mut self, rec: &RecordHeader, frame: &[u8]) {
-        self.waiting.push_back((*rec, frame.to_vec()));
+        let at = self.waiting.partition_point(|(w, _)| w.pkt.ts <= rec.pkt.ts);
+        self.waiting.insert(at, (*rec, frame.to_vec()));
     }
 }

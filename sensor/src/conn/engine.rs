@@ -221,9 +221,9 @@ impl<S: Sink> Engine<S> {
             && let Some(conn) = self.slots.get_mut(i)
             && let Some(tcp) = self.tcps.get_mut(conn.tcp)
             && conn.flow_start() == rec.flow_start
-            && Run::new(rec.pkt.ts, i, conn, &mut self.sh, &self.fixed).is_early(tcp, rec)
+            && let Some(early) = Run::new(rec.pkt.ts, i, conn, &mut self.sh, &self.fixed).is_early(tcp, rec)
         {
-            return Err(IsEarly);
+            return Err(early);
         }
         Ok(self.record_of(hash, slot, rec, frame, flows))
     }

@@ -30,7 +30,10 @@ const OVERTAKEN: u64 = 256 << 10;
 
 /// A record overtook another one of its flow. See [`super::early`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IsEarly;
+pub struct IsEarly {
+    /// Bytes that came before it and are not here, by flow direction.
+    pub missing: [u64; 2],
+}
 
 fn is_clean(e: &Endpoint) -> bool {
     e.state == State::Established || (e.state == State::Closed && e.prev_state == State::Established)
@@ -47,21 +50,27 @@ pub fn before_packet(rec: &RecordHeader) -> ([u64; 2], [u64; 2]) {
 }
 
 impl<S: Sink> Run<'_, S> {
-    /// Whether by this record payload came that somebody wants and the datapath did not keep, and that is not here.
-    pub fn is_early(&self, tcp: &Tcp, rec: &RecordHeader) -> bool {
+    /// Payload that by this record came, that somebody wants and the datapath did not keep, and that is not here.
+    pub fn is_early(&self, tcp: &Tcp, rec: &RecordHeader) -> Option<IsEarly> {
         if rec.pkt.flags & tcp_flags::SYN != 0 || rec.why & why::UNTOLD != 0 {
-            return false;
+            return None;
         }
         let (next, _) = before_packet(rec);
-        next.into_iter().enumerate().any(|(dir, now)| {
-            let moved = tcp.known_next.to(dir, now);
+        let missing = [0, 1].map(|dir| {
+            let moved = tcp.known_next.to(dir, next[dir]);
             if moved == 0 || moved > OVERTAKEN || self.conn.shed & (1 << dir) != 0 {
-                return false;
+                return 0;
             }
             let s = self.conn.dir(dir);
             let is_known = !matches!(tcp.ep[s].state, State::Reset | State::Inactive);
-            is_known && !tcp.reasm[s].is_over() && self.interest(s == 0) == Interest::Everything
-        })
+            let is_missed = is_known && !tcp.reasm[s].is_over();
+            if is_missed && self.interest(s == 0) == Interest::Everything {
+                moved
+            } else {
+                0
+            }
+        });
+        (missing != [0; 2]).then_some(IsEarly { missing })
     }
 
     /// Replays what was not forwarded since the last record: it was in order and acknowledged nothing

@@ -41,8 +41,16 @@ fn conversation(lab: &mut Lab) -> Behind {
 
 /// What is seen when the records come in this order.
 fn in_order(order: &[usize]) -> Seen {
+    seen(order, false)
+}
+
+/// `both`: the request's second segment and the reply to the first were counted before either had its record.
+fn seen(order: &[usize], both: bool) -> Seen {
     let mut lab = Lab::new("");
-    let all = conversation(&mut lab).records;
+    let mut all = conversation(&mut lab).records;
+    if both {
+        all[4].0.totals[1].next = all[5].0.totals[1].next;
+    }
     let mut early = Early::default();
     for n in order {
         let (header, frame) = &all[*n];
@@ -76,6 +84,21 @@ fn what_was_overtaken_is_read_in_its_place() {
         [0, 1, 2, 3, 4, 6, 5, 7],
     ] {
         let seen = in_order(&order);
+        for path in ["http", "files", "conn"] {
+            assert_eq!(row(&seen, path), row(&expected, path), "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn of_two_that_overtook_each_other_both_are_read() {
+    let expected = in_order(&[0, 1, 2, 3, 4, 5, 6, 7]);
+    for order in [
+        [0, 1, 2, 3, 5, 4, 6, 7],
+        [0, 1, 2, 3, 4, 5, 6, 7],
+        [0, 1, 2, 5, 4, 3, 6, 7],
+    ] {
+        let seen = seen(&order, true);
         for path in ["http", "files", "conn"] {
             assert_eq!(row(&seen, path), row(&expected, path), "{order:?}");
         }
