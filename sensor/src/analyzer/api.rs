@@ -411,6 +411,13 @@ pub struct Standing {
 }
 
 impl<'c> Call<'c> {
+    /// Raises an event if somebody wants it.
+    pub fn raise(&mut self, ev: &dyn Event) {
+        if self.subs.wants(ev.kind()) {
+            self.out.event(self.ts, ev);
+        }
+    }
+
     /// The context of one analyzer.
     pub fn of<'s>(
         &'s mut self,

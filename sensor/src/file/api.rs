@@ -214,3 +214,12 @@ pub struct Cx<'c> {
     /// Where results go.
     pub out: &'c mut dyn Out,
 }
+
+impl Cx<'_> {
+    /// Raises an event if somebody wants it.
+    pub fn raise(&mut self, ev: &dyn Event) {
+        if self.subs.wants(ev.kind()) {
+            self.out.event(self.ts, ev);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use super::events::{WebsocketClose, WebsocketFrame, WebsocketFrameData, WebsocketMessage};
 use crate::analyzer::api::Call;
 use crate::analyzer::text::of_bytes;
-use crate::event::{Event, Kind, Subscriptions};
+use crate::event::Subscriptions;
 
 /// Bytes of a payload that an event has at most (Zeek: WebSocket::payload_chunk_size).
 const CHUNK: usize = 8192;
@@ -85,13 +85,6 @@ impl Frames {
     /// Bytes are missing: where the next frame begins is not known.
     pub fn gap(&mut self) {
         self.broken = true;
-    }
-}
-
-/// Raises an event that somebody wants.
-fn raise(kind: Kind, ev: &dyn Event, call: &mut Call<'_>) {
-    if call.subs.wants(kind) {
-        call.out.event(call.ts, ev);
     }
 }
 
@@ -182,7 +175,7 @@ impl Side {
             opcode: self.opcode().into(),
             payload_len: self.left,
         };
-        raise(WebsocketFrame::KIND, &frame, call);
+        call.raise(&frame);
         if self.left == 0 {
             if self.opcode() == CLOSE {
                 tell_close(is_orig, 0, b"", call);
@@ -203,7 +196,7 @@ impl Side {
             is_orig,
             data,
         };
-        raise(WebsocketFrameData::KIND, &piece, call);
+        call.raise(&piece);
         if self.opcode() == CLOSE
             && let [a, b, reason @ ..] = data
         {
@@ -223,7 +216,7 @@ impl Side {
                 is_orig,
                 opcode: self.message.into(),
             };
-            raise(WebsocketMessage::KIND, &message, call);
+            call.raise(&message);
         }
     }
 }
@@ -235,7 +228,7 @@ fn tell_close(is_orig: bool, status: u16, reason: &[u8], call: &mut Call<'_>) {
         status: status.into(),
         reason: &of_bytes(reason),
     };
-    raise(WebsocketClose::KIND, &close, call);
+    call.raise(&close);
 }
 
 #[cfg(test)]
@@ -243,7 +236,7 @@ mod tests {
     use super::*;
     use crate::analyzer::api::{Out, Spec};
     use crate::event::log::LogRow;
-    use crate::event::{ConnId, Ts, seen};
+    use crate::event::{ConnId, Event, Ts, seen};
 
     /// Events' names and arguments.
     #[derive(Default)]

@@ -8,7 +8,7 @@ use super::headers::{
     FILE_HEADER, Headers, SECTION_HEADER, Told, optional, section_name, u16_at, u32_at, u64_at,
 };
 use crate::base::time::SECOND;
-use crate::event::{Event, FaFile, Subscriptions};
+use crate::event::{FaFile, Subscriptions};
 use crate::file::api::Cx;
 
 /// Whether somebody wants any of it.
@@ -34,13 +34,6 @@ pub fn tell(headers: &mut Headers, f: &FaFile<'_>, cx: &mut Cx<'_>) {
     }
 }
 
-/// Raises an event that somebody wants.
-fn raise(kind: crate::event::Kind, ev: &dyn Event, cx: &mut Cx<'_>) {
-    if cx.subs.wants(kind) {
-        cx.out.event(cx.ts, ev);
-    }
-}
-
 /// The next thing, if it is whole. How far it is told then.
 fn step(headers: &Headers, f: &FaFile<'_>, cx: &mut Cx<'_>) -> Option<Told> {
     let kept = headers.kept.as_slice();
@@ -48,13 +41,13 @@ fn step(headers: &Headers, f: &FaFile<'_>, cx: &mut Cx<'_>) -> Option<Told> {
         Told::Nothing => {
             headers.before?;
             let h = dos_header(&headers.dos)?;
-            raise(PeDosHeader::KIND, &PeDosHeader { f, h }, cx);
+            cx.raise(&PeDosHeader { f, h });
             Some(Told::DosHeader)
         }
         Told::DosHeader => {
             headers.before.filter(|n| *n == 0)?;
             let code = &headers.code[..];
-            raise(PeDosCode::KIND, &PeDosCode { f, code }, cx);
+            cx.raise(&PeDosCode { f, code });
             Some(Told::DosCode)
         }
         Told::DosCode => {
@@ -125,7 +118,7 @@ fn tell_file_header(head: &[u8], f: &FaFile<'_>, cx: &mut Cx<'_>) -> Option<()> 
         optional_header_size: word(20)?.into(),
         characteristics: &flags(word(22)?.into()),
     };
-    raise(PeFileHeader::KIND, &PeFileHeader { f, h }, cx);
+    cx.raise(&PeFileHeader { f, h });
     Some(())
 }
 
@@ -169,7 +162,7 @@ fn tell_optional(h: &[u8], f: &FaFile<'_>, cx: &mut Cx<'_>) -> Option<()> {
         dll_characteristics: &flags(u16_at(h, 70)?.into()),
         table_sizes: &sizes,
     };
-    raise(PeOptionalHeader::KIND, &PeOptionalHeader { f, h }, cx);
+    cx.raise(&PeOptionalHeader { f, h });
     Some(())
 }
 
@@ -193,7 +186,7 @@ fn tell_section(header: &[u8], f: &FaFile<'_>, cx: &mut Cx<'_>) -> Option<()> {
         num_of_line_nums: word(34)?,
         characteristics: &flags(long(36)?),
     };
-    raise(PeSectionHeader::KIND, &PeSectionHeader { f, h }, cx);
+    cx.raise(&PeSectionHeader { f, h });
     Some(())
 }
 
@@ -204,7 +197,7 @@ mod tests {
     use super::super::headers::tests::executable;
     use super::*;
     use crate::event::log::LogRow;
-    use crate::event::{Ts, seen};
+    use crate::event::{Event, Ts, seen};
     use crate::file::api::{IsLocal, Out};
 
     /// Events' names and arguments without the file.

@@ -9,7 +9,7 @@ use super::super::x509::ocsp_events::{
 };
 use super::found::{About, Whole};
 use crate::base::time::SECOND;
-use crate::event::{Event, FaFile, Kind, Subscriptions, Ts};
+use crate::event::{FaFile, Subscriptions, Ts};
 
 /// The type of files that are read as responses.
 pub const TYPE: &str = "application/ocsp-response";
@@ -21,13 +21,6 @@ pub fn wants_requests(subs: &Subscriptions) -> bool {
     subs.wants(OcspRequest::KIND) || subs.wants(OcspRequestCertificate::KIND)
 }
 
-/// Raises an event that somebody wants.
-fn raise(kind: Kind, ev: &dyn Event, cx: &mut Cx<'_>) {
-    if cx.subs.wants(kind) {
-        cx.out.event(cx.ts, ev);
-    }
-}
-
 /// A request is over, and all of it came.
 pub fn end_request(whole: &Whole, about: About<'_>, cx: &mut Cx<'_>) {
     let Some((version, ids)) = request(whole.bytes()) else {
@@ -36,7 +29,7 @@ pub fn end_request(whole: &Whole, about: About<'_>, cx: &mut Cx<'_>) {
             .weird(cx.ts, "openssl_ocsp_request_parse_error", about.fuid, "");
     };
     let f = about.f;
-    raise(OcspRequest::KIND, &OcspRequest { f, version }, cx);
+    cx.raise(&OcspRequest { f, version });
     for id in &ids {
         let asked = OcspRequestCertificate {
             f,
@@ -45,7 +38,7 @@ pub fn end_request(whole: &Whole, about: About<'_>, cx: &mut Cx<'_>) {
             issuer_key_hash: &id.issuer_key_hash,
             serial_number: &id.serial,
         };
-        raise(OcspRequestCertificate::KIND, &asked, cx);
+        cx.raise(&asked);
     }
 }
 
@@ -57,7 +50,7 @@ pub fn end(whole: &Whole, about: About<'_>, cx: &mut Cx<'_>) {
             .weird(cx.ts, "openssl_ocsp_response_parse_error", about.fuid, "");
     };
     let (f, status) = (about.f, response.status);
-    raise(OcspResponseStatus::KIND, &OcspResponseStatus { f, status }, cx);
+    cx.raise(&OcspResponseStatus { f, status });
     let Some(basic) = response.basic else { return };
     for a in &basic.answers {
         tell_answer(a, f, cx);
@@ -87,7 +80,7 @@ fn tell_answer(a: &Answer, f: &FaFile<'_>, cx: &mut Cx<'_>) {
         this_update: ts(a.this_update),
         next_update: ts(a.next_update.unwrap_or(0)),
     };
-    raise(OcspResponseCertificate::KIND, &said, cx);
+    cx.raise(&said);
 }
 
 fn tell_basic(basic: &Basic<'_>, status: &str, f: &FaFile<'_>, cx: &mut Cx<'_>) {
@@ -100,7 +93,7 @@ fn tell_basic(basic: &Basic<'_>, status: &str, f: &FaFile<'_>, cx: &mut Cx<'_>) 
         signature_algorithm: &basic.signature_algorithm,
         certs: &basic.certificates,
     };
-    raise(OcspResponseBytes::KIND, &said, cx);
+    cx.raise(&said);
 }
 
 fn tell_extensions(extensions: &[Extension], global_resp: bool, f: &FaFile<'_>, cx: &mut Cx<'_>) {
@@ -113,7 +106,7 @@ fn tell_extensions(extensions: &[Extension], global_resp: bool, f: &FaFile<'_>, 
             critical: e.critical,
             value: &e.value,
         };
-        raise(OcspExtension::KIND, &OcspExtension { f, ext, global_resp }, cx);
+        cx.raise(&OcspExtension { f, ext, global_resp });
     }
 }
 
