@@ -88,7 +88,7 @@ pub enum ConfigCommand {
 /// Takes a command line apart. What was given of it is asked of the matches.
 ///
 /// An option that says yes can also say no, as it may have to over a file: `--quiet=false`.
-pub fn parse_from<T: Into<OsString> + Clone>(
+pub fn parse_from<T: Into<OsString>>(
     line: impl IntoIterator<Item = T>,
 ) -> Result<(Cli, ArgMatches), clap::Error> {
     let line: Vec<OsString> = line.into_iter().map(Into::into).collect();

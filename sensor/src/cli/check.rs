@@ -1,12 +1,12 @@
 //! `sensor check`: whether a run would work, before one is begun.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
 
 use super::args::Check;
 use super::layers;
+use super::print::print;
 use crate::preflight;
 
 /// Says what is found; status 1 if a run would not work.
@@ -16,10 +16,7 @@ pub fn check(command: &Check, matches: &ArgMatches) -> anyhow::Result<ExitCode> 
         true => serde_json::to_string_pretty(&report)? + "\n",
         false => report.to_string(),
     };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e.into()),
-        _ => {}
-    }
+    print(text.as_bytes())?;
     Ok(match report.fails() {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,

@@ -1,6 +1,5 @@
 //! `sensor config`: what is wrong in a file of settings, and what would hold with it.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
@@ -8,6 +7,7 @@ use clap::ArgMatches;
 use super::args::ConfigCommand;
 use super::explain::explain;
 use super::layers;
+use super::print::print;
 use crate::settings::file::SettingsFile;
 use crate::settings::{Settings, names};
 
@@ -24,10 +24,8 @@ pub fn config(command: &ConfigCommand, matches: &ArgMatches) -> anyhow::Result<E
         }
         ConfigCommand::Print(a) => layers::of_run(a, matches)?.text()?,
     };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether a run on interfaces can have these settings. The interfaces may be named by its options.

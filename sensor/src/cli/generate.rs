@@ -8,6 +8,7 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use super::args::{Cli, whole};
+use super::print::print;
 use crate::live::Failed;
 
 /// Writes `sensor.1`, `sensor-run.1` and so on into a directory.
@@ -22,10 +23,7 @@ pub fn man(dir: &Path) -> Result<(), Failed> {
 pub fn completions(shell: Shell) -> Result<(), Failed> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut whole(Cli::command()), "sensor", &mut text);
-    match std::io::Write::write_all(&mut std::io::stdout().lock(), &text) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failed::Later(e.into())),
-        _ => Ok(()),
-    }
+    print(&text).map_err(|e| Failed::Later(e.into()))
 }
 
 #[cfg(test)]

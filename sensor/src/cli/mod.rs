@@ -9,6 +9,7 @@ mod generate;
 mod layers;
 mod log;
 mod pipe;
+mod print;
 mod read;
 mod results;
 mod stop;
@@ -23,6 +24,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
 use crate::catalog::listed;
+use crate::event::Info;
 use crate::live::{self, Failed};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
@@ -57,7 +59,7 @@ fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
             let status = read::read(&a.files, &settings, &reporter).map_err(Failed::ToStart)?;
             Ok(ExitCode::from(status))
         }
-        Command::Events => list_events(&mut std::io::stdout().lock())
+        Command::Events => print::print(list_events().as_bytes())
             .map(|()| ExitCode::SUCCESS)
             .map_err(|e| Failed::Later(e.into())),
         Command::Man { dir } => generate::man(dir).map(|()| ExitCode::SUCCESS),
@@ -88,18 +90,14 @@ fn messages(verbose: u8) -> Reporter {
 }
 
 /// `sensor events`: the names of the events that are raised, a line each, and what they mean. docs/events.md has more.
-fn list_events(out: &mut impl std::io::Write) -> std::io::Result<()> {
+fn list_events() -> String {
     let raised: Vec<_> = listed().into_iter().filter(|e| e.raised).collect();
     let width = raised.iter().map(|e| e.name.len()).max().unwrap_or(0);
-    for e in raised {
+    let line = |e: &&Info| {
         let meaning = e.doc.first().map_or("", |l| l.trim());
-        match writeln!(out, "{:width$}  {meaning}", e.name) {
-            // Who reads has seen enough.
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
-        }
-    }
-    Ok(())
+        format!("{:width$}  {meaning}\n", e.name)
+    };
+    raised.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -109,9 +107,7 @@ mod tests {
 
     #[test]
     fn the_events_are_listed_a_line_each() {
-        let mut text = Vec::new();
-        list_events(&mut text).expect("memory");
-        let text = String::from_utf8(text).expect("text");
+        let text = list_events();
         let names: Vec<&str> = text.lines().filter_map(|l| l.split(' ').next()).collect();
         assert!(names.contains(&"bro_init") && names.contains(&"ssl_established"));
         assert!(!names.contains(&"OS_version_found"), "it is not raised");
