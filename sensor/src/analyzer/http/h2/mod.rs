@@ -109,7 +109,7 @@ impl H2 {
         }
         match self.readers[dir].lose(len) {
             Some(id) => {
-                self.with(id, ctx, |stream, ctx| stream.lose(dir, len, ctx));
+                self.with(id, ctx, |stream, _, ctx| stream.lose(dir, len, ctx));
                 self.data(dir, &[], ctx);
             }
             None => self.is_over = true,
@@ -156,13 +156,11 @@ impl H2 {
         match piece {
             Piece::Begun => ctx.confirm(),
             Piece::Data { stream, bytes } => {
-                let mut unpacking = self.unpacking.clone();
-                self.with(stream, ctx, |stream, ctx| {
-                    stream.data(dir, bytes, &mut unpacking, ctx)
+                self.with(stream, ctx, |stream, unpacking, ctx| {
+                    stream.data(dir, bytes, unpacking, ctx);
                 });
-                self.unpacking = unpacking;
             }
-            Piece::End { stream } => self.with(stream, ctx, |stream, ctx| stream.end(dir, None, ctx)),
+            Piece::End { stream } => self.with(stream, ctx, |stream, _, ctx| stream.end(dir, None, ctx)),
             Piece::Block(block) => self.block(dir, block, ctx),
             Piece::Reset { stream } => {
                 if let Some(stream) = self.streams.remove(&stream) {
@@ -193,7 +191,7 @@ impl H2 {
                 self.last[1] = id;
                 self.messages[0] += 1;
                 self.open(id, ctx);
-                self.with(id, ctx, |stream, ctx| stream.promised(fields, ctx));
+                self.with(id, ctx, |stream, _, ctx| stream.promised(fields, ctx));
             }
             return;
         }
@@ -208,7 +206,7 @@ impl H2 {
         }
         let passwords = self.passwords;
         let mut begins = false;
-        self.with(id, ctx, |stream, ctx| {
+        self.with(id, ctx, |stream, _, ctx| {
             begins = stream.headers(dir, fields, passwords, ctx);
             if block.is_last {
                 stream.end(dir, None, ctx);
@@ -223,12 +221,17 @@ impl H2 {
     }
 
     /// Lets a stream work, if it is open. It gets its row when it is over, and the first one when they are too many.
-    fn with(&mut self, id: u32, ctx: &mut Ctx<'_>, work: impl FnOnce(&mut Stream, &mut Ctx<'_>)) {
+    fn with(
+        &mut self,
+        id: u32,
+        ctx: &mut Ctx<'_>,
+        work: impl FnOnce(&mut Stream, &mut Unpacking, &mut Ctx<'_>),
+    ) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
         let before = stream.kept();
-        work(stream, ctx);
+        work(stream, &mut self.unpacking, ctx);
         let (is_over, now) = (stream.is_over(), stream.kept());
         self.kept = (self.kept + now).saturating_sub(before);
         if is_over && let Some(stream) = self.streams.remove(&id) {
