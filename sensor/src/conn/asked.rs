@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 
 use data_encoding::BASE64;
+use sensor_common::packet::tcp_flags as tf;
 use sensor_common::{DirState, FlowKey, FlowState};
 use sha1::{Digest as _, Sha1};
 
 use super::ends::proto;
 use super::entry::{Conn, Tcp};
 use super::row::{L2Addrs, TcpStats};
-use crate::event::{Proto, Ts};
+use crate::event::json::hex_colons;
+use crate::event::{EndpointStats, Proto, Ts};
+use crate::packet::{LinkType, link};
 
 /// Which of these columns somebody wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +42,8 @@ pub type Notes = HashMap<u32, Note>;
 pub struct Note {
     /// Addresses of the first packet's sender and receiver, and which side sent it.
     l2: Option<(Macs, usize)>,
-    /// The first packet's outer and inner VLAN, 0 without one.
-    vlans: (u16, u16),
+    /// The first packet's.
+    pub vlans: Vlans,
     /// When the originator first acknowledged something; 0 if it did not.
     first_ack: Ts,
     /// Of how many of the times that make a row of conn_long.log it has had it.
@@ -68,81 +71,72 @@ pub fn note_ack(notes: &mut Notes, wanted: ConnColumns, n: u32, ts: Ts) {
 /// Link-layer addresses of sender and receiver.
 type Macs = [[u8; 6]; 2];
 
-/// The addresses of sender and receiver, and VLAN ids, if the frame is one of Ethernet.
-fn ethernet(frame: &[u8], l3: usize) -> Option<(Macs, (u16, u16))> {
+/// Outer and inner VLAN ids.
+type Vlans = (Option<u16>, Option<u16>);
+
+/// The addresses of sender and receiver, and VLAN ids, if the frame is one of Ethernet: of other link layers an IP header
+/// is elsewhere.
+fn ethernet(frame: &[u8], l3: usize) -> Option<(Macs, Vlans)> {
     let address = |at: usize| frame.get(at..)?.first_chunk::<6>().copied();
-    let word = |at: usize| frame.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b));
-    let tag = |at: usize| match word(at)? {
-        0x8100 | 0x88a8 | 0x9100 if l3 >= at + 6 => Some(word(at + 2)? & 0xfff),
-        _ => None,
-    };
-    let vlans = (tag(12).unwrap_or(0), tag(12).and_then(|_| tag(16)).unwrap_or(0));
-    match word(12)? {
-        // Of other link layers these bytes are something else.
-        0x0800 | 0x86dd if l3 != 14 => return None,
-        0x0800 | 0x86dd => {}
-        0x8100 | 0x88a8 | 0x9100 | 0x8847 | 0x8848 | 0x8864 if l3 >= 18 => {}
-        _ => return None,
-    }
-    Some(([address(6)?, address(0)?], vlans))
+    let link = link::parse(LinkType::ETHERNET, frame).ok()?;
+    (link.l3 as usize == l3).then_some(())?;
+    Some(([address(6)?, address(0)?], (link.vlan, link.inner_vlan)))
 }
 
 impl Note {
     /// The columns of link-layer addresses.
     pub fn l2_addrs(&self) -> L2Addrs {
-        let text = |a: &[u8; 6]| a.map(|b| format!("{b:02x}")).join(":");
         match &self.l2 {
             None => L2Addrs::default(),
             Some(([from, to], s)) => {
                 let (orig, resp) = if *s == 0 { (from, to) } else { (to, from) };
                 L2Addrs {
-                    orig_l2_addr: Some(text(orig)),
-                    resp_l2_addr: Some(text(resp)),
+                    orig_l2_addr: Some(hex_colons(orig)),
+                    resp_l2_addr: Some(hex_colons(resp)),
                 }
             }
         }
     }
 
-    /// The VLANs, each if there is one.
-    pub fn vlans(&self) -> (Option<u16>, Option<u16>) {
-        let some = |id: u16| (id != 0).then_some(id);
-        (some(self.vlans.0), some(self.vlans.1))
-    }
-
-    /// The columns of TCP's numbers; `flow`: the flow's final state.
-    pub fn tcp_stats(&self, conn: &Conn, tcp: Option<&Tcp>, flow: &FlowState) -> TcpStats {
-        let Some(tcp) = tcp else {
-            return TcpStats::default();
-        };
+    /// The columns of TCP's numbers; `flow`: the flow's final state, `stats`: what conn_stats says of it.
+    pub fn tcp_stats(
+        &self,
+        conn: &Conn,
+        tcp: &Tcp,
+        flow: &FlowState,
+        stats: &[EndpointStats; 2],
+    ) -> TcpStats {
         let base = conn.extra.as_ref().map(|e| e.base).unwrap_or_default();
-        let dirs = [0, 1].map(|s| (flow.dir[conn.dir(s)], base.dir[conn.dir(s)]));
-        let [orig, resp] = dirs;
+        let [orig, resp] = [0, 1].map(|s| (flow.dir[conn.dir(s)], base.dir[conn.dir(s)]));
         // Of a connection whose start was not seen, or not in this entry, nothing is known.
-        let first = |(now, before): &(DirState, DirState), ack: bool| {
-            let syn = tcp.first_packet_seen != 0 && before.pkts == 0 && now.flags & 2 != 0;
-            (syn && (!ack || now.flags & 16 != 0) && now.first != 0).then_some(now.first)
+        let first = |(now, before): &(DirState, DirState), flags: u8| {
+            let flags = u32::from(flags);
+            let is_first = tcp.first_packet_seen != 0
+                && before.pkts == 0
+                && now.flags & flags == flags
+                && now.first != 0;
+            is_first.then_some(now.first)
         };
-        let (syn, syn_ack) = (first(&orig, false), first(&resp, true));
+        let (syn, syn_ack) = (first(&orig, tf::SYN), first(&resp, tf::SYN | tf::ACK));
         let between = |from: Option<u64>, to: Option<u64>| {
             let ns = to?.checked_sub(from?)?;
             i64::try_from(ns).ok()
         };
         let ack = Some(self.first_ack).filter(|ts| *ts != 0);
-        let rare = |s: usize| tcp.ep[s].rare.as_ref().map_or(0, |r| u64::from(r.out_of_order));
-        let less = |now: u32, before: u32| Some(u64::from(now.saturating_sub(before)));
-        let bytes =
-            |(now, before): &(DirState, DirState)| Some(now.rexmit_bytes.saturating_sub(before.rexmit_bytes));
+        let zero_windows = |(now, before): &(DirState, DirState)| {
+            Some(now.zero_windows.saturating_sub(before.zero_windows).into())
+        };
         TcpStats {
             orig_rtt: between(syn_ack, ack),
             resp_rtt: between(syn, syn_ack),
-            orig_rexmit_pkts: less(orig.0.rexmit_pkts, orig.1.rexmit_pkts),
-            orig_rexmit_bytes: bytes(&orig),
-            orig_out_of_order: Some(rare(0)),
-            orig_zero_windows: less(orig.0.zero_windows, orig.1.zero_windows),
-            resp_rexmit_pkts: less(resp.0.rexmit_pkts, resp.1.rexmit_pkts),
-            resp_rexmit_bytes: bytes(&resp),
-            resp_out_of_order: Some(rare(1)),
-            resp_zero_windows: less(resp.0.zero_windows, resp.1.zero_windows),
+            orig_rexmit_pkts: Some(stats[0].num_rxmit),
+            orig_rexmit_bytes: Some(stats[0].num_rxmit_bytes),
+            orig_out_of_order: Some(stats[0].num_oo),
+            orig_zero_windows: zero_windows(&orig),
+            resp_rexmit_pkts: Some(stats[1].num_rxmit),
+            resp_rexmit_bytes: Some(stats[1].num_rxmit_bytes),
+            resp_out_of_order: Some(stats[1].num_oo),
+            resp_zero_windows: zero_windows(&resp),
         }
     }
 }
@@ -289,12 +283,14 @@ mod tests {
     #[test]
     fn only_ethernet_shows_addresses() {
         let mut frame = vec![1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0xfe, 8, 0, 0x45];
+        // The rest of the IP header.
+        frame.extend([0; 19]);
         let (from, to) = ([2, 2, 2, 2, 2, 0xfe], [1; 6]);
-        assert_eq!(ethernet(&frame, 14), Some(([from, to], (0, 0))));
+        assert_eq!(ethernet(&frame, 14), Some(([from, to], (None, None))));
         assert_eq!(ethernet(&frame, 16), None);
         assert_eq!(ethernet(&frame[..13], 14), None);
         frame.splice(12..14, [0x88, 0xa8, 0x20, 7, 0x81, 0, 0, 9, 8, 0]);
-        assert_eq!(ethernet(&frame, 22), Some(([from, to], (7, 9))));
+        assert_eq!(ethernet(&frame, 22), Some(([from, to], (Some(7), Some(9)))));
         let note = Note {
             l2: Some(([from, to], 1)),
             ..Note::default()

@@ -62,7 +62,7 @@ impl<S: Sink> Run<'_, S> {
         if t.status_interval > 0 {
             self.arm(Kind::Status, self.ts + t.status_interval);
         }
-        self.arm_long();
+        self.arm_long(0);
         if p.tunnel != 0 {
             self.enter(p.tunnel);
         }
@@ -371,9 +371,8 @@ impl<S: Sink> Run<'_, S> {
         self.log(tcp, last, &totals, flow, false);
     }
 
-    /// When the connection may have its next row of conn_long.log.
-    fn arm_long(&mut self) {
-        let done = self.sh.notes.get(&self.conn.n).map_or(0, |note| note.long_rows);
+    /// When the connection may have its next row of conn_long.log; of so many times it has had it.
+    fn arm_long(&mut self, done: usize) {
         if let Some(long) = self.sh.cfg.long.get(done) {
             let at = self.conn.start.saturating_add(*long);
             self.arm(Kind::Long, at);
@@ -399,7 +398,7 @@ impl<S: Sink> Run<'_, S> {
         let done = self.sh.cfg.long.partition_point(|long| *long <= lasted);
         let n = self.conn.n;
         self.sh.notes.entry(n).or_default().long_rows = done;
-        self.arm_long();
+        self.arm_long(done);
     }
 
     fn stats(&self, tcp: &Tcp, flow: &FlowState, totals: &[Totals; 2], s: usize) -> EndpointStats {
@@ -431,6 +430,8 @@ impl<S: Sink> Run<'_, S> {
     fn log(&mut self, tcp: Option<&Tcp>, last: u64, totals: &[Totals; 2], flow: &FlowState, is_open: bool) {
         let id = self.id();
         let service = self.service();
+        let asked = tcp.filter(|_| self.sh.cfg.columns.tcp_stats);
+        let asked = asked.map(|tcp| (tcp, [0, 1].map(|s| self.stats(tcp, flow, totals, s))));
         let Core { ts, conn, sh, .. } = &mut self.core;
         let conn = &**conn;
         let size = |s: usize| match tcp {
@@ -472,12 +473,16 @@ impl<S: Sink> Run<'_, S> {
             resp_ip_bytes: totals[1].bytes,
             tunnel_parents: tunnels.filter(|uids| !uids.is_empty()),
             ip_proto: conn.key.proto,
-            networks: networks.or_else(|| columns.vlan.then(|| Networks::of_vlans(note.vlans()))),
+            networks: networks.or_else(|| columns.vlan.then(|| Networks::of_vlans(note.vlans))),
             community: columns.community_id.then(|| Community {
                 community_id: Some(community_id(&conn.key, 0)),
             }),
             l2: columns.l2.then(|| note.l2_addrs()),
-            tcp_stats: columns.tcp_stats.then(|| note.tcp_stats(conn, tcp, flow)),
+            tcp_stats: columns.tcp_stats.then(|| {
+                let said = asked.as_ref();
+                said.map(|(tcp, stats)| note.tcp_stats(conn, tcp, flow, stats))
+                    .unwrap_or_default()
+            }),
         };
         if is_open {
             return sh.outlet.sink.log(&LongRow(row));
