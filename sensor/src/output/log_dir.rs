@@ -18,7 +18,8 @@ use super::stamp::{is_stamp, stamp};
 
 /// Who may read logs: the owner and the group.
 pub const MODE: u32 = 0o640;
-const DIR_MODE: u32 = 0o755;
+/// Mode of directories for logs.
+pub const DIR_MODE: u32 = 0o755;
 
 /// The file to lock where a directory cannot be (NFS).
 const LOCK_FILE: &str = ".sensor.lock";
@@ -27,7 +28,7 @@ const LOCK_FILE: &str = ".sensor.lock";
 const HEAD_BYTES: u64 = 4096;
 
 /// Most names tried for a log that is put aside.
-const MAX_NAMES_TRIED: u32 = 10_000;
+pub const MAX_NAMES_TRIED: u32 = 10_000;
 
 /// A log directory, locked for this process as long as the value or its lock lives.
 #[derive(Debug)]
@@ -59,10 +60,9 @@ impl LogDir {
         made.recursive(true).mode(DIR_MODE);
         made.create(path).map_err(directory)?;
         let dir = File::open(path).map_err(directory)?;
-        let taken = |e: &io::Error| e.raw_os_error() == Some(libc::EWOULDBLOCK);
         let locked = match lock(&dir) {
             Ok(()) => Ok(dir),
-            Err(e) if taken(&e) => Err(e),
+            Err(e) if is_others(&e) => Err(e),
             Err(_) => lock_file(&path.join(LOCK_FILE)),
         };
         match locked {
@@ -70,20 +70,19 @@ impl LogDir {
                 path: path.to_owned(),
                 lock: Arc::new(DirLock(lock)),
             }),
-            Err(e) if taken(&e) => Err(LogError::Locked(path.to_owned())),
+            Err(e) if is_others(&e) => Err(LogError::Locked(path.to_owned())),
             Err(e) => Err(directory(e)),
         }
     }
 
     /// Whether another process has the directory now. It is locked for a moment to find that out.
     pub fn is_taken(path: &Path) -> io::Result<bool> {
-        let taken = |e: &io::Error| e.raw_os_error() == Some(libc::EWOULDBLOCK);
         match lock(&File::open(path)?) {
             Ok(()) => Ok(false),
-            Err(e) if taken(&e) => Ok(true),
+            Err(e) if is_others(&e) => Ok(true),
             // As on NFS; a file that is not there is nobody's.
             Err(_) => match File::open(path.join(LOCK_FILE)) {
-                Ok(file) => Ok(lock(&file).is_err_and(|e| taken(&e))),
+                Ok(file) => Ok(lock(&file).is_err_and(|e| is_others(&e))),
                 Err(_) => Ok(false),
             },
         }
@@ -176,6 +175,11 @@ pub fn is_taken(dir: &Path, name: &str) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether a lock failed because another process has it.
+fn is_others(e: &io::Error) -> bool {
+    e.raw_os_error() == Some(libc::EWOULDBLOCK)
 }
 
 /// Locks for this open file; EWOULDBLOCK: somebody else has it.

@@ -6,13 +6,14 @@
 pub mod archive;
 pub mod archived;
 pub mod contents;
+pub mod disk;
 pub mod extract;
 pub mod feed;
 pub mod local_nets;
 pub mod log;
 pub mod log_dir;
 pub mod log_error;
-mod now_and_then;
+pub mod now_and_then;
 pub mod open;
 pub mod open_files;
 pub mod outbox;

@@ -1,11 +1,12 @@
 //! The directory of the logs: whether it is there or can be made, has room, and is nobody else's.
-#![allow(unsafe_code, reason = "access and statfs are system calls")]
+#![allow(unsafe_code, reason = "access is a system call")]
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::item::Item;
+use crate::output::disk::Disk;
 use crate::output::log_dir::LogDir;
 
 const OF: &str = "logs";
@@ -40,13 +41,13 @@ pub fn look(dir: &Path) -> Facts {
     let Some(nearest) = there.filter(|p| p.is_dir()) else {
         return Facts::default();
     };
-    let (free, kind) = room(nearest).map_or((None, 0), |(free, kind)| (Some(free), kind));
+    let disk = Disk::of(nearest);
     Facts {
         nearest: Some(nearest.to_owned()),
         writable: is_writable(nearest),
         taken: nearest == absolute && LogDir::is_taken(nearest).unwrap_or(false),
-        free,
-        kind,
+        free: disk.map(|d| d.free),
+        kind: disk.map_or(0, |d| d.kind),
     }
 }
 
@@ -62,21 +63,6 @@ fn is_writable(dir: &Path) -> bool {
             libc::W_OK | libc::X_OK,
             libc::AT_EACCESS,
         ) == 0
-    }
-}
-
-/// Room for who is not root, bytes, and the type of the file system.
-fn room(dir: &Path) -> Option<(u64, i64)> {
-    let path = CString::new(dir.as_os_str().as_bytes()).ok()?;
-    // SAFETY: all zeroes is a valid statfs; the string is terminated; the call writes to the structure and nowhere else.
-    unsafe {
-        let mut fs: libc::statfs = std::mem::zeroed();
-        (libc::statfs(path.as_ptr(), &raw mut fs) == 0).then(|| {
-            (
-                (fs.f_bavail as u64).saturating_mul(fs.f_bsize as u64),
-                fs.f_type as i64,
-            )
-        })
     }
 }
 

@@ -1,16 +1,14 @@
 //! Old logs are deleted, the oldest first, when they are too old, too many, or when the disk is nearly full. What does not
 //! have the name of an old log is left alone.
-#![allow(unsafe_code, reason = "statvfs is a system call")]
 
-use std::ffi::CString;
 use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::folders::{folders, for_each_name};
 use crate::output::archived::Archived;
+use crate::output::disk::Disk;
 use crate::output::now_and_then::NowAndThen;
 use crate::output::stamp::stamp;
 
@@ -209,12 +207,7 @@ impl Deleted {
 
 /// Bytes of a directory's disk that are free for everybody.
 fn free_bytes(dir: &Path) -> Option<u64> {
-    let dir = CString::new(dir.as_os_str().as_bytes()).ok()?;
-    // SAFETY: all zeros is a valid value of this structure.
-    let mut known: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: a terminated string, and a structure that is this function's; the call writes to nothing else.
-    let done = unsafe { libc::statvfs(dir.as_ptr(), &raw mut known) } == 0;
-    done.then(|| known.f_bavail.saturating_mul(known.f_frsize))
+    Disk::of(dir).map(|disk| disk.free)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use super::archived::{Archived, Packed};
 use super::log::ToArchive;
-use super::log_dir::{DirLock, LogDir, Rotated, is_taken};
+use super::log_dir::{DIR_MODE, DirLock, LogDir, MAX_NAMES_TRIED, Rotated, is_taken};
 use super::log_error::LogError;
 use super::now_and_then::NowAndThen;
 use super::outbox::ended;
@@ -47,9 +47,6 @@ const LIMIT: Limit = Limit {
     stuck: Duration::from_secs(6),
     slow: Duration::from_secs(8),
 };
-/// Most names tried for a log in the archive.
-const MAX_NAMES_TRIED: u32 = 10_000;
-const DIR_MODE: u32 = 0o755;
 
 /// What is to become of logs that are over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
