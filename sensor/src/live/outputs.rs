@@ -1,10 +1,10 @@
 //! Where the results of a live run go: threads that write the logs, the event stream and the terminal, and for each
 //! worker an outbox. No output waits for another one, and nobody waits for an output but at the end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::clock::Clock;
 use super::metrics::OutputLosses;
@@ -22,6 +22,7 @@ use crate::output::extract::{ExtractOutbox, ExtractThread};
 use crate::output::feed::{FeedOutbox, FeedTarget, Feeds};
 use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
+use crate::output::now_and_then::Growing;
 use crate::output::open::{all_extracted, all_written, begin, extract_thread, open_stream};
 use crate::output::outbox::{LogCount, LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
 use crate::output::patience::Patience;
@@ -34,8 +35,6 @@ const LOG_FLUSH_EVERY: Duration = Duration::from_secs(1);
 const EVENTS_EVERY_NS: u64 = 4 * MILLISECOND;
 /// Time between two hand-overs of a worker's log rows to their thread, ns.
 const ROWS_EVERY_NS: u64 = 200 * MILLISECOND;
-/// Least time between two complaints about rows that are lost.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// What goes through the outputs.
 pub struct OutputLoad {
@@ -66,7 +65,7 @@ pub struct Outputs {
     extract: Option<RefCell<ExtractThread>>,
     patience: Patience,
     /// Lost rows that were reported so far, and when.
-    complained: Cell<(u64, Option<Instant>)>,
+    complained: RefCell<Growing>,
 }
 
 impl Outputs {
@@ -114,7 +113,7 @@ impl Outputs {
             feeds,
             extract: extract.map(RefCell::new),
             patience,
-            complained: Cell::default(),
+            complained: RefCell::default(),
         })
     }
 
@@ -169,9 +168,8 @@ impl Outputs {
     /// Reports from time to time that rows are being lost, and extracted files cut off.
     pub fn complain(&self) {
         self.feeds.complain();
-        let (lost, (said, when)) = (self.logs.refused(), self.complained.get());
-        if lost > said && when.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
-            self.complained.set((lost, Some(Instant::now())));
+        let lost = self.logs.refused();
+        if self.complained.borrow_mut().is_due(lost) {
             tracing::warn!("{lost} log rows are lost so far: the log directory takes too little");
         }
         if let Some(thread) = &self.extract {

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::now_and_then::NowAndThen;
+use super::now_and_then::{Growing, NowAndThen};
 use super::open_files::open_files;
 use super::outbox::ended;
 use super::patience::{Limit, Patience, Progress};
@@ -83,9 +83,8 @@ pub struct ExtractThread {
     when_full: WhenFull,
     patience: Patience,
     thread: JoinHandle<()>,
-    /// Files of [`Account::refused`] that were reported, and when.
-    said: u64,
-    complained: NowAndThen,
+    /// Files of [`Account::refused`] that were reported.
+    said: Growing,
 }
 
 impl ExtractThread {
@@ -105,8 +104,7 @@ impl ExtractThread {
             when_full,
             patience,
             thread: builder.spawn(move || writer.run(&batches))?,
-            said: 0,
-            complained: NowAndThen::default(),
+            said: Growing::default(),
         })
     }
 
@@ -129,21 +127,20 @@ impl ExtractThread {
     /// Reports from time to time that files are being cut off because the disk is slow.
     pub fn complain(&mut self) {
         let refused = self.account.refused.load(Ordering::Relaxed);
-        if refused > self.said && self.complained.is_due() {
-            self.say_refused(refused);
+        if self.said.is_due(refused) {
+            Self::say_refused(refused);
         }
     }
 
-    fn say_refused(&mut self, refused: u64) {
-        self.said = refused;
+    fn say_refused(refused: u64) {
         tracing::warn!("{refused} extracted files are cut off so far: their directory takes too little");
     }
 
     /// Ends it, once all outboxes are dropped.
-    pub fn finish(mut self) -> ExtractEnd {
+    pub fn finish(self) -> ExtractEnd {
         let refused = self.account.refused.load(Ordering::Relaxed);
-        if refused > self.said {
-            self.say_refused(refused);
+        if refused > self.said.said() {
+            Self::say_refused(refused);
         }
         drop(self.queue);
         let account = &self.account;

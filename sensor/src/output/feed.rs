@@ -3,16 +3,16 @@
 //! Each stream has a thread and a bounded queue. One that takes nothing, or whose reader is gone, costs lines; they are counted.
 //! The rows are in the log files all the same.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::log::{LogFormat, LogTags, write_row};
-use super::now_and_then::NowAndThen;
-use super::outbox::{Account, OutputEnd, ended, send};
+use super::now_and_then::{Growing, NowAndThen};
+use super::outbox::{Account, ended, send};
 use super::patience::{Limit, Patience};
 use super::stream::WhenFull;
 use crate::event::log::LogRow;
@@ -28,8 +28,6 @@ const BATCH_BYTES: usize = 64 * 1024;
 const MAX_QUEUED_BATCHES: usize = 1024;
 /// Time until a reader that is gone is looked for again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Least time between two complaints about lines that are lost.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 /// How long the end waits for a stream.
 const LIMIT: Limit = Limit {
     stuck: Duration::from_secs(3),
@@ -45,8 +43,8 @@ struct Feed {
     queue: SyncSender<Lines>,
     account: Arc<Account>,
     thread: JoinHandle<()>,
-    /// Lost lines that were reported so far, and when.
-    said: Cell<(u64, Option<Instant>)>,
+    /// Lost lines that were reported so far.
+    said: RefCell<Growing>,
 }
 
 /// All streams of rows.
@@ -77,7 +75,7 @@ impl Feeds {
                 target: target.clone(),
                 queue,
                 account,
-                said: Cell::default(),
+                said: RefCell::default(),
                 thread: thread.spawn(move || write_lines(line, &lines, &counts, when_full, &patience))?,
             })
         };
@@ -111,9 +109,8 @@ impl Feeds {
     /// Reports from time to time that lines are being lost.
     pub fn complain(&self) {
         for f in &self.feeds {
-            let (lost, (said, when)) = (f.account.lost(), f.said.get());
-            if lost > said && when.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
-                f.said.set((lost, Some(Instant::now())));
+            let lost = f.account.lost();
+            if f.said.borrow_mut().is_due(lost) {
                 tracing::warn!("{lost} rows are lost so far that were to go to {}", f.target);
             }
         }
@@ -129,21 +126,16 @@ impl Feeds {
                 WhenFull::Drop => ended(&f.thread, &self.patience, &f.account.progress, LIMIT),
                 WhenFull::Wait => f.thread.join().is_ok(),
             };
-            let end = match is_done {
-                true => OutputEnd::Lost(f.account.lost()),
-                false => OutputEnd::Stuck(f.account.missing()),
+            let lost = match is_done {
+                true => f.account.lost(),
+                false => f.account.missing(),
             };
-            all += match end {
-                OutputEnd::Lost(0) => 0,
-                OutputEnd::Lost(n) => {
-                    tracing::warn!("{n} rows did not go to {}", f.target);
-                    n
-                }
-                OutputEnd::Stuck(n) => {
-                    tracing::warn!("{} takes nothing: {n} rows did not go there", f.target);
-                    n
-                }
-            };
+            match (is_done, lost) {
+                (true, 0) => {}
+                (true, n) => tracing::warn!("{n} rows did not go to {}", f.target),
+                (false, n) => tracing::warn!("{} takes nothing: {n} rows did not go there", f.target),
+            }
+            all += lost;
         }
         all
     }

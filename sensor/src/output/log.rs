@@ -7,10 +7,11 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use super::log_dir::LogDir;
 use super::log_error::LogError;
+use super::now_and_then::NowAndThen;
 use super::rotation::Turns;
 use super::stamp::stamp;
 use super::tsv;
@@ -20,16 +21,13 @@ use crate::event::log::{Column, LogRow};
 /// Bytes gathered before they are written without being asked to.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Least time between two complaints about a disk that takes nothing.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
-
 /// Writes log rows to files in one directory, a file per log path.
 #[derive(Debug)]
 pub struct LogWriter {
     dir: LogDir,
     style: LogStyle,
     files: Vec<LogFile>,
-    complained: Option<Instant>,
+    complained: NowAndThen,
     rows: u64,
     upkeep: Upkeep,
     turns: Option<Turns>,
@@ -71,7 +69,7 @@ impl LogWriter {
             dir,
             style: style.into(),
             files: Vec::new(),
-            complained: None,
+            complained: NowAndThen::default(),
             rows: 0,
             upkeep: Upkeep::default(),
             turns: None,
@@ -256,8 +254,7 @@ impl LogWriter {
     }
 
     fn complain(&mut self, i: usize, e: &io::Error) {
-        if self.complained.is_none_or(|t| t.elapsed() >= COMPLAIN_EVERY) {
-            self.complained = Some(Instant::now());
+        if self.complained.is_due() {
             let f = &self.files[i];
             let name = self.dir.file(&f.name);
             tracing::warn!(file = %name.display(), rows_lost = f.lost, "cannot write log: {e}; going on without");
