@@ -65,13 +65,18 @@ pub enum Counter {
     Decapsulated = 24,
     /// Such packets in tunnels over UDP for whose flow the table had no room.
     InnerTableFull = 25,
+    // Two more reasons why a frame is not tracked.
+    /// Its flow is to be ignored: see [`crate::filter`].
+    Filtered = 26,
+    /// Its flow is not in the sample: see [`crate::policy::Policy::sample`].
+    Unsampled = 27,
 }
 
 /// Number of counters.
-pub const COUNTERS: u32 = 26;
+pub const COUNTERS: u32 = 28;
 
 /// The reasons why a frame is not tracked.
-pub const UNTRACKED: [Counter; 8] = [
+pub const UNTRACKED: [Counter; 10] = [
     Counter::NotIp,
     Counter::OtherEthertype,
     Counter::Fragment,
@@ -80,4 +85,6 @@ pub const UNTRACKED: [Counter; 8] = [
     Counter::Truncated,
     Counter::Malformed,
     Counter::TableFull,
+    Counter::Filtered,
+    Counter::Unsampled,
 ];

@@ -78,6 +78,9 @@ pub mod half {
     pub const REFUSED: u32 = 1 << 2;
 }
 
+/// Bit of [`FlowState::shed`]: the flow is counted, and its payload stays below for good. Set when the entry is made.
+pub const COUNT_ONLY: u32 = 1 << 4;
+
 /// Bits of [`DirState::seen`].
 mod seen {
     /// `next` is set.
@@ -143,7 +146,7 @@ pub struct DirState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowState {
     /// Bit per direction: userspace wants no more of its payload. Set by userspace, cleared by any SYN and where
-    /// following a direction fails. With a bit of [`skip::bits`] beside it userspace wants none up to a place, and a packet
+    /// following a direction fails, but not with [`COUNT_ONLY`]. With a bit of [`skip::bits`] beside it userspace wants none up to a place, and a packet
     /// that reaches beyond it clears both.
     pub shed: u32,
     /// The last packet's [`Packet::tunnel`].
@@ -218,6 +221,13 @@ impl FlowState {
     }
 }
 
+impl DirState {
+    /// Whether an acknowledgement without payload, SYN, FIN or RST was sent.
+    pub fn has_acknowledged(&self) -> bool {
+        self.seen & seen::PURE_ACK != 0
+    }
+}
+
 /// `seq` in the 64-bit space that `near` lies in: the value closest to `near` with these low bits.
 #[inline(always)]
 pub fn extend(near: u64, seq: u32) -> u64 {
@@ -242,6 +252,7 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
             (&raw mut (*flow).dir[1], &raw mut (*flow).dir[0])
         };
         let (my_last, peer_last) = ((*me).last, (*peer).last);
+        let all = policy & ALL_PACKETS != 0 && (*flow).shed & COUNT_ONLY == 0;
         let mut out = Outcome {
             why: 0,
             prev_next: (*me).next,
@@ -261,7 +272,8 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
             if peer_seen & seen::FIRSTS != 0 {
                 (*peer).seen = peer_seen & !seen::FIRSTS;
             }
-            if (*flow).shed != 0 {
+            let shed = (*flow).shed;
+            if shed != 0 && shed & COUNT_ONLY == 0 {
                 (*flow).shed = 0;
             }
         }
@@ -302,14 +314,14 @@ pub unsafe fn update(flow: *mut FlowState, p: &Packet, policy: u32) -> Outcome {
             }
             if policy & PAYLOAD != 0 && ((*flow).shed & (1 << p.dir) == 0 || skip::ends(flow, p)) {
                 out.why |= why::PAYLOAD;
-            } else if policy & ALL_PACKETS == 0 {
+            } else if !all {
                 out.why |= why::SHED;
                 if policy & RECORDS != 0 && reaches_record(&(*flow).follow[p.dir as usize & 1], p) {
                     out.why |= why::RECORDS;
                 }
             }
         }
-        if policy & ALL_PACKETS != 0 {
+        if all {
             out.why |= why::ALL;
         }
         if now_seen != had_seen {

@@ -16,7 +16,7 @@
 )]
 
 use crate::atomic::{and32, or32, or32_after};
-use crate::flow::{FlowState, Outcome, why};
+use crate::flow::{COUNT_ONLY, FlowState, Outcome, why};
 use crate::packet::Packet;
 use crate::skip;
 
@@ -225,6 +225,9 @@ unsafe fn datagram(p: &Packet, m: *mut Marks, mut load: impl FnMut(u32, *mut u8,
 pub unsafe fn order_datagrams(flow: *mut FlowState, dir: u8) {
     // SAFETY: the contract above, which the caller keeps.
     unsafe {
+        if (*flow).shed & COUNT_ONLY != 0 {
+            return;
+        }
         let (f, bit) = if dir == 0 {
             (&raw mut (*flow).follow[0], 1)
         } else {
@@ -241,7 +244,7 @@ pub unsafe fn order_datagrams(flow: *mut FlowState, dir: u8) {
 }
 
 /// Userspace's order to follow a direction from the header that begins at `at`. False, and nothing is changed, when
-/// the direction has gone past it already.
+/// the direction has gone past it already, or is counted alone.
 ///
 /// # Safety
 /// As for [`crate::flow::update`].
@@ -255,7 +258,7 @@ pub unsafe fn order(flow: *mut FlowState, dir: u8, at: u32) -> bool {
             (&raw const (*flow).dir[1], &raw mut (*flow).follow[1], 2)
         };
         // A packet that goes past it at this very moment finds that out, and gives up.
-        if at.wrapping_sub((*d).next as u32) as i32 >= 0 {
+        if (*flow).shed & COUNT_ONLY == 0 && at.wrapping_sub((*d).next as u32) as i32 >= 0 {
             and32(&raw mut (*flow).shed, !skip::bits(bit));
             *f = Follow::from(at);
             // A CPU that sees the bit and not yet the place takes a packet or two for shed and not followed. If the place
@@ -287,14 +290,18 @@ pub unsafe fn shed(flow: *mut FlowState, dirs: u32) {
     }
 }
 
-/// Userspace's order to forward a direction's payload again.
+/// Userspace's order to forward a direction's payload again, unless the flow is counted alone.
 ///
 /// # Safety
 /// As for [`crate::flow::update`].
 #[inline(always)]
 pub unsafe fn unshed(flow: *mut FlowState, dirs: u32) {
     // SAFETY: the contract above, which the caller keeps.
-    unsafe { and32(&raw mut (*flow).shed, !(dirs | skip::bits(dirs))) };
+    unsafe {
+        if (*flow).shed & COUNT_ONLY == 0 {
+            and32(&raw mut (*flow).shed, !(dirs | skip::bits(dirs)));
+        }
+    }
 }
 
 /// Ends following: this packet and those after it are forwarded in full.

@@ -20,6 +20,10 @@ pub const DECAP_IP: u32 = 1 << 7;
 pub const VLAN_AWARE: u32 = 1 << 8;
 /// Keys know the virtual networks of VXLAN and Geneve.
 pub const VNI_AWARE: u32 = 1 << 9;
+/// Flows are looked at when they begin, whether they are to be ignored, or counted alone: see [`crate::filter`].
+pub const FILTER: u32 = 1 << 10;
+/// The state of an ended flow is kept until userspace says that its row was written.
+pub const KEEP_ENDED: u32 = 1 << 11;
 /// What keys know beside the five-tuple.
 pub const REALMS: u32 = VLAN_AWARE | VNI_AWARE;
 /// Tunnels that are UDP connections.
@@ -53,6 +57,8 @@ pub struct Policy {
     /// Binary logarithm of the number of parts that a ring's free room for payload is split into. A CPU takes one part at a
     /// time, and asks for the ring's fill again only when its part is used up. There must be at least as many parts as CPUs.
     pub shares: u32,
+    /// With [`FILTER`]: one of so many flows is tracked, chosen by its key's hash. 0 and 1: all are.
+    pub sample: u32,
 }
 
 /// Most rings (workers) there can be.
@@ -70,6 +76,7 @@ impl Default for Policy {
             ring_by_cpu: 0,
             seed: [0; 2],
             shares: 31,
+            sample: 0,
         }
     }
 }

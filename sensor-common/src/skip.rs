@@ -8,7 +8,7 @@
 #![allow(unsafe_code, reason = "the BPF program has its flow state by pointer")]
 
 use crate::atomic::{and32, or32_after};
-use crate::flow::FlowState;
+use crate::flow::{COUNT_ONLY, FlowState};
 use crate::follow::Follow;
 use crate::packet::{Packet, tcp_flags as tf};
 
@@ -51,7 +51,7 @@ pub unsafe fn ends(flow: *mut FlowState, p: &Packet) -> bool {
 }
 
 /// Userspace's order to keep a direction's payload before sequence number `end`, at most [`MAX_STRETCH`] from where it
-/// stands. False, and nothing is changed, when the direction has come that far already.
+/// stands. False, and nothing is changed, when the direction has come that far already, or is counted alone.
 ///
 /// # Safety
 /// As for [`crate::flow::update`].
@@ -65,7 +65,7 @@ pub unsafe fn order(flow: *mut FlowState, dir: u8, end: u32) -> bool {
             (&raw const (*flow).dir[1], &raw mut (*flow).follow[1], 2)
         };
         // A packet that goes past it at this very moment is forwarded, and the one after it ends the stretch.
-        if end.wrapping_sub((*d).next as u32) as i32 > 0 {
+        if (*flow).shed & COUNT_ONLY == 0 && end.wrapping_sub((*d).next as u32) as i32 > 0 {
             *f = Follow {
                 state: 0,
                 ..Follow::from(end)

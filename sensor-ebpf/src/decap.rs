@@ -84,7 +84,7 @@ pub fn outer<H: Hook>(hook: &H) {
     unsafe {
         if (*w).ip.proto == IPPROTO_UDP {
             let Some(flow) = find(hook, stats, w) else {
-                return stats.add(Counter::TableFull, 1);
+                return stats.add_reason(Scratch::reason(w), 1);
             };
             stats.add(Counter::Tracked, 1);
             udp(hook, w, flow, bits);
@@ -118,14 +118,11 @@ pub fn inner<H: Hook>(hook: &H) {
         let inside = Inside::new(hook, outer);
         let in_udp = (*outer).ip.proto == IPPROTO_UDP;
         let Some(flow) = find(&inside, stats, w) else {
-            return stats.add_reason(
-                if in_udp {
-                    Counter::InnerTableFull
-                } else {
-                    Counter::TableFull
-                } as Reason,
-                1,
-            );
+            return if !in_udp {
+                stats.add_reason(Scratch::reason(w), 1);
+            } else if Scratch::reason(w) == Counter::TableFull as Reason {
+                stats.add(Counter::InnerTableFull, 1);
+            };
         };
         if !in_udp {
             stats.add(Counter::Tracked, 1);

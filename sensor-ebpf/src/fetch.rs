@@ -5,7 +5,7 @@ use sensor_common::FlowState;
 
 use crate::abi::{END_AND_TELL, Fetch, MAX_FETCHES, ORDERS_HEAD, TELL_SLOT};
 use crate::half;
-use crate::maps::{FLOWS, Scratch};
+use crate::maps::{FLOWS, Scratch, keep};
 
 const WORDS: usize = size_of::<FlowState>() / 8;
 const _: () = assert!(size_of::<FlowState>().is_multiple_of(8));
@@ -33,7 +33,7 @@ pub fn run(ctx: &XdpContext) {
 unsafe fn answer(w: *mut Scratch, q: *mut Fetch) {
     // SAFETY: the caller's word; a live map value, whose parts are read one by one as others add to them.
     unsafe {
-        let Some(flow) = FLOWS.get_ptr_mut(&(*q).key) else {
+        let Some(flow) = FLOWS.get_ptr_mut(&(*q).ended.flow) else {
             (*q).found = 0;
             return;
         };
@@ -43,10 +43,12 @@ unsafe fn answer(w: *mut Scratch, q: *mut Fetch) {
         }
         (*q).found = 1;
         if (*q).end == END_AND_TELL {
-            half::end_and_tell(w, &(*q).key, TELL_SLOT);
+            half::end_and_tell(w, &(*q).ended.flow, TELL_SLOT);
         } else if (*q).end != 0 {
             half::closed(flow);
-            let _ = FLOWS.remove(&(*q).key);
+            (*q).ended.start = (*flow).start;
+            keep(&(*q).ended, flow);
+            let _ = FLOWS.remove(&(*q).ended.flow);
         }
     }
 }

@@ -16,7 +16,7 @@ use aya_ebpf::maps::Array;
 
 use crate::abi::HalfOpen;
 use crate::emit;
-use crate::maps::{FLOWS, Scratch, Stats, policy};
+use crate::maps::{FLOWS, Scratch, Stats, keep, policy};
 
 /// How many there are.
 #[map]
@@ -62,7 +62,7 @@ pub fn begun(w: *mut Scratch, slot: u32) {
 #[inline(always)]
 pub fn end_and_tell(w: *mut Scratch, key: &FlowKey, slot: u32) {
     // SAFETY: this CPU's scratch.
-    unsafe { (*w).gone = *key };
+    unsafe { (*w).gone.flow = *key };
     sensor_half_gone(slot, 0);
 }
 
@@ -128,7 +128,7 @@ pub extern "C" fn sensor_half_begun(slot: u32) -> u32 {
                 let Some(key) = QUEUE.get_ptr((at.wrapping_add(i) % n) as u32) else {
                     break;
                 };
-                (*w).gone = *key;
+                (*w).gone.flow = *key;
                 if sensor_half_gone(slot, 1) != 0 {
                     break;
                 }
@@ -141,7 +141,7 @@ pub extern "C" fn sensor_half_begun(slot: u32) -> u32 {
     0
 }
 
-/// Takes the flow [`Scratch::gone`] out of the table, if it is half-open or, with 0 for `half_only`, if userspace was
+/// Takes the flow of [`Scratch::gone`] out of the table, if it is half-open or, with 0 for `half_only`, if userspace was
 /// told nothing of it; 1: so it was.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -151,7 +151,7 @@ pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
     };
     // SAFETY: this CPU's scratch, live map values.
     unsafe {
-        let Some(flow) = FLOWS.get_ptr_mut(&(*w).gone) else {
+        let Some(flow) = FLOWS.get_ptr_mut(&(*w).gone.flow) else {
             return 0;
         };
         if half_only == 0 && (*flow).half & half::UNTOLD == 0 {
@@ -175,7 +175,7 @@ pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
         let ring = emit::ring_in(flow);
         let told = !emit::is_beyond(ring, room)
             && emit::header(stats, ring, |head: *mut RecordHeader| {
-                (*head).fill_gone(&(*w).gone, &*flow, untold);
+                (*head).fill_gone(&(*w).gone.flow, &*flow, untold);
             });
         if !told {
             if untold {
@@ -184,7 +184,9 @@ pub extern "C" fn sensor_half_gone(slot: u32, half_only: u32) -> u32 {
                 stats.add(Counter::HeaderLost, 1);
             }
         }
-        let _ = FLOWS.remove(&(*w).gone);
+        (*w).gone.start = (*flow).start;
+        keep(&(*w).gone, flow);
+        let _ = FLOWS.remove(&(*w).gone.flow);
     }
     1
 }

@@ -11,6 +11,7 @@ mod control;
 mod decap;
 mod emit;
 mod fetch;
+mod filter;
 mod floor;
 mod half;
 mod hook;
@@ -22,9 +23,10 @@ use aya_ebpf::bindings::{BPF_NOEXIST, TC_ACT_UNSPEC, xdp_action::XDP_PASS};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::warn;
-use sensor_common::flow::{update, why};
+use sensor_common::filter::{COUNT, IGNORE, LEAVE_OUT};
+use sensor_common::flow::{COUNT_ONLY, update, why};
 use sensor_common::follow::follow;
-use sensor_common::policy::{ALL_FRAMES, DECAP, DECAP_UDP, RECORDS, VLAN_AWARE};
+use sensor_common::policy::{ALL_FRAMES, DECAP, DECAP_UDP, FILTER, RECORDS, VLAN_AWARE};
 use sensor_common::{Counter, FlowState, Packet, RecordHeader};
 
 use hook::{Hook, Rx, Tx};
@@ -163,13 +165,12 @@ fn see<H: Hook>(hook: &H) {
             }
             // Said here and not in `find`, which two programs have: a macro's code that is in two
             // places becomes a function, with a name that depends on where it was compiled.
-            if stats.may_say_full() {
+            if Scratch::reason(w) == Counter::TableFull as Reason && stats.may_say_full() {
                 warn!(
                     hook.ctx(),
                     "the flow table is full: new flows are counted, not tracked"
                 );
             }
-            Scratch::because(w, Counter::TableFull as Reason);
         } else if Scratch::reason(w) == NEED_MORE {
             Scratch::because(w, Counter::Truncated as Reason);
         }
@@ -299,13 +300,25 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     }
 }
 
-/// The packet's flow entry, made if need be. None: the table is full.
+/// The packet's flow entry, made if need be. None, and [`Scratch::reason`] says why: the table is full, or the flow is to
+/// be ignored.
 #[inline(always)]
 fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowState> {
     // SAFETY: this CPU's scratch.
     let (pkt, new) = unsafe { (&(*w).pkt, &mut (*w).new) };
     if let Some(flow) = FLOWS.get_ptr_mut(&pkt.key) {
         return Some(flow);
+    }
+    new.shed = 0;
+    if policy!(bits) & FILTER != 0 {
+        // SAFETY: this CPU's scratch.
+        unsafe { (*w).iface = hook.ifindex() };
+        match filter::sensor_filter(hook.slot()) {
+            IGNORE => return refuse(w, Counter::Filtered),
+            LEAVE_OUT => return refuse(w, Counter::Unsampled),
+            COUNT => new.shed = COUNT_ONLY | 3,
+            _ => {}
+        }
     }
     // As `FlowState::starting` has it, and what userspace has no use for: nothing else in it is ever written.
     new.start = pkt.ts;
@@ -319,7 +332,18 @@ fn find<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) -> Option<*mut FlowSta
         // SAFETY: this CPU's scratch.
         unsafe { (*w).begun = half };
     }
-    FLOWS.get_ptr_mut(&pkt.key)
+    match FLOWS.get_ptr_mut(&pkt.key) {
+        None => refuse(w, Counter::TableFull),
+        flow => flow,
+    }
+}
+
+/// Says why there is no entry.
+#[inline(always)]
+fn refuse(w: *mut Scratch, why: Counter) -> Option<*mut FlowState> {
+    // SAFETY: this CPU's scratch.
+    unsafe { Scratch::because(w, why as Reason) };
+    None
 }
 
 /// Counts a frame that is not tracked, for [`Scratch::reason`], and forwards it if userspace can make something of it.
@@ -332,8 +356,10 @@ unsafe fn untracked<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch) {
     // SAFETY: the caller's word.
     let (pkt, reason) = unsafe { (&(*w).pkt, Scratch::reason(w)) };
     stats.add_reason(reason, pkt.segs as u64);
-    // A full table is a state of ours: the frame would teach userspace nothing.
+    // A full table is a state of ours, and what is to be ignored is ignored: the frame would teach userspace nothing.
     let forward = reason != Counter::TableFull as Reason
+        && reason != Counter::Filtered as Reason
+        && reason != Counter::Unsampled as Reason
         && (reason != Counter::NotIp as Reason || policy!(bits) & ALL_FRAMES != 0);
     if !forward {
         return;

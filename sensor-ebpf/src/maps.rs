@@ -9,9 +9,10 @@ use sensor_common::atomic::{fence, swap32};
 use sensor_common::flow::Outcome;
 use sensor_common::follow::Marks;
 use sensor_common::key::{Dir, Realm};
+use sensor_common::policy::KEEP_ENDED;
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy};
 
-use crate::abi::{ALL_SLOTS, Bell, CpuStats};
+use crate::abi::{ALL_SLOTS, Bell, CpuStats, EndedKey};
 
 /// What to forward. Userspace writes it before loading; the verifier then knows its values and
 /// drops what it switches off.
@@ -26,11 +27,29 @@ pub static POLICY: Policy = Policy {
     ring_by_cpu: 0,
     seed: [0; 2],
     shares: 31,
+    sample: 0,
 };
 
 /// The flow table. Userspace sets its size.
 #[map]
 pub static FLOWS: HashMap<FlowKey, FlowState> = HashMap::with_max_entries(262_144, 0);
+
+/// States of ended flows whose rows are not known to be written. Userspace sets the size.
+#[map]
+static ENDED: HashMap<EndedKey, FlowState> = HashMap::with_max_entries(1, 0);
+
+/// Keeps the state of a flow that is about to leave the table, if somebody asked for that. If there is no room, its
+/// row is not safe from a crash.
+///
+/// # Safety
+/// `flow` is a live map value.
+#[inline(always)]
+pub unsafe fn keep(key: &EndedKey, flow: *const FlowState) {
+    if policy!(bits) & KEEP_ENDED != 0 {
+        // SAFETY: the caller's word; the kernel copies it, as it does where others add to it meanwhile.
+        let _ = ENDED.insert(key, unsafe { &*flow }, 0);
+    }
+}
 
 /// Every CPU's accounting, by [`crate::abi::SLOTS`].
 #[map]
@@ -76,10 +95,10 @@ pub struct Scratch {
     pub ip: Ip,
     pub out: Outcome,
     pub marks: Marks,
-    /// The value of a new flow entry: all zero but `start`, `carries`, `half` and `ring`.
+    /// The value of a new flow entry: all zero but `start`, `carries`, `half`, `ring` and `shed`.
     pub new: FlowState,
     /// Of a flow that gives way.
-    pub gone: FlowKey,
+    pub gone: EndedKey,
     /// Not 0: a half-open flow was made, which counts at the end; see [`crate::half::begun`].
     pub begun: u32,
     /// Of a tunnel's packet: what was found in it.
@@ -91,7 +110,8 @@ pub struct Scratch {
     pub reason: u32,
     /// Not 0: its ring has no room for the packet's payload.
     pub tight: u32,
-    pub pad: u32,
+    /// The interface's number, where rules may ask for it.
+    pub iface: u32,
     /// Bytes that payload may take of each ring before its fill is asked for again.
     pub room: [u64; sensor_common::policy::MAX_RINGS as usize],
 }

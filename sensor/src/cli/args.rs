@@ -19,9 +19,9 @@ use crate::output::rotation::Every;
 use crate::settings::file::USUAL_FILE;
 use crate::settings::names;
 use crate::settings::{
-    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, Listen, LogSettings,
-    ReadSettings, ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents,
-    bounds,
+    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, InterfaceSettings,
+    Listen, LogSettings, Persist, ReadSettings, ReassemblySettings, RingBy, RingSettings, TimeoutSettings,
+    TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -58,6 +58,9 @@ pub enum Command {
     /// Say whether `sensor run` would work with the same options, what would hinder it, and what mends that; status 1 if it
     /// would not.
     Check(Check),
+    /// End what a run with --persist left in the kernel: its connections get their rows, in the logs that the same options say,
+    /// and nothing stays attached.
+    Detach(Box<Run>),
     /// Look at a file of settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -170,6 +173,14 @@ pub struct Run {
     /// Do not try native XDP.
     #[arg(long)]
     pub skb_mode: bool,
+    /// Let the kernel go on counting when the sensor ends, however it ends: the next one takes over flows and connections, and
+    /// no packet goes uncounted. With `replace` what an earlier run left that does not fit (other --flows, --workers …) is ended
+    /// first, with rows for what was open. `sensor detach` ends it.
+    #[arg(long, value_enum, default_value_t = Persist::Off, num_args = 0..=1, require_equals = true, default_missing_value = "keep", value_name = "HOW")]
+    pub persist: Persist,
+    /// Where in the BPF file system is what --persist keeps; another sensor has another directory.
+    #[arg(long, default_value = InterfaceSettings::PERSIST_DIR, value_name = "DIR")]
+    pub persist_dir: PathBuf,
     /// Worker threads, each with a ring [default: cores, at most 8].
     #[arg(long, value_parser = clap::value_parser!(u32).range(bounds::WORKERS))]
     pub workers: Option<u32>,
@@ -465,4 +476,9 @@ values! {
     Digest { Md5 "md5", Sha1 "sha1", Sha256 "sha256" }
     RingBy { Cpu "cpu", Flow "flow", Auto "auto" }
     Packed { None "none", Gzip "gzip", Zstd "zstd" }
+    Persist {
+        Off "off" = "It ends with the sensor",
+        Keep "keep" = "It goes on",
+        Replace "replace" = "It goes on, and what is left that does not fit is ended first"
+    }
 }

@@ -17,6 +17,8 @@ impl From<&Run> for Settings {
                 exit_when_gone: a.exit_when_gone,
                 skb_mode: a.skb_mode,
                 decap: a.decap.clone(),
+                persist: a.persist,
+                persist_dir: a.persist_dir.clone(),
             },
             rings: RingSettings {
                 workers: a.workers,
@@ -154,6 +156,7 @@ mod tests {
     use super::super::args::{Command, parse_from};
     use super::*;
     use crate::output::archived::Packed;
+    use crate::settings::Persist;
     use crate::settings::{Datapath, Decap, Digest, RingBy, Useless};
 
     fn parsed(command: &str) -> Command {
@@ -180,7 +183,7 @@ mod tests {
     #[test]
     fn options_reach_their_settings() {
         let s = settings(
-            "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
+            "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --persist --persist-dir p --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
              --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
@@ -193,7 +196,7 @@ mod tests {
         );
         let expected = serde_json::json!({
             "interfaces": {"names": ["x", "y"], "rx_only": true, "exit_when_gone": true, "skb_mode": true,
-                           "decap": ["vxlan", "gre"]},
+                           "decap": ["vxlan", "gre"], "persist": "keep", "persist_dir": "p"},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
             "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
@@ -242,6 +245,7 @@ mod tests {
         called_the_same::<Digest>();
         called_the_same::<RingBy>();
         called_the_same::<Packed>();
+        called_the_same::<Persist>();
     }
 
     fn check(command: &str) -> Result<(), Useless> {

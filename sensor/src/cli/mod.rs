@@ -53,6 +53,11 @@ fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
             let reporter = messages(settings.logs.verbose);
             live::run(&settings, &reporter).map(|()| ExitCode::SUCCESS)
         }
+        Command::Detach(a) => {
+            let settings = layers::of_run(a, matches)?.settings;
+            let reporter = messages(settings.logs.verbose);
+            live::detach(&settings, &reporter).map(|()| ExitCode::SUCCESS)
+        }
         Command::Read(a) => {
             let settings = layers::of_reading(a, matches)?.settings;
             let reporter = messages(settings.logs.verbose);

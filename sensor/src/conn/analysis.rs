@@ -295,6 +295,15 @@ impl<'e, S: Sink> Run<'e, S> {
             return;
         }
         let name = self.service();
+        self.app_over(name);
+    }
+
+    /// Nothing is to be read of what the connection carries from here on.
+    pub fn app_never(&mut self) {
+        self.app_over(String::new());
+    }
+
+    fn app_over(&mut self, name: String) {
         let known = &mut self.sh.services;
         let at = known.iter().position(|s| *s == name).unwrap_or(known.len());
         let Some(number) = u8::try_from(at + 1).ok() else {

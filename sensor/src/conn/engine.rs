@@ -1,5 +1,7 @@
 //! The engine of one worker: its connections, their table and timers.
 
+use std::collections::VecDeque;
+
 use foldhash::fast::FixedState;
 use sensor_common::decap::outer_key;
 use sensor_common::flow::why;
@@ -13,6 +15,7 @@ use super::config::Config;
 use super::ending::{Ending, Missing, before};
 use super::ends::proto;
 use super::entry::{Conn, Entry, Numbers, Tcp};
+use super::heritage::{Adoption, KeyedPart, own_state, part_of};
 use super::index::Index;
 use super::last::last_header;
 use super::late::Places;
@@ -25,7 +28,7 @@ use super::timer::{self, Kind, Wheel};
 use super::uid;
 use crate::analyzer;
 use crate::datapath::soft::InnerPacket;
-use crate::datapath::{FlowTable, hash_key};
+use crate::datapath::{FlowTable, Part, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
 use crate::file::Files;
 use crate::software::Inventory;
@@ -42,6 +45,10 @@ pub struct Engine<S> {
     pub(super) tcps: Slab<Tcp>,
     pub(super) table: Index,
     pub(super) hasher: FixedState,
+    /// What it takes over from another engine.
+    pub(super) adoption: Adoption,
+    /// The upper half of the next connection's uid, if that is known.
+    pub(super) uid_of_next: Option<u64>,
     /// Connections made, modulo 2^32.
     made: u32,
     /// Added to the datapath's times to get network time, ns.
@@ -52,6 +59,10 @@ pub struct Engine<S> {
     pub(super) ending: Vec<Ending>,
     /// Of them, those whose states did not come when they were asked for.
     pub(super) missing: Missing,
+    /// Of them, those whose final states are known, and who are to be told one after the other.
+    pub(super) telling: VecDeque<(Ending, Option<FlowState>)>,
+    /// The one of these that is being told.
+    pub(super) at_end: Option<(KeyedPart, FlowState)>,
     /// For asking the flow table about many.
     keys: Vec<FlowKey>,
     states: Vec<Option<FlowState>>,
@@ -91,11 +102,15 @@ impl<S: Sink> Engine<S> {
             slots: Slab::default(),
             tcps: Slab::default(),
             table: Index::default(),
+            adoption: Adoption::default(),
+            uid_of_next: None,
             made: 0,
             shift: 0,
             ended: uid::Ended::default(),
             ending: Vec::new(),
             missing: Missing::default(),
+            telling: VecDeque::new(),
+            at_end: None,
             keys: Vec::new(),
             states: Vec::new(),
             due: Vec::new(),
@@ -247,6 +262,10 @@ impl<S: Sink> Engine<S> {
             }
             slot = self.find(hash, &p.key);
         }
+        if slot.is_none() && self.is_anothers(rec) {
+            self.adopt_before(rec, flows);
+            slot = self.find(hash, &p.key);
+        }
         // The uid of the connection before, in the same entry.
         let mut after = None;
         if let Some(i) = slot
@@ -277,7 +296,16 @@ impl<S: Sink> Engine<S> {
                     conn.start = rec.flow_start;
                 } else {
                     // The flow was there before this connection: its counts are not ours.
-                    conn.extra().base = before(rec, flow);
+                    let base = before(rec, flow);
+                    conn.extra().base = base;
+                    let part = Part {
+                        flow_start: rec.flow_start,
+                        uid_hi: conn.uid_hi,
+                        start: conn.start,
+                        orig: conn.orig_dir,
+                        base,
+                    };
+                    flows.part_begins(&p.key, &part);
                 }
             }
             if let Some(tcp) = &mut tcp {
@@ -438,7 +466,9 @@ impl<S: Sink> Engine<S> {
         let seed = self.sh.cfg.seed;
         // Of a packet that counts for nothing there is no flow.
         let start = self.own_time(if flow_start == 0 { p.ts } else { flow_start });
-        let uid = || self.ended.next(seed, after, || uid::first(seed, start, &p.key));
+        let known = self.uid_of_next.take();
+        let uid =
+            || known.unwrap_or_else(|| self.ended.next(seed, after, || uid::first(seed, start, &p.key)));
         // Packets out of it may have come before, by another way.
         let tunnel = match (p.carries, p.tunnel) {
             (0, _) | (_, 1..) => None,
@@ -505,13 +535,22 @@ impl<S: Sink> Engine<S> {
         self.states.clear();
         flows.ask(&self.keys, true, &mut self.states);
         let mut states = std::mem::take(&mut self.states);
-        for (e, flow) in ending.drain(..).zip(states.drain(..)) {
-            match flow.filter(|f| f.start == e.conn.flow_start()) {
-                Some(flow) => self.tell_end(e, Some(&flow)),
+        let known = ending.drain(..).zip(states.drain(..));
+        self.telling.extend(known.map(|(e, flow)| {
+            let flow = flow.filter(|f| f.start == e.conn.flow_start());
+            (e, flow)
+        }));
+        (self.ending, self.states) = (ending, states);
+        while let Some((e, flow)) = self.telling.pop_front() {
+            match flow {
+                Some(flow) => {
+                    self.at_end = Some((part_of(&e.conn), flow));
+                    self.tell_end(e, Some(&flow));
+                    self.at_end = None;
+                }
                 None => self.end_without_state(e, flows),
             }
         }
-        (self.ending, self.states) = (ending, states);
     }
 
     /// Finishes a connection that waits for its end, as another one begins with `rec`. Its uid's upper half if that is in
@@ -531,6 +570,7 @@ impl<S: Sink> Engine<S> {
     fn hand_on(&mut self, e: Ending, rec: &RecordHeader, flows: &mut impl FlowTable) {
         let flow = before(rec, flows.get(&rec.pkt.key));
         flows.forget(&rec.pkt.key);
+        flows.part_ends(&rec.pkt.key, e.conn.uid_hi, &own_state(&e.conn, &flow));
         self.tell_end(e, Some(&flow));
     }
 

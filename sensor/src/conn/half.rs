@@ -174,6 +174,7 @@ impl<S: Sink> Engine<S> {
     /// A half-open flow has left the table to make room; `state` is its last. `untold`: no record told of it.
     pub fn gone(&mut self, key: &FlowKey, state: &FlowState, untold: bool, flows: &mut impl FlowTable) {
         let now = state.last();
+        flows.told(key, state.start);
         if let Some(e) = self.missing.take(key, state.start) {
             return self.tell_end(e, Some(state));
         }

@@ -1,6 +1,7 @@
 //! The engine: records and time in, connections, events and log rows out. Sans-I/O: it reads no clock,
 //! no socket and no file.
 
+mod adopt;
 mod ahead;
 mod analysis;
 mod app;
@@ -16,6 +17,7 @@ mod expected;
 mod feed;
 mod files;
 mod half;
+mod heritage;
 mod history;
 mod index;
 mod last;
@@ -47,7 +49,9 @@ pub use early::Early;
 pub use ends::{addr, proto};
 pub use engine::Engine;
 pub use feed::{EngineSink, untracked};
+pub use heritage::Estate;
 pub use sink::{Piece, Sink};
+pub use uid::of_flow as flow_uid;
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Subscriptions, Ts, Value};
 use crate::packet::{Frame, LinkType};
 
+mod adopt;
 mod asked;
 mod batched;
 mod bounds;

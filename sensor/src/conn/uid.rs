@@ -50,6 +50,12 @@ pub fn of_hosts(seed: u64, start: Ts, ends: &TunnelEnds) -> Uid {
     of_ends(first(seed, start, &key), ends)
 }
 
+/// The id of a connection in a flow that began at `start`; `hi`: the upper half, of one that is not the flow's first.
+pub fn of_flow(seed: u64, start: Ts, key: &FlowKey, hi: Option<u64>) -> Uid {
+    let hi = hi.unwrap_or_else(|| first(seed, start, key));
+    Uid::between(hi, (&key.a, key.a_port), (&key.b, key.b_port), key.proto)
+}
+
 /// The id with this upper half.
 pub fn of_ends(hi: u64, e: &TunnelEnds) -> Uid {
     Uid::between(hi, (&e.orig, e.orig_port), (&e.resp, e.resp_port), e.proto)

@@ -20,6 +20,21 @@ pub fn hash_key(with: &impl BuildHasher, k: &FlowKey) -> u64 {
     h.finish()
 }
 
+/// A connection that is not its flow's first, or not alone in it: what the flow's entry does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Part {
+    /// [`FlowState::start`] of its flow.
+    pub flow_start: u64,
+    /// The upper half of its uid.
+    pub uid_hi: u64,
+    /// When it began, by the clock of the flow's times.
+    pub start: u64,
+    /// The direction that is its originator's.
+    pub orig: u8,
+    /// The flow's totals before it.
+    pub base: FlowState,
+}
+
 /// What the engine may ask of the flow table that stands behind the records.
 pub trait FlowTable {
     /// The flow's state as it stands now.
@@ -46,6 +61,12 @@ pub trait FlowTable {
             states.push(if end { self.remove(key) } else { self.get(key) });
         }
     }
+    /// A connection has begun in the middle of a flow.
+    fn part_begins(&mut self, _key: &FlowKey, _part: &Part) {}
+    /// A connection has ended in the middle of a flow; `state` is its own, and its row is about to be written.
+    fn part_ends(&mut self, _key: &FlowKey, _uid_hi: u64, _state: &FlowState) {}
+    /// The row of a flow that left the table by itself was written, or is about to be.
+    fn told(&mut self, _key: &FlowKey, _start: u64) {}
     /// Drops the orders about a flow that were put off, because another connection begins in it.
     fn forget(&mut self, _key: &FlowKey) {}
     /// Carries out the orders that were put off to be carried out for many flows at once.

@@ -43,6 +43,13 @@ impl Clock {
         Self::at(xdp::boot_to_epoch())
     }
 
+    /// The clock of an earlier run since the same boot, which moved times by `shift`, at the time of day.
+    pub fn of_earlier(shift: i64) -> Self {
+        let clock = Self::at(shift);
+        clock.look();
+        clock
+    }
+
     fn at(shift: i64) -> Self {
         Clock {
             shift,

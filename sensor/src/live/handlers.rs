@@ -120,7 +120,7 @@ pub fn watch<H: Handler + Send + 'static>(
         settings.flows.entries,
         &cfg.timeouts,
     );
-    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics).map_err(LiveError::Worker)?;
+    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics, None).map_err(LiveError::Worker)?;
     let watched = runtime.block_on(async {
         let mut ticks = tokio::time::interval(STOP_POLL_EVERY);
         for n in 1_u64.. {

@@ -14,8 +14,23 @@ pub fn workers(settings: &Settings) -> u32 {
 
 /// Loads the program. `bits`: its policy; `cfg`: the engines'.
 pub fn load(settings: &Settings, cfg: &Config, bits: u32, rings: u32) -> Result<Kernel, xdp::KernelError> {
-    Kernel::load(&xdp::KernelConfig {
+    Kernel::load(&config(settings, cfg, bits, rings))
+}
+
+/// What of the program's configuration says how large its maps are.
+pub fn sizes(settings: &Settings) -> xdp::KernelConfig {
+    xdp::KernelConfig {
         flows: settings.flows.entries,
+        rings: workers(settings),
+        ring_bytes: settings.rings.mib << 20,
+        half_open_share: settings.flows.half_open_share,
+        ..xdp::KernelConfig::default()
+    }
+}
+
+/// The program's configuration.
+pub fn config(settings: &Settings, cfg: &Config, bits: u32, rings: u32) -> xdp::KernelConfig {
+    xdp::KernelConfig {
         rings,
         policy: Policy {
             bits,
@@ -24,10 +39,9 @@ pub fn load(settings: &Settings, cfg: &Config, bits: u32, rings: u32) -> Result<
             seed: [cfg.seed as u32, (cfg.seed >> 32) as u32],
             ..Policy::default()
         },
-        ring_bytes: settings.rings.mib << 20,
         skb_mode: settings.interfaces.skb_mode,
-        half_open_share: settings.flows.half_open_share,
-    })
+        ..sizes(settings)
+    }
 }
 
 /// Attaches it to all interfaces. `realms`: the engines'.

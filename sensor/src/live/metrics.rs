@@ -12,6 +12,7 @@ use super::interfaces::Watched;
 use crate::conn::{Engine, Sink};
 use crate::datapath::xdp::Counters;
 use crate::event::Ts;
+use crate::output::lost_traffic::Traffic;
 use crate::output::stats_row::StatsRow;
 
 /// Bounds for the records of a turn.
@@ -44,6 +45,7 @@ pub struct WorkerGauges {
     files: AtomicU64,
     no_room: AtomicU64,
     no_entry: AtomicU64,
+    failures: AtomicU64,
     ring_taken: AtomicU64,
     ring_peak: AtomicU64,
     ring_read: AtomicU64,
@@ -77,6 +79,11 @@ impl WorkerGauges {
         {
             t.records.count(records.into());
         }
+    }
+
+    /// The worker has failed and begins anew.
+    pub fn failed(&self) {
+        self.failures.store(self.failures.load(Relaxed) + 1, Relaxed);
     }
 
     /// What was asked of each turn; None: nothing was.
@@ -163,6 +170,7 @@ impl Metrics {
             half_open_untold: c(Counter::HalfOpenUntold),
             open_conns: sum(|w| w.open_conns),
             no_room: sum(|w| w.no_room),
+            failures: self.workers.iter().map(|g| g.failures.load(Relaxed)).sum(),
             no_entry: sum(|w| w.no_entry),
             losses,
             dropped: interfaces.iter().map(|i| i.dropped).sum(),
@@ -245,6 +253,8 @@ pub struct Snapshot {
     pub open_conns: u64,
     /// Holes in streams given up early because reassembly had no room.
     pub no_room: u64,
+    /// Workers that failed and began anew.
+    pub failures: u64,
     /// Connections whose entry was not in the flow table at their end.
     pub no_entry: u64,
     /// What the outputs lost.
@@ -262,6 +272,8 @@ pub struct Snapshot {
 /// What the outputs lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputLosses {
+    /// What the connections had sent whose rows were lost.
+    pub traffic: Traffic,
     /// Log rows that a disk did not take, or a stream of rows.
     pub rows: u64,
     /// Events dropped for a slow reader of the stream.
@@ -396,7 +408,11 @@ mod tests {
         for (g, n) in metrics.workers.iter().zip([10, 20]) {
             g.open_conns.store(n, Relaxed);
         }
-        let losses = OutputLosses { rows: 1, events: 4 };
+        let losses = OutputLosses {
+            rows: 1,
+            events: 4,
+            ..OutputLosses::default()
+        };
         let s = metrics.snapshot(&kernel, &[], losses);
         let mut rows = Vec::new();
         s.rows(9, |r| {

@@ -182,6 +182,7 @@ impl Outputs {
         OutputLosses {
             rows: self.logs.lost() + self.feeds.lost(),
             events: self.stream.as_ref().map_or(0, EventStream::dropped),
+            traffic: self.logs.lost_traffic(),
         }
     }
 
@@ -295,6 +296,14 @@ impl WorkerSink for Outbox {
 
     fn be_patient(&mut self) {
         self.patience.begin();
+    }
+
+    fn rows(&self) -> u64 {
+        self.logs.counted()
+    }
+
+    fn safe_rows(&self) -> u64 {
+        self.logs.safe()
     }
 
     fn finish(mut self) {

@@ -3,6 +3,7 @@
 //! tokio is at this edge only (signals, netlink, the clock of the status line).
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -16,10 +17,10 @@ use super::outputs::{Outbox, Outputs};
 use super::signals::{Signals, Told};
 use super::sweep::Sweep;
 use super::worker::{WorkerSink as _, Workers};
-use super::{load, status};
+use super::{load, persist, status};
 use crate::catalog::policy_bits;
 use crate::conn::Sink as _;
-use crate::datapath::xdp::Kernel;
+use crate::datapath::xdp::{self, Kernel, Pins};
 use crate::event::{self, Ts};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
@@ -27,7 +28,7 @@ use crate::output::archive::Archive;
 use crate::output::log_dir::LogDir;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
-use crate::settings::{Decap, Settings};
+use crate::settings::{Decap, Persist, Settings};
 
 /// Time between two status lines.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -48,14 +49,62 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
+/// What a run is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// To watch interfaces until a signal.
+    Told,
+    /// To end what an earlier run left.
+    TakenOver,
+}
+
 /// Runs the sensor with log files, event stream and terminal, until a signal. `reporter`: messages that become events.
 pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
+    let mut pins = persist::claim(settings)?;
+    if settings.interfaces.persist == Persist::Replace
+        && let Some(facts) = pins.as_ref().and_then(|p| p.facts().copied())
+        && let Some(old) = pins.take_if(|p| persist::differs(p, settings))
+    {
+        say!("sensor: what the last run left does not fit, and is ended first");
+        work(
+            &persist::as_left(settings, &facts),
+            reporter,
+            Some(old),
+            Until::TakenOver,
+        )?;
+        pins = persist::claim(settings)?;
+    }
+    work(settings, reporter, pins, Until::Told)
+}
+
+/// Ends what a run with `--persist` left in the kernel, with rows for what is open.
+pub fn detach(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
+    let dir = &settings.interfaces.persist_dir;
+    let pins = Pins::claim(dir)?;
+    let Some(facts) = pins.facts().copied() else {
+        pins.remove()?;
+        say!("sensor: nothing is left of an earlier run in {}", dir.display());
+        return Ok(());
+    };
+    work(
+        &persist::as_left(settings, &facts),
+        reporter,
+        Some(pins),
+        Until::TakenOver,
+    )
+}
+
+fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Until) -> Result<(), Failed> {
     let subs = settings.events.subscriptions()?;
-    settings.useless_live(subs)?;
+    if until == Until::Told {
+        settings.useless_live(subs)?;
+    }
     reporter.listen(subs);
-    let seed = match settings.seed {
-        Some(s) => s,
-        None => RandomState::new().hash_one(0),
+    let before = pins.as_ref().and_then(|p| p.facts().copied());
+    let seed = match (before, settings.seed) {
+        (Some(before), _) => before.seed,
+        (None, Some(s)) => s,
+        (None, None) => RandomState::new().hash_one(0),
     };
     let mut cfg = settings.engine(seed)?;
     // First of all, and before signals have handlers, as a stuck directory may hold this up.
@@ -76,11 +125,23 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     let rings = load::workers(settings);
     cfg.reassembly_total /= rings as u64;
     let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&settings.interfaces.decap) | cfg.realms;
-    let mut kernel = load::load(settings, &cfg, bits, rings)?;
+    let clock = before.map_or_else(Clock::new, |b| Clock::of_earlier(b.shift));
+    let config = load::config(settings, &cfg, bits, rings);
+    let facts = xdp::facts(&config, seed, clock.shift())?;
+    let mut kernel = match pins {
+        Some(pins) => Kernel::load_kept(&config, pins, &facts)?,
+        None => Kernel::load(&config)?,
+    };
     let contents = (0..rings).map(|_| contents_files(settings.logs.contents_dir.as_deref(), rings as usize));
     let contents: Vec<_> = contents.collect::<Result<_, _>>()?;
-    let clock = Clock::new();
-    let attached = load::attach(&mut kernel, settings, cfg.realms)?;
+    let attached = match until {
+        Until::Told => load::attach(&mut kernel, settings, cfg.realms)?,
+        Until::TakenOver => Vec::new(),
+    };
+    kernel.forget_others();
+    let log_dirs = [Some(settings.logs.dir.clone()), settings.archive.dir.clone()];
+    let log_dirs: Vec<_> = log_dirs.iter().flatten().map(PathBuf::as_path).collect();
+    let left = persist::inheritance(&kernel, &facts, &log_dirs)?;
     let interfaces = runtime.block_on(Interfaces::new(&attached, settings.interfaces.rx_only));
     let mut interfaces = interfaces.context("cannot ask for the interfaces")?;
     // Last: a start that fails leaves old logs as they are.
@@ -100,14 +161,16 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         None => Metrics::new(rings),
     };
     let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
-    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics)?;
+    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics, left)?;
     let watching = format!(
         "watching {} with {rings} workers",
         settings.interfaces.names.join(", ")
     );
-    say!("sensor: ready, {watching}");
     let manager = Manager::of_environment();
-    manager.ready(&watching);
+    if until == Until::Told {
+        say!("sensor: ready, {watching}");
+        manager.ready(&watching);
+    }
 
     let mut sweep = Sweep::new(
         kernel.table()?.in_batches(),
@@ -124,23 +187,26 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         }
     };
     runtime.block_on(answer);
-    let watched = runtime.block_on(watch(
-        &mut kernel,
-        &metrics,
-        &workers,
-        Desk {
-            signals: &mut signals,
-            logger: &mut logger,
-            reporter,
-            outputs: &outputs,
-            own: &mut own,
-            sweep: &mut sweep,
-            interfaces: &mut interfaces,
-            board: board.as_ref(),
-            manager: &manager,
-            exit_when_gone: settings.interfaces.exit_when_gone,
-        },
-    ));
+    let watched = match until {
+        Until::TakenOver => Ok(()),
+        Until::Told => runtime.block_on(watch(
+            &mut kernel,
+            &metrics,
+            &workers,
+            Desk {
+                signals: &mut signals,
+                logger: &mut logger,
+                reporter,
+                outputs: &outputs,
+                own: &mut own,
+                sweep: &mut sweep,
+                interfaces: &mut interfaces,
+                board: board.as_ref(),
+                manager: &manager,
+                exit_when_gone: settings.interfaces.exit_when_gone,
+            },
+        )),
+    };
     if let Some(board) = &board {
         board.ends(match (&watched, workers.has_ended()) {
             (Err(e), _) => Some(format!("{e:#}")),
@@ -150,12 +216,17 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     }
     manager.stopping();
     hurry_on_signal(runtime, signals, outputs.patience());
-    // Nothing new comes in from here on; the workers take what is there.
-    kernel.detach();
-    if let Err(e) = sweep.finish() {
-        tracing::warn!("half-open flows of a SYN flood are not all logged: {e}");
-    }
-    let done = workers.end();
+    let leaves = until == Until::Told && kernel.keeps();
+    let done = if leaves {
+        workers.leave()
+    } else {
+        // Nothing new comes in from here on; the workers take what is there.
+        kernel.detach();
+        if let Err(e) = sweep.finish() {
+            tracing::warn!("half-open flows of a SYN flood are not all logged: {e}");
+        }
+        workers.end()
+    };
     let failed = done.failed.or(watched.err());
     own.be_patient();
     reporter.drain(clock.of_day(clock.now()), |ev| own.raise(ev));
@@ -177,6 +248,12 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     }
     // Whatever became of them, the rows are written.
     let last = last.map_err(|e| Failed::Later(e.into()))?;
+    if leaves {
+        kernel.leave();
+        say!("sensor: the kernel goes on counting for the next run; `sensor detach` ends that");
+    } else {
+        kernel.end_keeping().map_err(|e| Failed::Later(e.into()))?;
+    }
     say::text(status::sums(&last));
     say!(
         "copied {} bytes to userspace, of {} bytes of frames",

@@ -2,8 +2,8 @@
 
 use sensor_common::{FlowKey, FlowState, RecordHeader};
 
-use crate::datapath::FlowTable;
 use crate::datapath::xdp::KernelTable;
+use crate::datapath::{FlowTable, Part};
 
 /// The kernel's flow table with its times moved.
 pub struct Shifted {
@@ -44,6 +44,25 @@ impl FlowTable for Shifted {
         for state in &mut states[before..] {
             *state = state.map(|f| self.shift(f));
         }
+    }
+
+    fn part_begins(&mut self, key: &FlowKey, part: &Part) {
+        let by = self.by.wrapping_neg() as u64;
+        let part = Part {
+            flow_start: part.flow_start.wrapping_add(by),
+            start: part.start.wrapping_add(by),
+            ..*part
+        };
+        self.table.part_begins(key, &part);
+    }
+
+    fn part_ends(&mut self, key: &FlowKey, uid_hi: u64, own: &FlowState) {
+        self.table
+            .part_ends(key, uid_hi, &state(*own, self.by.wrapping_neg()));
+    }
+
+    fn told(&mut self, key: &FlowKey, start: u64) {
+        self.table.told(key, start.wrapping_sub(self.by as u64));
     }
 
     fn forget(&mut self, key: &FlowKey) {

@@ -107,6 +107,8 @@ fn name(r: Counter) -> &'static str {
         Counter::OtherProtocol => "other protocol",
         Counter::Truncated => "truncated",
         Counter::Malformed => "malformed",
+        Counter::Filtered => "ignored",
+        Counter::Unsampled => "not in the sample",
         _ => "table full",
     }
 }

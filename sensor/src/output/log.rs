@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 
 use super::log_dir::LogDir;
 use super::log_error::LogError;
+use super::lost_traffic::Traffic;
 use super::now_and_then::NowAndThen;
 use super::rotation::Turns;
 use super::stamp::stamp;
@@ -60,6 +61,8 @@ struct LogFile {
     /// Bytes of half a line at the file's end that could not be cut off.
     torn: u64,
     lost: u64,
+    /// What the connections had sent whose rows were lost.
+    lost_traffic: Traffic,
 }
 
 impl LogWriter {
@@ -150,6 +153,14 @@ impl LogWriter {
     /// Rows that the disk did not take, all logs together.
     pub fn lost(&self) -> u64 {
         self.files.iter().map(|f| f.lost).sum()
+    }
+
+    /// What the connections had sent whose rows the disk did not take.
+    pub fn lost_traffic(&self) -> Traffic {
+        // Of several formats each has all rows.
+        let first = self.style.formats.all().first();
+        let files = self.files.iter().filter(|f| Some(&f.format) == first);
+        files.map(|f| f.lost_traffic).sum()
     }
 
     /// Rows on disk, all logs together.
@@ -243,6 +254,7 @@ impl LogWriter {
             pending: 0,
             torn: 0,
             lost: 0,
+            lost_traffic: Traffic::default(),
         });
         self.files.len() - 1
     }
@@ -290,6 +302,8 @@ impl LogFile {
             let unwritten = rest.iter().filter(|&&b| b == b'\n').count() as u64;
             lost = unwritten.min(self.pending);
             self.lost += lost;
+            let traffic = said::traffic_of(self.path, self.columns, self.format, rest);
+            self.lost_traffic = self.lost_traffic + traffic;
         }
         self.written += self.pending - lost;
         self.pending = 0;
@@ -370,9 +384,11 @@ fn write(file: &mut File, buf: &[u8]) -> (usize, io::Result<()>) {
 }
 
 mod rotate;
+mod said;
 mod style;
 mod upkeep;
 
+pub use said::traffic_of;
 pub use style::{LogFormat, LogFormats, LogStyle, LogTags, write_row};
 pub use upkeep::{LogSync, ToArchive, Upkeep};
 

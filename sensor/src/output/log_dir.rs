@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "flock is a system call")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -111,6 +111,10 @@ impl LogDir {
             let Some(there) = fs::metadata(&file).ok().filter(|m| m.is_file() && m.len() > 0) else {
                 continue;
             };
+            // Who was killed in the midst of a line does not finish it.
+            if let Err(e) = cut_half_line(&file) {
+                tracing::warn!("{}: its last line may be half a line: {e}", file.display());
+            }
             let put = opened(&file).and_then(|at| self.rename(name.as_ref(), &at));
             let path = put.map_err(|source| LogError::PutAside { path: file, source })?;
             let closed = there.modified().unwrap_or(UNIX_EPOCH);
@@ -163,6 +167,32 @@ pub struct Rotated {
     pub path: PathBuf,
     /// When its last line was written.
     pub closed: SystemTime,
+}
+
+/// Cuts off what stands behind the last whole line of a log.
+fn cut_half_line(log: &Path) -> io::Result<()> {
+    const STEP: u64 = 64 * 1024;
+    let mut file = OpenOptions::new().read(true).write(true).open(log)?;
+    let len = file.metadata()?.len();
+    let mut end = len;
+    while end > 0 {
+        let from = end.saturating_sub(STEP);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = vec![0; (end - from) as usize];
+        file.read_exact(&mut bytes)?;
+        if let Some(at) = bytes.iter().rposition(|b| *b == b'\n') {
+            end = from + at as u64 + 1;
+            break;
+        }
+        end = from;
+    }
+    if end < len {
+        let modified = file.metadata()?.modified()?;
+        file.set_len(end)?;
+        file.set_modified(modified)?;
+        tracing::warn!("{}: cut off half a line of a run that was killed", log.display());
+    }
+    Ok(())
 }
 
 /// Whether a directory has a log of this name, packed or not.

@@ -13,6 +13,7 @@ pub mod local_nets;
 pub mod log;
 pub mod log_dir;
 pub mod log_error;
+pub mod lost_traffic;
 pub mod now_and_then;
 pub mod open;
 pub mod open_files;
@@ -22,6 +23,8 @@ pub mod rotation;
 pub mod stamp;
 pub mod stats_row;
 pub mod stream;
+#[cfg(feature = "live")]
+pub mod tail;
 mod tsv;
 
 #[cfg(test)]

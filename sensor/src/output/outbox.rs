@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::log::{LogFormat, LogStyle, LogWriter, write_row};
+use super::log::{LogFormat, LogStyle, LogWriter, traffic_of, write_row};
 use super::log_error::LogError;
+use super::lost_traffic::{Traffic, TrafficCount};
 use super::patience::{Limit, Patience, Progress};
 use crate::event::log::{Column, LogRow};
 
@@ -54,6 +55,8 @@ pub(super) struct Account {
     pub written: AtomicU64,
     /// Rows that the disk did not take.
     pub unwritten: AtomicU64,
+    /// Of lost rows of conn.log.
+    pub traffic: TrafficCount,
     pub progress: Progress,
 }
 
@@ -172,7 +175,19 @@ struct Batch {
     format: LogFormat,
     bytes: Vec<u8>,
     rows: u64,
+    /// Of conn.log: how many rows of its outbox are on disk once it is.
+    upto: Option<(Arc<AtomicU64>, u64)>,
 }
+
+impl Batch {
+    /// What the connections had sent of which these are the rows.
+    fn traffic(&self) -> Traffic {
+        traffic_of(self.path, self.columns, self.format, &self.bytes)
+    }
+}
+
+/// The log whose rows an outbox counts, so that somebody can wait for them.
+const COUNTED: &str = "conn";
 
 /// A message to the thread of the log files.
 enum ToLogs {
@@ -258,6 +273,8 @@ impl LogThread {
             counts: self.counts.clone(),
             patience: self.patience.clone(),
             logs: Vec::new(),
+            counted: 0,
+            safe: Arc::default(),
         }
     }
 
@@ -292,6 +309,11 @@ impl LogThread {
         self.account.unwritten.load(Ordering::Relaxed)
     }
 
+    /// What the connections had sent whose rows are lost.
+    pub fn lost_traffic(&self) -> Traffic {
+        self.account.traffic.now()
+    }
+
     /// Rows that wait to be written.
     pub fn queued(&self) -> u64 {
         self.account.queued()
@@ -308,6 +330,10 @@ impl LogThread {
         self.patience.begin();
         let account = &self.account;
         if ended(&self.thread, &self.patience, &account.progress, FILES_LIMIT) && self.thread.join().is_ok() {
+            let Traffic { packets, bytes } = account.traffic.now();
+            if packets > 0 {
+                tracing::warn!("the lost rows of conn.log are of {packets} packets with {bytes} IP bytes");
+            }
             return OutputEnd::Lost(account.lost());
         }
         OutputEnd::Stuck(account.missing())
@@ -322,11 +348,16 @@ fn write_logs(
     account: &Account,
 ) {
     let mut next = Instant::now() + refresh;
+    let mut unwritten = Traffic::default();
+    let mut unsafe_yet: Vec<(Arc<AtomicU64>, u64)> = Vec::new();
     let mut going_on = true;
     while going_on {
         let flush = next.saturating_duration_since(Instant::now());
         match told.recv_timeout(writer.until_rotation().map_or(flush, |r| r.min(flush))) {
-            Ok(ToLogs::Rows(b)) => writer.append(b.path, b.columns, b.format, &b.bytes, b.rows),
+            Ok(ToLogs::Rows(b)) => {
+                writer.append(b.path, b.columns, b.format, &b.bytes, b.rows);
+                unsafe_yet.extend(b.upto);
+            }
             Ok(ToLogs::Wake) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => going_on = false,
         }
@@ -341,12 +372,20 @@ fn write_logs(
         } else if Instant::now() >= next {
             writer.flush();
             next = Instant::now() + refresh;
+            for (safe, upto) in unsafe_yet.drain(..) {
+                safe.fetch_max(upto, Ordering::Release);
+            }
         }
         if going_on {
             writer.keep_up();
         }
         account.written.store(writer.written(), Ordering::Relaxed);
         account.unwritten.store(writer.lost(), Ordering::Relaxed);
+        let now = writer.lost_traffic();
+        if now != unwritten {
+            account.traffic.add(now.since(unwritten));
+            unwritten = now;
+        }
         account.progress.made();
     }
 }
@@ -360,14 +399,29 @@ pub struct LogOutbox {
     patience: Patience,
     /// A batch for each log that has had a row, and each format.
     logs: Vec<Batch>,
+    /// Rows of conn.log so far.
+    counted: u64,
+    /// How many of them are on disk, or known to be lost.
+    safe: Arc<AtomicU64>,
 }
 
 impl LogOutbox {
     /// Adds a row.
     pub fn row(&mut self, row: &dyn LogRow) {
+        self.counted += u64::from(row.path() == COUNTED);
         for format in self.style.formats.all() {
             self.add(row, *format);
         }
+    }
+
+    /// Rows of conn.log so far.
+    pub fn counted(&self) -> u64 {
+        self.counted
+    }
+
+    /// How many of them are on disk, or known to be lost.
+    pub fn safe(&self) -> u64 {
+        self.safe.load(Ordering::Acquire)
     }
 
     fn add(&mut self, row: &dyn LogRow, format: LogFormat) {
@@ -386,6 +440,7 @@ impl LogOutbox {
                     format,
                     bytes: Vec::new(),
                     rows: 0,
+                    upto: None,
                 });
                 self.logs.len() - 1
             }
@@ -393,6 +448,10 @@ impl LogOutbox {
         let batch = &mut self.logs[i];
         write_row(format, &self.style.tags, row, &mut batch.bytes);
         batch.rows += 1;
+        // One format is enough to know by.
+        if path == COUNTED && self.style.formats.all().first() == Some(&format) {
+            batch.upto = Some((self.safe.clone(), self.counted));
+        }
         if batch.bytes.len() >= BATCH_BYTES {
             hand_over(batch, &self.queue, &self.account, &self.patience);
         }
@@ -413,6 +472,7 @@ impl Drop for LogOutbox {
         for left in &self.logs {
             Account::add(&self.account.refused, left.rows);
             Account::add(&left.count.refused, left.rows);
+            self.account.traffic.add(left.traffic());
         }
     }
 }
@@ -429,12 +489,14 @@ fn hand_over(batch: &mut Batch, queue: &SyncSender<ToLogs>, account: &Account, p
         format: batch.format,
         bytes: std::mem::replace(&mut batch.bytes, bytes),
         rows,
+        upto: batch.upto.take(),
     });
     match send(queue, full, patience, &account.progress, FILES_LIMIT) {
         Some(ToLogs::Rows(mut refused)) => {
             if patience.began() || refused.bytes.len() >= MAX_GATHERED_BYTES {
                 Account::add(&account.refused, refused.rows);
                 Account::add(&batch.count.refused, refused.rows);
+                account.traffic.add(refused.traffic());
                 refused.bytes.clear();
                 refused.rows = 0;
             }

@@ -73,7 +73,7 @@ pub struct Settings {
 }
 
 /// The interfaces to watch, and how.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterfaceSettings {
     /// Names of the interfaces.
@@ -86,6 +86,42 @@ pub struct InterfaceSettings {
     pub skb_mode: bool,
     /// Tunnels that the kernel takes packets out of.
     pub decap: Vec<Decap>,
+    /// Whether the kernel goes on counting when the sensor ends.
+    pub persist: Persist,
+    /// Where in the BPF file system is what it needs for that.
+    pub persist_dir: PathBuf,
+}
+
+/// Whether the kernel goes on counting when the sensor ends, for the next one to take over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Persist {
+    /// It ends with the sensor.
+    #[default]
+    Off,
+    /// It goes on.
+    Keep,
+    /// It goes on, and what an earlier run left that does not fit is ended, with rows for what was open.
+    Replace,
+}
+
+impl InterfaceSettings {
+    /// Where pins are unless something else is said.
+    pub const PERSIST_DIR: &str = "/sys/fs/bpf/sensor";
+}
+
+impl Default for InterfaceSettings {
+    fn default() -> Self {
+        InterfaceSettings {
+            names: Vec::new(),
+            rx_only: false,
+            exit_when_gone: false,
+            skb_mode: false,
+            decap: Vec::new(),
+            persist: Persist::Off,
+            persist_dir: Self::PERSIST_DIR.into(),
+        }
+    }
 }
 
 /// How records come to the workers.

@@ -76,12 +76,24 @@ pub const MAX_ORDERS: usize = 32;
 /// Bytes before the first order: a frame must be as long as an Ethernet header.
 pub const ORDERS_HEAD: usize = 16;
 
+/// The key of an ended flow's state, kept until its row is written.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EndedKey {
+    /// The flow's key.
+    pub flow: FlowKey,
+    /// Its [`FlowState::start`].
+    pub start: u64,
+    /// Of several connections in the flow's one entry: the upper half of this one's uid. 0: what the program ended.
+    pub part: u64,
+}
+
 /// One question to the program `fetch`, and its answer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Fetch {
-    /// The flow that is asked for.
-    pub key: FlowKey,
+    /// The flow that is asked for. The program fills in when it began.
+    pub ended: EndedKey,
     /// 1: the entry is taken out of the table; [`END_AND_TELL`].
     pub end: u32,
     /// Set by the program: whether there was one.

@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use aya::programs::tc::{
-    self, NlOptions, SchedClassifier, SchedClassifierLinkId, TcAttachOptions, TcAttachType,
+    self, NlOptions, SchedClassifier, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions,
+    TcAttachType, TcHandle,
 };
 
 use super::error::KernelError;
@@ -16,6 +17,13 @@ use super::sys;
 pub(super) const EGRESS_PROGRAM: &str = "sensor_tx";
 /// ARPHRD_ETHER and ARPHRD_LOOPBACK: interfaces whose frames start with an Ethernet header.
 const ETHERNET: [u16; 2] = [1, 772];
+
+/// The priority of our filter where there is no TCX: the one that the first of an interface's filters gets.
+const FILTER_PRIORITY: u16 = 49_152;
+
+fn filter_handle() -> TcHandle {
+    TcHandle::new(0, 1)
+}
 
 /// How the XDP program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +125,14 @@ pub(super) fn xdp(
     Ok((fd, Mode::Skb))
 }
 
-/// Attaches the egress program by TCX, or where the kernel lacks it (before 6.6), by `clsact`.
+/// Attaches the egress program by TCX, or where the kernel lacks it (before 6.6), by `clsact`. `in_place`: a filter that is
+/// there of an earlier run is given the program, so that no packet is met by none or by both.
 pub(super) fn egress(
     prog: BorrowedFd<'_>,
     tx: &mut SchedClassifier,
     iface: &str,
     index: u32,
+    in_place: bool,
 ) -> Result<(Link, Egress), KernelError> {
     match sys::link(prog, index, sys::BPF_TCX_EGRESS, 0) {
         Ok(fd) => return Ok((Link::Fd(fd), Egress::Tcx)),
@@ -138,13 +148,29 @@ pub(super) fn egress(
         iface: iface.to_owned(),
         source: io::Error::other(e.to_string()),
     };
+    if in_place
+        && let Ok(there) = SchedClassifierLink::attached(
+            iface,
+            TcAttachType::Egress,
+            FILTER_PRIORITY,
+            filter_handle(),
+            None,
+        )
+        && let Ok(id) = tx.attach_to_link(there)
+    {
+        return Ok((Link::Filter(id), Egress::Clsact));
+    }
     // An error here says that the qdisc is there already, or the next step fails for the same reason.
     let _ = tc::qdisc_add_clsact(iface);
     // As no other sensor has the interface's XDP hook, a filter of ours is what a killed one left.
     if tc::qdisc_detach_program(iface, TcAttachType::Egress, EGRESS_PROGRAM).is_ok() {
         tracing::warn!("{iface}: took away the egress filter that a killed sensor had left");
     }
-    let options = TcAttachOptions::Netlink(NlOptions::default());
+    let options = TcAttachOptions::Netlink(NlOptions {
+        priority: FILTER_PRIORITY,
+        handle: filter_handle(),
+        ..NlOptions::default()
+    });
     let id = tx
         .attach_with_options(iface, TcAttachType::Egress, options)
         .map_err(|e| failed(&e))?;

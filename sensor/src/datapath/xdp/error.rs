@@ -76,6 +76,31 @@ pub enum KernelError {
     /// A frame is too short or too long for the kernel to run; with its length, bytes.
     #[error("a frame of {0} bytes cannot be run through the program")]
     FrameLength(usize),
+    /// There is no BPF file system where something is to be kept.
+    #[error(
+        "--persist: {dir} is not in a BPF file system: `mount -t bpf bpf /sys/fs/bpf`, or see --persist-dir"
+    )]
+    NoBpfFs {
+        /// The directory.
+        dir: String,
+    },
+    /// Another sensor has what is kept there.
+    #[error("--persist: another sensor has {dir} now; see --persist-dir")]
+    PinsTaken {
+        /// The directory.
+        dir: String,
+    },
+    /// What an earlier run left does not fit.
+    #[error(
+        "--persist: what the last run left in {dir} does not fit: {what}; start with its options, end it in order with \
+         `--persist=replace`, or take it away with `sensor detach`"
+    )]
+    Misfit {
+        /// The directory.
+        dir: String,
+        /// What is different.
+        what: String,
+    },
     /// The configuration cannot be; with the reason.
     #[error("{0}")]
     Config(&'static str),

@@ -20,8 +20,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::abi::{ALL_SLOTS, CpuStats, TELL_SLOT};
 use super::attach::{self, Attached, EGRESS_PROGRAM, Egress, Link};
+use super::config::KernelConfig;
 use super::counters::Counters;
 use super::error::KernelError;
+use super::filter;
+use super::keeping::Keeping;
 use super::ring::Ring;
 use super::run::Injector;
 use super::sys;
@@ -38,56 +41,25 @@ const RINGS: [&str; MAX_RINGS as usize] = [
 ];
 /// Names of the programs that take over packets in tunnels, by tail call, received and sent, by their places in the maps.
 const STEPS: [[&str; 2]; 2] = [["decap_rx", "decap_tx"], ["inside_rx", "inside_tx"]];
-/// Most tunnels without connection (GRE, IP in IP) that the program takes apart. Of more, those in use stay.
-const HOST_TUNNELS: u32 = 1 << 14;
 /// Features of the kernel that the programs need: a helper that came with it, its name, and the first Linux that has it.
 const NEEDED: [(BpfHelper, &str, &str); 1] =
     [(BpfHelper::BPF_FUNC_xdp_load_bytes, "multi-buffer XDP", "5.18")];
 
-/// Settings of the kernel's program. They are fixed when it is loaded.
-#[derive(Clone, Copy, Debug)]
-pub struct KernelConfig {
-    /// Entries of the flow table.
-    pub flows: u32,
-    /// Rings, one per worker: 1 to [`MAX_RINGS`].
-    pub rings: u32,
-    /// Decides what is forwarded. Its fields for room in rings, half-open flows and the number of rings are overwritten from
-    /// the other fields here.
-    pub policy: Policy,
-    /// Size of each ring, bytes; rounded up to a power of two.
-    pub ring_bytes: u32,
-    /// Do not try native XDP.
-    pub skb_mode: bool,
-    /// Share of the flow table that half-open flows may take, percent. With 100 none of them gives way.
-    pub half_open_share: u32,
-}
-
-impl Default for KernelConfig {
-    fn default() -> Self {
-        KernelConfig {
-            flows: 262_144,
-            rings: 1,
-            policy: Policy::default(),
-            ring_bytes: 8 << 20,
-            skb_mode: false,
-            half_open_share: 50,
-        }
-    }
-}
-
 /// The program in the kernel, its maps and what it is attached to. Dropping it detaches.
 pub struct Kernel {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     config: KernelConfig,
     flows: OwnedFd,
     stats: OwnedFd,
-    rx: OwnedFd,
-    tx: OwnedFd,
+    pub(super) rx: OwnedFd,
+    pub(super) tx: OwnedFd,
     inject: OwnedFd,
     control: OwnedFd,
     fetch: OwnedFd,
     /// What is attached, with the interfaces' indices.
-    links: Vec<(u32, Link)>,
+    pub(super) links: Vec<(u32, Link)>,
+    /// What outlives the process.
+    pub(super) kept: Option<Keeping>,
     /// Number of slots that were given to [`Injector`]s.
     injectors: AtomicU32,
 }
@@ -95,26 +67,14 @@ pub struct Kernel {
 impl Kernel {
     /// Loads the program; nothing is attached yet.
     pub fn load(config: &KernelConfig) -> Result<Self, KernelError> {
+        Self::load_with(config, None)
+    }
+
+    pub(super) fn load_with(config: &KernelConfig, kept: Option<Keeping>) -> Result<Self, KernelError> {
         check_capabilities()?;
         check_kernel()?;
-        let mut config = *config;
-        if config.rings == 0 || config.rings > MAX_RINGS || config.flows == 0 {
-            return Err(KernelError::Config("rings must be 1 to 8 and flows at least 1"));
-        }
-        config.policy.rings = config.rings;
-        config.ring_bytes = config.ring_bytes.clamp(1 << 16, 1 << 30).next_power_of_two();
-        config.policy.payload_room = config.ring_bytes / 8 * 7;
-        // On each CPU the hooks may write, the program of what is in tunnels, and now and then a thread of ours.
-        let writers = 4 * aya::util::nr_cpus().unwrap_or(1024) as u32;
-        config.policy.shares = writers.next_power_of_two().ilog2();
-        // As much again is below `payload_room`: for those who were told of, when they give way all at once.
-        config.policy.syn_room = config.ring_bytes / 8 * 3;
-        let share = config.half_open_share.min(100) as u64;
-        config.policy.half_open = match share {
-            100 => 0,
-            _ => (config.flows as u64 * share / 100).max(1) as u32,
-        };
-        let mut ebpf = load_object(&config)?;
+        let config = config.completed()?;
+        let mut ebpf = load_object(&config, kept.as_ref())?;
         let fd = |e: &Ebpf, name: &'static str| -> Result<OwnedFd, KernelError> {
             map_fd(e.map(name).ok_or(KernelError::Missing(name))?)?
                 .try_clone_to_owned()
@@ -145,6 +105,7 @@ impl Kernel {
             control,
             fetch,
             links: Vec::new(),
+            kept,
             injectors: AtomicU32::new(0),
         })
     }
@@ -152,11 +113,28 @@ impl Kernel {
     /// Attaches to an interface: what it receives and, unless `rx_only`, what is sent on it.
     pub fn attach(&mut self, iface: &str, rx_only: bool) -> Result<Attached, KernelError> {
         let ifindex = attach::ethernet(iface)?;
-        let (link, mode) = attach::xdp(self.rx.as_fd(), iface, ifindex, self.config.skb_mode)?;
+        let (link, mode) = match self.left_rx(ifindex)? {
+            Some(left) => left,
+            None => {
+                let (link, mode) = attach::xdp(self.rx.as_fd(), iface, ifindex, self.config.skb_mode)?;
+                self.keep_link(&link, ifindex, Some(mode))?;
+                (link, mode)
+            }
+        };
         let mut egress = Egress::Off;
         if !rx_only {
-            let prog = tx_program(&mut self.ebpf)?;
-            let (link, kind) = attach::egress(self.tx.as_fd(), prog, iface, ifindex)?;
+            let (link, kind) = match self.left_tx(ifindex)? {
+                Some(left) => (Link::Fd(left), Egress::Tcx),
+                None => {
+                    let in_place = self.takes_over();
+                    let prog = tx_program(&mut self.ebpf)?;
+                    let (link, kind) = attach::egress(self.tx.as_fd(), prog, iface, ifindex, in_place)?;
+                    if let Link::Fd(link) = &link {
+                        self.keep_link(link, ifindex, None)?;
+                    }
+                    (link, kind)
+                }
+            };
             self.links.push((ifindex, link));
             egress = kind;
         }
@@ -171,6 +149,9 @@ impl Kernel {
 
     /// Detaches from an interface that has disappeared; does nothing if it was not attached.
     pub fn release(&mut self, ifindex: Option<u32>) {
+        if let (Some(kept), Some(ifindex)) = (&self.kept, ifindex) {
+            kept.pins.forget_links(ifindex);
+        }
         let gone = self.links.extract_if(.., |(i, _)| Some(*i) == ifindex);
         for (_, link) in gone {
             if let Link::Filter(id) = link
@@ -184,6 +165,7 @@ impl Kernel {
 
     /// Detaches from all interfaces; maps and rings stay.
     pub fn detach(&mut self) {
+        self.forget_all_links();
         for (_, link) in self.links.drain(..) {
             if let Link::Filter(id) = link
                 && let Ok(prog) = tx_program(&mut self.ebpf)
@@ -213,11 +195,11 @@ impl Kernel {
     /// A handle to the flow table, one per thread.
     pub fn table(&self) -> Result<KernelTable, KernelError> {
         let clone = |fd: &OwnedFd| fd.try_clone().map_err(dup);
-        Ok(KernelTable::new(
-            clone(&self.flows)?,
-            clone(&self.control)?,
-            clone(&self.fetch)?,
-        ))
+        let table = KernelTable::new(clone(&self.flows)?, clone(&self.control)?, clone(&self.fetch)?);
+        Ok(match &self.kept {
+            Some(kept) => table.keeping(clone(&kept.ended)?, clone(&kept.parts)?),
+            None => table,
+        })
     }
 
     /// Runs frames through the program, one per thread; at most [`MAX_RINGS`] of them.
@@ -329,9 +311,9 @@ pub fn boot_to_epoch() -> i64 {
         .map_or(0, |(_, offset)| offset)
 }
 
-fn load_object(config: &KernelConfig) -> Result<Ebpf, KernelError> {
+fn load_object(config: &KernelConfig, kept: Option<&Keeping>) -> Result<Ebpf, KernelError> {
     let p = config.policy;
-    let policy: [u32; 10] = [
+    let policy: [u32; 11] = [
         p.bits,
         p.snaplen,
         p.rings,
@@ -342,17 +324,24 @@ fn load_object(config: &KernelConfig) -> Result<Ebpf, KernelError> {
         p.seed[0],
         p.seed[1],
         p.shares,
+        p.sample,
     ];
-    const { assert!(size_of::<[u32; 10]>() == size_of::<Policy>()) };
+    const { assert!(size_of::<[u32; 11]>() == size_of::<Policy>()) };
     let mut loader = EbpfLoader::new();
     loader.override_global("POLICY", &policy[..], true);
     loader.map_max_entries("FLOWS", config.flows);
     loader.map_max_entries("QUEUE", p.half_open.max(1));
-    if p.bits & policy::DECAP_HOSTS != 0 {
-        loader.map_max_entries("HOSTS", HOST_TUNNELS);
+    loader.map_max_entries("HOSTS", config.hosts());
+    if p.bits & policy::FILTER != 0 {
+        for (name, entries) in filter::SIZES {
+            loader.map_max_entries(name, entries);
+        }
     }
     for name in &RINGS[..config.rings as usize] {
         loader.map_max_entries(name, config.ring_bytes);
+    }
+    if let Some(kept) = kept {
+        kept.name_maps(&mut loader, &RINGS[..config.rings as usize]);
     }
     let ebpf = match std::env::var_os(OBJECT_ENV) {
         Some(path) => loader.load(&object_of(&path)?),
@@ -397,7 +386,7 @@ fn put(ebpf: &mut Ebpf, map: &'static str, at: usize, program: OwnedFd) -> Resul
     })
 }
 
-fn tx_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, KernelError> {
+pub(super) fn tx_program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, KernelError> {
     classifier(ebpf, EGRESS_PROGRAM)
 }
 
@@ -408,16 +397,19 @@ fn classifier<'e>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut Sche
         .map_err(|_| KernelError::Missing(name))
 }
 
-fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, KernelError> {
+pub(super) fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, KernelError> {
     match map {
-        Map::Array(d) | Map::HashMap(d) | Map::PerCpuArray(d) | Map::ProgramArray(d) | Map::RingBuf(d) => {
-            Ok(d.fd().as_fd())
-        }
+        Map::Array(d)
+        | Map::HashMap(d)
+        | Map::LpmTrie(d)
+        | Map::PerCpuArray(d)
+        | Map::ProgramArray(d)
+        | Map::RingBuf(d) => Ok(d.fd().as_fd()),
         _ => Err(KernelError::Missing("map of the right type")),
     }
 }
 
-fn dup(source: io::Error) -> KernelError {
+pub(super) fn dup(source: io::Error) -> KernelError {
     KernelError::Sys {
         what: "cannot duplicate a descriptor",
         source,

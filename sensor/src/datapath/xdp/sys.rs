@@ -2,19 +2,30 @@
 //! `union bpf_attr` in the kernel's `include/uapi/linux/bpf.h`.
 #![allow(unsafe_code, reason = "bpf(2) takes pointers")]
 
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
+const BPF_MAP_CREATE: i64 = 0;
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
 const BPF_MAP_UPDATE_ELEM: i64 = 2;
+const BPF_MAP_DELETE_ELEM: i64 = 3;
+const BPF_OBJ_PIN: i64 = 6;
+const BPF_OBJ_GET: i64 = 7;
 const BPF_PROG_TEST_RUN: i64 = 10;
+const BPF_OBJ_GET_INFO_BY_FD: i64 = 15;
 const BPF_PROG_QUERY: i64 = 16;
 const BPF_MAP_LOOKUP_AND_DELETE_ELEM: i64 = 21;
 const BPF_MAP_LOOKUP_BATCH: i64 = 24;
 const BPF_LINK_CREATE: i64 = 28;
+const BPF_LINK_UPDATE: i64 = 29;
 
+/// `enum bpf_map_type`.
+pub const HASH_MAP: u32 = 1;
+pub const ARRAY_MAP: u32 = 2;
 /// `enum bpf_attach_type`.
 pub const BPF_XDP: u32 = 37;
 pub const BPF_TCX_INGRESS: u32 = 46;
@@ -42,6 +53,54 @@ struct Batch {
     map: u32,
     elem_flags: u64,
     flags: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct MapCreate {
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    flags: u32,
+    inner: u32,
+    numa_node: u32,
+    name: [u8; 16],
+    pad: u32,
+}
+
+#[repr(C)]
+struct Pin {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+struct LinkUpdate {
+    link: u32,
+    prog: u32,
+    flags: u32,
+    old_prog: u32,
+}
+
+#[repr(C)]
+struct GetInfo {
+    fd: u32,
+    len: u32,
+    info: u64,
+}
+
+/// `struct bpf_link_info` of links to interfaces, as far as it is needed.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    prog_id: u32,
+    pad: u32,
+    ifindex: u32,
+    attach_type: u32,
 }
 
 #[repr(C)]
@@ -155,6 +214,91 @@ pub unsafe fn lookup_and_delete<K>(map: BorrowedFd<'_>, key: &K, value: *mut c_v
     let mut attr = elem(map, (key as *const K).cast(), value);
     // SAFETY: the contract above, which the caller keeps.
     present(unsafe { bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut attr) })
+}
+
+/// Removes the entry of `key`; false if there is none.
+///
+/// # Safety
+/// `K` is the map's key.
+pub unsafe fn delete<K>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
+    let mut attr = elem(map, (key as *const K).cast(), std::ptr::null_mut());
+    // SAFETY: the contract above, which the caller keeps.
+    present(unsafe { bpf(BPF_MAP_DELETE_ELEM, &mut attr) })
+}
+
+/// Makes a map: its type, the sizes of a key and a value, bytes, and its entries.
+pub fn create_map(kind: u32, key: usize, value: usize, entries: u32) -> io::Result<OwnedFd> {
+    let mut attr = MapCreate {
+        kind,
+        key_size: key as u32,
+        value_size: value as u32,
+        max_entries: entries,
+        ..MapCreate::default()
+    };
+    // SAFETY: the attribute is complete; the kernel returns a descriptor that is ours.
+    unsafe {
+        let fd = bpf(BPF_MAP_CREATE, &mut attr)?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+fn path_of(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// Gives a map, program or link a name in the BPF file system, under which it outlives this process.
+pub fn pin(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = path_of(path)?;
+    let mut attr = Pin {
+        path: path.as_ptr() as u64,
+        fd: fd.as_raw_fd() as u32,
+        flags: 0,
+    };
+    // SAFETY: the attribute is complete, and the path outlives the call.
+    unsafe { bpf(BPF_OBJ_PIN, &mut attr) }.map(drop)
+}
+
+/// What has this name; None: nothing.
+pub fn pinned(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let path = path_of(path)?;
+    let mut attr = Pin {
+        path: path.as_ptr() as u64,
+        fd: 0,
+        flags: 0,
+    };
+    // SAFETY: the attribute is complete, and the path outlives the call; the kernel returns a descriptor that is ours.
+    unsafe {
+        match bpf(BPF_OBJ_GET, &mut attr) {
+            Ok(fd) => Ok(Some(OwnedFd::from_raw_fd(fd as i32))),
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Has a link run another program from here on: no packet is met by none or by both.
+pub fn update_link(link: BorrowedFd<'_>, prog: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkUpdate {
+        link: link.as_raw_fd() as u32,
+        prog: prog.as_raw_fd() as u32,
+        flags: 0,
+        old_prog: 0,
+    };
+    // SAFETY: the attribute is complete.
+    unsafe { bpf(BPF_LINK_UPDATE, &mut attr) }.map(drop)
+}
+
+/// The interface that a link is attached to; 0: it is gone.
+pub fn link_ifindex(link: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut info = LinkInfo::default();
+    let mut attr = GetInfo {
+        fd: link.as_raw_fd() as u32,
+        len: size_of::<LinkInfo>() as u32,
+        info: &raw mut info as u64,
+    };
+    // SAFETY: the attribute is complete, and `info` has room for as many bytes as it says.
+    unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    Ok(info.ifindex)
 }
 
 /// Copies up to `keys.len()` entries of a hash map, from `cursor` on (None: from its start), and moves `cursor` behind

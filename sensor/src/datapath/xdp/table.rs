@@ -1,6 +1,7 @@
 //! The kernel's flow table from a worker's side.
 #![allow(unsafe_code, reason = "map values are read into plain memory")]
 
+use std::collections::HashSet;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,10 +9,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use sensor_common::{FlowKey, FlowState};
 
 use super::abi::{
-    END_AND_TELL, Fetch, MAX_FETCHES, MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_SKIP, OP_UNSHED, ORDERS_HEAD, Order,
+    END_AND_TELL, EndedKey, Fetch, MAX_FETCHES, MAX_ORDERS, OP_FOLLOW, OP_SHED, OP_SKIP, OP_UNSHED,
+    ORDERS_HEAD, Order,
 };
+use super::pins::KeptPart;
 use super::sys;
-use crate::datapath::FlowTable;
+use crate::datapath::{FlowTable, Part};
 
 /// A handle to the flow table; each thread has its own.
 pub struct KernelTable {
@@ -26,6 +29,18 @@ pub struct KernelTable {
     /// Those that wait.
     waiting: Vec<Order>,
     frame: Vec<u8>,
+    kept: Option<Kept>,
+}
+
+/// What is kept of ended flows until their rows are written.
+struct Kept {
+    /// The kernel's maps.
+    ended: OwnedFd,
+    parts: OwnedFd,
+    /// Flows that ended, and whose rows are about to be written.
+    told: Vec<EndedKey>,
+    /// Flows with connections that are not their first.
+    divided: HashSet<EndedKey>,
 }
 
 /// Orders to shed are carried out when this many wait, or at the end of a worker's turn.
@@ -43,6 +58,56 @@ impl KernelTable {
             patience: 1,
             waiting: Vec::new(),
             frame: Vec::new(),
+            kept: None,
+        }
+    }
+
+    /// The states of flows that end are kept in the map `ended`, until [`KernelTable::release`].
+    pub(super) fn keeping(mut self, ended: OwnedFd, parts: OwnedFd) -> Self {
+        self.kept = Some(Kept {
+            ended,
+            parts,
+            told: Vec::new(),
+            divided: HashSet::new(),
+        });
+        self
+    }
+
+    /// Flows that ended since the last call, whose rows have been made; empty unless their states are kept.
+    pub fn take_told(&mut self) -> Vec<EndedKey> {
+        self.kept
+            .as_mut()
+            .map_or_else(Vec::new, |k| std::mem::take(&mut k.told))
+    }
+
+    /// The rows of these, whose flows have ended before, are about to be written.
+    pub fn add_told(&mut self, flows: &mut Vec<EndedKey>) {
+        if let Some(kept) = &mut self.kept {
+            kept.told.append(flows);
+        }
+    }
+
+    /// The rows of these flows are written.
+    pub fn release(&mut self, flows: &[EndedKey]) {
+        let Some(kept) = &mut self.kept else { return };
+        for key in flows {
+            // SAFETY: the keys of both maps.
+            let gone = unsafe { sys::delete(kept.ended.as_fd(), key) };
+            if let Err(e) = gone {
+                self.failures += 1;
+                tracing::debug!("ended flows: {e}");
+            }
+            if key.part == 0 && kept.divided.remove(key) {
+                // SAFETY: as above.
+                let _ = unsafe { sys::delete(kept.parts.as_fd(), key) };
+            }
+        }
+    }
+
+    /// A flow that another run left with a connection that is not its first.
+    pub fn is_divided(&mut self, key: EndedKey) {
+        if let Some(kept) = &mut self.kept {
+            kept.divided.insert(key);
         }
     }
 
@@ -135,7 +200,10 @@ impl KernelTable {
         let places = self.frame[ORDERS_HEAD..].chunks_exact_mut(SIZE);
         for (place, key) in places.zip(keys) {
             let question = Fetch {
-                key: *key,
+                ended: EndedKey {
+                    flow: *key,
+                    ..EndedKey::default()
+                },
                 end,
                 found: 0,
                 state: FlowState::default(),
@@ -148,6 +216,9 @@ impl KernelTable {
             // SAFETY: a place is as long as a `Fetch`; any bytes are one, as all its fields are numbers.
             let answer = unsafe { place.as_ptr().cast::<Fetch>().read_unaligned() };
             states.push((answer.found != 0).then_some(answer.state));
+            if let Some(kept) = self.kept.as_mut().filter(|_| end == 1 && answer.found != 0) {
+                kept.told.push(answer.ended);
+            }
         }
         Ok(())
     }
@@ -258,6 +329,45 @@ impl FlowTable for KernelTable {
     }
     fn settle(&mut self) {
         self.carry_out_waiting();
+    }
+    fn part_begins(&mut self, key: &FlowKey, part: &Part) {
+        let Some(kept) = &mut self.kept else { return };
+        let whole = EndedKey {
+            flow: *key,
+            start: part.flow_start,
+            part: 0,
+        };
+        let value = KeptPart {
+            uid_hi: part.uid_hi,
+            start: part.start,
+            orig: part.orig.into(),
+            base: part.base,
+        };
+        kept.divided.insert(whole);
+        // SAFETY: the map's key and value.
+        let r = unsafe { sys::update(kept.parts.as_fd(), &whole, (&raw const value).cast()) };
+        self.said(r);
+    }
+    fn part_ends(&mut self, key: &FlowKey, uid_hi: u64, state: &FlowState) {
+        let Some(kept) = &mut self.kept else { return };
+        let part = EndedKey {
+            flow: *key,
+            start: state.start,
+            part: uid_hi.max(1),
+        };
+        kept.told.push(part);
+        // SAFETY: the map's key and value.
+        let r = unsafe { sys::update(kept.ended.as_fd(), &part, (state as *const FlowState).cast()) };
+        self.said(r);
+    }
+    fn told(&mut self, key: &FlowKey, start: u64) {
+        if let Some(kept) = &mut self.kept {
+            kept.told.push(EndedKey {
+                flow: *key,
+                start,
+                part: 0,
+            });
+        }
     }
     fn follow(&mut self, key: &FlowKey, dir: u8, at: u32) -> bool {
         self.order_one(key, OP_FOLLOW, dir, at)

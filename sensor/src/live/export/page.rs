@@ -268,6 +268,11 @@ fn tables(page: &mut Page, shown: &Shown) {
         "Connections that ended and were not in the flow table.",
         s.no_entry,
     );
+    page.counter(
+        "sensor_worker_failures_total",
+        "Workers that failed by a defect of the sensor, and began anew.",
+        s.failures,
+    );
 }
 
 fn interfaces(page: &mut Page, s: &Snapshot) {
@@ -408,6 +413,17 @@ fn outputs(page: &mut Page, shown: &Shown) {
         "Rows of all logs that the disk did not take.",
         load.unwritten,
     );
+    let lost = shown.snapshot.losses.traffic;
+    page.counter(
+        "sensor_conn_rows_lost_packets_total",
+        "Packets of the connections whose rows of conn.log were lost.",
+        lost.packets,
+    );
+    page.counter(
+        "sensor_conn_rows_lost_ip_bytes_total",
+        "IP bytes of the connections whose rows of conn.log were lost.",
+        lost.bytes,
+    );
     let kinds = load.kinds.iter().filter_map(|(kind, n)| {
         let name = kind.info()?.name;
         Some(counter(&[("event", name)], *n as f64))
@@ -485,7 +501,11 @@ mod tests {
 
     fn shown(kernel: Counters) -> Shown {
         let metrics = Metrics::of_turns(2);
-        let losses = OutputLosses { rows: 1, events: 4 };
+        let losses = OutputLosses {
+            rows: 1,
+            events: 4,
+            ..OutputLosses::default()
+        };
         Shown {
             snapshot: metrics.snapshot(&kernel, &[], losses),
             metrics,
@@ -535,10 +555,10 @@ mod tests {
         };
         let text = page(&shown(kernel), &build);
         let of = |name: &str| sum(&text, name);
-        assert_eq!(of("sensor_frames_total"), 45.0);
+        assert_eq!(of("sensor_frames_total"), 66.0);
         let parts = of("sensor_frames_tracked_total") + of("sensor_frames_untracked_total");
-        assert_eq!(parts, 45.0);
-        assert_eq!(of("sensor_cpu_frames_total"), 45.0);
+        assert_eq!(parts, 66.0);
+        assert_eq!(of("sensor_cpu_frames_total"), 66.0);
         assert_eq!(of("sensor_payload_packets_total"), 60.0);
         assert_eq!(of("sensor_payload_packets_lost_total"), 30.0);
         assert!(

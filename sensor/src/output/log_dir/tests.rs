@@ -24,6 +24,24 @@ fn old(path: &Path, text: &str, secs: u64) {
 }
 
 #[test]
+fn half_a_line_is_cut_off() {
+    let dir = Scratch::new("half-line");
+    let log = dir.path().join("conn.log");
+    let long = "x".repeat(200_000);
+    for (text, whole) in [
+        ("a\nb\nhal".to_owned(), "a\nb\n".to_owned()),
+        ("a\nb\n".to_owned(), "a\nb\n".to_owned()),
+        (format!("a\n{long}"), "a\n".to_owned()),
+        (format!("{long}\nb"), format!("{long}\n")),
+        ("none".to_owned(), String::new()),
+    ] {
+        fs::write(&log, text).expect("written");
+        cut_half_line(&log).expect("cut");
+        assert_eq!(fs::read_to_string(&log).expect("read"), whole);
+    }
+}
+
+#[test]
 fn old_logs_are_renamed_to_when_they_were_opened() {
     let dir = Scratch::new("aside");
     let at = |name: &str| dir.path().join(name);
