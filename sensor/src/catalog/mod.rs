@@ -13,8 +13,10 @@ use crate::output::stats_row::StatsRow;
 use crate::software::SoftwareRow;
 
 mod events;
+mod schema;
 
 pub use events::{UnknownEvent, events, listed, named, policy_bits};
+pub use schema::schema;
 
 /// The pages of no protocol.
 const COMMON: [&Page; 11] = [
@@ -119,6 +121,8 @@ pub fn has_log(path: &str) -> bool {
 mod doc;
 #[cfg(test)]
 mod event_tests;
+#[cfg(test)]
+pub mod held;
 
 #[cfg(test)]
 mod tests {

@@ -55,6 +55,8 @@ pub enum Command {
     Read(Read),
     /// List the events that there are.
     Events,
+    /// Write what the rows of the logs are in JSON, as a JSON Schema, to standard output.
+    LogSchema,
     /// Say whether `sensor run` would work with the same options, what would hinder it, and what mends that; status 1 if it
     /// would not.
     Check(Check),

@@ -56,6 +56,7 @@ impl Sink for Seen {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut values = Vec::new();
         row.values(&mut values);
         let named = row.columns().iter().zip(&values).map(|(c, v)| {
