@@ -130,6 +130,90 @@ fn status(out: &Output) -> (Option<i32>, String) {
     (out.status.code(), said)
 }
 
+/// As [`tcp`], with so much payload.
+fn segment(port: u16, side: usize, seq: u32, ack: u32, len: usize) -> Vec<u8> {
+    let mut f = tcp(port, side, ACK, seq, ack);
+    let ip_len = (40 + len as u16).to_be_bytes();
+    f[16..18].copy_from_slice(&ip_len);
+    f.resize(f.len() + len, b'x');
+    f
+}
+
+/// A minute and a half of a download: 3000 segments, each second one acknowledged.
+fn download(port: u16, start: u64) -> Vec<Packet> {
+    let mut frames = vec![
+        tcp(port, 0, SYN, 100, 0),
+        tcp(port, 1, SYN | ACK, 500, 101),
+        tcp(port, 0, ACK, 101, 501),
+    ];
+    for n in 0..3000 {
+        frames.push(segment(port, 1, 501 + 100 * n, 101, 100));
+        if n % 2 == 1 {
+            frames.push(tcp(port, 0, ACK, 101, 601 + 100 * n));
+        }
+    }
+    (0..).map(|n| start + 20_000 * n).zip(frames).collect()
+}
+
+#[test]
+fn lost_packets_are_in_capture_loss_log() {
+    let p = Place::new();
+    let whole = download(4000, 1_000_000);
+    // Of each hundred packets, three segments in different acknowledgements are not captured.
+    let lossy: Vec<Packet> = (0..)
+        .zip(&whole)
+        .filter(|(n, _)| *n < 3 || ![3, 33, 63].contains(&(n % 99)))
+        .map(|(_, packet)| packet.clone())
+        .collect();
+    let lost = whole.len() - lossy.len();
+    let read = |name: &str, packets: &[Packet], more: &[&str]| -> (Vec<Value>, String) {
+        let capture = p.file(name, &pcap(packets));
+        let out = p.read(&[&capture]).args(more).output().unwrap();
+        let (code, said) = status(&out);
+        assert_eq!(code, Some(0), "{said}");
+        let text = fs::read_to_string(p.at("logs/capture_loss.log")).unwrap_or_default();
+        let _ = fs::remove_dir_all(p.at("logs"));
+        (
+            text.lines().map(|l| serde_json::from_str(l).unwrap()).collect(),
+            said,
+        )
+    };
+    let sum = |rows: &[Value], column: &str| rows.iter().map(|r| r[column].as_u64().unwrap()).sum::<u64>();
+    assert!(
+        read("whole.pcap", &whole, &[]).0.is_empty(),
+        "not unless asked for"
+    );
+    let every = ["--capture-loss", "30"];
+    let (rows, said) = read("whole.pcap", &whole, &every);
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    assert_eq!(
+        (sum(&rows, "acks"), sum(&rows, "gaps"), said.as_str()),
+        (1500, 0, "")
+    );
+    assert!(
+        rows.iter()
+            .all(|r| r["percent_lost"] == 0.0 && r["peer"] == "sensor")
+    );
+    let (rows, said) = read("lossy.pcap", &lossy, &every);
+    assert_eq!((sum(&rows, "acks"), sum(&rows, "gaps")), (1500, lost as u64));
+    let percent = rows[1]["percent_lost"].as_f64().unwrap();
+    assert!((8.9..9.3).contains(&percent), "{percent}");
+    assert_eq!(said, "", "less than a tenth");
+    // Whatever comes up, the figures are the same.
+    let (all, _) = read("lossy.pcap", &lossy, &["--capture-loss", "30", "--forward-all"]);
+    assert_eq!(all, rows);
+    let worse: Vec<Packet> = (0..)
+        .zip(&whole)
+        .filter(|(n, _)| *n < 3 || n % 12 != 3)
+        .map(|(_, packet)| packet.clone())
+        .collect();
+    let (_, said) = read("worse.pcap", &worse, &["--capture-loss", "1e9"]);
+    assert!(
+        said.contains("too much capture loss: of 999 acknowledgements 250 "),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_cannot_be_read_is_refused_before_anything_is_written() {
     let p = Place::new();

@@ -9,6 +9,7 @@ use crate::event::{self, Page};
 use crate::file::FileRow;
 use crate::file::pe::PeRow;
 use crate::file::x509::{OcspRow, X509Row};
+use crate::output::capture_loss::CaptureLossRow;
 use crate::output::stats_row::StatsRow;
 use crate::software::SoftwareRow;
 
@@ -84,7 +85,8 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 10] = [
+const LOGS: [Log; 11] = [
+    CaptureLossRow::LOG,
     ConnRow::LOG,
     LongRow::LOG,
     FileRow::LOG,

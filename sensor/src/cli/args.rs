@@ -323,6 +323,10 @@ pub struct Common {
     /// How old logs are packed.
     #[arg(long, value_enum, default_value_t = ArchiveSettings::default().compress)]
     pub log_compress: Packed,
+    /// Say so often in capture_loss.log how much of what receivers acknowledged was never seen; 0 = never [default: 900 for
+    /// `sensor run`, never for `sensor read`].
+    #[arg(long, value_name = "SECONDS")]
+    pub capture_loss: Option<f64>,
     /// The event stream as JSON lines; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,

@@ -83,6 +83,7 @@ impl From<&Common> for Settings {
                 json_path: c.json_path,
                 sensor_name: c.sensor_name.clone(),
                 to: c.log_to.clone(),
+                capture_loss: c.capture_loss,
                 contents_dir: c.contents_file.clone(),
                 local_nets: c.local_nets.clone(),
                 verbose: c.verbose,
@@ -183,7 +184,7 @@ mod tests {
             "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
-             --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
+             --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
@@ -196,7 +197,7 @@ mod tests {
                            "decap": ["vxlan", "gre"]},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
-            "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
+            "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "capture_loss": 19.0, "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
             "archive": {"dir": "a", "by_day": true, "compress": "zstd", "keep_days": 16, "keep_mib": 17, "min_free_mib": 18, "hook": "h"},
             "metrics": {"listen": "127.0.0.1:9477"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},

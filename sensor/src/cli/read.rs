@@ -13,7 +13,7 @@ use super::pipe::{self, PipeClock};
 use super::results::Results;
 use super::stop::Stop;
 use crate::catalog::policy_bits;
-use crate::conn::{Engine, EngineSink};
+use crate::conn::{Engine, EngineSink, Sight, Sink as _};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Soft};
 use crate::datapath::xdp;
@@ -22,6 +22,7 @@ use crate::live::replay::{Replay, ReplayError};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::say;
 use crate::offline::{network_time, raw_packet};
+use crate::output::capture_loss::CaptureLoss;
 use crate::output::open_files::raise_open_files;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, NextFrame};
@@ -72,6 +73,8 @@ trait Datapaths {
     type Table: FlowTable;
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError>;
     fn table(&mut self) -> &mut Self::Table;
+    /// Acknowledgements of new bytes that it kept, by its own count or the engine's guess.
+    fn kept_acks(&self, sight: &Sight) -> u64;
 }
 
 impl Datapaths for Soft {
@@ -86,6 +89,10 @@ impl Datapaths for Soft {
     fn table(&mut self) -> &mut Flows {
         self.flows()
     }
+
+    fn kept_acks(&self, _: &Sight) -> u64 {
+        self.acks()
+    }
 }
 
 impl Datapaths for Replay {
@@ -99,6 +106,10 @@ impl Datapaths for Replay {
 
     fn table(&mut self) -> &mut xdp::KernelTable {
         Replay::table(self)
+    }
+
+    fn kept_acks(&self, sight: &Sight) -> u64 {
+        sight.acks_below
     }
 }
 
@@ -128,6 +139,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
         // There is no one delay of them all.
         clock = None;
     }
+    let loss = settings.capture_loss(0.0)?;
     let tunnels = cfg.tunnels.clone();
     let checksums = settings.checksums;
     let start = |outputs| {
@@ -139,6 +151,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             reporter,
             stop,
             clock,
+            loss,
             now: 0,
             whole: true,
         }
@@ -198,6 +211,8 @@ struct Reading<'r> {
     stop: Stop,
     /// The clock of a pipe.
     clock: Option<PipeClock>,
+    /// What capture_loss.log has of the interval.
+    loss: Option<CaptureLoss>,
     /// Network time: the latest packet's.
     now: Ts,
     /// So far nothing was left out.
@@ -215,6 +230,11 @@ impl Reading<'_> {
                     self.now = self.now.max(f.ts);
                     if let Some(clock) = &mut self.clock {
                         clock.packet(f.ts);
+                    }
+                    if let Some(loss) = &mut self.loss
+                        && loss.is_due(self.now)
+                    {
+                        write_loss(loss, self.now, &mut self.engine, &datapath);
                     }
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
                     self.engine.flush_point(ts);
@@ -258,6 +278,9 @@ impl Reading<'_> {
     fn finish(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         let last = self.now;
         self.engine.finish(last, datapath.table());
+        if let Some(loss) = &mut self.loss {
+            write_loss(loss, last, &mut self.engine, &datapath);
+        }
         self.engine.flush_point(last);
         self.reporter.drain(last, |ev| self.engine.raise(last, ev));
         self.engine.raise(last, &event::BroDone {});
@@ -276,6 +299,15 @@ impl Reading<'_> {
             None if self.whole => ReadEnd::Whole,
             None => ReadEnd::Partly,
         }
+    }
+}
+
+/// Ends an interval of capture_loss.log at network time `now`.
+fn write_loss(loss: &mut CaptureLoss, now: Ts, engine: &mut Engine<Results>, datapath: &impl Datapaths) {
+    let sight = engine.sight();
+    let acks = sight.acks + datapath.kept_acks(&sight);
+    if let Some(row) = loss.row(now, acks, sight.gaps) {
+        engine.sink().log(&row);
     }
 }
 

@@ -18,6 +18,7 @@ use super::last::last_header;
 use super::late::Places;
 use super::segment::Segment;
 use super::shared::{Fixed, Outlet, Run, Shared, raise};
+use super::sight::Sight;
 use super::sink::Sink;
 use super::slab::Slab;
 use super::stream::{IsEarly, before_packet};
@@ -85,6 +86,8 @@ impl<S: Sink> Engine<S> {
                 held: 0,
                 stretches: 0,
                 no_room: 0,
+                holes: 0,
+                sight: Sight::default(),
                 notes: Notes::default(),
                 no_entry: 0,
             },
@@ -130,6 +133,11 @@ impl<S: Sink> Engine<S> {
     /// Holes that were given up, and so became gaps, because reassembly had no room.
     pub fn no_room(&self) -> u64 {
         self.sh.no_room
+    }
+
+    /// How well it has seen so far.
+    pub fn sight(&self) -> Sight {
+        self.sh.sight
     }
 
     /// Connections whose entry was not in the flow table when they ended: their rows lack what it had counted.

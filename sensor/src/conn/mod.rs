@@ -1,6 +1,7 @@
 //! The engine: records and time in, connections, events and log rows out. Sans-I/O: it reads no clock,
 //! no socket and no file.
 
+mod acks;
 mod ahead;
 mod analysis;
 mod app;
@@ -28,6 +29,7 @@ pub mod row;
 mod segment;
 mod shared;
 mod shed;
+mod sight;
 mod sink;
 mod slab;
 mod software;
@@ -47,6 +49,7 @@ pub use early::Early;
 pub use ends::{addr, proto};
 pub use engine::Engine;
 pub use feed::{EngineSink, untracked};
+pub use sight::Sight;
 pub use sink::{Piece, Sink};
 
 #[cfg(test)]

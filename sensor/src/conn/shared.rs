@@ -12,6 +12,7 @@ use super::ends::addr;
 use super::entry::{Conn, Entry, letter};
 use super::late::Places;
 use super::row::{WeirdRow, Whose};
+use super::sight::Sight;
 use super::sink::Sink;
 use super::timer::{Kind, Wheel};
 use super::weird::{Logged, NetSampler, source};
@@ -53,6 +54,10 @@ pub struct Shared<S> {
     pub stretches: u64,
     /// Holes given up for want of room.
     pub no_room: u64,
+    /// Holes that became gaps.
+    pub holes: u64,
+    /// How well all is seen.
+    pub sight: Sight,
     /// See [`super::Engine::no_entry`].
     pub no_entry: u64,
 }

@@ -24,6 +24,7 @@ mod mishaps;
 mod packets;
 mod rexmit;
 mod secure;
+mod sight;
 mod skipped;
 mod software;
 mod stats;

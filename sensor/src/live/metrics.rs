@@ -44,6 +44,8 @@ pub struct WorkerGauges {
     files: AtomicU64,
     no_room: AtomicU64,
     no_entry: AtomicU64,
+    acks: AtomicU64,
+    gaps: AtomicU64,
     ring_taken: AtomicU64,
     ring_peak: AtomicU64,
     ring_read: AtomicU64,
@@ -93,6 +95,9 @@ impl WorkerGauges {
         self.open_conns.store(engine.len() as u64, Relaxed);
         self.no_room.store(engine.no_room(), Relaxed);
         self.no_entry.store(engine.no_entry(), Relaxed);
+        let sight = engine.sight();
+        self.acks.store(sight.acks + sight.acks_below, Relaxed);
+        self.gaps.store(sight.gaps, Relaxed);
         // A worker is the only one that raises it.
         if taken > self.ring_peak.load(Relaxed) {
             self.ring_peak.store(taken, Relaxed);
@@ -164,6 +169,8 @@ impl Metrics {
             open_conns: sum(|w| w.open_conns),
             no_room: sum(|w| w.no_room),
             no_entry: sum(|w| w.no_entry),
+            acks: sum(|w| w.acks),
+            gaps: sum(|w| w.gaps),
             losses,
             dropped: interfaces.iter().map(|i| i.dropped).sum(),
             gone: interfaces.iter().map(|i| i.gone).sum(),
@@ -192,6 +199,8 @@ fn worker((g, records_lost): (&Arc<WorkerGauges>, u64)) -> WorkerSnapshot {
         open_conns: g.open_conns.load(Relaxed),
         no_room: g.no_room.load(Relaxed),
         no_entry: g.no_entry.load(Relaxed),
+        acks: g.acks.load(Relaxed),
+        gaps: g.gaps.load(Relaxed),
         ring_peak: g.ring_peak.load(Relaxed),
     }
 }
@@ -247,6 +256,10 @@ pub struct Snapshot {
     pub no_room: u64,
     /// Connections whose entry was not in the flow table at their end.
     pub no_entry: u64,
+    /// Acknowledgements of new bytes, as capture_loss.log counts them.
+    pub acks: u64,
+    /// Of these, those of bytes that never came.
+    pub gaps: u64,
     /// What the outputs lost.
     pub losses: OutputLosses,
     /// Frames that the interfaces or their drivers dropped before the sensor saw them.
@@ -298,6 +311,10 @@ pub struct WorkerSnapshot {
     pub no_room: u64,
     /// Connections whose entry was not in the flow table at their end.
     pub no_entry: u64,
+    /// See [`Snapshot::acks`].
+    pub acks: u64,
+    /// See [`Snapshot::gaps`].
+    pub gaps: u64,
     /// Bytes that were taken of its ring when it came to look last.
     pub ring_taken: u64,
     /// Most bytes that were taken of its ring when it came to look, since the peaks were taken last.

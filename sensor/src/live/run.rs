@@ -24,10 +24,11 @@ use crate::event::{self, Ts};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
 use crate::output::archive::Archive;
+use crate::output::capture_loss::CaptureLoss;
 use crate::output::log_dir::LogDir;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
-use crate::settings::{Decap, Settings};
+use crate::settings::{Decap, LogSettings, Settings};
 
 /// Time between two status lines.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -58,6 +59,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         None => RandomState::new().hash_one(0),
     };
     let mut cfg = settings.engine(seed)?;
+    let mut loss = settings.capture_loss(LogSettings::CAPTURE_LOSS)?;
     // First of all, and before signals have handlers, as a stuck directory may hold this up.
     let log_dir = LogDir::claim(&settings.logs.dir)?;
     let archive = Archive::claim(settings.archive.plan(), &log_dir)?;
@@ -134,6 +136,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
             reporter,
             outputs: &outputs,
             own: &mut own,
+            loss: &mut loss,
             sweep: &mut sweep,
             interfaces: &mut interfaces,
             board: board.as_ref(),
@@ -164,7 +167,9 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         .counters()
         .map(|c| metrics.snapshot(&c, &interfaces.all, outputs.losses()));
     let last = last.map(|mut now| {
-        write_stats(&metrics, &mut now, clock.now(), &mut own);
+        let at = clock.now();
+        write_stats(&metrics, &mut now, at, &mut own);
+        write_loss(&mut loss, &now, at, &mut own);
         now
     });
     own.finish();
@@ -192,6 +197,16 @@ fn write_stats(metrics: &Metrics, snapshot: &mut Snapshot, now: Ts, own: &mut Ou
     snapshot.rows(now, |row| own.log(row));
 }
 
+/// Writes capture_loss.log's row of the interval that ends at the engine's time `now`.
+fn write_loss(loss: &mut Option<CaptureLoss>, snapshot: &Snapshot, now: Ts, own: &mut Outbox) {
+    let row = loss
+        .as_mut()
+        .and_then(|l| l.row(now, snapshot.acks, snapshot.gaps));
+    if let Some(row) = row {
+        own.log(&row);
+    }
+}
+
 /// While the run ends, another signal has it wait for no output any more.
 fn hurry_on_signal(runtime: tokio::runtime::Runtime, mut signals: Signals, patience: Patience) {
     let hurry = move || {
@@ -214,6 +229,7 @@ struct Desk<'d> {
     reporter: &'d Reporter,
     outputs: &'d Outputs,
     own: &'d mut Outbox,
+    loss: &'d mut Option<CaptureLoss>,
     sweep: &'d mut Sweep,
     interfaces: &'d mut Interfaces,
     board: Option<&'d Board>,
@@ -267,6 +283,9 @@ async fn watch(
         let mut now = metrics.snapshot(&counters, &desk.interfaces.all, desk.outputs.losses());
         if n % STATUS_LINES_PER_STATS_ROW == 0 {
             write_stats(metrics, &mut now, at, desk.own);
+        }
+        if desk.loss.as_mut().is_some_and(|l| l.is_due(at)) {
+            write_loss(desk.loss, &now, at, desk.own);
         }
         desk.own.settle(at);
         desk.outputs.complain();

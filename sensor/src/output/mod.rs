@@ -5,6 +5,7 @@
 #[cfg(feature = "live")]
 pub mod archive;
 pub mod archived;
+pub mod capture_loss;
 pub mod contents;
 pub mod disk;
 pub mod extract;

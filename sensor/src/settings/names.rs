@@ -36,6 +36,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("interfaces.names", "--iface"),
     ("interfaces.rx_only", "--rx-only"),
     ("interfaces.skb_mode", "--skb-mode"),
+    ("logs.capture_loss", "--capture-loss"),
     ("logs.contents_dir", "--contents-file"),
     ("logs.dir", "--log-dir"),
     ("logs.format", "--log-format"),

@@ -14,11 +14,12 @@ mod followed;
 mod sink;
 mod tunnel;
 
-use sensor_common::flow::why;
+use sensor_common::flow::{Outcome, why};
 use sensor_common::key::Realm;
+use sensor_common::packet::tcp_flags;
 use sensor_common::policy::{VLAN_AWARE, VNI_AWARE};
 use sensor_common::record::KIND_PACKET;
-use sensor_common::{Counter, Policy, RecordHeader, flow};
+use sensor_common::{Counter, FlowState, Packet, Policy, RecordHeader, flow};
 
 use super::tunnels::{Stack, TunnelKind, Tunnels};
 use crate::packet::capture::Frame;
@@ -107,6 +108,14 @@ pub fn verifies(f: &Frame<'_>) -> bool {
     ip::parse(&input, &mut ip) == Verdict::Flow && checksum::verify(f.data, &ip.pkt, cut).is_ok()
 }
 
+/// Whether a packet that is not forwarded acknowledges new bytes in an open connection, of which both SYNs were seen.
+#[inline(always)]
+fn acks_anew(after: &FlowState, pkt: &Packet, before: &Outcome) -> bool {
+    let [a, b] = [after.dir[0].flags as u8, after.dir[1].flags as u8];
+    let open = a & b & tcp_flags::SYN != 0 && (a | b) & (tcp_flags::FIN | tcp_flags::RST) == 0;
+    open && after.dir[pkt.dir as usize & 1].ack != before.prev_ack
+}
+
 /// The datapath and its state.
 pub struct Soft {
     config: SoftConfig,
@@ -122,6 +131,7 @@ pub struct Soft {
     ip: Ip,
     header: RecordHeader,
     followed: Followed,
+    acks: u64,
 }
 
 impl Soft {
@@ -146,7 +156,14 @@ impl Soft {
                 ..RecordHeader::default()
             },
             followed: Followed::default(),
+            acks: 0,
         }
+    }
+
+    /// Acknowledgements of new bytes that were not forwarded, between two sides of which both SYNs and neither FIN nor RST
+    /// was seen.
+    pub fn acks(&self) -> u64 {
+        self.acks
     }
 
     /// The flow table.
@@ -483,6 +500,7 @@ impl Soft {
             );
         }
         if !out.forward() {
+            self.acks += u64::from(acks_anew(state, pkt, &out));
             return;
         }
         if pkt.payload_len == 0 || !with_payload {
