@@ -215,6 +215,30 @@ fn lost_packets_are_in_capture_loss_log() {
 }
 
 #[test]
+fn connections_of_one_side_are_said() {
+    let p = Place::new();
+    let conns: Vec<Vec<Packet>> = (0..120)
+        .map(|n| download(4000 + n, 1_000_000 + 1000 * u64::from(n)))
+        .map(|packets| packets.into_iter().take(9).collect())
+        .collect();
+    let said = |name: &str, one_sided: usize| {
+        let packets = conns.iter().enumerate().flat_map(|(n, packets)| {
+            let client = |p: &&Packet| p.1[29] == 1;
+            packets.iter().filter(move |p| n >= one_sided || !client(p))
+        });
+        let packets: Vec<Packet> = packets.cloned().collect();
+        let capture = p.file(name, &pcap(&packets));
+        status(&p.read(&[&capture]).output().unwrap()).1
+    };
+    assert_eq!(said("half.pcap", 60), "");
+    let most = said("most.pcap", 61);
+    assert!(
+        most.contains("of the last 120 TCP connections with data, 61 had one side only"),
+        "{most}"
+    );
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_before_anything_is_written() {
     let p = Place::new();
     let good = p.file("good.pcap", &pcap(&conversation(4000, 1_000_000)));

@@ -23,6 +23,7 @@ use crate::messages::reporter::Reporter;
 use crate::messages::say::say;
 use crate::offline::{network_time, raw_packet};
 use crate::output::capture_loss::CaptureLoss;
+use crate::output::one_sided::OneSided;
 use crate::output::open_files::raise_open_files;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, NextFrame};
@@ -284,6 +285,8 @@ impl Reading<'_> {
         self.engine.flush_point(last);
         self.reporter.drain(last, |ev| self.engine.raise(last, ev));
         self.engine.raise(last, &event::BroDone {});
+        let sight = self.engine.sight();
+        OneSided::default().look(sight.data_conns, sight.one_sided);
         let no_room = self.engine.no_room();
         if no_room > 0 {
             tracing::warn!(

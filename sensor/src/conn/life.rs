@@ -366,6 +366,9 @@ impl<S: Sink> Run<'_, S> {
             let [os, rs] = [0, 1].map(|s| self.stats(tcp, flow, &totals, s));
             raise!(self, ConnStats, os: os, rs: rs);
         }
+        if tcp.is_some() {
+            self.sh.sight.ended(&totals);
+        }
         raise!(self, ConnectionStateRemove);
         self.leave();
         self.log(tcp, last, &totals, flow, false);

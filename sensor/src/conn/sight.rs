@@ -1,4 +1,4 @@
-//! How well the engine sees: what was acknowledged, and how much of it had been seen.
+//! How well the engine sees: whether both sides of connections, and how much of what was acknowledged.
 //!
 //! Zeek (get_gap_stats) counts each acknowledgement of new bytes between two sides whose handshakes are complete, and those of
 //! them that cover bytes that never came. Those that stay in the datapath cover none: it says how many there were
@@ -16,6 +16,20 @@ pub struct Sight {
     pub acks_below: u64,
     /// Of all, those of bytes that never came (Zeek: gap_events).
     pub gaps: u64,
+    /// TCP connections over which data went and that have ended.
+    pub data_conns: u64,
+    /// Of these, those of which packets of one side only were seen.
+    pub one_sided: u64,
+}
+
+impl Sight {
+    /// A TCP connection has ended, with these totals of its sides.
+    pub fn ended(&mut self, sides: &[Totals; 2]) {
+        if sides.iter().any(|s| s.payload > 0) {
+            self.data_conns += 1;
+            self.one_sided += u64::from(sides.iter().any(|s| s.pkts == 0));
+        }
+    }
 }
 
 /// Where a flow's directions stand: the datapath's totals, by flow direction.

@@ -46,6 +46,8 @@ pub struct WorkerGauges {
     no_entry: AtomicU64,
     acks: AtomicU64,
     gaps: AtomicU64,
+    data_conns: AtomicU64,
+    one_sided: AtomicU64,
     ring_taken: AtomicU64,
     ring_peak: AtomicU64,
     ring_read: AtomicU64,
@@ -98,6 +100,8 @@ impl WorkerGauges {
         let sight = engine.sight();
         self.acks.store(sight.acks + sight.acks_below, Relaxed);
         self.gaps.store(sight.gaps, Relaxed);
+        self.data_conns.store(sight.data_conns, Relaxed);
+        self.one_sided.store(sight.one_sided, Relaxed);
         // A worker is the only one that raises it.
         if taken > self.ring_peak.load(Relaxed) {
             self.ring_peak.store(taken, Relaxed);
@@ -171,6 +175,8 @@ impl Metrics {
             no_entry: sum(|w| w.no_entry),
             acks: sum(|w| w.acks),
             gaps: sum(|w| w.gaps),
+            data_conns: sum(|w| w.data_conns),
+            one_sided: sum(|w| w.one_sided),
             losses,
             dropped: interfaces.iter().map(|i| i.dropped).sum(),
             gone: interfaces.iter().map(|i| i.gone).sum(),
@@ -201,6 +207,8 @@ fn worker((g, records_lost): (&Arc<WorkerGauges>, u64)) -> WorkerSnapshot {
         no_entry: g.no_entry.load(Relaxed),
         acks: g.acks.load(Relaxed),
         gaps: g.gaps.load(Relaxed),
+        data_conns: g.data_conns.load(Relaxed),
+        one_sided: g.one_sided.load(Relaxed),
         ring_peak: g.ring_peak.load(Relaxed),
     }
 }
@@ -260,6 +268,10 @@ pub struct Snapshot {
     pub acks: u64,
     /// Of these, those of bytes that never came.
     pub gaps: u64,
+    /// TCP connections over which data went and that have ended.
+    pub data_conns: u64,
+    /// Of these, those of which packets of one side only were seen.
+    pub one_sided: u64,
     /// What the outputs lost.
     pub losses: OutputLosses,
     /// Frames that the interfaces or their drivers dropped before the sensor saw them.
@@ -315,6 +327,10 @@ pub struct WorkerSnapshot {
     pub acks: u64,
     /// See [`Snapshot::gaps`].
     pub gaps: u64,
+    /// See [`Snapshot::data_conns`].
+    pub data_conns: u64,
+    /// See [`Snapshot::one_sided`].
+    pub one_sided: u64,
     /// Bytes that were taken of its ring when it came to look last.
     pub ring_taken: u64,
     /// Most bytes that were taken of its ring when it came to look, since the peaks were taken last.
@@ -357,6 +373,8 @@ impl Snapshot {
             rows_lost: Some(self.losses.rows),
             no_room: Some(self.no_room),
             no_entry: Some(self.no_entry),
+            data_conns: Some(self.data_conns),
+            one_sided: Some(self.one_sided),
             dropped: Some(self.dropped),
             gone: Some(self.gone),
             ..StatsRow::default()
@@ -380,6 +398,8 @@ impl Snapshot {
                 open_conns: Some(w.open_conns),
                 no_room: Some(w.no_room),
                 no_entry: Some(w.no_entry),
+                data_conns: Some(w.data_conns),
+                one_sided: Some(w.one_sided),
                 ring_peak: Some(w.ring_peak),
                 ..StatsRow::default()
             });

@@ -26,6 +26,7 @@ use crate::messages::say::{self, say};
 use crate::output::archive::Archive;
 use crate::output::capture_loss::CaptureLoss;
 use crate::output::log_dir::LogDir;
+use crate::output::one_sided::OneSided;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::settings::{Decap, LogSettings, Settings};
@@ -248,6 +249,7 @@ async fn watch(
     let mut ticks = tokio::time::interval(STATUS_EVERY);
     let mut last = Snapshot::default();
     let mut turns = Turns::default();
+    let mut sides = OneSided::default();
     let mut n = 0;
     loop {
         match desk.signals.next(&mut ticks).await {
@@ -290,6 +292,7 @@ async fn watch(
         desk.own.settle(at);
         desk.outputs.complain();
         complain(&now, &last);
+        sides.look(now.data_conns, now.one_sided);
         desk.outputs.status(|| status::line(&now, &last, STATUS_EVERY));
         if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
             tracing::warn!("the slow sweep begins anew: {e}");

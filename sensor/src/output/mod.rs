@@ -15,6 +15,7 @@ pub mod log;
 pub mod log_dir;
 pub mod log_error;
 pub mod now_and_then;
+pub mod one_sided;
 pub mod open;
 pub mod open_files;
 pub mod outbox;

@@ -1,4 +1,5 @@
-//! How many acknowledgements are counted, and how many of them are of bytes that never came, as Zeek counts both.
+//! How many acknowledgements are counted, and how many of them are of bytes that never came, as Zeek counts both; and of which
+//! connections one side only was seen.
 
 use super::*;
 
@@ -71,5 +72,32 @@ fn connections_without_a_beginning_do_not_count() {
         lab.ack(0, 1, 101 + 100 * n);
     }
     lab.engine.finish(lab.now, lab.soft.flows());
-    assert_eq!((lab.soft.acks(), lab.engine.sight()), (0, Sight::default()));
+    let sight = lab.engine.sight();
+    assert_eq!((lab.soft.acks(), sight.acks, sight.acks_below), (0, 0, 0));
+}
+
+#[test]
+fn connections_of_one_side_are_counted() {
+    let mut lab = Lab::new("");
+    // Of both sides, then the responder's packets alone, then the originator's; one without data, and one that is no TCP.
+    lab.handshake();
+    lab.data(0, 1, 1, b"GET / HTTP/1.0\r\n\r\n");
+    for side in [1, 0] {
+        lab.client_port += 1;
+        lab.tcp(side, tf::SYN, 0, 0, b"");
+        for n in 0..30 {
+            lab.data(side, 1 + 100 * n, 1, &[0; 100]);
+        }
+    }
+    lab.client_port += 1;
+    lab.tcp(0, tf::SYN, 0, 0, b"");
+    let mut udp = tcp_frame(0, 9, 0, [0, 0], b"");
+    udp[23] = 17;
+    udp[38..40].copy_from_slice(&[0, 20]);
+    lab.frame(&udp);
+    lab.engine.finish(lab.now, lab.soft.flows());
+    let sight = lab.engine.sight();
+    assert_eq!((sight.data_conns, sight.one_sided), (3, 2));
+    let conns = |row: &&(String, Vec<_>)| row.0 == "conn";
+    assert_eq!(lab.engine.into_sink().rows.iter().filter(conns).count(), 5);
 }
