@@ -215,6 +215,47 @@ fn lost_packets_are_in_capture_loss_log() {
 }
 
 #[test]
+fn duplicates_are_taken_once() {
+    let p = Place::new();
+    let conns = (0..40).flat_map(|n| {
+        let packets = download(4000 + n, 1_000_000 + 1_000_000 * u64::from(n));
+        (0u16..).zip(packets).take(30).map(|(id, (us, mut frame))| {
+            frame[18..20].copy_from_slice(&(id + 1).to_be_bytes());
+            (us, frame)
+        })
+    });
+    let once: Vec<Packet> = conns.collect();
+    // A second tap sees each packet 90 us later, behind a router and in a VLAN.
+    let twice = once.iter().flat_map(|(us, frame)| {
+        let mut again = frame[..12].to_vec();
+        again.extend([0x81, 0, 0, 7]);
+        again.extend(&frame[12..]);
+        again[26] -= 1;
+        [(*us, frame.clone()), (us + 90, again)]
+    });
+    let twice: Vec<Packet> = twice.collect();
+    let read = |name: &str, packets: &[Packet], more: &[&str]| {
+        let capture = p.file(name, &pcap(packets));
+        let _ = fs::remove_dir_all(p.at("logs"));
+        let out = p.read(&[&capture]).args(more).output().unwrap();
+        let (code, said) = status(&out);
+        (code, said, p.rows())
+    };
+    let (code, said, rows) = read("once.pcap", &once, &[]);
+    assert_eq!((code, said.as_str(), rows.len()), (Some(0), "", 40));
+    let (_, said, _) = read("twice.pcap", &twice, &[]);
+    assert!(said.contains("came twice") && said.contains("--dedup"), "{said}");
+    let (code, said, deduped) = read("twice.pcap", &twice, &["--dedup", "-v"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(deduped, rows);
+    let sum = format!("frames {} = {} tracked + {1} duplicates", twice.len(), once.len());
+    assert!(said.contains(&sum) && !said.contains("came twice"), "{said}");
+    // What comes later is another packet.
+    let (_, said, others) = read("twice.pcap", &twice, &["--dedup=0"]);
+    assert_ne!(others, rows, "{said}");
+}
+
+#[test]
 fn connections_of_one_side_are_said() {
     let p = Place::new();
     let conns: Vec<Vec<Packet>> = (0..120)

@@ -363,6 +363,10 @@ pub struct Common {
     /// Verify checksums.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub checksums: Switch,
+    /// Take a packet that comes again, within 10 ms or so many, once: where several taps or mirror ports gave the same traffic.
+    /// Its IP id, ports, payload and all else that routers leave alone are the same; for `sensor read`.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = ReadSettings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
+    pub dedup: u64,
     /// Unique ids and all else that is random derive from this.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -63,6 +63,7 @@ impl From<&Read> for Settings {
                 datapath: a.datapath,
                 forward_all: a.forward_all,
                 analyzers: !a.no_analyzers,
+                ..common.reading
             },
             ..common
         }
@@ -141,6 +142,10 @@ impl From<&Common> for Settings {
                 limit_kib: c.reassembly_limit,
                 total_mib: c.reassembly_total,
             },
+            reading: ReadSettings {
+                dedup_ms: c.dedup,
+                ..ReadSettings::default()
+            },
             seed: c.seed,
             checksums: c.checksums == Switch::On,
             ..Settings::default()
@@ -190,7 +195,7 @@ mod tests {
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
-             --reassembly-total 32 --seed 41 --checksums on",
+             --reassembly-total 32 --dedup=33 --seed 41 --checksums on",
         );
         let expected = serde_json::json!({
             "interfaces": {"names": ["x", "y"], "rx_only": true, "exit_when_gone": true, "skb_mode": true,
@@ -212,17 +217,19 @@ mod tests {
             "timeouts": {"tcp_inactivity": 21.0, "udp_inactivity": 22.0, "icmp_inactivity": 23.0,
                          "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},
             "reassembly": {"limit_kib": 31, "total_mib": 32},
-            "reading": {"datapath": "user", "forward_all": false, "analyzers": true},
+            "reading": {"datapath": "user", "forward_all": false, "analyzers": true, "dedup_ms": 33},
             "seed": 41,
             "checksums": true,
         });
         assert_eq!(serde_json::to_value(s).expect("JSON"), expected);
+        assert_eq!(settings("read x --dedup").reading.dedup_ms, 10);
         let s = settings("read x --datapath xdp --decap ipip --forward-all --no-analyzers");
         assert_eq!(s.interfaces.decap, [Decap::Ipip]);
         let expected = ReadSettings {
             datapath: Datapath::Xdp,
             forward_all: true,
             analyzers: false,
+            dedup_ms: 0,
         };
         assert_eq!(s.reading, expected);
     }
@@ -282,6 +289,8 @@ mod tests {
                 "read x --datapath xdp --decap gre --checksums on",
                 Useless::DecapWithChecksums,
             ),
+            ("read x --datapath xdp --dedup", Useless::DedupInKernel),
+            ("run --iface x --dedup=5", Useless::DedupInKernel),
             ("read x --extract-types image/*", Useless::NothingExtracted),
             ("run --iface x --extract-limit 1", Useless::NothingExtracted),
             ("read x --json-path", Useless::TagsWithoutJson),
@@ -322,6 +331,7 @@ mod tests {
             "read x --events - --status-interval 1",
             "read x --events - --event tcp_contents,bro_done",
             "read x --datapath xdp --decap gre",
+            "read x --dedup",
             "read x --file-hashes md5 --file-timeout 5",
             "read x --file-entropy --events - --event file_entropy",
             "read x --extract-files d --extract-types image/* --extract-limit 1",

@@ -12,6 +12,7 @@ use super::explain::explain;
 use super::pipe::{self, PipeClock};
 use super::results::Results;
 use super::stop::Stop;
+use crate::base::time::MILLISECOND;
 use crate::catalog::policy_bits;
 use crate::conn::{Engine, EngineSink, Sight, Sink as _};
 use crate::datapath::FlowTable;
@@ -25,6 +26,7 @@ use crate::offline::{network_time, raw_packet};
 use crate::output::capture_loss::CaptureLoss;
 use crate::output::one_sided::OneSided;
 use crate::output::open_files::raise_open_files;
+use crate::output::twice::Twice;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, NextFrame};
 use crate::packet::link::LinkType;
@@ -74,6 +76,8 @@ trait Datapaths {
     type Table: FlowTable;
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError>;
     fn table(&mut self) -> &mut Self::Table;
+    /// The first sum, if it is made here: all frames are tracked, or not for a reason.
+    fn sum(&self) -> Option<String>;
     /// Acknowledgements of new bytes that it kept, by its own count or the engine's guess.
     fn kept_acks(&self, sight: &Sight) -> u64;
 }
@@ -83,12 +87,18 @@ impl Datapaths for Soft {
 
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         let _ = Soft::frame(self, f, &mut EngineSink(engine));
-        raw_packet(f, self.take_reassembled(), engine);
+        if !self.was_duplicate() {
+            raw_packet(f, self.take_reassembled(), engine);
+        }
         Ok(())
     }
 
     fn table(&mut self) -> &mut Flows {
         self.flows()
+    }
+
+    fn sum(&self) -> Option<String> {
+        Some(self.counts().sum())
     }
 
     fn kept_acks(&self, _: &Sight) -> u64 {
@@ -107,6 +117,10 @@ impl Datapaths for Replay {
 
     fn table(&mut self) -> &mut xdp::KernelTable {
         Replay::table(self)
+    }
+
+    fn sum(&self) -> Option<String> {
+        None
     }
 
     fn kept_acks(&self, sight: &Sight) -> u64 {
@@ -162,6 +176,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             let config = soft::SoftConfig {
                 policy,
                 checksums,
+                dedup: settings.reading.dedup_ms * MILLISECOND,
                 ..soft::SoftConfig::default()
             };
             let soft = Soft::with_tunnels(config, tunnels);
@@ -287,6 +302,10 @@ impl Reading<'_> {
         self.engine.raise(last, &event::BroDone {});
         let sight = self.engine.sight();
         OneSided::default().look(sight.data_conns, sight.one_sided);
+        Twice::default().look(sight.looked, sight.twice);
+        if let Some(sum) = datapath.sum() {
+            tracing::info!("{sum}");
+        }
         let no_room = self.engine.no_room();
         if no_room > 0 {
             tracing::warn!(

@@ -23,6 +23,7 @@ use super::sink::Sink;
 use super::slab::Slab;
 use super::stream::{IsEarly, before_packet};
 use super::timer::{self, Kind, Wheel};
+use super::twice::recent;
 use super::uid;
 use crate::analyzer;
 use crate::datapath::soft::InnerPacket;
@@ -88,6 +89,7 @@ impl<S: Sink> Engine<S> {
                 no_room: 0,
                 holes: 0,
                 sight: Sight::default(),
+                recent: recent(),
                 notes: Notes::default(),
                 no_entry: 0,
             },

@@ -105,6 +105,7 @@ impl<S: Sink> Run<'_, S> {
         }
         self.packet_events(p, frame, true);
         let seg = Segment::new(rec, frame);
+        self.note_twice(&seg);
         let s = self.conn.dir(p.dir as usize);
         if first {
             let (n, columns) = (self.conn.n, self.sh.cfg.columns);

@@ -39,6 +39,7 @@ mod syn;
 mod taps;
 pub mod timer;
 mod tunnel;
+mod twice;
 mod udp_tunnel;
 mod uid;
 mod weird;

@@ -20,6 +20,7 @@ use crate::analyzer;
 use crate::base::time::MILLISECOND;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 use crate::file::Files;
+use crate::packet::duplicate::Recent;
 use crate::software::Inventory;
 
 /// Everything of the engine but the table.
@@ -58,6 +59,8 @@ pub struct Shared<S> {
     pub holes: u64,
     /// How well all is seen.
     pub sight: Sight,
+    /// To find packets that came twice.
+    pub recent: Recent,
     /// See [`super::Engine::no_entry`].
     pub no_entry: u64,
 }

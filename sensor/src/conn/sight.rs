@@ -20,6 +20,10 @@ pub struct Sight {
     pub data_conns: u64,
     /// Of these, those of which packets of one side only were seen.
     pub one_sided: u64,
+    /// Packets that were compared with others, to find those that came twice.
+    pub looked: u64,
+    /// Of these, those that had come a moment before.
+    pub twice: u64,
 }
 
 impl Sight {

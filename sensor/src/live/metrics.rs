@@ -48,6 +48,8 @@ pub struct WorkerGauges {
     gaps: AtomicU64,
     data_conns: AtomicU64,
     one_sided: AtomicU64,
+    looked: AtomicU64,
+    twice: AtomicU64,
     ring_taken: AtomicU64,
     ring_peak: AtomicU64,
     ring_read: AtomicU64,
@@ -102,6 +104,8 @@ impl WorkerGauges {
         self.gaps.store(sight.gaps, Relaxed);
         self.data_conns.store(sight.data_conns, Relaxed);
         self.one_sided.store(sight.one_sided, Relaxed);
+        self.looked.store(sight.looked, Relaxed);
+        self.twice.store(sight.twice, Relaxed);
         // A worker is the only one that raises it.
         if taken > self.ring_peak.load(Relaxed) {
             self.ring_peak.store(taken, Relaxed);
@@ -177,6 +181,8 @@ impl Metrics {
             gaps: sum(|w| w.gaps),
             data_conns: sum(|w| w.data_conns),
             one_sided: sum(|w| w.one_sided),
+            looked: sum(|w| w.looked),
+            twice: sum(|w| w.twice),
             losses,
             dropped: interfaces.iter().map(|i| i.dropped).sum(),
             gone: interfaces.iter().map(|i| i.gone).sum(),
@@ -209,6 +215,8 @@ fn worker((g, records_lost): (&Arc<WorkerGauges>, u64)) -> WorkerSnapshot {
         gaps: g.gaps.load(Relaxed),
         data_conns: g.data_conns.load(Relaxed),
         one_sided: g.one_sided.load(Relaxed),
+        looked: g.looked.load(Relaxed),
+        twice: g.twice.load(Relaxed),
         ring_peak: g.ring_peak.load(Relaxed),
     }
 }
@@ -272,6 +280,10 @@ pub struct Snapshot {
     pub data_conns: u64,
     /// Of these, those of which packets of one side only were seen.
     pub one_sided: u64,
+    /// Packets that userspace has compared with others, to find those that came twice.
+    pub looked: u64,
+    /// Of these, those that had come within the millisecond before.
+    pub twice: u64,
     /// What the outputs lost.
     pub losses: OutputLosses,
     /// Frames that the interfaces or their drivers dropped before the sensor saw them.
@@ -331,6 +343,10 @@ pub struct WorkerSnapshot {
     pub data_conns: u64,
     /// See [`Snapshot::one_sided`].
     pub one_sided: u64,
+    /// See [`Snapshot::looked`].
+    pub looked: u64,
+    /// See [`Snapshot::twice`].
+    pub twice: u64,
     /// Bytes that were taken of its ring when it came to look last.
     pub ring_taken: u64,
     /// Most bytes that were taken of its ring when it came to look, since the peaks were taken last.
@@ -375,6 +391,7 @@ impl Snapshot {
             no_entry: Some(self.no_entry),
             data_conns: Some(self.data_conns),
             one_sided: Some(self.one_sided),
+            twice: Some(self.twice),
             dropped: Some(self.dropped),
             gone: Some(self.gone),
             ..StatsRow::default()
@@ -400,6 +417,7 @@ impl Snapshot {
                 no_entry: Some(w.no_entry),
                 data_conns: Some(w.data_conns),
                 one_sided: Some(w.one_sided),
+                twice: Some(w.twice),
                 ring_peak: Some(w.ring_peak),
                 ..StatsRow::default()
             });

@@ -29,6 +29,7 @@ use crate::output::log_dir::LogDir;
 use crate::output::one_sided::OneSided;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
+use crate::output::twice::Twice;
 use crate::settings::{Decap, LogSettings, Settings};
 
 /// Time between two status lines.
@@ -249,7 +250,7 @@ async fn watch(
     let mut ticks = tokio::time::interval(STATUS_EVERY);
     let mut last = Snapshot::default();
     let mut turns = Turns::default();
-    let mut sides = OneSided::default();
+    let (mut sides, mut twice) = (OneSided::default(), Twice::default());
     let mut n = 0;
     loop {
         match desk.signals.next(&mut ticks).await {
@@ -293,6 +294,7 @@ async fn watch(
         desk.outputs.complain();
         complain(&now, &last);
         sides.look(now.data_conns, now.one_sided);
+        twice.look(now.looked, now.twice);
         desk.outputs.status(|| status::line(&now, &last, STATUS_EVERY));
         if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
             tracing::warn!("the slow sweep begins anew: {e}");

@@ -25,6 +25,7 @@ pub mod stamp;
 pub mod stats_row;
 pub mod stream;
 mod tsv;
+pub mod twice;
 
 #[cfg(test)]
 mod gate;

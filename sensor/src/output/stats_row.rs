@@ -51,6 +51,8 @@ row! {
         data_conns: opt count,
         /// Of these, those of which packets of one side only were seen.
         one_sided: opt count,
+        /// Packets that came twice within a millisecond, of those that userspace has compared.
+        twice: opt count,
         /// Frames that an interface or its driver dropped before the sensor saw them.
         dropped: opt count,
         /// Times that an interface disappeared.

@@ -495,6 +495,8 @@ pub struct ReadSettings {
     pub forward_all: bool,
     /// Whether analyzers look into payload.
     pub analyzers: bool,
+    /// Packets that come again within so many milliseconds are left out; 0: none are.
+    pub dedup_ms: u64,
 }
 
 impl Default for ReadSettings {
@@ -503,6 +505,7 @@ impl Default for ReadSettings {
             datapath: Datapath::User,
             forward_all: false,
             analyzers: true,
+            dedup_ms: 0,
         }
     }
 }

@@ -52,6 +52,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("metrics.listen", "--metrics"),
     ("reading.analyzers", "--no-analyzers"),
     ("reading.datapath", "--datapath"),
+    ("reading.dedup_ms", "--dedup"),
     ("reading.forward_all", "--forward-all"),
     ("reassembly.limit_kib", "--reassembly-limit"),
     ("reassembly.total_mib", "--reassembly-total"),

@@ -1,5 +1,5 @@
 //! How many acknowledgements are counted, and how many of them are of bytes that never came, as Zeek counts both; and of which
-//! connections one side only was seen.
+//! connections one side only was seen; and packets that came twice.
 
 use super::*;
 
@@ -100,4 +100,41 @@ fn connections_of_one_side_are_counted() {
     assert_eq!((sight.data_conns, sight.one_sided), (3, 2));
     let conns = |row: &&(String, Vec<_>)| row.0 == "conn";
     assert_eq!(lab.engine.into_sink().rows.iter().filter(conns).count(), 5);
+}
+
+/// A connection, each frame of it `copies` times, a copy `apart` ns after the one before.
+fn copied(copies: u64, apart: u64) -> Sight {
+    let mut lab = Lab::new("");
+    let frames = [
+        tcp_frame(0, 1, tf::SYN, [0, 0], b""),
+        // Linux gives a SYN-ACK no id.
+        tcp_frame(1, 0, tf::SYN | tf::ACK, [0, 1], b""),
+        tcp_frame(0, 2, tf::ACK, [1, 1], b""),
+        tcp_frame(0, 3, tf::ACK, [1, 1], b"GET / HTTP/1.0\r\n\r\n"),
+        tcp_frame(1, 0, tf::ACK, [1, 19], b"without an id"),
+        tcp_frame(0, 4, tf::FIN | tf::ACK, [19, 14], b""),
+    ];
+    for mut frame in frames {
+        for _ in 0..copies {
+            lab.frame(&frame);
+            lab.now = lab.now + apart - SECOND / 1000;
+            // As behind a router.
+            frame[22] -= 1;
+        }
+        lab.now += SECOND;
+    }
+    lab.engine.sight()
+}
+
+#[test]
+fn packets_that_come_twice_are_counted() {
+    let twice = |copies, apart| {
+        let sight = copied(copies, apart);
+        (sight.looked, sight.twice)
+    };
+    // SYN, SYN-ACK, data with an id, FIN; the others say nothing.
+    assert_eq!(twice(1, 0), (4, 0));
+    assert_eq!(twice(2, 10_000), (8, 4));
+    assert_eq!(twice(3, 10_000), (12, 8));
+    assert_eq!(twice(2, 200_000_000), (8, 0), "sent again");
 }

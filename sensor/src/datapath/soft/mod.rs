@@ -25,6 +25,7 @@ use super::tunnels::{Stack, TunnelKind, Tunnels};
 use crate::packet::capture::Frame;
 use crate::packet::checksum;
 use crate::packet::defrag::{Defrag, Limits};
+use crate::packet::duplicate::Recent;
 use crate::packet::ip::{self, Input, Ip, Verdict};
 use crate::packet::link::{self, Link, LinkType, NotIp};
 use crate::packet::weird::{Weird, Weirds};
@@ -74,6 +75,8 @@ pub struct SoftConfig {
     pub checksums: bool,
     /// Most flows at a time.
     pub max_flows: usize,
+    /// Frames whose packet came within so many ns before are counted as duplicates and nothing else; 0: none are.
+    pub dedup: u64,
     /// Bounds of fragment reassembly.
     pub fragments: Limits,
 }
@@ -84,6 +87,7 @@ impl Default for SoftConfig {
             policy: Policy::default(),
             checksums: false,
             max_flows: 1 << 23,
+            dedup: 0,
             fragments: Limits::default(),
         }
     }
@@ -107,6 +111,9 @@ pub fn verifies(f: &Frame<'_>) -> bool {
     let cut = (f.data.len() as u32) < f.wire_len;
     ip::parse(&input, &mut ip) == Verdict::Flow && checksum::verify(f.data, &ip.pkt, cut).is_ok()
 }
+
+/// Log2 of the packets that are remembered to find duplicates, 16 bytes each.
+const RECENT_BITS: u32 = 17;
 
 /// Whether a packet that is not forwarded acknowledges new bytes in an open connection, of which both SYNs were seen.
 #[inline(always)]
@@ -132,6 +139,8 @@ pub struct Soft {
     header: RecordHeader,
     followed: Followed,
     acks: u64,
+    recent: Option<Recent>,
+    was_duplicate: bool,
 }
 
 impl Soft {
@@ -157,6 +166,8 @@ impl Soft {
             },
             followed: Followed::default(),
             acks: 0,
+            recent: (config.dedup > 0).then(|| Recent::new(RECENT_BITS, config.dedup)),
+            was_duplicate: false,
         }
     }
 
@@ -181,6 +192,11 @@ impl Soft {
         &self.counts
     }
 
+    /// Whether the last frame was left out because its packet had come before.
+    pub fn was_duplicate(&self) -> bool {
+        self.was_duplicate
+    }
+
     /// Takes one frame. Returns what its link layers said, for a caller that reports the frame itself.
     pub fn frame<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
         sink.advance(f.ts, &mut self.flows);
@@ -191,6 +207,15 @@ impl Soft {
             return self.empty(f, sink);
         }
         let parsed = link::parse(f.link, f.data);
+        if let (Some(recent), Ok(l)) = (&mut self.recent, &parsed) {
+            let ip = f.data.get(l.l3 as usize..l.end as usize).unwrap_or_default();
+            // Of frames with several packets each may be new.
+            self.was_duplicate = l.more == 0 && recent.is_again(ip, f.ts);
+            if self.was_duplicate {
+                self.counts.duplicate();
+                return parsed;
+            }
+        }
         let via = Via {
             link: f.link,
             own: true,
