@@ -310,7 +310,7 @@ pub struct Common {
     #[arg(long, value_name = "NAME")]
     pub sensor_name: Option<String>,
     /// Where the rows of all logs go besides the files, as JSON lines that begin with the log's name, `_path`: stdout,
-    /// unix:PATH (a socket), syslog:PATH, syslog:HOST or syslog:HOST:PORT (UDP). May be given several times.
+    /// unix:PATH (a socket), syslog:PATH, syslog:HOST or syslog:HOST:PORT (UDP), syslog-tcp:HOST:PORT. May be given several times.
     #[arg(long, value_name = "TARGET")]
     pub log_to: Vec<FeedTarget>,
     /// Where old logs go, such as those that were rotated; another sensor with the same archive is an error [default: they
