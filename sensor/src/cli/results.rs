@@ -20,6 +20,7 @@ use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, contents_files, extract_thread, open_stream};
 use crate::output::patience::Patience;
+use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
 use crate::settings::Settings;
 
@@ -58,7 +59,13 @@ impl Results {
             logs,
             archive,
             feeds: feeds.outbox().map(|outbox| (outbox, feeds)),
-            stream: open_stream(target, subs, WhenFull::Wait, Patience::default())?,
+            stream: open_stream(
+                target,
+                subs,
+                Rotation::default(),
+                WhenFull::Wait,
+                Patience::default(),
+            )?,
             contents,
             extract: extract.map(|thread| (thread.outbox(), thread)),
         })
