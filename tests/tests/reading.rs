@@ -214,6 +214,99 @@ fn lost_packets_are_in_capture_loss_log() {
     );
 }
 
+/// Runs a command with a terminal as standard error: its status, and what it wrote there.
+fn at_a_terminal(mut command: Command) -> (Option<i32>, String) {
+    use std::io::Read as _;
+    use std::os::fd::{FromRawFd as _, OwnedFd};
+    let (mut master, mut slave) = (0, 0);
+    let null = std::ptr::null_mut();
+    // SAFETY: two places for descriptors; no name, no settings and no size are given.
+    let opened = unsafe { libc::openpty(&mut master, &mut slave, null, null.cast(), null.cast()) };
+    assert_eq!(opened, 0);
+    // SAFETY: both were opened just now and are nobody else's.
+    let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    let mut child = command
+        .stderr(Stdio::from(slave))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Its end of the terminal is closed with it.
+    drop(command);
+    let mut said = Vec::new();
+    let mut bytes = [0; 4096];
+    let mut master = fs::File::from(master);
+    // The end is an error (EIO).
+    while let Ok(n @ 1..) = master.read(&mut bytes) {
+        said.extend_from_slice(&bytes[..n]);
+    }
+    let status = child.wait().unwrap();
+    (status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_terminal_sees_progress_and_what_came_of_it() {
+    let p = Place::new();
+    let packets: Vec<Packet> = (0..60).flat_map(|n| download(4000 + n, 1_000_000)).collect();
+    let capture = pcap(&packets);
+    let gz = {
+        let plain = p.file("plain.pcap", &capture);
+        assert!(Command::new("gzip").arg(&plain).status().unwrap().success());
+        p.at("plain.pcap.gz")
+    };
+    let plain = p.file("plain.pcap", &capture);
+    let sum = format!("{} packets, ", packets.len());
+    for files in [
+        &[plain.as_path()][..],
+        &[gz.as_path()],
+        &[plain.as_path(), gz.as_path()],
+    ] {
+        let (code, said) = at_a_terminal(p.read(files));
+        assert_eq!(code, Some(0), "{said}");
+        let lines: Vec<&str> = said.split("\r\x1b[K").collect();
+        let shown: Vec<&&str> = lines.iter().filter(|l| l.starts_with('[')).collect();
+        assert!(!shown.is_empty(), "{said}");
+        assert!(
+            shown
+                .iter()
+                .all(|l| l.contains(" % ") && l.contains(" packets/s")),
+            "{said}"
+        );
+        assert!(shown.iter().all(|l| l.len() < 80), "{said}");
+        let percents = shown.iter().map(|l| l[23..26].trim().parse::<u32>().unwrap());
+        assert!(
+            percents.clone().is_sorted() && percents.max() <= Some(100),
+            "{said}"
+        );
+        // The line is gone before the summary.
+        let last = lines.last().unwrap();
+        if files.len() == 1 {
+            assert!(
+                last.starts_with(&sum) && last.contains(", 60 connections; logs in "),
+                "{said}"
+            );
+            assert!(last.contains("\nrows: conn 60"), "{said}");
+        }
+    }
+    let mut quiet = p.read(&[&plain]);
+    quiet.arg("--quiet");
+    assert_eq!(at_a_terminal(quiet), (Some(0), String::new()));
+    // What is said meanwhile stands above the line.
+    let mut damaged = capture;
+    damaged.truncate(damaged.len() - 3);
+    let damaged = p.file("damaged.pcap", &damaged);
+    let (code, said) = at_a_terminal(p.read(&[&damaged]));
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("\r\x1b[Ksensor: ") && said.contains("damaged at byte"),
+        "{said}"
+    );
+    // No terminal, no progress.
+    assert_eq!(
+        status(&p.read(&[&plain]).output().unwrap()),
+        (Some(0), String::new())
+    );
+}
+
 #[test]
 fn duplicates_are_taken_once() {
     let p = Place::new();

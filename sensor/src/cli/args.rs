@@ -224,7 +224,7 @@ pub struct Run {
     /// `rotate` and at the end, or also so often, such as 30s.
     #[arg(long, default_value_t = LogSettings::default().sync, value_name = "WHEN")]
     pub log_sync: LogSync,
-    /// No rows and no status line on the terminal.
+    /// No rows and no status line on the terminal; where captures are read no progress and no summary.
     #[arg(long, short)]
     pub quiet: bool,
     #[command(flatten)]
@@ -257,6 +257,9 @@ pub struct Read {
     /// Look into no payload: no services, no TLS.
     #[arg(long, hide = true)]
     pub no_analyzers: bool,
+    /// No progress and no summary on the terminal.
+    #[arg(long, short)]
+    pub quiet: bool,
     #[command(flatten)]
     pub not_reading: NotReading,
     #[command(flatten)]

@@ -59,6 +59,10 @@ impl From<&Read> for Settings {
                 decap: a.decap.clone(),
                 ..common.interfaces
             },
+            logs: LogSettings {
+                quiet: a.quiet,
+                ..common.logs
+            },
             reading: ReadSettings {
                 datapath: a.datapath,
                 forward_all: a.forward_all,
@@ -222,6 +226,7 @@ mod tests {
             "checksums": true,
         });
         assert_eq!(serde_json::to_value(s).expect("JSON"), expected);
+        assert!(settings("read x -q").logs.quiet && !settings("read x").logs.quiet);
         assert_eq!(settings("read x --dedup").reading.dedup_ms, 10);
         let s = settings("read x --datapath xdp --decap ipip --forward-all --no-analyzers");
         assert_eq!(s.interfaces.decap, [Decap::Ipip]);

@@ -10,6 +10,7 @@ mod layers;
 mod log;
 mod pipe;
 mod print;
+mod progress;
 mod read;
 mod results;
 mod stop;

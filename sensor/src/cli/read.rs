@@ -10,6 +10,7 @@ use sensor_common::{Policy, policy};
 
 use super::explain::explain;
 use super::pipe::{self, PipeClock};
+use super::progress::Progress;
 use super::results::Results;
 use super::stop::Stop;
 use crate::base::time::MILLISECOND;
@@ -166,6 +167,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             reporter,
             stop,
             clock,
+            progress: Progress::new(files, settings),
             loss,
             now: 0,
             whole: true,
@@ -227,6 +229,7 @@ struct Reading<'r> {
     stop: Stop,
     /// The clock of a pipe.
     clock: Option<PipeClock>,
+    progress: Progress,
     /// What capture_loss.log has of the interval.
     loss: Option<CaptureLoss>,
     /// Network time: the latest packet's.
@@ -242,6 +245,7 @@ impl Reading<'_> {
             match self.captures.step() {
                 NextFrame::Frame(mut f) => {
                     f.ts = network_time(f.ts);
+                    self.progress.frame(f.wire_len);
                     // Network time never goes back.
                     self.now = self.now.max(f.ts);
                     if let Some(clock) = &mut self.clock {
@@ -259,6 +263,9 @@ impl Reading<'_> {
                         let path = self.captures.give_up();
                         self.lost(&format!("{path}: {e}"));
                     }
+                    if self.progress.may_be_due() {
+                        self.progress.look(self.captures.bytes_read());
+                    }
                 }
                 NextFrame::NotYet => self.tick(&mut datapath),
                 NextFrame::End => break,
@@ -273,6 +280,7 @@ impl Reading<'_> {
     /// Nothing may come for a while: flushes the outputs and ends connections that have closed.
     fn tick(&mut self, datapath: &mut impl Datapaths) {
         let now = self.now;
+        self.progress.look(self.captures.bytes_read());
         if let Some(wall) = self.clock.as_ref().and_then(PipeClock::now)
             && wall > now
         {
@@ -293,6 +301,7 @@ impl Reading<'_> {
 
     fn finish(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         let last = self.now;
+        self.progress.clear();
         self.engine.finish(last, datapath.table());
         if let Some(loss) = &mut self.loss {
             write_loss(loss, last, &mut self.engine, &datapath);
@@ -312,10 +321,13 @@ impl Reading<'_> {
                 "{no_room} holes were given up early: no room for reassembly; see --reassembly-limit"
             );
         }
-        if let Err(e) = self.engine.into_sink().close() {
+        let results = self.engine.into_sink();
+        let rows = results.rows.clone();
+        if let Err(e) = results.close() {
             self.whole = false;
             say!("sensor: {}", explain(&e));
         }
+        self.progress.summary(&rows);
         match self.stop.signal() {
             Some(signal) => ReadEnd::By(signal),
             None if self.whole => ReadEnd::Whole,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::progress::LogRows;
 use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
@@ -32,6 +33,8 @@ pub struct Results {
     pub stream: Option<EventStream>,
     pub contents: Option<ContentsFiles>,
     pub extract: Option<(ExtractOutbox, ExtractThread)>,
+    /// Rows that each log got.
+    pub rows: Vec<LogRows>,
 }
 
 impl Results {
@@ -68,6 +71,7 @@ impl Results {
             )?,
             contents,
             extract: extract.map(|thread| (thread.outbox(), thread)),
+            rows: Vec::new(),
         })
     }
 
@@ -148,6 +152,11 @@ impl Sink for Results {
 
     fn log(&mut self, row: &dyn LogRow) {
         self.logs.row(row);
+        let path = row.path();
+        match self.rows.iter_mut().find(|(p, _)| *p == path) {
+            Some((_, n)) => *n += 1,
+            None => self.rows.push((path, 1)),
+        }
         if let Some((outbox, _)) = &mut self.feeds {
             outbox.row(row);
         }
