@@ -160,7 +160,8 @@ fn transfer(options: LabOptions, bytes: u64) {
     let lab = Lab::new(options).expect("a lab");
     let _server = Server::start(&lab.server).expect("a server");
     let logs = TempDir::new().unwrap();
-    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &["--rx-only"]).expect("a sensor");
+    let extra = ["--rx-only", "--capture-loss", "1"];
+    let sensor = Sensor::start(&lab.middle, &lab.taps(), logs.path(), &extra).expect("a sensor");
     let before = lab.tapped().unwrap();
     let ip = lab::server_ip(false);
     let port = lab.client.run(|| traffic::upload(ip, bytes)).unwrap().unwrap();
@@ -179,9 +180,20 @@ fn transfer(options: LabOptions, bytes: u64) {
             ("resp_pkts", (after[1] - before[1]).into()),
         ],
     );
+    let loss = done.log("capture_loss.log").unwrap();
+    let sum = |column: &str| loss.iter().filter_map(|r| r[column].as_u64()).sum::<u64>();
+    let acks = sum("acks");
+    // Nearly each of the server's packets acknowledges something. Most stay in the kernel, and their number is a guess, too
+    // large where they get rarer.
+    let answers = after[1] - before[1];
+    assert!(
+        (answers / 2..=answers * 3).contains(&acks),
+        "{acks} acknowledgements in {answers} packets"
+    );
     // What is sent again may come up after its acknowledgement, which another CPU handles.
     if !r["history"].to_string().contains('T') {
         check(r, &[("missed_bytes", 0.into())]);
+        assert_eq!(sum("gaps"), 0);
     }
     let frames = (after[0] - before[0]) + (after[1] - before[1]);
     assert_eq!(done.check_sums().unwrap().frames, frames);

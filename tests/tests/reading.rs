@@ -130,6 +130,248 @@ fn status(out: &Output) -> (Option<i32>, String) {
     (out.status.code(), said)
 }
 
+/// As [`tcp`], with so much payload.
+fn segment(port: u16, side: usize, seq: u32, ack: u32, len: usize) -> Vec<u8> {
+    let mut f = tcp(port, side, ACK, seq, ack);
+    let ip_len = (40 + len as u16).to_be_bytes();
+    f[16..18].copy_from_slice(&ip_len);
+    f.resize(f.len() + len, b'x');
+    f
+}
+
+/// A minute and a half of a download: 3000 segments, each second one acknowledged.
+fn download(port: u16, start: u64) -> Vec<Packet> {
+    let mut frames = vec![
+        tcp(port, 0, SYN, 100, 0),
+        tcp(port, 1, SYN | ACK, 500, 101),
+        tcp(port, 0, ACK, 101, 501),
+    ];
+    for n in 0..3000 {
+        frames.push(segment(port, 1, 501 + 100 * n, 101, 100));
+        if n % 2 == 1 {
+            frames.push(tcp(port, 0, ACK, 101, 601 + 100 * n));
+        }
+    }
+    (0..).map(|n| start + 20_000 * n).zip(frames).collect()
+}
+
+#[test]
+fn lost_packets_are_in_capture_loss_log() {
+    let p = Place::new();
+    let whole = download(4000, 1_000_000);
+    // Of each hundred packets, three segments in different acknowledgements are not captured.
+    let lossy: Vec<Packet> = (0..)
+        .zip(&whole)
+        .filter(|(n, _)| *n < 3 || ![3, 33, 63].contains(&(n % 99)))
+        .map(|(_, packet)| packet.clone())
+        .collect();
+    let lost = whole.len() - lossy.len();
+    let read = |name: &str, packets: &[Packet], more: &[&str]| -> (Vec<Value>, String) {
+        let capture = p.file(name, &pcap(packets));
+        let out = p.read(&[&capture]).args(more).output().unwrap();
+        let (code, said) = status(&out);
+        assert_eq!(code, Some(0), "{said}");
+        let text = fs::read_to_string(p.at("logs/capture_loss.log")).unwrap_or_default();
+        let _ = fs::remove_dir_all(p.at("logs"));
+        (
+            text.lines().map(|l| serde_json::from_str(l).unwrap()).collect(),
+            said,
+        )
+    };
+    let sum = |rows: &[Value], column: &str| rows.iter().map(|r| r[column].as_u64().unwrap()).sum::<u64>();
+    assert!(
+        read("whole.pcap", &whole, &[]).0.is_empty(),
+        "not unless asked for"
+    );
+    let every = ["--capture-loss", "30"];
+    let (rows, said) = read("whole.pcap", &whole, &every);
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    assert_eq!(
+        (sum(&rows, "acks"), sum(&rows, "gaps"), said.as_str()),
+        (1500, 0, "")
+    );
+    assert!(
+        rows.iter()
+            .all(|r| r["percent_lost"] == 0.0 && r["peer"] == "sensor")
+    );
+    let (rows, said) = read("lossy.pcap", &lossy, &every);
+    assert_eq!((sum(&rows, "acks"), sum(&rows, "gaps")), (1500, lost as u64));
+    let percent = rows[1]["percent_lost"].as_f64().unwrap();
+    assert!((8.9..9.3).contains(&percent), "{percent}");
+    assert_eq!(said, "", "less than a tenth");
+    // Whatever comes up, the figures are the same.
+    let (all, _) = read("lossy.pcap", &lossy, &["--capture-loss", "30", "--forward-all"]);
+    assert_eq!(all, rows);
+    let worse: Vec<Packet> = (0..)
+        .zip(&whole)
+        .filter(|(n, _)| *n < 3 || n % 12 != 3)
+        .map(|(_, packet)| packet.clone())
+        .collect();
+    let (_, said) = read("worse.pcap", &worse, &["--capture-loss", "1e9"]);
+    assert!(
+        said.contains("too much capture loss: of 999 acknowledgements 250 "),
+        "{said}"
+    );
+}
+
+/// Runs a command with a terminal as standard error: its status, and what it wrote there.
+fn at_a_terminal(mut command: Command) -> (Option<i32>, String) {
+    use std::io::Read as _;
+    use std::os::fd::{FromRawFd as _, OwnedFd};
+    let (mut master, mut slave) = (0, 0);
+    let null = std::ptr::null_mut();
+    // SAFETY: two places for descriptors; no name, no settings and no size are given.
+    let opened = unsafe { libc::openpty(&mut master, &mut slave, null, null.cast(), null.cast()) };
+    assert_eq!(opened, 0);
+    // SAFETY: both were opened just now and are nobody else's.
+    let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    let mut child = command
+        .stderr(Stdio::from(slave))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Its end of the terminal is closed with it.
+    drop(command);
+    let mut said = Vec::new();
+    let mut bytes = [0; 4096];
+    let mut master = fs::File::from(master);
+    // The end is an error (EIO).
+    while let Ok(n @ 1..) = master.read(&mut bytes) {
+        said.extend_from_slice(&bytes[..n]);
+    }
+    let status = child.wait().unwrap();
+    (status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_terminal_sees_progress_and_what_came_of_it() {
+    let p = Place::new();
+    let packets: Vec<Packet> = (0..60).flat_map(|n| download(4000 + n, 1_000_000)).collect();
+    let capture = pcap(&packets);
+    let gz = {
+        let plain = p.file("plain.pcap", &capture);
+        assert!(Command::new("gzip").arg(&plain).status().unwrap().success());
+        p.at("plain.pcap.gz")
+    };
+    let plain = p.file("plain.pcap", &capture);
+    let sum = format!("{} packets, ", packets.len());
+    for files in [
+        &[plain.as_path()][..],
+        &[gz.as_path()],
+        &[plain.as_path(), gz.as_path()],
+    ] {
+        let (code, said) = at_a_terminal(p.read(files));
+        assert_eq!(code, Some(0), "{said}");
+        let lines: Vec<&str> = said.split("\r\x1b[K").collect();
+        let shown: Vec<&&str> = lines.iter().filter(|l| l.starts_with('[')).collect();
+        assert!(!shown.is_empty(), "{said}");
+        assert!(
+            shown
+                .iter()
+                .all(|l| l.contains(" % ") && l.contains(" packets/s")),
+            "{said}"
+        );
+        assert!(shown.iter().all(|l| l.len() < 80), "{said}");
+        let percents = shown.iter().map(|l| l[23..26].trim().parse::<u32>().unwrap());
+        assert!(
+            percents.clone().is_sorted() && percents.max() <= Some(100),
+            "{said}"
+        );
+        // The line is gone before the summary.
+        let last = lines.last().unwrap();
+        if files.len() == 1 {
+            assert!(
+                last.starts_with(&sum) && last.contains(", 60 connections; logs in "),
+                "{said}"
+            );
+            assert!(last.contains("\nrows: conn 60"), "{said}");
+        }
+    }
+    let mut quiet = p.read(&[&plain]);
+    quiet.arg("--quiet");
+    assert_eq!(at_a_terminal(quiet), (Some(0), String::new()));
+    // What is said meanwhile stands above the line.
+    let mut damaged = capture;
+    damaged.truncate(damaged.len() - 3);
+    let damaged = p.file("damaged.pcap", &damaged);
+    let (code, said) = at_a_terminal(p.read(&[&damaged]));
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("\r\x1b[Ksensor: ") && said.contains("damaged at byte"),
+        "{said}"
+    );
+    // No terminal, no progress.
+    assert_eq!(
+        status(&p.read(&[&plain]).output().unwrap()),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
+fn duplicates_are_taken_once() {
+    let p = Place::new();
+    let conns = (0..40).flat_map(|n| {
+        let packets = download(4000 + n, 1_000_000 + 1_000_000 * u64::from(n));
+        (0u16..).zip(packets).take(30).map(|(id, (us, mut frame))| {
+            frame[18..20].copy_from_slice(&(id + 1).to_be_bytes());
+            (us, frame)
+        })
+    });
+    let once: Vec<Packet> = conns.collect();
+    // A second tap sees each packet 90 us later, behind a router and in a VLAN.
+    let twice = once.iter().flat_map(|(us, frame)| {
+        let mut again = frame[..12].to_vec();
+        again.extend([0x81, 0, 0, 7]);
+        again.extend(&frame[12..]);
+        again[26] -= 1;
+        [(*us, frame.clone()), (us + 90, again)]
+    });
+    let twice: Vec<Packet> = twice.collect();
+    let read = |name: &str, packets: &[Packet], more: &[&str]| {
+        let capture = p.file(name, &pcap(packets));
+        let _ = fs::remove_dir_all(p.at("logs"));
+        let out = p.read(&[&capture]).args(more).output().unwrap();
+        let (code, said) = status(&out);
+        (code, said, p.rows())
+    };
+    let (code, said, rows) = read("once.pcap", &once, &[]);
+    assert_eq!((code, said.as_str(), rows.len()), (Some(0), "", 40));
+    let (_, said, _) = read("twice.pcap", &twice, &[]);
+    assert!(said.contains("came twice") && said.contains("--dedup"), "{said}");
+    let (code, said, deduped) = read("twice.pcap", &twice, &["--dedup", "-v"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(deduped, rows);
+    let sum = format!("frames {} = {} tracked + {1} duplicates", twice.len(), once.len());
+    assert!(said.contains(&sum) && !said.contains("came twice"), "{said}");
+    // What comes later is another packet.
+    let (_, said, others) = read("twice.pcap", &twice, &["--dedup=0"]);
+    assert_ne!(others, rows, "{said}");
+}
+
+#[test]
+fn connections_of_one_side_are_said() {
+    let p = Place::new();
+    let conns: Vec<Vec<Packet>> = (0..120)
+        .map(|n| download(4000 + n, 1_000_000 + 1000 * u64::from(n)))
+        .map(|packets| packets.into_iter().take(9).collect())
+        .collect();
+    let said = |name: &str, one_sided: usize| {
+        let packets = conns.iter().enumerate().flat_map(|(n, packets)| {
+            let client = |p: &&Packet| p.1[29] == 1;
+            packets.iter().filter(move |p| n >= one_sided || !client(p))
+        });
+        let packets: Vec<Packet> = packets.cloned().collect();
+        let capture = p.file(name, &pcap(&packets));
+        status(&p.read(&[&capture]).output().unwrap()).1
+    };
+    assert_eq!(said("half.pcap", 60), "");
+    let most = said("most.pcap", 61);
+    assert!(
+        most.contains("of the last 120 TCP connections with data, 61 had one side only"),
+        "{most}"
+    );
+}
+
 #[test]
 fn what_cannot_be_read_is_refused_before_anything_is_written() {
     let p = Place::new();

@@ -327,3 +327,37 @@ fn rows_go_to_files_of_two_formats_and_to_streams() {
     let json = json.iter().map(|f| text(f)).collect::<String>();
     assert_eq!(told_in_json(&json), ports);
 }
+
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
+fn the_file_of_events_is_rotated_with_the_logs() {
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("a server");
+    let dir = TempDir::new().unwrap();
+    let (logs, events) = (dir.path().join("logs"), dir.path().join("events.json"));
+    let extra = ["--events", events.to_str().unwrap(), "--event", "new_connection"];
+    let sensor = Sensor::spawn(run(&lab, &logs, &extra), &logs, false).expect("a sensor");
+    let mut ports = Vec::new();
+    let streams = || {
+        files(dir.path())
+            .into_iter()
+            .filter(|f| name(f).starts_with("events."))
+    };
+    for n in 1..3 {
+        exchange(&lab, &mut ports, 5);
+        wait_for("events", || fs::metadata(&events).is_ok_and(|m| m.len() > 0));
+        tell(&sensor, libc::SIGUSR2);
+        wait_for("another file", || streams().count() > n);
+    }
+    exchange(&lab, &mut ports, 5);
+    let done = sensor.stop().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+    let texts: Vec<String> = streams().map(|f| text(&f)).collect();
+    assert!(texts.iter().all(|t| t.ends_with('\n')), "whole lines");
+    for port in ports {
+        let line = format!("\"orig_p\":{port},");
+        let n: usize = texts.iter().map(|t| t.matches(&line).count()).sum();
+        assert_eq!(n, 1, "port {port}");
+    }
+}

@@ -48,7 +48,7 @@ pub fn run(name: &str) -> Result<()> {
 {} is there: page {page} of events, {name}.log, and the word in {ANALYZERS}/mod.rs.
 
 It compiles, and is an example until wire.rs reads the protocol. Then:
-- BLESS=1 cargo test -p sensor catalog::doc     writes docs/events.md and docs/logs.md anew
+- BLESS=1 cargo test -p sensor catalog::doc     writes docs/events.md, docs/logs.md and logs.schema.json anew
 - cargo test -p sensor --lib analyzer::{name}::     its tests
 - fuzz: a file in fuzz/seeds/detect, and its port, if it has one, in fuzz/fuzz_targets/detect.rs;
   cargo +nightly fuzz run detect (fuzz/README.md)

@@ -1,11 +1,11 @@
-//! `docs/events.md` and `docs/logs.md` against the declarations; `BLESS=1 cargo test -p sensor catalog::doc` makes them
-//! anew.
+//! `docs/events.md`, `docs/logs.md` and `docs/logs.schema.json` against the declarations; `BLESS=1 cargo test -p sensor
+//! catalog::doc` makes them anew.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::{listed, logs};
+use super::{listed, logs, schema};
 
 fn events_table() -> String {
     let mut s = "\
@@ -33,7 +33,8 @@ fn logs_table() -> String {
 # Logs
 
 Each log's columns in order, with Zeek's types; those that are there on request only are among them. Made from the
-declarations by `BLESS=1 cargo test -p sensor catalog::doc`; not to be edited.
+declarations by `BLESS=1 cargo test -p sensor catalog::doc`; not to be edited. [logs.schema.json](logs.schema.json) has the
+same for rows in JSON, as a JSON Schema.
 "
     .to_owned();
     let mut all: Vec<_> = logs().collect();
@@ -66,4 +67,9 @@ fn the_table_of_events_is_up_to_date() {
 #[test]
 fn the_table_of_logs_is_up_to_date() {
     compare("logs.md", &logs_table());
+}
+
+#[test]
+fn the_schema_of_logs_is_up_to_date() {
+    compare("logs.schema.json", &format!("{:#}\n", schema()));
 }

@@ -9,12 +9,15 @@ use crate::event::{self, Page};
 use crate::file::FileRow;
 use crate::file::pe::PeRow;
 use crate::file::x509::{OcspRow, X509Row};
+use crate::output::capture_loss::CaptureLossRow;
 use crate::output::stats_row::StatsRow;
 use crate::software::SoftwareRow;
 
 mod events;
+mod schema;
 
 pub use events::{UnknownEvent, events, listed, named, policy_bits};
+pub use schema::schema;
 
 /// The pages of no protocol.
 const COMMON: [&Page; 11] = [
@@ -82,7 +85,8 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 10] = [
+const LOGS: [Log; 11] = [
+    CaptureLossRow::LOG,
     ConnRow::LOG,
     LongRow::LOG,
     FileRow::LOG,
@@ -119,6 +123,8 @@ pub fn has_log(path: &str) -> bool {
 mod doc;
 #[cfg(test)]
 mod event_tests;
+#[cfg(test)]
+pub mod held;
 
 #[cfg(test)]
 mod tests {

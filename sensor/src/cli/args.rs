@@ -55,6 +55,8 @@ pub enum Command {
     Read(Read),
     /// List the events that there are.
     Events,
+    /// Write what the rows of the logs are in JSON, as a JSON Schema, to standard output.
+    LogSchema,
     /// Say whether `sensor run` would work with the same options, what would hinder it, and what mends that; status 1 if it
     /// would not.
     Check(Check),
@@ -233,7 +235,7 @@ pub struct Run {
     /// `rotate` and at the end, or also so often, such as 30s.
     #[arg(long, default_value_t = LogSettings::default().sync, value_name = "WHEN")]
     pub log_sync: LogSync,
-    /// No rows and no status line on the terminal.
+    /// No rows and no status line on the terminal; where captures are read no progress and no summary.
     #[arg(long, short)]
     pub quiet: bool,
     #[command(flatten)]
@@ -266,6 +268,9 @@ pub struct Read {
     /// Look into no payload: no services, no TLS.
     #[arg(long, hide = true)]
     pub no_analyzers: bool,
+    /// No progress and no summary on the terminal.
+    #[arg(long, short)]
+    pub quiet: bool,
     #[command(flatten)]
     pub not_reading: NotReading,
     #[command(flatten)]
@@ -319,7 +324,7 @@ pub struct Common {
     #[arg(long, value_name = "NAME")]
     pub sensor_name: Option<String>,
     /// Where the rows of all logs go besides the files, as JSON lines that begin with the log's name, `_path`: stdout,
-    /// unix:PATH (a socket), syslog:PATH, syslog:HOST or syslog:HOST:PORT (UDP). May be given several times.
+    /// unix:PATH (a socket), syslog:PATH, syslog:HOST or syslog:HOST:PORT (UDP), syslog-tcp:HOST:PORT. May be given several times.
     #[arg(long, value_name = "TARGET")]
     pub log_to: Vec<FeedTarget>,
     /// Where old logs go, such as those that were rotated; another sensor with the same archive is an error [default: they
@@ -332,6 +337,10 @@ pub struct Common {
     /// How old logs are packed.
     #[arg(long, value_enum, default_value_t = ArchiveSettings::default().compress)]
     pub log_compress: Packed,
+    /// Say so often in capture_loss.log how much of what receivers acknowledged was never seen; 0 = never [default: 900 for
+    /// `sensor run`, never for `sensor read`].
+    #[arg(long, value_name = "SECONDS")]
+    pub capture_loss: Option<f64>,
     /// The event stream as JSON lines; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,
@@ -368,6 +377,10 @@ pub struct Common {
     /// Verify checksums.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub checksums: Switch,
+    /// Take a packet that comes again, within 10 ms or so many, once: where several taps or mirror ports gave the same traffic.
+    /// Its IP id, ports, payload and all else that routers leave alone are the same; for `sensor read`.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = ReadSettings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
+    pub dedup: u64,
     /// Unique ids and all else that is random derive from this.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -61,10 +61,15 @@ impl From<&Read> for Settings {
                 decap: a.decap.clone(),
                 ..common.interfaces
             },
+            logs: LogSettings {
+                quiet: a.quiet,
+                ..common.logs
+            },
             reading: ReadSettings {
                 datapath: a.datapath,
                 forward_all: a.forward_all,
                 analyzers: !a.no_analyzers,
+                ..common.reading
             },
             ..common
         }
@@ -85,6 +90,7 @@ impl From<&Common> for Settings {
                 json_path: c.json_path,
                 sensor_name: c.sensor_name.clone(),
                 to: c.log_to.clone(),
+                capture_loss: c.capture_loss,
                 contents_dir: c.contents_file.clone(),
                 local_nets: c.local_nets.clone(),
                 verbose: c.verbose,
@@ -142,6 +148,10 @@ impl From<&Common> for Settings {
                 limit_kib: c.reassembly_limit,
                 total_mib: c.reassembly_total,
             },
+            reading: ReadSettings {
+                dedup_ms: c.dedup,
+                ..ReadSettings::default()
+            },
             seed: c.seed,
             checksums: c.checksums == Switch::On,
             ..Settings::default()
@@ -186,20 +196,20 @@ mod tests {
             "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --persist --persist-dir p --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
-             --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
+             --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
-             --reassembly-total 32 --seed 41 --checksums on",
+             --reassembly-total 32 --dedup=33 --seed 41 --checksums on",
         );
         let expected = serde_json::json!({
             "interfaces": {"names": ["x", "y"], "rx_only": true, "exit_when_gone": true, "skb_mode": true,
                            "decap": ["vxlan", "gre"], "persist": "keep", "persist_dir": "p"},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
-            "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
+            "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "capture_loss": 19.0, "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
             "archive": {"dir": "a", "by_day": true, "compress": "zstd", "keep_days": 16, "keep_mib": 17, "min_free_mib": 18, "hook": "h"},
             "metrics": {"listen": "127.0.0.1:9477"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
@@ -214,17 +224,20 @@ mod tests {
             "timeouts": {"tcp_inactivity": 21.0, "udp_inactivity": 22.0, "icmp_inactivity": 23.0,
                          "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},
             "reassembly": {"limit_kib": 31, "total_mib": 32},
-            "reading": {"datapath": "user", "forward_all": false, "analyzers": true},
+            "reading": {"datapath": "user", "forward_all": false, "analyzers": true, "dedup_ms": 33},
             "seed": 41,
             "checksums": true,
         });
         assert_eq!(serde_json::to_value(s).expect("JSON"), expected);
+        assert!(settings("read x -q").logs.quiet && !settings("read x").logs.quiet);
+        assert_eq!(settings("read x --dedup").reading.dedup_ms, 10);
         let s = settings("read x --datapath xdp --decap ipip --forward-all --no-analyzers");
         assert_eq!(s.interfaces.decap, [Decap::Ipip]);
         let expected = ReadSettings {
             datapath: Datapath::Xdp,
             forward_all: true,
             analyzers: false,
+            dedup_ms: 0,
         };
         assert_eq!(s.reading, expected);
     }
@@ -285,6 +298,8 @@ mod tests {
                 "read x --datapath xdp --decap gre --checksums on",
                 Useless::DecapWithChecksums,
             ),
+            ("read x --datapath xdp --dedup", Useless::DedupInKernel),
+            ("run --iface x --dedup=5", Useless::DedupInKernel),
             ("read x --extract-types image/*", Useless::NothingExtracted),
             ("run --iface x --extract-limit 1", Useless::NothingExtracted),
             ("read x --json-path", Useless::TagsWithoutJson),
@@ -325,6 +340,7 @@ mod tests {
             "read x --events - --status-interval 1",
             "read x --events - --event tcp_contents,bro_done",
             "read x --datapath xdp --decap gre",
+            "read x --dedup",
             "read x --file-hashes md5 --file-timeout 5",
             "read x --file-entropy --events - --event file_entropy",
             "read x --extract-files d --extract-types image/* --extract-limit 1",

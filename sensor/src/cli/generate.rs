@@ -1,4 +1,4 @@
-//! What packages need of the command line: manual pages and completions, made of the options themselves.
+//! What is made of declarations: manual pages and completions of the options themselves, the schema of the logs.
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +9,7 @@ use clap_complete::Shell;
 
 use super::args::{Cli, whole};
 use super::print::print;
+use crate::catalog::schema;
 use crate::live::Failed;
 
 /// Writes `sensor.1`, `sensor-run.1` and so on into a directory.
@@ -24,6 +25,11 @@ pub fn completions(shell: Shell) -> Result<(), Failed> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut whole(Cli::command()), "sensor", &mut text);
     print(&text).map_err(|e| Failed::Later(e.into()))
+}
+
+/// Writes the schema of the logs to standard output.
+pub fn log_schema() -> Result<(), Failed> {
+    print(format!("{:#}\n", schema()).as_bytes()).map_err(|e| Failed::Later(e.into()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod layers;
 mod log;
 mod pipe;
 mod print;
+mod progress;
 mod read;
 mod results;
 mod stop;
@@ -67,6 +68,7 @@ fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
         Command::Events => print::print(list_events().as_bytes())
             .map(|()| ExitCode::SUCCESS)
             .map_err(|e| Failed::Later(e.into())),
+        Command::LogSchema => generate::log_schema().map(|()| ExitCode::SUCCESS),
         Command::Man { dir } => generate::man(dir).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => generate::completions(*shell).map(|()| ExitCode::SUCCESS),
         Command::Check(c) => check::check(c, matches).map_err(Failed::ToStart),

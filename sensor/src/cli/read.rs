@@ -10,10 +10,12 @@ use sensor_common::{Policy, policy};
 
 use super::explain::explain;
 use super::pipe::{self, PipeClock};
+use super::progress::Progress;
 use super::results::Results;
 use super::stop::Stop;
+use crate::base::time::MILLISECOND;
 use crate::catalog::policy_bits;
-use crate::conn::{Engine, EngineSink};
+use crate::conn::{Engine, EngineSink, Sight, Sink as _};
 use crate::datapath::FlowTable;
 use crate::datapath::soft::{self, Flows, Soft};
 use crate::datapath::xdp;
@@ -22,7 +24,10 @@ use crate::live::replay::{Replay, ReplayError};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::say;
 use crate::offline::{network_time, raw_packet};
+use crate::output::capture_loss::CaptureLoss;
+use crate::output::one_sided::OneSided;
 use crate::output::open_files::raise_open_files;
+use crate::output::twice::Twice;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, NextFrame};
 use crate::packet::link::LinkType;
@@ -72,6 +77,10 @@ trait Datapaths {
     type Table: FlowTable;
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError>;
     fn table(&mut self) -> &mut Self::Table;
+    /// The first sum, if it is made here: all frames are tracked, or not for a reason.
+    fn sum(&self) -> Option<String>;
+    /// Acknowledgements of new bytes that it kept, by its own count or the engine's guess.
+    fn kept_acks(&self, sight: &Sight) -> u64;
 }
 
 impl Datapaths for Soft {
@@ -79,12 +88,22 @@ impl Datapaths for Soft {
 
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         let _ = Soft::frame(self, f, &mut EngineSink(engine));
-        raw_packet(f, self.take_reassembled(), engine);
+        if !self.was_duplicate() {
+            raw_packet(f, self.take_reassembled(), engine);
+        }
         Ok(())
     }
 
     fn table(&mut self) -> &mut Flows {
         self.flows()
+    }
+
+    fn sum(&self) -> Option<String> {
+        Some(self.counts().sum())
+    }
+
+    fn kept_acks(&self, _: &Sight) -> u64 {
+        self.acks()
     }
 }
 
@@ -99,6 +118,14 @@ impl Datapaths for Replay {
 
     fn table(&mut self) -> &mut xdp::KernelTable {
         Replay::table(self)
+    }
+
+    fn sum(&self) -> Option<String> {
+        None
+    }
+
+    fn kept_acks(&self, sight: &Sight) -> u64 {
+        sight.acks_below
     }
 }
 
@@ -128,6 +155,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
         // There is no one delay of them all.
         clock = None;
     }
+    let loss = settings.capture_loss(0.0)?;
     let tunnels = cfg.tunnels.clone();
     let checksums = settings.checksums;
     let start = |outputs| {
@@ -139,6 +167,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             reporter,
             stop,
             clock,
+            progress: Progress::new(files, settings),
+            loss,
             now: 0,
             whole: true,
         }
@@ -148,6 +178,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             let config = soft::SoftConfig {
                 policy,
                 checksums,
+                dedup: settings.reading.dedup_ms * MILLISECOND,
                 ..soft::SoftConfig::default()
             };
             let soft = Soft::with_tunnels(config, tunnels);
@@ -198,6 +229,9 @@ struct Reading<'r> {
     stop: Stop,
     /// The clock of a pipe.
     clock: Option<PipeClock>,
+    progress: Progress,
+    /// What capture_loss.log has of the interval.
+    loss: Option<CaptureLoss>,
     /// Network time: the latest packet's.
     now: Ts,
     /// So far nothing was left out.
@@ -211,10 +245,16 @@ impl Reading<'_> {
             match self.captures.step() {
                 NextFrame::Frame(mut f) => {
                     f.ts = network_time(f.ts);
+                    self.progress.frame(f.wire_len);
                     // Network time never goes back.
                     self.now = self.now.max(f.ts);
                     if let Some(clock) = &mut self.clock {
                         clock.packet(f.ts);
+                    }
+                    if let Some(loss) = &mut self.loss
+                        && loss.is_due(self.now)
+                    {
+                        write_loss(loss, self.now, &mut self.engine, &datapath);
                     }
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
                     self.engine.flush_point(ts);
@@ -222,6 +262,9 @@ impl Reading<'_> {
                     if let Err(e) = done {
                         let path = self.captures.give_up();
                         self.lost(&format!("{path}: {e}"));
+                    }
+                    if self.progress.may_be_due() {
+                        self.progress.look(self.captures.bytes_read());
                     }
                 }
                 NextFrame::NotYet => self.tick(&mut datapath),
@@ -237,6 +280,7 @@ impl Reading<'_> {
     /// Nothing may come for a while: flushes the outputs and ends connections that have closed.
     fn tick(&mut self, datapath: &mut impl Datapaths) {
         let now = self.now;
+        self.progress.look(self.captures.bytes_read());
         if let Some(wall) = self.clock.as_ref().and_then(PipeClock::now)
             && wall > now
         {
@@ -257,25 +301,47 @@ impl Reading<'_> {
 
     fn finish(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         let last = self.now;
+        self.progress.clear();
         self.engine.finish(last, datapath.table());
+        if let Some(loss) = &mut self.loss {
+            write_loss(loss, last, &mut self.engine, &datapath);
+        }
         self.engine.flush_point(last);
         self.reporter.drain(last, |ev| self.engine.raise(last, ev));
         self.engine.raise(last, &event::BroDone {});
+        let sight = self.engine.sight();
+        OneSided::default().look(sight.data_conns, sight.one_sided);
+        Twice::default().look(sight.looked, sight.twice);
+        if let Some(sum) = datapath.sum() {
+            tracing::info!("{sum}");
+        }
         let no_room = self.engine.no_room();
         if no_room > 0 {
             tracing::warn!(
                 "{no_room} holes were given up early: no room for reassembly; see --reassembly-limit"
             );
         }
-        if let Err(e) = self.engine.into_sink().close() {
+        let results = self.engine.into_sink();
+        let rows = results.rows.clone();
+        if let Err(e) = results.close() {
             self.whole = false;
             say!("sensor: {}", explain(&e));
         }
+        self.progress.summary(&rows);
         match self.stop.signal() {
             Some(signal) => ReadEnd::By(signal),
             None if self.whole => ReadEnd::Whole,
             None => ReadEnd::Partly,
         }
+    }
+}
+
+/// Ends an interval of capture_loss.log at network time `now`.
+fn write_loss(loss: &mut CaptureLoss, now: Ts, engine: &mut Engine<Results>, datapath: &impl Datapaths) {
+    let sight = engine.sight();
+    let acks = sight.acks + datapath.kept_acks(&sight);
+    if let Some(row) = loss.row(now, acks, sight.gaps) {
+        engine.sink().log(&row);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::progress::LogRows;
 use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
@@ -20,6 +21,7 @@ use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, contents_files, extract_thread, open_stream};
 use crate::output::patience::Patience;
+use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
 use crate::settings::Settings;
 
@@ -31,6 +33,8 @@ pub struct Results {
     pub stream: Option<EventStream>,
     pub contents: Option<ContentsFiles>,
     pub extract: Option<(ExtractOutbox, ExtractThread)>,
+    /// Rows that each log got.
+    pub rows: Vec<LogRows>,
 }
 
 impl Results {
@@ -58,9 +62,16 @@ impl Results {
             logs,
             archive,
             feeds: feeds.outbox().map(|outbox| (outbox, feeds)),
-            stream: open_stream(target, subs, WhenFull::Wait, Patience::default())?,
+            stream: open_stream(
+                target,
+                subs,
+                Rotation::default(),
+                WhenFull::Wait,
+                Patience::default(),
+            )?,
             contents,
             extract: extract.map(|thread| (thread.outbox(), thread)),
+            rows: Vec::new(),
         })
     }
 
@@ -141,6 +152,11 @@ impl Sink for Results {
 
     fn log(&mut self, row: &dyn LogRow) {
         self.logs.row(row);
+        let path = row.path();
+        match self.rows.iter_mut().find(|(p, _)| *p == path) {
+            Some((_, n)) => *n += 1,
+            None => self.rows.push((path, 1)),
+        }
         if let Some((outbox, _)) = &mut self.feeds {
             outbox.row(row);
         }

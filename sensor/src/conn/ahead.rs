@@ -13,8 +13,13 @@ impl<S: Sink> Run<'_, S> {
     /// What was acknowledged ahead of its bytes will not come.
     pub fn give_up(&mut self, tcp: &mut Tcp, s: usize) {
         if let Some(ack) = tcp.ep[s].ahead_ack() {
-            tcp.ep[s].rare().ahead_ack = 0;
+            let rare = tcp.ep[s].rare();
+            rare.ahead_ack = 0;
+            let (counts, holes) = (rare.ahead_counts, self.sh.holes);
             let s = self.acked(tcp, s, ack);
+            if counts {
+                self.acked_above(holes);
+            }
             self.check_eof(tcp, s);
         }
     }

@@ -21,10 +21,12 @@ use super::last::last_header;
 use super::late::Places;
 use super::segment::Segment;
 use super::shared::{Fixed, Outlet, Run, Shared, raise};
+use super::sight::Sight;
 use super::sink::Sink;
 use super::slab::Slab;
 use super::stream::{IsEarly, before_packet};
 use super::timer::{self, Kind, Wheel};
+use super::twice::recent;
 use super::uid;
 use crate::analyzer;
 use crate::datapath::soft::InnerPacket;
@@ -96,6 +98,9 @@ impl<S: Sink> Engine<S> {
                 held: 0,
                 stretches: 0,
                 no_room: 0,
+                holes: 0,
+                sight: Sight::default(),
+                recent: recent(),
                 notes: Notes::default(),
                 no_entry: 0,
             },
@@ -145,6 +150,11 @@ impl<S: Sink> Engine<S> {
     /// Holes that were given up, and so became gaps, because reassembly had no room.
     pub fn no_room(&self) -> u64 {
         self.sh.no_room
+    }
+
+    /// How well it has seen so far.
+    pub fn sight(&self) -> Sight {
+        self.sh.sight
     }
 
     /// Connections whose entry was not in the flow table when they ended: their rows lack what it had counted.

@@ -105,6 +105,7 @@ impl<S: Sink> Run<'_, S> {
         }
         self.packet_events(p, frame, true);
         let seg = Segment::new(rec, frame);
+        self.note_twice(&seg);
         let s = self.conn.dir(p.dir as usize);
         if first {
             let (n, columns) = (self.conn.n, self.sh.cfg.columns);
@@ -365,6 +366,9 @@ impl<S: Sink> Run<'_, S> {
         {
             let [os, rs] = [0, 1].map(|s| self.stats(tcp, flow, &totals, s));
             raise!(self, ConnStats, os: os, rs: rs);
+        }
+        if tcp.is_some() {
+            self.sh.sight.ended(&totals);
         }
         raise!(self, ConnectionStateRemove);
         self.leave();

@@ -1,6 +1,7 @@
 //! The engine: records and time in, connections, events and log rows out. Sans-I/O: it reads no clock,
 //! no socket and no file.
 
+mod acks;
 mod adopt;
 mod ahead;
 mod analysis;
@@ -30,6 +31,7 @@ pub mod row;
 mod segment;
 mod shared;
 mod shed;
+mod sight;
 mod sink;
 mod slab;
 mod software;
@@ -39,6 +41,7 @@ mod syn;
 mod taps;
 pub mod timer;
 mod tunnel;
+mod twice;
 mod udp_tunnel;
 mod uid;
 mod weird;
@@ -50,6 +53,7 @@ pub use ends::{addr, proto};
 pub use engine::Engine;
 pub use feed::{EngineSink, untracked};
 pub use heritage::Estate;
+pub use sight::Sight;
 pub use sink::{Piece, Sink};
 pub use uid::of_flow as flow_uid;
 

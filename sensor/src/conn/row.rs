@@ -196,6 +196,8 @@ pub enum Whose<'a> {
 }
 
 impl Ends for Whose<'_> {
+    const COLUMNS: &'static [Column] = row::CONN_OR_UNSET;
+
     fn ends(&self, out: &mut Vec<Value<'_>>) {
         match self {
             Whose::Conn(c) => c.ends(out),

@@ -12,6 +12,7 @@ use super::ends::addr;
 use super::entry::{Conn, Entry, letter};
 use super::late::Places;
 use super::row::{WeirdRow, Whose};
+use super::sight::Sight;
 use super::sink::Sink;
 use super::timer::{Kind, Wheel};
 use super::weird::{Logged, NetSampler, source};
@@ -19,6 +20,7 @@ use crate::analyzer;
 use crate::base::time::MILLISECOND;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 use crate::file::Files;
+use crate::packet::duplicate::Recent;
 use crate::software::Inventory;
 
 /// Everything of the engine but the table.
@@ -53,6 +55,12 @@ pub struct Shared<S> {
     pub stretches: u64,
     /// Holes given up for want of room.
     pub no_room: u64,
+    /// Holes that became gaps.
+    pub holes: u64,
+    /// How well all is seen.
+    pub sight: Sight,
+    /// To find packets that came twice.
+    pub recent: Recent,
     /// See [`super::Engine::no_entry`].
     pub no_entry: u64,
 }

@@ -8,6 +8,7 @@ use sensor_common::{FlowState, RecordHeader};
 use super::entry::{Numbers, Tcp};
 use super::segment::{Segment, flag_letters, was_shed};
 use super::shared::{Core, Run, raise};
+use super::sight::{Standing, standing};
 use super::sink::{Piece, Sink};
 use super::taps::Heard;
 use crate::analyzer::api::Interest;
@@ -75,8 +76,8 @@ impl<S: Sink> Run<'_, S> {
 
     /// Replays what was not forwarded since the last record: it was in order and acknowledged nothing
     /// new to the datapath, or it would have been forwarded. `next` and `ack` tell where the datapath
-    /// stands, by flow direction.
-    pub fn catch_up(&mut self, tcp: &mut Tcp, next: [u64; 2], ack: [u64; 2]) {
+    /// stands, by flow direction, and `at` what it has counted so far.
+    fn catch_up(&mut self, tcp: &mut Tcp, next: [u64; 2], ack: [u64; 2], at: &Standing) {
         let mut came = [false; 2];
         for (dir, now) in next.into_iter().enumerate() {
             let moved = tcp.known_next.to(dir, now);
@@ -103,7 +104,10 @@ impl<S: Sink> Run<'_, S> {
             let bytes = if tcp.known_ack.get(dir) == 0 { 0 } else { moved };
             tcp.ep[peer].skip_acked(bytes, now as u32);
             let acked = tcp.ep[peer].acked();
-            self.ack_received(tcp, peer, acked);
+            if acked > tcp.reasm[peer].trim() && self.counts_acks(tcp, peer) {
+                self.acked_below(bytes, at, dir);
+            }
+            self.take_ack(tcp, peer, acked);
         }
         // Not before: most of it had been acknowledged by and by.
         for dir in [0, 1] {
@@ -122,7 +126,7 @@ impl<S: Sink> Run<'_, S> {
             self.conn.last = self.conn.last.max(rec.prev_last);
         }
         let (next, ack) = before_packet(rec);
-        self.catch_up(tcp, next, ack);
+        self.catch_up(tcp, next, ack, &rec.totals);
         // A deferred close may have waited for an ack that was not forwarded.
         self.conn.frozen |= tcp.ep[0].did_close && tcp.ep[1].did_close;
     }
@@ -131,7 +135,7 @@ impl<S: Sink> Run<'_, S> {
     pub fn catch_up_flow(&mut self, tcp: &mut Tcp, flow: &FlowState) {
         let next = [flow.dir[0].next, flow.dir[1].next];
         let ack = [flow.dir[0].ack, flow.dir[1].ack];
-        self.catch_up(tcp, next, ack);
+        self.catch_up(tcp, next, ack, &standing(flow));
     }
 
     /// Remembers where the datapath stood after a record.
@@ -170,7 +174,9 @@ impl<S: Sink> Run<'_, S> {
         if let Some(ack) = tcp.ep[s].ahead_ack() {
             let to = ack.min(tcp.reasm[s].next());
             if to == ack {
-                tcp.ep[s].rare().ahead_ack = 0;
+                let rare = tcp.ep[s].rare();
+                rare.ahead_ack = 0;
+                self.sh.sight.acks += u64::from(rare.ahead_counts);
             }
             return self.acked(tcp, s, to);
         }
@@ -213,6 +219,7 @@ impl<S: Sink> Run<'_, S> {
                     raise!(self, TcpMultipleGap, is_orig: is_orig, threshold: n);
                 }
             }
+            self.sh.holes += 1;
             let extra = self.conn.extra();
             extra.missed_bytes = extra.missed_bytes.saturating_add(len);
             raise!(self, ContentGap, is_orig: is_orig, seq: seq, length: len);
@@ -393,32 +400,43 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
-    /// Side `s`'s bytes before `seq` (relative) were acknowledged.
+    /// An acknowledgement has come of side `s`'s bytes before `seq` (relative).
     pub fn ack_received(&mut self, tcp: &mut Tcp, s: usize, seq: u64) {
+        let (counts, holes) = (self.counts_acks(tcp, s), self.sh.holes);
+        if self.take_ack(tcp, s, seq) && counts {
+            self.acked_above(holes);
+        }
+    }
+
+    /// Side `s`'s bytes before `seq` (relative) were acknowledged. False: that is nothing new, or what it is of may still come.
+    fn take_ack(&mut self, tcp: &mut Tcp, s: usize, seq: u64) -> bool {
+        let counts = self.counts_acks(tcp, s);
         let ep = &tcp.ep[s];
         let seq = match &ep.rare {
             Some(r) if r.fin_cnt > 0 && seq >= r.fin_seq => r.fin_seq.wrapping_sub(1),
             _ => seq,
         };
         if seq <= tcp.reasm[s].trim() {
-            return;
+            return false;
         }
         if seq > tcp.reasm[s].next() {
             // Each is a gap of its own, as if none had been waited for.
             self.give_up(tcp, s);
             let r = &tcp.reasm[s];
-            let counts = is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) && !tcp.is_partial;
+            let clean = is_clean(&tcp.ep[0]) && is_clean(&tcp.ep[1]) && !tcp.is_partial;
             // What a FIN comes after is missing when it is acknowledged: nothing else may follow.
             let open = tcp.ep[s].fins() == 0 && !r.is_over();
-            if counts && open && r.segments() == 0 && seq > r.next() {
+            if clean && open && r.segments() == 0 && seq > r.next() {
                 let next = r.next();
-                tcp.ep[s].rare().ahead_ack = seq;
+                let rare = tcp.ep[s].rare();
+                (rare.ahead_ack, rare.ahead_counts) = (seq, counts);
                 self.acked(tcp, s, next);
-                return;
+                return false;
             }
         }
         let s = self.acked(tcp, s, seq);
         self.check_eof(tcp, s);
+        true
     }
 
     /// Whether data of side `s` is still to be delivered or acknowledged.

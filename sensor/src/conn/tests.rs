@@ -25,6 +25,7 @@ mod mishaps;
 mod packets;
 mod rexmit;
 mod secure;
+mod sight;
 mod skipped;
 mod software;
 mod stats;
@@ -57,6 +58,7 @@ impl Sink for Seen {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut values = Vec::new();
         row.values(&mut values);
         let named = row.columns().iter().zip(&values).map(|(c, v)| {

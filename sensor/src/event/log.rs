@@ -25,12 +25,29 @@ pub struct Column {
     pub name: &'static str,
     /// Zeek's type: time, string, addr, port, enum, interval, count, bool, `set[string]`, `vector[string]` and so on.
     pub typ: &'static str,
+    /// A row may have no value for it.
+    pub optional: bool,
+    /// It is there on request only.
+    pub on_request: bool,
 }
 
 impl Column {
-    /// A column named `name` of Zeek type `typ`.
+    /// A column named `name` of Zeek type `typ` for which each row has a value.
     pub const fn new(name: &'static str, typ: &'static str) -> Column {
-        Column { name, typ }
+        Column {
+            name,
+            typ,
+            optional: false,
+            on_request: false,
+        }
+    }
+
+    /// The same for rows that may have no value for it.
+    pub const fn or_unset(self) -> Column {
+        Column {
+            optional: true,
+            ..self
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl LogStream {
         let kept = |text: &str| -> &'static str { String::from(text).leak() };
         let columns: Vec<Column> = columns
             .iter()
-            .map(|(n, t)| Column::new(kept(n), kept(t)))
+            .map(|(n, t)| Column::new(kept(n), kept(t)).or_unset())
             .collect();
         let stream: &'static LogStream = Box::leak(Box::new(LogStream {
             path: kept(path),
@@ -131,7 +131,7 @@ impl LogStream {
             });
         }
         match self.columns.iter().zip(&values).find(|(c, v)| !fits(c.typ, v)) {
-            Some((Column { name, typ }, _)) => Err(RowError::Type { path, name, typ }),
+            Some((Column { name, typ, .. }, _)) => Err(RowError::Type { path, name, typ }),
             None => Ok(StreamRow { stream: self, values }),
         }
     }

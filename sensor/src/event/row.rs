@@ -25,6 +25,9 @@ pub trait Group {
 
 /// What fills the five columns of a connection.
 pub trait Ends {
+    /// The columns.
+    const COLUMNS: &'static [Column] = CONN;
+
     /// Appends five values: uid, address and port of the originator, address and port of the responder.
     fn ends(&self, out: &mut Vec<Value<'_>>);
 }
@@ -42,18 +45,29 @@ impl Ends for ConnId {
 }
 
 impl<T: Ends> Ends for &T {
+    const COLUMNS: &'static [Column] = T::COLUMNS;
+
     fn ends(&self, out: &mut Vec<Value<'_>>) {
         (**self).ends(out);
     }
 }
 
-/// The columns that [`Ends`] fills.
+/// The columns of a connection.
 pub const CONN: &[Column] = &[
     Column::new("uid", "string"),
     Column::new("id.orig_h", "addr"),
     Column::new("id.orig_p", "port"),
     Column::new("id.resp_h", "addr"),
     Column::new("id.resp_p", "port"),
+];
+
+/// The same where there may be none.
+pub const CONN_OR_UNSET: &[Column] = &[
+    CONN[0].or_unset(),
+    CONN[1].or_unset(),
+    CONN[2].or_unset(),
+    CONN[3].or_unset(),
+    CONN[4].or_unset(),
 ];
 
 /// The columns of one field of a row.
@@ -97,8 +111,13 @@ pub fn columns_of(
         parts
             .iter()
             .filter(wanted)
-            .flat_map(|p| p.columns)
-            .copied()
+            .flat_map(|p| {
+                let of_part = |c: &Column| Column {
+                    on_request: p.on_request,
+                    ..*c
+                };
+                p.columns.iter().map(of_part)
+            })
             .collect()
     })
 }
@@ -162,39 +181,60 @@ macro_rules! rust_type {
     ([conn]) => { $crate::event::ConnId };
 }
 
+/// A column of that name, whose rows have a value or may have none.
+macro_rules! column {
+    ($name:expr, opt $($kind:ident)+) => { $crate::event::row::column!($name, $($kind)+).or_unset() };
+    ($name:expr, $($kind:ident)+) => {
+        $crate::event::log::Column::new($name, $crate::event::row::column_type!($($kind)+))
+    };
+}
+
 /// Zeek's type of a column.
 macro_rules! column_type {
-    (opt $($kind:ident)+) => { $crate::event::row::column_type!($($kind)+) };
-    (set $kind:ident) => { concat!("set[", $crate::event::row::column_type!($kind), "]") };
-    (vector $kind:ident) => { concat!("vector[", $crate::event::row::column_type!($kind), "]") };
-    (seconds) => { "time" };
-    (nanoseconds) => { "time" };
-    (text) => { "string" };
-    (wire) => { "string" };
-    (uid) => { "string" };
-    (enumeration) => { "enum" };
-    ($kind:ident) => { stringify!($kind) };
+    (set $kind:ident) => {
+        concat!("set[", $crate::event::row::column_type!($kind), "]")
+    };
+    (vector $kind:ident) => {
+        concat!("vector[", $crate::event::row::column_type!($kind), "]")
+    };
+    (seconds) => {
+        "time"
+    };
+    (nanoseconds) => {
+        "time"
+    };
+    (text) => {
+        "string"
+    };
+    (wire) => {
+        "string"
+    };
+    (uid) => {
+        "string"
+    };
+    (enumeration) => {
+        "enum"
+    };
+    ($kind:ident) => {
+        stringify!($kind)
+    };
 }
 
 /// The columns of a field.
 macro_rules! part {
     ($name:ident [conn] $($own:ty)?) => {
-        $crate::event::row::Part::always($crate::event::row::CONN)
+        $crate::event::row::Part::always(
+            <$crate::event::row::rust_type!([conn] $($own)?) as $crate::event::row::Ends>::COLUMNS,
+        )
     };
     ($name:ident [group] $own:ty) => {
         $crate::event::row::Part::on_request(<$own as $crate::event::row::Requested>::COLUMNS)
     };
     ($name:ident = $column:literal [$($kind:ident)+] $($own:ty)?) => {
-        $crate::event::row::Part::always(&[$crate::event::log::Column::new(
-            $column,
-            $crate::event::row::column_type!($($kind)+),
-        )])
+        $crate::event::row::Part::always(&[$crate::event::row::column!($column, $($kind)+)])
     };
     ($name:ident [$($kind:ident)+] $($own:ty)?) => {
-        $crate::event::row::Part::always(&[$crate::event::log::Column::new(
-            stringify!($name),
-            $crate::event::row::column_type!($($kind)+),
-        )])
+        $crate::event::row::Part::always(&[$crate::event::row::column!(stringify!($name), $($kind)+)])
     };
 }
 
@@ -336,4 +376,4 @@ macro_rules! row {
     };
 }
 
-pub(crate) use {column_type, columns, groups, is_there, part, push, row, rust_type, value};
+pub(crate) use {column, column_type, columns, groups, is_there, part, push, row, rust_type, value};

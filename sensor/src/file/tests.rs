@@ -42,6 +42,7 @@ impl Out for Told {
         self.lines.push(line.trim().to_owned());
     }
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut values = Vec::new();
         row.values(&mut values);
         let shown = row.columns().iter().zip(&values).filter_map(|(c, v)| match v {

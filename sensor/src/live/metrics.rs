@@ -46,6 +46,12 @@ pub struct WorkerGauges {
     no_room: AtomicU64,
     no_entry: AtomicU64,
     failures: AtomicU64,
+    acks: AtomicU64,
+    gaps: AtomicU64,
+    data_conns: AtomicU64,
+    one_sided: AtomicU64,
+    looked: AtomicU64,
+    twice: AtomicU64,
     ring_taken: AtomicU64,
     ring_peak: AtomicU64,
     ring_read: AtomicU64,
@@ -100,6 +106,13 @@ impl WorkerGauges {
         self.open_conns.store(engine.len() as u64, Relaxed);
         self.no_room.store(engine.no_room(), Relaxed);
         self.no_entry.store(engine.no_entry(), Relaxed);
+        let sight = engine.sight();
+        self.acks.store(sight.acks + sight.acks_below, Relaxed);
+        self.gaps.store(sight.gaps, Relaxed);
+        self.data_conns.store(sight.data_conns, Relaxed);
+        self.one_sided.store(sight.one_sided, Relaxed);
+        self.looked.store(sight.looked, Relaxed);
+        self.twice.store(sight.twice, Relaxed);
         // A worker is the only one that raises it.
         if taken > self.ring_peak.load(Relaxed) {
             self.ring_peak.store(taken, Relaxed);
@@ -172,6 +185,12 @@ impl Metrics {
             no_room: sum(|w| w.no_room),
             failures: self.workers.iter().map(|g| g.failures.load(Relaxed)).sum(),
             no_entry: sum(|w| w.no_entry),
+            acks: sum(|w| w.acks),
+            gaps: sum(|w| w.gaps),
+            data_conns: sum(|w| w.data_conns),
+            one_sided: sum(|w| w.one_sided),
+            looked: sum(|w| w.looked),
+            twice: sum(|w| w.twice),
             losses,
             dropped: interfaces.iter().map(|i| i.dropped).sum(),
             gone: interfaces.iter().map(|i| i.gone).sum(),
@@ -200,6 +219,12 @@ fn worker((g, records_lost): (&Arc<WorkerGauges>, u64)) -> WorkerSnapshot {
         open_conns: g.open_conns.load(Relaxed),
         no_room: g.no_room.load(Relaxed),
         no_entry: g.no_entry.load(Relaxed),
+        acks: g.acks.load(Relaxed),
+        gaps: g.gaps.load(Relaxed),
+        data_conns: g.data_conns.load(Relaxed),
+        one_sided: g.one_sided.load(Relaxed),
+        looked: g.looked.load(Relaxed),
+        twice: g.twice.load(Relaxed),
         ring_peak: g.ring_peak.load(Relaxed),
     }
 }
@@ -257,6 +282,18 @@ pub struct Snapshot {
     pub failures: u64,
     /// Connections whose entry was not in the flow table at their end.
     pub no_entry: u64,
+    /// Acknowledgements of new bytes, as capture_loss.log counts them.
+    pub acks: u64,
+    /// Of these, those of bytes that never came.
+    pub gaps: u64,
+    /// TCP connections over which data went and that have ended.
+    pub data_conns: u64,
+    /// Of these, those of which packets of one side only were seen.
+    pub one_sided: u64,
+    /// Packets that userspace has compared with others, to find those that came twice.
+    pub looked: u64,
+    /// Of these, those that had come within the millisecond before.
+    pub twice: u64,
     /// What the outputs lost.
     pub losses: OutputLosses,
     /// Frames that the interfaces or their drivers dropped before the sensor saw them.
@@ -310,6 +347,18 @@ pub struct WorkerSnapshot {
     pub no_room: u64,
     /// Connections whose entry was not in the flow table at their end.
     pub no_entry: u64,
+    /// See [`Snapshot::acks`].
+    pub acks: u64,
+    /// See [`Snapshot::gaps`].
+    pub gaps: u64,
+    /// See [`Snapshot::data_conns`].
+    pub data_conns: u64,
+    /// See [`Snapshot::one_sided`].
+    pub one_sided: u64,
+    /// See [`Snapshot::looked`].
+    pub looked: u64,
+    /// See [`Snapshot::twice`].
+    pub twice: u64,
     /// Bytes that were taken of its ring when it came to look last.
     pub ring_taken: u64,
     /// Most bytes that were taken of its ring when it came to look, since the peaks were taken last.
@@ -352,6 +401,9 @@ impl Snapshot {
             rows_lost: Some(self.losses.rows),
             no_room: Some(self.no_room),
             no_entry: Some(self.no_entry),
+            data_conns: Some(self.data_conns),
+            one_sided: Some(self.one_sided),
+            twice: Some(self.twice),
             dropped: Some(self.dropped),
             gone: Some(self.gone),
             ..StatsRow::default()
@@ -375,6 +427,9 @@ impl Snapshot {
                 open_conns: Some(w.open_conns),
                 no_room: Some(w.no_room),
                 no_entry: Some(w.no_entry),
+                data_conns: Some(w.data_conns),
+                one_sided: Some(w.one_sided),
+                twice: Some(w.twice),
                 ring_peak: Some(w.ring_peak),
                 ..StatsRow::default()
             });

@@ -81,6 +81,7 @@ impl Outputs {
         let mut stream = open_stream(
             settings.events.to.as_deref(),
             subs,
+            settings.logs.rotation(),
             WhenFull::Drop,
             patience.clone(),
         )?;
@@ -163,6 +164,9 @@ impl Outputs {
     pub fn rotate(&self) {
         tracing::info!("rotating the logs");
         self.logs.rotate();
+        if let Some(s) = &self.stream {
+            s.rotate();
+        }
     }
 
     /// Reports from time to time that rows are being lost, and extracted files cut off.

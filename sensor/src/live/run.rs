@@ -25,10 +25,13 @@ use crate::event::{self, Ts};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
 use crate::output::archive::Archive;
+use crate::output::capture_loss::CaptureLoss;
 use crate::output::log_dir::LogDir;
+use crate::output::one_sided::OneSided;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
-use crate::settings::{Decap, Persist, Settings};
+use crate::output::twice::Twice;
+use crate::settings::{Decap, LogSettings, Persist, Settings};
 
 /// Time between two status lines.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -107,6 +110,7 @@ fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Unt
         (None, None) => RandomState::new().hash_one(0),
     };
     let mut cfg = settings.engine(seed)?;
+    let mut loss = settings.capture_loss(LogSettings::CAPTURE_LOSS)?;
     // First of all, and before signals have handlers, as a stuck directory may hold this up.
     let log_dir = LogDir::claim(&settings.logs.dir)?;
     let archive = Archive::claim(settings.archive.plan(), &log_dir)?;
@@ -199,6 +203,7 @@ fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Unt
                 reporter,
                 outputs: &outputs,
                 own: &mut own,
+                loss: &mut loss,
                 sweep: &mut sweep,
                 interfaces: &mut interfaces,
                 board: board.as_ref(),
@@ -235,7 +240,9 @@ fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Unt
         .counters()
         .map(|c| metrics.snapshot(&c, &interfaces.all, outputs.losses()));
     let last = last.map(|mut now| {
-        write_stats(&metrics, &mut now, clock.now(), &mut own);
+        let at = clock.now();
+        write_stats(&metrics, &mut now, at, &mut own);
+        write_loss(&mut loss, &now, at, &mut own);
         now
     });
     own.finish();
@@ -269,6 +276,16 @@ fn write_stats(metrics: &Metrics, snapshot: &mut Snapshot, now: Ts, own: &mut Ou
     snapshot.rows(now, |row| own.log(row));
 }
 
+/// Writes capture_loss.log's row of the interval that ends at the engine's time `now`.
+fn write_loss(loss: &mut Option<CaptureLoss>, snapshot: &Snapshot, now: Ts, own: &mut Outbox) {
+    let row = loss
+        .as_mut()
+        .and_then(|l| l.row(now, snapshot.acks, snapshot.gaps));
+    if let Some(row) = row {
+        own.log(&row);
+    }
+}
+
 /// While the run ends, another signal has it wait for no output any more.
 fn hurry_on_signal(runtime: tokio::runtime::Runtime, mut signals: Signals, patience: Patience) {
     let hurry = move || {
@@ -291,6 +308,7 @@ struct Desk<'d> {
     reporter: &'d Reporter,
     outputs: &'d Outputs,
     own: &'d mut Outbox,
+    loss: &'d mut Option<CaptureLoss>,
     sweep: &'d mut Sweep,
     interfaces: &'d mut Interfaces,
     board: Option<&'d Board>,
@@ -309,6 +327,7 @@ async fn watch(
     let mut ticks = tokio::time::interval(STATUS_EVERY);
     let mut last = Snapshot::default();
     let mut turns = Turns::default();
+    let (mut sides, mut twice) = (OneSided::default(), Twice::default());
     let mut n = 0;
     loop {
         match desk.signals.next(&mut ticks).await {
@@ -345,9 +364,14 @@ async fn watch(
         if n % STATUS_LINES_PER_STATS_ROW == 0 {
             write_stats(metrics, &mut now, at, desk.own);
         }
+        if desk.loss.as_mut().is_some_and(|l| l.is_due(at)) {
+            write_loss(desk.loss, &now, at, desk.own);
+        }
         desk.own.settle(at);
         desk.outputs.complain();
         complain(&now, &last);
+        sides.look(now.data_conns, now.one_sided);
+        twice.look(now.looked, now.twice);
         desk.outputs.status(|| status::line(&now, &last, STATUS_EVERY));
         if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
             tracing::warn!("the slow sweep begins anew: {e}");

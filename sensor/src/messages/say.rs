@@ -14,6 +14,8 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 
 enum Message {
     Text(Vec<u8>),
+    /// A line of a terminal that stays below all that is said; empty: none.
+    Status(String),
     /// All before it is to be written; answered then.
     Flush(SyncSender<()>),
 }
@@ -33,12 +35,21 @@ pub fn start() -> io::Result<()> {
     Ok(())
 }
 
+/// Has a terminal's line begin anew.
+const CLEAR: &str = "\r\x1b[K";
+
 fn write(messages: &Receiver<Message>) {
     let mut stderr = io::stderr();
+    let mut status = String::new();
     while let Ok(message) = messages.recv() {
         // Where else could it be said that this failed?
         let _ = match message {
-            Message::Text(text) => stderr.write_all(&text),
+            Message::Text(text) if status.is_empty() => stderr.write_all(&text),
+            Message::Text(text) => stderr.write_all(&[CLEAR.as_bytes(), &text, status.as_bytes()].concat()),
+            Message::Status(line) => {
+                status = line;
+                stderr.write_all(format!("{CLEAR}{status}").as_bytes())
+            }
             Message::Flush(done) => {
                 let lost = LOST.swap(0, Ordering::Relaxed);
                 if lost > 0 {
@@ -65,6 +76,14 @@ pub fn text(text: impl Into<Vec<u8>>) {
         None => {
             let _ = io::stderr().write_all(&text);
         }
+    }
+}
+
+/// Draws a line below all that is said, instead of the one that is there; an empty one removes it. Only for a terminal.
+pub fn status(line: String) {
+    if let Some(queue) = THREAD.get() {
+        // The next one has newer numbers.
+        let _ = queue.try_send(Message::Status(line));
     }
 }
 

@@ -5,6 +5,7 @@
 #[cfg(feature = "live")]
 pub mod archive;
 pub mod archived;
+pub mod capture_loss;
 pub mod contents;
 pub mod disk;
 pub mod extract;
@@ -15,6 +16,7 @@ pub mod log_dir;
 pub mod log_error;
 pub mod lost_traffic;
 pub mod now_and_then;
+pub mod one_sided;
 pub mod open;
 pub mod open_files;
 pub mod outbox;
@@ -26,6 +28,7 @@ pub mod stream;
 #[cfg(feature = "live")]
 pub mod tail;
 mod tsv;
+pub mod twice;
 
 #[cfg(test)]
 mod gate;

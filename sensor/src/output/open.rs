@@ -9,6 +9,7 @@ use super::log::LogWriter;
 use super::log_error::LogError;
 use super::open_files::open_files;
 use super::patience::Patience;
+use super::rotation::Rotation;
 use super::stream::{EventStream, WhenFull};
 use crate::catalog;
 use crate::event::Subscriptions;
@@ -70,13 +71,14 @@ pub enum OutputError {
 pub fn open_stream(
     target: Option<&str>,
     subs: Subscriptions,
+    rotation: Rotation,
     when_full: WhenFull,
     patience: Patience,
 ) -> Result<Option<EventStream>, OutputError> {
     let Some(target) = target else {
         return Ok(None);
     };
-    match EventStream::open(target, subs, when_full, patience) {
+    match EventStream::open(target, subs, rotation, when_full, patience) {
         Ok(stream) => Ok(Some(stream)),
         Err(source) => {
             let target = target.to_owned();

@@ -47,6 +47,12 @@ row! {
         no_room: opt count,
         /// Connections whose entry was not in the flow table at their end.
         no_entry: opt count,
+        /// TCP connections over which data went and that have ended.
+        data_conns: opt count,
+        /// Of these, those of which packets of one side only were seen.
+        one_sided: opt count,
+        /// Packets that came twice within a millisecond, of those that userspace has compared.
+        twice: opt count,
         /// Frames that an interface or its driver dropped before the sensor saw them.
         dropped: opt count,
         /// Times that an interface disappeared.

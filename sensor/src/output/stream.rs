@@ -12,14 +12,18 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::log_dir::MODE;
 use super::patience::{Limit, Patience, Progress};
+use super::rotation::Rotation;
 use crate::event::{Event, Handler, Kind, MOST_EVENTS, MOST_PAGES, Subscriptions, Ts, json};
+
+mod named;
+
+use named::{Asked, Named, Out, Plain};
 
 /// Bytes gathered before a buffer is handed over.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -105,8 +109,7 @@ struct Ledger {
     kinds: OnceLock<Vec<AtomicU64>>,
     /// Nothing more can be written.
     ended: AtomicBool,
-    /// The file is to be opened anew.
-    reopen: AtomicBool,
+    asked: Arc<Asked>,
     progress: Progress,
 }
 
@@ -160,10 +163,11 @@ const MAX_GATHERED_BYTES: usize = 1 << 20;
 
 impl EventStream {
     /// A stream of the kinds in `subs` to `target`, `-` for standard output. A file is begun anew. A pipe that nobody
-    /// reads is no error and not waited for: events wait in the queue until somebody does.
+    /// reads is no error and not waited for: events wait in the queue until somebody does. `rotation`: when a file is rotated.
     pub fn open(
         target: &str,
         subs: Subscriptions,
+        rotation: Rotation,
         when_full: WhenFull,
         patience: Patience,
     ) -> io::Result<EventStream> {
@@ -171,26 +175,15 @@ impl EventStream {
         let path = PathBuf::from(target);
         if target == "-" {
             // Not the locked, line-buffered handle: buffers here are large already.
-            return Self::start(|| Ok(io::stdout()), subs, when_full, patience, ledger);
+            return Self::start(|| Ok(Plain(io::stdout())), subs, when_full, patience, ledger);
         }
         let is_pipe = fs::metadata(&path).is_ok_and(|m| m.file_type().is_fifo());
         if !is_pipe {
-            let file = append_to(&path)?;
-            if file.metadata()?.is_file() {
-                file.set_len(0)?;
-            }
-            let of_thread = ledger.clone();
-            let file = move || {
-                Ok(Named {
-                    file,
-                    path,
-                    ledger: of_thread,
-                })
-            };
-            return Self::start(file, subs, when_full, patience, ledger);
+            let file = Named::begin(path, rotation, ledger.asked.clone())?;
+            return Self::start(|| Ok(file), subs, when_full, patience, ledger);
         }
         match open_read_pipe(&path) {
-            Ok(pipe) => Self::start(|| Ok(pipe), subs, when_full, patience, ledger),
+            Ok(pipe) => Self::start(|| Ok(Plain(pipe)), subs, when_full, patience, ledger),
             Err(e) if e.raw_os_error() == Some(libc::ENXIO) => {
                 match when_full {
                     WhenFull::Wait => tracing::warn!("nobody reads {target}: waiting for somebody who does"),
@@ -199,7 +192,7 @@ impl EventStream {
                     ),
                 }
                 // Opening waits for a reader, perhaps for ever.
-                let open = move || OpenOptions::new().write(true).open(&path);
+                let open = move || OpenOptions::new().write(true).open(&path).map(Plain);
                 Self::start(open, subs, when_full, patience, ledger)
             }
             Err(e) => Err(e),
@@ -212,12 +205,18 @@ impl EventStream {
         subs: Subscriptions,
         when_full: WhenFull,
     ) -> io::Result<EventStream> {
-        EventStream::start(|| Ok(out), subs, when_full, Patience::default(), Arc::default())
+        EventStream::start(
+            || Ok(Plain(out)),
+            subs,
+            when_full,
+            Patience::default(),
+            Arc::default(),
+        )
     }
 
     /// A stream into what `open` opens, on the stream's own thread.
-    fn start<W: Write>(
-        open: impl FnOnce() -> io::Result<W> + Send + 'static,
+    fn start<O: Out>(
+        open: impl FnOnce() -> io::Result<O> + Send + 'static,
         subs: Subscriptions,
         when_full: WhenFull,
         patience: Patience,
@@ -308,7 +307,12 @@ impl EventStream {
 
     /// Has the file opened anew before anything more is written, if the stream goes to one: it was perhaps moved away.
     pub fn reopen(&self) {
-        self.ledger.reopen.store(true, Ordering::Relaxed);
+        self.ledger.asked.reopen.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the file rotated, if the stream goes to one and that has events.
+    pub fn rotate(&self) {
+        self.ledger.asked.rotate.store(true, Ordering::Relaxed);
     }
 
     /// Whether nothing more can be written; [`EventStream::finish`] says why.
@@ -455,44 +459,6 @@ impl Handler for EventStream {
     }
 }
 
-/// A file that is opened anew when that is asked for.
-struct Named {
-    file: File,
-    path: PathBuf,
-    ledger: Arc<Ledger>,
-}
-
-impl Write for Named {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.file.write(buf)
-    }
-
-    /// Whole lines: only between them may another file begin.
-    fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
-        if self.ledger.reopen.swap(false, Ordering::Relaxed) {
-            match append_to(&self.path) {
-                Ok(file) => self.file = file,
-                Err(e) => {
-                    tracing::warn!(
-                        "cannot open {} anew: {e}; events go on into the old file",
-                        self.path.display()
-                    );
-                }
-            }
-        }
-        self.file.write_all(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    let mut how = OpenOptions::new();
-    how.append(true).create(true).mode(MODE).open(path)
-}
-
 /// Opens a pipe to write to; ENXIO: nobody has it open to read.
 fn open_read_pipe(path: &Path) -> io::Result<File> {
     let mut how = OpenOptions::new();
@@ -506,10 +472,22 @@ fn open_read_pipe(path: &Path) -> io::Result<File> {
 }
 
 /// The writing thread: ends when the stream is finished or a write fails.
-fn write_all(mut out: impl Write, full: &Receiver<ToWrite>, ledger: &Ledger) -> io::Result<()> {
-    while let Ok((mut buf, events, back)) = full.recv() {
-        out.write_all(&buf)?;
-        out.flush()?;
+fn write_all(mut out: impl Out, full: &Receiver<ToWrite>, ledger: &Ledger) -> io::Result<()> {
+    loop {
+        let next = match out.wait() {
+            Some(wait) => full.recv_timeout(wait),
+            None => full.recv().map_err(Into::into),
+        };
+        let (mut buf, events, back) = match next {
+            Ok(next) => next,
+            Err(RecvTimeoutError::Timeout) => {
+                out.keep_up();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+        out.keep_up();
+        out.lines(&buf)?;
         ledger.written.fetch_add(events, Ordering::Relaxed);
         ledger.progress.made();
         buf.clear();
@@ -518,7 +496,6 @@ fn write_all(mut out: impl Write, full: &Receiver<ToWrite>, ledger: &Ledger) -> 
             let _ = back.try_send(buf);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod capture;
 pub mod checksum;
 pub mod defrag;
+pub mod duplicate;
 pub mod ip;
 pub mod link;
 pub mod tunnel;

@@ -27,6 +27,8 @@ pub const LOG_ROTATE_SIZE: RangeInclusive<u64> = 0..=1 << 30;
 pub const LOG_KEEP_DAYS: RangeInclusive<u64> = 0..=36_500;
 /// How much of old logs is kept, or of their disk free, MiB; 0: it does not matter.
 pub const LOG_KEEP_MIB: RangeInclusive<u64> = 0..=1 << 40;
+/// Time in which a packet that comes again is the same one, milliseconds; 0: none is.
+pub const DEDUP: RangeInclusive<u64> = 0..=1000;
 /// Longest TLS handshake message, KiB.
 pub const TLS_MAX_MESSAGE: RangeInclusive<i64> = 1..=2048;
 /// Certificates of one message.
@@ -73,6 +75,7 @@ impl Settings {
         check("--log-keep-days", old.keep_days, LOG_KEEP_DAYS)?;
         check("--log-keep-mib", old.keep_mib, LOG_KEEP_MIB)?;
         check("--log-min-free-mib", old.min_free_mib, LOG_KEEP_MIB)?;
+        check("--dedup", self.reading.dedup_ms, DEDUP)?;
         let message = self.tls.max_message_kib;
         check("--tls-max-message", message.into(), TLS_MAX_MESSAGE)?;
         check("--tls-max-certs", self.tls.max_certs.into(), TLS_MAX_CERTS)

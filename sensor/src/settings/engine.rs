@@ -7,6 +7,7 @@ use crate::analyzer::{http, ssh, tls};
 use crate::conn::{self, Timeouts};
 use crate::file::x509::{BadRoots, Validator};
 use crate::file::{ExtractConfig, FileConfig};
+use crate::output::capture_loss::CaptureLoss;
 use crate::output::local_nets::{BadNet, LocalNets};
 
 /// Settings that no engine can be made of.
@@ -45,6 +46,7 @@ impl Settings {
         self.timeouts()?;
         self.files_room()?;
         self.long()?;
+        self.capture_loss(0.0)?;
         self.local_nets().map(|_| ())
     }
 
@@ -53,6 +55,12 @@ impl Settings {
         let mut times = times.collect::<Result<Vec<u64>, _>>()?;
         times.sort_unstable();
         Ok(times.into())
+    }
+
+    /// What capture_loss.log is made of; `usual`: the seconds from one row to the next unless something else is said.
+    pub fn capture_loss(&self, usual: f64) -> Result<Option<CaptureLoss>, SettingsError> {
+        let every = ns(self.logs.capture_loss.unwrap_or(usual), "--capture-loss")?;
+        Ok((every > 0).then(|| CaptureLoss::new(every)))
     }
 
     fn local_nets(&self) -> Result<LocalNets, SettingsError> {

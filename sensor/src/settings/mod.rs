@@ -202,6 +202,9 @@ pub struct LogSettings {
     pub rotate_mib: u64,
     /// When they are made durable.
     pub sync: LogSync,
+    /// Time from one row of capture_loss.log to the next, seconds; 0: there is none; None: a quarter of an hour for a live
+    /// run, none for captures.
+    pub capture_loss: Option<f64>,
     /// Directory for contents files, one for each direction of each TCP connection; None: no such files.
     pub contents_dir: Option<PathBuf>,
     /// Networks that are local, separated by commas; None: the private ones.
@@ -215,6 +218,9 @@ pub struct LogSettings {
 impl LogSettings {
     /// Where the logs go unless something else is said.
     pub const DIR: &str = "logs";
+    /// Time from one row of capture_loss.log to the next in a live run, unless something else is said, seconds (Zeek:
+    /// watch_interval).
+    pub const CAPTURE_LOSS: f64 = 900.0;
 
     /// How logs are written.
     pub fn style(&self) -> LogStyle {
@@ -248,6 +254,7 @@ impl Default for LogSettings {
             rotate: None,
             rotate_mib: 0,
             sync: LogSync::Never,
+            capture_loss: None,
             contents_dir: None,
             local_nets: None,
             quiet: false,
@@ -524,6 +531,8 @@ pub struct ReadSettings {
     pub forward_all: bool,
     /// Whether analyzers look into payload.
     pub analyzers: bool,
+    /// Packets that come again within so many milliseconds are left out; 0: none are.
+    pub dedup_ms: u64,
 }
 
 impl Default for ReadSettings {
@@ -532,6 +541,7 @@ impl Default for ReadSettings {
             datapath: Datapath::User,
             forward_all: false,
             analyzers: true,
+            dedup_ms: 0,
         }
     }
 }

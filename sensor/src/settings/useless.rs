@@ -29,6 +29,11 @@ pub enum Useless {
     /// Checksums, which only userspace verifies.
     #[error("--checksums on is for `sensor read`: the kernel does not verify them")]
     ChecksumsLive,
+    /// Duplicates, which only userspace tells.
+    #[error(
+        "--dedup is for `sensor read` with --datapath user: the kernel's program does not tell duplicates; have each packet mirrored once"
+    )]
+    DedupInKernel,
     /// No interface.
     #[error("no interface to watch: --iface names one")]
     NoInterface,
@@ -80,6 +85,9 @@ impl Settings {
         if self.checksums {
             return Err(Useless::ChecksumsLive);
         }
+        if self.reading.dedup_ms > 0 {
+            return Err(Useless::DedupInKernel);
+        }
         if self.rings.by == RingBy::Cpu && self.rings.workers == Some(1) {
             return Err(Useless::OneRing);
         }
@@ -95,6 +103,9 @@ impl Settings {
             if self.checksums {
                 return Err(Useless::DecapWithChecksums);
             }
+        }
+        if self.reading.dedup_ms > 0 && self.reading.datapath == Datapath::Xdp {
+            return Err(Useless::DedupInKernel);
         }
         self.useless(subs)
     }

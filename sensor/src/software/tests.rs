@@ -23,6 +23,7 @@ impl Out for Told {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut values = Vec::new();
         row.values(&mut values);
         let shown = values.iter().skip(1).map(|v| match v {

@@ -67,6 +67,8 @@ pub struct Rare {
     pub fins: Fins,
     /// Relative number up to which the peer acknowledged bytes that were not seen yet but may still come; 0 if none.
     pub ahead_ack: u64,
+    /// That acknowledgement is one of those that are counted.
+    pub ahead_counts: bool,
     /// Initial sequence number of an earlier SYN-ACK, which another one replaced before the peer acknowledged either.
     pub other_start: Option<u32>,
     /// FINs seen.

@@ -16,6 +16,7 @@ struct Heard {
 impl Out for Heard {
     fn event(&mut self, _: Ts, _: &dyn Event) {}
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut values = Vec::new();
         row.values(&mut values);
         assert_eq!(values.len(), row.columns().len());

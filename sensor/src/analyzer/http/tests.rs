@@ -45,6 +45,7 @@ impl Out for Heard {
         self.said.push(format!("{} {args}", ev.info().name));
     }
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut values = Vec::new();
         row.values(&mut values);
         assert_eq!(values.len(), row.columns().len());

@@ -30,6 +30,7 @@ impl Out for Heard {
         assert!(NtpMessage::of(ev).is_some(), "it comes back");
     }
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut line = Vec::new();
         write_json(&mut line, row, &mut Vec::new());
         let line = String::from_utf8(line).expect("text");

@@ -36,6 +36,7 @@ impl Out for Heard {
         self.events.push(format!("{} {args}", ev.info().name));
     }
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut line = Vec::new();
         write_json(&mut line, row, &mut Vec::new());
         let line = String::from_utf8(line).expect("text");

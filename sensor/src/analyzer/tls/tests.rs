@@ -57,6 +57,7 @@ impl Out for Recorder {
         self.lines.push(String::from_utf8(line).unwrap());
     }
     fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
         let mut values = Vec::new();
         row.values(&mut values);
         assert_eq!(values.len(), row.columns().len());

@@ -14,16 +14,18 @@ mod followed;
 mod sink;
 mod tunnel;
 
-use sensor_common::flow::why;
+use sensor_common::flow::{Outcome, why};
 use sensor_common::key::Realm;
+use sensor_common::packet::tcp_flags;
 use sensor_common::policy::{VLAN_AWARE, VNI_AWARE};
 use sensor_common::record::KIND_PACKET;
-use sensor_common::{Counter, Policy, RecordHeader, flow};
+use sensor_common::{Counter, FlowState, Packet, Policy, RecordHeader, flow};
 
 use super::tunnels::{Stack, TunnelKind, Tunnels};
 use crate::packet::capture::Frame;
 use crate::packet::checksum;
 use crate::packet::defrag::{Defrag, Limits};
+use crate::packet::duplicate::Recent;
 use crate::packet::ip::{self, Input, Ip, Verdict};
 use crate::packet::link::{self, Link, LinkType, NotIp};
 use crate::packet::weird::{Weird, Weirds};
@@ -73,6 +75,8 @@ pub struct SoftConfig {
     pub checksums: bool,
     /// Most flows at a time.
     pub max_flows: usize,
+    /// Frames whose packet came within so many ns before are counted as duplicates and nothing else; 0: none are.
+    pub dedup: u64,
     /// Bounds of fragment reassembly.
     pub fragments: Limits,
 }
@@ -83,6 +87,7 @@ impl Default for SoftConfig {
             policy: Policy::default(),
             checksums: false,
             max_flows: 1 << 23,
+            dedup: 0,
             fragments: Limits::default(),
         }
     }
@@ -107,6 +112,17 @@ pub fn verifies(f: &Frame<'_>) -> bool {
     ip::parse(&input, &mut ip) == Verdict::Flow && checksum::verify(f.data, &ip.pkt, cut).is_ok()
 }
 
+/// Log2 of the packets that are remembered to find duplicates, 16 bytes each.
+const RECENT_BITS: u32 = 17;
+
+/// Whether a packet that is not forwarded acknowledges new bytes in an open connection, of which both SYNs were seen.
+#[inline(always)]
+fn acks_anew(after: &FlowState, pkt: &Packet, before: &Outcome) -> bool {
+    let [a, b] = [after.dir[0].flags as u8, after.dir[1].flags as u8];
+    let open = a & b & tcp_flags::SYN != 0 && (a | b) & (tcp_flags::FIN | tcp_flags::RST) == 0;
+    open && after.dir[pkt.dir as usize & 1].ack != before.prev_ack
+}
+
 /// The datapath and its state.
 pub struct Soft {
     config: SoftConfig,
@@ -122,6 +138,9 @@ pub struct Soft {
     ip: Ip,
     header: RecordHeader,
     followed: Followed,
+    acks: u64,
+    recent: Option<Recent>,
+    was_duplicate: bool,
 }
 
 impl Soft {
@@ -146,7 +165,16 @@ impl Soft {
                 ..RecordHeader::default()
             },
             followed: Followed::default(),
+            acks: 0,
+            recent: (config.dedup > 0).then(|| Recent::new(RECENT_BITS, config.dedup)),
+            was_duplicate: false,
         }
+    }
+
+    /// Acknowledgements of new bytes that were not forwarded, between two sides of which both SYNs and neither FIN nor RST
+    /// was seen.
+    pub fn acks(&self) -> u64 {
+        self.acks
     }
 
     /// The flow table.
@@ -164,6 +192,11 @@ impl Soft {
         &self.counts
     }
 
+    /// Whether the last frame was left out because its packet had come before.
+    pub fn was_duplicate(&self) -> bool {
+        self.was_duplicate
+    }
+
     /// Takes one frame. Returns what its link layers said, for a caller that reports the frame itself.
     pub fn frame<S: PacketSink + ?Sized>(&mut self, f: &Frame<'_>, sink: &mut S) -> Result<Link, NotIp> {
         sink.advance(f.ts, &mut self.flows);
@@ -174,6 +207,15 @@ impl Soft {
             return self.empty(f, sink);
         }
         let parsed = link::parse(f.link, f.data);
+        if let (Some(recent), Ok(l)) = (&mut self.recent, &parsed) {
+            let ip = f.data.get(l.l3 as usize..l.end as usize).unwrap_or_default();
+            // Of frames with several packets each may be new.
+            self.was_duplicate = l.more == 0 && recent.is_again(ip, f.ts);
+            if self.was_duplicate {
+                self.counts.duplicate();
+                return parsed;
+            }
+        }
         let via = Via {
             link: f.link,
             own: true,
@@ -483,6 +525,7 @@ impl Soft {
             );
         }
         if !out.forward() {
+            self.acks += u64::from(acks_anew(state, pkt, &out));
             return;
         }
         if pkt.payload_len == 0 || !with_payload {

@@ -1,14 +1,18 @@
 //! The way of a stream's lines to their reader, who may go and come again.
 
-use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
+use std::time::Duration;
 
 use super::target::FeedTarget;
 
 /// Facility daemon, severity informational (RFC 5424, section 6.2.1).
 const PRIORITY: u8 = 3 * 8 + 6;
+
+/// How long another machine is waited for, to open a connection and to take what is written to it.
+const TCP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the reader took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Line {
     target: FeedTarget,
-    /// What a datagram of syslog begins with.
+    /// What a message of syslog begins with.
     prefix: Vec<u8>,
     way: Option<Way>,
 }
@@ -43,6 +47,8 @@ enum Way {
     Stream(UnixStream),
     Datagrams(UnixDatagram),
     Udp(UdpSocket),
+    /// Each message stands after its length.
+    Tcp(TcpStream),
 }
 
 impl Line {
@@ -52,7 +58,7 @@ impl Line {
         let prefix = match &target {
             FeedTarget::Stdout | FeedTarget::Unix(_) => String::new(),
             FeedTarget::Syslog(_) => format!("<{PRIORITY}>sensor[{pid}]: "),
-            FeedTarget::SyslogOf(..) => {
+            FeedTarget::SyslogOf(..) | FeedTarget::SyslogTcp(..) => {
                 // A name is printable ASCII without spaces; the time is the receiver's.
                 let is_name =
                     |s: &&str| !s.is_empty() && s.len() <= 255 && s.bytes().all(|b| b.is_ascii_graphic());
@@ -86,6 +92,11 @@ impl Line {
             Way::Stream(s) => stream(s, lines),
             Way::Datagrams(s) => datagrams(|b| s.send(b), &self.prefix, lines),
             Way::Udp(s) => datagrams(|b| s.send(b), &self.prefix, lines),
+            Way::Tcp(s) => match is_closed(s) {
+                Ok(false) => messages(s, &self.prefix, lines),
+                Ok(true) => gone(io::ErrorKind::ConnectionReset.into()),
+                Err(e) => gone(e),
+            },
         };
         if matches!(failed, Some(Failure::Gone(_))) {
             self.way = None;
@@ -98,21 +109,93 @@ fn open(target: &FeedTarget) -> io::Result<Way> {
     match target {
         FeedTarget::Stdout => Ok(Way::Stdout),
         FeedTarget::Unix(path) | FeedTarget::Syslog(path) => unix(path),
-        FeedTarget::SyslogOf(host, port) => {
-            let mut last = io::ErrorKind::NotFound.into();
-            for at in (host.as_str(), *port).to_socket_addrs()? {
-                let own: IpAddr = match at {
-                    SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                    SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-                };
-                match UdpSocket::bind((own, 0)).and_then(|s| s.connect(at).map(|()| s)) {
-                    Ok(socket) => return Ok(Way::Udp(socket)),
-                    Err(e) => last = e,
-                }
-            }
-            Err(last)
+        FeedTarget::SyslogOf(host, port) => first_of(host, *port, udp),
+        FeedTarget::SyslogTcp(host, port) => first_of(host, *port, tcp),
+    }
+}
+
+/// The way to the first of a host's addresses that there is one to.
+fn first_of(host: &str, port: u16, to: fn(SocketAddr) -> io::Result<Way>) -> io::Result<Way> {
+    let mut last = io::ErrorKind::NotFound.into();
+    for at in (host, port).to_socket_addrs()? {
+        match to(at) {
+            Ok(way) => return Ok(way),
+            Err(e) => last = e,
         }
     }
+    Err(last)
+}
+
+fn udp(at: SocketAddr) -> io::Result<Way> {
+    let own: IpAddr = match at {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((own, 0))?;
+    socket.connect(at)?;
+    Ok(Way::Udp(socket))
+}
+
+fn tcp(at: SocketAddr) -> io::Result<Way> {
+    let stream = TcpStream::connect_timeout(&at, TCP_PATIENCE)?;
+    // A machine that is gone says nothing.
+    stream.set_write_timeout(Some(TCP_PATIENCE))?;
+    Ok(Way::Tcp(stream))
+}
+
+fn gone(e: io::Error) -> (Taken, Option<Failure>) {
+    (Taken::default(), Some(Failure::Gone(e)))
+}
+
+/// Whether the reader has closed the connection: what is written then is lost without an error. It has nothing to say else.
+fn is_closed(s: &TcpStream) -> io::Result<bool> {
+    s.set_nonblocking(true)?;
+    let closed = match (&*s).read(&mut [0; 512]) {
+        Ok(n) => Ok(n == 0),
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(false),
+        Err(e) => Err(e),
+    };
+    s.set_nonblocking(false)?;
+    closed
+}
+
+/// Writes each line as a message of syslog, without its end, after its length. A line of which only a part was written is to be
+/// written again.
+fn messages(to: &mut impl io::Write, prefix: &[u8], lines: &[u8]) -> (Taken, Option<Failure>) {
+    let mut text = Vec::with_capacity(lines.len() * 2);
+    // Where each message ends, and its line.
+    let mut ends = Vec::new();
+    let mut from = 0;
+    for line in lines.split_inclusive(|b| *b == b'\n') {
+        let message = line.strip_suffix(b"\n").unwrap_or(line);
+        // Writing to a Vec cannot fail.
+        let _ = write!(text, "{} ", prefix.len() + message.len());
+        text.extend_from_slice(prefix);
+        text.extend_from_slice(message);
+        from += line.len();
+        ends.push((text.len(), from));
+    }
+    let mut done = 0;
+    let failed = loop {
+        match text.get(done..) {
+            None | Some([]) => break None,
+            Some(rest) => match to.write(rest) {
+                Ok(0) => break Some(io::ErrorKind::WriteZero.into()),
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => break Some(e),
+            },
+        }
+    };
+    let whole = ends.partition_point(|(end, _)| *end <= done);
+    let taken = Taken {
+        bytes: ends
+            .get(..whole)
+            .and_then(<[_]>::last)
+            .map_or(0, |(_, from)| *from),
+        lines: whole as u64,
+    };
+    (taken, failed.map(Failure::Gone))
 }
 
 /// Either kind of socket.

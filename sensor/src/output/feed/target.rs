@@ -17,11 +17,13 @@ pub enum FeedTarget {
     Syslog(PathBuf),
     /// The syslog of another one, by UDP: its name or address, and the port.
     SyslogOf(String, u16),
+    /// The same by TCP, each message after its length (RFC 6587, section 3.4.1).
+    SyslogTcp(String, u16),
 }
 
 /// Text that names no target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("rows go to stdout, unix:PATH, syslog:PATH, syslog:HOST or syslog:HOST:PORT")]
+#[error("rows go to stdout, unix:PATH, syslog:PATH, syslog:HOST, syslog:HOST:PORT or syslog-tcp:HOST:PORT")]
 pub struct NoTarget;
 
 /// The port of syslog over UDP (RFC 5426, section 3.3).
@@ -41,26 +43,34 @@ impl FromStr for FeedTarget {
         {
             ("unix", path) => Ok(FeedTarget::Unix(path.into())),
             ("syslog", path) if path.starts_with('/') => Ok(FeedTarget::Syslog(path.into())),
-            ("syslog", host) => host_and_port(host),
+            ("syslog", host) => {
+                let (host, port) = host_and_port(host, Some(SYSLOG_PORT))?;
+                Ok(FeedTarget::SyslogOf(host, port))
+            }
+            // There is no usual port.
+            ("syslog-tcp", host) => {
+                let (host, port) = host_and_port(host, None)?;
+                Ok(FeedTarget::SyslogTcp(host, port))
+            }
             _ => Err(NoTarget),
         }
     }
 }
 
-/// `HOST`, `HOST:PORT`, an IPv6 address, or one in brackets before a port.
-fn host_and_port(s: &str) -> Result<FeedTarget, NoTarget> {
+/// `HOST:PORT`, or an IPv6 address in brackets before a port. Where there is a usual port, it may be left out, and the brackets.
+fn host_and_port(s: &str, usual: Option<u16>) -> Result<(String, u16), NoTarget> {
     let port = |text: &str| text.parse().ok().filter(|p| *p != 0).ok_or(NoTarget);
     let (host, port) = match s.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, SYSLOG_PORT),
+        Some((host, "")) => (host, usual.ok_or(NoTarget)?),
         Some((host, rest)) => (host, port(rest.strip_prefix(':').ok_or(NoTarget)?)?),
         None => match s.split_once(':') {
             Some((host, rest)) if !rest.contains(':') => (host, port(rest)?),
-            _ => (s, SYSLOG_PORT),
+            _ => (s, usual.ok_or(NoTarget)?),
         },
     };
     match host.is_empty() {
         true => Err(NoTarget),
-        false => Ok(FeedTarget::SyslogOf(host.to_owned(), port)),
+        false => Ok((host.to_owned(), port)),
     }
 }
 
@@ -70,8 +80,20 @@ impl fmt::Display for FeedTarget {
             FeedTarget::Stdout => f.write_str("stdout"),
             FeedTarget::Unix(path) => write!(f, "unix:{}", path.display()),
             FeedTarget::Syslog(path) => write!(f, "syslog:{}", path.display()),
-            FeedTarget::SyslogOf(host, port) if host.contains(':') => write!(f, "syslog:[{host}]:{port}"),
-            FeedTarget::SyslogOf(host, port) => write!(f, "syslog:{host}:{port}"),
+            FeedTarget::SyslogOf(host, port) => write!(f, "syslog:{}:{port}", Host(host)),
+            FeedTarget::SyslogTcp(host, port) => write!(f, "syslog-tcp:{}:{port}", Host(host)),
+        }
+    }
+}
+
+/// A name or an address before a port.
+struct Host<'a>(&'a str);
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.contains(':') {
+            true => write!(f, "[{}]", self.0),
+            false => f.write_str(self.0),
         }
     }
 }

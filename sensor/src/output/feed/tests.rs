@@ -1,8 +1,8 @@
 //! Streams of rows, and readers that come and go.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::UdpSocket;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
@@ -59,6 +59,16 @@ fn targets_are_named() {
         ),
         ("syslog:fd00::1", of("fd00::1", 514), "syslog:[fd00::1]:514"),
         ("syslog:[fd00::1]:99", of("fd00::1", 99), "syslog:[fd00::1]:99"),
+        (
+            "syslog-tcp:loghost:601",
+            FeedTarget::SyslogTcp("loghost".into(), 601),
+            "syslog-tcp:loghost:601",
+        ),
+        (
+            "syslog-tcp:[fd00::1]:99",
+            FeedTarget::SyslogTcp("fd00::1".into(), 99),
+            "syslog-tcp:[fd00::1]:99",
+        ),
     ] {
         assert_eq!(text.parse::<FeedTarget>().as_ref(), Ok(&target), "{text}");
         assert_eq!(target.to_string(), said);
@@ -74,6 +84,8 @@ fn targets_are_named() {
         "syslog:h:x",
         "syslog:[::1]5",
         "tcp:x",
+        "syslog-tcp:loghost",
+        "syslog-tcp:[fd00::1]",
     ] {
         assert_eq!(bad.parse::<FeedTarget>(), Err(NoTarget), "{bad}");
     }
@@ -156,6 +168,75 @@ fn a_datagram_is_a_line() {
         assert_eq!(feeds.lost(), 1);
         feeds.finish();
     }
+}
+
+/// The messages that a connection brings, each after its length.
+fn framed(from: TcpStream) -> Vec<String> {
+    let mut from = BufReader::new(from);
+    let mut messages = Vec::new();
+    loop {
+        let mut len = Vec::new();
+        from.read_until(b' ', &mut len).expect("a length");
+        let Some(digits) = len.strip_suffix(b" ") else {
+            return messages;
+        };
+        let len = String::from_utf8_lossy(digits).parse().expect("a number");
+        let mut message = vec![0; len];
+        from.read_exact(&mut message).expect("a message");
+        messages.push(String::from_utf8(message).expect("text"));
+    }
+}
+
+#[test]
+fn syslog_over_tcp_has_each_message_after_its_length_and_comes_again() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = free.local_addr().expect("an address");
+    drop(free);
+    let patience = Patience::default();
+    let (feeds, mut outbox) = start(FeedTarget::SyslogTcp("127.0.0.1".into(), at.port()), &patience);
+    outbox.row(&Row(0, 0));
+    outbox.row(&Row(1, 0));
+    outbox.flush();
+    std::thread::sleep(Duration::from_millis(100));
+    // It comes late, goes, and comes again.
+    let listener = TcpListener::bind(at).expect("the port");
+    let mut first = BufReader::new(listener.accept().expect("a writer").0);
+    let pid = std::process::id();
+    let message = |n: u64| format!("<30>1 - tap sensor {pid} - - {}", line(n));
+    for n in 0..2 {
+        let want = format!("{} {}", message(n).len(), message(n));
+        let mut have = vec![0; want.len()];
+        first.read_exact(&mut have).expect("a message");
+        assert_eq!(String::from_utf8_lossy(&have), want);
+    }
+    drop(first);
+    let again = std::thread::spawn(move || framed(listener.accept().expect("a writer").0));
+    std::thread::sleep(Duration::from_millis(100));
+    for n in 2..1000 {
+        outbox.row(&Row(n, 0));
+    }
+    drop(outbox);
+    assert_eq!(feeds.finish(), 0);
+    let want: Vec<_> = (2..1000).map(message).collect();
+    assert_eq!(again.join().expect("a reader"), want, "it had closed before");
+}
+
+#[test]
+fn a_syslog_that_does_not_read_costs_rows_and_they_are_counted() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let patience = Patience::default();
+    let (feeds, mut outbox) = start(FeedTarget::SyslogTcp("127.0.0.1".into(), port), &patience);
+    for n in 0..200_000 {
+        outbox.row(&Row(n, 1000));
+    }
+    outbox.flush();
+    let lost = feeds.lost();
+    assert!(lost > 50_000 && lost < 200_000, "{lost}");
+    patience.begin();
+    patience.end();
+    drop(outbox);
+    assert!(feeds.finish() > lost);
 }
 
 /// 200 MB are more than queue and socket hold.

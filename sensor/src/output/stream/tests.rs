@@ -14,6 +14,11 @@ fn weird(s: &mut EventStream, n: u64) {
     );
 }
 
+fn opened(target: &str, rotation: Rotation) -> EventStream {
+    let patience = Patience::default();
+    EventStream::open(target, Subscriptions::ALL, rotation, WhenFull::Drop, patience).expect("stream")
+}
+
 #[test]
 fn only_what_was_asked_for_in_order() {
     let gate = Gate::default();
@@ -154,8 +159,7 @@ fn a_pipe_that_nobody_reads_yet_is_not_waited_for() {
     let path = dir.path().join("events");
     pipe(&path);
     let target = path.to_str().expect("text");
-    let mut s =
-        EventStream::open(target, Subscriptions::ALL, WhenFull::Drop, Patience::default()).expect("stream");
+    let mut s = opened(target, Rotation::default());
     for n in 0..1000 {
         weird(&mut s, n);
         s.flush();
@@ -172,8 +176,7 @@ fn a_file_that_was_moved_away_is_begun_anew_between_lines() {
     let (path, moved) = (dir.path().join("events"), dir.path().join("moved"));
     fs::write(&path, "of an earlier run").expect("file");
     let target = path.to_str().expect("text");
-    let mut s =
-        EventStream::open(target, Subscriptions::ALL, WhenFull::Drop, Patience::default()).expect("stream");
+    let mut s = opened(target, Rotation::default());
     weird(&mut s, 0);
     s.flush();
     while fs::metadata(&path).expect("file").len() == 0 {
@@ -214,4 +217,96 @@ fn kinds_are_counted_on_request_and_by_all_fronts() {
     assert_eq!(kinds, expected);
     front.finish().expect("whole");
     s.finish().expect("whole");
+}
+
+/// The names of the files in a directory, and their texts.
+fn files(dir: &Path) -> Vec<(String, String)> {
+    let read = |e: io::Result<fs::DirEntry>| {
+        let path = e.expect("a file").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).expect("text"))
+    };
+    let mut all: Vec<_> = fs::read_dir(dir).expect("a directory").map(read).collect();
+    all.sort();
+    all
+}
+
+fn wait_until(mut is: impl FnMut() -> bool) {
+    while !is() {
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+#[test]
+fn a_file_is_rotated_when_that_is_asked_for_and_has_events() {
+    let dir = Scratch::new("rotated-events");
+    let path = dir.path().join("events.json");
+    let mut s = opened(path.to_str().expect("text"), Rotation::default());
+    // Without events it goes on.
+    s.rotate();
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(files(dir.path()).len(), 1);
+    for n in 0..2 {
+        weird(&mut s, n);
+        s.flush();
+        wait_until(|| fs::metadata(&path).is_ok_and(|m| m.len() > 0));
+        // Nothing more need be written for it.
+        s.rotate();
+        wait_until(|| files(dir.path()).len() > n as usize + 1);
+    }
+    weird(&mut s, 2);
+    s.finish().expect("whole");
+    let files = files(dir.path());
+    let texts: String = files.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(files.len(), 3);
+    assert!(
+        files.iter().all(|(_, text)| text.lines().count() == 1),
+        "{files:?}"
+    );
+    for n in 0..3 {
+        assert!(texts.contains(&format!("weird_{n}")));
+    }
+    let (current, old): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name == "events.json");
+    assert!(current[0].1.contains("weird_2"));
+    for (name, _) in old {
+        let time = name
+            .strip_prefix("events.")
+            .and_then(|rest| rest.strip_suffix(".json"));
+        let time = time.map(|t| t.strip_suffix("-1").unwrap_or(t)).expect("a name");
+        assert!(super::super::stamp::is_stamp(time), "{name}");
+    }
+}
+
+#[test]
+fn a_file_is_rotated_by_size_and_by_the_clock_and_no_event_is_lost() {
+    let dir = Scratch::new("large-events");
+    let path = dir.path().join("events");
+    let rotation = Rotation {
+        every: Some("1".parse().expect("an interval")),
+        bytes: Some(100_000),
+    };
+    let mut s = opened(path.to_str().expect("text"), rotation);
+    for n in 0..20_000 {
+        weird(&mut s, n);
+    }
+    s.flush();
+    // Its last rows are rotated by the clock.
+    wait_until(|| s.queued() == 0);
+    wait_until(|| fs::metadata(&path).is_ok_and(|m| m.len() == 0));
+    s.finish().expect("whole");
+    let files = files(dir.path());
+    let mut seen = vec![false; 20_000];
+    for line in files.iter().flat_map(|(_, text)| text.lines()) {
+        let event: serde_json::Value = serde_json::from_str(line).expect("a whole line");
+        let name = event["args"]["name"].as_str().expect("a name");
+        let n: usize = name.trim_start_matches("weird_").parse().expect("a number");
+        assert!(!std::mem::replace(&mut seen[n], true), "{n} is there once");
+    }
+    assert!(seen.iter().all(|s| *s));
+    assert!(files.len() > 10, "{}", files.len());
+    assert!(
+        files
+            .iter()
+            .all(|(_, text)| text.len() < 100_000 + 2 * BATCH_BYTES)
+    );
 }

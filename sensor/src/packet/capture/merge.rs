@@ -28,6 +28,8 @@ pub struct Captures {
     last: Option<usize>,
     /// Number of all captures.
     count: usize,
+    /// Bytes of files that were read to their ends.
+    done: u64,
 }
 
 enum Waiting {
@@ -87,6 +89,7 @@ impl Captures {
             heads: BinaryHeap::new(),
             last: None,
             count: paths.len(),
+            done: 0,
         })
     }
 
@@ -101,9 +104,16 @@ impl Captures {
         }
     }
 
+    /// Bytes of the captures' files that were read, as they lie on the disk; what was looked at before is left out.
+    pub fn bytes_read(&self) -> u64 {
+        let open = self.open.iter().flatten().map(Capture::bytes_read);
+        self.done + open.sum::<u64>()
+    }
+
     /// Stops reading the capture that the last frame came from; gives its name.
     pub fn give_up(&mut self) -> String {
         let last = self.last.take().and_then(|i| self.open.get_mut(i)?.take());
+        self.done += last.as_ref().map_or(0, Capture::bytes_read);
         last.map(|c| c.path).unwrap_or_default()
     }
 
@@ -124,7 +134,10 @@ impl Captures {
                     Peek::Frame { ts, .. } => self.heads.push(Reverse((ts, i))),
                     // Told at once.
                     Peek::Damage => self.heads.push(Reverse((0, i))),
-                    Peek::End => self.open[i] = None,
+                    Peek::End => {
+                        self.done += c.bytes_read();
+                        self.open[i] = None;
+                    }
                     Peek::NotYet => {
                         self.last = Some(i);
                         return NextFrame::NotYet;
@@ -237,7 +250,9 @@ mod tests {
                 capture(&[30, 31], b'd'),
             ],
         );
-        let (frames, damage, most) = read(dir.look().expect("captures"));
+        let captures = dir.look().expect("captures");
+        assert_eq!(captures.bytes_read(), 0);
+        let (frames, damage, most) = read(captures);
         let names: Vec<u8> = frames.iter().map(|f| f.1).collect();
         assert_eq!(String::from_utf8_lossy(&names), "ababbbacccdd");
         assert!(frames.is_sorted_by_key(|f| f.0) && damage.is_empty());

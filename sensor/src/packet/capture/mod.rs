@@ -7,6 +7,8 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
 use pcap_parser::parse_pcap_header;
@@ -22,7 +24,7 @@ mod source;
 pub use located::MAX_PACKET;
 use located::{LocateError, Located, TOO_LONG};
 use ng::{Interface, SHB_MAGIC, next_ng};
-use source::Source;
+use source::{Counted, Source};
 
 /// Why a capture cannot be read, or not further.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +144,8 @@ pub struct Capture {
     /// The frame that [`Capture::peek`] found, until [`Capture::step`] takes it.
     peeked: Option<Result<Located, LocateError>>,
     done: bool,
+    /// Bytes of its file that were read, compressed or not.
+    read: Arc<AtomicU64>,
 }
 
 impl Capture {
@@ -153,7 +157,16 @@ impl Capture {
             return Self::from_reader("standard input", Box::new(io::stdin()));
         }
         match File::open(path) {
-            Ok(f) => Self::from_reader(&name, Box::new(f)),
+            Ok(input) => {
+                let read = Arc::<AtomicU64>::default();
+                let counted = Counted {
+                    input,
+                    read: read.clone(),
+                };
+                let mut capture = Self::from_reader(&name, Box::new(counted))?;
+                capture.read = read;
+                Ok(capture)
+            }
             Err(source) => Err(CaptureError::Open { path: name, source }),
         }
     }
@@ -161,6 +174,11 @@ impl Capture {
     /// The capture's name in messages.
     pub fn name(&self) -> &str {
         &self.path
+    }
+
+    /// Bytes of its file that were read, as they lie on the disk; 0 if it is none.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Reads from `input`; `name` is used in messages.
@@ -233,6 +251,7 @@ impl Capture {
             format,
             peeked: None,
             done: false,
+            read: Arc::default(),
         })
     }
 

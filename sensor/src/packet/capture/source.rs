@@ -1,11 +1,27 @@
 //! The bytes of a capture through a buffer of bounded size.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// First size of the buffer, bytes. It grows with what is read, never with what a length field says.
 const FIRST_SIZE: usize = 16 * 1024;
 /// Last size: any block that must be looked at as a whole fits, and reads are large.
 pub(super) const LAST_SIZE: usize = 512 * 1024;
+
+/// Counts what is read, for who does not read it.
+pub(super) struct Counted<R> {
+    pub(super) input: R,
+    pub(super) read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(into)?;
+        self.read.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
 
 /// The input and the part of it that is in memory.
 pub(super) struct Source {

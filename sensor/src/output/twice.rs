@@ -1,0 +1,56 @@
+//! Says that packets come twice.
+
+use super::now_and_then::NowAndThen;
+
+/// Fewest packets that came twice to speak of.
+const ENOUGH: u64 = 100;
+/// They are at least one in so many of those that were looked at.
+const SHARE: u64 = 100;
+
+/// Packets that came twice, as far as they were looked at.
+#[derive(Debug, Default)]
+pub struct Twice {
+    /// How many packets were compared, and how many came twice, when that was said last.
+    said: (u64, u64),
+    when: NowAndThen,
+}
+
+impl Twice {
+    /// So many packets were compared so far, and so many of them came for a second time. Warns, once a minute at most, if these
+    /// are a hundred more than were said, and one in a hundred.
+    pub fn look(&mut self, looked: u64, twice: u64) {
+        if let Some((looked, twice)) = self.is_due(looked, twice) {
+            tracing::warn!(
+                "of {looked} packets that were compared, {twice} came twice within a millisecond: several taps or mirror ports give \
+                 the same traffic, and all counts are too high; see --dedup of `sensor read`"
+            );
+        }
+    }
+
+    fn is_due(&mut self, looked: u64, twice: u64) -> Option<(u64, u64)> {
+        let all = looked.saturating_sub(self.said.0);
+        let again = twice.saturating_sub(self.said.1);
+        let many = again >= ENOUGH && again >= all / SHARE;
+        if !many || !self.when.is_due() {
+            return None;
+        }
+        self.said = (looked, twice);
+        Some((all, again))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_when_it_is_more_than_chance() {
+        let mut t = Twice::default();
+        assert_eq!(t.is_due(1000, 99), None);
+        assert_eq!(t.is_due(100_000, 900), None, "less than one in a hundred");
+        assert_eq!(t.is_due(100_000, 1000), Some((100_000, 1000)));
+        assert_eq!(t.is_due(101_000, 1500), None, "not so soon");
+        t.when = NowAndThen::default();
+        assert_eq!(t.is_due(102_000, 1600), Some((2000, 600)));
+    }
+}
