@@ -160,6 +160,11 @@ pub fn packaging() -> Result<()> {
     Ok(())
 }
 
+/// Installs the systemd that guests with services boot with, where this machine has none.
+pub fn init() -> Result<()> {
+    tools(&[("/lib/systemd/systemd", "systemd")])
+}
+
 /// Installs the packages of those programs that are not there.
 fn tools(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<_> = wanted
