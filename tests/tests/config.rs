@@ -109,3 +109,22 @@ fn the_version_names_the_program_that_is_loaded() {
     );
     assert_eq!(text(&sensor(&["-V"]).stdout).lines().count(), 1);
 }
+
+/// The settings of a container that come with its manifest: a block of text in deploy/daemonset.yaml.
+#[test]
+fn the_settings_for_kubernetes_are_good() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/daemonset.yaml");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    let (_, block) = manifest.split_once("\n  sensor.toml: |\n").expect("a block");
+    let lines = block.lines().map_while(|l| match l {
+        "" => Some(""),
+        l => l.strip_prefix("    "),
+    });
+    let settings = Vec::from_iter(lines).join("\n");
+    assert!(settings.contains("names = [\"eth0\"]") && settings.contains("listen = "));
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("sensor.toml");
+    fs::write(&file, settings).unwrap();
+    let out = sensor(&["config", "check", file.to_str().unwrap()]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+}

@@ -2,6 +2,8 @@
 
 mod bench;
 mod circles;
+mod deb_trial;
+mod dist;
 mod ebpf;
 mod events;
 mod format;
@@ -49,6 +51,11 @@ enum Command {
     },
     /// Run the live tests, the testbed or a command on another kernel, in a virtual machine
     Vm(vm::Options),
+    /// Make what is handed out: a Debian package, an archive, their list of materials and digests
+    Dist(dist::Options),
+    /// What `vm deb` runs in its guest
+    #[command(hide = true)]
+    DebTrial(deb_trial::Options),
     /// Measure throughput, TLS handshakes and memory per connection
     Bench(bench::Options),
     /// Make the folder of a new protocol, an example to begin with
@@ -76,6 +83,8 @@ fn main() -> anyhow::Result<()> {
         Command::Test { args } => test(None, &args),
         Command::Run { args } => testbed::run(args),
         Command::Vm(o) => vm::run(&o),
+        Command::DebTrial(o) => deb_trial::run(&o),
+        Command::Dist(o) => dist::run(&o),
         Command::Bench(o) => bench::run(&o),
         Command::NewProtocol { name } => new_protocol::run(&name),
         Command::Fmt => format::run(false),

@@ -58,6 +58,15 @@ const GUEST_TOOLS: [(&str, &str); 6] = [
     ("dpkg-deb", "dpkg"),
 ];
 
+/// Subcommands of cargo that `cargo xtask dist` uses, in the versions that it was tried with.
+const PACKAGERS: [(&str, &str); 2] = [("cargo-deb", "3.8.0"), ("cargo-cyclonedx", "0.5.9")];
+/// Programs that it uses.
+const PACKAGING_TOOLS: [(&str, &str); 3] = [
+    ("strip", "binutils"),
+    ("dpkg-shlibdeps", "dpkg-dev"),
+    ("gzip", "gzip"),
+];
+
 /// A compiler that can build for BPF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Toolchain {
@@ -136,6 +145,24 @@ fn peers() -> Result<()> {
 /// Installs what `cargo xtask vm` needs and is missing.
 pub fn guests() -> Result<()> {
     tools(&GUEST_TOOLS)
+}
+
+/// Installs what `cargo xtask dist` needs and is missing.
+pub fn packaging() -> Result<()> {
+    tools(&PACKAGING_TOOLS)?;
+    for (name, version) in PACKAGERS {
+        let have = output(Command::new("cargo").args(["install", "--list"])).unwrap_or_default();
+        if !have.lines().any(|l| l == format!("{name} v{version}:")) {
+            // Another version is replaced.
+            run(Command::new("cargo").args(["install", name, "--locked", "--force", "--version", version]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs the systemd that guests with services boot with, where this machine has none.
+pub fn init() -> Result<()> {
+    tools(&[("/lib/systemd/systemd", "systemd")])
 }
 
 /// Installs the packages of those programs that are not there.

@@ -23,8 +23,65 @@ pub const SHARE: &str = "/run/guest";
 const SCRIPT: &str = "script";
 const STATUS: &str = "status";
 
+/// What the guest's first process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// The script itself, with nothing else around it.
+    Script,
+    /// This machine's systemd, which starts what every system needs, and the script as a service.
+    Systemd,
+}
+
+impl Init {
+    /// What the first file system does last.
+    fn hand_over(self) -> String {
+        match self {
+            Init::Script => format!("exec switch_root /root /bin/sh {SHARE}/{SCRIPT}"),
+            // Only up to sysinit.target: this machine's own services have no business in the guest. What is in /tmp is
+            // needed there, which that one service would empty.
+            Init::Systemd => format!(
+                "mkdir -p /root/run/systemd/system
+cat >/root/run/systemd/system/{SERVICE} <<END
+[Unit]
+Requires=sysinit.target
+After=sysinit.target
+[Service]
+Type=oneshot
+Environment=HOME=/root
+ExecStart=/bin/sh {SHARE}/{SCRIPT}
+END
+ln -s /dev/null /root/run/systemd/system/systemd-tmpfiles-setup.service
+[ -s /root/etc/machine-id ] || echo {MACHINE_ID} >/root/etc/machine-id
+: >/root/etc/fstab
+exec switch_root /root /lib/systemd/systemd --unit={SERVICE} --show-status=no"
+            ),
+        }
+    }
+
+    /// What the script begins with.
+    fn mounts(self) -> &'static str {
+        match self {
+            Init::Script => {
+                "mount -t proc proc /proc
+mount -t sysfs sys /sys
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t bpf bpf /sys/fs/bpf
+"
+            }
+            Init::Systemd => "",
+        }
+    }
+}
+
+/// The script as a service of systemd.
+const SERVICE: &str = "guest.service";
+/// Where this machine has none, systemd would take it for one that was never set up.
+const MACHINE_ID: &str = "00000000000000000000000000005e50";
+
 /// Makes the first file system that `kernel` boots with: `FOLDER/initramfs`.
-pub fn initramfs(kernel: &Kernel, folder: &Path) -> Result<PathBuf> {
+pub fn initramfs(kernel: &Kernel, init: Init, folder: &Path) -> Result<PathBuf> {
     let tree = folder.join("tree");
     let _ = fs::remove_dir_all(&tree);
     for sub in ["bin", "dev", "proc", "sys", "layer", "host", "root", "modules"] {
@@ -42,9 +99,9 @@ pub fn initramfs(kernel: &Kernel, folder: &Path) -> Result<PathBuf> {
     for (i, file) in files.iter().enumerate() {
         plain(file, &tree.join(format!("modules/{i:02}.ko")))?;
     }
-    let init = tree.join("init");
-    fs::write(&init, first_script())?;
-    fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
+    let first = tree.join("init");
+    fs::write(&first, first_script(init))?;
+    fs::set_permissions(&first, fs::Permissions::from_mode(0o755))?;
     let image = folder.join("initramfs");
     let mut pack = Command::new("/bin/busybox");
     pack.arg("sh")
@@ -68,7 +125,7 @@ fn plain(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Mounts everything and goes over to it.
-fn first_script() -> String {
+fn first_script(init: Init) -> String {
     let mount = |tag: &str, at: &str, options: &str| {
         format!("mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,{options} {tag} {at}")
     };
@@ -93,17 +150,20 @@ mkdir /root{SHARE}
 {share}
 umount /proc
 mount --move /dev /root/dev
-exec switch_root /root /bin/sh {SHARE}/{SCRIPT}
-"
+{}
+",
+        init.hand_over()
     )
 }
 
 /// A command and what it finds around it.
+#[derive(Clone, Copy, Debug)]
 pub struct Job<'j> {
     pub command: &'j [String],
     /// The directory to run it in, and its environment.
     pub dir: &'j Path,
     pub env: &'j [(String, String)],
+    pub init: Init,
 }
 
 /// Writes what is to be run into the share. `tty` is the guest's device for the output.
@@ -115,13 +175,7 @@ pub fn prepare(share: &Path, job: &Job<'_>, tty: &str) -> Result<()> {
     }
     let command: Vec<_> = job.command.iter().map(|w| quoted(w)).collect();
     let script = format!(
-        "mount -t proc proc /proc
-mount -t sysfs sys /sys
-mkdir -p /dev/pts /dev/shm
-mount -t devpts devpts /dev/pts
-mount -t tmpfs tmpfs /dev/shm
-mount -t bpf bpf /sys/fs/bpf
-stty -F {tty} raw -echo
+        "{mounts}stty -F {tty} raw -echo
 exec </dev/null >{tty} 2>&1
 hostname guest
 # Their device files come with the modules.
@@ -134,6 +188,7 @@ mv {SHARE}/{STATUS}.part {SHARE}/{STATUS}
 echo b >/proc/sysrq-trigger
 sleep 60
 ",
+        mounts = job.init.mounts(),
         dir = quoted(&job.dir.display().to_string()),
         command = command.join(" "),
     );

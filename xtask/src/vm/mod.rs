@@ -1,5 +1,6 @@
 //! `cargo xtask vm`: commands on other kernels, in a virtual machine that has this machine's files.
 
+mod deb;
 mod guest;
 mod kernel;
 mod qemu;
@@ -16,7 +17,7 @@ use crate::OBJECT_ENV;
 use crate::setup;
 use crate::shell::{self, target_dir, workspace};
 use crate::testbed::LOGS_ENV;
-use guest::Job;
+use guest::{Init, Job};
 use kernel::Kernel;
 use qemu::{Accelerator, Machine};
 
@@ -56,6 +57,11 @@ enum GuestJob {
         /// Test programs to run (xdp_program, live ...), `testbed` among them; all of them without
         programs: Vec<String>,
     },
+    /// Install, upgrade and remove the Debian package there, under systemd
+    Deb {
+        /// The package, instead of the one that `cargo xtask dist` has made
+        file: Option<PathBuf>,
+    },
 }
 
 /// A name among the test programs: the testbed.
@@ -72,11 +78,16 @@ fn run_with(options: &Options, kernels: &[Kernel], object: Option<&Path>) -> Res
     if let Some(object) = object {
         env.push((OBJECT_ENV.into(), object.display().to_string()));
     }
+    let mut init = Init::Script;
     let command = match &options.job {
         None if !options.command.is_empty() => options.command.clone(),
         None => tests(&[], &mut env)?,
         Some(GuestJob::Test { programs }) => tests(programs, &mut env)?,
         Some(GuestJob::Run { args }) => testbed(args, &mut env)?,
+        Some(GuestJob::Deb { file }) => {
+            init = Init::Systemd;
+            deb::command(file.as_deref())?
+        }
     };
     println!(
         "guests run by {}",
@@ -85,9 +96,16 @@ fn run_with(options: &Options, kernels: &[Kernel], object: Option<&Path>) -> Res
             Accelerator::Emulation => "emulation: some twenty times slower than this machine",
         }
     );
+    let dir = std::env::current_dir()?;
     let on = |kernel: &Kernel| {
         let started = Instant::now();
-        let ended = on(kernel, options, &command, &env, kernels.len() > 1);
+        let job = Job {
+            command: &command,
+            dir: &dir,
+            env: &env,
+            init,
+        };
+        let ended = on(kernel, options, &job, kernels.len() > 1);
         let secs = started.elapsed().as_secs();
         match &ended {
             Ok(()) => println!("== Linux {}: good, {secs} s", kernel.release),
@@ -149,13 +167,7 @@ fn kernels(options: &Options) -> Result<Vec<Kernel>> {
 }
 
 /// Does the job on one kernel.
-fn on(
-    kernel: &Kernel,
-    options: &Options,
-    command: &[String],
-    env: &[(String, String)],
-    named: bool,
-) -> Result<()> {
+fn on(kernel: &Kernel, options: &Options, job: &Job<'_>, named: bool) -> Result<()> {
     let folder = target_dir()
         .join("vm/run")
         .join(format!("{}-{}", std::process::id(), kernel.release));
@@ -166,14 +178,8 @@ fn on(
         memory_mib: options.memory,
         timeout: Duration::from_secs(options.timeout),
     };
-    let dir = std::env::current_dir()?;
     println!("== Linux {}", kernel.release);
-    let job = Job {
-        command,
-        dir: &dir,
-        env,
-    };
-    let status = machine.run(&job, &folder, named)?;
+    let status = machine.run(job, &folder, named)?;
     let logs = folder.join("share/logs");
     if logs.is_dir() {
         let kept = target_dir().join("vm/logs").join(&kernel.release);

@@ -126,7 +126,7 @@ impl Machine<'_> {
     pub fn run(&self, job: &Job<'_>, folder: &Path, named: bool) -> Result<i32> {
         let share = folder.join("share");
         fs::create_dir_all(&share)?;
-        let initramfs = guest::initramfs(self.kernel, folder)?;
+        let initramfs = guest::initramfs(self.kernel, job.init, folder)?;
         guest::prepare(&share, job, TTY)?;
         let console = folder.join("console");
         let accelerator = Accelerator::find();

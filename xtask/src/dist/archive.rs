@@ -1,0 +1,67 @@
+//! The archive for machines without Debian's packages: a folder with the static program and all that belongs to it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Origin;
+use super::build::Built;
+use crate::shell::{self, run, workspace};
+
+/// Files of the tree that are in it, beside the documents.
+pub const FILES: &[&str] = &[
+    "deploy/INSTALL.md",
+    "deploy/sensor.service",
+    "deploy/sensor.sysusers",
+    "deploy/sysctl.conf",
+    "deploy/alerts.yml",
+    "deploy/grafana-dashboard.json",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+];
+
+/// Makes it in `dist`.
+pub fn make(sensor: &Built, origin: &Origin, dist: &Path) -> Result<()> {
+    let name = format!("sensor-{}-{}-linux", origin.version, origin.machine());
+    let base = sensor.target_dir.join("archive");
+    let folder = base.join(&name);
+    let _ = fs::remove_dir_all(&base);
+    fs::create_dir_all(folder.join("docs"))?;
+    run(Command::new("strip")
+        .arg("-o")
+        .arg(folder.join("sensor"))
+        .arg(&sensor.program))?;
+    for file in FILES {
+        let from = workspace().join(file);
+        fs::copy(&from, folder.join(from.file_name().unwrap_or_default()))?;
+    }
+    for entry in fs::read_dir(workspace().join("docs"))?.flatten() {
+        if entry.path().extension().is_some_and(|e| e == "md") {
+            fs::copy(entry.path(), folder.join("docs").join(entry.file_name()))?;
+        }
+    }
+    let beside = sensor.beside();
+    for file in shell::files(&beside)? {
+        let to = folder.join(file.strip_prefix(&beside)?);
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::copy(&file, to)?;
+    }
+    let tar = dist.join(format!("{name}.tar.gz"));
+    run(Command::new("tar")
+        .args(["--create", "--use-compress-program=gzip -9n", "--sort=name"])
+        .args(["--owner=0", "--group=0", "--numeric-owner"])
+        // Whatever the umask was when they were made.
+        .arg("--mode=u=rwX,go=rX")
+        .arg(format!("--mtime=@{}", origin.epoch))
+        .arg("--file")
+        .arg(&tar)
+        .arg("-C")
+        .args([&base, Path::new(&name)]))
+}
