@@ -21,6 +21,7 @@ pub mod conn;
 pub mod datapath;
 pub mod event;
 pub mod file;
+pub mod filter;
 #[cfg(feature = "live")]
 pub mod live;
 #[cfg(feature = "live")]

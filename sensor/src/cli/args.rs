@@ -19,9 +19,9 @@ use crate::output::rotation::Every;
 use crate::settings::file::USUAL_FILE;
 use crate::settings::names;
 use crate::settings::{
-    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, InterfaceSettings,
-    Listen, LogSettings, Persist, ReadSettings, ReassemblySettings, RingBy, RingSettings, TimeoutSettings,
-    TlsSettings, WantedContents, bounds,
+    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings, FlowSettings,
+    InterfaceSettings, Listen, LogSettings, Persist, ReadSettings, ReassemblySettings, RingBy, RingSettings,
+    TimeoutSettings, TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -121,6 +121,7 @@ fn heading(section: &str) -> &'static str {
         "interfaces" => "Interfaces",
         "rings" => "Workers and rings",
         "flows" => "Flow table",
+        "filter" => "Filter",
         "logs" => "Logs",
         "archive" => "Old logs",
         "metrics" => "Numbers",
@@ -341,6 +342,14 @@ pub struct Common {
     /// `sensor run`, never for `sensor read`].
     #[arg(long, value_name = "SECONDS")]
     pub capture_loss: Option<f64>,
+    /// What becomes of flows, as the first rule that matches says: `ignore EXPRESSION`, `count EXPRESSION` (exact rows, and
+    /// nothing is read of what they carry), `watch EXPRESSION`; or an expression alone, of which all else is ignored. Expressions
+    /// are those of tcpdump: `net 10.0.0.0/8 and not tcp port 22`. May be given several times.
+    #[arg(long, value_name = "RULE")]
+    pub filter: Vec<String>,
+    /// Watch one of so many flows, chosen by a hash of its ends.
+    #[arg(long, default_value_t = FilterSettings::default().sample, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::SAMPLE))]
+    pub sample: u32,
     /// The event stream as JSON lines; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub events: Option<String>,

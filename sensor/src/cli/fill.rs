@@ -2,7 +2,7 @@
 
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
-    ArchiveSettings, ConnSettings, EventSettings, FileSettings, FlowSettings, HttpSettings,
+    ArchiveSettings, ConnSettings, EventSettings, FileSettings, FilterSettings, FlowSettings, HttpSettings,
     InterfaceSettings, LogSettings, MetricsSettings, ReadSettings, ReassemblySettings, RingSettings,
     Settings, SshSettings, TimeoutSettings, TlsSettings,
 };
@@ -95,6 +95,10 @@ impl From<&Common> for Settings {
                 local_nets: c.local_nets.clone(),
                 verbose: c.verbose,
                 ..LogSettings::default()
+            },
+            filter: FilterSettings {
+                rules: c.filter.clone(),
+                sample: c.sample,
             },
             archive: ArchiveSettings {
                 dir: c.log_archive.clone(),
@@ -202,12 +206,13 @@ mod tests {
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
-             --reassembly-total 32 --dedup=33 --seed 41 --checksums on",
+             --reassembly-total 32 --dedup=33 --filter tcp --filter ignore,udp --sample 43 --seed 41 --checksums on",
         );
         let expected = serde_json::json!({
             "interfaces": {"names": ["x", "y"], "rx_only": true, "exit_when_gone": true, "skb_mode": true,
                            "decap": ["vxlan", "gre"], "persist": "keep", "persist_dir": "p"},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
+            "filter": {"rules": ["tcp", "ignore,udp"], "sample": 43},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
             "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "capture_loss": 19.0, "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
             "archive": {"dir": "a", "by_day": true, "compress": "zstd", "keep_days": 16, "keep_mib": 17, "min_free_mib": 18, "hook": "h"},

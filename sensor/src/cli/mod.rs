@@ -52,7 +52,8 @@ fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
         Command::Run(a) => {
             let settings = layers::of_run(a, matches)?.settings;
             let reporter = messages(settings.logs.verbose);
-            live::run(&settings, &reporter).map(|()| ExitCode::SUCCESS)
+            let again = || Ok(layers::of_run(a, matches)?.settings);
+            live::run(&settings, &reporter, &again).map(|()| ExitCode::SUCCESS)
         }
         Command::Detach(a) => {
             let settings = layers::of_run(a, matches)?.settings;

@@ -156,6 +156,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
         clock = None;
     }
     let loss = settings.capture_loss(0.0)?;
+    let filter = settings.filter_of_captures()?;
+    policy.sample = settings.filter.sample;
     let tunnels = cfg.tunnels.clone();
     let checksums = settings.checksums;
     let start = |outputs| {
@@ -181,7 +183,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
                 dedup: settings.reading.dedup_ms * MILLISECOND,
                 ..soft::SoftConfig::default()
             };
-            let soft = Soft::with_tunnels(config, tunnels);
+            let soft = Soft::with_tunnels(config, tunnels).filtered(filter);
             Ok(start(Results::open(settings, subs)?).run(soft))
         }
         Datapath::Xdp => {
@@ -189,7 +191,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
                 // The kernel verifies none.
                 policy.bits |= Decap::bits(&settings.interfaces.decap);
             }
-            let kernel = Replay::load(policy, tunnels, checksums)?;
+            let kernel = Replay::load(policy, tunnels, checksums, &filter)?;
             Ok(start(Results::open(settings, subs)?).run(kernel))
         }
     }

@@ -9,6 +9,7 @@ use super::clock::{Clock, said};
 use super::interfaces::Interfaces;
 use super::load;
 use super::metrics::Metrics;
+use super::reload::Rules;
 use super::sweep::Sweep;
 use super::worker::{WorkerSink, Workers};
 use crate::catalog::policy_bits;
@@ -38,6 +39,9 @@ pub enum LiveError {
     /// An interface is gone, and the settings ask to end then.
     #[error("an interface is gone")]
     Gone,
+    /// The rules for flows make no sense, or do not go into the kernel.
+    #[error(transparent)]
+    Filter(anyhow::Error),
     /// A worker failed.
     #[error(transparent)]
     Worker(anyhow::Error),
@@ -107,6 +111,7 @@ pub fn watch<H: Handler + Send + 'static>(
         .enable_all()
         .build()?;
     let mut kernel = load::load(settings, &cfg, bits, rings)?;
+    let mut rules = Rules::begin(settings, &mut kernel).map_err(LiveError::Filter)?;
     let clock = Clock::new();
     let attached = load::attach(&mut kernel, settings, cfg.realms)?;
     let interfaces = Interfaces::new(&attached, settings.interfaces.rx_only);
@@ -132,6 +137,7 @@ pub fn watch<H: Handler + Send + 'static>(
                 continue;
             }
             let gone = round(&mut kernel, &mut interfaces, &clock, &mut sweep).await?;
+            rules.look(&mut kernel);
             if gone && settings.interfaces.exit_when_gone {
                 return Err(LiveError::Gone);
             }

@@ -33,7 +33,8 @@ pub fn config(settings: &Settings, cfg: &Config, bits: u32, rings: u32) -> xdp::
     xdp::KernelConfig {
         rings,
         policy: Policy {
-            bits,
+            bits: bits | policy::FILTER,
+            sample: settings.filter.sample,
             snaplen: settings.rings.snaplen,
             ring_by_cpu: rings_by_cpu(settings, rings).into(),
             seed: [cfg.seed as u32, (cfg.seed >> 32) as u32],

@@ -18,6 +18,7 @@ mod notify;
 mod outputs;
 mod persist;
 mod priority;
+mod reload;
 pub mod replay;
 mod run;
 mod shifted;
@@ -31,4 +32,5 @@ mod worker;
 
 pub use handlers::{LiveError, watch};
 pub use load::workers;
+pub use reload::Again;
 pub use run::{Failed, detach, run};

@@ -9,6 +9,7 @@ use crate::conn::{Engine, Sink};
 use crate::datapath::soft;
 use crate::datapath::tunnels::Tunnels;
 use crate::datapath::xdp;
+use crate::filter::Filter;
 use crate::packet::capture::Frame;
 use crate::packet::link::LinkType;
 
@@ -42,11 +43,20 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Loads the program. `policy`: what it forwards; `tunnels`: the engine's; `checksums`: verify them.
-    pub fn load(mut policy: Policy, tunnels: Tunnels, checksums: bool) -> Result<Self, xdp::KernelError> {
+    /// Loads the program. `policy`: what it forwards; `tunnels`: the engine's; `checksums`: verify them; `filter`: what
+    /// becomes of flows.
+    pub fn load(
+        mut policy: Policy,
+        tunnels: Tunnels,
+        checksums: bool,
+        filter: &Filter,
+    ) -> Result<Self, xdp::KernelError> {
         // Frames that are not IP may raise weirds, too.
         policy.bits |= policy::ALL_FRAMES;
-        let kernel = xdp::Kernel::load(&xdp::KernelConfig {
+        if !filter.is_empty() || policy.sample > 1 {
+            policy.bits |= policy::FILTER;
+        }
+        let mut kernel = xdp::Kernel::load(&xdp::KernelConfig {
             policy,
             rings: 1,
             flows: 1 << 20,
@@ -54,6 +64,9 @@ impl Replay {
             half_open_share: 100,
             ..xdp::KernelConfig::default()
         })?;
+        if policy.bits & policy::FILTER != 0 {
+            kernel.set_filter(&filter.tables(|_| 0))?;
+        }
         Ok(Replay {
             table: kernel.table()?,
             injector: kernel.injector()?,

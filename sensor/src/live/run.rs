@@ -14,6 +14,7 @@ use super::interfaces::Interfaces;
 use super::metrics::{Metrics, Snapshot};
 use super::notify::Manager;
 use super::outputs::{Outbox, Outputs};
+use super::reload::{Again, Rules};
 use super::signals::{Signals, Told};
 use super::sweep::Sweep;
 use super::worker::{WorkerSink as _, Workers};
@@ -53,16 +54,17 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 }
 
 /// What a run is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// To watch interfaces until a signal.
-    Told,
+#[derive(Clone, Copy)]
+enum Until<'a> {
+    /// To watch interfaces until a signal. How the settings are read anew.
+    Told(Again<'a>),
     /// To end what an earlier run left.
     TakenOver,
 }
 
-/// Runs the sensor with log files, event stream and terminal, until a signal. `reporter`: messages that become events.
-pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
+/// Runs the sensor with log files, event stream and terminal, until a signal. `reporter`: messages that become events;
+/// `again`: reads the settings anew.
+pub fn run(settings: &Settings, reporter: &Reporter, again: Again<'_>) -> Result<(), Failed> {
     let mut pins = persist::claim(settings)?;
     if settings.interfaces.persist == Persist::Replace
         && let Some(facts) = pins.as_ref().and_then(|p| p.facts().copied())
@@ -77,7 +79,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         )?;
         pins = persist::claim(settings)?;
     }
-    work(settings, reporter, pins, Until::Told)
+    work(settings, reporter, pins, Until::Told(again))
 }
 
 /// Ends what a run with `--persist` left in the kernel, with rows for what is open.
@@ -97,9 +99,15 @@ pub fn detach(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     )
 }
 
-fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Until) -> Result<(), Failed> {
+fn work(
+    settings: &Settings,
+    reporter: &Reporter,
+    pins: Option<Pins>,
+    until: Until<'_>,
+) -> Result<(), Failed> {
     let subs = settings.events.subscriptions()?;
-    if until == Until::Told {
+    let watches = matches!(until, Until::Told(_));
+    if watches {
         settings.useless_live(subs)?;
     }
     reporter.listen(subs);
@@ -138,9 +146,11 @@ fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Unt
     };
     let contents = (0..rings).map(|_| contents_files(settings.logs.contents_dir.as_deref(), rings as usize));
     let contents: Vec<_> = contents.collect::<Result<_, _>>()?;
-    let attached = match until {
-        Until::Told => load::attach(&mut kernel, settings, cfg.realms)?,
-        Until::TakenOver => Vec::new(),
+    // Before anything begins that they may be about.
+    let mut rules = Rules::begin(settings, &mut kernel)?;
+    let attached = match watches {
+        true => load::attach(&mut kernel, settings, cfg.realms)?,
+        false => Vec::new(),
     };
     kernel.forget_others();
     let log_dirs = [Some(settings.logs.dir.clone()), settings.archive.dir.clone()];
@@ -171,7 +181,7 @@ fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Unt
         settings.interfaces.names.join(", ")
     );
     let manager = Manager::of_environment();
-    if until == Until::Told {
+    if watches {
         say!("sensor: ready, {watching}");
         manager.ready(&watching);
     }
@@ -193,7 +203,7 @@ fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Unt
     runtime.block_on(answer);
     let watched = match until {
         Until::TakenOver => Ok(()),
-        Until::Told => runtime.block_on(watch(
+        Until::Told(again) => runtime.block_on(watch(
             &mut kernel,
             &metrics,
             &workers,
@@ -208,6 +218,9 @@ fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Unt
                 interfaces: &mut interfaces,
                 board: board.as_ref(),
                 manager: &manager,
+                rules: &mut rules,
+                again,
+                settings: &mut settings.clone(),
                 exit_when_gone: settings.interfaces.exit_when_gone,
             },
         )),
@@ -221,7 +234,7 @@ fn work(settings: &Settings, reporter: &Reporter, pins: Option<Pins>, until: Unt
     }
     manager.stopping();
     hurry_on_signal(runtime, signals, outputs.patience());
-    let leaves = until == Until::Told && kernel.keeps();
+    let leaves = watches && kernel.keeps();
     let done = if leaves {
         workers.leave()
     } else {
@@ -313,6 +326,10 @@ struct Desk<'d> {
     interfaces: &'d mut Interfaces,
     board: Option<&'d Board>,
     manager: &'d Manager,
+    rules: &'d mut Rules,
+    again: Again<'d>,
+    /// As they are in force.
+    settings: &'d mut Settings,
     exit_when_gone: bool,
 }
 
@@ -332,6 +349,11 @@ async fn watch(
     loop {
         match desk.signals.next(&mut ticks).await {
             Told::End => return Ok(()),
+            Told::Reload => {
+                desk.outputs.reopen();
+                desk.rules.reload(desk.again, desk.settings, kernel);
+                continue;
+            }
             Told::Reopen => {
                 desk.outputs.reopen();
                 continue;
@@ -358,6 +380,7 @@ async fn watch(
         if desk.interfaces.look(kernel).await? && desk.exit_when_gone {
             anyhow::bail!("an interface is gone, as --exit-when-gone waits for");
         }
+        desk.rules.look(kernel);
         let of_day = clock.of_day(at);
         desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
         let mut now = metrics.snapshot(&counters, &desk.interfaces.all, desk.outputs.losses());

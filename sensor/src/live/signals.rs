@@ -24,8 +24,10 @@ pub struct Signals {
 pub enum Told {
     /// SIGINT, SIGTERM, or SIGHUP because the terminal is gone.
     End,
-    /// SIGUSR1, or SIGHUP otherwise.
+    /// SIGUSR1.
     Reopen,
+    /// SIGHUP otherwise.
+    Reload,
     /// SIGUSR2.
     Rotate,
     /// Nothing: the clock ticked.
@@ -54,7 +56,7 @@ impl Signals {
             _ = self.terminate.recv() => Told::End,
             _ = self.hangup.recv() => match self.terminal.is_gone() {
                 true => Told::End,
-                false => Told::Reopen,
+                false => Told::Reload,
             },
             _ = self.user1.recv() => Told::Reopen,
             _ = self.user2.recv() => Told::Rotate,

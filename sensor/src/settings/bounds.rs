@@ -29,6 +29,8 @@ pub const LOG_KEEP_DAYS: RangeInclusive<u64> = 0..=36_500;
 pub const LOG_KEEP_MIB: RangeInclusive<u64> = 0..=1 << 40;
 /// Time in which a packet that comes again is the same one, milliseconds; 0: none is.
 pub const DEDUP: RangeInclusive<u64> = 0..=1000;
+/// One of so many flows is tracked.
+pub const SAMPLE: RangeInclusive<i64> = 1..=1_000_000;
 /// Longest TLS handshake message, KiB.
 pub const TLS_MAX_MESSAGE: RangeInclusive<i64> = 1..=2048;
 /// Certificates of one message.
@@ -76,6 +78,7 @@ impl Settings {
         check("--log-keep-mib", old.keep_mib, LOG_KEEP_MIB)?;
         check("--log-min-free-mib", old.min_free_mib, LOG_KEEP_MIB)?;
         check("--dedup", self.reading.dedup_ms, DEDUP)?;
+        check("--sample", self.filter.sample.into(), SAMPLE)?;
         let message = self.tls.max_message_kib;
         check("--tls-max-message", message.into(), TLS_MAX_MESSAGE)?;
         check("--tls-max-certs", self.tls.max_certs.into(), TLS_MAX_CERTS)

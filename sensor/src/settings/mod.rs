@@ -25,6 +25,7 @@ pub use useless::Useless;
 use crate::catalog::UnknownEvent;
 use crate::event::{self, Subscriptions};
 use crate::file::{Hashes, MimePattern};
+use crate::filter::{Filter, FilterError};
 #[cfg(feature = "live")]
 use crate::output::archive::{ArchivePlan, Keep};
 use crate::output::archived::Packed;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub rings: RingSettings,
     /// The flow table and its keys.
     pub flows: FlowSettings,
+    /// Which flows are ignored, or counted alone.
+    pub filter: FilterSettings,
     /// Log files and the terminal.
     pub logs: LogSettings,
     /// Numbers for who watches over the sensor.
@@ -70,6 +73,49 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// Whether checksums are verified; captures only.
     pub checksums: bool,
+}
+
+/// Which flows are ignored, or counted alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilterSettings {
+    /// Rules, of which the first that matches a flow decides: see [`Filter::new`].
+    pub rules: Vec<String>,
+    /// One of so many flows is tracked.
+    pub sample: u32,
+}
+
+impl Default for FilterSettings {
+    fn default() -> Self {
+        FilterSettings {
+            rules: Vec::new(),
+            sample: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// The rules that decide of flows that begin.
+    pub fn filter(&self) -> Result<Filter, FilterError> {
+        let filter = Filter::new(self.filter.rules.iter().map(String::as_str))?;
+        if filter.asks_for_vlans() && !self.flows.vlan_aware {
+            return Err(FilterError::new(
+                "`vlan` needs --vlan-aware on: flows know no VLANs",
+            ));
+        }
+        Ok(filter)
+    }
+
+    /// The same, for captures.
+    pub fn filter_of_captures(&self) -> Result<Filter, FilterError> {
+        let filter = self.filter()?;
+        match filter.interfaces().first() {
+            Some(_) => Err(FilterError::new(
+                "`ifname` is for `sensor run`: captures have no interfaces",
+            )),
+            None => Ok(filter),
+        }
+    }
 }
 
 /// The interfaces to watch, and how.
@@ -645,7 +691,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 15);
+        assert_eq!(refused, 16);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

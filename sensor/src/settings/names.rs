@@ -26,6 +26,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("files.extract_types", "--extract-types"),
     ("files.hashes", "--file-hashes"),
     ("files.timeout", "--file-timeout"),
+    ("filter.rules", "--filter"),
+    ("filter.sample", "--sample"),
     ("flows.entries", "--flows"),
     ("flows.half_open_share", "--half-open-share"),
     ("flows.vlan_aware", "--vlan-aware"),

@@ -19,9 +19,11 @@ use sensor_common::key::Realm;
 use sensor_common::packet::tcp_flags;
 use sensor_common::policy::{VLAN_AWARE, VNI_AWARE};
 use sensor_common::record::KIND_PACKET;
-use sensor_common::{Counter, FlowState, Packet, Policy, RecordHeader, flow};
+use sensor_common::{Counter, FlowState, Packet, Policy, RecordHeader, filter, flow};
 
 use super::tunnels::{Stack, TunnelKind, Tunnels};
+use crate::datapath::FlowTable;
+use crate::filter::Filter;
 use crate::packet::capture::Frame;
 use crate::packet::checksum;
 use crate::packet::defrag::{Defrag, Limits};
@@ -141,6 +143,16 @@ pub struct Soft {
     acks: u64,
     recent: Option<Recent>,
     was_duplicate: bool,
+    filter: Filter,
+}
+
+/// Why the packets of a flow are not tracked of which the rules say this.
+fn refused(verdict: u32) -> Option<Counter> {
+    match verdict {
+        filter::IGNORE => Some(Counter::Filtered),
+        filter::LEAVE_OUT => Some(Counter::Unsampled),
+        _ => None,
+    }
 }
 
 impl Soft {
@@ -168,6 +180,27 @@ impl Soft {
             acks: 0,
             recent: (config.dedup > 0).then(|| Recent::new(RECENT_BITS, config.dedup)),
             was_duplicate: false,
+            filter: Filter::default(),
+        }
+    }
+
+    /// With rules that decide of flows that begin.
+    pub fn filtered(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// What becomes of the flow that the packet at work may begin.
+    #[inline(always)]
+    fn verdict(&mut self) -> u32 {
+        let all = self.filter.is_empty() && self.config.policy.sample <= 1;
+        if all || self.flows.get(&self.ip.pkt.key).is_some() {
+            return filter::WATCH;
+        }
+        let Policy { seed, sample, .. } = self.config.policy;
+        match self.filter.verdict(&self.ip.pkt) {
+            filter::WATCH if !filter::in_sample(self.ip.pkt.key.ring_hash(seed), sample) => filter::LEAVE_OUT,
+            verdict => verdict,
         }
     }
 
@@ -462,8 +495,12 @@ impl Soft {
         via: Via<'_>,
         sink: &mut S,
     ) {
+        let refused = refused(self.verdict());
         if via.own {
-            self.counts.add(reason, 1);
+            self.counts.add(refused.unwrap_or(reason), 1);
+        }
+        if refused.is_some() {
+            return;
         }
         sink.packet_weird(&self.ip.pkt, w, i.frame, &mut self.flows);
     }
@@ -497,11 +534,21 @@ impl Soft {
     /// Counts the packet in its flow, and forwards it unless it is boring. `count`: the frame's counter.
     #[inline]
     fn track<S: PacketSink + ?Sized>(&mut self, i: &Input<'_>, via: Via<'_>, count: Counter, sink: &mut S) {
+        let verdict = self.verdict();
+        if let Some(reason) = refused(verdict) {
+            if count == Counter::Tracked {
+                self.counts.add(reason, 1);
+            }
+            return;
+        }
         let pkt = &self.ip.pkt;
         let Some((state, new)) = self.flows.entry(&pkt.key, pkt.ts) else {
             let own = count == Counter::Tracked;
             return self.untracked(i, Counter::TableFull, None, Via { own, ..via }, sink);
         };
+        if new && verdict == filter::COUNT {
+            state.shed = flow::COUNT_ONLY | 3;
+        }
         // SAFETY: `state` is an exclusive reference to a live entry, so on this host nobody else is at it.
         let mut out = unsafe { flow::update(state, pkt, self.config.policy.bits) };
         let followed = out.why & why::RECORDS != 0;

@@ -9,8 +9,9 @@ use super::abi::EndedKey;
 use super::attach::{Link, Mode};
 use super::config::KernelConfig;
 use super::error::KernelError;
+use super::fds::{dup, map_fd};
 use super::keeping::Keeping;
-use super::kernel::{Kernel, boot_now, dup, map_fd, tx_program};
+use super::kernel::{Kernel, boot_now, tx_program};
 use super::pins::{Facts, KeptPart, Pins, entries};
 use super::sys;
 

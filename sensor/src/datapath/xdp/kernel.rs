@@ -6,11 +6,9 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aya::maps::Map;
 use aya::programs::{ProgramError, ProgramType, SchedClassifier, Xdp};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Ebpf, EbpfLoader};
@@ -23,13 +21,15 @@ use super::attach::{self, Attached, EGRESS_PROGRAM, Egress, Link};
 use super::config::KernelConfig;
 use super::counters::Counters;
 use super::error::KernelError;
-use super::filter;
+use super::fds::{dup, map_fd};
+use super::filter::{self, Filled};
 use super::keeping::Keeping;
 use super::ring::Ring;
 use super::run::Injector;
 use super::sys;
 use super::table::KernelTable;
 use crate::base::time::SECOND;
+use crate::filter::Tables;
 
 /// The committed object; see `sensor.bpf.toml` beside it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/sensor.bpf.o");
@@ -60,6 +60,7 @@ pub struct Kernel {
     pub(super) links: Vec<(u32, Link)>,
     /// What outlives the process.
     pub(super) kept: Option<Keeping>,
+    filter: Filled,
     /// Number of slots that were given to [`Injector`]s.
     injectors: AtomicU32,
 }
@@ -106,6 +107,7 @@ impl Kernel {
             fetch,
             links: Vec::new(),
             kept,
+            filter: Filled::default(),
             injectors: AtomicU32::new(0),
         })
     }
@@ -243,6 +245,12 @@ impl Kernel {
             sums.iter_mut().zip(&all).for_each(|(sum, cpu)| sum.add(cpu));
         }
         Ok(sums)
+    }
+
+    /// Has these rules decide of flows that begin from here on; the policy must have [`policy::FILTER`]. Flows that there are
+    /// go on.
+    pub fn set_filter(&mut self, tables: &Tables) -> Result<(), KernelError> {
+        self.filter.put(&self.ebpf, tables)
     }
 
     /// Passes on what the program itself has to say, when [`aya_log::EbpfLogger::flush`] is called
@@ -395,25 +403,6 @@ fn classifier<'e>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut Sche
         .ok_or(KernelError::Missing(name))?
         .try_into()
         .map_err(|_| KernelError::Missing(name))
-}
-
-pub(super) fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, KernelError> {
-    match map {
-        Map::Array(d)
-        | Map::HashMap(d)
-        | Map::LpmTrie(d)
-        | Map::PerCpuArray(d)
-        | Map::ProgramArray(d)
-        | Map::RingBuf(d) => Ok(d.fd().as_fd()),
-        _ => Err(KernelError::Missing("map of the right type")),
-    }
-}
-
-pub(super) fn dup(source: io::Error) -> KernelError {
-    KernelError::Sys {
-        what: "cannot duplicate a descriptor",
-        source,
-    }
 }
 
 /// Why a program was not loaded. The verifier's log can be a megabyte: the error has its verdict, the line before the

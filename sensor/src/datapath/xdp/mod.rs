@@ -11,6 +11,7 @@ mod config;
 mod counters;
 mod error;
 mod ethtool;
+mod fds;
 mod features;
 mod filter;
 mod keeping;
