@@ -232,7 +232,9 @@ fn files(dir: &Path) -> Vec<(String, String)> {
 }
 
 fn wait_until(mut is: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
     while !is() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come");
         std::thread::sleep(LOOK_EVERY);
     }
 }
