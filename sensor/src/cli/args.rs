@@ -158,9 +158,15 @@ pub fn whole(command: clap::Command) -> clap::Command {
 
 #[derive(Args, Debug)]
 pub struct Run {
-    /// Interface to watch; may be given several times.
-    #[arg(long, value_name = "IF")]
+    /// Interfaces to watch; may be given several times. `*` in a name stands for any text, `?` for any character: what such a
+    /// pattern matches is watched when it comes, and no longer when it goes. `any`: all that are up, but for the loopback. What
+    /// would be seen twice, as on a bond and its members, is watched once.
+    #[arg(long, short = 'i', value_delimiter = ',', value_name = "IF,IF")]
     pub iface: Vec<String>,
+    /// The network namespace that the interfaces are in, by its name (`ip netns`) or path (/proc/PID/ns/net). Logs and
+    /// --metrics stay where the sensor is.
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Option<String>,
     /// Watch only what is received (taps, mirror ports).
     #[arg(long)]
     pub rx_only: bool,

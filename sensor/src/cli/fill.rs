@@ -13,6 +13,7 @@ impl From<&Run> for Settings {
         Settings {
             interfaces: InterfaceSettings {
                 names: a.iface.clone(),
+                netns: a.netns.clone(),
                 rx_only: a.rx_only,
                 exit_when_gone: a.exit_when_gone,
                 skb_mode: a.skb_mode,
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn options_reach_their_settings() {
         let s = settings(
-            "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
+            "run --iface x,y --netns blue --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
              --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
@@ -192,7 +193,7 @@ mod tests {
              --reassembly-total 32 --seed 41 --checksums on",
         );
         let expected = serde_json::json!({
-            "interfaces": {"names": ["x", "y"], "rx_only": true, "exit_when_gone": true, "skb_mode": true,
+            "interfaces": {"names": ["x", "y"], "netns": "blue", "rx_only": true, "exit_when_gone": true, "skb_mode": true,
                            "decap": ["vxlan", "gre"]},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},

@@ -8,7 +8,7 @@ use sensor_common::Counter;
 use sensor_common::counters::UNTRACKED;
 
 use super::histogram::Histogram;
-use super::interfaces::Watched;
+use super::interfaces::{List, Watched};
 use crate::conn::{Engine, Sink};
 use crate::datapath::xdp::Counters;
 use crate::event::Ts;
@@ -140,10 +140,10 @@ impl Metrics {
     }
 
     /// All numbers at this time.
-    pub fn snapshot(&self, kernel: &Counters, interfaces: &[Watched], losses: OutputLosses) -> Snapshot {
+    pub fn snapshot(&self, kernel: &Counters, list: &List, losses: OutputLosses) -> Snapshot {
         let c = |counter| kernel.get(counter);
         let workers: Vec<_> = self.workers.iter().zip(kernel.ring_lost).map(worker).collect();
-        let interfaces: Vec<_> = interfaces.iter().map(interface).collect();
+        let interfaces: Vec<_> = list.all.iter().map(interface).collect();
         let sum = |of: fn(&WorkerSnapshot) -> u64| workers.iter().map(of).sum();
         Snapshot {
             frames: c(Counter::Frames),
@@ -165,8 +165,8 @@ impl Metrics {
             no_room: sum(|w| w.no_room),
             no_entry: sum(|w| w.no_entry),
             losses,
-            dropped: interfaces.iter().map(|i| i.dropped).sum(),
-            gone: interfaces.iter().map(|i| i.gone).sum(),
+            dropped: list.former.dropped + interfaces.iter().map(|i| i.dropped).sum::<u64>(),
+            gone: list.former_gone + interfaces.iter().map(|i| i.gone).sum::<u64>(),
             interfaces,
             workers,
         }
@@ -378,7 +378,7 @@ mod tests {
     fn a_peak_lasts_until_it_is_taken() {
         let metrics = Metrics::new(2);
         metrics.workers[1].ring_peak.store(7, Relaxed);
-        let look = || metrics.snapshot(&Counters::default(), &[], OutputLosses::default());
+        let look = || metrics.snapshot(&Counters::default(), &List::default(), OutputLosses::default());
         assert_eq!(look().workers[1].ring_peak, 7, "to look takes nothing");
         let mut taken = look();
         metrics.take_ring_peaks(&mut taken);
@@ -397,7 +397,7 @@ mod tests {
             g.open_conns.store(n, Relaxed);
         }
         let losses = OutputLosses { rows: 1, events: 4 };
-        let s = metrics.snapshot(&kernel, &[], losses);
+        let s = metrics.snapshot(&kernel, &List::default(), losses);
         let mut rows = Vec::new();
         s.rows(9, |r| {
             let untracked = r.untracked.map(<[String]>::concat);

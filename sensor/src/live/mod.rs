@@ -2,8 +2,8 @@
 //!
 //! [`run()`] is the command's live run, with log files, event stream and terminal; [`watch`] hands events to handlers of a
 //! program's own. Below, a module knows only those before it: `clock` (times of day) · `shifted` (the kernel's times) · `turn`
-//! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `interfaces` ·
-//! `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it) · `status`, `outputs`, `signals` ·
+//! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `netns` · `links`,
+//! `watchlist` (which interfaces are meant) · `news`, `traffic`, `interfaces` · `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it) · `status`, `outputs`, `signals` ·
 //! `export` (numbers for who asks) · `run`, `handlers` and `replay`. Nothing here knows a command line.
 
 mod clock;
@@ -11,9 +11,12 @@ mod drain;
 mod export;
 mod handlers;
 mod histogram;
-mod interfaces;
+pub(crate) mod interfaces;
+pub(crate) mod links;
 mod load;
 pub mod metrics;
+pub(crate) mod netns;
+mod news;
 mod notify;
 mod outputs;
 mod priority;
@@ -24,7 +27,9 @@ mod signals;
 mod slow;
 mod status;
 mod sweep;
+mod traffic;
 mod turn;
+pub(crate) mod watchlist;
 mod worker;
 
 pub use handlers::{LiveError, watch};

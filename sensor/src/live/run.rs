@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use super::clock::{Clock, said};
 use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::Interfaces;
+use super::load::Program;
 use super::metrics::{Metrics, Snapshot};
+use super::netns::Netns;
 use super::notify::Manager;
 use super::outputs::{Outbox, Outputs};
 use super::signals::{Signals, Told};
@@ -33,6 +35,9 @@ use crate::settings::{Decap, Settings};
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Status lines per row of stats.log: a row a minute.
 const STATUS_LINES_PER_STATS_ROW: u32 = 60;
+
+/// Why it ends early when it is asked to.
+const GONE: &str = "an interface is gone, as --exit-when-gone waits for";
 
 /// How a run failed.
 pub enum Failed {
@@ -73,22 +78,22 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         }
         None => None,
     };
+    let netns = Netns::open(settings.interfaces.netns.as_deref())?;
     let rings = load::workers(settings);
     cfg.reassembly_total /= rings as u64;
     let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&settings.interfaces.decap) | cfg.realms;
-    let mut kernel = load::load(settings, &cfg, bits, rings)?;
+    let mut program = Program::load(settings, &cfg, bits, rings, netns)?;
     let contents = (0..rings).map(|_| contents_files(settings.logs.contents_dir.as_deref(), rings as usize));
     let contents: Vec<_> = contents.collect::<Result<_, _>>()?;
     let clock = Clock::new();
-    let attached = load::attach(&mut kernel, settings, cfg.realms)?;
-    let interfaces = runtime.block_on(Interfaces::new(&attached, settings.interfaces.rx_only));
-    let mut interfaces = interfaces.context("cannot ask for the interfaces")?;
+    let mut interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut program))?;
     // Last: a start that fails leaves old logs as they are.
     let outputs = Outputs::open(settings, log_dir, archive, subs, clock.clone())?;
     // What this thread has to say.
     let mut own = outputs.outbox(None);
     // What the program itself has to say; without it everything else works all the same.
-    let mut logger: ProgramLog = kernel
+    let mut logger: ProgramLog = program
+        .kernel
         .logger()
         .inspect_err(|e| tracing::warn!("no log of the BPF program: {e}"))
         .ok();
@@ -100,17 +105,14 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         None => Metrics::new(rings),
     };
     let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
-    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics)?;
-    let watching = format!(
-        "watching {} with {rings} workers",
-        settings.interfaces.names.join(", ")
-    );
+    let workers = Workers::start(&program.kernel, &cfg, sinks, &clock, &metrics)?;
+    let watching = format!("watching {} with {rings} workers", interfaces.names());
     say!("sensor: ready, {watching}");
     let manager = Manager::of_environment();
     manager.ready(&watching);
 
     let mut sweep = Sweep::new(
-        kernel.table()?.in_batches(),
+        program.kernel.table()?.in_batches(),
         settings.flows.entries,
         &cfg.timeouts,
     );
@@ -125,7 +127,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     };
     runtime.block_on(answer);
     let watched = runtime.block_on(watch(
-        &mut kernel,
+        &mut program,
         &metrics,
         &workers,
         Desk {
@@ -151,7 +153,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     manager.stopping();
     hurry_on_signal(runtime, signals, outputs.patience());
     // Nothing new comes in from here on; the workers take what is there.
-    kernel.detach();
+    program.detach();
     if let Err(e) = sweep.finish() {
         tracing::warn!("half-open flows of a SYN flood are not all logged: {e}");
     }
@@ -160,9 +162,10 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     own.be_patient();
     reporter.drain(clock.of_day(clock.now()), |ev| own.raise(ev));
     own.raise(&event::BroDone {});
-    let last = kernel
+    let last = program
+        .kernel
         .counters()
-        .map(|c| metrics.snapshot(&c, &interfaces.all, outputs.losses()));
+        .map(|c| metrics.snapshot(&c, &interfaces.list, outputs.losses()));
     let last = last.map(|mut now| {
         write_stats(&metrics, &mut now, clock.now(), &mut own);
         now
@@ -223,7 +226,7 @@ struct Desk<'d> {
 
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
 async fn watch(
-    kernel: &mut Kernel,
+    program: &mut Program,
     metrics: &Metrics,
     workers: &Workers<()>,
     desk: Desk<'_>,
@@ -234,7 +237,16 @@ async fn watch(
     let mut turns = Turns::default();
     let mut n = 0;
     loop {
-        match desk.signals.next(&mut ticks).await {
+        let told = tokio::select! {
+            told = desk.signals.next(&mut ticks) => told,
+            links = desk.interfaces.told() => {
+                if desk.interfaces.hear(links, program) && desk.exit_when_gone {
+                    anyhow::bail!(GONE);
+                }
+                continue;
+            }
+        };
+        match told {
             Told::End => return Ok(()),
             Told::Reopen => {
                 desk.outputs.reopen();
@@ -257,14 +269,14 @@ async fn watch(
         if let Some(l) = desk.logger {
             l.flush();
         }
-        let by_cpu = kernel.counters_by_cpu()?;
+        let by_cpu = program.kernel.counters_by_cpu()?;
         let counters = by_cpu.iter().copied().sum();
-        if desk.interfaces.look(kernel).await? && desk.exit_when_gone {
-            anyhow::bail!("an interface is gone, as --exit-when-gone waits for");
+        if desk.interfaces.look(program).await? && desk.exit_when_gone {
+            anyhow::bail!(GONE);
         }
         let of_day = clock.of_day(at);
         desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
-        let mut now = metrics.snapshot(&counters, &desk.interfaces.all, desk.outputs.losses());
+        let mut now = metrics.snapshot(&counters, &desk.interfaces.list, desk.outputs.losses());
         if n % STATUS_LINES_PER_STATS_ROW == 0 {
             write_stats(metrics, &mut now, at, desk.own);
         }
@@ -280,7 +292,7 @@ async fn watch(
             desk.manager.alive();
         }
         if let Some(board) = desk.board {
-            let config = kernel.config();
+            let config = program.kernel.config();
             let shown = Shown {
                 snapshot: now.clone(),
                 metrics: metrics.clone(),

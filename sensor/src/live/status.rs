@@ -113,6 +113,7 @@ fn name(r: Counter) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::interfaces::List;
     use super::super::metrics::{Metrics, OutputLosses};
     use super::*;
     use crate::datapath::xdp::Counters;
@@ -123,7 +124,7 @@ mod tests {
         for (i, n) in c.counts.iter_mut().enumerate() {
             *n = i as u64;
         }
-        let now = Metrics::new(1).snapshot(&c, &[], OutputLosses::default());
+        let now = Metrics::new(1).snapshot(&c, &List::default(), OutputLosses::default());
         let s = sums(&now);
         assert!(s.starts_with("frames 0 = 2 tracked + 3 not IP + "), "{s}");
         assert!(

@@ -1,7 +1,8 @@
 //! What a run on interfaces would meet: asked before one is begun, without attaching, loading or making anything.
 //!
 //! Each group of questions has a file: facts are gathered (`look`), and a pure function says what they mean (`items`). [`check`]
-//! puts the groups together. `item` (an answer) · `machine` (the kernel) · `rights` · `interface` · `memory` · `log_dir`.
+//! puts the groups together. `item` (an answer) · `machine` (the kernel) · `rights` · `interface` · `watched` (which
+//! interfaces) · `memory` · `log_dir`.
 
 mod interface;
 mod item;
@@ -9,6 +10,7 @@ mod log_dir;
 mod machine;
 mod memory;
 mod rights;
+mod watched;
 
 pub use item::{Item, Level, Report};
 
@@ -19,13 +21,7 @@ pub fn check(settings: &Settings) -> Report {
     let mut items = machine::items(&machine::look());
     items.extend(rights::items(&rights::look()));
     items.extend(settings_items(settings));
-    for name in &settings.interfaces.names {
-        items.extend(interface::items(
-            name,
-            &interface::look(name),
-            &settings.interfaces,
-        ));
-    }
+    items.extend(watched::items(&settings.interfaces));
     items.extend(memory::items(&memory::look(settings)));
     items.extend(log_dir::items(
         &settings.logs.dir,

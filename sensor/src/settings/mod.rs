@@ -76,8 +76,10 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterfaceSettings {
-    /// Names of the interfaces.
+    /// Names of the interfaces, or patterns with `*` and `?`; `any`: all that can be watched.
     pub names: Vec<String>,
+    /// The network namespace that they are in, by its name or path; None: the sensor's.
+    pub netns: Option<String>,
     /// Watch only what is received (taps, mirror ports).
     pub rx_only: bool,
     /// End when an interface disappears.

@@ -34,6 +34,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("interfaces.decap", "--decap"),
     ("interfaces.exit_when_gone", "--exit-when-gone"),
     ("interfaces.names", "--iface"),
+    ("interfaces.netns", "--netns"),
     ("interfaces.rx_only", "--rx-only"),
     ("interfaces.skb_mode", "--skb-mode"),
     ("logs.contents_dir", "--contents-file"),

@@ -481,13 +481,14 @@ fn process(page: &mut Page, build: &Build) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::interfaces::List;
     use crate::live::metrics::OutputLosses;
 
     fn shown(kernel: Counters) -> Shown {
         let metrics = Metrics::of_turns(2);
         let losses = OutputLosses { rows: 1, events: 4 };
         Shown {
-            snapshot: metrics.snapshot(&kernel, &[], losses),
+            snapshot: metrics.snapshot(&kernel, &List::default(), losses),
             metrics,
             by_cpu: vec![kernel, Counters::default()],
             load: OutputLoad {
