@@ -19,9 +19,9 @@ use crate::output::rotation::Every;
 use crate::settings::file::USUAL_FILE;
 use crate::settings::names;
 use crate::settings::{
-    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, Listen, LogSettings,
-    ReadSettings, ReassemblySettings, RingBy, RingSettings, TimeoutSettings, TlsSettings, WantedContents,
-    bounds,
+    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FlowSettings, InterfaceSettings,
+    Listen, LiveDatapath, LogSettings, ReadSettings, ReassemblySettings, RingBy, RingSettings,
+    TimeoutSettings, TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -134,8 +134,12 @@ fn heading(section: &str) -> &'static str {
 /// The command as it is taken apart and shown: with its options under the headings of their settings, and with options that
 /// take `=false`.
 pub fn whole(command: clap::Command) -> clap::Command {
+    let reads = command.get_name() == "read";
     let command = command.mut_args(|arg| {
-        let path = arg.get_long().and_then(names::of_option);
+        let path = arg.get_long().and_then(|long| {
+            let mut paths = names::all_of_option(long);
+            if reads { paths.last() } else { paths.next() }
+        });
         let arg = match path.and_then(|path| path.split_once('.')) {
             Some((section, _)) => arg.help_heading(heading(section)),
             None => arg,
@@ -173,6 +177,9 @@ pub struct Run {
     /// End when an interface disappears, with status 1, and do not wait for it to come back.
     #[arg(long)]
     pub exit_when_gone: bool,
+    /// What takes the frames: where there can be no program in the kernel, a packet socket, which copies every packet.
+    #[arg(long, value_enum, default_value_t = InterfaceSettings::default().datapath)]
+    pub datapath: LiveDatapath,
     /// Do not try native XDP.
     #[arg(long)]
     pub skb_mode: bool,
@@ -467,6 +474,7 @@ macro_rules! values {
 
 values! {
     Datapath { User "user" = "The program's double in userspace", Xdp "xdp" = "The program in the kernel" }
+    LiveDatapath { Xdp "xdp" = "A program in the kernel", Packet "packet" = "A packet socket, and the program's double in userspace" }
     Decap { Vxlan "vxlan", Geneve "geneve", Gre "gre", Ipip "ipip" = "IPv4 and IPv6 in IP" }
     Digest { Md5 "md5", Sha1 "sha1", Sha256 "sha256" }
     RingBy { Cpu "cpu", Flow "flow", Auto "auto" }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::clock::{Clock, said};
 use super::interfaces::{Interfaces, WatchError};
-use super::load::{self, Program};
+use super::load;
 use super::metrics::Metrics;
 use super::netns::{Netns, NetnsError};
+use super::source::Source;
 use super::sweep::Sweep;
-use super::worker::{WorkerSink, Workers};
+use super::worker::WorkerSink;
 use crate::catalog::policy_bits;
 use crate::conn::Sink;
 use crate::datapath::xdp;
@@ -124,20 +125,17 @@ pub fn watch<H: Handler + Send + 'static>(
         .enable_all()
         .build()?;
     let netns = Netns::open(settings.interfaces.netns.as_deref())?;
-    let mut program = Program::load(settings, &cfg, bits, rings, netns)?;
+    let mut source = Source::load(settings, &cfg, bits, rings, netns)?;
     let clock = Clock::new();
-    let mut interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut program))?;
+    let mut interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut source))?;
     let metrics = Metrics::new(rings);
     let sinks = handlers
         .into_iter()
         .map(|(subs, h)| (subs, HandlerSink::new(h, subs, clock.clone())));
-    let mut sweep = Sweep::new(
-        program.kernel.table()?.in_batches(),
-        settings.flows.entries,
-        &cfg.timeouts,
-    );
-    let workers =
-        Workers::start(&program.kernel, &cfg, sinks, &clock, &metrics).map_err(LiveError::Worker)?;
+    let mut sweep = source.sweep(settings, &cfg)?;
+    let workers = source
+        .start(&cfg, sinks, &clock, &metrics)
+        .map_err(LiveError::Worker)?;
     let watched = runtime.block_on(async {
         let mut ticks = tokio::time::interval(STOP_POLL_EVERY);
         for n in 1_u64.. {
@@ -146,7 +144,7 @@ pub fn watch<H: Handler + Send + 'static>(
             loop {
                 tokio::select! {
                     _ = ticks.tick() => break,
-                    links = interfaces.told() => gone |= interfaces.hear(links, &mut program),
+                    links = interfaces.told() => gone |= interfaces.hear(links, &mut source),
                 }
             }
             if gone && settings.interfaces.exit_when_gone {
@@ -158,7 +156,7 @@ pub fn watch<H: Handler + Send + 'static>(
             if n % POLLS_PER_ROUND != 0 {
                 continue;
             }
-            let gone = round(&mut program, &mut interfaces, &clock, &mut sweep).await?;
+            let gone = round(&mut source, &mut interfaces, &clock, sweep.as_mut()).await?;
             if gone && settings.interfaces.exit_when_gone {
                 return Err(LiveError::Gone);
             }
@@ -166,8 +164,8 @@ pub fn watch<H: Handler + Send + 'static>(
         Ok(())
     });
     // Nothing new comes in from here on; the workers take what is there.
-    program.detach();
-    if let Err(e) = sweep.finish() {
+    source.detach();
+    if let Some(Err(e)) = sweep.map(|mut s| s.finish()) {
         tracing::warn!("half-open flows of a SYN flood do not all come to an end: {e}");
     }
     let done = workers.end();
@@ -180,17 +178,19 @@ pub fn watch<H: Handler + Send + 'static>(
 
 /// Sees to interfaces, clock and flow table, once a second; true if an interface has disappeared.
 async fn round(
-    program: &mut Program,
+    source: &mut Source,
     interfaces: &mut Interfaces,
     clock: &Clock,
-    sweep: &mut Sweep,
+    sweep: Option<&mut Sweep>,
 ) -> Result<bool, LiveError> {
     if let Some(step) = clock.look() {
         tracing::warn!("{}", said(step));
     }
-    let counters = program.kernel.counters()?;
-    let gone = interfaces.look(program).await?;
-    if let Err(e) = sweep.round(Clock::boot(), &counters) {
+    let (counters, _) = source.counters()?;
+    let gone = interfaces.look(source).await?;
+    if let Some(sweep) = sweep
+        && let Err(e) = sweep.round(Clock::boot(), &counters)
+    {
         tracing::warn!("the slow sweep begins anew: {e}");
     }
     Ok(gone)

@@ -7,10 +7,13 @@ use super::netns::Netns;
 use super::watchlist::Watchlist;
 use crate::conn::Config;
 use crate::datapath::xdp::{self, Kernel};
-use crate::settings::{RingBy, Settings};
+use crate::settings::{LiveDatapath, RingBy, Settings};
 
 /// How many workers, and rings, there are.
 pub fn workers(settings: &Settings) -> u32 {
+    if settings.interfaces.datapath == LiveDatapath::Packet {
+        return 1;
+    }
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     settings.rings.workers.unwrap_or(cores.clamp(1, 8))
 }

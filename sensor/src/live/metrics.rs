@@ -59,7 +59,7 @@ pub struct TurnGauges {
 }
 
 impl WorkerGauges {
-    /// A turn begins, at a ring whose first record is of a packet of `first`, ns since boot.
+    /// A turn begins, at a ring whose first record is of a packet of `first`, ns by the clock of `now`.
     pub fn begins(&self, first: impl FnOnce() -> Option<u64>, now: impl FnOnce() -> u64) {
         if let Some(t) = &self.turn
             && let Some(first) = first()
@@ -148,6 +148,7 @@ impl Metrics {
         Snapshot {
             frames: c(Counter::Frames),
             frame_bytes: c(Counter::FrameBytes),
+            missed: 0,
             tracked: c(Counter::Tracked),
             untracked: UNTRACKED.map(c),
             payload: c(Counter::Payload),
@@ -215,6 +216,8 @@ pub struct Snapshot {
     pub frames: u64,
     /// Bytes of these frames.
     pub frame_bytes: u64,
+    /// Frames that a packet socket had no room for; they are among the frames, and in no other number.
+    pub missed: u64,
     /// Frames counted in a flow.
     pub tracked: u64,
     /// Frames not tracked, for each reason in [`UNTRACKED`]; with the tracked ones they are all frames.
@@ -315,12 +318,21 @@ pub struct WorkerSnapshot {
 }
 
 impl Snapshot {
+    /// Adds frames that were missed before they could be counted: they are in the first sum under a reason of their own.
+    pub fn miss(&mut self, frames: u64) {
+        self.missed += frames;
+        self.frames += frames;
+    }
+
     /// Hands over stats.log's rows of time `ts`: the sums, each interface, each worker.
     pub fn rows(&self, ts: Ts, mut row: impl FnMut(&StatsRow<'_>)) {
         let met = UNTRACKED.iter().zip(self.untracked).filter(|(_, n)| *n > 0);
-        let met: Vec<String> = met
+        let mut met: Vec<String> = met
             .map(|(reason, n)| format!("{reason:?}={n}").to_lowercase())
             .collect();
+        if self.missed > 0 {
+            met.push(format!("missed={}", self.missed));
+        }
         row(&StatsRow {
             ts,
             frames: Some(self.frames),
@@ -397,7 +409,8 @@ mod tests {
             g.open_conns.store(n, Relaxed);
         }
         let losses = OutputLosses { rows: 1, events: 4 };
-        let s = metrics.snapshot(&kernel, &List::default(), losses);
+        let mut s = metrics.snapshot(&kernel, &List::default(), losses);
+        s.miss(1);
         let mut rows = Vec::new();
         s.rows(9, |r| {
             let untracked = r.untracked.map(<[String]>::concat);
@@ -416,12 +429,12 @@ mod tests {
             [
                 (
                     None,
-                    Some(5),
+                    Some(6),
                     Some(30),
                     Some(0),
                     Some(1),
                     Some(4),
-                    Some("notip=2".to_owned())
+                    Some("notip=2missed=1".to_owned())
                 ),
                 (Some(0), None, Some(10), Some(0), None, None, None),
                 (Some(1), None, Some(20), Some(3), None, None, None),

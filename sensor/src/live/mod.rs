@@ -3,7 +3,8 @@
 //! [`run()`] is the command's live run, with log files, event stream and terminal; [`watch`] hands events to handlers of a
 //! program's own. Below, a module knows only those before it: `clock` (times of day) · `shifted` (the kernel's times) · `turn`
 //! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `netns` · `links`,
-//! `watchlist` (which interfaces are meant) · `news`, `traffic`, `interfaces` · `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it) · `status`, `outputs`, `signals` ·
+//! `watchlist` (which interfaces are meant) · `news`, `traffic`, `interfaces` · `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it),
+//! `packets` (a packet socket instead), `source` (either) · `status`, `outputs`, `signals` ·
 //! `export` (numbers for who asks) · `run`, `handlers` and `replay`. Nothing here knows a command line.
 
 mod clock;
@@ -19,12 +20,14 @@ pub(crate) mod netns;
 mod news;
 mod notify;
 mod outputs;
+mod packets;
 mod priority;
 pub mod replay;
 mod run;
 mod shifted;
 mod signals;
 mod slow;
+mod source;
 mod status;
 mod sweep;
 mod traffic;

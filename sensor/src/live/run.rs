@@ -9,19 +9,19 @@ use anyhow::Context as _;
 
 use super::clock::{Clock, said};
 use super::export::{Board, Endpoint, Shown, Turns};
-use super::interfaces::Interfaces;
-use super::load::Program;
+use super::interfaces::{Interfaces, WatchError};
 use super::metrics::{Metrics, Snapshot};
 use super::netns::Netns;
 use super::notify::Manager;
 use super::outputs::{Outbox, Outputs};
 use super::signals::{Signals, Told};
-use super::sweep::Sweep;
+use super::source::{ProgramLog, Source};
+use super::sweep::{Met, Sweep};
 use super::worker::{WorkerSink as _, Workers};
 use super::{load, status};
 use crate::catalog::policy_bits;
 use crate::conn::Sink as _;
-use crate::datapath::xdp::Kernel;
+use crate::datapath::xdp::{Kernel, KernelError};
 use crate::event::{self, Ts};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
@@ -46,6 +46,22 @@ pub enum Failed {
     /// It ended early, or something was lost.
     Later(anyhow::Error),
 }
+
+/// The kernel refuses its program, and there is a way without.
+#[derive(Debug)]
+struct Otherwise(KernelError);
+
+impl std::fmt::Display for Otherwise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.0.is_of_the_program() {
+            true => f.write_str("; --datapath packet watches without a program in the kernel, at a cost"),
+            false => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Otherwise {}
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(e: E) -> Self {
@@ -82,21 +98,21 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     let rings = load::workers(settings);
     cfg.reassembly_total /= rings as u64;
     let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&settings.interfaces.decap) | cfg.realms;
-    let mut program = Program::load(settings, &cfg, bits, rings, netns)?;
+    let mut source = Source::load(settings, &cfg, bits, rings, netns).map_err(Otherwise)?;
     let contents = (0..rings).map(|_| contents_files(settings.logs.contents_dir.as_deref(), rings as usize));
     let contents: Vec<_> = contents.collect::<Result<_, _>>()?;
     let clock = Clock::new();
-    let mut interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut program))?;
+    let interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut source));
+    let mut interfaces = interfaces.map_err(|e| match e {
+        WatchError::Kernel(e) => Otherwise(e).into(),
+        e => anyhow::Error::from(e),
+    })?;
     // Last: a start that fails leaves old logs as they are.
     let outputs = Outputs::open(settings, log_dir, archive, subs, clock.clone())?;
     // What this thread has to say.
     let mut own = outputs.outbox(None);
     // What the program itself has to say; without it everything else works all the same.
-    let mut logger: ProgramLog = program
-        .kernel
-        .logger()
-        .inspect_err(|e| tracing::warn!("no log of the BPF program: {e}"))
-        .ok();
+    let mut logger = source.logger();
     own.raise(&event::BroInit {});
     // Before all that the workers say.
     own.settle(clock.now());
@@ -105,17 +121,13 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
         None => Metrics::new(rings),
     };
     let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
-    let workers = Workers::start(&program.kernel, &cfg, sinks, &clock, &metrics)?;
+    let workers = source.start(&cfg, sinks, &clock, &metrics)?;
     let watching = format!("watching {} with {rings} workers", interfaces.names());
     say!("sensor: ready, {watching}");
     let manager = Manager::of_environment();
     manager.ready(&watching);
 
-    let mut sweep = Sweep::new(
-        program.kernel.table()?.in_batches(),
-        settings.flows.entries,
-        &cfg.timeouts,
-    );
+    let mut sweep = source.sweep(settings, &cfg)?;
     let board = match endpoint {
         Some(_) => Some(Board::new(Kernel::object_hash()?)),
         None => None,
@@ -127,7 +139,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     };
     runtime.block_on(answer);
     let watched = runtime.block_on(watch(
-        &mut program,
+        &mut source,
         &metrics,
         &workers,
         Desk {
@@ -136,7 +148,7 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
             reporter,
             outputs: &outputs,
             own: &mut own,
-            sweep: &mut sweep,
+            sweep: sweep.as_mut(),
             interfaces: &mut interfaces,
             board: board.as_ref(),
             manager: &manager,
@@ -153,8 +165,8 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     manager.stopping();
     hurry_on_signal(runtime, signals, outputs.patience());
     // Nothing new comes in from here on; the workers take what is there.
-    program.detach();
-    if let Err(e) = sweep.finish() {
+    source.detach();
+    if let Some(Err(e)) = sweep.map(|mut s| s.finish()) {
         tracing::warn!("half-open flows of a SYN flood are not all logged: {e}");
     }
     let done = workers.end();
@@ -162,11 +174,12 @@ pub fn run(settings: &Settings, reporter: &Reporter) -> Result<(), Failed> {
     own.be_patient();
     reporter.drain(clock.of_day(clock.now()), |ev| own.raise(ev));
     own.raise(&event::BroDone {});
-    let last = program
-        .kernel
+    let missed = source.missed();
+    let last = source
         .counters()
-        .map(|c| metrics.snapshot(&c, &interfaces.list, outputs.losses()));
+        .map(|(c, _)| metrics.snapshot(&c, &interfaces.list, outputs.losses()));
     let last = last.map(|mut now| {
+        now.miss(missed);
         write_stats(&metrics, &mut now, clock.now(), &mut own);
         now
     });
@@ -207,17 +220,14 @@ fn hurry_on_signal(runtime: tokio::runtime::Runtime, mut signals: Signals, patie
     }
 }
 
-/// The BPF program's own diagnostics.
-type ProgramLog = Option<aya_log::EbpfLogger<&'static dyn log::Log>>;
-
 /// What comes in from outside while the workers work, and where the operator is told things.
 struct Desk<'d> {
     signals: &'d mut Signals,
-    logger: &'d mut ProgramLog,
+    logger: &'d mut Option<ProgramLog>,
     reporter: &'d Reporter,
     outputs: &'d Outputs,
     own: &'d mut Outbox,
-    sweep: &'d mut Sweep,
+    sweep: Option<&'d mut Sweep>,
     interfaces: &'d mut Interfaces,
     board: Option<&'d Board>,
     manager: &'d Manager,
@@ -226,10 +236,10 @@ struct Desk<'d> {
 
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
 async fn watch(
-    program: &mut Program,
+    source: &mut Source,
     metrics: &Metrics,
     workers: &Workers<()>,
-    desk: Desk<'_>,
+    mut desk: Desk<'_>,
 ) -> anyhow::Result<()> {
     let clock = desk.outputs.clock();
     let mut ticks = tokio::time::interval(STATUS_EVERY);
@@ -240,7 +250,7 @@ async fn watch(
         let told = tokio::select! {
             told = desk.signals.next(&mut ticks) => told,
             links = desk.interfaces.told() => {
-                if desk.interfaces.hear(links, program) && desk.exit_when_gone {
+                if desk.interfaces.hear(links, source) && desk.exit_when_gone {
                     anyhow::bail!(GONE);
                 }
                 continue;
@@ -269,14 +279,14 @@ async fn watch(
         if let Some(l) = desk.logger {
             l.flush();
         }
-        let by_cpu = program.kernel.counters_by_cpu()?;
-        let counters = by_cpu.iter().copied().sum();
-        if desk.interfaces.look(program).await? && desk.exit_when_gone {
+        let (counters, by_cpu) = source.counters()?;
+        if desk.interfaces.look(source).await? && desk.exit_when_gone {
             anyhow::bail!(GONE);
         }
         let of_day = clock.of_day(at);
         desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
         let mut now = metrics.snapshot(&counters, &desk.interfaces.list, desk.outputs.losses());
+        now.miss(source.missed());
         if n % STATUS_LINES_PER_STATS_ROW == 0 {
             write_stats(metrics, &mut now, at, desk.own);
         }
@@ -284,7 +294,9 @@ async fn watch(
         desk.outputs.complain();
         complain(&now, &last);
         desk.outputs.status(|| status::line(&now, &last, STATUS_EVERY));
-        if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
+        if let Some(sweep) = &mut desk.sweep
+            && let Err(e) = sweep.round(Clock::boot(), &counters)
+        {
             tracing::warn!("the slow sweep begins anew: {e}");
         }
         let healthy = turns.see(now.workers.iter().map(|w| w.turns), Instant::now());
@@ -292,15 +304,15 @@ async fn watch(
             desk.manager.alive();
         }
         if let Some(board) = desk.board {
-            let config = program.kernel.config();
+            let (flows, ring_bytes) = source.room();
             let shown = Shown {
                 snapshot: now.clone(),
                 metrics: metrics.clone(),
                 by_cpu,
                 load: desk.outputs.load(),
-                met: desk.sweep.met(),
-                flows: (config.flows, config.policy.half_open),
-                ring_bytes: config.ring_bytes,
+                met: desk.sweep.as_ref().map_or_else(Met::default, |s| s.met()),
+                flows,
+                ring_bytes,
             };
             board.show(shown, healthy);
         }
@@ -310,6 +322,13 @@ async fn watch(
 
 /// Says what did not fit since the last time.
 fn complain(now: &Snapshot, last: &Snapshot) {
+    let missed = now.missed - last.missed;
+    if missed > 0 {
+        tracing::warn!(
+            "the packet socket's ring was full: {missed} frames missed, whose flows lack them; see --ring-mib, or watch \
+             with --datapath xdp"
+        );
+    }
     let lost = now.lost - last.lost;
     if lost > 0 {
         tracing::warn!("a ring had no room: {lost} packets' payload not seen; see --ring-mib and --workers");

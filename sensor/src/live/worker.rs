@@ -187,6 +187,19 @@ impl<L: Send + 'static> Workers<L> {
         Ok(workers)
     }
 
+    /// One worker, which works until what it is given is set.
+    pub fn one(
+        work: impl FnOnce(Arc<AtomicBool>) -> (L, anyhow::Result<u64>) + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let stop: Arc<AtomicBool> = Arc::default();
+        let told = stop.clone();
+        let thread = std::thread::Builder::new().name("worker-0".into());
+        Ok(Workers {
+            threads: vec![thread.spawn(move || work(told))?],
+            stop,
+        })
+    }
+
     /// Whether one of them has ended. Nobody told it to stop, so it failed.
     pub fn has_ended(&self) -> bool {
         self.threads.iter().any(|w| w.is_finished())

@@ -6,7 +6,7 @@ use crate::live::interfaces::links;
 use crate::live::links::Links;
 use crate::live::netns::Netns;
 use crate::live::watchlist::{Choice, Watchlist};
-use crate::settings::InterfaceSettings;
+use crate::settings::{InterfaceSettings, LiveDatapath};
 
 /// The group that these answers are of.
 const OF: &str = "interfaces";
@@ -30,7 +30,9 @@ pub fn items(settings: &InterfaceSettings) -> Vec<Item> {
     let mut items = chosen(&watchlist, &choice);
     for name in &choice.take {
         items.extend(interface::items(name, &interface::look(name), settings));
-        items.extend(stands_on(name, &links));
+        if settings.datapath == LiveDatapath::Xdp {
+            items.extend(stands_on(name, &links));
+        }
     }
     items
 }

@@ -78,6 +78,8 @@ pub struct Settings {
 pub struct InterfaceSettings {
     /// Names of the interfaces, or patterns with `*` and `?`; `any`: all that can be watched.
     pub names: Vec<String>,
+    /// What takes the frames.
+    pub datapath: LiveDatapath,
     /// The network namespace that they are in, by its name or path; None: the sensor's.
     pub netns: Option<String>,
     /// Watch only what is received (taps, mirror ports).
@@ -510,6 +512,17 @@ pub enum Datapath {
     User,
     /// The program in the kernel.
     Xdp,
+}
+
+/// What takes the frames of interfaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LiveDatapath {
+    /// The program in the kernel.
+    #[default]
+    Xdp,
+    /// A packet socket, and the program's double in userspace.
+    Packet,
 }
 
 /// Tunnels that the kernel's program can take apart.

@@ -19,7 +19,7 @@ mod sys;
 mod table;
 
 pub use abi::{MAX_CAP, PACKET_LEN};
-pub use attach::{Attached, Egress, Mode};
+pub use attach::{Attached, Egress, Ethernet, Mode, ethernet};
 pub use counters::Counters;
 pub use error::KernelError;
 pub use ethtool::{Ethtool, strips_vlan_tags};

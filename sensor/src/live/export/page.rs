@@ -155,6 +155,8 @@ fn sums(page: &mut Page, shown: &Shown) {
         let reason = format!("{reason:?}").to_lowercase();
         counter(&[("reason", &reason)], n as f64)
     });
+    let missed = || counter(&[("reason", "missed")], s.missed as f64);
+    let untracked = untracked.chain((s.missed > 0).then(missed));
     page.counters(
         "sensor_frames_untracked_total",
         "Frames that are in no flow, by the reason.",
