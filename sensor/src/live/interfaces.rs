@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use rtnetlink::packet_core::NetlinkPayload;
+use futures_util::{FutureExt as _, StreamExt as _};
+use rtnetlink::Handle;
 use rtnetlink::packet_route::link::{LinkFlags, LinkMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::{Handle, MulticastGroup};
 
 use super::links::{Link, Links};
+use super::netlink::{self, Messages, connect, dump};
 use super::netns::Netns;
 use super::news::{self, News};
 use super::traffic::Traffic;
@@ -87,9 +87,6 @@ pub struct List {
     pub former_gone: u64,
 }
 
-/// What comes of the netlink socket by itself.
-type Messages = futures_util::stream::BoxStream<'static, RouteNetlinkMessage>;
-
 /// The interfaces of this machine, or of a network namespace of it.
 pub struct Interfaces {
     handle: Handle,
@@ -104,38 +101,6 @@ pub struct Interfaces {
     left: HashMap<u32, String>,
     news: News,
     next_look: Instant,
-}
-
-/// A connection to the kernel that hears of links. To be called in a runtime and in the network namespace that it is for.
-fn connect() -> io::Result<(Handle, Messages)> {
-    let (connection, handle, messages) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
-    tokio::spawn(connection);
-    let inner = messages.filter_map(|(message, _)| async {
-        match message.payload {
-            NetlinkPayload::InnerMessage(m) => Some(m),
-            // What found no room is seen at the next look.
-            _ => None,
-        }
-    });
-    Ok((handle, inner.boxed()))
-}
-
-/// All interfaces that there are now. To be called in a runtime.
-async fn dump(handle: &Handle) -> io::Result<Vec<LinkMessage>> {
-    let all = handle.link().get().execute();
-    all.try_collect().await.map_err(io::Error::other)
-}
-
-/// Asks for all interfaces of this thread's network namespace, once.
-pub fn links() -> io::Result<Links> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let all = runtime.block_on(async {
-        let (handle, _messages) = connect()?;
-        dump(&handle).await
-    })?;
-    Ok(all.iter().map(Link::of).collect())
 }
 
 impl Interfaces {
@@ -305,7 +270,11 @@ impl Interfaces {
             .collect();
         let mut gone = false;
         for index in lost {
-            gone |= self.lose(index, hooks);
+            // An answer that others' changes interrupt may lack one that is there.
+            match netlink::one(&self.handle, index).await? {
+                Some(there) => self.links.insert(Link::of(&there)),
+                None => gone |= self.lose(index, hooks),
+            }
         }
         let order: Vec<u32> = self.links.by_rank().iter().map(|l| l.index).collect();
         for index in order {
@@ -330,6 +299,7 @@ impl Interfaces {
     /// Watches an interface if it is to be watched and is not. True: one of its name has disappeared before.
     fn see(&mut self, index: u32, hooks: &mut impl Hooks) -> bool {
         if self.places.contains_key(&index) {
+            self.part(index, hooks);
             return false;
         }
         let Some(link) = self.links.get(index) else {
@@ -408,14 +378,54 @@ impl Interfaces {
             );
             return true;
         }
+        if let Some(name) = self.forget(at) {
+            self.news.went(&name);
+        }
+        false
+    }
+
+    /// Forgets one that a pattern had matched, at its place in the list; its name.
+    fn forget(&mut self, at: usize) -> Option<String> {
+        if at >= self.list.all.len() {
+            return None;
+        }
         let w = self.list.all.swap_remove(at);
         if let Some(i) = self.list.all.get(at).and_then(|moved| moved.ifindex) {
             self.places.insert(i, at);
         }
         self.list.former = self.list.former.and(w.traffic);
         self.list.former_gone += w.gone;
-        self.news.went(&w.name);
-        false
+        Some(w.name)
+    }
+
+    /// Two that are watched may have come to see the same packets, as when one joins a bridge: lets go of one of them.
+    fn part(&mut self, index: u32, hooks: &mut impl Hooks) {
+        let is_other = |i| i != index && self.places.contains_key(&i);
+        let twin = self.links.twin(index, self.rx_only, is_other);
+        let (Some(one), Some(two)) = (self.links.get(index), twin.and_then(|t| self.links.get(t))) else {
+            return;
+        };
+        // The one that is taken first when both are there.
+        let order = |l: &Link| (!self.watchlist.is_named(&l.name), l.rank(), l.index);
+        let (stays, goes) = if order(one) < order(two) {
+            (one, two)
+        } else {
+            (two, one)
+        };
+        let (name, index) = (goes.name.clone(), goes.index);
+        let why = format!("its packets are seen on {}, too", stays.name);
+        if self.watchlist.is_named(&name) {
+            if self.left.get(&index) != Some(&why) {
+                tracing::warn!("{name}: {why}, and count twice: both are asked for by name");
+                self.left.insert(index, why);
+            }
+            return;
+        }
+        hooks.release(index);
+        if let Some(at) = self.places.remove(&index) {
+            self.forget(at);
+            self.leave(&name, why);
+        }
     }
 
     /// Takes what they have counted.

@@ -80,7 +80,7 @@ impl Link {
 
     /// A bond comes before its members, as it stands for those that come later, too; what is stacked after what it stands
     /// on; a bridge, which sees only what is for the host, after its ports.
-    fn rank(&self) -> u32 {
+    pub fn rank(&self) -> u32 {
         match self.kind.as_str() {
             "bond" | "team" => 0,
             "bridge" | "vrf" => 3,

@@ -3,7 +3,7 @@
 //! [`run()`] is the command's live run, with log files, event stream and terminal; [`watch`] hands events to handlers of a
 //! program's own. Below, a module knows only those before it: `clock` (times of day) · `shifted` (the kernel's times) · `turn`
 //! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `netns` · `links`,
-//! `watchlist` (which interfaces are meant) · `news`, `traffic`, `interfaces` · `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it),
+//! `watchlist` (which interfaces are meant) · `netlink`, `news`, `traffic`, `interfaces` · `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it),
 //! `packets` (a packet socket instead), `source` (either) · `status`, `outputs`, `signals` ·
 //! `export` (numbers for who asks) · `run`, `handlers` and `replay`. Nothing here knows a command line.
 
@@ -12,10 +12,11 @@ mod drain;
 mod export;
 mod handlers;
 mod histogram;
-pub(crate) mod interfaces;
+mod interfaces;
 pub(crate) mod links;
 mod load;
 pub mod metrics;
+pub(crate) mod netlink;
 pub(crate) mod netns;
 mod news;
 mod notify;

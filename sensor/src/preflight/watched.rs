@@ -2,8 +2,8 @@
 
 use super::interface;
 use super::item::Item;
-use crate::live::interfaces::links;
 use crate::live::links::Links;
+use crate::live::netlink::links;
 use crate::live::netns::Netns;
 use crate::live::watchlist::{Choice, Watchlist};
 use crate::settings::{InterfaceSettings, LiveDatapath};
