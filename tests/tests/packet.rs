@@ -1,9 +1,10 @@
 //! `--datapath packet`: a packet socket in the place of the program in the kernel. What it says of traffic is what the program
 //! says of the same traffic.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use sensor_tests::lab::{dark_ip, server_ip, vlan_server_ip};
@@ -178,10 +179,34 @@ fn the_loopback_is_seen_once() {
         .unwrap()
         .unwrap();
     let logs = TempDir::new().unwrap();
-    let sensor = Sensor::start(&lab.server, &["lo"], logs.path(), &PACKET).expect("a sensor");
+    let more = [&PACKET[..], &["--metrics", "127.0.0.1:9473"]].concat();
+    let sensor = Sensor::start(&lab.server, &["lo"], logs.path(), &more).expect("a sensor");
     let counted = || lab.server.run(|| link::stats("lo")).unwrap().unwrap().rx_packets;
     let before = counted();
     let port = lab.server.run(move || traffic::http_get(here)).unwrap().unwrap();
+    lab.settle().unwrap();
+    // The numbers are those of a run with the program; who asks is seen, too.
+    let numbers = || {
+        let mut s = TcpStream::connect(("127.0.0.1", 9473)).unwrap();
+        write!(s, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut page = String::new();
+        s.read_to_string(&mut page).unwrap();
+        page
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut page = String::new();
+    let entries = |page: &str| {
+        let line = page
+            .lines()
+            .find_map(|l| l.strip_prefix("sensor_flow_table_entries "));
+        line.is_some_and(|n| n != "0")
+    };
+    while !entries(&page) {
+        assert!(Instant::now() < deadline, "{page}");
+        std::thread::sleep(Duration::from_millis(200));
+        page = lab.server.run(numbers).unwrap();
+    }
+    assert!(page.contains("\nsensor_frames_tracked_total "), "{page}");
     lab.settle().unwrap();
     let frames = counted() - before;
     let done = sensor.stop().unwrap();

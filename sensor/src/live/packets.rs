@@ -32,8 +32,8 @@ const TIMERS_PER_TURN: u32 = 1024;
 const TIMERS_PER_GRAIN: u32 = 128;
 const TIMER_GRAIN_NS: u64 = MILLISECOND;
 
-/// What the worker has counted, for who asks.
-type Counted = Arc<Mutex<Counters>>;
+/// What the worker has counted, for who asks, and how many flows its table has.
+type Counted = Arc<Mutex<(Counters, u64)>>;
 
 /// The socket, and what is known of its worker.
 pub struct Packets {
@@ -96,8 +96,8 @@ impl Packets {
         }
     }
 
-    /// What the worker has counted.
-    pub fn counters(&self) -> Counters {
+    /// What the worker has counted, and how many flows its table has.
+    pub fn counted(&self) -> (Counters, u64) {
         *self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -269,9 +269,11 @@ impl<S: WorkerSink> PacketWorker<S> {
         self.engine.sink().settle(at);
         self.gauges.show(&self.engine, taken);
         self.gauges.ends(n, self.ring.read());
+        let flows = self.soft.flows().len() as u64;
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.1 = flows;
         if n > 0 {
-            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-            for (to, from) in counted.counts.iter_mut().zip(self.soft.counts().all()) {
+            for (to, from) in counted.0.counts.iter_mut().zip(self.soft.counts().all()) {
                 *to = *from;
             }
         }

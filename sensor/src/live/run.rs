@@ -16,7 +16,7 @@ use super::notify::Manager;
 use super::outputs::{Outbox, Outputs};
 use super::signals::{Signals, Told};
 use super::source::{ProgramLog, Source};
-use super::sweep::{Met, Sweep};
+use super::sweep::Sweep;
 use super::worker::{WorkerSink as _, Workers};
 use super::{load, status};
 use crate::catalog::policy_bits;
@@ -310,7 +310,7 @@ async fn watch(
                 metrics: metrics.clone(),
                 by_cpu,
                 load: desk.outputs.load(),
-                met: desk.sweep.as_ref().map_or_else(Met::default, |s| s.met()),
+                met: desk.sweep.as_ref().map_or_else(|| source.met(), |s| s.met()),
                 flows,
                 ring_bytes,
             };

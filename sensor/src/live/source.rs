@@ -7,7 +7,7 @@ use super::metrics::Metrics;
 use super::netns::Netns;
 use super::packets::Packets;
 use super::priority;
-use super::sweep::Sweep;
+use super::sweep::{Met, Sweep};
 use super::worker::{WorkerSink, Workers};
 use crate::conn::Config;
 use crate::datapath::xdp::{Counters, KernelError};
@@ -79,7 +79,7 @@ impl Source {
                 let by_cpu = p.kernel.counters_by_cpu()?;
                 (by_cpu.iter().copied().sum(), by_cpu)
             }
-            Source::Packets(p) => (p.counters(), Vec::new()),
+            Source::Packets(p) => (p.counted().0, Vec::new()),
         })
     }
 
@@ -105,6 +105,18 @@ impl Source {
         let Source::Program(p) = self else { return Ok(None) };
         let table = p.kernel.table()?.in_batches();
         Ok(Some(Sweep::new(table, settings.flows.entries, &cfg.timeouts)))
+    }
+
+    /// What the flow table holds, as far as that is known without a walk.
+    pub fn met(&self) -> Met {
+        let entries = match self {
+            Source::Program(_) => 0,
+            Source::Packets(p) => p.counted().1,
+        };
+        Met {
+            entries,
+            half_open: 0,
+        }
     }
 
     /// Flows that the table has room for, those of them that may be half-open (0: all), and bytes of a ring.
