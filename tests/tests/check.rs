@@ -73,6 +73,39 @@ fn a_good_interface_fails_nothing() {
 
 #[test]
 #[cfg_attr(not(root), ignore = "needs root")]
+fn what_a_pattern_means_is_said() {
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let logs = TempDir::new().unwrap();
+    let report = Report::of(check(&lab.middle, "any", &logs));
+    assert_eq!(report.status, Some(0), "{:#?}", report.items);
+    report.says(
+        "interfaces",
+        "2 are watched, and what else comes that any matches",
+    );
+    report.says("lo", "it is the loopback");
+    report.says("br0", "its packets are seen on m");
+    report.says("m1", "native XDP");
+    let report = Report::of(check(&lab.middle, "x*", &logs));
+    assert_eq!(report.status, Some(0), "{:#?}", report.items);
+    assert_eq!(report.says("interfaces", "would wait for one")["level"], "warn");
+    let report = Report::of(check(&lab.middle, "br0,m1", &logs));
+    assert_eq!(report.status, Some(1), "{:#?}", report.items);
+    report.says("interfaces", "would count twice");
+    // From elsewhere, and without a program in the kernel.
+    let mut c = check(&lab.client, "m0", &logs);
+    c.args(["--netns", lab.middle.name(), "--datapath", "packet"]);
+    let report = Report::of(c);
+    assert_eq!(report.status, Some(0), "{:#?}", report.items);
+    report.says("m0", "it is up");
+    report.says("packet socket", "CAP_NET_RAW is there");
+    let mut c = check(&lab.client, "m0", &logs);
+    c.args(["--netns", "no-such-netns"]);
+    Report::of(c).says("interfaces", "--netns no-such-netns: cannot open");
+}
+
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn an_interface_that_is_down_or_missing_fails() {
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");

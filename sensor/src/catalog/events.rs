@@ -5,6 +5,7 @@ use std::str::FromStr;
 use sensor_common::policy;
 
 use super::PAGES;
+use crate::base::wildcard::{is_pattern, matches};
 use crate::event::{Info, Kind, NewEvent, Subscriptions};
 
 /// Every event, page by page.
@@ -105,31 +106,6 @@ impl UnknownEvent {
     }
 }
 
-/// Whether `name` matches `pattern`, in which `*` stands for any text and `?` for any character.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    // Behind the last `*`, and where in the name what it stands for ends.
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match (pattern.get(p), star) {
-            (Some(b'*'), _) => {
-                star = Some((p + 1, n));
-                p += 1;
-            }
-            (Some(c), _) if *c == b'?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            (_, Some((after, end))) => {
-                star = Some((after, end + 1));
-                (p, n) = (after, end + 1);
-            }
-            _ => return false,
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
-}
-
 /// The events that a pattern matches, by either of their names. It never matches the event about events (`new_event`),
 /// which would double the stream: that one must be named.
 fn matched(pattern: &str) -> Subscriptions {
@@ -150,7 +126,7 @@ impl FromStr for Subscriptions {
         for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
             let found = match named(name) {
                 Some(info) => Subscriptions::NONE.with(info.kind),
-                None if name.contains(['*', '?']) => matched(name),
+                None if is_pattern(name) => matched(name),
                 None => Subscriptions::NONE,
             };
             if !found.any() {

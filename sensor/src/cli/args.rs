@@ -20,8 +20,8 @@ use crate::settings::file::USUAL_FILE;
 use crate::settings::names;
 use crate::settings::{
     ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings, FlowSettings,
-    InterfaceSettings, Listen, LogSettings, Persist, ReadSettings, ReassemblySettings, RingBy, RingSettings,
-    TimeoutSettings, TlsSettings, WantedContents, bounds,
+    InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings, ReassemblySettings, RingBy,
+    RingSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -140,8 +140,12 @@ fn heading(section: &str) -> &'static str {
 /// The command as it is taken apart and shown: with its options under the headings of their settings, and with options that
 /// take `=false`.
 pub fn whole(command: clap::Command) -> clap::Command {
+    let reads = command.get_name() == "read";
     let command = command.mut_args(|arg| {
-        let path = arg.get_long().and_then(names::of_option);
+        let path = arg.get_long().and_then(|long| {
+            let mut paths = names::all_of_option(long);
+            if reads { paths.last() } else { paths.next() }
+        });
         let arg = match path.and_then(|path| path.split_once('.')) {
             Some((section, _)) => arg.help_heading(heading(section)),
             None => arg,
@@ -164,15 +168,24 @@ pub fn whole(command: clap::Command) -> clap::Command {
 
 #[derive(Args, Debug)]
 pub struct Run {
-    /// Interface to watch; may be given several times.
-    #[arg(long, value_name = "IF")]
+    /// Interfaces to watch; may be given several times. `*` in a name stands for any text, `?` for any character: what such a
+    /// pattern matches is watched when it comes, and no longer when it goes. `any`: all that are up, but for the loopback. What
+    /// would be seen twice, as on a bond and its members, is watched once.
+    #[arg(long, short = 'i', value_delimiter = ',', value_name = "IF,IF")]
     pub iface: Vec<String>,
+    /// The network namespace that the interfaces are in, by its name (`ip netns`) or path (/proc/PID/ns/net). Logs and
+    /// --metrics stay where the sensor is.
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Option<String>,
     /// Watch only what is received (taps, mirror ports).
     #[arg(long)]
     pub rx_only: bool,
     /// End when an interface disappears, with status 1, and do not wait for it to come back.
     #[arg(long)]
     pub exit_when_gone: bool,
+    /// What takes the frames: where there can be no program in the kernel, a packet socket, which copies every packet.
+    #[arg(long, value_enum, default_value_t = InterfaceSettings::default().datapath)]
+    pub datapath: LiveDatapath,
     /// Do not try native XDP.
     #[arg(long)]
     pub skb_mode: bool,
@@ -494,6 +507,7 @@ macro_rules! values {
 
 values! {
     Datapath { User "user" = "The program's double in userspace", Xdp "xdp" = "The program in the kernel" }
+    LiveDatapath { Xdp "xdp" = "A program in the kernel", Packet "packet" = "A packet socket, and the program's double in userspace" }
     Decap { Vxlan "vxlan", Geneve "geneve", Gre "gre", Ipip "ipip" = "IPv4 and IPv6 in IP" }
     Digest { Md5 "md5", Sha1 "sha1", Sha256 "sha256" }
     RingBy { Cpu "cpu", Flow "flow", Auto "auto" }

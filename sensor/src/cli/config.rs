@@ -90,10 +90,14 @@ mod tests {
         let paths = paths();
         let (sections, top): (Vec<_>, Vec<_>) = paths.iter().partition(|p| p.contains('.'));
         for path in top.into_iter().chain(sections) {
-            let option = options
-                .iter()
-                .find(|o| names::of_option(long(o)) == Some(path.as_str()));
-            let option = option.expect("an option");
+            // Two commands may have options of one name for two settings, in the same order.
+            let place = |o: &clap::Arg| names::all_of_option(long(o)).position(|p| p == path.as_str());
+            let mut ways = options.iter().filter_map(|o| Some((o, place(o)?)));
+            let (first, place) = ways.next().expect("an option");
+            let option = match place {
+                0 => first,
+                n => ways.nth(n - 1).expect("another option").0,
+            };
             if option.is_hide_set() {
                 continue;
             }

@@ -13,6 +13,8 @@ impl From<&Run> for Settings {
         Settings {
             interfaces: InterfaceSettings {
                 names: a.iface.clone(),
+                netns: a.netns.clone(),
+                datapath: a.datapath,
                 rx_only: a.rx_only,
                 exit_when_gone: a.exit_when_gone,
                 skb_mode: a.skb_mode,
@@ -170,8 +172,7 @@ mod tests {
     use super::super::args::{Command, parse_from};
     use super::*;
     use crate::output::archived::Packed;
-    use crate::settings::Persist;
-    use crate::settings::{Datapath, Decap, Digest, RingBy, Useless};
+    use crate::settings::{Datapath, Decap, Digest, LiveDatapath, Persist, RingBy, Useless};
 
     fn parsed(command: &str) -> Command {
         let line = ["sensor"].into_iter().chain(command.split(' '));
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn options_reach_their_settings() {
         let s = settings(
-            "run --iface x --iface y --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --persist --persist-dir p --workers 3 --ring-by flow \
+            "run --iface x,y --netns blue --datapath packet --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --persist --persist-dir p --workers 3 --ring-by flow \
              --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
              --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
@@ -209,7 +210,7 @@ mod tests {
              --reassembly-total 32 --dedup=33 --filter tcp --filter ignore,udp --sample 43 --seed 41 --checksums on",
         );
         let expected = serde_json::json!({
-            "interfaces": {"names": ["x", "y"], "rx_only": true, "exit_when_gone": true, "skb_mode": true,
+            "interfaces": {"names": ["x", "y"], "netns": "blue", "datapath": "packet", "rx_only": true, "exit_when_gone": true, "skb_mode": true,
                            "decap": ["vxlan", "gre"], "persist": "keep", "persist_dir": "p"},
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
             "filter": {"rules": ["tcp", "ignore,udp"], "sample": 43},
@@ -259,6 +260,7 @@ mod tests {
     #[test]
     fn values_have_one_name() {
         called_the_same::<Datapath>();
+        called_the_same::<LiveDatapath>();
         called_the_same::<Decap>();
         called_the_same::<Digest>();
         called_the_same::<RingBy>();
@@ -311,6 +313,18 @@ mod tests {
             ("run --iface x --sensor-name n", Useless::TagsWithoutJson),
             ("run --iface x --log-to stdout --events -", Useless::TwoStreams),
             ("run --iface x --ring-by cpu --workers 1", Useless::OneRing),
+            (
+                "run --iface x --datapath packet --skb-mode",
+                Useless::WithoutProgram("--skb-mode"),
+            ),
+            (
+                "run --iface x --datapath packet --workers 2",
+                Useless::WithoutProgram("--workers"),
+            ),
+            (
+                "run --iface x --datapath packet --decap gre",
+                Useless::DecapInUserspace,
+            ),
             ("read x --event ssl_*", Useless::EventWithoutEvents),
             ("read x --ca-file f", Useless::AuthoritiesForNothing),
         ] {
@@ -352,6 +366,7 @@ mod tests {
             "read x --log-format tsv,json --sensor-name n",
             "run --iface x --sensor-name n --log-to unix:/x",
             "run --iface x --ring-by cpu",
+            "run --iface x --datapath packet --workers 1",
             "run --iface x --events - --event new_connection",
         ] {
             assert_eq!(check(command), Ok(()), "{command}");

@@ -50,7 +50,7 @@ mod tests {
             assert!(text.contains(".TH"), "{page}");
         }
         let run = fs::read_to_string(dir.join("sensor-run.1")).expect("a page");
-        assert!(run.contains("Interface to watch"), "options with their meaning");
+        assert!(run.contains("Interfaces to watch"), "options with their meaning");
         fs::remove_dir_all(&dir).expect("the directory");
     }
 }

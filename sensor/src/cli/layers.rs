@@ -39,23 +39,29 @@ pub fn of_run(a: &Run, matches: &ArgMatches) -> anyhow::Result<Layers> {
     let usual = Path::new(USUAL_FILE);
     let usual = usual.exists().then_some(usual);
     let file = a.common.config.as_deref().or(usual).map(SettingsFile::read);
-    over(file.transpose()?, a.into(), matches)
+    over(file.transpose()?, a.into(), matches, "reading.datapath")
 }
 
 /// The settings by which captures are read. A file has to be named: what is read twice comes out the same on any machine.
 pub fn of_reading(a: &Read, matches: &ArgMatches) -> anyhow::Result<Layers> {
     let file = a.common.config.as_deref().map(SettingsFile::read);
-    over(file.transpose()?, a.into(), matches)
+    over(file.transpose()?, a.into(), matches, "interfaces.datapath")
 }
 
 /// Puts what was given on the command line over a file. `given` are the settings of the command line alone, as `matches`
-/// have them.
-fn over(file: Option<SettingsFile>, given: Settings, matches: &ArgMatches) -> anyhow::Result<Layers> {
+/// have them; `other` is what another command's option of the same name gives.
+fn over(
+    file: Option<SettingsFile>,
+    given: Settings,
+    matches: &ArgMatches,
+    other: &str,
+) -> anyhow::Result<Layers> {
     let mut last = matches;
     while let Some((_, deeper)) = last.subcommand() {
         last = deeper;
     }
-    let options = options(last);
+    let mut options = options(last);
+    options.retain(|path| *path != other);
     let origin = |path: &String| {
         let option = options.iter().find(|o| **o == path.as_str());
         let line = file.as_ref().and_then(|f| f.line_of(path));
@@ -91,7 +97,8 @@ fn options(matches: &ArgMatches) -> Vec<&'static str> {
         .ids()
         .filter(given)
         .map(|id| id.as_str().replace('_', "-"));
-    ids.filter_map(|id| names::of_option(&id)).collect()
+    ids.flat_map(|id| names::all_of_option(&id).collect::<Vec<_>>())
+        .collect()
 }
 
 impl Layers {
@@ -139,7 +146,7 @@ mod tests {
             _ => panic!("no settings"),
         };
         let file = file.map(|text| SettingsFile::parse(text, "s.toml".into()).expect("settings"));
-        over(file, given, &matches).expect("settings")
+        over(file, given, &matches, "").expect("settings")
     }
 
     const FILE: &str =

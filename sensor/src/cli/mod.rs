@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use args::{Command, parse_from};
 use clap::ArgMatches;
 use explain::explain;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 use crate::catalog::listed;
@@ -85,11 +85,15 @@ fn messages(verbose: u8) -> Reporter {
         _ => tracing::Level::DEBUG,
     };
     let reporter = Reporter::default();
+    // When its socket overflows, all interfaces are asked for anyway.
+    let quiet = Targets::new()
+        .with_default(level)
+        .with_target("netlink_proto", LevelFilter::ERROR);
     let terminal = tracing_subscriber::fmt::layer()
         .with_writer(log::Terminal)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
-        .with_filter(LevelFilter::from_level(level));
+        .with_filter(quiet);
     tracing_subscriber::registry()
         .with(terminal)
         .with(log::ToReporter(reporter.clone()))

@@ -1,5 +1,8 @@
-//! Where records come from: the kernel's program or its double in userspace.
+//! Where records come from: the kernel's program or its double in userspace; and where frames come from that the double takes
+//! apart live.
 
+#[cfg(feature = "live")]
+pub mod packet;
 pub mod soft;
 pub mod tunnels;
 #[cfg(feature = "live")]

@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::clock::{Clock, said};
-use super::interfaces::Interfaces;
-use super::load;
+use super::interfaces::{Interfaces, WatchError};
+use super::load::{self, Before};
 use super::metrics::Metrics;
+use super::netns::{Netns, NetnsError};
 use super::reload::Rules;
+use super::source::Source;
 use super::sweep::Sweep;
-use super::worker::{WorkerSink, Workers};
+use super::worker::WorkerSink;
 use crate::catalog::policy_bits;
 use crate::conn::Sink;
-use crate::datapath::xdp::{self, Kernel};
+use crate::datapath::xdp;
 use crate::event::log::LogRow;
 use crate::event::{self, Event, Handler, Subscriptions, Ts};
 use crate::settings::{Decap, Settings, SettingsError};
@@ -36,6 +38,12 @@ pub enum LiveError {
     /// The system refuses something else that is needed.
     #[error(transparent)]
     System(#[from] io::Error),
+    /// Two of the interfaces see the same packets.
+    #[error("what passes {0} passes {1}, too, and would count twice: name one of them")]
+    Twice(String, String),
+    /// The network namespace cannot be entered.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
     /// An interface is gone, and the settings ask to end then.
     #[error("an interface is gone")]
     Gone,
@@ -45,6 +53,16 @@ pub enum LiveError {
     /// A worker failed.
     #[error(transparent)]
     Worker(anyhow::Error),
+}
+
+impl From<WatchError> for LiveError {
+    fn from(e: WatchError) -> Self {
+        match e {
+            WatchError::Kernel(e) => LiveError::Kernel(e),
+            WatchError::System(e) => LiveError::System(e),
+            WatchError::Twice(a, b) => LiveError::Twice(a, b),
+        }
+    }
 }
 
 /// Watches the interfaces of `settings` until `stop` is set. Each worker thread hands its events to a handler of its own,
@@ -110,34 +128,41 @@ pub fn watch<H: Handler + Send + 'static>(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut kernel = load::load(settings, &cfg, bits, rings)?;
-    let mut rules = Rules::begin(settings, &mut kernel).map_err(LiveError::Filter)?;
+    let netns = Netns::open(settings.interfaces.netns.as_deref())?;
+    let mut source = Source::load(settings, &cfg, bits, rings, netns, Before::default())?;
+    let mut rules = Rules::begin(settings, &mut source).map_err(LiveError::Filter)?;
     let clock = Clock::new();
-    let attached = load::attach(&mut kernel, settings, cfg.realms)?;
-    let interfaces = Interfaces::new(&attached, settings.interfaces.rx_only);
-    let mut interfaces = runtime.block_on(interfaces)?;
+    let mut interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut source))?;
     let metrics = Metrics::new(rings);
     let sinks = handlers
         .into_iter()
         .map(|(subs, h)| (subs, HandlerSink::new(h, subs, clock.clone())));
-    let mut sweep = Sweep::new(
-        kernel.table()?.in_batches(),
-        settings.flows.entries,
-        &cfg.timeouts,
-    );
-    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics, None).map_err(LiveError::Worker)?;
+    let mut sweep = source.sweep(settings, &cfg)?;
+    let workers = source
+        .start(&cfg, sinks, &clock, &metrics, None)
+        .map_err(LiveError::Worker)?;
     let watched = runtime.block_on(async {
         let mut ticks = tokio::time::interval(STOP_POLL_EVERY);
         for n in 1_u64.. {
-            ticks.tick().await;
+            // What the kernel tells of links between two ticks is heard at once.
+            let mut gone = false;
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => break,
+                    links = interfaces.told() => gone |= interfaces.hear(links, &mut source),
+                }
+            }
+            if gone && settings.interfaces.exit_when_gone {
+                return Err(LiveError::Gone);
+            }
             if stop.load(Ordering::Acquire) || workers.has_ended() {
                 break;
             }
             if n % POLLS_PER_ROUND != 0 {
                 continue;
             }
-            let gone = round(&mut kernel, &mut interfaces, &clock, &mut sweep).await?;
-            rules.look(&mut kernel);
+            let gone = round(&mut source, &mut interfaces, &clock, sweep.as_mut()).await?;
+            rules.look(&mut source);
             if gone && settings.interfaces.exit_when_gone {
                 return Err(LiveError::Gone);
             }
@@ -145,8 +170,8 @@ pub fn watch<H: Handler + Send + 'static>(
         Ok(())
     });
     // Nothing new comes in from here on; the workers take what is there.
-    kernel.detach();
-    if let Err(e) = sweep.finish() {
+    source.detach();
+    if let Some(Err(e)) = sweep.map(|mut s| s.finish()) {
         tracing::warn!("half-open flows of a SYN flood do not all come to an end: {e}");
     }
     let done = workers.end();
@@ -159,17 +184,19 @@ pub fn watch<H: Handler + Send + 'static>(
 
 /// Sees to interfaces, clock and flow table, once a second; true if an interface has disappeared.
 async fn round(
-    kernel: &mut Kernel,
+    source: &mut Source,
     interfaces: &mut Interfaces,
     clock: &Clock,
-    sweep: &mut Sweep,
+    sweep: Option<&mut Sweep>,
 ) -> Result<bool, LiveError> {
     if let Some(step) = clock.look() {
         tracing::warn!("{}", said(step));
     }
-    let counters = kernel.counters()?;
-    let gone = interfaces.look(kernel).await?;
-    if let Err(e) = sweep.round(Clock::boot(), &counters) {
+    let (counters, _) = source.counters()?;
+    let gone = interfaces.look(source).await?;
+    if let Some(sweep) = sweep
+        && let Err(e) = sweep.round(Clock::boot(), &counters)
+    {
         tracing::warn!("the slow sweep begins anew: {e}");
     }
     Ok(gone)

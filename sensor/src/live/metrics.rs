@@ -8,7 +8,7 @@ use sensor_common::Counter;
 use sensor_common::counters::UNTRACKED;
 
 use super::histogram::Histogram;
-use super::interfaces::Watched;
+use super::interfaces::{List, Watched};
 use crate::conn::{Engine, Sink};
 use crate::datapath::xdp::Counters;
 use crate::event::Ts;
@@ -67,7 +67,7 @@ pub struct TurnGauges {
 }
 
 impl WorkerGauges {
-    /// A turn begins, at a ring whose first record is of a packet of `first`, ns since boot.
+    /// A turn begins, at a ring whose first record is of a packet of `first`, ns by the clock of `now`.
     pub fn begins(&self, first: impl FnOnce() -> Option<u64>, now: impl FnOnce() -> u64) {
         if let Some(t) = &self.turn
             && let Some(first) = first()
@@ -160,14 +160,15 @@ impl Metrics {
     }
 
     /// All numbers at this time.
-    pub fn snapshot(&self, kernel: &Counters, interfaces: &[Watched], losses: OutputLosses) -> Snapshot {
+    pub fn snapshot(&self, kernel: &Counters, list: &List, losses: OutputLosses) -> Snapshot {
         let c = |counter| kernel.get(counter);
         let workers: Vec<_> = self.workers.iter().zip(kernel.ring_lost).map(worker).collect();
-        let interfaces: Vec<_> = interfaces.iter().map(interface).collect();
+        let interfaces: Vec<_> = list.all.iter().map(interface).collect();
         let sum = |of: fn(&WorkerSnapshot) -> u64| workers.iter().map(of).sum();
         Snapshot {
             frames: c(Counter::Frames),
             frame_bytes: c(Counter::FrameBytes),
+            missed: 0,
             tracked: c(Counter::Tracked),
             untracked: UNTRACKED.map(c),
             payload: c(Counter::Payload),
@@ -192,8 +193,8 @@ impl Metrics {
             looked: sum(|w| w.looked),
             twice: sum(|w| w.twice),
             losses,
-            dropped: interfaces.iter().map(|i| i.dropped).sum(),
-            gone: interfaces.iter().map(|i| i.gone).sum(),
+            dropped: list.former.dropped + interfaces.iter().map(|i| i.dropped).sum::<u64>(),
+            gone: list.former_gone + interfaces.iter().map(|i| i.gone).sum::<u64>(),
             interfaces,
             workers,
         }
@@ -248,6 +249,8 @@ pub struct Snapshot {
     pub frames: u64,
     /// Bytes of these frames.
     pub frame_bytes: u64,
+    /// Frames that a packet socket had no room for; they are among the frames, and in no other number.
+    pub missed: u64,
     /// Frames counted in a flow.
     pub tracked: u64,
     /// Frames not tracked, for each reason in [`UNTRACKED`]; with the tracked ones they are all frames.
@@ -376,12 +379,21 @@ pub struct WorkerSnapshot {
 }
 
 impl Snapshot {
+    /// Adds frames that were missed before they could be counted: they are in the first sum under a reason of their own.
+    pub fn miss(&mut self, frames: u64) {
+        self.missed += frames;
+        self.frames += frames;
+    }
+
     /// Hands over stats.log's rows of time `ts`: the sums, each interface, each worker.
     pub fn rows(&self, ts: Ts, mut row: impl FnMut(&StatsRow<'_>)) {
         let met = UNTRACKED.iter().zip(self.untracked).filter(|(_, n)| *n > 0);
-        let met: Vec<String> = met
+        let mut met: Vec<String> = met
             .map(|(reason, n)| format!("{reason:?}={n}").to_lowercase())
             .collect();
+        if self.missed > 0 {
+            met.push(format!("missed={}", self.missed));
+        }
         row(&StatsRow {
             ts,
             frames: Some(self.frames),
@@ -445,7 +457,7 @@ mod tests {
     fn a_peak_lasts_until_it_is_taken() {
         let metrics = Metrics::new(2);
         metrics.workers[1].ring_peak.store(7, Relaxed);
-        let look = || metrics.snapshot(&Counters::default(), &[], OutputLosses::default());
+        let look = || metrics.snapshot(&Counters::default(), &List::default(), OutputLosses::default());
         assert_eq!(look().workers[1].ring_peak, 7, "to look takes nothing");
         let mut taken = look();
         metrics.take_ring_peaks(&mut taken);
@@ -468,7 +480,8 @@ mod tests {
             events: 4,
             ..OutputLosses::default()
         };
-        let s = metrics.snapshot(&kernel, &[], losses);
+        let mut s = metrics.snapshot(&kernel, &List::default(), losses);
+        s.miss(1);
         let mut rows = Vec::new();
         s.rows(9, |r| {
             let untracked = r.untracked.map(<[String]>::concat);
@@ -487,12 +500,12 @@ mod tests {
             [
                 (
                     None,
-                    Some(5),
+                    Some(6),
                     Some(30),
                     Some(0),
                     Some(1),
                     Some(4),
-                    Some("notip=2".to_owned())
+                    Some("notip=2missed=1".to_owned())
                 ),
                 (Some(0), None, Some(10), Some(0), None, None, None),
                 (Some(1), None, Some(20), Some(3), None, None, None),

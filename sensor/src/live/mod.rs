@@ -2,8 +2,9 @@
 //!
 //! [`run()`] is the command's live run, with log files, event stream and terminal; [`watch`] hands events to handlers of a
 //! program's own. Below, a module knows only those before it: `clock` (times of day) · `shifted` (the kernel's times) · `turn`
-//! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `interfaces` ·
-//! `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it) · `status`, `outputs`, `signals` ·
+//! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `netns` · `links`,
+//! `watchlist` (which interfaces are meant) · `netlink`, `news`, `traffic`, `interfaces` · `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it),
+//! `packets` (a packet socket instead), `source` (either) · `status`, `outputs`, `signals` ·
 //! `export` (numbers for who asks) · `run`, `handlers` and `replay`. Nothing here knows a command line.
 
 mod clock;
@@ -12,10 +13,15 @@ mod export;
 mod handlers;
 mod histogram;
 mod interfaces;
+pub(crate) mod links;
 mod load;
 pub mod metrics;
+pub(crate) mod netlink;
+pub(crate) mod netns;
+mod news;
 mod notify;
 mod outputs;
+mod packets;
 mod persist;
 mod priority;
 mod reload;
@@ -24,10 +30,13 @@ mod run;
 mod shifted;
 mod signals;
 mod slow;
+mod source;
 mod status;
 mod sweep;
 mod takeover;
+mod traffic;
 mod turn;
+pub(crate) mod watchlist;
 mod worker;
 
 pub use handlers::{LiveError, watch};

@@ -4,7 +4,8 @@ use std::ffi::CString;
 
 use anyhow::Context as _;
 
-use crate::datapath::xdp::Kernel;
+use super::interfaces::Hooks as _;
+use super::source::Source;
 use crate::filter::Filter;
 use crate::settings::Settings;
 use crate::settings::file::{at, paths};
@@ -24,35 +25,50 @@ pub struct Rules {
 
 impl Rules {
     /// Puts the settings' rules into the kernel.
-    pub fn begin(settings: &Settings, kernel: &mut Kernel) -> anyhow::Result<Rules> {
+    pub fn begin(settings: &Settings, source: &mut Source) -> anyhow::Result<Rules> {
         let filter = settings.filter()?;
         let mut rules = Rules {
-            ifindexes: numbers(&filter),
+            ifindexes: Vec::new(),
             filter,
         };
         if !rules.filter.is_empty() {
-            rules.put(kernel)?;
+            rules.put(source)?;
         }
         Ok(rules)
     }
 
-    fn put(&mut self, kernel: &mut Kernel) -> anyhow::Result<()> {
+    fn put(&mut self, source: &mut Source) -> anyhow::Result<()> {
+        let inside = source
+            .netns()
+            .enter()
+            .context("cannot enter the network namespace")?;
         self.ifindexes = numbers(&self.filter);
-        Ok(kernel.set_filter(&self.filter.tables(ifindex))?)
+        let tables = self.filter.tables(ifindex);
+        drop(inside);
+        match source.kernel() {
+            Some(kernel) => Ok(kernel.set_filter(&tables)?),
+            None => anyhow::bail!("--filter is for --datapath xdp"),
+        }
     }
 
     /// Interfaces may have come and gone that rules speak of.
-    pub fn look(&mut self, kernel: &mut Kernel) {
-        if numbers(&self.filter) != self.ifindexes
-            && let Err(e) = self.put(kernel)
+    pub fn look(&mut self, source: &mut Source) {
+        if self.filter.interfaces().is_empty() {
+            return;
+        }
+        let inside = source.netns().enter();
+        let now = numbers(&self.filter);
+        drop(inside);
+        if now != self.ifindexes
+            && let Err(e) = self.put(source)
         {
             tracing::warn!("{e:#}");
         }
     }
 
     /// Reads the settings again; what takes effect at once does, and the rest is named.
-    pub fn reload(&mut self, again: Again<'_>, settings: &mut Settings, kernel: &mut Kernel) {
-        match self.changed(again, settings, kernel) {
+    pub fn reload(&mut self, again: Again<'_>, settings: &mut Settings, source: &mut Source) {
+        match self.changed(again, settings, source) {
             Ok(()) => {}
             Err(e) => tracing::warn!("the settings stay as they are: {e:#}"),
         }
@@ -62,7 +78,7 @@ impl Rules {
         &mut self,
         again: Again<'_>,
         settings: &mut Settings,
-        kernel: &mut Kernel,
+        source: &mut Source,
     ) -> anyhow::Result<()> {
         let new = again()?;
         let filter = new.filter()?;
@@ -73,7 +89,7 @@ impl Rules {
             .collect();
         if changed.iter().any(|p| p == "filter.rules") {
             let old = std::mem::replace(&mut self.filter, filter);
-            if let Err(e) = self.put(kernel) {
+            if let Err(e) = self.put(source) {
                 self.filter = old;
                 return Err(e);
             }

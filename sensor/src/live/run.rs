@@ -10,18 +10,21 @@ use anyhow::Context as _;
 
 use super::clock::{Clock, said};
 use super::export::{Board, Endpoint, Shown, Turns};
-use super::interfaces::Interfaces;
+use super::interfaces::{Interfaces, List, WatchError};
+use super::load::Before;
 use super::metrics::{Metrics, Snapshot};
+use super::netns::Netns;
 use super::notify::Manager;
 use super::outputs::{Outbox, Outputs};
 use super::reload::{Again, Rules};
 use super::signals::{Signals, Told};
+use super::source::{ProgramLog, Source};
 use super::sweep::Sweep;
 use super::worker::{WorkerSink as _, Workers};
 use super::{load, persist, status};
 use crate::catalog::policy_bits;
 use crate::conn::Sink as _;
-use crate::datapath::xdp::{self, Kernel, Pins};
+use crate::datapath::xdp::{Kernel, KernelError, Pins};
 use crate::event::{self, Ts};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
@@ -39,6 +42,9 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Status lines per row of stats.log: a row a minute.
 const STATUS_LINES_PER_STATS_ROW: u32 = 60;
 
+/// Why it ends early when it is asked to.
+const GONE: &str = "an interface is gone, as --exit-when-gone waits for";
+
 /// How a run failed.
 pub enum Failed {
     /// It did not start, and nothing was done.
@@ -46,6 +52,22 @@ pub enum Failed {
     /// It ended early, or something was lost.
     Later(anyhow::Error),
 }
+
+/// The kernel refuses its program, and there is a way without.
+#[derive(Debug)]
+struct Otherwise(KernelError);
+
+impl std::fmt::Display for Otherwise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.0.is_of_the_program() {
+            true => f.write_str("; --datapath packet watches without a program in the kernel, at a cost"),
+            false => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Otherwise {}
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(e: E) -> Self {
@@ -134,39 +156,39 @@ fn work(
         }
         None => None,
     };
+    let netns = Netns::open(settings.interfaces.netns.as_deref())?;
     let rings = load::workers(settings);
     cfg.reassembly_total /= rings as u64;
     let bits = policy_bits(&subs, cfg.contents.any()) | Decap::bits(&settings.interfaces.decap) | cfg.realms;
     let clock = before.map_or_else(Clock::new, |b| Clock::of_earlier(b.shift));
-    let config = load::config(settings, &cfg, bits, rings);
-    let facts = xdp::facts(&config, seed, clock.shift())?;
-    let mut kernel = match pins {
-        Some(pins) => Kernel::load_kept(&config, pins, &facts)?,
-        None => Kernel::load(&config)?,
+    let earlier = Before {
+        pins,
+        shift: clock.shift(),
     };
+    let mut source = Source::load(settings, &cfg, bits, rings, netns, earlier).map_err(Otherwise)?;
     let contents = (0..rings).map(|_| contents_files(settings.logs.contents_dir.as_deref(), rings as usize));
     let contents: Vec<_> = contents.collect::<Result<_, _>>()?;
     // Before anything begins that they may be about.
-    let mut rules = Rules::begin(settings, &mut kernel)?;
-    let attached = match watches {
-        true => load::attach(&mut kernel, settings, cfg.realms)?,
-        false => Vec::new(),
+    let mut rules = Rules::begin(settings, &mut source)?;
+    let mut interfaces = match watches {
+        true => {
+            let interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut source));
+            Some(interfaces.map_err(|e| match e {
+                WatchError::Kernel(e) => Otherwise(e).into(),
+                e => anyhow::Error::from(e),
+            })?)
+        }
+        false => None,
     };
-    kernel.forget_others();
     let log_dirs = [Some(settings.logs.dir.clone()), settings.archive.dir.clone()];
     let log_dirs: Vec<_> = log_dirs.iter().flatten().map(PathBuf::as_path).collect();
-    let left = persist::inheritance(&kernel, &facts, &log_dirs)?;
-    let interfaces = runtime.block_on(Interfaces::new(&attached, settings.interfaces.rx_only));
-    let mut interfaces = interfaces.context("cannot ask for the interfaces")?;
+    let left = source.inheritance(&log_dirs)?;
     // Last: a start that fails leaves old logs as they are.
     let outputs = Outputs::open(settings, log_dir, archive, subs, clock.clone())?;
     // What this thread has to say.
     let mut own = outputs.outbox(None);
     // What the program itself has to say; without it everything else works all the same.
-    let mut logger: ProgramLog = kernel
-        .logger()
-        .inspect_err(|e| tracing::warn!("no log of the BPF program: {e}"))
-        .ok();
+    let mut logger = source.logger();
     own.raise(&event::BroInit {});
     // Before all that the workers say.
     own.settle(clock.now());
@@ -175,22 +197,15 @@ fn work(
         None => Metrics::new(rings),
     };
     let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
-    let workers = Workers::start(&kernel, &cfg, sinks, &clock, &metrics, left)?;
-    let watching = format!(
-        "watching {} with {rings} workers",
-        settings.interfaces.names.join(", ")
-    );
+    let workers = source.start(&cfg, sinks, &clock, &metrics, left)?;
     let manager = Manager::of_environment();
-    if watches {
+    if let Some(interfaces) = &interfaces {
+        let watching = format!("watching {} with {rings} workers", interfaces.names());
         say!("sensor: ready, {watching}");
         manager.ready(&watching);
     }
 
-    let mut sweep = Sweep::new(
-        kernel.table()?.in_batches(),
-        settings.flows.entries,
-        &cfg.timeouts,
-    );
+    let mut sweep = source.sweep(settings, &cfg)?;
     let board = match endpoint {
         Some(_) => Some(Board::new(Kernel::object_hash()?)),
         None => None,
@@ -201,10 +216,9 @@ fn work(
         }
     };
     runtime.block_on(answer);
-    let watched = match until {
-        Until::TakenOver => Ok(()),
-        Until::Told(again) => runtime.block_on(watch(
-            &mut kernel,
+    let watched = match (&until, &mut interfaces) {
+        (Until::Told(again), Some(interfaces)) => runtime.block_on(watch(
+            &mut source,
             &metrics,
             &workers,
             Desk {
@@ -214,16 +228,17 @@ fn work(
                 outputs: &outputs,
                 own: &mut own,
                 loss: &mut loss,
-                sweep: &mut sweep,
-                interfaces: &mut interfaces,
+                sweep: sweep.as_mut(),
+                interfaces,
                 board: board.as_ref(),
                 manager: &manager,
                 rules: &mut rules,
-                again,
+                again: *again,
                 settings: &mut settings.clone(),
                 exit_when_gone: settings.interfaces.exit_when_gone,
             },
         )),
+        _ => Ok(()),
     };
     if let Some(board) = &board {
         board.ends(match (&watched, workers.has_ended()) {
@@ -234,13 +249,13 @@ fn work(
     }
     manager.stopping();
     hurry_on_signal(runtime, signals, outputs.patience());
-    let leaves = watches && kernel.keeps();
+    let leaves = watches && source.keeps();
     let done = if leaves {
         workers.leave()
     } else {
         // Nothing new comes in from here on; the workers take what is there.
-        kernel.detach();
-        if let Err(e) = sweep.finish() {
+        source.detach();
+        if let Some(Err(e)) = sweep.map(|mut s| s.finish()) {
             tracing::warn!("half-open flows of a SYN flood are not all logged: {e}");
         }
         workers.end()
@@ -249,10 +264,14 @@ fn work(
     own.be_patient();
     reporter.drain(clock.of_day(clock.now()), |ev| own.raise(ev));
     own.raise(&event::BroDone {});
-    let last = kernel
+    let none = List::default();
+    let list = interfaces.as_ref().map_or(&none, |i| &i.list);
+    let missed = source.missed();
+    let last = source
         .counters()
-        .map(|c| metrics.snapshot(&c, &interfaces.all, outputs.losses()));
+        .map(|(c, _)| metrics.snapshot(&c, list, outputs.losses()));
     let last = last.map(|mut now| {
+        now.miss(missed);
         let at = clock.now();
         write_stats(&metrics, &mut now, at, &mut own);
         write_loss(&mut loss, &now, at, &mut own);
@@ -269,10 +288,10 @@ fn work(
     // Whatever became of them, the rows are written.
     let last = last.map_err(|e| Failed::Later(e.into()))?;
     if leaves {
-        kernel.leave();
+        source.leave();
         say!("sensor: the kernel goes on counting for the next run; `sensor detach` ends that");
     } else {
-        kernel.end_keeping().map_err(|e| Failed::Later(e.into()))?;
+        source.end_keeping().map_err(|e| Failed::Later(e.into()))?;
     }
     say::text(status::sums(&last));
     say!(
@@ -311,18 +330,15 @@ fn hurry_on_signal(runtime: tokio::runtime::Runtime, mut signals: Signals, patie
     }
 }
 
-/// The BPF program's own diagnostics.
-type ProgramLog = Option<aya_log::EbpfLogger<&'static dyn log::Log>>;
-
 /// What comes in from outside while the workers work, and where the operator is told things.
 struct Desk<'d> {
     signals: &'d mut Signals,
-    logger: &'d mut ProgramLog,
+    logger: &'d mut Option<ProgramLog>,
     reporter: &'d Reporter,
     outputs: &'d Outputs,
     own: &'d mut Outbox,
     loss: &'d mut Option<CaptureLoss>,
-    sweep: &'d mut Sweep,
+    sweep: Option<&'d mut Sweep>,
     interfaces: &'d mut Interfaces,
     board: Option<&'d Board>,
     manager: &'d Manager,
@@ -335,10 +351,10 @@ struct Desk<'d> {
 
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
 async fn watch(
-    kernel: &mut Kernel,
+    source: &mut Source,
     metrics: &Metrics,
     workers: &Workers<()>,
-    desk: Desk<'_>,
+    mut desk: Desk<'_>,
 ) -> anyhow::Result<()> {
     let clock = desk.outputs.clock();
     let mut ticks = tokio::time::interval(STATUS_EVERY);
@@ -347,11 +363,20 @@ async fn watch(
     let (mut sides, mut twice) = (OneSided::default(), Twice::default());
     let mut n = 0;
     loop {
-        match desk.signals.next(&mut ticks).await {
+        let told = tokio::select! {
+            told = desk.signals.next(&mut ticks) => told,
+            links = desk.interfaces.told() => {
+                if desk.interfaces.hear(links, source) && desk.exit_when_gone {
+                    anyhow::bail!(GONE);
+                }
+                continue;
+            }
+        };
+        match told {
             Told::End => return Ok(()),
             Told::Reload => {
                 desk.outputs.reopen();
-                desk.rules.reload(desk.again, desk.settings, kernel);
+                desk.rules.reload(desk.again, desk.settings, source);
                 continue;
             }
             Told::Reopen => {
@@ -375,15 +400,15 @@ async fn watch(
         if let Some(l) = desk.logger {
             l.flush();
         }
-        let by_cpu = kernel.counters_by_cpu()?;
-        let counters = by_cpu.iter().copied().sum();
-        if desk.interfaces.look(kernel).await? && desk.exit_when_gone {
-            anyhow::bail!("an interface is gone, as --exit-when-gone waits for");
+        let (counters, by_cpu) = source.counters()?;
+        if desk.interfaces.look(source).await? && desk.exit_when_gone {
+            anyhow::bail!(GONE);
         }
-        desk.rules.look(kernel);
+        desk.rules.look(source);
         let of_day = clock.of_day(at);
         desk.reporter.drain(of_day, |ev| desk.own.event(at, ev));
-        let mut now = metrics.snapshot(&counters, &desk.interfaces.all, desk.outputs.losses());
+        let mut now = metrics.snapshot(&counters, &desk.interfaces.list, desk.outputs.losses());
+        now.miss(source.missed());
         if n % STATUS_LINES_PER_STATS_ROW == 0 {
             write_stats(metrics, &mut now, at, desk.own);
         }
@@ -396,7 +421,9 @@ async fn watch(
         sides.look(now.data_conns, now.one_sided);
         twice.look(now.looked, now.twice);
         desk.outputs.status(|| status::line(&now, &last, STATUS_EVERY));
-        if let Err(e) = desk.sweep.round(Clock::boot(), &counters) {
+        if let Some(sweep) = &mut desk.sweep
+            && let Err(e) = sweep.round(Clock::boot(), &counters)
+        {
             tracing::warn!("the slow sweep begins anew: {e}");
         }
         let healthy = turns.see(now.workers.iter().map(|w| w.turns), Instant::now());
@@ -404,15 +431,15 @@ async fn watch(
             desk.manager.alive();
         }
         if let Some(board) = desk.board {
-            let config = kernel.config();
+            let (flows, ring_bytes) = source.room();
             let shown = Shown {
                 snapshot: now.clone(),
                 metrics: metrics.clone(),
                 by_cpu,
                 load: desk.outputs.load(),
-                met: desk.sweep.met(),
-                flows: (config.flows, config.policy.half_open),
-                ring_bytes: config.ring_bytes,
+                met: desk.sweep.as_ref().map_or_else(|| source.met(), |s| s.met()),
+                flows,
+                ring_bytes,
             };
             board.show(shown, healthy);
         }
@@ -422,6 +449,13 @@ async fn watch(
 
 /// Says what did not fit since the last time.
 fn complain(now: &Snapshot, last: &Snapshot) {
+    let missed = now.missed - last.missed;
+    if missed > 0 {
+        tracing::warn!(
+            "the packet socket's ring was full: {missed} frames missed, whose flows lack them; see --ring-mib, or watch \
+             with --datapath xdp"
+        );
+    }
     let lost = now.lost - last.lost;
     if lost > 0 {
         tracing::warn!("a ring had no room: {lost} packets' payload not seen; see --ring-mib and --workers");

@@ -76,6 +76,9 @@ pub fn sums(s: &Snapshot) -> String {
     for (reason, n) in UNTRACKED.into_iter().zip(s.untracked) {
         let _ = write!(text, " + {n} {}", name(reason));
     }
+    if s.missed > 0 {
+        let _ = write!(text, " + {} missed", s.missed);
+    }
     let _ = writeln!(
         text,
         "\npayload {} = {} forwarded + {} shed + {} lost",
@@ -115,6 +118,7 @@ fn name(r: Counter) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::interfaces::List;
     use super::super::metrics::{Metrics, OutputLosses};
     use super::*;
     use crate::datapath::xdp::Counters;
@@ -125,9 +129,12 @@ mod tests {
         for (i, n) in c.counts.iter_mut().enumerate() {
             *n = i as u64;
         }
-        let now = Metrics::new(1).snapshot(&c, &[], OutputLosses::default());
+        let mut now = Metrics::new(1).snapshot(&c, &List::default(), OutputLosses::default());
+        assert!(!sums(&now).contains("missed"));
+        now.miss(15);
         let s = sums(&now);
-        assert!(s.starts_with("frames 0 = 2 tracked + 3 not IP + "), "{s}");
+        assert!(s.starts_with("frames 15 = 2 tracked + 3 not IP + "), "{s}");
+        assert!(s.contains(" + 15 missed\n"), "{s}");
         assert!(
             s.contains("\npayload 11 = 12 forwarded + 13 shed + 14 lost\n"),
             "{s}"

@@ -259,6 +259,16 @@ impl<S: WorkerSink> Worker<S> {
     }
 }
 
+/// Whether a worker is to end.
+pub struct Stop(Arc<AtomicU8>);
+
+impl Stop {
+    /// It is.
+    pub fn is_told(&self) -> bool {
+        self.0.load(Ordering::Acquire) != GO_ON
+    }
+}
+
 /// The workers of a run, one a ring.
 pub struct Workers<L> {
     threads: Vec<JoinHandle<(L, anyhow::Result<u64>)>>,
@@ -334,6 +344,17 @@ impl<L: Send + 'static> Workers<L> {
                 })?);
         }
         Ok(workers)
+    }
+
+    /// One worker, which works until what it is given is set.
+    pub fn one(work: impl FnOnce(Stop) -> (L, anyhow::Result<u64>) + Send + 'static) -> anyhow::Result<Self> {
+        let stop: Arc<AtomicU8> = Arc::default();
+        let told = Stop(stop.clone());
+        let thread = std::thread::Builder::new().name("worker-0".into());
+        Ok(Workers {
+            threads: vec![thread.spawn(move || work(told))?],
+            stop,
+        })
     }
 
     /// Whether one of them has ended. Nobody told it to stop, so it failed.

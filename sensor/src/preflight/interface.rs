@@ -5,7 +5,7 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkX
 
 use super::item::Item;
 use crate::datapath::xdp::{self, Ethtool, XdpFeatures};
-use crate::settings::InterfaceSettings;
+use crate::settings::{InterfaceSettings, LiveDatapath};
 
 /// Largest packet whose frame native XDP takes in one buffer, bytes: a page, less the room before and behind it
 /// (`XDP_PACKET_HEADROOM`, `struct skb_shared_info`) and the headers of Ethernet with a tag.
@@ -154,6 +154,10 @@ pub fn items(name: &str, f: &Facts, settings: &InterfaceSettings) -> Vec<Item> {
         )];
     }
     let mut items = vec![state(name, f)];
+    if settings.datapath == LiveDatapath::Packet {
+        items.extend(not_promiscuous(name, f, settings));
+        return items;
+    }
     if let Some(id) = f.program {
         items.push(Item::fail(
             name,
@@ -180,15 +184,20 @@ pub fn items(name: &str, f: &Facts, settings: &InterfaceSettings) -> Vec<Item> {
     items.push(mode(name, f, settings));
     items.extend(size(name, f, native));
     items.extend(offloads(name, f, native));
-    if f.promiscuous == 0 && settings.rx_only && !virtual_device(f) {
-        items.push(Item::warn(
+    items.extend(not_promiscuous(name, f, settings));
+    items.extend(queues(name, f));
+    items
+}
+
+fn not_promiscuous(name: &str, f: &Facts, settings: &InterfaceSettings) -> Option<Item> {
+    let matters = f.promiscuous == 0 && settings.rx_only && !virtual_device(f);
+    matters.then(|| {
+        Item::warn(
             name,
             "it takes only what is for this machine: of a tap or a mirror port that is nothing".to_owned(),
             format!("ip link set {name} promisc on"),
-        ));
-    }
-    items.extend(queues(name, f));
-    items
+        )
+    })
 }
 
 fn state(name: &str, f: &Facts) -> Item {

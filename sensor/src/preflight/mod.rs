@@ -1,31 +1,34 @@
 //! What a run on interfaces would meet: asked before one is begun, without attaching, loading or making anything.
 //!
 //! Each group of questions has a file: facts are gathered (`look`), and a pure function says what they mean (`items`). [`check`]
-//! puts the groups together. `item` (an answer) · `machine` (the kernel) · `rights` · `interface` · `memory` · `log_dir`.
+//! puts the groups together. `item` (an answer) · `machine` (the kernel) · `rights` · `packet` (instead of these) · `interface` · `watched` (which
+//! interfaces) · `memory` · `log_dir`.
 
 mod interface;
 mod item;
 mod log_dir;
 mod machine;
 mod memory;
+mod packet;
 mod rights;
+mod watched;
 
 pub use item::{Item, Level, Report};
 
-use crate::settings::Settings;
+use crate::settings::{LiveDatapath, Settings};
 
 /// Looks at all that a run with these settings needs.
 pub fn check(settings: &Settings) -> Report {
-    let mut items = machine::items(&machine::look());
-    items.extend(rights::items(&rights::look()));
+    let mut items = match settings.interfaces.datapath {
+        LiveDatapath::Xdp => {
+            let mut items = machine::items(&machine::look());
+            items.extend(rights::items(&rights::look()));
+            items
+        }
+        LiveDatapath::Packet => packet::items(packet::look()),
+    };
     items.extend(settings_items(settings));
-    for name in &settings.interfaces.names {
-        items.extend(interface::items(
-            name,
-            &interface::look(name),
-            &settings.interfaces,
-        ));
-    }
+    items.extend(watched::items(&settings.interfaces));
     items.extend(memory::items(&memory::look(settings)));
     items.extend(log_dir::items(
         &settings.logs.dir,

@@ -122,8 +122,12 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterfaceSettings {
-    /// Names of the interfaces.
+    /// Names of the interfaces, or patterns with `*` and `?`; `any`: all that can be watched.
     pub names: Vec<String>,
+    /// What takes the frames.
+    pub datapath: LiveDatapath,
+    /// The network namespace that they are in, by its name or path; None: the sensor's.
+    pub netns: Option<String>,
     /// Watch only what is received (taps, mirror ports).
     pub rx_only: bool,
     /// End when an interface disappears.
@@ -160,6 +164,8 @@ impl Default for InterfaceSettings {
     fn default() -> Self {
         InterfaceSettings {
             names: Vec::new(),
+            netns: None,
+            datapath: LiveDatapath::default(),
             rx_only: false,
             exit_when_gone: false,
             skb_mode: false,
@@ -600,6 +606,17 @@ pub enum Datapath {
     User,
     /// The program in the kernel.
     Xdp,
+}
+
+/// What takes the frames of interfaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LiveDatapath {
+    /// The program in the kernel.
+    #[default]
+    Xdp,
+    /// A packet socket, and the program's double in userspace.
+    Packet,
 }
 
 /// Tunnels that the kernel's program can take apart.

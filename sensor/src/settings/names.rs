@@ -33,9 +33,11 @@ const OPTIONS: &[(&str, &str)] = &[
     ("flows.vlan_aware", "--vlan-aware"),
     ("flows.vni_aware", "--vni-aware"),
     ("http.passwords", "--http-passwords"),
+    ("interfaces.datapath", "--datapath"),
     ("interfaces.decap", "--decap"),
     ("interfaces.exit_when_gone", "--exit-when-gone"),
     ("interfaces.names", "--iface"),
+    ("interfaces.netns", "--netns"),
     ("interfaces.persist", "--persist"),
     ("interfaces.persist_dir", "--persist-dir"),
     ("interfaces.rx_only", "--rx-only"),
@@ -82,7 +84,14 @@ const OPTIONS: &[(&str, &str)] = &[
 
 /// The setting that an option gives; `option` is its long name, without the dashes.
 pub fn of_option(option: &str) -> Option<&'static str> {
-    let found = OPTIONS.iter().find(|(_, o)| o.strip_prefix("--") == Some(option));
+    all_of_option(option).next()
+}
+
+/// The settings that an option gives: more than one if commands give it different ones.
+pub fn all_of_option(option: &str) -> impl Iterator<Item = &'static str> {
+    let found = OPTIONS
+        .iter()
+        .filter(move |(_, o)| o.strip_prefix("--") == Some(option));
     found.map(|(path, _)| *path)
 }
 

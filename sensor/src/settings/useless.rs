@@ -1,6 +1,6 @@
 //! Settings that would do nothing beside the others are refused: who gives them expects something.
 
-use super::{Datapath, FileSettings, RingBy, Settings};
+use super::{Datapath, FileSettings, LiveDatapath, Persist, RingBy, Settings};
 use crate::event::{self, Info, Subscriptions};
 use crate::file::events::FileEntropy;
 use crate::output::feed::FeedTarget;
@@ -34,6 +34,9 @@ pub enum Useless {
         "--dedup is for `sensor read` with --datapath user: the kernel's program does not tell duplicates; have each packet mirrored once"
     )]
     DedupInKernel,
+    /// What is for the kernel's program, by a run without it.
+    #[error("{0} is for --datapath xdp: --datapath packet has one worker, and no program in the kernel")]
+    WithoutProgram(&'static str),
     /// No interface.
     #[error("no interface to watch: --iface names one")]
     NoInterface,
@@ -87,6 +90,23 @@ impl Settings {
         }
         if self.reading.dedup_ms > 0 {
             return Err(Useless::DedupInKernel);
+        }
+        if self.interfaces.datapath == LiveDatapath::Packet {
+            let (i, rings) = (&self.interfaces, &self.rings);
+            let of_the_program = [
+                (i.skb_mode, "--skb-mode"),
+                (i.persist != Persist::Off, "--persist"),
+                (!self.filter.rules.is_empty(), "--filter"),
+                (self.filter.sample > 1, "--sample"),
+                (rings.by == RingBy::Cpu, "--ring-by cpu"),
+                (rings.workers.is_some_and(|n| n > 1), "--workers"),
+            ];
+            if let Some((_, option)) = of_the_program.into_iter().find(|(given, _)| *given) {
+                return Err(Useless::WithoutProgram(option));
+            }
+            if !i.decap.is_empty() {
+                return Err(Useless::DecapInUserspace);
+            }
         }
         if self.rings.by == RingBy::Cpu && self.rings.workers == Some(1) {
             return Err(Useless::OneRing);

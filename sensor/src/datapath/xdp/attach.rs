@@ -16,7 +16,8 @@ use super::sys;
 /// The egress program, and so the filter that it is attached by where there is no TCX.
 pub(super) const EGRESS_PROGRAM: &str = "sensor_tx";
 /// ARPHRD_ETHER and ARPHRD_LOOPBACK: interfaces whose frames start with an Ethernet header.
-const ETHERNET: [u16; 2] = [1, 772];
+const ETHERNET: [u16; 2] = [1, LOOPBACK];
+const LOOPBACK: u16 = 772;
 
 /// The priority of our filter where there is no TCX: the one that the first of an interface's filters gets.
 const FILTER_PRIORITY: u16 = 49_152;
@@ -65,8 +66,17 @@ pub(super) enum Link {
     Filter(SchedClassifierLinkId),
 }
 
-/// The interface's index, if there is one and its frames are Ethernet's.
-pub(super) fn ethernet(iface: &str) -> Result<u32, KernelError> {
+/// An interface whose frames are Ethernet's.
+#[derive(Clone, Copy, Debug)]
+pub struct Ethernet {
+    /// Its number.
+    pub ifindex: u32,
+    /// What is sent on it is received on it.
+    pub is_loopback: bool,
+}
+
+/// The interface of this name, in this thread's network namespace.
+pub fn ethernet(iface: &str) -> Result<Ethernet, KernelError> {
     let none = || KernelError::NoInterface(iface.to_owned());
     let name = CString::new(iface).map_err(|_| none())?;
     if iface.is_empty() || iface.len() >= libc::IFNAMSIZ {
@@ -88,7 +98,10 @@ pub(super) fn ethernet(iface: &str) -> Result<u32, KernelError> {
         if r == 0 && !ETHERNET.contains(&req.ifr_ifru.ifru_hwaddr.sa_family) {
             return Err(KernelError::NotEthernet(iface.to_owned()));
         }
-        Ok(index)
+        Ok(Ethernet {
+            ifindex: index,
+            is_loopback: r == 0 && req.ifr_ifru.ifru_hwaddr.sa_family == LOOPBACK,
+        })
     }
 }
 

@@ -105,3 +105,15 @@ pub enum KernelError {
     #[error("{0}")]
     Config(&'static str),
 }
+
+impl KernelError {
+    /// Whether it is about the program and its hook, so that a packet socket might do.
+    pub fn is_of_the_program(&self) -> bool {
+        use KernelError::{Attach, Capabilities, Kernel, Load, Occupied, Refused};
+        match self {
+            Capabilities { missing } => !missing.contains(&"CAP_NET_RAW"),
+            Kernel { .. } | Attach { .. } | Load(_) | Refused { .. } | Occupied(_) => true,
+            _ => false,
+        }
+    }
+}

@@ -114,7 +114,7 @@ impl Kernel {
 
     /// Attaches to an interface: what it receives and, unless `rx_only`, what is sent on it.
     pub fn attach(&mut self, iface: &str, rx_only: bool) -> Result<Attached, KernelError> {
-        let ifindex = attach::ethernet(iface)?;
+        let ifindex = attach::ethernet(iface)?.ifindex;
         let (link, mode) = match self.left_rx(ifindex)? {
             Some(left) => left,
             None => {

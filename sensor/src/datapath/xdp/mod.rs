@@ -25,7 +25,7 @@ mod sys;
 mod table;
 
 pub use abi::{EndedKey, MAX_CAP, PACKET_LEN};
-pub use attach::{Attached, Egress, Mode};
+pub use attach::{Attached, Egress, Ethernet, Mode, ethernet};
 pub use config::KernelConfig;
 pub use counters::Counters;
 pub use error::KernelError;

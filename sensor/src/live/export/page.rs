@@ -155,6 +155,8 @@ fn sums(page: &mut Page, shown: &Shown) {
         let reason = format!("{reason:?}").to_lowercase();
         counter(&[("reason", &reason)], n as f64)
     });
+    let missed = || counter(&[("reason", "missed")], s.missed as f64);
+    let untracked = untracked.chain((s.missed > 0).then(missed));
     page.counters(
         "sensor_frames_untracked_total",
         "Frames that are in no flow, by the reason.",
@@ -497,6 +499,7 @@ fn process(page: &mut Page, build: &Build) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::interfaces::List;
     use crate::live::metrics::OutputLosses;
 
     fn shown(kernel: Counters) -> Shown {
@@ -507,7 +510,7 @@ mod tests {
             ..OutputLosses::default()
         };
         Shown {
-            snapshot: metrics.snapshot(&kernel, &[], losses),
+            snapshot: metrics.snapshot(&kernel, &List::default(), losses),
             metrics,
             by_cpu: vec![kernel, Counters::default()],
             load: OutputLoad {
