@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sensor_tests::lab::{CLIENT_V4, SERVER_V4};
 use sensor_tests::sensor::{Finished, TempDir, binary, read_log, run_args};
-use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time};
+use sensor_tests::{Lab, LabOptions, Sensor, link, one_at_a_time};
 use serde_json::Value;
 
 const PORT: u16 = 7777;
@@ -212,6 +212,9 @@ fn nothing_is_lost_when_it_is_killed_and_started_again() {
             world.connect()
         })
         .collect();
+    world.lab.settle().unwrap();
+    let there = world.lab.middle.run(|| link::stats("m0")).unwrap().unwrap();
+    let before = there.rx_packets + there.tx_packets;
     let first = world.sensor();
     streams.extend((0..8).map(|_| world.connect()));
     let socket = world.datagrams();
@@ -248,6 +251,10 @@ fn nothing_is_lost_when_it_is_killed_and_started_again() {
     let rows = world.rows();
     assert_eq!(rows.len(), 16 + 1 + 1, "{rows:#?}");
     check_rows(&rows, &last);
+    let there = world.lab.middle.run(|| link::stats("m0")).unwrap().unwrap();
+    let passed = there.rx_packets + there.tx_packets - before;
+    let counted = rows.iter().map(|r| number(r, "orig_pkts") + number(r, "resp_pkts")).sum::<u64>();
+    assert_eq!(counted, passed, "each packet that passed while there was no sensor, too");
     let whole = |r: &&Value| r["conn_state"] == "S1" || r["conn_state"] == "SF";
     assert_eq!(
         rows.iter().filter(whole).count(),

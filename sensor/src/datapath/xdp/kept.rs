@@ -96,6 +96,8 @@ impl Kernel {
 
     /// The process ends and what it has attached stays.
     pub fn leave(mut self) {
+        // Or the names would be taken away with the value.
+        self.kept = None;
         for (_, link) in self.links.drain(..) {
             if let Link::Filter(id) = link
                 && let Ok(prog) = tx_program(&mut self.ebpf)
@@ -165,6 +167,7 @@ impl Kernel {
 
     pub(super) fn forget_all_links(&self) {
         let Some(kept) = &self.kept else { return };
-        kept.pins.links().into_iter().flatten().for_each(|l| l.forget());
+        let links = kept.pins.links().unwrap_or_default();
+        links.iter().for_each(|l| l.forget());
     }
 }
