@@ -51,7 +51,11 @@ impl Handler for Fails {
 fn connections_go_on_when_a_worker_fails() {
     let _turn = one_at_a_time();
     let lab = Lab::new(LabOptions::default()).expect("a lab");
-    let listener = lab.server.run(|| TcpListener::bind((SERVER_V4, PORT))).unwrap().unwrap();
+    let listener = lab
+        .server
+        .run(|| TcpListener::bind((SERVER_V4, PORT)))
+        .unwrap()
+        .unwrap();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             std::thread::spawn(move || {
@@ -78,7 +82,12 @@ fn connections_go_on_when_a_worker_fails() {
     };
     std::thread::scope(|scope| {
         let watching = scope.spawn(|| live::watch(&settings, &stop, handler));
-        let connect = || lab.client.run(|| TcpStream::connect((SERVER_V4, PORT))).unwrap().unwrap();
+        let connect = || {
+            lab.client
+                .run(|| TcpStream::connect((SERVER_V4, PORT)))
+                .unwrap()
+                .unwrap()
+        };
         let say = |s: &mut TcpStream| {
             s.write_all(b"\x01").unwrap();
             s.read_exact(&mut [0]).unwrap();
@@ -91,17 +100,23 @@ fn connections_go_on_when_a_worker_fails() {
             }
         };
         // Until it watches: what begins before is no whole connection.
-        until(&|| {
-            drop(connect());
-            established.load(Ordering::Acquire) > 0
-        }, "it does not watch");
+        until(
+            &|| {
+                drop(connect());
+                established.load(Ordering::Acquire) > 0
+            },
+            "it does not watch",
+        );
         let mut streams: Vec<_> = (0..6).map(|_| connect()).collect();
         streams.iter_mut().for_each(say);
         until(&|| has_failed.load(Ordering::Acquire), "it did not fail");
         streams.iter_mut().for_each(say);
         let before = ended.load(Ordering::Acquire);
         streams.truncate(3);
-        until(&|| ended.load(Ordering::Acquire) >= before + 3, "connections do not end");
+        until(
+            &|| ended.load(Ordering::Acquire) >= before + 3,
+            "connections do not end",
+        );
         streams.iter_mut().for_each(say);
         drop(streams);
         lab.settle().unwrap();
@@ -109,5 +124,8 @@ fn connections_go_on_when_a_worker_fails() {
         watching.join().unwrap().expect("the run goes on");
     });
     let packets_of_six = 6 * (3 + 2 * 3);
-    assert!(packets.load(Ordering::Acquire) >= packets_of_six, "the counts are the kernel's");
+    assert!(
+        packets.load(Ordering::Acquire) >= packets_of_six,
+        "the counts are the kernel's"
+    );
 }

@@ -157,3 +157,50 @@ fn refusals_are_one_clear_line() {
     assert!(said.contains("/proc/no/logs/here"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
+
+/// A field of a thread's status.
+fn field(status: &str, name: &str) -> String {
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+    line.expect(name).trim().to_owned()
+}
+
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
+fn threads_that_read_what_comes_keep_no_right_that_they_do_not_need() {
+    const CAP_BPF: u64 = 1 << 39;
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let logs = TempDir::new().unwrap();
+    let sensor = Sensor::start(&lab.middle, &["m0"], logs.path(), &["--workers", "2"]).expect("a sensor");
+    let mut workers = 0;
+    for thread in std::fs::read_dir(format!("/proc/{}/task", sensor.pid())).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        if !field(&status, "Name").starts_with("worker-") {
+            continue;
+        }
+        workers += 1;
+        for set in ["CapEff", "CapPrm"] {
+            let caps = u64::from_str_radix(&field(&status, set), 16).unwrap();
+            assert_eq!(caps & !CAP_BPF, 0, "{set} of {status}");
+        }
+        assert_eq!(field(&status, "NoNewPrivs"), "1");
+        assert_eq!(
+            field(&status, "Seccomp"),
+            "2",
+            "a filter of system calls: {status}"
+        );
+    }
+    assert_eq!(workers, 2);
+    // With all that it still does its work.
+    let listener = lab
+        .server
+        .run(|| std::net::TcpListener::bind((sensor_tests::lab::SERVER_V4, 8080)));
+    let _listener = listener.unwrap().unwrap();
+    let connect = || std::net::TcpStream::connect((sensor_tests::lab::SERVER_V4, 8080));
+    drop(lab.client.run(connect).unwrap().unwrap());
+    lab.settle().unwrap();
+    let done = sensor.stop().unwrap();
+    assert_eq!(done.conns().unwrap().len(), 1);
+}

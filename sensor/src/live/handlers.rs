@@ -139,7 +139,7 @@ pub fn watch<H: Handler + Send + 'static>(
         .map(|(subs, h)| (subs, HandlerSink::new(h, subs, clock.clone())));
     let mut sweep = source.sweep(settings, &cfg)?;
     let workers = source
-        .start(&cfg, sinks, &clock, &metrics, None)
+        .start(&cfg, sinks, &clock, &metrics, None, None)
         .map_err(LiveError::Worker)?;
     let watched = runtime.block_on(async {
         let mut ticks = tokio::time::interval(STOP_POLL_EVERY);

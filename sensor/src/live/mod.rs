@@ -8,6 +8,7 @@
 //! `export` (numbers for who asks) · `run`, `handlers` and `replay`. Nothing here knows a command line.
 
 mod clock;
+mod confine;
 mod drain;
 mod export;
 mod handlers;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::clock::{Clock, said};
+use super::confine::Confinement;
 use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::{Interfaces, List, WatchError};
 use super::load::Before;
@@ -197,7 +198,10 @@ fn work(
         None => Metrics::new(rings),
     };
     let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
-    let workers = source.start(&cfg, sinks, &clock, &metrics, left)?;
+    let confinement = Confinement {
+        writes: settings.logs.contents_dir.clone(),
+    };
+    let workers = source.start(&cfg, sinks, &clock, &metrics, left, Some(&confinement))?;
     let manager = Manager::of_environment();
     if let Some(interfaces) = &interfaces {
         let watching = format!("watching {} with {rings} workers", interfaces.names());

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::clock::Clock;
+use super::confine::Confinement;
 use super::interfaces::Hooks;
 use super::load::{Before, Program};
 use super::metrics::Metrics;
@@ -45,7 +46,8 @@ impl Source {
         })
     }
 
-    /// Starts a worker for each of `sinks`. `left`: what they take over.
+    /// Starts a worker for each of `sinks`. `left`: what they take over; `confinement`: what their
+    /// threads keep; None: all.
     pub fn start<S: WorkerSink>(
         &mut self,
         cfg: &Config,
@@ -53,16 +55,21 @@ impl Source {
         clock: &Clock,
         metrics: &Metrics,
         left: Option<Inheritance>,
+        confinement: Option<&Confinement>,
     ) -> anyhow::Result<Workers<S::Left>> {
         match self {
-            Source::Program(p) => Workers::start(&p.kernel, cfg, sinks, clock, metrics, left),
+            Source::Program(p) => Workers::start(&p.kernel, cfg, sinks, clock, metrics, left, confinement),
             Source::Packets(p) => {
                 let gauges = metrics.workers().first().cloned();
                 let sink = sinks.next().zip(gauges);
                 let worker = sink.and_then(|(sink, gauges)| p.worker(cfg, sink, clock, gauges));
                 let worker = worker.ok_or_else(|| anyhow::anyhow!("a packet socket has one worker"))?;
+                let confinement = confinement.cloned();
                 Workers::one(move |stop| {
                     priority::raise();
+                    if let Some(c) = confinement {
+                        c.begin();
+                    }
                     worker.run(&stop)
                 })
             }

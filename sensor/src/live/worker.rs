@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::clock::Clock;
+use super::confine::Confinement;
 use super::drain::Drain;
 use super::metrics::{Metrics, WorkerGauges};
 use super::persist::Inheritance;
@@ -286,7 +287,8 @@ pub struct Done<L> {
 }
 
 impl<L: Send + 'static> Workers<L> {
-    /// Starts a worker for each of `sinks`, with the sink's events from `subs`. `left`: what there is to take over.
+    /// Starts a worker for each of `sinks`, with the sink's events from `subs`. `left`: what there is to take over;
+    /// `confinement`: what their threads keep; None: all.
     pub fn start<S: WorkerSink<Left = L>>(
         kernel: &Kernel,
         cfg: &Config,
@@ -294,6 +296,7 @@ impl<L: Send + 'static> Workers<L> {
         clock: &Clock,
         metrics: &Metrics,
         left: Option<Inheritance>,
+        confinement: Option<&Confinement>,
     ) -> anyhow::Result<Self> {
         let mut workers = Workers {
             threads: Vec::new(),
@@ -336,10 +339,14 @@ impl<L: Send + 'static> Workers<L> {
                 gauges: gauges.clone(),
             };
             let name = format!("worker-{i}");
+            let confinement = confinement.cloned();
             workers
                 .threads
                 .push(std::thread::Builder::new().name(name).spawn(move || {
                     priority::raise();
+                    if let Some(c) = confinement {
+                        c.begin();
+                    }
                     worker.run()
                 })?);
         }

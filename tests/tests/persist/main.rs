@@ -253,8 +253,14 @@ fn nothing_is_lost_when_it_is_killed_and_started_again() {
     check_rows(&rows, &last);
     let there = world.lab.middle.run(|| link::stats("m0")).unwrap().unwrap();
     let passed = there.rx_packets + there.tx_packets - before;
-    let counted = rows.iter().map(|r| number(r, "orig_pkts") + number(r, "resp_pkts")).sum::<u64>();
-    assert_eq!(counted, passed, "each packet that passed while there was no sensor, too");
+    let counted = rows
+        .iter()
+        .map(|r| number(r, "orig_pkts") + number(r, "resp_pkts"))
+        .sum::<u64>();
+    assert_eq!(
+        counted, passed,
+        "each packet that passed while there was no sensor, too"
+    );
     let whole = |r: &&Value| r["conn_state"] == "S1" || r["conn_state"] == "SF";
     assert_eq!(
         rows.iter().filter(whole).count(),
