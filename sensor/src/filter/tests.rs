@@ -137,7 +137,10 @@ fn what_cannot_be_is_refused_with_the_reason() {
         .map(|n| format!("(port {n} or host 10.0.0.{n})"))
         .collect::<Vec<_>>()
         .join(" and ");
-    assert!(filter(&[&wide]).terms.len() <= 20, "its contrary is an alternative of as many");
+    assert!(
+        filter(&[&wide]).terms.len() <= 20,
+        "its contrary is an alternative of as many"
+    );
     assert!(Filter::new([format!("ignore {wide}").as_str()]).is_err());
 }
 
