@@ -14,6 +14,7 @@ pub mod events;
 mod exchange;
 mod h2;
 mod handle;
+mod held;
 mod log;
 mod memory;
 mod message;
@@ -34,6 +35,7 @@ use entity::Expects;
 use events::tell;
 use exchange::{Exchange, Exchanges};
 use h2::H2;
+use held::Held;
 use memory::Memory;
 use message::Message;
 use unpack::Unpacking;
@@ -123,7 +125,7 @@ pub struct Http {
     /// The client's preface of HTTP/2 may still come. What came so far, which is its beginning, and what a server of
     /// HTTP/2 sends ahead of it.
     may_be_h2: bool,
-    held: [Vec<u8>; 2],
+    held: Held,
     /// It goes on as HTTP/2.
     h2: Option<Box<H2>>,
 }
@@ -162,7 +164,7 @@ impl Protocol for Http {
             wants_data: false,
             in_reply: false,
             may_be_h2: true,
-            held: [Vec::new(), Vec::new()],
+            held: Held::default(),
             h2: None,
         }
     }
@@ -209,7 +211,7 @@ impl Protocol for Http {
 
     fn has_open_line(&self, is_orig: bool) -> bool {
         let dir = usize::from(!is_orig);
-        let holds_line = self.held[dir].last().is_some_and(|b| *b != b'\n');
+        let holds_line = self.held.of(dir).last().is_some_and(|b| *b != b'\n');
         self.h2.is_none() && (holds_line || self.sides[dir].content.is_partial())
     }
 
@@ -259,7 +261,7 @@ impl Protocol for Http {
 
     fn flip(&mut self) {
         self.sides.swap(0, 1);
-        self.held.swap(0, 1);
+        self.held.flip();
         if let Some(h2) = &mut self.h2 {
             h2.stop();
         }
@@ -283,10 +285,9 @@ impl Protocol for Http {
     }
 
     fn is_settled(&self) -> bool {
-        let holds = self.held.iter().any(|held| !held.is_empty());
         let is_open = self.sides.iter().any(|side| side.is_open);
         let h2_is_open = self.h2.as_ref().is_some_and(|h2| !h2.is_settled());
-        self.exchanges.is_empty() && !self.stats_due && !holds && !is_open && !h2_is_open
+        self.exchanges.is_empty() && !self.stats_due && self.held.is_empty() && !is_open && !h2_is_open
     }
 }
 
@@ -294,46 +295,34 @@ impl Http {
     /// Bytes of a connection that may be HTTP/2: keeps them while they may, and goes on as HTTP/2 when the whole preface
     /// has come. False: they are HTTP/1's, as are those before them.
     fn hold(&mut self, dir: usize, bytes: &[u8], ctx: &mut Ctx<'_>) -> bool {
-        let held = &mut self.held[dir];
+        let held = self.held.of(dir);
         let may_be = match dir {
-            0 => {
-                let Some(due) = h2::PREFACE.strip_prefix(&held[..]) else {
-                    // The sides have changed places.
-                    self.let_go(ctx);
-                    return false;
-                };
-                if bytes.starts_with(due) {
+            0 => match h2::PREFACE.strip_prefix(held) {
+                Some(due) if bytes.starts_with(due) => {
                     self.begin_h2(None, bytes, ctx);
                     return true;
                 }
-                due.starts_with(bytes)
-            }
-            _ => {
-                let known = held.len();
-                let fits = known + bytes.len() <= h2::MAX_EARLY;
-                if fits {
-                    held.extend_from_slice(bytes);
-                }
-                let may_be = fits && h2::may_begin(held);
-                held.truncate(known);
-                may_be
-            }
+                Some(due) => due.starts_with(bytes),
+                // The sides have changed places.
+                None => false,
+            },
+            _ => held.len() + bytes.len() <= h2::MAX_EARLY && h2::may_begin(held, bytes),
         };
         if may_be {
-            held.extend_from_slice(bytes);
+            self.held.push(dir, bytes);
         } else {
             self.let_go(ctx);
         }
         may_be
     }
 
-    /// It is HTTP/1: reads what was kept in case that it would not be.
+    /// It is HTTP/1: reads what was kept in case that it would not be, as it came: what a reply means depends on whether its
+    /// request came before it.
     fn let_go(&mut self, ctx: &mut Ctx<'_>) {
         if !std::mem::take(&mut self.may_be_h2) {
             return;
         }
-        let held = std::mem::take(&mut self.held);
-        for (dir, bytes) in held.iter().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
+        for (dir, bytes) in std::mem::take(&mut self.held).turns() {
             // Neither can hand the connection over.
             let _ = self.feed(dir, bytes, ctx);
         }
@@ -350,8 +339,8 @@ impl Http {
             passwords,
             unpacking,
         ));
-        let [orig, resp] = std::mem::take(&mut self.held);
-        for (dir, bytes) in [(1, &resp[..]), (0, &orig), (0, bytes)] {
+        let held = std::mem::take(&mut self.held);
+        for (dir, bytes) in [(1, held.of(1)), (0, held.of(0)), (0, bytes)] {
             h2.data(dir, bytes, ctx);
         }
         self.h2 = Some(h2);

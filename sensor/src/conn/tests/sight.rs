@@ -138,3 +138,21 @@ fn packets_that_come_twice_are_counted() {
     assert_eq!(twice(3, 10_000), (12, 8));
     assert_eq!(twice(2, 200_000_000), (8, 0), "sent again");
 }
+
+#[test]
+fn of_many_packets_a_part_is_compared() {
+    let mut lab = Lab::new("new_packet");
+    for n in 1..15_000u16 {
+        let mut udp = tcp_frame(0, n, 0, [0, 0], b"");
+        udp[23] = 17;
+        udp[38..40].copy_from_slice(&[0, 20]);
+        for _ in 0..2 {
+            lab.frame(&udp);
+            lab.now = lab.now + 100_000 - SECOND / 1000;
+        }
+        lab.now += SECOND / 1000;
+    }
+    let sight = lab.engine.sight();
+    assert!((10_500..13_000).contains(&sight.looked), "{sight:?}");
+    assert!(sight.twice * 20 > sight.looked * 9, "{sight:?}");
+}

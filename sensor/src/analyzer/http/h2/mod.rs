@@ -261,10 +261,10 @@ fn interrupt(mut stream: Stream, why: &str, ctx: &mut Ctx<'_>) {
 }
 
 /// Whether a server's first bytes may be those of HTTP/2: SETTINGS (RFC 9113, section 3.4), which may come before the
-/// client's preface.
-pub fn may_begin(bytes: &[u8]) -> bool {
-    let head = bytes.get(..9).unwrap_or(bytes);
-    head.iter().enumerate().all(|(at, b)| match at {
+/// client's preface. They are those of `known`, and `bytes` behind them.
+pub fn may_begin(known: &[u8], bytes: &[u8]) -> bool {
+    let mut head = known.iter().chain(bytes).take(9).enumerate();
+    head.all(|(at, b)| match at {
         2 => b.is_multiple_of(6),
         3 => *b == 4,
         _ => *b == 0,

@@ -277,6 +277,20 @@ fn what_is_not_the_whole_preface_is_http1() {
 }
 
 #[test]
+fn what_turns_out_to_be_http1_is_read_as_it_came() {
+    // The server's bytes came first, and wait as long as the client's may be the preface.
+    let s = b"\0\0\0\x04\0\0\0\0\0Content-Disposition: x; filename=\"n\"\r\n";
+    let c = b"PRI * HTTP/2.0\r\n\r\nGET /a%20b HTTP/1.1\r\n";
+    let h = talk(&[Resp(s), Orig(c)]);
+    let at = |what| h.said.iter().position(|l| l.contains(what)).unwrap();
+    assert!(at("bad_HTTP_reply") < at("confirm"));
+    // They come between two pieces of what the client asks.
+    let h = talk(&[Orig(&c[..18]), Resp(s), Orig(&c[18..])]);
+    let at = |what| h.said.iter().position(|l| l.contains(what)).unwrap();
+    assert!(at("confirm") < at("bad_HTTP_reply"));
+}
+
+#[test]
 fn http1_may_go_over_to_it() {
     let ask = b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
         HTTP2-Settings: AAMAAABk\r\n\r\n";
