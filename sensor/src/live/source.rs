@@ -72,7 +72,7 @@ impl Source {
     /// What an earlier run left, once all is watched; None: there was none. `dirs`: where its logs are.
     pub fn inheritance(&self, dirs: &[&Path]) -> Result<Option<Inheritance>, KernelError> {
         let Source::Program(p) = self else { return Ok(None) };
-        p.kernel.forget_others();
+        p.forget_others();
         persist::inheritance(&p.kernel, &p.facts, dirs)
     }
 

@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use sensor_common::{FlowState, policy};
 
 use super::abi::EndedKey;
-use super::attach::{Link, Mode};
+use super::attach::{self, Link, Mode};
 use super::config::KernelConfig;
 use super::error::KernelError;
 use super::fds::{dup, map_fd};
 use super::keeping::Keeping;
 use super::kernel::{Kernel, boot_now, tx_program};
-use super::pins::{Facts, KeptPart, Pins, entries};
+use super::pins::{Facts, KeptPart, PinnedLink, Pins, entries};
 use super::sys;
 
 /// What an earlier run left of flows that had ended, or had more than one connection.
@@ -79,7 +79,8 @@ impl Kernel {
         }
     }
 
-    /// All that is to be watched is attached: takes away what an earlier run left beyond that.
+    /// All that is to be watched is attached: takes away what an earlier run left beyond that. To be called in the network
+    /// namespace of the interfaces.
     pub fn forget_others(&self) {
         let Some(kept) = &self.kept else { return };
         for link in kept.pins.links().into_iter().flatten() {
@@ -88,7 +89,7 @@ impl Kernel {
                     "an interface that was watched by the last run, number {}, no longer is",
                     link.ifindex
                 );
-                link.forget();
+                forget(&link);
             }
         }
         kept.pins.forget_programs(kept.number);
@@ -165,6 +166,14 @@ impl Kernel {
 
     pub(super) fn forget_all_links(&self) {
         let Some(kept) = &self.kept else { return };
-        kept.pins.links().into_iter().flatten().for_each(|l| l.forget());
+        kept.pins.links().into_iter().flatten().for_each(|l| forget(&l));
+    }
+}
+
+/// Takes a link away; with an XDP program's also the interface's egress filter, which has no name (before Linux 6.6).
+fn forget(link: &PinnedLink) {
+    link.forget();
+    if link.mode.is_some() {
+        attach::forget_egress(link.ifindex);
     }
 }

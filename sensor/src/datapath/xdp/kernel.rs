@@ -167,7 +167,6 @@ impl Kernel {
 
     /// Detaches from all interfaces; maps and rings stay.
     pub fn detach(&mut self) {
-        self.forget_all_links();
         for (_, link) in self.links.drain(..) {
             if let Link::Filter(id) = link
                 && let Ok(prog) = tx_program(&mut self.ebpf)
@@ -176,6 +175,7 @@ impl Kernel {
                 tracing::warn!("cannot remove the egress filter: {e}");
             }
         }
+        self.forget_all_links();
     }
 
     /// Reader of ring `i`, one per worker. A ring must have one reader only.
