@@ -149,7 +149,8 @@ fn work(
         .enable_all()
         .build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let mut endpoint = match &settings.metrics.listen {
+    // Nobody asks who only ends what another has left, and the place may be gone with the service.
+    let mut endpoint = match settings.metrics.listen.as_ref().filter(|_| watches) {
         Some(to) => {
             let listening = runtime.block_on(Endpoint::listen(to));
             Some(listening.with_context(|| format!("cannot listen at {to} for --metrics"))?)
