@@ -97,6 +97,11 @@ impl Kernel {
 
     /// The process ends and what it has attached stays.
     pub fn leave(mut self) {
+        self.let_be();
+    }
+
+    /// Everything stays as it is in the kernel, also when this is dropped.
+    pub(super) fn let_be(&mut self) {
         for (_, link) in self.links.drain(..) {
             if let Link::Filter(id) = link
                 && let Ok(prog) = tx_program(&mut self.ebpf)
@@ -106,6 +111,7 @@ impl Kernel {
                 std::mem::forget(link);
             }
         }
+        self.kept = None;
     }
 
     /// Detaches, and keeps nothing: the next run begins anew.

@@ -283,7 +283,11 @@ impl Kernel {
 
 impl Drop for Kernel {
     fn drop(&mut self) {
-        self.detach();
+        // A start that failed, over what an earlier run left: the next one may do better.
+        match self.takes_over() {
+            true => self.let_be(),
+            false => self.detach(),
+        }
     }
 }
 
