@@ -68,6 +68,12 @@ impl Program {
         self.kernel.leave();
     }
 
+    /// All that is to be watched is attached: takes it off what an earlier run watched beyond that.
+    pub fn forget_others(&self) {
+        let _inside = self.netns.enter();
+        self.kernel.forget_others();
+    }
+
     /// Takes it off all interfaces.
     pub fn detach(&mut self) {
         let _inside = self.netns.enter();

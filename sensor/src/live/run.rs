@@ -150,7 +150,8 @@ fn work(
         .enable_all()
         .build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let mut endpoint = match &settings.metrics.listen {
+    // Nobody asks who only ends what another has left, and the place may be gone with the service.
+    let mut endpoint = match settings.metrics.listen.as_ref().filter(|_| watches) {
         Some(to) => {
             let listening = runtime.block_on(Endpoint::listen(to));
             Some(listening.with_context(|| format!("cannot listen at {to} for --metrics"))?)
@@ -183,6 +184,9 @@ fn work(
     };
     let log_dirs = [Some(settings.logs.dir.clone()), settings.archive.dir.clone()];
     let log_dirs: Vec<_> = log_dirs.iter().flatten().map(PathBuf::as_path).collect();
+    if watches {
+        source.forget_others();
+    }
     let left = source.inheritance(&log_dirs)?;
     // Last: a start that fails leaves old logs as they are.
     let outputs = Outputs::open(settings, log_dir, archive, subs, clock.clone())?;

@@ -79,8 +79,14 @@ impl Source {
     /// What an earlier run left, once all is watched; None: there was none. `dirs`: where its logs are.
     pub fn inheritance(&self, dirs: &[&Path]) -> Result<Option<Inheritance>, KernelError> {
         let Source::Program(p) = self else { return Ok(None) };
-        p.kernel.forget_others();
         persist::inheritance(&p.kernel, &p.facts, dirs)
+    }
+
+    /// All that is to be watched is: takes away what an earlier run watched beyond that.
+    pub fn forget_others(&self) {
+        if let Source::Program(p) = self {
+            p.forget_others();
+        }
     }
 
     /// Whether anything outlives the process.

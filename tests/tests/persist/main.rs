@@ -242,6 +242,7 @@ fn nothing_is_lost_when_it_is_killed_and_started_again() {
     let done = second.stop().unwrap();
     assert!(done.stderr.contains("goes on counting"), "{}", done.stderr);
     streams.iter_mut().for_each(talk);
+    ask(&socket);
     streams.truncate(8);
     let third = world.sensor();
     streams.iter_mut().for_each(talk);
@@ -260,6 +261,12 @@ fn nothing_is_lost_when_it_is_killed_and_started_again() {
     assert_eq!(
         counted, passed,
         "each packet that passed while there was no sensor, too"
+    );
+    let datagrams = rows.iter().find(|r| r["proto"] == "udp").unwrap();
+    assert_eq!(
+        (number(datagrams, "orig_pkts"), number(datagrams, "resp_pkts")),
+        (4, 4),
+        "one before it was killed, one after that, one with the second, one after its end: {datagrams}"
     );
     let whole = |r: &&Value| r["conn_state"] == "S1" || r["conn_state"] == "SF";
     assert_eq!(

@@ -4,7 +4,9 @@
 mod network;
 mod system;
 
+use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,8 @@ use system::{fails, said, says, systemctl};
 /// Only there may it be run: it installs and removes packages.
 const GUEST: &str = "/run/guest/script";
 const CONFIG: &str = "/etc/sensor/sensor.toml";
+/// Where the service has its own BPF file system.
+const BPF: &str = "/run/sensorbpf";
 const LOGS: &str = "/var/log/sensor";
 /// For systemd to do what it does behind a command's back, in an emulated machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,12 +54,23 @@ pub fn run(o: &Options) -> Result<()> {
     step("installed: neither enabled nor started");
     start_without_settings()?;
     step("not started without an interface, and said so");
-    configure()?;
+    configure(&[
+        ("#names = []", format!("names = [\"{IFACE}\"]")),
+        ("#format = \"tsv\"", "format = \"json\"".to_owned()),
+    ])?;
     systemctl(&["enable", "--now", "sensor"])?;
     ensure!(state() == "active", "the service is {}", state());
     ensure!(network.is_watched()?, "nothing is attached to {IFACE}");
-    step("configured and started");
+    systemctl(&["stop", "sensor"])?;
+    ensure!(
+        !network.is_watched()?,
+        "something is attached to {IFACE} after a stop"
+    );
+    step("configured, started and stopped: nothing stays attached");
 
+    configure(&[("#persist = \"off\"", "persist = \"keep\"".to_owned())])?;
+    systemctl(&["start", "sensor"])?;
+    ensure!(network.is_watched()?, "nothing is attached to {IFACE}");
     let before = network.counted()?;
     let load = network.load();
     std::thread::sleep(AROUND);
@@ -66,21 +81,22 @@ pub fn run(o: &Options) -> Result<()> {
         upgrading.elapsed().as_secs()
     ));
     std::thread::sleep(AROUND);
-    let load = load.end()?;
-    let passed = network.settled()? - before;
-    ensure!(network.is_watched()?, "nothing is attached to {IFACE}");
     systemctl(&["stop", "sensor"])?;
     ensure!(
-        !network.is_watched()?,
-        "something is attached to {IFACE} after a stop"
+        network.is_watched()?,
+        "nothing is attached to {IFACE} after a stop, and it was to go on"
     );
-    logs_show(&load, passed)?;
+    std::thread::sleep(AROUND);
     systemctl(&["start", "sensor"])?;
+    let load = load.end()?;
+    let passed = network.settled()? - before;
+    step("stopped and started under load");
 
     let files = package_files()?;
     says("dpkg", &["-r", "sensor"])?;
     removed(&files, &network)?;
-    step("removed: settings and logs are still there");
+    logs_show(&load, passed)?;
+    step("removed: settings and logs are still there, and all that passed is in these");
     says("dpkg", &["-P", "sensor"])?;
     purged()?;
     step("purged: logs are still there");
@@ -152,14 +168,12 @@ fn start_without_settings() -> Result<()> {
     systemctl(&["stop", "sensor"])
 }
 
-fn configure() -> Result<()> {
+/// Has other lines in the file of settings.
+fn configure(lines: &[(&str, String)]) -> Result<()> {
     let mut text = fs::read_to_string(CONFIG)?;
-    for (from, to) in [
-        ("#names = []", format!("names = [\"{IFACE}\"]")),
-        ("#format = \"tsv\"", "format = \"json\"".to_owned()),
-    ] {
+    for (from, to) in lines {
         ensure!(text.contains(from), "{CONFIG} has no line {from}");
-        text = text.replacen(from, &to, 1);
+        text = text.replacen(from, to, 1);
     }
     fs::write(CONFIG, text)?;
     says("/usr/bin/sensor", &["config", "check", CONFIG]).map(drop)
@@ -187,39 +201,66 @@ fn upgrade(deb: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The first connection and the last have their rows, so both processes have written; and no packet is counted twice, of the
-/// `passed` that went over the interface. How many nobody counted between the two is said.
+/// What there was with one port of the client's.
+#[derive(Default)]
+struct Ends {
+    made: usize,
+    rows: usize,
+}
+
+/// The first connection and the last have rows, and the rows have each of the `passed` packets that went over the interface, once,
+/// whoever watched then. How many connections share a row or have two is said.
 fn logs_show(load: &Load, passed: u64) -> Result<()> {
     let mut rows = Vec::new();
+    let mut files = 0;
     for entry in fs::read_dir(LOGS)?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("conn.") {
+        let (name, owner) = (entry.file_name(), entry.metadata()?.uid());
+        ensure!(
+            owner != 0,
+            "{} is root's, so no other run of the service can write it",
+            entry.path().display()
+        );
+        files += 1;
+        if name.to_string_lossy().starts_with("conn.") {
             rows.extend(read_log(&entry.path())?);
         }
     }
-    let has = |port: u16| rows.iter().any(|r| r["id.orig_p"] == port);
-    let (first, last) = (load.ports.first(), load.ports.last());
-    for port in first.into_iter().chain(last) {
-        ensure!(has(*port), "no row of the connection from port {port}: {rows:#?}");
+    // A port may have been used twice.
+    let mut of_port: HashMap<u16, Ends> = HashMap::new();
+    for port in &load.ports {
+        of_port.entry(*port).or_default().made += 1;
     }
-    let files = fs::read_dir(LOGS)?.count();
-    let unseen = load.ports.iter().filter(|p| !has(**p)).count();
+    for row in &rows {
+        let port = row["id.orig_p"].as_u64().and_then(|p| u16::try_from(p).ok());
+        let ends = port.and_then(|p| of_port.get_mut(&p));
+        ends.with_context(|| format!("a row of no connection that was made: {row:#}"))?
+            .rows += 1;
+    }
     let sum = |column: &str| rows.iter().filter_map(|r| r[column].as_u64()).sum::<u64>();
     let counted = sum("orig_pkts") + sum("resp_pkts");
-    ensure!(
-        counted <= passed,
-        "conn.log has {counted} packets, of {passed} that there were"
-    );
+    let sums = |by: fn(&Ends) -> usize| of_port.values().map(by).sum::<usize>();
+    let lacking = sums(|e| e.made.saturating_sub(e.rows));
+    let excess = sums(|e| e.rows.saturating_sub(e.made));
     println!(
-        "        {} connections, {unseen} of them without a row; {} rows in {files} files\n        \
-         {passed} packets, {} of them passed while nobody watched",
+        "        {} connections, {lacking} of them without a row, {excess} rows too many; {} rows in {files} files\n        \
+         {passed} packets, {counted} of them in the rows",
         load.ports.len(),
         rows.len(),
-        passed - counted
+    );
+    for port in load.ports.first().into_iter().chain(load.ports.last()) {
+        ensure!(
+            of_port.get(port).is_some_and(|e| e.rows > 0),
+            "no row of the connection from port {port}"
+        );
+    }
+    ensure!(
+        counted == passed,
+        "conn.log has {counted} packets, of {passed} that there were"
     );
     Ok(())
 }
 
+/// Nothing of it is left but settings and logs; also what would go on without a service has ended.
 fn removed(files: &[PathBuf], network: &Network) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while network.is_watched()? {
@@ -229,6 +270,7 @@ fn removed(files: &[PathBuf], network: &Network) -> Result<()> {
         );
         std::thread::sleep(Duration::from_millis(100));
     }
+    ensure!(!Path::new(BPF).exists(), "{BPF} is still there");
     ensure!(state() != "active", "the service runs after the removal");
     ensure!(
         !said("pidof", &["sensor"]).contains(|c: char| c.is_ascii_digit()),

@@ -14,6 +14,7 @@ use crate::shell::{self, run, workspace};
 pub const FILES: &[&str] = &[
     "deploy/INSTALL.md",
     "deploy/sensor.service",
+    "deploy/run-sensorbpf.mount",
     "deploy/sensor.sysusers",
     "deploy/sysctl.conf",
     "deploy/alerts.yml",

@@ -11,9 +11,27 @@ use super::build::Built;
 use super::{Origin, notices};
 use crate::shell::{self, workspace};
 
-/// The key of the log directory in the file of settings, and what stands there for a service.
-const LOG_DIR: &str = "\n#dir = \"logs\"\n";
-const SERVICE_LOG_DIR: &str = "\n# Not the default, \"logs\": this is the service's (LogsDirectory= in its unit).\ndir = \"/var/log/sensor\"\n";
+/// A line of the file of settings that is another one for a service.
+struct Own {
+    section: &'static str,
+    line: &'static str,
+    /// With a comment that says why.
+    instead: &'static str,
+}
+
+const OWN: [Own; 2] = [
+    Own {
+        section: "interfaces",
+        line: "#persist_dir = \"/sys/fs/bpf/sensor\"",
+        instead: "# Not the default, \"/sys/fs/bpf/sensor\", which is root's: this is the service's (run-sensorbpf.mount).\n\
+                  persist_dir = \"/run/sensorbpf/sensor\"",
+    },
+    Own {
+        section: "logs",
+        line: "#dir = \"logs\"",
+        instead: "# Not the default, \"logs\": this is the service's (LogsDirectory= in its unit).\ndir = \"/var/log/sensor\"",
+    },
+];
 
 /// Shells with the names under which they look for completions.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -44,15 +62,23 @@ pub fn make(sensor: &Built, origin: &Origin, list: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The file of settings for the service: that of the tree, which shows defaults, but for the log directory.
+/// The file of settings for the service: that of the tree, which shows defaults, but for [`OWN`].
 fn settings(template: &str) -> Result<String> {
-    let (before, section) = template
-        .split_once("\n[logs]\n")
-        .context("no section [logs] in deploy/sensor.toml")?;
-    let (first, rest) = section
-        .split_once(LOG_DIR)
-        .context("no line `#dir = \"logs\"` in the section [logs] of deploy/sensor.toml")?;
-    Ok(format!("{before}\n[logs]\n{first}{SERVICE_LOG_DIR}{rest}"))
+    OWN.iter().try_fold(template.to_owned(), |text, own| {
+        let Own {
+            section,
+            line,
+            instead,
+        } = own;
+        let head = format!("\n[{section}]\n");
+        let found = text.split_once(&head).and_then(|(before, rest)| {
+            let end = rest.find("\n[").unwrap_or(rest.len());
+            let at = rest[..end].find(&format!("\n{line}\n"))? + 1;
+            let (first, last) = (&rest[..at], &rest[at + line.len()..]);
+            Some(format!("{before}{head}{first}{instead}{last}"))
+        });
+        found.with_context(|| format!("no line `{line}` in the section [{section}] of deploy/sensor.toml"))
+    })
 }
 
 #[cfg(test)]
@@ -60,16 +86,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_log_directory_differs_from_the_defaults() {
+    fn only_what_is_the_services_differs_from_the_defaults() {
         let template = fs::read_to_string(workspace().join("deploy/sensor.toml")).unwrap();
         let set = settings(&template).unwrap();
         let keys: Vec<_> = set
             .lines()
             .filter(|l| !l.is_empty() && !l.starts_with(['#', '[']))
             .collect();
-        assert_eq!(keys, ["dir = \"/var/log/sensor\""]);
-        let section = |at: usize| set[..at].rfind("\n[").map(|from| &set[from + 1..from + 7]);
-        assert_eq!(section(set.find("\ndir = ").unwrap()), Some("[logs]"));
-        assert_eq!(template.lines().count() + 1, set.lines().count());
+        assert_eq!(
+            keys,
+            [
+                "persist_dir = \"/run/sensorbpf/sensor\"",
+                "dir = \"/var/log/sensor\""
+            ]
+        );
+        let section = |at: usize| {
+            set[..at]
+                .rfind("\n[")
+                .and_then(|from| set[from + 2..].split(']').next())
+        };
+        assert_eq!(section(set.find("\npersist_dir = ").unwrap()), Some("interfaces"));
+        assert_eq!(section(set.find("\ndir = ").unwrap()), Some("logs"));
+        assert_eq!(template.lines().count() + OWN.len(), set.lines().count());
+        for (file, line) in [
+            ("sensor.service", "ReadWritePaths=-/run/sensorbpf"),
+            ("sensor.service", "LogsDirectory=sensor"),
+            ("run-sensorbpf.mount", "Where=/run/sensorbpf"),
+        ] {
+            let unit = fs::read_to_string(workspace().join("deploy").join(file)).unwrap();
+            assert!(unit.lines().any(|l| l == line), "no {line} in {file}");
+        }
     }
 }

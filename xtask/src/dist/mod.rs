@@ -156,6 +156,7 @@ mod tests {
         // What cargo-deb looks for by name.
         for file in [
             "debian/postinst",
+            "debian/prerm",
             "debian/postrm",
             "sensor.service",
             "sensor.sysusers",

@@ -1,7 +1,7 @@
 //! Attaching: XDP on what an interface receives, TC egress on what the host sends.
 #![allow(unsafe_code, reason = "ioctl takes pointers")]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -188,4 +188,20 @@ pub(super) fn egress(
         .attach_with_options(iface, TcAttachType::Egress, options)
         .map_err(|e| failed(&e))?;
     Ok((Link::Filter(id), Egress::Clsact))
+}
+
+/// Takes away the egress filter that an earlier run left at an interface of this thread's network namespace. Without one, and
+/// where it is a TCX link that was pinned, nothing is done.
+pub(super) fn forget_egress(ifindex: u32) {
+    let mut name = [0; libc::IFNAMSIZ];
+    // SAFETY: the buffer has the size that the call wants; it writes a terminated string when it returns no null pointer.
+    let name = unsafe {
+        if libc::if_indextoname(ifindex, name.as_mut_ptr()).is_null() {
+            return;
+        }
+        CStr::from_ptr(name.as_ptr())
+    };
+    if let Ok(iface) = name.to_str() {
+        let _ = tc::qdisc_detach_program(iface, TcAttachType::Egress, EGRESS_PROGRAM);
+    }
 }

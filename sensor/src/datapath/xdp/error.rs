@@ -84,6 +84,17 @@ pub enum KernelError {
         /// The directory.
         dir: String,
     },
+    /// The user may not use the directory's BPF file system.
+    #[error(
+        "--persist: cannot use {dir}: {source}; /sys/fs/bpf is root's: the service has a BPF file system of its own, with \
+         --persist-dir /run/sensorbpf/sensor"
+    )]
+    BpfFs {
+        /// The directory.
+        dir: String,
+        /// Why.
+        source: io::Error,
+    },
     /// Another sensor has what is kept there.
     #[error("--persist: another sensor has {dir} now; see --persist-dir")]
     PinsTaken {

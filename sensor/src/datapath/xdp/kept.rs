@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use sensor_common::{FlowState, policy};
 
 use super::abi::EndedKey;
-use super::attach::{Link, Mode};
+use super::attach::{self, Link, Mode};
 use super::config::KernelConfig;
 use super::error::KernelError;
 use super::fds::{dup, map_fd};
 use super::keeping::Keeping;
 use super::kernel::{Kernel, boot_now, tx_program};
-use super::pins::{Facts, KeptPart, Pins, entries};
+use super::pins::{Facts, KeptPart, PinnedLink, Pins, entries};
 use super::sys;
 
 /// What an earlier run left of flows that had ended, or had more than one connection.
@@ -79,15 +79,20 @@ impl Kernel {
         }
     }
 
-    /// All that is to be watched is attached: takes away what an earlier run left beyond that.
+    /// All that is to be watched is attached: takes away what an earlier run left beyond that. To be called in the network
+    /// namespace of the interfaces.
     pub fn forget_others(&self) {
         let Some(kept) = &self.kept else { return };
         for link in kept.pins.links().into_iter().flatten() {
-            if !self.links.iter().any(|(i, _)| *i == link.ifindex) {
+            let own = self.links.iter().filter(|(i, _)| *i == link.ifindex).count();
+            if own == 0 {
                 tracing::warn!(
                     "an interface that was watched by the last run, number {}, no longer is",
                     link.ifindex
                 );
+                forget(&link);
+            } else if own == 1 && link.mode.is_none() {
+                // What is sent is no longer looked at.
                 link.forget();
             }
         }
@@ -96,8 +101,11 @@ impl Kernel {
 
     /// The process ends and what it has attached stays.
     pub fn leave(mut self) {
-        // Or the names would be taken away with the value.
-        self.kept = None;
+        self.let_be();
+    }
+
+    /// Everything stays as it is in the kernel, also when this is dropped.
+    pub(super) fn let_be(&mut self) {
         for (_, link) in self.links.drain(..) {
             if let Link::Filter(id) = link
                 && let Ok(prog) = tx_program(&mut self.ebpf)
@@ -107,6 +115,7 @@ impl Kernel {
                 std::mem::forget(link);
             }
         }
+        self.kept = None;
     }
 
     /// Detaches, and keeps nothing: the next run begins anew.
@@ -168,6 +177,14 @@ impl Kernel {
     pub(super) fn forget_all_links(&self) {
         let Some(kept) = &self.kept else { return };
         let links = kept.pins.links().unwrap_or_default();
-        links.iter().for_each(|l| l.forget());
+        links.iter().for_each(forget);
+    }
+}
+
+/// Takes a link away; with an XDP program's also the interface's egress filter, which has no name (before Linux 6.6).
+fn forget(link: &PinnedLink) {
+    link.forget();
+    if link.mode.is_some() {
+        attach::forget_egress(link.ifindex);
     }
 }

@@ -167,7 +167,6 @@ impl Kernel {
 
     /// Detaches from all interfaces; maps and rings stay.
     pub fn detach(&mut self) {
-        self.forget_all_links();
         for (_, link) in self.links.drain(..) {
             if let Link::Filter(id) = link
                 && let Ok(prog) = tx_program(&mut self.ebpf)
@@ -176,6 +175,7 @@ impl Kernel {
                 tracing::warn!("cannot remove the egress filter: {e}");
             }
         }
+        self.forget_all_links();
     }
 
     /// Reader of ring `i`, one per worker. A ring must have one reader only.
@@ -283,7 +283,11 @@ impl Kernel {
 
 impl Drop for Kernel {
     fn drop(&mut self) {
-        self.detach();
+        // A start that failed, over what an earlier run left: the next one may do better.
+        match self.takes_over() {
+            true => self.let_be(),
+            false => self.detach(),
+        }
     }
 }
 

@@ -109,7 +109,10 @@ impl Pins {
     pub fn claim(base: &Path) -> Result<Pins, KernelError> {
         let dir = base.join(LAYOUT);
         let parent = base.parent().unwrap_or(base);
-        if !is_bpf_fs(parent) {
+        if !is_bpf_fs(parent).map_err(|source| KernelError::BpfFs {
+            dir: base.display().to_string(),
+            source,
+        })? {
             return Err(KernelError::NoBpfFs {
                 dir: base.display().to_string(),
             });
@@ -327,11 +330,16 @@ impl PinnedLink {
     }
 }
 
-fn is_bpf_fs(dir: &Path) -> bool {
-    let Ok(dir) = File::open(dir) else { return false };
+/// False also where nothing is; an error where it cannot be told, most often as the user may not look.
+fn is_bpf_fs(dir: &Path) -> io::Result<bool> {
+    let dir = match File::open(dir) {
+        Ok(dir) => dir,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
     let mut fs = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: the call fills in the structure when it returns 0.
-    unsafe { libc::fstatfs(dir.as_raw_fd(), fs.as_mut_ptr()) == 0 && fs.assume_init().f_type == BPF_FS }
+    Ok(unsafe { libc::fstatfs(dir.as_raw_fd(), fs.as_mut_ptr()) == 0 && fs.assume_init().f_type == BPF_FS })
 }
 
 /// All entries of a hash map that does not change meanwhile.
