@@ -191,6 +191,11 @@ fn threads_that_read_what_comes_keep_no_right_that_they_do_not_need() {
             "2",
             "a filter of system calls: {status}"
         );
+        let blocked = u64::from_str_radix(&field(&status, "SigBlk"), 16).unwrap();
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR2] {
+            let others = blocked >> (signal - 1) & 1;
+            assert_eq!(others, 1, "signal {signal} is for the other threads: {status}");
+        }
     }
     assert_eq!(workers, 2);
     // With all that it still does its work.

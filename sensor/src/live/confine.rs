@@ -5,6 +5,7 @@
 //! no system call beyond these (seccomp): it opens no socket, starts no process, and attaches nothing. The threads that attach
 //! to interfaces and write logs read nothing of what interfaces carry. They share its memory, though: who takes over a
 //! worker's thread altogether may find a way through them, so this is a second wall, not the first one.
+#![allow(unsafe_code, reason = "pthread_sigmask is a system call")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,18 @@ pub struct Confinement {
     /// Directory in which they make files.
     pub writes: Option<PathBuf>,
 }
+
+/// Signals to the process, which are the other threads': who hears one tells of it by a system call that a confined thread
+/// does not have.
+const OTHERS: [libc::c_int; 7] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGCHLD,
+    libc::SIGXFSZ,
+];
 
 /// Newest rules for files that are asked for; an older kernel applies those that it knows.
 const LANDLOCK: ABI = ABI::V5;
@@ -93,6 +106,7 @@ const FILES: &[i64] = &[
 impl Confinement {
     /// Confines the calling thread for good, as far as this kernel can. What it cannot is said, at the level of details.
     pub fn begin(&self) {
+        leave_signals();
         for (what, done) in [
             ("files", self.files()),
             ("capabilities", self.capabilities()),
@@ -145,6 +159,18 @@ impl Confinement {
             .try_into()
             .map_err(|e: seccompiler::BackendError| e.to_string())?;
         seccompiler::apply_filter(&program).map_err(|e| e.to_string())
+    }
+}
+
+fn leave_signals() {
+    // SAFETY: the set is this function's, and filled in before it is used.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in OTHERS {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
     }
 }
 
