@@ -76,7 +76,12 @@ fn text(log: &Path) -> String {
         assert!(out.status.success(), "{}", log.display());
         return String::from_utf8(out.stdout).unwrap();
     }
-    fs::read_to_string(log).unwrap()
+    fs::read_to_string(log).unwrap_or_else(|e| {
+        // It may have been packed since it was listed.
+        let packed = log.with_added_extension("gz");
+        assert!(packed.exists(), "{}: {e}", log.display());
+        text(&packed)
+    })
 }
 
 /// The client's ports of the exchanges that conn.log's rows tell of, current and old ones, in order. Each has its header, and
