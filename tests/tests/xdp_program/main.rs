@@ -18,7 +18,8 @@ use frames::{Case, PSH, tcp_frame};
 use sensor::datapath::xdp::{Counters, Inject, Kernel, KernelConfig, KernelTable, PACKET_LEN, Ring};
 use sensor_common::flow::{update, why};
 use sensor_common::policy::{
-    ALL_FRAMES, ALL_PACKETS, DECAP, DECAP_GENEVE, DECAP_GRE, DECAP_IP, DECAP_VXLAN, PAYLOAD, RECORDS,
+    ALL_FRAMES, ALL_PACKETS, DECAP, DECAP_GENEVE, DECAP_GRE, DECAP_IP, DECAP_VXLAN, FILTER, KEEP_ENDED,
+    PAYLOAD, RECORDS,
 };
 use sensor_common::record::{KIND_FRAME, KIND_PACKET};
 use sensor_common::{Counter, FlowKey, FlowState, Packet, Policy, RecordHeader};
@@ -86,7 +87,9 @@ fn grew(before: &Counters, after: &Counters, c: Counter) -> u64 {
 /// What the policy switches off the verifier does not walk, so each policy is a program of its own to it.
 #[test]
 fn every_policy_is_accepted() {
-    let plain = (0..=PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS).flat_map(|b| [(b, 1, 0), (b, 8, 96)]);
+    // A live run has FILTER always.
+    let plain =
+        (0..=PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS).flat_map(|b| [(b, 1, 0), (b | FILTER, 8, 96)]);
     let one = [DECAP_VXLAN, DECAP_GENEVE, DECAP_GRE, DECAP_IP].map(|b| (b | PAYLOAD, 8, 0));
     let most = [
         0,
@@ -95,7 +98,7 @@ fn every_policy_is_accepted() {
         PAYLOAD | RECORDS,
         PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS,
     ];
-    let most = most.map(|b| (b | DECAP, 8, 96));
+    let most = most.map(|b| (b | DECAP | FILTER | KEEP_ENDED, 8, 96));
     for (bits, rings, snaplen) in plain.chain(one).chain(most) {
         let policy = Policy {
             bits,
