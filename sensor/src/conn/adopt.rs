@@ -15,7 +15,7 @@ use sensor_common::{DirState, FlowKey, FlowState, Packet, RecordHeader};
 
 use super::ending::{Ending, before};
 use super::engine::Engine;
-use super::heritage::{Estate, part_of, subtract};
+use super::heritage::{Estate, originator, part_of, subtract};
 use super::sink::Sink;
 use crate::datapath::{FlowTable, Part, hash_key};
 use crate::event::Ts;
@@ -160,12 +160,6 @@ impl<S: Sink> Engine<S> {
             run.app_never();
         }
     }
-}
-
-/// The direction whose first packet came first.
-fn originator(state: &FlowState) -> usize {
-    let first = |d: &DirState| if d.pkts == 0 { u64::MAX } else { d.first };
-    usize::from(first(&state.dir[1]) < first(&state.dir[0]))
 }
 
 /// Records of packets that leave such a state behind.

@@ -30,7 +30,7 @@ use super::twice::recent;
 use super::uid;
 use crate::analyzer;
 use crate::datapath::soft::InnerPacket;
-use crate::datapath::{FlowTable, Part, hash_key};
+use crate::datapath::{FlowTable, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
 use crate::file::Files;
 use crate::software::Inventory;
@@ -306,16 +306,8 @@ impl<S: Sink> Engine<S> {
                     conn.start = rec.flow_start;
                 } else {
                     // The flow was there before this connection: its counts are not ours.
-                    let base = before(rec, flow);
-                    conn.extra().base = base;
-                    let part = Part {
-                        flow_start: rec.flow_start,
-                        uid_hi: conn.uid_hi,
-                        start: conn.start,
-                        orig: conn.orig_dir,
-                        base,
-                    };
-                    flows.part_begins(&p.key, &part);
+                    conn.extra().base = before(rec, flow);
+                    flows.part_begins(&p.key, &part_of(conn).1);
                 }
             }
             if let Some(tcp) = &mut tcp {

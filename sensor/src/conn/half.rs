@@ -10,6 +10,7 @@ use super::ending::{Ending, Missing, before};
 use super::ends::proto;
 use super::engine::Engine;
 use super::entry::{Conn, letter};
+use super::heritage::originator;
 use super::sink::Sink;
 use super::timer::Kind;
 use crate::datapath::FlowTable;
@@ -119,9 +120,7 @@ fn all_of(key: &FlowKey, state: &FlowState) -> [Option<RecordHeader>; 2] {
             bytes: d.bytes,
         })
     });
-    let first = |s: &Option<Sent>| s.map_or(u64::MAX, |s| s.ts);
-    let orig = (first(&sent[1]) < first(&sent[0])) as u8;
-    records(key, state.tunnel, orig, state.start, sent)
+    records(key, state.tunnel, originator(state) as u8, state.start, sent)
 }
 
 impl Conn {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sensor_common::{FlowKey, FlowState};
+use sensor_common::{DirState, FlowKey, FlowState};
 
 use super::entry::Conn;
 use crate::datapath::Part;
@@ -61,4 +61,10 @@ pub(super) fn subtract(state: &mut FlowState, base: &FlowState) {
         d.bytes -= b.bytes.min(d.bytes);
         d.payload -= b.payload.min(d.payload);
     }
+}
+
+/// The direction whose first packet came first.
+pub fn originator(state: &FlowState) -> usize {
+    let first = |d: &DirState| if d.pkts == 0 { u64::MAX } else { d.first };
+    usize::from(first(&state.dir[1]) < first(&state.dir[0]))
 }

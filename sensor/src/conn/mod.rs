@@ -52,7 +52,7 @@ pub use early::Early;
 pub use ends::{addr, proto};
 pub use engine::Engine;
 pub use feed::{EngineSink, untracked};
-pub use heritage::Estate;
+pub use heritage::{Estate, originator};
 pub use sight::Sight;
 pub use sink::{Piece, Sink};
 pub use uid::of_flow as flow_uid;

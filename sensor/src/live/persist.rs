@@ -6,7 +6,7 @@ use std::path::Path;
 use sensor_common::FlowState;
 
 use super::{load, shifted};
-use crate::conn::{Estate, flow_uid};
+use crate::conn::{Estate, flow_uid, originator};
 use crate::datapath::Part;
 use crate::datapath::xdp::{self, EndedKey, Facts, KeptPart, Kernel, KernelError, Pins};
 use crate::output::tail;
@@ -129,13 +129,13 @@ fn part(key: &EndedKey, p: &KeptPart, shift: i64) -> Part {
 
 /// Of a connection that ended in the midst of a flow, whose state is its own.
 fn of_its_own(uid_hi: u64, state: &FlowState, shift: i64) -> Part {
-    let orig = u8::from(state.dir[1].first < state.dir[0].first);
+    let orig = originator(state);
     let by = shift as u64;
     Part {
         flow_start: state.start.wrapping_add(by),
         uid_hi,
-        start: state.dir[usize::from(orig)].first.wrapping_add(by),
-        orig,
+        start: state.dir[orig].first.wrapping_add(by),
+        orig: orig as u8,
         base: FlowState::default(),
     }
 }

@@ -1,11 +1,10 @@
 //! What can change while the sensor runs: the settings are read again, and those that take effect at once do.
 
-use std::ffi::CString;
-
 use anyhow::Context as _;
 
 use super::interfaces::Hooks as _;
 use super::source::Source;
+use crate::datapath::xdp;
 use crate::filter::Filter;
 use crate::settings::Settings;
 use crate::settings::file::{at, paths};
@@ -121,10 +120,7 @@ fn numbers(filter: &Filter) -> Vec<u32> {
     filter.interfaces().into_iter().map(ifindex).collect()
 }
 
-/// An interface's number; 0: there is none of the name.
-#[allow(unsafe_code, reason = "if_nametoindex takes a pointer")]
+/// An interface's number; 0: there is none of the name that can be watched.
 fn ifindex(name: &str) -> u32 {
-    let Ok(name) = CString::new(name) else { return 0 };
-    // SAFETY: a terminated string that outlives the call.
-    unsafe { libc::if_nametoindex(name.as_ptr()) }
+    xdp::ethernet(name).map_or(0, |e| e.ifindex)
 }

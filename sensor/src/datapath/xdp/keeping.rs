@@ -1,7 +1,5 @@
 //! What of a loaded program outlives the process.
 
-use std::os::fd::OwnedFd;
-
 use aya::EbpfLoader;
 
 use super::config::KernelConfig;
@@ -19,8 +17,6 @@ pub(super) struct Keeping {
     pub number: u64,
     /// There was something to take over.
     pub takes_over: bool,
-    pub ended: OwnedFd,
-    pub parts: OwnedFd,
 }
 
 impl Keeping {

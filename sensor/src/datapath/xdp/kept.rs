@@ -9,10 +9,9 @@ use super::abi::EndedKey;
 use super::attach::{self, Link, Mode};
 use super::config::KernelConfig;
 use super::error::KernelError;
-use super::fds::{dup, map_fd};
 use super::keeping::Keeping;
 use super::kernel::{Kernel, boot_now, tx_program};
-use super::pins::{Facts, KeptPart, PinnedLink, Pins, entries};
+use super::pins::{ENDED, Facts, KeptPart, PARTS, PinnedLink, Pins, entries};
 use super::sys;
 
 /// What an earlier run left of flows that had ended, or had more than one connection.
@@ -31,22 +30,14 @@ impl Kernel {
         let takes_over = pins.facts().is_some();
         let mut config = *config;
         config.policy.bits |= policy::KEEP_ENDED;
-        // Before there is a map, it stands for another one.
-        let none = |fd: &str| std::fs::File::open(fd).map(OwnedFd::from).map_err(dup);
         let keeping = Keeping {
             number: boot_now(),
             takes_over,
-            ended: none("/dev/null")?,
-            parts: none("/dev/null")?,
             pins,
         };
         let mut kernel = Self::load_with(&config, Some(keeping))?;
-        let ended = map_fd(kernel.ebpf.map("ENDED").ok_or(KernelError::Missing("ENDED"))?)?;
-        let ended = ended.try_clone_to_owned().map_err(dup)?;
         if let Some(kept) = &mut kernel.kept {
             kept.pins.begin(facts)?;
-            kept.ended = ended;
-            kept.parts = kept.pins.parts()?;
         }
         Ok(kernel)
     }
@@ -70,11 +61,12 @@ impl Kernel {
             what: "--persist: cannot read what the last run left",
             source,
         };
+        let (ended, parts) = (kept.pins.map(ENDED)?, kept.pins.map(PARTS)?);
         // SAFETY: the maps' keys and values, which are numbers throughout.
         unsafe {
             Ok(Left {
-                ended: entries(kept.ended.as_fd()).map_err(failed)?,
-                parts: entries(kept.parts.as_fd()).map_err(failed)?,
+                ended: entries(ended.as_fd()).map_err(failed)?,
+                parts: entries(parts.as_fd()).map_err(failed)?,
             })
         }
     }

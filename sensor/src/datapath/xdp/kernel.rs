@@ -24,6 +24,7 @@ use super::error::KernelError;
 use super::fds::{dup, map_fd};
 use super::filter::{self, Filled};
 use super::keeping::Keeping;
+use super::pins::{ENDED, PARTS};
 use super::ring::Ring;
 use super::run::Injector;
 use super::sys;
@@ -199,7 +200,7 @@ impl Kernel {
         let clone = |fd: &OwnedFd| fd.try_clone().map_err(dup);
         let table = KernelTable::new(clone(&self.flows)?, clone(&self.control)?, clone(&self.fetch)?);
         Ok(match &self.kept {
-            Some(kept) => table.keeping(clone(&kept.ended)?, clone(&kept.parts)?),
+            Some(kept) => table.keeping(kept.pins.map(ENDED)?, kept.pins.map(PARTS)?),
             None => table,
         })
     }

@@ -5,10 +5,10 @@
 //! is not named belongs to the programs of one process: their scratch memory, read-only data and rules.
 #![allow(
     unsafe_code,
-    reason = "flock and statfs are system calls; map values are read into plain memory"
+    reason = "statfs is a system call; map values are read into plain memory"
 )]
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -36,12 +36,15 @@ const _: () = assert!(
 const BPF_FS: i64 = 0xcafe_4a11;
 /// Maps that are kept, beside the rings.
 pub const MAPS: [&str; 8] = [
-    "FLOWS", "STATS", "HALF", "QUEUE", "BELLS", "ENDED", "HOSTS", "NUMBERED",
+    "FLOWS", "STATS", "HALF", "QUEUE", "BELLS", ENDED, "HOSTS", "NUMBERED",
 ];
 /// Tables of programs; each load has its own, under names that end with its number.
 pub const PROGRAM_TABLES: [&str; 2] = ["RX_PROGRAMS", "TX_PROGRAMS"];
 const FACTS: &str = "FACTS";
-const PARTS: &str = "PARTS";
+/// Ended flows whose rows are not known to be written.
+pub(super) const ENDED: &str = "ENDED";
+/// Connections that are not their flows' first.
+pub(super) const PARTS: &str = "PARTS";
 /// Most connections that are remembered as not their flows' first.
 const MAX_PARTS: u32 = 1 << 16;
 /// Entries read at a time.
@@ -137,14 +140,10 @@ impl Pins {
             }
         }
         let lock = File::open(&dir).map_err(&unusable)?;
-        // SAFETY: a system call on a descriptor that is open.
-        if unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-            let e = io::Error::last_os_error();
-            return Err(match e.raw_os_error() {
-                Some(libc::EWOULDBLOCK) => KernelError::PinsTaken { dir: named() },
-                _ => unusable(e),
-            });
-        }
+        lock.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => KernelError::PinsTaken { dir: named() },
+            TryLockError::Error(e) => unusable(e),
+        })?;
         let mut pins = Pins {
             dir,
             _lock: lock,
@@ -225,10 +224,10 @@ impl Pins {
         Ok(())
     }
 
-    /// The map of connections that are not their flows' first.
-    pub(super) fn parts(&self) -> Result<OwnedFd, KernelError> {
-        let found = sys::pinned(&self.path(PARTS)).map_err(failed("--persist: cannot open a map"))?;
-        found.ok_or(KernelError::Missing("PARTS"))
+    /// A map, by its name.
+    pub(super) fn map(&self, name: &'static str) -> Result<OwnedFd, KernelError> {
+        let found = sys::pinned(&self.path(name)).map_err(failed("--persist: cannot open a map"))?;
+        found.ok_or(KernelError::Missing(name))
     }
 
     /// The links that there are.
