@@ -174,24 +174,23 @@ fn threads_that_read_what_comes_keep_no_right_that_they_do_not_need() {
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let logs = TempDir::new().unwrap();
     let sensor = Sensor::start(&lab.middle, &["m0"], logs.path(), &["--workers", "2"]).expect("a sensor");
-    // They do that themselves, as their first work.
-    let is_confined =
-        |status: &String| !field(status, "Name").starts_with("worker-") || field(status, "Seccomp") == "2";
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    let statuses = || -> Vec<String> {
+    // Of threads that end meanwhile there is nothing to read.
+    let workers = || -> Vec<String> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", sensor.pid())).unwrap();
-        let read = |t: std::fs::DirEntry| std::fs::read_to_string(t.path().join("status")).unwrap();
-        threads.map(|t| read(t.unwrap())).collect()
+        threads
+            .filter_map(|t| std::fs::read_to_string(t.ok()?.path().join("status")).ok())
+            .filter(|status| field(status, "Name").starts_with("worker-"))
+            .collect()
     };
-    while !statuses().iter().all(is_confined) && std::time::Instant::now() < deadline {
+    // They get their name and confine themselves once they run.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let ready = || workers().iter().filter(|s| field(s, "Seccomp") == "2").count();
+    while ready() < 2 && std::time::Instant::now() < deadline {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let mut workers = 0;
-    for status in statuses() {
-        if !field(&status, "Name").starts_with("worker-") {
-            continue;
-        }
-        workers += 1;
+    let workers = workers();
+    assert_eq!(workers.len(), 2);
+    for status in workers {
         for set in ["CapEff", "CapPrm"] {
             let caps = u64::from_str_radix(&field(&status, set), 16).unwrap();
             assert_eq!(caps & !CAP_BPF, 0, "{set} of {status}");
@@ -208,7 +207,6 @@ fn threads_that_read_what_comes_keep_no_right_that_they_do_not_need() {
             assert_eq!(others, 1, "signal {signal} is for the other threads: {status}");
         }
     }
-    assert_eq!(workers, 2);
     // With all that it still does its work.
     let listener = lab
         .server
