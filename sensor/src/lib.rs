@@ -31,6 +31,8 @@ pub mod output;
 pub mod packet;
 #[cfg(feature = "live")]
 pub mod preflight;
+#[cfg(feature = "script")]
+mod script;
 pub mod settings;
 pub mod software;
 pub mod tcp;

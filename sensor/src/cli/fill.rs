@@ -4,7 +4,7 @@ use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
     ArchiveSettings, ConnSettings, ControlSettings, EventSettings, FileSettings, FilterSettings,
     FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, ReadSettings,
-    ReassemblySettings, RingSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
+    ReassemblySettings, RingSettings, ScriptSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -118,6 +118,13 @@ impl From<&Common> for Settings {
                 contents: c.contents.clone(),
                 status_interval: c.status_interval,
             },
+            scripts: ScriptSettings {
+                files: c.script.clone(),
+                is_unsafe: c.script_unsafe,
+                memory_mib: c.script_memory,
+                steps: c.script_steps,
+                failures: c.script_failures,
+            },
             files: FileSettings {
                 hashes: c.file_hashes.clone(),
                 entropy: c.file_entropy,
@@ -205,7 +212,7 @@ mod tests {
             "run --iface x,y --netns blue --datapath packet --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --persist --persist-dir p --workers 3 --ring-by flow \
              --ring-mib 7 --packet-history 6 --control s --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
-             --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
+             --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 --script s.lua --script t.lua --script-unsafe --script-memory 51 --script-steps 520000 --script-failures 53 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
@@ -224,6 +231,7 @@ mod tests {
             "control": {"socket": "s"},
             "metrics": {"listen": "127.0.0.1:9477"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
+            "scripts": {"files": ["s.lua", "t.lua"], "unsafe": true, "memory_mib": 51, "steps": 520_000, "failures": 53},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
             "conn": {"community_id": true, "l2_columns": true, "vlan_columns": true, "tcp_stats": true,

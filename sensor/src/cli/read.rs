@@ -11,7 +11,7 @@ use sensor_common::{Policy, policy};
 use super::explain::explain;
 use super::pipe::{self, PipeClock};
 use super::progress::Progress;
-use super::results::Results;
+use super::results::{Results, Scripts};
 use super::stop::Stop;
 use crate::base::time::MILLISECOND;
 use crate::catalog::policy_bits;
@@ -134,6 +134,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let stop = Stop::listen()?;
     let subs = settings.events.subscriptions()?;
     settings.useless_reading(subs)?;
+    let scripts = Scripts::load(settings)?;
+    let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
     let mut cfg = settings.engine(settings.seed.unwrap_or(0))?;
     cfg.analyzers = settings.reading.analyzers;
@@ -184,7 +186,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
                 ..soft::SoftConfig::default()
             };
             let soft = Soft::with_tunnels(config, tunnels).filtered(filter);
-            Ok(start(Results::open(settings, subs)?).run(soft))
+            Ok(start(Results::open(settings, scripts)?).run(soft))
         }
         Datapath::Xdp => {
             if !checksums {
@@ -192,7 +194,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
                 policy.bits |= Decap::bits(&settings.interfaces.decap);
             }
             let kernel = Replay::load(policy, tunnels, checksums, &filter)?;
-            Ok(start(Results::open(settings, subs)?).run(kernel))
+            Ok(start(Results::open(settings, scripts)?).run(kernel))
         }
     }
 }
@@ -259,6 +261,8 @@ impl Reading<'_> {
                         write_loss(loss, self.now, &mut self.engine, &datapath);
                     }
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
+                    self.engine.sink().advance(ts);
+                    self.carry_out(&mut datapath);
                     self.engine.flush_point(ts);
                     self.reporter.drain(ts, |ev| self.engine.raise(ts, ev));
                     if let Err(e) = done {
@@ -291,6 +295,14 @@ impl Reading<'_> {
         self.engine.flush_point(now);
         self.reporter.drain(now, |ev| self.engine.raise(now, ev));
         self.engine.sink().flush();
+    }
+
+    /// Does what scripts want of connections.
+    fn carry_out(&mut self, datapath: &mut impl Datapaths) {
+        for order in self.engine.sink().take_orders() {
+            self.engine
+                .wish(&order.conn, order.what, self.now, datapath.table());
+        }
     }
 
     /// Notes that something was left out; reading goes on.

@@ -46,6 +46,7 @@ mod twice;
 mod udp_tunnel;
 mod uid;
 mod weird;
+mod wish;
 
 pub use asked::ConnColumns;
 pub use config::{Config, Contents, Timeouts};
@@ -57,6 +58,7 @@ pub use heritage::{Estate, originator};
 pub use sight::Sight;
 pub use sink::{Piece, Sink};
 pub use uid::of_flow as flow_uid;
+pub use wish::Wish;
 
 #[cfg(test)]
 mod tests;

@@ -263,7 +263,7 @@ impl<S: WorkerSink> Worker<S> {
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
         self.account_for_rows();
-        self.drain.recorder().turn(&mut self.engine);
+        self.drain.recorder().turn(&mut self.engine, at, &mut self.table);
         self.gauges.show(&self.engine, taken);
         self.gauges.ends(self.drain.records(), self.ring.consumed());
         Ok(more || late)

@@ -55,6 +55,8 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// The event stream.
     pub events: EventSettings,
+    /// Scripts.
+    pub scripts: ScriptSettings,
     /// Files that traffic carries.
     pub files: FileSettings,
     /// Columns of conn.log on request.
@@ -436,6 +438,35 @@ impl EventSettings {
     }
 }
 
+/// Scripts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScriptSettings {
+    /// The scripts.
+    pub files: Vec<PathBuf>,
+    /// They may use the system, and files anywhere.
+    #[serde(rename = "unsafe")]
+    pub is_unsafe: bool,
+    /// Memory of all of them, MiB.
+    pub memory_mib: u32,
+    /// Instructions that a call of a handler may take.
+    pub steps: u64,
+    /// Failures of a handler after which it is not called any more.
+    pub failures: u32,
+}
+
+impl Default for ScriptSettings {
+    fn default() -> Self {
+        ScriptSettings {
+            files: Vec::new(),
+            is_unsafe: false,
+            memory_mib: 256,
+            steps: 10_000_000,
+            failures: 100,
+        }
+    }
+}
+
 /// Files that traffic carries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -741,7 +772,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 17);
+        assert_eq!(refused, 18);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }
