@@ -26,6 +26,18 @@ pub const FILES: &[&str] = &[
     "LICENSE-APACHE",
 ];
 
+/// Copies the files of a folder and of those in it.
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    for file in shell::files(from)? {
+        let to = to.join(file.strip_prefix(from)?);
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::copy(&file, to)?;
+    }
+    Ok(())
+}
+
 /// Makes it in `dist`.
 pub fn make(sensor: &Built, origin: &Origin, dist: &Path) -> Result<()> {
     let name = format!("sensor-{}-{}-linux", origin.version, origin.machine());
@@ -46,14 +58,8 @@ pub fn make(sensor: &Built, origin: &Origin, dist: &Path) -> Result<()> {
             fs::copy(entry.path(), folder.join("docs").join(entry.file_name()))?;
         }
     }
-    let beside = sensor.beside();
-    for file in shell::files(&beside)? {
-        let to = folder.join(file.strip_prefix(&beside)?);
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::copy(&file, to)?;
-    }
+    copy_all(&sensor.beside(), &folder)?;
+    copy_all(&workspace().join("scripts"), &folder.join("scripts"))?;
     let tar = dist.join(format!("{name}.tar.gz"));
     run(Command::new("tar")
         .args(["--create", "--use-compress-program=gzip -9n", "--sort=name"])
