@@ -70,6 +70,14 @@ fn place(kind: Kind) -> usize {
     kind.page() * MOST_EVENTS + kind.index()
 }
 
+/// Where the interpreter is, as its own errors begin.
+fn place_of(at: &mlua::debug::Debug<'_>) -> String {
+    match (at.source().short_src, at.current_line()) {
+        (Some(file), Some(line)) => format!("{file}:{line}: "),
+        _ => String::new(),
+    }
+}
+
 /// An error of the interpreter in a line: where and what, without the stack.
 fn said(e: &mlua::Error) -> String {
     let text = match e {
@@ -124,8 +132,11 @@ impl Host {
         let state = host.state.clone();
         host.lua.set_global_hook(
             HookTriggers::new().every_nth_instruction(LOOK_EVERY),
-            move |_, _| match state.took(LOOK_EVERY.into()) {
-                true => Err(mlua::Error::runtime("takes too long; see --script-steps")),
+            move |_, at| match state.took(LOOK_EVERY.into()) {
+                true => Err(mlua::Error::runtime(format!(
+                    "{}takes too long; see --script-steps",
+                    place_of(at)
+                ))),
                 false => Ok(VmState::Continue),
             },
         )?;

@@ -174,6 +174,7 @@ fn what_takes_too_long_or_too_much_ends() {
     );
     host.print_to_stderr();
     for (name, why) in [
+        ("loop", "main.lua:3"),
         ("loop", "takes too long"),
         ("caught", "takes too long"),
         ("memory", "memory"),
