@@ -32,5 +32,6 @@ pub mod packet;
 #[cfg(feature = "live")]
 pub mod preflight;
 pub mod settings;
+pub mod signature;
 pub mod software;
 pub mod tcp;
