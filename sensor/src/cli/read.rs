@@ -136,6 +136,9 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     settings.useless_reading(subs)?;
     reporter.listen(subs);
     let mut cfg = settings.engine(settings.seed.unwrap_or(0))?;
+    if let Some(signatures) = &cfg.signatures {
+        signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
+    }
     cfg.analyzers = settings.reading.analyzers;
     let mut bits = policy_bits(&subs, cfg.contents.any()) | cfg.realms;
     if settings.reading.forward_all {

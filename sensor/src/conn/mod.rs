@@ -32,6 +32,7 @@ mod segment;
 mod shared;
 mod shed;
 mod sight;
+mod signatures;
 mod sink;
 mod slab;
 mod software;
@@ -47,7 +48,7 @@ mod uid;
 mod weird;
 
 pub use asked::ConnColumns;
-pub use config::{Config, Contents, Timeouts};
+pub use config::{Config, Contents, SIGNATURE_BYTES, Timeouts};
 pub use early::Early;
 pub use ends::{addr, proto};
 pub use engine::Engine;

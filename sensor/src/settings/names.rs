@@ -67,6 +67,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("rings.snaplen", "--snaplen"),
     ("rings.workers", "--workers"),
     ("seed", "--seed"),
+    ("signatures.bytes", "--signature-bytes"),
+    ("signatures.files", "--signatures"),
     ("ssh.hassh", "--ssh-hassh"),
     ("timeouts.icmp_inactivity", "--icmp-inactivity-timeout"),
     ("timeouts.tcp_attempt_delay", "--tcp-attempt-delay"),
