@@ -296,6 +296,15 @@ impl Signatures {
         self.rules.is_empty()
     }
 
+    /// The functions that they ask (`eval`), for who has to find them in a script.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
+        conditions.filter_map(|c| match c {
+            Condition::Eval(function) => Some(&**function),
+            _ => None,
+        })
+    }
+
     /// Whether an expression is to be matched in this context.
     pub fn wants(&self, context: Context) -> bool {
         self.contexts & context.bit() != 0

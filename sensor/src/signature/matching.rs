@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 use super::compile::Signatures;
 use super::dfa::{DEAD, Dfa};
 use super::header::Headers;
@@ -18,7 +20,7 @@ const LEAST: usize = 256 << 10;
 pub struct Matching {
     signatures: Arc<Signatures>,
     dfas: Vec<Dfa>,
-    conns: HashMap<u32, Box<Conn>>,
+    conns: HashMap<u32, Box<Conn>, FixedState>,
     /// Bytes of a connection's payload that are matched, both directions together; 0: all.
     limit: u64,
 }
@@ -34,7 +36,7 @@ impl Matching {
         Matching {
             dfas: dfas.collect(),
             signatures,
-            conns: HashMap::new(),
+            conns: HashMap::default(),
             limit,
         }
     }

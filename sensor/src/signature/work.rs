@@ -129,6 +129,13 @@ impl Work<'_> {
             return;
         }
         side.groups = self.signatures.groups_of(headers);
+        let of = |g: &u32| {
+            self.signatures
+                .groups
+                .get(*g as usize)
+                .map_or(0, |g| g.machines.len())
+        };
+        side.cursors.reserve_exact(side.groups.iter().map(of).sum());
         for machine in side
             .groups
             .iter()

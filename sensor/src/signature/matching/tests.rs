@@ -227,6 +227,8 @@ fn states_and_sides_are_looked_at_when_all_else_holds() {
 
 #[test]
 fn a_script_is_asked_last() {
+    let asks = signatures("signature s { eval f }\nsignature t { same-ip }");
+    assert_eq!(asks.functions().collect::<Vec<_>>(), ["f"]);
     let text = "signature s { eval f  payload-size == 1  payload /x/  event \"m\"  enable \"http\" }";
     let mut b = Bench::new(text);
     assert_eq!(b.tcp(0, b"xy").took(), "");
