@@ -19,9 +19,10 @@ use crate::output::rotation::Every;
 use crate::settings::file::USUAL_FILE;
 use crate::settings::names;
 use crate::settings::{
-    ArchiveSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings, FlowSettings,
-    InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings, ReassemblySettings, RingBy,
-    RingSettings, SignatureSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
+    ArchiveSettings, ControlSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings,
+    FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings,
+    ReassemblySettings, RingBy, RingSettings, SignatureSettings, TimeoutSettings, TlsSettings,
+    WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -45,6 +46,12 @@ Examples:
   sensor read *.pcap --log-format json --community-id
   tcpdump -w - -U | sensor read - --events - --event net_weird";
 
+const PCAP_EXAMPLES: &str = "\
+Examples:
+  sensor pcap CtPZjS20MLrsMUOJi2 --write conn.pcap
+  sensor pcap CtPZjS20MLrsMUOJi2 --past | tcpdump -n -r -
+  sensor pcap CtPZjS20MLrsMUOJi2 | wireshark -k -i -";
+
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Watch interfaces, until SIGINT or SIGTERM.
@@ -63,6 +70,15 @@ pub enum Command {
     /// End what a run with --persist left in the kernel: its connections get their rows, in the logs that the same options say,
     /// and nothing stays attached.
     Detach(Box<Run>),
+    /// Have a running sensor read its settings again, as SIGHUP does; says what holds from then on, and what needs a restart.
+    Reload(Where),
+    /// Have a running sensor rotate its logs.
+    Rotate(Where),
+    /// Write the packets of a connection that a running sensor sees, and those of it that it keeps (--packet-history), to a file
+    /// that Wireshark opens, until the connection is over. They are the packets that came to userspace: of payload that nobody
+    /// reads there are the headers.
+    #[command(after_help = PCAP_EXAMPLES)]
+    Pcap(Pcap),
     /// Look at a file of settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -125,6 +141,7 @@ fn heading(section: &str) -> &'static str {
         "logs" => "Logs",
         "archive" => "Old logs",
         "metrics" => "Numbers",
+        "control" => "Orders",
         "events" => "Events",
         "conn" => "conn.log",
         "files" => "Files that traffic carries",
@@ -219,6 +236,10 @@ pub struct Run {
     /// Size of each ring, MiB.
     #[arg(long, default_value_t = RingSettings::default().mib, value_parser = clap::value_parser!(u32).range(bounds::RING_MIB))]
     pub ring_mib: u32,
+    /// Let each worker keep so much of the packets that came to it last, for who asks for those of a connection that is
+    /// perhaps over by then (`sensor pcap`); 0 = none. Each packet is copied once more for that.
+    #[arg(long, default_value_t = RingSettings::default().history_mib, value_name = "MIB", value_parser = clap::value_parser!(u32).range(bounds::PACKET_HISTORY))]
+    pub packet_history: u32,
     /// Take packets out of these tunnels in the kernel, not in userspace: for mirrored traffic.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TUNNEL,TUNNEL")]
     pub decap: Vec<Decap>,
@@ -226,6 +247,10 @@ pub struct Run {
     /// ADDRESS:PORT, such as 127.0.0.1:9477, or unix:/PATH.
     #[arg(long, value_name = "WHERE")]
     pub metrics: Option<Listen>,
+    /// Take orders at this socket, which is for the sensor's user alone: those of `sensor reload`, `rotate` and `pcap`. `none`: take
+    /// none.
+    #[arg(long, default_value = ControlSettings::SOCKET, value_name = "PATH")]
+    pub control: PathBuf,
     /// Rotate the logs at each turn of this interval of the wall clock, such as 30m, 1h or 1d: `1h` is at whole hours. A log
     /// without rows goes on.
     #[arg(long, value_name = "INTERVAL")]
@@ -255,6 +280,31 @@ pub struct Run {
     pub quiet: bool,
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Which running sensor.
+#[derive(Args, Debug)]
+pub struct Where {
+    /// The socket at which it takes orders [default: as the file of settings says, or else /run/sensor/control.sock].
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Its settings; without this /etc/sensor/sensor.toml, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Pcap {
+    /// The connection's id, as in the column uid.
+    pub uid: String,
+    /// The file; `-` or nothing: standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Only those that were kept, and none of those to come.
+    #[arg(long)]
+    pub past: bool,
+    #[command(flatten)]
+    pub at: Where,
 }
 
 #[derive(Args, Debug)]

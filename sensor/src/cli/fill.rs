@@ -2,9 +2,9 @@
 
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
-    ArchiveSettings, ConnSettings, EventSettings, FileSettings, FilterSettings, FlowSettings, HttpSettings,
-    InterfaceSettings, LogSettings, MetricsSettings, ReadSettings, ReassemblySettings, RingSettings,
-    Settings, SignatureSettings, SshSettings, TimeoutSettings, TlsSettings,
+    ArchiveSettings, ConnSettings, ControlSettings, EventSettings, FileSettings, FilterSettings,
+    FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, ReadSettings,
+    ReassemblySettings, RingSettings, Settings, SignatureSettings, SshSettings, TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -27,6 +27,7 @@ impl From<&Run> for Settings {
                 by: a.ring_by,
                 mib: a.ring_mib,
                 snaplen: a.snaplen,
+                history_mib: a.packet_history,
             },
             flows: FlowSettings {
                 entries: a.flows,
@@ -49,6 +50,9 @@ impl From<&Run> for Settings {
             },
             metrics: MetricsSettings {
                 listen: a.metrics.clone(),
+            },
+            control: ControlSettings {
+                socket: a.control.clone(),
             },
             ..common
         }
@@ -203,7 +207,7 @@ mod tests {
     fn options_reach_their_settings() {
         let s = settings(
             "run --iface x,y --netns blue --datapath packet --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --persist --persist-dir p --workers 3 --ring-by flow \
-             --ring-mib 7 --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
+             --ring-mib 7 --packet-history 6 --control s --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
              --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
@@ -216,11 +220,12 @@ mod tests {
         let expected = serde_json::json!({
             "interfaces": {"names": ["x", "y"], "netns": "blue", "datapath": "packet", "rx_only": true, "exit_when_gone": true, "skb_mode": true,
                            "decap": ["vxlan", "gre"], "persist": "keep", "persist_dir": "p"},
-            "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96},
+            "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96, "history_mib": 6},
             "filter": {"rules": ["tcp", "ignore,udp"], "sample": 43},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
             "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "capture_loss": 19.0, "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
             "archive": {"dir": "a", "by_day": true, "compress": "zstd", "keep_days": 16, "keep_mib": 17, "min_free_mib": 18, "hook": "h"},
+            "control": {"socket": "s"},
             "metrics": {"listen": "127.0.0.1:9477"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],

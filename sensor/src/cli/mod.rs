@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod config;
+mod control;
 mod explain;
 mod fill;
 mod generate;
@@ -26,6 +27,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::catalog::listed;
 use crate::event::Info;
+use crate::live::control::Command as Order;
 use crate::live::{self, Failed};
 use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
@@ -73,6 +75,9 @@ fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
         Command::Man { dir } => generate::man(dir).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => generate::completions(*shell).map(|()| ExitCode::SUCCESS),
         Command::Check(c) => check::check(c, matches).map_err(Failed::ToStart),
+        Command::Reload(at) => control::order(&Order::Reload, at),
+        Command::Rotate(at) => control::order(&Order::Rotate, at),
+        Command::Pcap(a) => control::pcap(a),
         Command::Config(c) => config::config(c, matches).map_err(Failed::ToStart),
     }
 }

@@ -25,6 +25,7 @@ mod last;
 mod late;
 mod life;
 mod machine;
+mod named;
 mod numbers;
 pub mod ports;
 pub mod row;

@@ -39,6 +39,11 @@ impl<T> Slab<T> {
         n
     }
 
+    /// One more than the largest number that a thing has had.
+    pub fn places(&self) -> u32 {
+        self.used
+    }
+
     #[inline]
     pub fn get(&self, n: u32) -> Option<&T> {
         self.pieces.get(n as usize / PIECE)?[n as usize % PIECE].as_ref()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 pub use crate::base::time::Ts;
 
@@ -53,6 +54,11 @@ impl Uid {
         }
     }
 
+    /// The upper half.
+    pub fn upper_half(&self) -> u64 {
+        self.hi
+    }
+
     /// Appends the text to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut buf = [0; UID_MAX];
@@ -87,6 +93,38 @@ impl fmt::Display for Uid {
         let mut buf = [0; UID_MAX];
         let n = self.render(&mut buf);
         f.pad(std::str::from_utf8(&buf[..n]).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// A text that is no [`Uid`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a connection's id is C and 12 to 17 letters and digits, as in the column uid")]
+pub struct NoUid;
+
+impl FromStr for Uid {
+    type Err = NoUid;
+
+    fn from_str(text: &str) -> Result<Uid, NoUid> {
+        // The lowest digit comes first.
+        let number = |digits: &[u8]| {
+            digits.iter().rev().try_fold(0_u64, |n, d| {
+                let digit = BASE62.iter().position(|b| b == d).ok_or(NoUid)?;
+                n.checked_mul(62)
+                    .and_then(|n| n.checked_add(digit as u64))
+                    .ok_or(NoUid)
+            })
+        };
+        let digits = text.strip_prefix('C').ok_or(NoUid)?.as_bytes();
+        let (hi, lo) = digits.split_at_checked(11).ok_or(NoUid)?;
+        let uid = Uid {
+            hi: number(hi)?,
+            lo: number(lo)?.try_into().map_err(|_| NoUid)?,
+        };
+        // Nothing else has the same text.
+        match uid.to_string() == text {
+            true => Ok(uid),
+            false => Err(NoUid),
+        }
     }
 }
 
@@ -195,6 +233,18 @@ mod tests {
             let mut out = Vec::new();
             Uid::new(7, n).write(&mut out);
             assert_eq!(out, s.as_bytes());
+            assert_eq!(s.parse(), Ok(Uid::new(7, n)));
+        }
+        for other in [
+            "",
+            "C",
+            "Fabcdefghijklm",
+            "Cabcdefghijk",
+            "Cabcdefghijk-",
+            "Czzzzzzzzzzzz",
+            "C000000000000000000",
+        ] {
+            assert_eq!(other.parse::<Uid>(), Err(NoUid), "{other}");
         }
         assert_eq!(Uid::new(1, 2), Uid::new(1, 2));
         assert_ne!(Uid::new(1, 2), Uid::new(2, 2));

@@ -3,6 +3,7 @@
 use sensor_common::flow::why;
 use sensor_common::record::{KIND_FRAME, KIND_GONE, KIND_PACKET};
 
+use super::recorder::Recorder;
 use super::shifted;
 use super::slow::SlowPath;
 use super::turn::Turn;
@@ -33,18 +34,20 @@ pub struct Drain {
     /// Engine's time up to which timers have fired, ns.
     advanced: u64,
     early: Early,
+    recorder: Recorder,
     /// Records of the last turn.
     records: u32,
 }
 
 impl Drain {
-    /// `slow`: takes whole frames apart.
-    pub fn new(slow: SlowPath) -> Self {
+    /// `slow`: takes whole frames apart; `recorder`: sees all packets.
+    pub fn new(slow: SlowPath, recorder: Recorder) -> Self {
         Drain {
             slow,
             frame: Vec::new(),
             advanced: 0,
             early: Early::default(),
+            recorder,
             records: 0,
         }
     }
@@ -52,6 +55,11 @@ impl Drain {
     /// The slow path behind it.
     pub fn slow(&mut self) -> &mut SlowPath {
         &mut self.slow
+    }
+
+    /// Who sees all packets.
+    pub fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
     }
 
     /// Records that the last turn took off the ring.
@@ -87,6 +95,7 @@ impl Drain {
                         // What relieves a ring must not wait for the ring to be empty.
                         turn.table.settle();
                     }
+                    self.recorder.see(&h, bytes);
                     match self.early.take(turn.engine, &h, bytes, turn.table) {
                         Some(inner) => Some(inner),
                         None => continue,

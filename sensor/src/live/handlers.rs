@@ -13,7 +13,7 @@ use super::netns::{Netns, NetnsError};
 use super::reload::Rules;
 use super::source::Source;
 use super::sweep::Sweep;
-use super::worker::WorkerSink;
+use super::worker::{Beginning, WorkerSink};
 use crate::catalog::policy_bits;
 use crate::conn::Sink;
 use crate::datapath::xdp;
@@ -139,7 +139,7 @@ pub fn watch<H: Handler + Send + 'static>(
         .map(|(subs, h)| (subs, HandlerSink::new(h, subs, clock.clone())));
     let mut sweep = source.sweep(settings, &cfg)?;
     let workers = source
-        .start(&cfg, sinks, &clock, &metrics, None, None)
+        .start(&cfg, sinks, &clock, &metrics, Beginning::default())
         .map_err(LiveError::Worker)?;
     let watched = runtime.block_on(async {
         let mut ticks = tokio::time::interval(STOP_POLL_EVERY);

@@ -2,17 +2,19 @@
 //!
 //! [`run()`] is the command's live run, with log files, event stream and terminal; [`watch`] hands events to handlers of a
 //! program's own. Below, a module knows only those before it: `clock` (times of day) · `shifted` (the kernel's times) · `turn`
-//! (what a worker has at hand) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `netns` · `links`,
+//! (what a worker has at hand) · `orders` (what workers are asked for), `history`, `recorder` (packets for who asks) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `netns` · `links`,
 //! `watchlist` (which interfaces are meant) · `netlink`, `news`, `traffic`, `interfaces` · `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it),
 //! `packets` (a packet socket instead), `source` (either) · `status`, `outputs`, `signals` ·
-//! `export` (numbers for who asks) · `run`, `handlers` and `replay`. Nothing here knows a command line.
+//! `export` (numbers for who asks) · `socket_file`, `control` (orders from outside), `reload` · `run`, `handlers` and `replay`. Nothing here knows a command line.
 
 mod clock;
 mod confine;
+pub mod control;
 mod drain;
 mod export;
 mod handlers;
 mod histogram;
+mod history;
 mod interfaces;
 pub(crate) mod links;
 mod load;
@@ -21,16 +23,19 @@ pub(crate) mod netlink;
 pub(crate) mod netns;
 mod news;
 mod notify;
+mod orders;
 mod outputs;
 mod packets;
 mod persist;
 mod priority;
+mod recorder;
 mod reload;
 pub mod replay;
 mod run;
 mod shifted;
 mod signals;
 mod slow;
+mod socket_file;
 mod source;
 mod status;
 mod sweep;

@@ -16,7 +16,7 @@ use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Handler, Kind, Subscriptions, Ts};
 use crate::file::api::{Part, Target};
-use crate::output::archive::{Archive, ArchiveThread};
+use crate::output::archive::{Archive, ArchiveThread, Keep};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
 use crate::output::feed::{FeedOutbox, FeedTarget, Feeds};
@@ -167,6 +167,21 @@ impl Outputs {
         if let Some(s) = &self.stream {
             s.rotate();
         }
+    }
+
+    /// When logs are rotated, made durable and deleted is something else from now on. False: of the last nothing comes before
+    /// the next start, as nobody takes care of old logs.
+    pub fn set_upkeep(&self, settings: &Settings) -> bool {
+        let rotation = settings.logs.rotation();
+        self.logs.set_upkeep(rotation, settings.logs.sync);
+        if let Some(s) = &self.stream {
+            s.set_rotation(rotation);
+        }
+        match &self.archive {
+            Some(archive) => archive.set_keep(settings.archive.keep()),
+            None => return settings.archive.keep() == Keep::default(),
+        }
+        true
     }
 
     /// Reports from time to time that rows are being lost, and extracted files cut off.

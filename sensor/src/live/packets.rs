@@ -10,6 +10,8 @@ use super::clock::Clock;
 use super::interfaces::Hooks;
 use super::metrics::WorkerGauges;
 use super::netns::Netns;
+use super::orders::Orders;
+use super::recorder::Recorder;
 use super::worker::{Stop, WorkerSink};
 use crate::base::time::MILLISECOND;
 use crate::conn::{Config, Engine, EngineSink, Sink};
@@ -121,6 +123,7 @@ impl Packets {
         (subs, sink): (Subscriptions, S),
         clock: &Clock,
         gauges: Arc<WorkerGauges>,
+        orders: &Orders,
     ) -> Option<PacketWorker<S>> {
         let config = soft::SoftConfig {
             policy: self.policy,
@@ -134,6 +137,7 @@ impl Packets {
             frames: Frames::default(),
             soft: Soft::with_tunnels(config, cfg.tunnels.clone()),
             engine,
+            recorder: Recorder::new(orders.of(0), orders.history, cfg.seed, clock.shift()),
             clock: clock.clone(),
             gauges,
             counted: self.counted.clone(),
@@ -181,6 +185,7 @@ pub struct PacketWorker<S> {
     frames: Frames,
     soft: Soft,
     engine: Engine<S>,
+    recorder: Recorder,
     clock: Clock,
     gauges: Arc<WorkerGauges>,
     counted: Counted,
@@ -227,6 +232,7 @@ impl<S: WorkerSink> PacketWorker<S> {
                 frames,
                 soft,
                 engine,
+                recorder,
                 last,
                 advanced,
                 clock,
@@ -255,7 +261,7 @@ impl<S: WorkerSink> PacketWorker<S> {
                         wire_len,
                         iface: 0,
                     };
-                    let _ = soft.frame(&f, &mut Timed(EngineSink(engine)));
+                    let _ = soft.frame(&f, &mut Timed(EngineSink(engine), recorder));
                 });
             });
             let Some(read) = read else { break };
@@ -266,6 +272,7 @@ impl<S: WorkerSink> PacketWorker<S> {
         self.engine.settle(at, self.soft.flows());
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
+        self.recorder.turn(&mut self.engine);
         self.gauges.show(&self.engine, taken);
         self.gauges.ends(n, self.ring.read());
         let flows = self.soft.flows().len() as u64;
@@ -282,12 +289,13 @@ impl<S: WorkerSink> PacketWorker<S> {
 
 /// What the soft datapath finds, for an engine whose timers the worker sees to: a million that are due at once must not hold up
 /// the ring.
-struct Timed<'e, S>(EngineSink<'e, S>);
+struct Timed<'e, S>(EngineSink<'e, S>, &'e mut Recorder);
 
 impl<S: Sink> PacketSink for Timed<'_, S> {
     fn advance(&mut self, _: u64, _: &mut Flows) {}
 
     fn record(&mut self, header: &RecordHeader, frame: &[u8], flows: &mut Flows) -> Option<InnerPacket> {
+        self.1.see(header, frame);
         self.0.record(header, frame, flows)
     }
 

@@ -3,6 +3,8 @@
 use anyhow::Context as _;
 
 use super::interfaces::Hooks as _;
+use super::orders::{Order, Orders};
+use super::outputs::Outputs;
 use super::source::Source;
 use crate::datapath::xdp;
 use crate::filter::Filter;
@@ -13,7 +15,25 @@ use crate::settings::file::{at, paths};
 pub type Again<'a> = &'a dyn Fn() -> anyhow::Result<Settings>;
 
 /// Settings that take effect without a restart.
-const AT_ONCE: [&str; 1] = ["filter.rules"];
+const AT_ONCE: [&str; 8] = [
+    "archive.keep_days",
+    "archive.keep_mib",
+    "archive.min_free_mib",
+    FILTER,
+    LOCAL,
+    "logs.rotate",
+    "logs.rotate_mib",
+    "logs.sync",
+];
+const FILTER: &str = "filter.rules";
+const LOCAL: &str = "logs.local_nets";
+
+/// What settings that are read again reach.
+pub struct Reach<'r> {
+    pub source: &'r mut Source,
+    pub outputs: &'r Outputs,
+    pub orders: &'r Orders,
+}
 
 /// The rules that decide of flows that begin, in the kernel.
 pub struct Rules {
@@ -65,50 +85,66 @@ impl Rules {
         }
     }
 
-    /// Reads the settings again; what takes effect at once does, and the rest is named.
-    pub fn reload(&mut self, again: Again<'_>, settings: &mut Settings, source: &mut Source) {
-        match self.changed(again, settings, source) {
-            Ok(()) => {}
-            Err(e) => tracing::warn!("the settings stay as they are: {e:#}"),
-        }
-    }
-
-    fn changed(
+    /// Reads the settings again; what takes effect at once does. Says so, and names the rest; an error: all stays as it is.
+    pub fn reload(
         &mut self,
         again: Again<'_>,
         settings: &mut Settings,
-        source: &mut Source,
-    ) -> anyhow::Result<()> {
+        reach: Reach<'_>,
+    ) -> anyhow::Result<Vec<String>> {
         let new = again()?;
-        let filter = new.filter()?;
+        // Whatever is wrong is wrong before anything changes.
+        let (filter, is_local) = (new.filter()?, new.is_local()?);
         let (before, after) = (tree(settings)?, tree(&new)?);
         let changed: Vec<_> = paths()
             .into_iter()
             .filter(|p| at(&before, p) != at(&after, p))
             .collect();
-        if changed.iter().any(|p| p == "filter.rules") {
+        let (now, mut later): (Vec<_>, Vec<_>) = changed
+            .iter()
+            .map(String::as_str)
+            .partition(|p| AT_ONCE.contains(p));
+        let mut said = Vec::new();
+        if now.contains(&FILTER) {
             let old = std::mem::replace(&mut self.filter, filter);
-            if let Err(e) = self.put(source) {
+            if let Err(e) = self.put(reach.source) {
                 self.filter = old;
                 return Err(e);
             }
-            settings.filter.rules = new.filter.rules;
-            tracing::warn!(
-                "the filter is another one from here on; flows that there are go on as they began"
+            said.push(
+                "the filter is another one from here on; flows that there are go on as they began".into(),
             );
         }
-        let later: Vec<_> = changed
-            .iter()
-            .map(String::as_str)
-            .filter(|p| !AT_ONCE.contains(p))
-            .collect();
+        if now.contains(&LOCAL) {
+            for worker in reach.orders.all() {
+                worker.put(Order::Local(is_local.clone()));
+            }
+        }
+        let keeps = reach.outputs.set_upkeep(&new);
+        if !keeps {
+            later.extend(now.iter().filter(|p| p.starts_with("archive.")));
+        }
+        let others = now.iter().filter(|p| **p != FILTER && !later.contains(p));
+        let others: Vec<_> = others.copied().collect();
+        if !others.is_empty() {
+            said.push(format!("these settings hold from here on: {}", others.join(", ")));
+        }
         if !later.is_empty() {
-            tracing::warn!(
+            said.push(format!(
                 "these settings are others with the next start: {}",
                 later.join(", ")
-            );
+            ));
         }
-        Ok(())
+        settings.filter.rules = new.filter.rules;
+        settings.logs.local_nets = new.logs.local_nets;
+        (settings.logs.rotate, settings.logs.rotate_mib) = (new.logs.rotate, new.logs.rotate_mib);
+        settings.logs.sync = new.logs.sync;
+        if keeps {
+            let (have, will) = (&mut settings.archive, &new.archive);
+            (have.keep_days, have.keep_mib) = (will.keep_days, will.keep_mib);
+            have.min_free_mib = will.min_free_mib;
+        }
+        Ok(said)
     }
 }
 

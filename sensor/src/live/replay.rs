@@ -3,6 +3,7 @@
 use sensor_common::{Policy, policy};
 
 use super::drain::Drain;
+use super::recorder::Recorder;
 use super::slow::SlowPath;
 use super::turn::Turn;
 use crate::conn::{Engine, Sink};
@@ -71,7 +72,10 @@ impl Replay {
             table: kernel.table()?,
             injector: kernel.injector()?,
             ring: kernel.ring(0)?,
-            drain: Drain::new(SlowPath::new(tunnels, checksums, policy.bits & policy::REALMS)),
+            drain: Drain::new(
+                SlowPath::new(tunnels, checksums, policy.bits & policy::REALMS),
+                Recorder::default(),
+            ),
             checksums,
             _kernel: kernel,
         })

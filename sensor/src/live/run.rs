@@ -10,18 +10,20 @@ use anyhow::Context as _;
 
 use super::clock::{Clock, said};
 use super::confine::Confinement;
+use super::control::{Command, Control, Reply, Request};
 use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::{Interfaces, List, WatchError};
 use super::load::Before;
 use super::metrics::{Metrics, Snapshot};
 use super::netns::Netns;
 use super::notify::Manager;
+use super::orders::Orders;
 use super::outputs::{Outbox, Outputs};
-use super::reload::{Again, Rules};
+use super::reload::{Again, Reach, Rules};
 use super::signals::{Signals, Told};
 use super::source::{ProgramLog, Source};
 use super::sweep::Sweep;
-use super::worker::{WorkerSink as _, Workers};
+use super::worker::{Beginning, WorkerSink as _, Workers};
 use super::{load, persist, status};
 use crate::catalog::policy_bits;
 use crate::conn::Sink as _;
@@ -36,7 +38,7 @@ use crate::output::one_sided::OneSided;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::output::twice::Twice;
-use crate::settings::{Decap, LogSettings, Persist, Settings};
+use crate::settings::{ControlSettings, Decap, LogSettings, Persist, Settings};
 
 /// Time between two status lines.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -161,6 +163,7 @@ fn work(
         }
         None => None,
     };
+    let mut control = runtime.block_on(async { listen(settings, watches) })?;
     let netns = Netns::open(settings.interfaces.netns.as_deref())?;
     let rings = load::workers(settings);
     cfg.reassembly_total /= rings as u64;
@@ -208,7 +211,13 @@ fn work(
     let confinement = Confinement {
         writes: settings.logs.contents_dir.clone(),
     };
-    let workers = source.start(&cfg, sinks, &clock, &metrics, left, Some(&confinement))?;
+    let orders = Orders::new(rings, (settings.rings.history_mib as usize) << 20);
+    let begin = Beginning {
+        left,
+        confinement: Some(&confinement),
+        orders: orders.clone(),
+    };
+    let workers = source.start(&cfg, sinks, &clock, &metrics, begin)?;
     let manager = Manager::of_environment();
     if let Some(interfaces) = &interfaces {
         let watching = format!("watching {} with {rings} workers", interfaces.names());
@@ -225,6 +234,7 @@ fn work(
         if let (Some(endpoint), Some(board)) = (&mut endpoint, &board) {
             endpoint.answer_from(board);
         }
+        control.answer(&orders, &clock);
     };
     runtime.block_on(answer);
     let watched = match (&until, &mut interfaces) {
@@ -234,6 +244,8 @@ fn work(
             &workers,
             Desk {
                 signals: &mut signals,
+                control: &mut control,
+                orders: &orders,
                 logger: &mut logger,
                 reporter,
                 outputs: &outputs,
@@ -344,6 +356,8 @@ fn hurry_on_signal(runtime: tokio::runtime::Runtime, mut signals: Signals, patie
 /// What comes in from outside while the workers work, and where the operator is told things.
 struct Desk<'d> {
     signals: &'d mut Signals,
+    control: &'d mut Control,
+    orders: &'d Orders,
     logger: &'d mut Option<ProgramLog>,
     reporter: &'d Reporter,
     outputs: &'d Outputs,
@@ -358,6 +372,50 @@ struct Desk<'d> {
     /// As they are in force.
     settings: &'d mut Settings,
     exit_when_gone: bool,
+}
+
+impl Desk<'_> {
+    /// Does what was asked for on the socket.
+    fn answer(&mut self, (command, answer): Request, source: &mut Source) {
+        let reply = match command {
+            Command::Reload => self.reload(source),
+            Command::Rotate => {
+                self.outputs.rotate();
+                Reply::done(Vec::new())
+            }
+            Command::Pcap { .. } => Reply::refused("no business of the main thread"),
+        };
+        // Who asked may be gone.
+        let _ = answer.send(reply);
+    }
+
+    fn reload(&mut self, source: &mut Source) -> Reply {
+        let reach = Reach {
+            source,
+            outputs: self.outputs,
+            orders: self.orders,
+        };
+        match self.rules.reload(self.again, self.settings, reach) {
+            Ok(said) => Reply::done(said),
+            Err(e) => Reply::refused(format!("the settings stay as they are: {e:#}")),
+        }
+    }
+}
+
+/// Listens for orders, as the settings say. Where nothing was said, the usual place may be another sensor's, or not there.
+fn listen(settings: &Settings, watches: bool) -> anyhow::Result<Control> {
+    let socket = &settings.control.socket;
+    if !watches || socket.as_os_str() == ControlSettings::NONE {
+        return Ok(Control::none());
+    }
+    match Control::listen(socket) {
+        Ok(control) => Ok(control),
+        Err(e) if *socket == ControlSettings::default().socket => {
+            tracing::info!("no orders are taken at {}: {e}", socket.display());
+            Ok(Control::none())
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot listen at {} for --control", socket.display())),
+    }
 }
 
 /// Until a signal: flushes, status line, stats.log, the slow sweep.
@@ -376,6 +434,10 @@ async fn watch(
     loop {
         let told = tokio::select! {
             told = desk.signals.next(&mut ticks) => told,
+            request = desk.control.next() => {
+                desk.answer(request, source);
+                continue;
+            }
             links = desk.interfaces.told() => {
                 if desk.interfaces.hear(links, source) && desk.exit_when_gone {
                     anyhow::bail!(GONE);
@@ -387,7 +449,10 @@ async fn watch(
             Told::End => return Ok(()),
             Told::Reload => {
                 desk.outputs.reopen();
-                desk.rules.reload(desk.again, desk.settings, source);
+                desk.reload(source)
+                    .said
+                    .iter()
+                    .for_each(|said| tracing::warn!("{said}"));
                 continue;
             }
             Told::Reopen => {

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::clock::Clock;
-use super::confine::Confinement;
 use super::interfaces::Hooks;
 use super::load::{Before, Program};
 use super::metrics::Metrics;
@@ -12,7 +11,7 @@ use super::packets::Packets;
 use super::persist::{self, Inheritance};
 use super::priority;
 use super::sweep::{Met, Sweep};
-use super::worker::{WorkerSink, Workers};
+use super::worker::{Beginning, WorkerSink, Workers};
 use crate::conn::Config;
 use crate::datapath::xdp::{Counters, Kernel, KernelError};
 use crate::event::Subscriptions;
@@ -46,25 +45,24 @@ impl Source {
         })
     }
 
-    /// Starts a worker for each of `sinks`. `left`: what they take over; `confinement`: what their
-    /// threads keep; None: all.
+    /// Starts a worker for each of `sinks`.
     pub fn start<S: WorkerSink>(
         &mut self,
         cfg: &Config,
         mut sinks: impl Iterator<Item = (Subscriptions, S)>,
         clock: &Clock,
         metrics: &Metrics,
-        left: Option<Inheritance>,
-        confinement: Option<&Confinement>,
+        begin: Beginning<'_>,
     ) -> anyhow::Result<Workers<S::Left>> {
         match self {
-            Source::Program(p) => Workers::start(&p.kernel, cfg, sinks, clock, metrics, left, confinement),
+            Source::Program(p) => Workers::start(&p.kernel, cfg, sinks, clock, metrics, begin),
             Source::Packets(p) => {
                 let gauges = metrics.workers().first().cloned();
                 let sink = sinks.next().zip(gauges);
-                let worker = sink.and_then(|(sink, gauges)| p.worker(cfg, sink, clock, gauges));
+                let worker =
+                    sink.and_then(|(sink, gauges)| p.worker(cfg, sink, clock, gauges, &begin.orders));
                 let worker = worker.ok_or_else(|| anyhow::anyhow!("a packet socket has one worker"))?;
-                let confinement = confinement.cloned();
+                let confinement = begin.confinement.cloned();
                 Workers::one(move |stop| {
                     priority::raise();
                     if let Some(c) = confinement {

@@ -14,8 +14,10 @@ use super::clock::Clock;
 use super::confine::Confinement;
 use super::drain::Drain;
 use super::metrics::{Metrics, WorkerGauges};
+use super::orders::Orders;
 use super::persist::Inheritance;
 use super::priority;
+use super::recorder::Recorder;
 use super::shifted::Shifted;
 use super::slow::SlowPath;
 use super::takeover::Takeover;
@@ -204,8 +206,12 @@ impl<S: WorkerSink> Worker<S> {
             self.engine.len()
         );
         let Worker {
-            mut engine, table, ..
+            mut engine,
+            table,
+            mut drain,
+            ..
         } = self;
+        let recorder = std::mem::take(drain.recorder());
         let left = catch_unwind(AssertUnwindSafe(|| engine.estate())).unwrap_or_default();
         let mut anew = Engine::new(self.cfg.clone(), self.subs, engine.into_sink());
         anew.shifted_by(self.clock.shift());
@@ -214,7 +220,10 @@ impl<S: WorkerSink> Worker<S> {
         Ok(Worker {
             engine: anew,
             table,
-            drain: Drain::new(SlowPath::new(self.cfg.tunnels.clone(), false, self.cfg.realms)),
+            drain: Drain::new(
+                SlowPath::new(self.cfg.tunnels.clone(), false, self.cfg.realms),
+                recorder,
+            ),
             takeover: Some(takeover),
             ..self
         })
@@ -254,6 +263,7 @@ impl<S: WorkerSink> Worker<S> {
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
         self.account_for_rows();
+        self.drain.recorder().turn(&mut self.engine);
         self.gauges.show(&self.engine, taken);
         self.gauges.ends(self.drain.records(), self.ring.consumed());
         Ok(more || late)
@@ -268,6 +278,17 @@ impl Stop {
     pub fn is_told(&self) -> bool {
         self.0.load(Ordering::Acquire) != GO_ON
     }
+}
+
+/// What workers begin with beside their settings.
+#[derive(Default)]
+pub struct Beginning<'b> {
+    /// What there is to take over.
+    pub left: Option<Inheritance>,
+    /// What their threads keep; None: all.
+    pub confinement: Option<&'b Confinement>,
+    /// What they are asked to do later.
+    pub orders: Orders,
 }
 
 /// The workers of a run, one a ring.
@@ -287,23 +308,21 @@ pub struct Done<L> {
 }
 
 impl<L: Send + 'static> Workers<L> {
-    /// Starts a worker for each of `sinks`, with the sink's events from `subs`. `left`: what there is to take over;
-    /// `confinement`: what their threads keep; None: all.
+    /// Starts a worker for each of `sinks`, with the sink's events from `subs`.
     pub fn start<S: WorkerSink<Left = L>>(
         kernel: &Kernel,
         cfg: &Config,
         sinks: impl IntoIterator<Item = (Subscriptions, S)>,
         clock: &Clock,
         metrics: &Metrics,
-        left: Option<Inheritance>,
-        confinement: Option<&Confinement>,
+        begin: Beginning<'_>,
     ) -> anyhow::Result<Self> {
         let mut workers = Workers {
             threads: Vec::new(),
             stop: Arc::default(),
         };
         let began = clock.now();
-        let (mut estates, mut kept, divided) = match left {
+        let (mut estates, mut kept, divided) = match begin.left {
             Some(left) => (Some(left.estates.into_iter()), left.kept, left.divided),
             None => (None, Vec::new(), Vec::new()),
         };
@@ -333,13 +352,16 @@ impl<L: Send + 'static> Workers<L> {
                 takeover,
                 unwritten: VecDeque::new(),
                 failures: VecDeque::new(),
-                drain: Drain::new(SlowPath::new(cfg.tunnels.clone(), false, cfg.realms)),
+                drain: Drain::new(
+                    SlowPath::new(cfg.tunnels.clone(), false, cfg.realms),
+                    Recorder::new(begin.orders.of(n), begin.orders.history, cfg.seed, clock.shift()),
+                ),
                 clock: clock.clone(),
                 stop: workers.stop.clone(),
                 gauges: gauges.clone(),
             };
             let name = format!("worker-{i}");
-            let confinement = confinement.cloned();
+            let confinement = begin.confinement.cloned();
             workers
                 .threads
                 .push(std::thread::Builder::new().name(name).spawn(move || {

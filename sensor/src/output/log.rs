@@ -88,8 +88,7 @@ impl LogWriter {
 
     /// What is done with its logs besides writing rows. To be said before the first row.
     pub fn with_upkeep(mut self, upkeep: Upkeep) -> LogWriter {
-        let every = upkeep.rotation.every;
-        self.turns = every.map(|every| Turns::new(every, SystemTime::now()));
+        self.turns = upkeep.rotation.turns();
         self.upkeep = upkeep;
         self
     }

@@ -10,6 +10,7 @@ pub mod contents;
 pub mod disk;
 pub mod extract;
 pub mod feed;
+pub mod latest;
 pub mod local_nets;
 pub mod log;
 pub mod log_dir;

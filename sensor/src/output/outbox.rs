@@ -14,10 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::log::{LogFormat, LogStyle, LogWriter, traffic_of, write_row};
+use super::latest::Latest;
+use super::log::{LogFormat, LogStyle, LogSync, LogWriter, traffic_of, write_row};
 use super::log_error::LogError;
 use super::lost_traffic::{Traffic, TrafficCount};
 use super::patience::{Limit, Patience, Progress};
+use super::rotation::Rotation;
 use crate::event::log::{Column, LogRow};
 
 /// Bytes of a log that are gathered before they are handed over.
@@ -210,6 +212,7 @@ pub enum OutputEnd {
 struct Asked {
     reopen: AtomicBool,
     rotate: AtomicBool,
+    upkeep: Latest<(Rotation, LogSync)>,
 }
 
 /// The thread that writes the log files.
@@ -288,8 +291,18 @@ impl LogThread {
         self.ask(&self.asked.rotate);
     }
 
+    /// When logs are rotated and made durable is something else from now on.
+    pub fn set_upkeep(&self, rotation: Rotation, sync: LogSync) {
+        self.asked.upkeep.put((rotation, sync));
+        self.wake();
+    }
+
     fn ask(&self, what: &AtomicBool) {
         what.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
         // A full queue wakes it just as well.
         let _ = self.queue.try_send(ToLogs::Wake);
     }
@@ -360,6 +373,9 @@ fn write_logs(
             }
             Ok(ToLogs::Wake) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => going_on = false,
+        }
+        if let Some((rotation, sync)) = asked.upkeep.take() {
+            writer.set_upkeep(rotation, sync);
         }
         if asked.reopen.swap(false, Ordering::Acquire) {
             writer.reopen();

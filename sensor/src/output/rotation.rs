@@ -106,6 +106,13 @@ pub struct Rotation {
     pub bytes: Option<u64>,
 }
 
+impl Rotation {
+    /// The turns of its interval, from now on.
+    pub fn turns(&self) -> Option<Turns> {
+        self.every.map(|every| Turns::new(every, SystemTime::now()))
+    }
+}
+
 /// The turns of an interval, as the wall clock comes to them.
 #[derive(Debug)]
 pub struct Turns {

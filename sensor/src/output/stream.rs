@@ -315,6 +315,11 @@ impl EventStream {
         self.ledger.asked.rotate.store(true, Ordering::Relaxed);
     }
 
+    /// When the file is rotated is something else from now on.
+    pub fn set_rotation(&self, rotation: Rotation) {
+        self.ledger.asked.rotation.put(rotation);
+    }
+
     /// Whether nothing more can be written; [`EventStream::finish`] says why.
     pub fn ended(&self) -> bool {
         self.ledger.ended.load(Ordering::Relaxed)

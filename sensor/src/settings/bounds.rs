@@ -9,6 +9,8 @@ use super::Settings;
 pub const WORKERS: RangeInclusive<i64> = 1..=8;
 /// Size of a ring, MiB.
 pub const RING_MIB: RangeInclusive<i64> = 1..=1024;
+/// Memory for the packets that came to a worker last, MiB; 0: they are not kept.
+pub const PACKET_HISTORY: RangeInclusive<i64> = 0..=4096;
 /// Entries of the flow table.
 pub const FLOWS: RangeFrom<i64> = 1..;
 /// How much of the flow table half-open flows may take, percent.
@@ -64,6 +66,7 @@ impl Settings {
         if let Some(n) = self.rings.workers {
             check("--workers", n.into(), WORKERS)?;
         }
+        check("--packet-history", self.rings.history_mib.into(), PACKET_HISTORY)?;
         check("--ring-mib", self.rings.mib.into(), RING_MIB)?;
         check("--flows", self.flows.entries.into(), FLOWS)?;
         let share = self.flows.half_open_share;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Digest, OutOfBounds, Settings};
 use crate::analyzer::{Id, http, ssh, tls};
 use crate::conn::{self, Timeouts};
+use crate::file::api::IsLocal;
 use crate::file::x509::{BadRoots, Validator};
 use crate::file::{ExtractConfig, FileConfig};
 use crate::output::capture_loss::CaptureLoss;
@@ -67,6 +68,12 @@ impl Settings {
         Ok((every > 0).then(|| CaptureLoss::new(every)))
     }
 
+    /// Which addresses are local.
+    pub fn is_local(&self) -> Result<IsLocal, SettingsError> {
+        let nets = self.local_nets()?;
+        Ok(Arc::new(move |a| nets.is_local(a)))
+    }
+
     fn local_nets(&self) -> Result<LocalNets, SettingsError> {
         Ok(match &self.logs.local_nets {
             Some(list) => list.parse()?,
@@ -91,7 +98,6 @@ impl Settings {
     /// The engine's configuration; `seed` is that of the run.
     pub fn engine(&self, seed: u64) -> Result<conn::Config, SettingsError> {
         self.check_bounds()?;
-        let nets = self.local_nets()?;
         Ok(conn::Config {
             timeouts: self.timeouts()?,
             contents: self.events.contents.as_ref().map(Into::into).unwrap_or_default(),
@@ -109,7 +115,7 @@ impl Settings {
             files: self.files_room()?,
             signatures: self.signatures()?,
             signature_bytes: self.signatures.bytes,
-            is_local: Arc::new(move |a| nets.is_local(a)),
+            is_local: self.is_local()?,
             realms: self.flows.realms(),
             long: self.long()?,
             columns: conn::ConnColumns {

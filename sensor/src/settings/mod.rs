@@ -50,6 +50,8 @@ pub struct Settings {
     pub logs: LogSettings,
     /// Numbers for who watches over the sensor.
     pub metrics: MetricsSettings,
+    /// Orders while it runs.
+    pub control: ControlSettings,
     /// Logs that are over.
     pub archive: ArchiveSettings,
     /// The event stream.
@@ -191,6 +193,8 @@ pub struct RingSettings {
     pub mib: u32,
     /// Most bytes of a frame to look at, from its start; 0: all.
     pub snaplen: u32,
+    /// Memory of each worker for the packets that came to it last, MiB; 0: they are not kept.
+    pub history_mib: u32,
 }
 
 impl Default for RingSettings {
@@ -200,6 +204,7 @@ impl Default for RingSettings {
             by: RingBy::Auto,
             mib: 16,
             snaplen: 0,
+            history_mib: 0,
         }
     }
 }
@@ -326,6 +331,29 @@ pub struct MetricsSettings {
     pub listen: Option<Listen>,
 }
 
+/// Orders while it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlSettings {
+    /// The socket at which they are taken; [`ControlSettings::NONE`]: none are.
+    pub socket: PathBuf,
+}
+
+impl ControlSettings {
+    /// Instead of a path: there is no socket.
+    pub const NONE: &str = "none";
+    /// Where it is unless something else is said.
+    pub const SOCKET: &str = "/run/sensor/control.sock";
+}
+
+impl Default for ControlSettings {
+    fn default() -> Self {
+        ControlSettings {
+            socket: Self::SOCKET.into(),
+        }
+    }
+}
+
 /// What becomes of logs that are over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -354,12 +382,17 @@ impl ArchiveSettings {
             dir: self.dir.clone(),
             by_day: self.by_day,
             packed: self.compress,
-            keep: Keep {
-                days: self.keep_days,
-                mib: self.keep_mib,
-                min_free_mib: self.min_free_mib,
-            },
+            keep: self.keep(),
             hook: self.hook.clone(),
+        }
+    }
+
+    /// How many of them are kept.
+    pub fn keep(&self) -> Keep {
+        Keep {
+            days: self.keep_days,
+            mib: self.keep_mib,
+            min_free_mib: self.min_free_mib,
         }
     }
 
@@ -730,7 +763,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 17);
+        assert_eq!(refused, 18);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

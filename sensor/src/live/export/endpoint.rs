@@ -1,16 +1,13 @@
 //! Who may ask: a listening socket, and no more connections than so many, each for no longer than some seconds.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
+use super::super::socket_file::{self, SocketFile};
 use super::board::Board;
 use super::http::serve;
 use crate::settings::Listen;
@@ -28,7 +25,7 @@ const SOCKET_MODE: u32 = 0o660;
 /// A socket that listens. A socket in the file system is removed when this is dropped.
 pub struct Endpoint {
     listener: Option<Listener>,
-    file: Option<PathBuf>,
+    _file: Option<SocketFile>,
 }
 
 enum Listener {
@@ -42,17 +39,14 @@ impl Endpoint {
         Ok(match to {
             Listen::Tcp(addr) => Endpoint {
                 listener: Some(Listener::Tcp(TcpListener::bind(addr).await?)),
-                file: None,
+                _file: None,
             },
             Listen::Unix(path) => {
-                remove_left_behind(path);
-                let listener = UnixListener::bind(path)?;
-                let endpoint = Endpoint {
+                let (listener, file) = socket_file::listen(path, SOCKET_MODE)?;
+                Endpoint {
                     listener: Some(Listener::Unix(listener)),
-                    file: Some(path.clone()),
-                };
-                fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-                endpoint
+                    _file: Some(file),
+                }
             }
         })
     }
@@ -62,23 +56,6 @@ impl Endpoint {
         if let Some(listener) = self.listener.take() {
             tokio::spawn(accept(listener, board.clone()));
         }
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        if let Some(path) = &self.file {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-/// Removes the socket of a process that was killed: nobody listens at it.
-fn remove_left_behind(path: &Path) {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
-    let refused = |e: io::Error| e.kind() == io::ErrorKind::ConnectionRefused;
-    if is_socket && UnixStream::connect(path).is_err_and(refused) {
-        let _ = fs::remove_file(path);
     }
 }
 

@@ -71,6 +71,12 @@ impl Kept {
         }
     }
 
+    /// Keeps more or less from now on.
+    pub fn keep(&mut self, keep: Keep) {
+        self.keep = keep;
+        self.look();
+    }
+
     /// Looks if there is a reason to, without reading all names: the oldest log is too old by now, or a disk has filled up.
     pub fn look_if_due(&mut self) {
         let too_old = self

@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::archived::{Archived, Packed};
+use super::latest::Latest;
 use super::log::ToArchive;
 use super::log_dir::{DIR_MODE, DirLock, LogDir, MAX_NAMES_TRIED, Rotated, is_taken};
 use super::log_error::LogError;
@@ -111,6 +112,7 @@ pub struct ArchiveThread {
     thread: JoinHandle<()>,
     end: End,
     progress: Progress,
+    keep: Arc<Latest<Keep>>,
 }
 
 impl ArchiveThread {
@@ -118,13 +120,18 @@ impl ArchiveThread {
     pub fn start(archive: Archive) -> Result<(ArchiveThread, ToArchive), LogError> {
         let (queue, told) = sync_channel(MAX_QUEUED);
         let to = ToArchive::new(queue, archive.plan.takes_all());
-        let (end, progress) = (End::default(), Progress::default());
+        let (end, progress, keep) = (
+            End::default(),
+            Progress::default(),
+            Arc::<Latest<Keep>>::default(),
+        );
         let archivist = Archivist {
             hook: archive.plan.hook.as_deref().map(Hook::new),
             kept: Kept::new(archive.plan.keep, &archive.to, &archive.from),
             archive,
             end: end.clone(),
             progress: progress.clone(),
+            other: keep.clone(),
             waiting: Vec::new(),
             failed: NowAndThen::default(),
         };
@@ -136,8 +143,14 @@ impl ArchiveThread {
             thread,
             end,
             progress,
+            keep,
         };
         Ok((archive, to))
+    }
+
+    /// Keeps more or less of old logs from now on.
+    pub fn set_keep(&self, keep: Keep) {
+        self.keep.put(keep);
     }
 
     /// Lets the thread go on for some seconds with what is left, once no log is written any more. The next start does what is
@@ -163,6 +176,8 @@ struct Archivist {
     archive: Archive,
     hook: Option<Hook>,
     kept: Kept,
+    /// What is to be kept from now on.
+    other: Arc<Latest<Keep>>,
     end: End,
     progress: Progress,
     /// Logs that something failed with.
@@ -193,6 +208,9 @@ impl Archivist {
                 Err(_) => break,
             }
             self.progress.made();
+            if let Some(keep) = self.other.take() {
+                self.kept.keep(keep);
+            }
             if looked.elapsed() >= LOOK_EVERY && !self.end.has_begun() {
                 std::mem::take(&mut self.waiting)
                     .into_iter()

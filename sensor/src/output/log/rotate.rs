@@ -6,6 +6,7 @@ use super::LogWriter;
 use super::upkeep::LogSync;
 use crate::output::archived::Archived;
 use crate::output::log_dir::Rotated;
+use crate::output::rotation::Rotation;
 use crate::output::stamp::stamp;
 
 /// Time between two looks for logs that found no room on their way to the archive.
@@ -63,6 +64,12 @@ impl LogWriter {
             (0..self.files.len()).for_each(|i| self.sync_file(i));
             self.synced = Instant::now();
         }
+    }
+
+    /// When logs are rotated and made durable is something else from now on.
+    pub fn set_upkeep(&mut self, rotation: Rotation, sync: LogSync) {
+        (self.upkeep.rotation, self.turns) = (rotation, rotation.turns());
+        self.upkeep.sync = sync;
     }
 
     /// How long it is until the logs are to be rotated, if they are.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use crate::output::latest::Latest;
 use crate::output::log_dir::{MODE, is_taken};
 use crate::output::now_and_then::NowAndThen;
 use crate::output::rotation::{Rotation, Turns};
@@ -25,6 +26,8 @@ pub struct Asked {
     pub reopen: AtomicBool,
     /// The file is to be rotated.
     pub rotate: AtomicBool,
+    /// When the file is rotated is something else from now on.
+    pub rotation: Latest<Rotation>,
 }
 
 /// What a stream is written to.
@@ -76,7 +79,7 @@ impl Named {
             opened,
             len: 0,
             rotation,
-            turns: rotation.every.map(|every| Turns::new(every, opened)),
+            turns: rotation.turns(),
             asked,
             said: NowAndThen::default(),
         })
@@ -132,6 +135,9 @@ impl Out for Named {
     }
 
     fn keep_up(&mut self) {
+        if let Some(rotation) = self.asked.rotation.take() {
+            (self.rotation, self.turns) = (rotation, rotation.turns());
+        }
         if self.asked.reopen.swap(false, Ordering::Relaxed) {
             self.reopen();
         }

@@ -20,6 +20,7 @@ mod located;
 pub mod merge;
 mod ng;
 mod source;
+pub mod write;
 
 pub use located::MAX_PACKET;
 use located::{LocateError, Located, TOO_LONG};
