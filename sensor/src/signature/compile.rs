@@ -113,6 +113,10 @@ pub struct Signatures {
     /// By expression: whose it is, and within how many bytes it has to be complete.
     pub(super) patterns: Vec<(u32, usize)>,
     contexts: u16,
+    /// No payload at all completes an expression for it.
+    pub(super) matches_nothing: bool,
+    /// The end of payload may complete one.
+    pub(super) matches_end: bool,
     /// What is odd about them and no error.
     pub warnings: Vec<Problem>,
 }
@@ -278,6 +282,10 @@ impl Signatures {
             });
             let sides = sides.fold(0, |all, s| all | s);
             self.contexts |= context.bit();
+            if context == Context::Payload {
+                self.matches_nothing |= !nfa.accepted(&nfa.start).is_empty();
+                self.matches_end |= nfa.has_end;
+            }
             self.machines.push(Machine { context, nfa, sides });
             if let Some(group) = self.groups.get_mut(group as usize) {
                 group.machines.push(self.machines.len() as u32 - 1);
@@ -313,6 +321,12 @@ impl Signatures {
     /// Whether anything is asked of payload.
     pub(super) fn wants_payload(&self) -> bool {
         self.wants(Context::Payload) || self.groups.iter().any(|g| g.sized)
+    }
+
+    /// The machines of groups.
+    pub(super) fn machines_of(&self, groups: &[u32]) -> impl Iterator<Item = u32> {
+        let groups = groups.iter().filter_map(|g| self.groups.get(*g as usize));
+        groups.flat_map(|g| g.machines.iter().copied())
     }
 
     /// The groups of whose tests all hold.

@@ -9,7 +9,7 @@ use super::compile::Signatures;
 use super::dfa::{DEAD, Dfa};
 use super::header::Headers;
 use super::rule::Context;
-use super::work::{Conn, Facts, Host, Side, Work};
+use super::work::{Conn, Cursor, Facts, Host, Side, Work};
 
 /// Memory of all machines of a worker together, bytes; each has at least [`LEAST`].
 const MEMORY: usize = 32 << 20;
@@ -177,15 +177,15 @@ impl Matching {
 
     /// `anew`: each piece is matched from its beginning on.
     fn may_match(&self, side: &Side, s: usize, context: Context, anew: bool) -> bool {
-        side.cursors.iter().any(|cursor| {
-            let Some(machine) = self.signatures.machines.get(cursor.machine as usize) else {
-                return false;
-            };
-            machine.context == context
-                && machine.sides & 1 << s != 0
-                && !cursor.done
-                && (anew || cursor.place != DEAD)
-        })
+        let is_of = |machine: u32| {
+            let machine = self.signatures.machines.get(machine as usize);
+            machine.is_some_and(|m| m.context == context && m.sides & 1 << s != 0)
+        };
+        if !side.opened {
+            return self.signatures.machines_of(&side.groups).any(is_of);
+        }
+        let goes_on = |c: &Cursor| !c.done && (anew || c.place != DEAD);
+        side.cursors.iter().any(|c| goes_on(c) && is_of(c.machine))
     }
 }
 

@@ -70,15 +70,24 @@ pub(super) struct Cursor {
 #[derive(Debug, Default)]
 pub(super) struct Side {
     pub ready: bool,
+    /// It has places in machines; before its first payload they would only take memory, as in a flood of SYNs.
+    pub opened: bool,
     pub groups: Box<[u32]>,
     pub cursors: Vec<Cursor>,
     pub size: Option<u64>,
     /// Expressions that are complete, in order.
     pub accepted: Vec<u32>,
-    /// Signatures whose expressions all are, and which have not matched yet.
+    /// Signatures whose expressions all are, and which have not matched yet, in order.
     complete: Vec<(u32, Arc<[u8]>)>,
     /// Signatures that have matched, in order.
     matched: Vec<u32>,
+}
+
+impl Side {
+    /// The place of a signature among those that are complete, or where it would be.
+    fn complete(&self, rule: u32) -> Result<usize, usize> {
+        self.complete.binary_search_by_key(&rule, |(rule, _)| *rule)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -129,33 +138,33 @@ impl Work<'_> {
             return;
         }
         side.groups = self.signatures.groups_of(headers);
-        let of = |g: &u32| {
-            self.signatures
-                .groups
-                .get(*g as usize)
-                .map_or(0, |g| g.machines.len())
-        };
-        side.cursors.reserve_exact(side.groups.iter().map(of).sum());
-        for machine in side
-            .groups
-            .iter()
-            .filter_map(|g| self.signatures.groups.get(*g as usize))
-            .flat_map(|g| &g.machines)
-        {
-            if let Some(dfa) = self.dfas.get_mut(*machine as usize) {
+        self.pure(s, false);
+        if self.signatures.matches_nothing {
+            self.feed(s, Context::Payload, b"", true, false);
+        }
+        self.conn.sides[s].size = Some(0);
+    }
+
+    /// Puts a direction at the beginning of its machines.
+    fn open(&mut self, s: usize) {
+        let side = &mut self.conn.sides[s];
+        if std::mem::replace(&mut side.opened, true) {
+            return;
+        }
+        let count = self.signatures.machines_of(&side.groups).count();
+        side.cursors.reserve_exact(count);
+        for machine in self.signatures.machines_of(&side.groups) {
+            if let Some(dfa) = self.dfas.get_mut(machine as usize) {
                 let (place, _) = dfa.start();
                 dfa.hold(place);
                 side.cursors.push(Cursor {
-                    machine: *machine,
+                    machine,
                     place,
                     passed: 0,
                     done: false,
                 });
             }
         }
-        self.pure(s, false);
-        self.feed(s, Context::Payload, b"", true, false);
-        self.conn.sides[s].size = Some(0);
     }
 
     pub fn payload(&mut self, s: usize, bytes: &[u8], begins: bool) {
@@ -168,6 +177,7 @@ impl Work<'_> {
 
     /// Takes bytes through the machines of a context, and acts on what they complete.
     pub fn feed(&mut self, s: usize, context: Context, bytes: &[u8], begins: bool, ends: bool) {
+        self.open(s);
         let mut new = Vec::new();
         let mut gave_up = false;
         let side = &mut self.conn.sides[s];
@@ -264,9 +274,9 @@ impl Work<'_> {
             }
             if self.holds(rule, s, data, false) {
                 self.fire(rule, s, data, false);
-            } else if !self.conn.sides[s].complete.iter().any(|(r, _)| *r == rule) {
+            } else if let Err(place) = self.conn.sides[s].complete(rule) {
                 let data = kept.get_or_insert_with(|| data.get(..MAX_DATA).unwrap_or(data).into());
-                self.conn.sides[s].complete.push((rule, data.clone()));
+                self.conn.sides[s].complete.insert(place, (rule, data.clone()));
             }
         }
     }
@@ -334,7 +344,7 @@ impl Work<'_> {
             if !is_here || has(&side.matched, rule) {
                 continue;
             }
-            let complete = side.complete.iter().find(|(r, _)| *r == rule);
+            let complete = side.complete(rule).ok().and_then(|at| side.complete.get(at));
             let data: Arc<[u8]> = match complete {
                 Some((_, data)) => data.clone(),
                 None if signature.patterns.is_empty() => Arc::from(&[][..]),
@@ -360,7 +370,9 @@ impl Work<'_> {
         if has(&other.matched, rule) || !insert(&mut side.matched, rule) {
             return;
         }
-        side.complete.retain(|(r, _)| *r != rule);
+        if let Ok(place) = side.complete(rule) {
+            side.complete.remove(place);
+        }
         let at = self.at(signature, s, data);
         self.host.matched(at);
         let dependents = signature.dependents.iter().rev();
@@ -385,7 +397,9 @@ impl Work<'_> {
     pub fn finish(&mut self, s: usize) {
         if self.conn.sides[s].ready {
             let is_stream = self.conn.facts.tcp;
-            self.feed(s, Context::Payload, b"", !is_stream, true);
+            if self.conn.sides[s].opened || self.signatures.matches_end {
+                self.feed(s, Context::Payload, b"", !is_stream, true);
+            }
             self.pure(s, true);
             for (rule, data) in self.conn.sides[s].complete.clone() {
                 if !has(&self.conn.sides[s].matched, rule) && self.holds(rule, s, &data, true) {

@@ -144,6 +144,29 @@ fn headers_decide_for_each_direction() {
 }
 
 #[test]
+fn what_needs_no_payload_matches_without_any() {
+    let mut b = Bench::new(
+        "signature any { payload /.*/  event \"m\" }\n\
+         signature none { payload /^$/  event \"m\" }\n\
+         signature x { payload /x?y$/  event \"m\" }",
+    );
+    assert_eq!(b.tcp(0, b"").took(), "any>");
+    assert_eq!(b.end().took(), "none>");
+    assert_eq!(b.tcp(0, b"y").end().took(), "any> x>");
+}
+
+#[test]
+fn connections_without_payload_take_no_places_in_machines() {
+    let mut b = Bench::new(GET);
+    b.tcp(0, b"");
+    let places = |b: &Bench| b.matching.conns[&1].sides[0].cursors.len();
+    assert_eq!(places(&b), 0);
+    assert!(b.matching.wants_payload(1, 0) && b.matching.wants_payload(1, 1));
+    b.tcp(0, b"G");
+    assert_eq!(places(&b), 1);
+}
+
+#[test]
 fn signatures_without_expressions_match_with_the_first_packet_or_at_the_end() {
     let mut b = Bench::new(
         "signature port { src-port == 80  event \"m\" }\nsignature size { payload-size > 2  event \"m\" }",
