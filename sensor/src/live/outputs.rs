@@ -422,7 +422,13 @@ impl Sink for Outbox {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
+        let now = &self.clock;
         self.clock.row(row, |row| {
+            if let Some(s) = &mut self.scripts
+                && s.row(now.of_day(now.now()), row)
+            {
+                return;
+            }
             self.logs.row(row);
             if let Some(f) = &mut self.feeds {
                 f.row(row);

@@ -18,7 +18,7 @@ use super::confine::Confinement;
 use super::orders::{Order, Orders};
 use crate::base::time::MILLISECOND;
 use crate::conn::Sink;
-use crate::event::{Event, Kind, Subscriptions, Ts};
+use crate::event::{Event, Kind, LogRow, Subscriptions, Ts};
 use crate::messages::say::say;
 use crate::output::now_and_then::NowAndThen;
 use crate::output::outbox::ended;
@@ -73,6 +73,8 @@ impl LostEvents {
 /// The scripts' thread.
 pub struct ScriptThread {
     wants: Subscriptions,
+    /// Logs whose rows they look at.
+    filtered: Arc<[String]>,
     queue: SyncSender<Told>,
     lost: LostEvents,
     begin: Option<SyncSender<Begin>>,
@@ -122,7 +124,7 @@ impl ScriptThread {
                 if to_stderr {
                     host.print_to_stderr();
                 }
-                let _ = loaded.send(Ok(host.wants()));
+                let _ = loaded.send(Ok((host.wants(), host.filtered_logs())));
                 // Nobody begins a run whose start fails.
                 if let Ok(begin) = begins.recv() {
                     let begin: Begin = begin;
@@ -132,9 +134,10 @@ impl ScriptThread {
                     Work::new(host, begin, made).work(&told);
                 }
             })?;
-        let wants = is_loaded.recv().context("the scripts' thread died")??;
+        let (wants, filtered) = is_loaded.recv().context("the scripts' thread died")??;
         Ok(ScriptThread {
             wants,
+            filtered: filtered.into(),
             queue,
             lost: LostEvents::default(),
             begin: Some(begin),
@@ -174,6 +177,7 @@ impl ScriptThread {
         ScriptOutbox {
             n,
             wants: self.wants,
+            filtered: self.filtered.clone(),
             batch: Batch::default(),
             out: 0,
             queue: self.queue.clone(),
@@ -207,6 +211,7 @@ impl ScriptThread {
 pub struct ScriptOutbox {
     n: usize,
     wants: Subscriptions,
+    filtered: Arc<[String]>,
     batch: Batch,
     /// When it handed over last, engine's time.
     out: Ts,
@@ -221,6 +226,15 @@ impl ScriptOutbox {
         if self.wants.wants(ev.kind()) {
             self.batch.push(ts, ev);
         }
+    }
+
+    /// Takes a log's row, if scripts look at it; then it is written when they have.
+    pub fn row(&mut self, ts: Ts, row: &dyn LogRow) -> bool {
+        let is_filtered = self.filtered.iter().any(|f| f == row.path());
+        if is_filtered {
+            self.batch.push_row(ts, row);
+        }
+        is_filtered
     }
 
     /// A turn is over at engine's time `now`, which is `of_day`: hands over what has waited long enough.
@@ -374,6 +388,7 @@ impl Work {
         for one in out.drain(..) {
             match one {
                 Out::Row(row) => self.begin.sink.log(&row),
+                Out::Filtered(row) => self.begin.sink.log(&row),
                 Out::Event(own) => {
                     if let OwnEvent::Error { msg, location } = &own {
                         say!("sensor: {location}: {msg}");
