@@ -55,6 +55,8 @@ pub struct OutputLoad {
     pub logs: Vec<Arc<LogCount>>,
     /// Events of each kind that the stream had.
     pub kinds: Vec<(Kind, u64)>,
+    /// Events of each kind that scripts were too slow for.
+    pub unscripted: Vec<(Kind, u64)>,
 }
 
 /// The outputs' threads.
@@ -239,6 +241,7 @@ impl Outputs {
             extracted: self.extract.as_ref().map(|t| t.borrow().queued()),
             logs: self.logs.counts(),
             kinds: self.stream.as_ref().map_or_else(Vec::new, EventStream::kinds),
+            unscripted: self.scripts.as_ref().map_or_else(Vec::new, |s| s.borrow().lost()),
         }
     }
 

@@ -26,10 +26,12 @@ use crate::output::patience::{Limit, Patience, Progress};
 use crate::script::wire::Batch;
 use crate::script::{Host, Limits, Out, OwnEvent};
 
-/// Batches that may wait.
-const MAX_QUEUED: usize = 1024;
+/// Batches that may wait in the queue, and as many that the thread has taken.
+const MAX_QUEUED: usize = 256;
+/// Bytes of events after which a worker hands over, so that what waits is bounded.
+const BATCH_BYTES: usize = 128 << 10;
 /// Bytes of events that a worker gathers while the queue is full, before it drops them.
-const MAX_GATHERED: usize = 1 << 20;
+const MAX_GATHERED: usize = 2 * BATCH_BYTES;
 /// Time between two hand-overs of a worker's events, ns of the engine's time.
 const EVERY_NS: u64 = 4 * MILLISECOND;
 /// The same where there are none: others wait for it to say so.
@@ -185,6 +187,11 @@ impl ScriptThread {
         }
     }
 
+    /// Events that found no room, by their kinds.
+    pub fn lost(&self) -> Vec<(Kind, u64)> {
+        self.lost.all()
+    }
+
     /// Reports from time to time that events are being lost.
     pub fn complain(&mut self) {
         let lost: u64 = self.lost.all().iter().map(|(_, n)| n).sum();
@@ -201,7 +208,7 @@ impl ScriptThread {
             tracing::warn!("the scripts take too long: they do not get the rest of their events");
         }
         for (kind, n) in self.lost.all() {
-            let name = kind.info().map_or("?", |i| i.name);
+            let name = kind.info().map_or("that are rows of logs", |i| i.name);
             tracing::warn!("{n} events {name} did not come to the scripts: they were too slow");
         }
     }
@@ -225,6 +232,9 @@ impl ScriptOutbox {
     pub fn event(&mut self, ts: Ts, ev: &dyn Event) {
         if self.wants.wants(ev.kind()) {
             self.batch.push(ts, ev);
+            if self.batch.bytes() >= BATCH_BYTES {
+                self.hand_over(ts);
+            }
         }
     }
 
@@ -317,9 +327,8 @@ impl Work {
                 Ok(t) => {
                     self.take(t);
                     // Whatever else has come by now.
-                    while let Ok(t) = told.try_recv() {
-                        self.take(t);
-                    }
+                    let more = told.try_iter().take(MAX_QUEUED);
+                    more.for_each(|t| self.take(t));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -327,6 +336,12 @@ impl Work {
             // The main thread has few events, and says nothing between them.
             let workers = self.from.iter().take(self.begin.workers);
             let upto = workers.map(|f| f.upto).min().unwrap_or(Ts::MAX);
+            // One that says nothing for long is not waited for.
+            let held: usize = self.from.iter().map(|f| f.batches.len()).sum();
+            let upto = match held > MAX_QUEUED {
+                true => self.from.iter().map(|f| f.upto).max().unwrap_or(upto),
+                false => upto,
+            };
             self.handle(upto);
             if upto != Ts::MAX {
                 self.host.advance(upto);
