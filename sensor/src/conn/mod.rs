@@ -48,7 +48,7 @@ mod uid;
 mod weird;
 mod wish;
 
-pub use asked::ConnColumns;
+pub use asked::{ConnColumns, community_id};
 pub use config::{Config, Contents, Timeouts};
 pub use early::Early;
 pub use ends::{addr, proto};
@@ -58,7 +58,7 @@ pub use heritage::{Estate, originator};
 pub use sight::Sight;
 pub use sink::{Piece, Sink};
 pub use uid::of_flow as flow_uid;
-pub use wish::Wish;
+pub use wish::{Wish, key_of};
 
 #[cfg(test)]
 mod tests;

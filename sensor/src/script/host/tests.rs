@@ -94,6 +94,7 @@ fn a_connection_has_its_fields_and_takes_orders() {
             last = c
             c:shed()
             c:set_inactivity(2.5)
+            assert(community_id(c):match("^1:.+=$"))
         end)
         "#,
     );
