@@ -21,8 +21,8 @@ use crate::settings::names;
 use crate::settings::{
     ArchiveSettings, ControlSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings,
     FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings,
-    ReassemblySettings, RingBy, RingSettings, ScriptSettings, TimeoutSettings, TlsSettings, WantedContents,
-    bounds,
+    ReassemblySettings, RingBy, RingSettings, ScriptSettings, Settings, TimeoutSettings, TlsSettings,
+    WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -487,8 +487,8 @@ pub struct Common {
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub checksums: Switch,
     /// Take a packet that comes again, within 10 ms or so many, once: where several taps or mirror ports gave the same traffic.
-    /// Its IP id, ports, payload and all else that routers leave alone are the same; for `sensor read`.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = ReadSettings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
+    /// Its IP id, ports, payload and all else that routers leave alone are the same.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = Settings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
     pub dedup: u64,
     /// Unique ids and all else that is random derive from this.
     #[arg(long, value_name = "N")]

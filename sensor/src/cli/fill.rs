@@ -75,7 +75,6 @@ impl From<&Read> for Settings {
                 datapath: a.datapath,
                 forward_all: a.forward_all,
                 analyzers: !a.no_analyzers,
-                ..common.reading
             },
             ..common
         }
@@ -165,12 +164,9 @@ impl From<&Common> for Settings {
                 limit_kib: c.reassembly_limit,
                 total_mib: c.reassembly_total,
             },
-            reading: ReadSettings {
-                dedup_ms: c.dedup,
-                ..ReadSettings::default()
-            },
             seed: c.seed,
             checksums: c.checksums == Switch::On,
+            dedup_ms: c.dedup,
             ..Settings::default()
         }
     }
@@ -243,20 +239,20 @@ mod tests {
             "timeouts": {"tcp_inactivity": 21.0, "udp_inactivity": 22.0, "icmp_inactivity": 23.0,
                          "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},
             "reassembly": {"limit_kib": 31, "total_mib": 32},
-            "reading": {"datapath": "user", "forward_all": false, "analyzers": true, "dedup_ms": 33},
+            "reading": {"datapath": "user", "forward_all": false, "analyzers": true},
             "seed": 41,
             "checksums": true,
+            "dedup_ms": 33,
         });
         assert_eq!(serde_json::to_value(s).expect("JSON"), expected);
         assert!(settings("read x -q").logs.quiet && !settings("read x").logs.quiet);
-        assert_eq!(settings("read x --dedup").reading.dedup_ms, 10);
+        assert_eq!(settings("read x --dedup").dedup_ms, 10);
         let s = settings("read x --datapath xdp --decap ipip --forward-all --no-analyzers");
         assert_eq!(s.interfaces.decap, [Decap::Ipip]);
         let expected = ReadSettings {
             datapath: Datapath::Xdp,
             forward_all: true,
             analyzers: false,
-            dedup_ms: 0,
         };
         assert_eq!(s.reading, expected);
     }
@@ -318,8 +314,6 @@ mod tests {
                 "read x --datapath xdp --decap gre --checksums on",
                 Useless::DecapWithChecksums,
             ),
-            ("read x --datapath xdp --dedup", Useless::DedupInKernel),
-            ("run --iface x --dedup=5", Useless::DedupInKernel),
             ("read x --extract-types image/*", Useless::NothingExtracted),
             ("run --iface x --extract-limit 1", Useless::NothingExtracted),
             ("read x --json-path", Useless::TagsWithoutJson),
@@ -373,6 +367,9 @@ mod tests {
             "read x --events - --event tcp_contents,bro_done",
             "read x --datapath xdp --decap gre",
             "read x --dedup",
+            "read x --datapath xdp --dedup",
+            "run --iface x --dedup=5",
+            "run --iface x --datapath packet --dedup",
             "read x --file-hashes md5 --file-timeout 5",
             "read x --file-entropy --events - --event file_entropy",
             "read x --extract-files d --extract-types image/* --extract-limit 1",

@@ -182,7 +182,7 @@ fn work(
     let mut rules = Rules::begin(settings, &mut source)?;
     let mut interfaces = match watches {
         true => {
-            let interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut source));
+            let interfaces = runtime.block_on(Interfaces::open(settings, &mut source));
             Some(interfaces.map_err(|e| match e {
                 WatchError::Kernel(e) => Otherwise(e).into(),
                 e => anyhow::Error::from(e),

@@ -22,6 +22,7 @@ pub use engine::SettingsError;
 pub use listen::{Listen, ListenError};
 pub use useless::Useless;
 
+use crate::base::time::MILLISECOND;
 use crate::catalog::UnknownEvent;
 use crate::event::{self, Subscriptions};
 use crate::file::{Hashes, MimePattern};
@@ -77,6 +78,8 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// Whether checksums are verified; captures only.
     pub checksums: bool,
+    /// Packets that come again within so many milliseconds are counted once; 0: none are looked for.
+    pub dedup_ms: u64,
 }
 
 /// Which flows are ignored, or counted alone.
@@ -108,6 +111,12 @@ impl Settings {
             ));
         }
         Ok(filter)
+    }
+
+    /// The time in which packets that come again are counted once, ns. The bounds of `dedup_ms` keep it in range.
+    pub fn dedup_ns(&self) -> u32 {
+        let ns = self.dedup_ms.saturating_mul(MILLISECOND);
+        u32::try_from(ns).unwrap_or(u32::MAX)
     }
 
     /// The same, for captures.
@@ -647,8 +656,6 @@ pub struct ReadSettings {
     pub forward_all: bool,
     /// Whether analyzers look into payload.
     pub analyzers: bool,
-    /// Packets that come again within so many milliseconds are left out; 0: none are.
-    pub dedup_ms: u64,
 }
 
 impl Default for ReadSettings {
@@ -657,7 +664,6 @@ impl Default for ReadSettings {
             datapath: Datapath::User,
             forward_all: false,
             analyzers: true,
-            dedup_ms: 0,
         }
     }
 }
