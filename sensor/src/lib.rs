@@ -32,6 +32,8 @@ pub mod output;
 pub mod packet;
 #[cfg(feature = "live")]
 pub mod preflight;
+#[cfg(feature = "script")]
+mod script;
 pub mod settings;
 pub mod signature;
 pub mod software;

@@ -87,7 +87,8 @@ impl UnknownEvent {
     /// Most names that are suggested.
     const MAX_SUGGESTIONS: usize = 3;
 
-    fn new(name: &str) -> Self {
+    /// That there is none of this name.
+    pub fn of(name: &str) -> Self {
         let wanted = name.to_lowercase();
         let like = |n: &str| strsim::normalized_damerau_levenshtein(&n.to_lowercase(), &wanted);
         let mut near: Vec<(f64, &'static str)> = events()
@@ -130,7 +131,7 @@ impl FromStr for Subscriptions {
                 None => Subscriptions::NONE,
             };
             if !found.any() {
-                return Err(UnknownEvent::new(name));
+                return Err(UnknownEvent::of(name));
             }
             all = all.union(found);
         }

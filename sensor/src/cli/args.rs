@@ -21,8 +21,8 @@ use crate::settings::names;
 use crate::settings::{
     ArchiveSettings, ControlSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings,
     FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings,
-    ReassemblySettings, RingBy, RingSettings, SignatureSettings, TimeoutSettings, TlsSettings,
-    WantedContents, bounds,
+    ReassemblySettings, RingBy, RingSettings, ScriptSettings, Settings, SignatureSettings, TimeoutSettings,
+    TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -79,6 +79,9 @@ pub enum Command {
     /// reads there are the headers.
     #[command(after_help = PCAP_EXAMPLES)]
     Pcap(Pcap),
+    /// Look at scripts.
+    #[command(subcommand)]
+    Script(ScriptCommand),
     /// Look at a file of settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -91,6 +94,24 @@ pub enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ScriptCommand {
+    /// Say what is wrong in a script, with the line, or which events it handles; status 2 if anything is wrong.
+    Check {
+        /// The script.
+        file: PathBuf,
+    },
+    /// Give a script the events of captures: what it prints is printed, and the rows that it writes are shown as JSON. No log is
+    /// written. Status 1 if one of its handlers fails.
+    Test {
+        /// The script.
+        file: PathBuf,
+        /// The captures.
+        #[arg(required = true, value_name = "PCAP")]
+        captures: Vec<PathBuf>,
     },
 }
 
@@ -144,6 +165,7 @@ fn heading(section: &str) -> &'static str {
         "control" => "Orders",
         "events" => "Events",
         "conn" => "conn.log",
+        "scripts" => "Scripts",
         "files" => "Files that traffic carries",
         "signatures" => "Signatures",
         "tls" => "TLS",
@@ -423,6 +445,21 @@ pub struct Common {
     /// Deliver reassembled payload as tcp_contents: orig, resp or both, optionally `:PORT,PORT`.
     #[arg(long, value_name = "WHOSE")]
     pub contents: Option<WantedContents>,
+    /// A script in Lua, whose handlers are given events; may be given several times. docs/scripting.md says what scripts can do.
+    #[arg(long, value_name = "FILE")]
+    pub script: Vec<PathBuf>,
+    /// Let scripts use Lua's io and os, and files anywhere. Without this they have those in the folder `scripts` of the logs'.
+    #[arg(long)]
+    pub script_unsafe: bool,
+    /// Memory of all scripts together; what would take more fails.
+    #[arg(long, default_value_t = ScriptSettings::default().memory_mib, value_name = "MIB", value_parser = clap::value_parser!(u32).range(bounds::SCRIPT_MEMORY))]
+    pub script_memory: u32,
+    /// Instructions that a call of a script's handler may take before it fails.
+    #[arg(long, default_value_t = ScriptSettings::default().steps, value_name = "N", value_parser = clap::value_parser!(u64).range(bounds::SCRIPT_STEPS))]
+    pub script_steps: u64,
+    /// Failures of a script's handler after which it is not called any more.
+    #[arg(long, default_value_t = ScriptSettings::default().failures, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::SCRIPT_FAILURES))]
+    pub script_failures: u32,
     /// Write each direction of each TCP connection to a file in this directory.
     #[arg(long, value_name = "DIR")]
     pub contents_file: Option<PathBuf>,
@@ -458,8 +495,8 @@ pub struct Common {
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub checksums: Switch,
     /// Take a packet that comes again, within 10 ms or so many, once: where several taps or mirror ports gave the same traffic.
-    /// Its IP id, ports, payload and all else that routers leave alone are the same; for `sensor read`.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = ReadSettings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
+    /// Its IP id, ports, payload and all else that routers leave alone are the same.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = Settings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
     pub dedup: u64,
     /// Unique ids and all else that is random derive from this.
     #[arg(long, value_name = "N")]

@@ -4,7 +4,8 @@ use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
     ArchiveSettings, ConnSettings, ControlSettings, EventSettings, FileSettings, FilterSettings,
     FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, ReadSettings,
-    ReassemblySettings, RingSettings, Settings, SignatureSettings, SshSettings, TimeoutSettings, TlsSettings,
+    ReassemblySettings, RingSettings, ScriptSettings, Settings, SignatureSettings, SshSettings,
+    TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -75,7 +76,6 @@ impl From<&Read> for Settings {
                 datapath: a.datapath,
                 forward_all: a.forward_all,
                 analyzers: !a.no_analyzers,
-                ..common.reading
             },
             ..common
         }
@@ -117,6 +117,13 @@ impl From<&Common> for Settings {
                 only: c.event.clone(),
                 contents: c.contents.clone(),
                 status_interval: c.status_interval,
+            },
+            scripts: ScriptSettings {
+                files: c.script.clone(),
+                is_unsafe: c.script_unsafe,
+                memory_mib: c.script_memory,
+                steps: c.script_steps,
+                failures: c.script_failures,
             },
             files: FileSettings {
                 hashes: c.file_hashes.clone(),
@@ -162,12 +169,9 @@ impl From<&Common> for Settings {
                 limit_kib: c.reassembly_limit,
                 total_mib: c.reassembly_total,
             },
-            reading: ReadSettings {
-                dedup_ms: c.dedup,
-                ..ReadSettings::default()
-            },
             seed: c.seed,
             checksums: c.checksums == Switch::On,
+            dedup_ms: c.dedup,
             ..Settings::default()
         }
     }
@@ -209,7 +213,7 @@ mod tests {
             "run --iface x,y --netns blue --datapath packet --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --persist --persist-dir p --workers 3 --ring-by flow \
              --ring-mib 7 --packet-history 6 --control s --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
-             --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 \
+             --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 --script s.lua --script t.lua --script-unsafe --script-memory 51 --script-steps 520000 --script-failures 53 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --signatures s.sig --signatures t.sig --signature-bytes 51 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
@@ -228,6 +232,7 @@ mod tests {
             "control": {"socket": "s"},
             "metrics": {"listen": "127.0.0.1:9477"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
+            "scripts": {"files": ["s.lua", "t.lua"], "unsafe": true, "memory_mib": 51, "steps": 520_000, "failures": 53},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
             "signatures": {"files": ["s.sig", "t.sig"], "bytes": 51},
@@ -240,20 +245,20 @@ mod tests {
             "timeouts": {"tcp_inactivity": 21.0, "udp_inactivity": 22.0, "icmp_inactivity": 23.0,
                          "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},
             "reassembly": {"limit_kib": 31, "total_mib": 32},
-            "reading": {"datapath": "user", "forward_all": false, "analyzers": true, "dedup_ms": 33},
+            "reading": {"datapath": "user", "forward_all": false, "analyzers": true},
             "seed": 41,
             "checksums": true,
+            "dedup_ms": 33,
         });
         assert_eq!(serde_json::to_value(s).expect("JSON"), expected);
         assert!(settings("read x -q").logs.quiet && !settings("read x").logs.quiet);
-        assert_eq!(settings("read x --dedup").reading.dedup_ms, 10);
+        assert_eq!(settings("read x --dedup").dedup_ms, 10);
         let s = settings("read x --datapath xdp --decap ipip --forward-all --no-analyzers");
         assert_eq!(s.interfaces.decap, [Decap::Ipip]);
         let expected = ReadSettings {
             datapath: Datapath::Xdp,
             forward_all: true,
             analyzers: false,
-            dedup_ms: 0,
         };
         assert_eq!(s.reading, expected);
     }
@@ -317,8 +322,6 @@ mod tests {
                 "read x --datapath xdp --decap gre --checksums on",
                 Useless::DecapWithChecksums,
             ),
-            ("read x --datapath xdp --dedup", Useless::DedupInKernel),
-            ("run --iface x --dedup=5", Useless::DedupInKernel),
             ("read x --extract-types image/*", Useless::NothingExtracted),
             ("run --iface x --extract-limit 1", Useless::NothingExtracted),
             ("read x --json-path", Useless::TagsWithoutJson),
@@ -372,6 +375,9 @@ mod tests {
             "read x --events - --event tcp_contents,bro_done",
             "read x --datapath xdp --decap gre",
             "read x --dedup",
+            "read x --datapath xdp --dedup",
+            "run --iface x --dedup=5",
+            "run --iface x --datapath packet --dedup",
             "read x --file-hashes md5 --file-timeout 5",
             "read x --file-entropy --events - --event file_entropy",
             "read x --signatures s --signature-bytes 0 --events - --event signature_match",

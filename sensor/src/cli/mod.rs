@@ -14,6 +14,7 @@ mod print;
 mod progress;
 mod read;
 mod results;
+mod script;
 mod stop;
 
 use std::io::IsTerminal as _;
@@ -75,6 +76,7 @@ fn command(command: Command, matches: &ArgMatches) -> Result<ExitCode, Failed> {
         Command::Man { dir } => generate::man(dir).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => generate::completions(*shell).map(|()| ExitCode::SUCCESS),
         Command::Check(c) => check::check(c, matches).map_err(Failed::ToStart),
+        Command::Script(c) => script::script(c).map_err(Failed::ToStart),
         Command::Reload(at) => control::order(&Order::Reload, at),
         Command::Rotate(at) => control::order(&Order::Rotate, at),
         Command::Pcap(a) => control::pcap(a),

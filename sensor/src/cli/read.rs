@@ -11,9 +11,8 @@ use sensor_common::{Policy, policy};
 use super::explain::explain;
 use super::pipe::{self, PipeClock};
 use super::progress::Progress;
-use super::results::Results;
+use super::results::{Results, Scripts};
 use super::stop::Stop;
-use crate::base::time::MILLISECOND;
 use crate::catalog::policy_bits;
 use crate::conn::{Engine, EngineSink, Sight, Sink as _};
 use crate::datapath::FlowTable;
@@ -88,7 +87,7 @@ impl Datapaths for Soft {
 
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         let _ = Soft::frame(self, f, &mut EngineSink(engine));
-        if !self.was_duplicate() {
+        if !self.take_duplicate() {
             raw_packet(f, self.take_reassembled(), engine);
         }
         Ok(())
@@ -112,7 +111,11 @@ impl Datapaths for Replay {
 
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         Replay::frame(self, f, engine)?;
-        raw_packet(f, self.take_reassembled(), engine);
+        // To ask takes some system calls.
+        let asks = self.dedups() && engine.wants(event::RawPacket::KIND);
+        if !(asks && self.take_duplicate()?) {
+            raw_packet(f, self.take_reassembled(), engine);
+        }
         Ok(())
     }
 
@@ -134,6 +137,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let stop = Stop::listen()?;
     let subs = settings.events.subscriptions()?;
     settings.useless_reading(subs)?;
+    let scripts = Scripts::load(settings)?;
+    let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
     let mut cfg = settings.engine(settings.seed.unwrap_or(0))?;
     if let Some(signatures) = &cfg.signatures {
@@ -161,6 +166,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let loss = settings.capture_loss(0.0)?;
     let filter = settings.filter_of_captures()?;
     policy.sample = settings.filter.sample;
+    policy.dedup = settings.dedup_ns();
     let tunnels = cfg.tunnels.clone();
     let checksums = settings.checksums;
     let start = |outputs| {
@@ -183,11 +189,10 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             let config = soft::SoftConfig {
                 policy,
                 checksums,
-                dedup: settings.reading.dedup_ms * MILLISECOND,
                 ..soft::SoftConfig::default()
             };
             let soft = Soft::with_tunnels(config, tunnels).filtered(filter);
-            Ok(start(Results::open(settings, subs)?).run(soft))
+            Ok(start(Results::open(settings, scripts)?).run(soft))
         }
         Datapath::Xdp => {
             if !checksums {
@@ -195,7 +200,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
                 policy.bits |= Decap::bits(&settings.interfaces.decap);
             }
             let kernel = Replay::load(policy, tunnels, checksums, &filter)?;
-            Ok(start(Results::open(settings, subs)?).run(kernel))
+            Ok(start(Results::open(settings, scripts)?).run(kernel))
         }
     }
 }
@@ -262,6 +267,8 @@ impl Reading<'_> {
                         write_loss(loss, self.now, &mut self.engine, &datapath);
                     }
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
+                    self.engine.sink().advance(ts);
+                    self.carry_out(&mut datapath);
                     self.engine.flush_point(ts);
                     self.reporter.drain(ts, |ev| self.engine.raise(ts, ev));
                     if let Err(e) = done {
@@ -294,6 +301,14 @@ impl Reading<'_> {
         self.engine.flush_point(now);
         self.reporter.drain(now, |ev| self.engine.raise(now, ev));
         self.engine.sink().flush();
+    }
+
+    /// Does what scripts want of connections.
+    fn carry_out(&mut self, datapath: &mut impl Datapaths) {
+        for order in self.engine.sink().take_orders() {
+            self.engine
+                .wish(&order.conn, order.what, self.now, datapath.table());
+        }
     }
 
     /// Notes that something was left out; reading goes on.

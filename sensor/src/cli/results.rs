@@ -11,19 +11,52 @@ use super::progress::LogRows;
 use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Handler, Subscriptions, Ts};
+use crate::event::{ConnId, Event, Handler, Ts};
 use crate::file::api::{Part, Target};
+use crate::messages::say::say;
 use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
-use crate::output::feed::{FeedOutbox, Feeds};
+use crate::output::feed::{FeedOutbox, FeedTarget, Feeds};
 use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, contents_files, extract_thread, open_stream};
 use crate::output::patience::Patience;
 use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
+use crate::script::{Host, Limits, Order, Out, OwnEvent, SCRIPTS_DIR, ScriptError};
 use crate::settings::Settings;
+
+/// Scripts, and what they gave.
+pub struct Scripts {
+    pub host: Host,
+    out: Vec<Out>,
+    orders: Vec<Order>,
+    /// The logs whose rows they look at.
+    filtered: Vec<String>,
+}
+
+impl Scripts {
+    /// Loads those that the settings name; None: they name none.
+    pub fn load(settings: &Settings) -> Result<Option<Scripts>, ScriptError> {
+        let s = &settings.scripts;
+        if s.files.is_empty() {
+            return Ok(None);
+        }
+        let host = Host::load(&s.files, &settings.logs.dir.join(SCRIPTS_DIR), Limits::from(s))?;
+        let has_stdout =
+            settings.events.to.as_deref() == Some("-") || settings.logs.to.contains(&FeedTarget::Stdout);
+        if has_stdout {
+            host.print_to_stderr();
+        }
+        Ok(Some(Scripts {
+            filtered: host.filtered_logs(),
+            host,
+            out: Vec::new(),
+            orders: Vec::new(),
+        }))
+    }
+}
 
 /// Logs and stream of a run over captures.
 pub struct Results {
@@ -33,13 +66,16 @@ pub struct Results {
     pub stream: Option<EventStream>,
     pub contents: Option<ContentsFiles>,
     pub extract: Option<(ExtractOutbox, ExtractThread)>,
+    pub scripts: Option<Scripts>,
+    /// Network time, as far as scripts know it.
+    now: Ts,
     /// Rows that each log got.
     pub rows: Vec<LogRows>,
 }
 
 impl Results {
     /// Opens all of them; if one cannot be opened, none is touched.
-    pub fn open(settings: &Settings, subs: Subscriptions) -> anyhow::Result<Self> {
+    pub fn open(settings: &Settings, scripts: Option<Scripts>) -> anyhow::Result<Self> {
         let dir = LogDir::claim(&settings.logs.dir)?;
         let archive = Archive::claim(settings.archive.plan_reading(), &dir)?;
         let target = settings.events.to.as_deref();
@@ -64,13 +100,15 @@ impl Results {
             feeds: feeds.outbox().map(|outbox| (outbox, feeds)),
             stream: open_stream(
                 target,
-                subs,
+                settings.events.subscriptions()?,
                 Rotation::default(),
                 WhenFull::Wait,
                 Patience::default(),
             )?,
             contents,
             extract: extract.map(|thread| (thread.outbox(), thread)),
+            scripts,
+            now: 0,
             rows: Vec::new(),
         })
     }
@@ -92,8 +130,66 @@ impl Results {
         }
     }
 
+    /// What scripts want of connections since they were asked last.
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        let scripts = self.scripts.as_mut();
+        scripts.map_or_else(Vec::new, |s| std::mem::take(&mut s.orders))
+    }
+
+    /// Network time moves: scripts' timers.
+    #[inline]
+    pub fn advance(&mut self, now: Ts) {
+        self.now = now;
+        if self.scripts.as_ref().is_some_and(|s| now >= s.host.next_due()) {
+            self.scripted(|host| host.advance(now), now);
+        }
+    }
+
+    /// Has scripts do something, and carries out what they give.
+    #[cold]
+    fn scripted(&mut self, work: impl FnOnce(&mut Host), now: Ts) {
+        let Some(mut scripts) = self.scripts.take() else {
+            return;
+        };
+        work(&mut scripts.host);
+        if scripts.host.has_out() {
+            let mut out = std::mem::take(&mut scripts.out);
+            scripts.host.take(&mut out);
+            for one in out.drain(..) {
+                match one {
+                    Out::Row(row) => self.write_row(&row),
+                    Out::Filtered(row) => self.write_row(&row),
+                    Out::Event(own) => {
+                        if let OwnEvent::Error { msg, location } = &own {
+                            say!("sensor: {location}: {msg}");
+                        }
+                        if let Some(s) = &mut self.stream {
+                            own.with(now, |ev| s.event(now, ev));
+                        }
+                    }
+                    Out::Order(order) => scripts.orders.push(order),
+                }
+            }
+            scripts.out = out;
+        }
+        self.scripts = Some(scripts);
+    }
+
+    fn write_row(&mut self, row: &dyn LogRow) {
+        self.logs.row(row);
+        let path = row.path();
+        match self.rows.iter_mut().find(|(p, _)| *p == path) {
+            Some((_, n)) => *n += 1,
+            None => self.rows.push((path, 1)),
+        }
+        if let Some((outbox, _)) = &mut self.feeds {
+            outbox.row(row);
+        }
+    }
+
     /// Ends all of them. It is an error if something could not be written.
     pub fn close(mut self) -> anyhow::Result<()> {
+        self.scripted(Host::finish, 0);
         let lost = self.logs.close();
         let unfed = self.feeds.map_or(0, |(outbox, feeds)| {
             drop(outbox);
@@ -148,17 +244,23 @@ impl Sink for Results {
         if let Some(s) = &mut self.stream {
             s.event(ts, ev);
         }
+        if self
+            .scripts
+            .as_ref()
+            .is_some_and(|s| s.host.wants().wants(ev.kind()))
+        {
+            self.scripted(|host| host.event(ts, ev), ts);
+        }
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.logs.row(row);
-        let path = row.path();
-        match self.rows.iter_mut().find(|(p, _)| *p == path) {
-            Some((_, n)) => *n += 1,
-            None => self.rows.push((path, 1)),
-        }
-        if let Some((outbox, _)) = &mut self.feeds {
-            outbox.row(row);
+        let is_filtered = |s: &Scripts| s.filtered.iter().any(|f| f == row.path());
+        match self.scripts.as_ref().is_some_and(is_filtered) {
+            true => {
+                let now = self.now;
+                self.scripted(|host| host.row(now, row), now);
+            }
+            false => self.write_row(row),
         }
     }
 

@@ -47,8 +47,9 @@ mod twice;
 mod udp_tunnel;
 mod uid;
 mod weird;
+mod wish;
 
-pub use asked::ConnColumns;
+pub use asked::{ConnColumns, community_id};
 pub use config::{Config, Contents, SIGNATURE_BYTES, Timeouts};
 pub use early::Early;
 pub use ends::{addr, proto};
@@ -58,6 +59,7 @@ pub use heritage::{Estate, originator};
 pub use sight::Sight;
 pub use sink::{Piece, Sink};
 pub use uid::of_flow as flow_uid;
+pub use wish::{Wish, key_of};
 
 #[cfg(test)]
 mod tests;

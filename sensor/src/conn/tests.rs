@@ -33,6 +33,7 @@ mod stats;
 mod tunnels;
 mod uids;
 mod unusual;
+mod wish;
 
 const CLIENT_PORT: u16 = 4096;
 /// Initial sequence numbers of the two sides.

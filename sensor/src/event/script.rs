@@ -14,14 +14,14 @@ events! {
 
     /// A policy script was loaded.
     /// `path`: the script's full path; `level`: how deep it is nested, 0 at the top.
-    BroScriptLoaded "bro_script_loaded" (path: text, level: count) not_yet;
+    BroScriptLoaded "bro_script_loaded" (path: text, level: count);
 
     /// The events queued so far are about to be handed out.
     EventQueueFlushPoint "event_queue_flush_point" ();
 
     /// A script opened a file.
     /// `f`: its name.
-    FileOpened "file_opened" (f: file) not_yet;
+    FileOpened "file_opened" (f: file);
 
     /// A sample of where the time goes.
     /// `samples`: the functions met; `cpu`: time spent since the last; `dmem`: change of memory, bytes.
@@ -33,7 +33,7 @@ events! {
 
     /// A script prints (deprecated in the seeds).
     /// `f`: where to; `s`: the text.
-    PrintHook "print_hook" (f: file, s: text) not_yet;
+    PrintHook "print_hook" (f: file, s: text);
 
     /// The internal profile was written.
     /// `f`: the profile's file; `expensive`: the costly part is in it.
@@ -53,9 +53,9 @@ events! {
 
     /// A file's rotation time has come (deprecated in the seeds).
     /// `f`: its name.
-    RotateInterval "rotate_interval" (f: file) not_yet;
+    RotateInterval "rotate_interval" (f: file);
 
     /// A file reached its rotation size (deprecated in the seeds).
     /// `f`: its name.
-    RotateSize "rotate_size" (f: file) not_yet;
+    RotateSize "rotate_size" (f: file);
 }

@@ -91,6 +91,8 @@ const FILES: &[i64] = &[
     libc::SYS_newfstatat,
     libc::SYS_openat,
     libc::SYS_pwrite64,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
     libc::SYS_statx,
     libc::SYS_unlinkat,
     #[cfg(target_arch = "x86_64")]

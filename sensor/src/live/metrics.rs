@@ -180,6 +180,7 @@ impl Metrics {
             table_full: c(Counter::TableFull),
             inner_table_full: c(Counter::InnerTableFull),
             decapsulated: c(Counter::Decapsulated),
+            inner_duplicates: c(Counter::InnerDuplicate),
             half_open_gone: c(Counter::HalfOpenEvicted),
             half_open_untold: c(Counter::HalfOpenUntold),
             open_conns: sum(|w| w.open_conns),
@@ -273,6 +274,8 @@ pub struct Snapshot {
     pub inner_table_full: u64,
     /// Packets taken out of tunnels in the kernel.
     pub decapsulated: u64,
+    /// Packets out of tunnels that had come before, of frames that are counted by what was around these packets.
+    pub inner_duplicates: u64,
     /// Half-open flows that gave way to newer ones in the flow table.
     pub half_open_gone: u64,
     /// Half-open flows that have no row.

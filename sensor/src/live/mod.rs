@@ -4,7 +4,7 @@
 //! program's own. Below, a module knows only those before it: `clock` (times of day) · `shifted` (the kernel's times) · `turn`
 //! (what a worker has at hand) · `orders` (what workers are asked for), `history`, `recorder` (packets for who asks) · `slow` (frames taken apart in userspace) · `drain` (records off the ring) · `netns` · `links`,
 //! `watchlist` (which interfaces are meant) · `netlink`, `news`, `traffic`, `interfaces` · `histogram` · `metrics` · `worker` · `sweep` · `load` (the program, as settings ask for it),
-//! `packets` (a packet socket instead), `source` (either) · `status`, `outputs`, `signals` ·
+//! `packets` (a packet socket instead), `source` (either) · `scripts`, `status`, `outputs`, `signals` ·
 //! `export` (numbers for who asks) · `socket_file`, `control` (orders from outside), `reload` · `run`, `handlers` and `replay`. Nothing here knows a command line.
 
 mod clock;
@@ -32,6 +32,7 @@ mod recorder;
 mod reload;
 pub mod replay;
 mod run;
+mod scripts;
 mod shifted;
 mod signals;
 mod slow;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::Sender;
 
-use crate::event::{Ts, Uid};
+use crate::conn::Wish;
+use crate::event::{ConnId, Ts, Uid};
 use crate::file::api::IsLocal;
 
 /// A question for a connection's packets.
@@ -53,6 +54,8 @@ pub enum Order {
     Packets(Ask),
     /// Other networks are local from here on.
     Local(IsLocal),
+    /// What somebody wants of a connection, perhaps another worker's.
+    Wish(ConnId, Wish),
 }
 
 /// A worker's box; copies are the same one.

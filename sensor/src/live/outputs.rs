@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::confine::Confinement;
 use super::metrics::OutputLosses;
+use super::orders::Orders;
+use super::scripts::{ScriptOutbox, ScriptSink, ScriptThread};
 use super::status;
 use super::worker::WorkerSink;
 use crate::base::time::MILLISECOND;
 use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Handler, Kind, Subscriptions, Ts};
+use crate::event::{ConnId, Event, Handler, Kind, Ts};
 use crate::file::api::{Part, Target};
 use crate::output::archive::{Archive, ArchiveThread, Keep};
 use crate::output::contents::ContentsFiles;
@@ -25,7 +28,7 @@ use crate::output::log_dir::LogDir;
 use crate::output::now_and_then::Growing;
 use crate::output::open::{all_extracted, all_written, begin, extract_thread, open_stream};
 use crate::output::outbox::{LogCount, LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
-use crate::output::patience::Patience;
+use crate::output::patience::{Patience, Progress};
 use crate::output::stream::{EventStream, WhenFull};
 use crate::settings::Settings;
 
@@ -52,6 +55,8 @@ pub struct OutputLoad {
     pub logs: Vec<Arc<LogCount>>,
     /// Events of each kind that the stream had.
     pub kinds: Vec<(Kind, u64)>,
+    /// Events of each kind that scripts were too slow for.
+    pub unscripted: Vec<(Kind, u64)>,
 }
 
 /// The outputs' threads.
@@ -63,6 +68,7 @@ pub struct Outputs {
     print: Option<PrintThread>,
     feeds: Feeds,
     extract: Option<RefCell<ExtractThread>>,
+    scripts: Option<RefCell<ScriptThread>>,
     patience: Patience,
     /// Lost rows that were reported so far, and when.
     complained: RefCell<Growing>,
@@ -74,13 +80,13 @@ impl Outputs {
         settings: &Settings,
         dir: LogDir,
         archive: Option<Archive>,
-        subs: Subscriptions,
+        scripts: Option<ScriptThread>,
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let patience = Patience::default();
         let mut stream = open_stream(
             settings.events.to.as_deref(),
-            subs,
+            settings.events.subscriptions()?,
             settings.logs.rotation(),
             WhenFull::Drop,
             patience.clone(),
@@ -113,6 +119,7 @@ impl Outputs {
             print,
             feeds,
             extract: extract.map(RefCell::new),
+            scripts: scripts.map(RefCell::new),
             patience,
             complained: RefCell::default(),
         })
@@ -123,8 +130,23 @@ impl Outputs {
         &self.clock
     }
 
-    /// Results of one more thread.
-    pub fn outbox(&self, contents: Option<ContentsFiles>) -> Outbox {
+    /// Begins to give scripts the events of so many workers.
+    pub fn begin_scripts(&self, orders: &Orders, workers: u32, confinement: Option<Confinement>) {
+        let Some(scripts) = &self.scripts else { return };
+        let sink = ScriptOut {
+            logs: self.logs.outbox(),
+            stream: self.stream.as_ref().and_then(EventStream::another),
+            feeds: self.feeds.outbox(),
+        };
+        let (clock, orders) = (self.clock.clone(), orders.clone());
+        let workers = workers as usize;
+        scripts
+            .borrow_mut()
+            .begin(Box::new(sink), clock, orders, workers, confinement);
+    }
+
+    /// Results of one more thread, which is worker `n`, or, with the number after the last one, none.
+    pub fn outbox(&self, n: u32, contents: Option<ContentsFiles>) -> Outbox {
         Outbox {
             clock: self.clock.clone(),
             logs: self.logs.outbox(),
@@ -132,6 +154,7 @@ impl Outputs {
             print: self.print.as_ref().map(PrintThread::outbox),
             feeds: self.feeds.outbox(),
             contents,
+            scripts: self.scripts.as_ref().map(|s| s.borrow().outbox(n as usize)),
             extract: self.extract.as_ref().map(|t| t.borrow().outbox()),
             patience: self.patience.clone(),
             events_out: 0,
@@ -194,6 +217,9 @@ impl Outputs {
         if let Some(thread) = &self.extract {
             thread.borrow_mut().complain();
         }
+        if let Some(scripts) = &self.scripts {
+            scripts.borrow_mut().complain();
+        }
     }
 
     /// What is lost so far.
@@ -215,6 +241,7 @@ impl Outputs {
             extracted: self.extract.as_ref().map(|t| t.borrow().queued()),
             logs: self.logs.counts(),
             kinds: self.stream.as_ref().map_or_else(Vec::new, EventStream::kinds),
+            unscripted: self.scripts.as_ref().map_or_else(Vec::new, |s| s.borrow().lost()),
         }
     }
 
@@ -234,6 +261,10 @@ impl Outputs {
                     tracing::warn!("{n} rows were not printed: standard output takes nothing")
                 }
             }
+        }
+        // Their rows and events come before the ends of logs and stream.
+        if let Some(scripts) = self.scripts {
+            scripts.into_inner().finish(&self.patience);
         }
         self.feeds.finish();
         let ended = self.stream.map(EventStream::finish).transpose();
@@ -263,6 +294,40 @@ impl Outputs {
     }
 }
 
+/// Where rows and events of scripts go: their times are times of day already.
+struct ScriptOut {
+    logs: LogOutbox,
+    stream: Option<EventStream>,
+    feeds: Option<FeedOutbox>,
+}
+
+impl Sink for ScriptOut {
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        if let Some(s) = &mut self.stream {
+            s.event(ts, ev);
+        }
+    }
+
+    fn log(&mut self, row: &dyn LogRow) {
+        self.logs.row(row);
+        if let Some(f) = &mut self.feeds {
+            f.row(row);
+        }
+    }
+}
+
+impl ScriptSink for ScriptOut {
+    fn flush(&mut self) {
+        self.logs.flush();
+        if let Some(s) = &mut self.stream {
+            s.flush();
+        }
+        if let Some(f) = &mut self.feeds {
+            f.flush();
+        }
+    }
+}
+
 /// One thread's results.
 pub struct Outbox {
     clock: Clock,
@@ -272,6 +337,7 @@ pub struct Outbox {
     feeds: Option<FeedOutbox>,
     contents: Option<ContentsFiles>,
     extract: Option<ExtractOutbox>,
+    scripts: Option<ScriptOutbox>,
     patience: Patience,
     events_out: Ts,
     rows_out: Ts,
@@ -301,6 +367,10 @@ impl WorkerSink for Outbox {
     type Left = ();
 
     fn settle(&mut self, now: Ts) {
+        if let Some(scripts) = &mut self.scripts {
+            let clock = &self.clock;
+            scripts.settle(now, || clock.of_day(now));
+        }
         if now.abs_diff(self.events_out) >= EVENTS_EVERY_NS {
             self.events_out = now;
             if let Some(s) = &mut self.stream {
@@ -328,6 +398,9 @@ impl WorkerSink for Outbox {
     fn finish(mut self) {
         self.be_patient();
         self.flush_rows();
+        if let Some(scripts) = self.scripts {
+            scripts.finish(&self.patience, &Progress::default());
+        }
         if let Some(s) = self.stream {
             // What became of the stream its own end says.
             let _ = s.finish();
@@ -337,13 +410,28 @@ impl WorkerSink for Outbox {
 
 impl Sink for Outbox {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
-        if let Some(s) = &mut self.stream {
-            self.clock.event(ts, ev, |ts, ev| s.event(ts, ev));
+        if self.stream.is_none() && self.scripts.is_none() {
+            return;
         }
+        let (stream, scripts) = (&mut self.stream, &mut self.scripts);
+        self.clock.event(ts, ev, |ts, ev| {
+            if let Some(s) = stream {
+                s.event(ts, ev);
+            }
+            if let Some(s) = scripts {
+                s.event(ts, ev);
+            }
+        });
     }
 
     fn log(&mut self, row: &dyn LogRow) {
+        let now = &self.clock;
         self.clock.row(row, |row| {
+            if let Some(s) = &mut self.scripts
+                && s.row(now.of_day(now.now()), row)
+            {
+                return;
+            }
             self.logs.row(row);
             if let Some(f) = &mut self.feeds {
                 f.row(row);

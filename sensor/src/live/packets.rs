@@ -83,6 +83,7 @@ impl Packets {
             policy: Policy {
                 bits,
                 snaplen: settings.rings.snaplen,
+                dedup: settings.dedup_ns(),
                 ..Policy::default()
             },
             flows: settings.flows.entries,
@@ -272,7 +273,7 @@ impl<S: WorkerSink> PacketWorker<S> {
         self.engine.settle(at, self.soft.flows());
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
-        self.recorder.turn(&mut self.engine);
+        self.recorder.turn(&mut self.engine, at, self.soft.flows());
         self.gauges.show(&self.engine, taken);
         self.gauges.ends(n, self.ring.read());
         let flows = self.soft.flows().len() as u64;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::history::History;
 use super::orders::{Ask, Chunk, Mailbox, Order, Told};
 use crate::conn::{Engine, Sink, flow_uid};
+use crate::datapath::FlowTable;
 use crate::event::{Ts, Uid};
 
 /// Bytes of packets that are kept while somebody asks, where none are otherwise.
@@ -102,11 +103,14 @@ impl Recorder {
 
     /// Once a turn: does what was ordered since, and goes on with answers.
     #[inline]
-    pub fn turn<S: Sink>(&mut self, engine: &mut Engine<S>) {
+    pub fn turn<S: Sink>(&mut self, engine: &mut Engine<S>, now: Ts, flows: &mut impl FlowTable) {
         for order in self.mailbox.take() {
             match order {
                 Order::Local(is_local) => engine.set_local(is_local),
                 Order::Packets(ask) => self.begin(ask),
+                Order::Wish(conn, wish) => {
+                    engine.wish(&conn, wish, now, flows);
+                }
             }
         }
         if !self.answers.is_empty() {

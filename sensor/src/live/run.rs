@@ -20,6 +20,7 @@ use super::notify::Manager;
 use super::orders::Orders;
 use super::outputs::{Outbox, Outputs};
 use super::reload::{Again, Reach, Rules};
+use super::scripts::ScriptThread;
 use super::signals::{Signals, Told};
 use super::source::{ProgramLog, Source};
 use super::sweep::Sweep;
@@ -33,11 +34,13 @@ use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
 use crate::output::archive::Archive;
 use crate::output::capture_loss::CaptureLoss;
+use crate::output::feed::FeedTarget;
 use crate::output::log_dir::LogDir;
 use crate::output::one_sided::OneSided;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::output::twice::Twice;
+use crate::script::{Limits, SCRIPTS_DIR};
 use crate::settings::{ControlSettings, Decap, LogSettings, Persist, Settings};
 
 /// Time between two status lines.
@@ -135,6 +138,8 @@ fn work(
     if watches {
         settings.useless_live(subs)?;
     }
+    let scripts = scripts(settings, watches)?;
+    let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
     reporter.listen(subs);
     let before = pins.as_ref().and_then(|p| p.facts().copied());
     let seed = match (before, settings.seed) {
@@ -180,7 +185,7 @@ fn work(
     let mut rules = Rules::begin(settings, &mut source)?;
     let mut interfaces = match watches {
         true => {
-            let interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut source));
+            let interfaces = runtime.block_on(Interfaces::open(settings, &mut source));
             Some(interfaces.map_err(|e| match e {
                 WatchError::Kernel(e) => Otherwise(e).into(),
                 e => anyhow::Error::from(e),
@@ -195,9 +200,9 @@ fn work(
     }
     let left = source.inheritance(&log_dirs)?;
     // Last: a start that fails leaves old logs as they are.
-    let outputs = Outputs::open(settings, log_dir, archive, subs, clock.clone())?;
+    let outputs = Outputs::open(settings, log_dir, archive, scripts, clock.clone())?;
     // What this thread has to say.
-    let mut own = outputs.outbox(None);
+    let mut own = outputs.outbox(rings, None);
     // What the program itself has to say; without it everything else works all the same.
     let mut logger = source.logger();
     own.raise(&event::BroInit {});
@@ -207,11 +212,13 @@ fn work(
         Some(_) => Metrics::of_turns(rings),
         None => Metrics::new(rings),
     };
-    let sinks = contents.into_iter().map(|c| (subs, outputs.outbox(c)));
+    let sinks = (0..).zip(contents);
+    let sinks = sinks.map(|(n, c)| (subs, outputs.outbox(n, c)));
     let confinement = Confinement {
         writes: settings.logs.contents_dir.clone(),
     };
     let orders = Orders::new(rings, (settings.rings.history_mib as usize) << 20);
+    outputs.begin_scripts(&orders, rings, confined_scripts(settings));
     let begin = Beginning {
         left,
         confinement: Some(&confinement),
@@ -400,6 +407,30 @@ impl Desk<'_> {
             Err(e) => Reply::refused(format!("the settings stay as they are: {e:#}")),
         }
     }
+}
+
+/// Loads the scripts that the settings name.
+fn scripts(settings: &Settings, watches: bool) -> anyhow::Result<Option<ScriptThread>> {
+    let s = &settings.scripts;
+    if s.files.is_empty() || !watches {
+        return Ok(None);
+    }
+    let dir = settings.logs.dir.join(SCRIPTS_DIR);
+    // Rows are printed unless that is switched off.
+    let to_stderr =
+        settings.events.to.as_deref() == Some("-") || settings.logs.to.contains(&FeedTarget::Stdout);
+    ScriptThread::load(s.files.clone(), dir, Limits::from(s), to_stderr).map(Some)
+}
+
+/// What the scripts' thread keeps: it reads what attackers send, too.
+fn confined_scripts(settings: &Settings) -> Option<Confinement> {
+    let dir = settings.logs.dir.join(SCRIPTS_DIR);
+    if settings.scripts.is_unsafe || settings.scripts.files.is_empty() {
+        return None;
+    }
+    // Without it they cannot write, and are told so.
+    let _ = std::fs::create_dir_all(&dir);
+    Some(Confinement { writes: Some(dir) })
 }
 
 /// Listens for orders, as the settings say. Where nothing was said, the usual place may be another sensor's, or not there.

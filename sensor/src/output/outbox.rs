@@ -87,7 +87,7 @@ impl Account {
 }
 
 /// Sends `item`. At the end of the run it waits for room as long as `patience` lasts. Returns the item if it found none.
-pub(super) fn send<T>(
+pub(crate) fn send<T>(
     queue: &SyncSender<T>,
     mut item: T,
     patience: &Patience,
@@ -108,7 +108,7 @@ pub(super) fn send<T>(
 }
 
 /// Waits for a thread as long as `patience` lasts. False: the thread still runs, and will end with the process.
-pub(super) fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Progress, limit: Limit) -> bool {
+pub(crate) fn ended(thread: &JoinHandle<()>, patience: &Patience, progress: &Progress, limit: Limit) -> bool {
     while !thread.is_finished() {
         if !patience.lasts(progress, limit) {
             return false;

@@ -33,6 +33,12 @@ pub const LOG_KEEP_MIB: RangeInclusive<u64> = 0..=1 << 40;
 pub const DEDUP: RangeInclusive<u64> = 0..=1000;
 /// One of so many flows is tracked.
 pub const SAMPLE: RangeInclusive<i64> = 1..=1_000_000;
+/// Memory of all scripts, MiB.
+pub const SCRIPT_MEMORY: RangeInclusive<i64> = 8..=65_536;
+/// Instructions of a call.
+pub const SCRIPT_STEPS: RangeInclusive<u64> = 100_000..=1 << 40;
+/// Failures of a handler.
+pub const SCRIPT_FAILURES: RangeInclusive<i64> = 1..=1_000_000;
 /// Longest TLS handshake message, KiB.
 pub const TLS_MAX_MESSAGE: RangeInclusive<i64> = 1..=2048;
 /// Certificates of one message.
@@ -67,6 +73,9 @@ impl Settings {
             check("--workers", n.into(), WORKERS)?;
         }
         check("--packet-history", self.rings.history_mib.into(), PACKET_HISTORY)?;
+        check("--script-memory", self.scripts.memory_mib.into(), SCRIPT_MEMORY)?;
+        check("--script-steps", self.scripts.steps, SCRIPT_STEPS)?;
+        check("--script-failures", self.scripts.failures.into(), SCRIPT_FAILURES)?;
         check("--ring-mib", self.rings.mib.into(), RING_MIB)?;
         check("--flows", self.flows.entries.into(), FLOWS)?;
         let share = self.flows.half_open_share;
@@ -80,7 +89,7 @@ impl Settings {
         check("--log-keep-days", old.keep_days, LOG_KEEP_DAYS)?;
         check("--log-keep-mib", old.keep_mib, LOG_KEEP_MIB)?;
         check("--log-min-free-mib", old.min_free_mib, LOG_KEEP_MIB)?;
-        check("--dedup", self.reading.dedup_ms, DEDUP)?;
+        check("--dedup", self.dedup_ms, DEDUP)?;
         check("--sample", self.filter.sample.into(), SAMPLE)?;
         let message = self.tls.max_message_kib;
         check("--tls-max-message", message.into(), TLS_MAX_MESSAGE)?;

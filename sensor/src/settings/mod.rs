@@ -22,6 +22,7 @@ pub use engine::SettingsError;
 pub use listen::{Listen, ListenError};
 pub use useless::Useless;
 
+use crate::base::time::MILLISECOND;
 use crate::catalog::UnknownEvent;
 use crate::conn::SIGNATURE_BYTES;
 use crate::event::{self, Subscriptions};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// The event stream.
     pub events: EventSettings,
+    /// Scripts.
+    pub scripts: ScriptSettings,
     /// Files that traffic carries.
     pub files: FileSettings,
     /// Signatures.
@@ -78,6 +81,8 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// Whether checksums are verified; captures only.
     pub checksums: bool,
+    /// Packets that come again within so many milliseconds are counted once; 0: none are looked for.
+    pub dedup_ms: u64,
 }
 
 /// Which flows are ignored, or counted alone.
@@ -109,6 +114,12 @@ impl Settings {
             ));
         }
         Ok(filter)
+    }
+
+    /// The time in which packets that come again are counted once, ns. The bounds of `dedup_ms` keep it in range.
+    pub fn dedup_ns(&self) -> u32 {
+        let ns = self.dedup_ms.saturating_mul(MILLISECOND);
+        u32::try_from(ns).unwrap_or(u32::MAX)
     }
 
     /// The same, for captures.
@@ -439,6 +450,35 @@ impl EventSettings {
     }
 }
 
+/// Scripts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScriptSettings {
+    /// The scripts.
+    pub files: Vec<PathBuf>,
+    /// They may use the system, and files anywhere.
+    #[serde(rename = "unsafe")]
+    pub is_unsafe: bool,
+    /// Memory of all of them, MiB.
+    pub memory_mib: u32,
+    /// Instructions that a call of a handler may take.
+    pub steps: u64,
+    /// Failures of a handler after which it is not called any more.
+    pub failures: u32,
+}
+
+impl Default for ScriptSettings {
+    fn default() -> Self {
+        ScriptSettings {
+            files: Vec::new(),
+            is_unsafe: false,
+            memory_mib: 256,
+            steps: 10_000_000,
+            failures: 100,
+        }
+    }
+}
+
 /// Files that traffic carries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -638,8 +678,6 @@ pub struct ReadSettings {
     pub forward_all: bool,
     /// Whether analyzers look into payload.
     pub analyzers: bool,
-    /// Packets that come again within so many milliseconds are left out; 0: none are.
-    pub dedup_ms: u64,
 }
 
 impl Default for ReadSettings {
@@ -648,7 +686,6 @@ impl Default for ReadSettings {
             datapath: Datapath::User,
             forward_all: false,
             analyzers: true,
-            dedup_ms: 0,
         }
     }
 }
@@ -763,7 +800,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 18);
+        assert_eq!(refused, 19);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

@@ -30,11 +30,6 @@ pub enum Useless {
     /// Checksums, which only userspace verifies.
     #[error("--checksums on is for `sensor read`: the kernel does not verify them")]
     ChecksumsLive,
-    /// Duplicates, which only userspace tells.
-    #[error(
-        "--dedup is for `sensor read` with --datapath user: the kernel's program does not tell duplicates; have each packet mirrored once"
-    )]
-    DedupInKernel,
     /// What is for the kernel's program, by a run without it.
     #[error("{0} is for --datapath xdp: --datapath packet has one worker, and no program in the kernel")]
     WithoutProgram(&'static str),
@@ -95,9 +90,6 @@ impl Settings {
         if self.checksums {
             return Err(Useless::ChecksumsLive);
         }
-        if self.reading.dedup_ms > 0 {
-            return Err(Useless::DedupInKernel);
-        }
         if self.interfaces.datapath == LiveDatapath::Packet {
             let (i, rings) = (&self.interfaces, &self.rings);
             let of_the_program = [
@@ -130,9 +122,6 @@ impl Settings {
             if self.checksums {
                 return Err(Useless::DecapWithChecksums);
             }
-        }
-        if self.reading.dedup_ms > 0 && self.reading.datapath == Datapath::Xdp {
-            return Err(Useless::DedupInKernel);
         }
         self.useless(subs)
     }

@@ -1,0 +1,102 @@
+//! `sensor script`: what is wrong in a script, and what it makes of captures.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::args::ScriptCommand;
+use super::print::print;
+use crate::catalog::events;
+use crate::event::log::write_json_after;
+use crate::event::{Event, Handler, LogRow, Subscriptions, Ts};
+use crate::messages::say::say;
+use crate::offline;
+use crate::packet::capture::Capture;
+use crate::script::{Host, Limits, Out, OwnEvent, SCRIPTS_DIR};
+use crate::settings::Settings;
+
+/// Runs one of the commands.
+pub fn script(command: &ScriptCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ScriptCommand::Check { file } => check(file),
+        ScriptCommand::Test { file, captures } => test(file, captures),
+    }
+}
+
+fn load(file: &Path) -> anyhow::Result<Host> {
+    let dir = Settings::default().logs.dir.join(SCRIPTS_DIR);
+    Ok(Host::load(&[file.to_owned()], &dir, Limits::default())?)
+}
+
+fn check(file: &Path) -> anyhow::Result<ExitCode> {
+    let wants = load(file)?.wants();
+    let names: Vec<_> = events().filter(|e| wants.wants(e.kind)).map(|e| e.name).collect();
+    let names = match names.is_empty() {
+        true => "no event".to_owned(),
+        false => names.join(", "),
+    };
+    print(format!("{} is in order; it handles {names}\n", file.display()).as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(file: &Path, captures: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let host = load(file)?;
+    let captures = captures
+        .iter()
+        .map(Capture::open)
+        .collect::<Result<Vec<_>, _>>()?;
+    let cfg = Settings::default().engine(0)?;
+    let (mut shown, damage) = offline::read(captures, cfg, Shown(host));
+    shown.0.finish();
+    shown.show();
+    let (calls, failed) = shown.0.calls();
+    say!("sensor: {calls} calls of handlers, {failed} of them failed");
+    if let Some(e) = &damage {
+        say!("sensor: {e}");
+    }
+    Ok(match failed == 0 && damage.is_none() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Gives a script its events, and shows what it gives.
+struct Shown(Host);
+
+impl Shown {
+    fn row(&self, row: &dyn LogRow) {
+        let mut line = Vec::new();
+        write_json_after(&mut line, row, &mut Vec::new(), |o| {
+            o.text("_path", row.path());
+        });
+        line.push(b'\n');
+        // Who does not read has seen enough.
+        let _ = print(&line);
+    }
+
+    fn show(&mut self) {
+        let mut out = Vec::new();
+        self.0.take(&mut out);
+        for one in out {
+            match one {
+                Out::Filtered(row) => self.row(&row),
+                Out::Row(row) => self.row(&row),
+                Out::Event(OwnEvent::Error { msg, location }) => say!("sensor: {location}: {msg}"),
+                // Nothing is shed where there is nothing to gain.
+                Out::Event(_) | Out::Order(_) => {}
+            }
+        }
+    }
+}
+
+impl Handler for Shown {
+    fn wants(&self) -> Subscriptions {
+        self.0.wants()
+    }
+
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        self.0.event(ts, ev);
+        if self.0.has_out() {
+            self.show();
+        }
+    }
+}

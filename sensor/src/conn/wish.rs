@@ -1,0 +1,75 @@
+//! What somebody who is told of a connection may want of it.
+
+use std::net::IpAddr;
+
+use sensor_common::FlowKey;
+use sensor_common::key::{IPPROTO_TCP, IPPROTO_UDP};
+
+use super::engine::Engine;
+use super::sink::Sink;
+use crate::datapath::{FlowTable, hash_key};
+use crate::event::{ConnId, Proto, Ts};
+
+/// The key of a connection's flow, where it follows from its ends: of TCP or UDP, in no VLAN and no virtual network.
+pub fn key_of(c: &ConnId) -> Option<FlowKey> {
+    let proto = match c.proto {
+        Proto::Tcp => IPPROTO_TCP,
+        Proto::Udp => IPPROTO_UDP,
+        Proto::Icmp | Proto::Unknown => return None,
+    };
+    let bytes = |addr| match addr {
+        IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
+        IpAddr::V6(a) => a.octets(),
+    };
+    let (orig, resp) = (bytes(c.orig_h), bytes(c.resp_h));
+    Some(FlowKey::new(&orig, &resp, c.orig_p, c.resp_p, proto, false).0)
+}
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// That nothing more of its payload is read: it is only counted.
+    Shed,
+    /// That it may be silent for so long, ns; 0: for ever (Zeek: set_inactivity_timeout).
+    Inactivity(u64),
+}
+
+impl<S: Sink> Engine<S> {
+    /// Does what is wanted of an open connection at network time `now`. False: this engine has none with this id.
+    pub fn wish(&mut self, c: &ConnId, wish: Wish, now: Ts, flows: &mut impl FlowTable) -> bool {
+        let Some(i) = self.slot_of(c) else { return false };
+        let Some((mut run, _)) = self.run(now, i) else {
+            return false;
+        };
+        match wish {
+            Wish::Inactivity(ns) => run.set_inactivity(ns),
+            Wish::Shed => {
+                run.app_never();
+                run.conn.shed = 3;
+                let key = run.conn.key;
+                flows.shed(&key, 3);
+            }
+        }
+        true
+    }
+
+    fn slot_of(&self, c: &ConnId) -> Option<u32> {
+        let Some(key) = key_of(c) else {
+            return self.scan(c);
+        };
+        let found = self.find(hash_key(&self.hasher, &key), &key);
+        let found = found.filter(|i| self.slots.get(*i).is_some_and(|e| e.uid_hi == c.uid.upper_half()));
+        // An id does not say in which VLAN or virtual network.
+        match self.sh.cfg.realms {
+            0 => found,
+            _ => found.or_else(|| self.scan(c)),
+        }
+    }
+
+    fn scan(&self, c: &ConnId) -> Option<u32> {
+        (0..self.slots.places()).find(|i| {
+            let entry = self.slots.get(*i);
+            entry.is_some_and(|e| e.uid_hi == c.uid.upper_half() && e.id().uid == c.uid)
+        })
+    }
+}

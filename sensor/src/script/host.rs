@@ -1,0 +1,502 @@
+//! The interpreter: scripts are loaded, and their handlers called with events and when timers are due.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
+
+use super::api;
+use super::filters::{Filters, filter};
+use super::out::{Out, OwnEvent};
+use super::state::{Limits, State};
+use super::values::{next, typed};
+use super::wire::{Batch, ROW, Reader};
+use crate::catalog::{UnknownEvent, named};
+use crate::event::{Event, Kind, LogRow, MOST_EVENTS, MOST_PAGES, Subscriptions, Ts};
+
+/// Instructions between two looks at whether a call takes too long.
+const LOOK_EVERY: u32 = 10_000;
+/// Deepest script that a script loads.
+const MAX_LEVEL: u64 = 32;
+/// Largest script, bytes.
+const MAX_SCRIPT: u64 = 16 << 20;
+/// Most timers that are called before events go on.
+const TIMERS_AT_ONCE: usize = 1024;
+/// How often files are looked after, ns of network time.
+const FILES_EVERY: u64 = 1_000_000_000;
+/// Most handlers of one event.
+const MAX_HANDLERS: usize = 1024;
+
+/// Why a script is not loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ScriptError(String);
+
+impl From<mlua::Error> for ScriptError {
+    fn from(e: mlua::Error) -> Self {
+        ScriptError(said(&e))
+    }
+}
+
+/// A handler of an event.
+struct Handler {
+    f: Function,
+    /// The highest is called first.
+    priority: i64,
+    failures: u32,
+}
+
+/// Handlers by their events' kinds.
+type Handlers = Vec<Vec<Handler>>;
+
+/// The interpreter with its scripts.
+pub struct Host {
+    handlers: Rc<RefCell<Handlers>>,
+    subs: Subscriptions,
+    filters: Filters,
+    state: State,
+    limits: Limits,
+    /// Loaded scripts, for who loads one twice.
+    loaded: Rc<RefCell<Vec<PathBuf>>>,
+    files_at: Ts,
+    scratch: Batch,
+    calls: u64,
+    failed: u64,
+    // After what holds functions of it.
+    lua: Lua,
+}
+
+fn place(kind: Kind) -> usize {
+    kind.page() * MOST_EVENTS + kind.index()
+}
+
+/// An error of the interpreter in a line: where and what, without the stack.
+fn said(e: &mlua::Error) -> String {
+    let text = match e {
+        mlua::Error::CallbackError { cause, traceback } => {
+            // Who was called by a script knows no line of it; the stack does.
+            let place = traceback.lines().find_map(|l| {
+                let l = l.trim();
+                let (place, _) = l.split_once(": in ")?;
+                (!place.starts_with('[') && !place.starts_with("prelude")).then(|| format!("{place}: "))
+            });
+            let why = said(cause);
+            match place {
+                Some(place) if !why.starts_with(place.split(':').next().unwrap_or_default()) => place + &why,
+                _ => why,
+            }
+        }
+        mlua::Error::RuntimeError(text) => text.clone(),
+        mlua::Error::SyntaxError { message, .. } => message.clone(),
+        mlua::Error::MemoryError(_) => "out of memory; see --script-memory".to_owned(),
+        other => other.to_string(),
+    };
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("runtime error: ").unwrap_or(first).to_owned()
+}
+
+impl Host {
+    /// Loads scripts. Files that they write lie in `dir`.
+    pub fn load(scripts: &[PathBuf], dir: &Path, limits: Limits) -> Result<Host, ScriptError> {
+        let libs = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
+        let libs = match limits.is_unsafe {
+            true => StdLib::ALL_SAFE,
+            false => libs,
+        };
+        let lua = Lua::new_with(libs, LuaOptions::new())?;
+        lua.set_memory_limit(limits.memory)?;
+        let state = State::default();
+        state.set_dir(dir.to_owned(), limits.is_unsafe);
+        let mut host = Host {
+            handlers: Rc::new(RefCell::new(
+                (0..MOST_PAGES * MOST_EVENTS).map(|_| Vec::new()).collect(),
+            )),
+            subs: Subscriptions::NONE,
+            filters: Filters::default(),
+            state,
+            limits,
+            loaded: Rc::default(),
+            files_at: 0,
+            scratch: Batch::default(),
+            calls: 0,
+            failed: 0,
+            lua,
+        };
+        let state = host.state.clone();
+        host.lua.set_global_hook(
+            HookTriggers::new().every_nth_instruction(LOOK_EVERY),
+            move |_, _| match state.took(LOOK_EVERY.into()) {
+                true => Err(mlua::Error::runtime("takes too long; see --script-steps")),
+                false => Ok(VmState::Continue),
+            },
+        )?;
+        host.take_away()?;
+        host.state.begin(limits.steps);
+        host.lua.set_app_data(host.filters.clone());
+        api::install(&host.lua, &host.state)?;
+        host.give_load()?;
+        for script in scripts {
+            host.state.begin(limits.steps);
+            run_script(&host.lua, &host.state, &host.loaded, script)?;
+        }
+        host.lua.globals().set("on", Value::Nil)?;
+        let handled = host.handlers.borrow();
+        let wants = |kind: &Kind| !handled[place(*kind)].is_empty();
+        host.subs = crate::catalog::events().map(|i| i.kind).filter(wants).collect();
+        drop(handled);
+        Ok(host)
+    }
+
+    /// Takes away what leads out of the interpreter.
+    fn take_away(&self) -> mlua::Result<()> {
+        let globals = self.lua.globals();
+        if !self.limits.is_unsafe {
+            for name in [
+                "dofile",
+                "loadfile",
+                "load",
+                "require",
+                "package",
+                "collectgarbage",
+            ] {
+                globals.set(name, Value::Nil)?;
+            }
+            let string: Table = globals.get("string")?;
+            string.set("dump", Value::Nil)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the functions that are there while scripts are loaded.
+    fn give_load(&self) -> mlua::Result<()> {
+        let globals = self.lua.globals();
+        let handlers = Rc::downgrade(&self.handlers);
+        let on = self
+            .lua
+            .create_function(move |_, (name, f, how): (String, Function, Option<Table>)| {
+                let Some(info) = named(&name) else {
+                    return Err(mlua::Error::runtime(UnknownEvent::of(&name).to_string()));
+                };
+                if !info.raised {
+                    return Err(mlua::Error::runtime(format!("{name} is not raised yet")));
+                }
+                let priority = match how {
+                    Some(how) => how.get::<Option<i64>>("priority")?.unwrap_or(0),
+                    None => 0,
+                };
+                let Some(handlers) = handlers.upgrade() else {
+                    return Ok(());
+                };
+                let mut handlers = handlers.borrow_mut();
+                let of_event = &mut handlers[place(info.kind)];
+                if of_event.len() >= MAX_HANDLERS {
+                    return Err(mlua::Error::runtime(format!(
+                        "{name} has {MAX_HANDLERS} handlers already"
+                    )));
+                }
+                // Behind those of the same priority.
+                let at = of_event.partition_point(|h| h.priority >= priority);
+                of_event.insert(
+                    at,
+                    Handler {
+                        f,
+                        priority,
+                        failures: 0,
+                    },
+                );
+                Ok(())
+            })?;
+        globals.set("on", on)?;
+        let (state, loaded) = (self.state.clone(), Rc::downgrade(&self.loaded));
+        let load = self.lua.create_function(move |lua, name: String| {
+            let Some(loaded) = loaded.upgrade() else {
+                return Ok(());
+            };
+            let here = state
+                .script()
+                .ok_or_else(|| mlua::Error::runtime("scripts are loaded at the start"))?;
+            let path = beside(&here, &name).map_err(mlua::Error::runtime)?;
+            run_script(lua, &state, &loaded, &path).map_err(|e| mlua::Error::runtime(e.0))
+        })?;
+        globals.set("load", load)?;
+        let (state, anywhere) = (self.state.clone(), self.limits.is_unsafe);
+        let read = self.lua.create_function(move |lua, name: String| {
+            let here = state
+                .script()
+                .ok_or_else(|| mlua::Error::runtime("files are read while scripts are loaded"))?;
+            let path = match anywhere {
+                true => here.parent().unwrap_or(Path::new(".")).join(&name),
+                false => beside(&here, &name).map_err(mlua::Error::runtime)?,
+            };
+            let text =
+                fs::read(&path).map_err(|e| mlua::Error::runtime(format!("{}: {e}", path.display())))?;
+            lua.create_string(text)
+        })?;
+        globals.set("read_file", read)
+    }
+
+    /// The events that have handlers.
+    pub fn wants(&self) -> Subscriptions {
+        self.subs
+    }
+
+    /// What is printed goes to standard error.
+    pub fn print_to_stderr(&self) {
+        self.state.print_to_stderr();
+    }
+
+    /// Calls of handlers so far, and those of them that failed.
+    pub fn calls(&self) -> (u64, u64) {
+        (self.calls, self.failed)
+    }
+
+    /// A time before which nothing is due.
+    pub fn next_due(&self) -> Ts {
+        self.state.next_due().min(self.files_at)
+    }
+
+    /// Gives the handlers an event.
+    pub fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        if !self.subs.wants(ev.kind()) {
+            return;
+        }
+        let mut one = std::mem::take(&mut self.scratch);
+        one.clear();
+        one.push(ts, ev);
+        self.next_event(&mut one.reader());
+        self.scratch = one;
+    }
+
+    /// Gives the handlers the next event of a batch. False: there is none.
+    pub fn next_event(&mut self, from: &mut Reader<'_>) -> bool {
+        let Some((ts, kind)) = from.event() else {
+            return false;
+        };
+        self.advance(ts);
+        match kind == ROW {
+            true => self.filter_row(from),
+            false => self.dispatch(kind, from),
+        }
+        true
+    }
+
+    /// The logs whose rows scripts look at.
+    pub fn filtered_logs(&self) -> Vec<String> {
+        let mut logs: Vec<_> = self
+            .filters
+            .0
+            .borrow()
+            .iter()
+            .map(|f| f.of().to_owned())
+            .collect();
+        logs.dedup();
+        logs
+    }
+
+    /// Shows scripts a row of a log. What is to be written of it is among what they give.
+    pub fn row(&mut self, ts: Ts, row: &dyn LogRow) {
+        let mut one = std::mem::take(&mut self.scratch);
+        one.clear();
+        one.push_row(ts, row);
+        self.next_event(&mut one.reader());
+        self.scratch = one;
+    }
+
+    fn filter_row(&mut self, from: &mut Reader<'_>) {
+        let Some(log) = from.log() else {
+            return from.skip();
+        };
+        let mut values = Vec::with_capacity(log.1.len());
+        for column in log.1 {
+            let item = from.item();
+            values.push(typed(column.typ, item, from));
+        }
+        from.skip();
+        self.calls += 1;
+        self.state.begin(self.limits.steps);
+        // A filter that writes to a log of scripts has its filters looked at, too, but not by itself.
+        let mut filters = std::mem::take(&mut *self.filters.0.borrow_mut());
+        let (done, failed) = filter(&self.lua, &mut filters, log, values);
+        *self.filters.0.borrow_mut() = filters;
+        if let Some(e) = failed {
+            self.fail(&e, None);
+        }
+        for row in done.made {
+            self.state.filtered(row);
+        }
+    }
+
+    fn dispatch(&mut self, kind: Kind, from: &mut Reader<'_>) {
+        let handlers = self.handlers.borrow()[place(kind)].len();
+        if handlers == 0 {
+            return from.skip();
+        }
+        let mut args = MultiValue::new();
+        loop {
+            match next(&self.lua, from) {
+                Ok(Some(v)) => args.push_back(v),
+                Ok(None) => break,
+                Err(e) => {
+                    // What did not fit into memory is lost, and said.
+                    from.skip();
+                    return self.fail(&e, None);
+                }
+            }
+        }
+        for n in 0..handlers {
+            let f = match self.handlers.borrow()[place(kind)].get(n) {
+                Some(h) if h.failures < self.limits.failures => h.f.clone(),
+                _ => continue,
+            };
+            let given = match n + 1 < handlers {
+                true => args.clone(),
+                false => std::mem::take(&mut args),
+            };
+            if let Err(e) = self.call(&f, given) {
+                self.fail(&e, Some((kind, n)));
+            }
+        }
+    }
+
+    fn call(&mut self, f: &Function, args: MultiValue) -> mlua::Result<()> {
+        self.calls += 1;
+        self.state.begin(self.limits.steps);
+        f.call::<()>(args)
+    }
+
+    /// A call failed.
+    fn fail(&mut self, e: &mlua::Error, of: Option<(Kind, usize)>) {
+        self.failed += 1;
+        let text = said(e);
+        let (location, msg) = located(&text);
+        let event = OwnEvent::Error {
+            msg: msg.to_owned(),
+            location: location.to_owned(),
+        };
+        // What that does not take is too much anyway.
+        let _ = self.state.event(event);
+        let Some((kind, n)) = of else { return };
+        let mut handlers = self.handlers.borrow_mut();
+        let Some(handler) = handlers[place(kind)].get_mut(n) else {
+            return;
+        };
+        handler.failures += 1;
+        if handler.failures == self.limits.failures {
+            let name = kind.info().map_or("an event", |i| i.name);
+            let msg = format!(
+                "a handler of {name} has failed {} times and is not called any more",
+                self.limits.failures
+            );
+            let location = location.to_owned();
+            let _ = self.state.event(OwnEvent::Error { msg, location });
+        }
+    }
+
+    /// Time moves: calls timers that are due.
+    pub fn advance(&mut self, now: Ts) {
+        self.state.set_now(now);
+        for _ in 0..TIMERS_AT_ONCE {
+            let Some((_, f)) = self.state.pop(now) else {
+                break;
+            };
+            if let Err(e) = self.call(&f, MultiValue::new()) {
+                self.fail(&e, None);
+            }
+        }
+        if now >= self.files_at {
+            self.files_at = now.saturating_add(FILES_EVERY);
+            self.state.look_after_files();
+        }
+    }
+
+    /// Whether [`Host::take`] has anything to give.
+    pub fn has_out(&self) -> bool {
+        self.state.has_out()
+    }
+
+    /// What scripts gave since. Their own events that have handlers are handled; what these handlers cause is given, but not
+    /// handled any more: there would be no end.
+    pub fn take(&mut self, out: &mut Vec<Out>) {
+        let first = self.state.take();
+        let now = self.state.now();
+        for one in &first {
+            if let Out::Event(own) = one {
+                own.with(now, |ev| self.event(now, ev));
+            }
+        }
+        out.extend(first);
+        out.extend(self.state.take());
+    }
+
+    /// It is over: what was gathered for files is written.
+    pub fn finish(&mut self) {
+        self.state.look_after_files();
+    }
+}
+
+/// `scan.lua:12: what is wrong` as its two parts.
+fn located(text: &str) -> (&str, &str) {
+    let mut parts = text.splitn(3, ':');
+    let (file, line, rest) = (parts.next(), parts.next(), parts.next());
+    match (file, line, rest) {
+        (Some(file), Some(line), Some(rest))
+            if line.bytes().all(|b| b.is_ascii_digit()) && !line.is_empty() =>
+        {
+            (&text[..file.len() + 1 + line.len()], rest.trim_start())
+        }
+        _ => ("", text),
+    }
+}
+
+/// A file beside a script, or in a folder there.
+fn beside(script: &Path, name: &str) -> Result<PathBuf, String> {
+    let inside = Path::new(name)
+        .components()
+        .all(|c| matches!(c, std::path::Component::Normal(_) | std::path::Component::CurDir));
+    match inside {
+        true => Ok(script.parent().unwrap_or(Path::new(".")).join(name)),
+        false => Err(format!("{name:?} is not in the script's folder")),
+    }
+}
+
+/// Runs a script's text, unless that was done before.
+fn run_script(
+    lua: &Lua,
+    state: &State,
+    loaded: &RefCell<Vec<PathBuf>>,
+    path: &Path,
+) -> Result<(), ScriptError> {
+    let wrong = |e: String| ScriptError(format!("{}: {e}", path.display()));
+    let full = fs::canonicalize(path).map_err(|e| wrong(e.to_string()))?;
+    if loaded.borrow().contains(&full) {
+        return Ok(());
+    }
+    let level = state.level();
+    if level > MAX_LEVEL {
+        return Err(wrong(format!("scripts load scripts {MAX_LEVEL} deep")));
+    }
+    let len = fs::metadata(&full).map_err(|e| wrong(e.to_string()))?.len();
+    if len > MAX_SCRIPT {
+        return Err(wrong(format!("a script has {} MiB at most", MAX_SCRIPT >> 20)));
+    }
+    let text = fs::read(&full).map_err(|e| wrong(e.to_string()))?;
+    loaded.borrow_mut().push(full.clone());
+    let name = full.display().to_string();
+    state.event(OwnEvent::Loaded { path: name, level })?;
+    let before = state.script();
+    state.set_script(Some(full));
+    state.set_level(level + 1);
+    let done = lua
+        .load(text)
+        .set_name(format!("@{}", path.display()))
+        .set_mode(mlua::chunk::ChunkMode::Text)
+        .exec();
+    state.set_level(level);
+    state.set_script(before);
+    Ok(done?)
+}
+
+#[cfg(test)]
+mod tests;

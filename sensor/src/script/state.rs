@@ -1,0 +1,270 @@
+//! What the functions for scripts share: the time, what is put down, timers, and what a script may take.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use mlua::Function;
+
+use super::files::{FileRotation, OpenFile, place};
+use super::out::{FilteredRow, Order, Out, OwnEvent};
+use crate::event::Ts;
+use crate::event::log_stream::StreamRow;
+use crate::settings::ScriptSettings;
+
+/// Most timers at a time.
+const MAX_TIMERS: usize = 1 << 20;
+/// Most files that are open at a time.
+const MAX_FILES: usize = 256;
+/// Most things that a handler puts down before it returns.
+const MAX_OUT: usize = 1 << 16;
+
+/// What scripts may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory of all scripts, bytes.
+    pub memory: usize,
+    /// Instructions of one call.
+    pub steps: u64,
+    /// Failures of a handler after which it is not called any more.
+    pub failures: u32,
+    /// They may use io, os and files anywhere.
+    pub is_unsafe: bool,
+}
+
+impl From<&ScriptSettings> for Limits {
+    fn from(s: &ScriptSettings) -> Limits {
+        Limits {
+            memory: (s.memory_mib as usize) << 20,
+            steps: s.steps,
+            failures: s.failures,
+            is_unsafe: s.is_unsafe,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::from(&ScriptSettings::default())
+    }
+}
+
+/// A timer: when it is due, which one it is.
+type Due = Reverse<(Ts, u64)>;
+
+/// What is to be called at a time.
+#[derive(Clone)]
+pub struct Timer {
+    pub f: Function,
+    /// Again after so long, ns; 0: once.
+    pub every: u64,
+}
+
+/// The state; copies are the same one.
+#[derive(Clone, Default)]
+pub struct State(Rc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    now: Cell<Ts>,
+    out: RefCell<Vec<Out>>,
+    due: RefCell<BinaryHeap<Due>>,
+    timers: RefCell<std::collections::HashMap<u64, Timer>>,
+    next_timer: Cell<u64>,
+    /// Instructions that the call at work may still take.
+    steps: Cell<u64>,
+    /// Where files are that scripts write.
+    dir: RefCell<PathBuf>,
+    /// Whether they may be anywhere.
+    anywhere: Cell<bool>,
+    /// Files that are open.
+    files: RefCell<Vec<Rc<OpenFile>>>,
+    /// What they print goes to standard error, as standard output is somebody else's.
+    to_stderr: Cell<bool>,
+    /// How deep the script that is being loaded is in others.
+    level: Cell<u64>,
+    /// The script that is being loaded.
+    script: RefCell<Option<PathBuf>>,
+}
+
+impl State {
+    pub fn now(&self) -> Ts {
+        self.0.now.get()
+    }
+
+    /// Time does not go back.
+    pub fn set_now(&self, now: Ts) {
+        self.0.now.set(self.now().max(now));
+    }
+
+    pub fn row(&self, row: StreamRow<'static>) -> mlua::Result<()> {
+        self.put(Out::Row(row))
+    }
+
+    /// A row that is to be written, however many there are.
+    pub fn filtered(&self, row: FilteredRow) {
+        self.0.out.borrow_mut().push(Out::Filtered(row));
+    }
+
+    pub fn event(&self, event: OwnEvent) -> mlua::Result<()> {
+        self.put(Out::Event(event))
+    }
+
+    pub fn order(&self, order: Order) -> mlua::Result<()> {
+        self.put(Out::Order(order))
+    }
+
+    fn put(&self, out: Out) -> mlua::Result<()> {
+        let mut all = self.0.out.borrow_mut();
+        if all.len() >= MAX_OUT {
+            return Err(mlua::Error::runtime("one call wrote too much"));
+        }
+        all.push(out);
+        Ok(())
+    }
+
+    /// What was put down since.
+    pub fn take(&self) -> Vec<Out> {
+        std::mem::take(&mut self.0.out.borrow_mut())
+    }
+
+    /// Whether anything was put down.
+    pub fn has_out(&self) -> bool {
+        !self.0.out.borrow().is_empty()
+    }
+
+    /// Calls `timer` in so long, ns; its number.
+    pub fn schedule(&self, after: u64, timer: Timer) -> mlua::Result<u64> {
+        let mut timers = self.0.timers.borrow_mut();
+        if timers.len() >= MAX_TIMERS {
+            return Err(mlua::Error::runtime("too many timers"));
+        }
+        let n = self.0.next_timer.get();
+        self.0.next_timer.set(n + 1);
+        timers.insert(n, timer);
+        let at = self.now().saturating_add(after);
+        self.0.due.borrow_mut().push(Reverse((at, n)));
+        Ok(n)
+    }
+
+    /// Whether it was still to come.
+    pub fn cancel(&self, n: u64) -> bool {
+        self.0.timers.borrow_mut().remove(&n).is_some()
+    }
+
+    /// A time before which no timer is due.
+    pub fn next_due(&self) -> Ts {
+        self.0.due.borrow().peek().map_or(Ts::MAX, |Reverse((at, _))| *at)
+    }
+
+    /// The next timer that is due at `now`, and for when it was; what comes again is armed for its next time, which is to come.
+    pub fn pop(&self, now: Ts) -> Option<(Ts, Function)> {
+        loop {
+            let Reverse((at, n)) = *self.0.due.borrow().peek()?;
+            if at > now {
+                return None;
+            }
+            self.0.due.borrow_mut().pop();
+            let mut timers = self.0.timers.borrow_mut();
+            let Some(timer) = timers.get(&n).cloned() else {
+                continue;
+            };
+            match (now - at).checked_div(timer.every) {
+                None => drop(timers.remove(&n)),
+                // Those that were missed meanwhile are not made up for.
+                Some(missed) => {
+                    let next = at.saturating_add((missed + 1).saturating_mul(timer.every));
+                    self.0.due.borrow_mut().push(Reverse((next, n)));
+                }
+            }
+            return Some((at, timer.f));
+        }
+    }
+
+    /// A call begins that may take so many instructions.
+    pub fn begin(&self, steps: u64) {
+        self.0.steps.set(steps);
+    }
+
+    /// Whether the call at work may take no more.
+    pub fn is_out_of_steps(&self) -> bool {
+        self.0.steps.get() == 0
+    }
+
+    /// So many more were taken; whether that is too many.
+    pub fn took(&self, steps: u64) -> bool {
+        let left = self.0.steps.get().saturating_sub(steps);
+        self.0.steps.set(left);
+        left == 0
+    }
+
+    /// Files of scripts lie in `dir`, and nowhere else unless they may be `anywhere`.
+    pub fn set_dir(&self, dir: PathBuf, anywhere: bool) {
+        *self.0.dir.borrow_mut() = dir;
+        self.0.anywhere.set(anywhere);
+    }
+
+    /// What is printed goes to standard error.
+    pub fn print_to_stderr(&self) {
+        self.0.to_stderr.set(true);
+    }
+
+    pub fn prints_to_stderr(&self) -> bool {
+        self.0.to_stderr.get()
+    }
+
+    /// Opens a file, or gives the one that is open under that name.
+    pub fn open(&self, name: &str, rotation: FileRotation) -> Result<Rc<OpenFile>, String> {
+        let mut files = self.0.files.borrow_mut();
+        if let Some(file) = files.iter().find(|f| f.name() == name) {
+            return Ok(file.clone());
+        }
+        if files.len() >= MAX_FILES {
+            return Err(format!("{MAX_FILES} files are open already"));
+        }
+        let path = place(&self.0.dir.borrow(), name, self.0.anywhere.get())?;
+        let file = OpenFile::open(name, path, rotation, self.now());
+        let file = Rc::new(file.map_err(|e| format!("cannot open {name}: {e}"))?);
+        files.push(file.clone());
+        Ok(file)
+    }
+
+    /// Closes a file.
+    pub fn close(&self, name: &str) {
+        self.0.files.borrow_mut().retain(|f| f.name() != name);
+    }
+
+    /// Writes what was gathered for files, and rotates those whose time has come.
+    pub fn look_after_files(&self) {
+        for file in self.0.files.borrow().iter() {
+            if file.is_due(self.now()) {
+                // Put down, not told: there is always room for so few.
+                let _ = self.event(OwnEvent::RotateInterval {
+                    f: file.name().to_owned(),
+                });
+                file.rotate(self.now());
+            }
+            file.flush();
+        }
+    }
+
+    /// How deep the script at work is in others, while it is being loaded.
+    pub fn level(&self) -> u64 {
+        self.0.level.get()
+    }
+
+    pub fn set_level(&self, level: u64) {
+        self.0.level.set(level);
+    }
+
+    /// The script that is being loaded.
+    pub fn script(&self) -> Option<PathBuf> {
+        self.0.script.borrow().clone()
+    }
+
+    pub fn set_script(&self, script: Option<PathBuf>) {
+        *self.0.script.borrow_mut() = script;
+    }
+}
