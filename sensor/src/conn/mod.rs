@@ -33,6 +33,7 @@ mod segment;
 mod shared;
 mod shed;
 mod sight;
+mod signatures;
 mod sink;
 mod slab;
 mod software;
@@ -49,7 +50,7 @@ mod weird;
 mod wish;
 
 pub use asked::{ConnColumns, community_id};
-pub use config::{Config, Contents, Timeouts};
+pub use config::{Config, Contents, SIGNATURE_BYTES, Timeouts};
 pub use early::Early;
 pub use ends::{addr, proto};
 pub use engine::Engine;

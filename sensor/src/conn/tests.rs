@@ -26,6 +26,7 @@ mod packets;
 mod rexmit;
 mod secure;
 mod sight;
+mod signatures;
 mod skipped;
 mod software;
 mod stats;
