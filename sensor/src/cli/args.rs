@@ -21,8 +21,8 @@ use crate::settings::names;
 use crate::settings::{
     ArchiveSettings, ControlSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings,
     FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings,
-    ReassemblySettings, RingBy, RingSettings, ScriptSettings, Settings, TimeoutSettings, TlsSettings,
-    WantedContents, bounds,
+    ReassemblySettings, RingBy, RingSettings, ScriptSettings, Settings, SignatureSettings, TimeoutSettings,
+    TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -167,6 +167,7 @@ fn heading(section: &str) -> &'static str {
         "conn" => "conn.log",
         "scripts" => "Scripts",
         "files" => "Files that traffic carries",
+        "signatures" => "Signatures",
         "tls" => "TLS",
         "http" | "ssh" => "HTTP and SSH",
         "timeouts" => "Timeouts",
@@ -462,6 +463,13 @@ pub struct Common {
     /// Write each direction of each TCP connection to a file in this directory.
     #[arg(long, value_name = "DIR")]
     pub contents_file: Option<PathBuf>,
+    /// Signatures in Zeek's language to match, for signatures.log and the event signature_match. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub signatures: Vec<PathBuf>,
+    /// How much of a connection's payload signatures are matched with, both directions together, bytes; 0 = all of it. What is
+    /// found in HTTP and FTP is always matched.
+    #[arg(long, default_value_t = SignatureSettings::default().bytes, value_name = "BYTES")]
+    pub signature_bytes: u64,
     /// Digests of the files that traffic carries, for files.log.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIGEST,DIGEST")]
     pub file_hashes: Vec<Digest>,

@@ -4,7 +4,8 @@ use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
     ArchiveSettings, ConnSettings, ControlSettings, EventSettings, FileSettings, FilterSettings,
     FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, ReadSettings,
-    ReassemblySettings, RingSettings, ScriptSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
+    ReassemblySettings, RingSettings, ScriptSettings, Settings, SignatureSettings, SshSettings,
+    TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -133,6 +134,10 @@ impl From<&Common> for Settings {
                 extract_total_mib: c.extract_total,
                 timeout: c.file_timeout,
             },
+            signatures: SignatureSettings {
+                files: c.signatures.clone(),
+                bytes: c.signature_bytes,
+            },
             conn: ConnSettings {
                 community_id: c.community_id,
                 l2_columns: c.l2_columns,
@@ -210,7 +215,7 @@ mod tests {
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
              --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 --script s.lua --script t.lua --script-unsafe --script-memory 51 --script-steps 520000 --script-failures 53 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
-             --extract-limit 13 --extract-total 14 --file-timeout 27 --community-id --l2-columns --vlan-columns \
+             --extract-limit 13 --extract-total 14 --file-timeout 27 --signatures s.sig --signatures t.sig --signature-bytes 51 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
@@ -230,6 +235,7 @@ mod tests {
             "scripts": {"files": ["s.lua", "t.lua"], "unsafe": true, "memory_mib": 51, "steps": 520_000, "failures": 53},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
+            "signatures": {"files": ["s.sig", "t.sig"], "bytes": 51},
             "conn": {"community_id": true, "l2_columns": true, "vlan_columns": true, "tcp_stats": true,
                      "long": [600.0, 3600.0]},
             "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
@@ -308,6 +314,8 @@ mod tests {
                 Useless::NoStatus,
             ),
             ("read x --events - --event file_entropy", Useless::NoEntropy),
+            ("read x --events - --event signature_match", Useless::NoSignatures),
+            ("read x --signature-bytes 0", Useless::BytesForNothing),
             ("read x --events - --event OS_version_found", Useless::NotRaised),
             ("read x --decap vxlan", Useless::DecapInUserspace),
             (
@@ -372,6 +380,7 @@ mod tests {
             "run --iface x --datapath packet --dedup",
             "read x --file-hashes md5 --file-timeout 5",
             "read x --file-entropy --events - --event file_entropy",
+            "read x --signatures s --signature-bytes 0 --events - --event signature_match",
             "read x --extract-files d --extract-types image/* --extract-limit 1",
             "read x --log-format tsv,json --sensor-name n",
             "run --iface x --sensor-name n --log-to unix:/x",

@@ -141,6 +141,9 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
     let mut cfg = settings.engine(settings.seed.unwrap_or(0))?;
+    if let Some(signatures) = &cfg.signatures {
+        signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
+    }
     cfg.analyzers = settings.reading.analyzers;
     let mut bits = policy_bits(&subs, cfg.contents.any()) | cfg.realms;
     if settings.reading.forward_all {

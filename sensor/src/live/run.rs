@@ -148,6 +148,9 @@ fn work(
         (None, None) => RandomState::new().hash_one(0),
     };
     let mut cfg = settings.engine(seed)?;
+    if let Some(signatures) = &cfg.signatures {
+        signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
+    }
     let mut loss = settings.capture_loss(LogSettings::CAPTURE_LOSS)?;
     // First of all, and before signals have handlers, as a stuck directory may hold this up.
     let log_dir = LogDir::claim(&settings.logs.dir)?;

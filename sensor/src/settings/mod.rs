@@ -24,6 +24,7 @@ pub use useless::Useless;
 
 use crate::base::time::MILLISECOND;
 use crate::catalog::UnknownEvent;
+use crate::conn::SIGNATURE_BYTES;
 use crate::event::{self, Subscriptions};
 use crate::file::{Hashes, MimePattern};
 use crate::filter::{Filter, FilterError};
@@ -60,6 +61,8 @@ pub struct Settings {
     pub scripts: ScriptSettings,
     /// Files that traffic carries.
     pub files: FileSettings,
+    /// Signatures.
+    pub signatures: SignatureSettings,
     /// Columns of conn.log on request.
     pub conn: ConnSettings,
     /// TLS and certificates.
@@ -510,6 +513,25 @@ impl Default for FileSettings {
     }
 }
 
+/// Signatures to match.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignatureSettings {
+    /// Files of them, in Zeek's language.
+    pub files: Vec<PathBuf>,
+    /// How much of a connection's payload they are matched with, both directions together, bytes; 0: all of it.
+    pub bytes: u64,
+}
+
+impl Default for SignatureSettings {
+    fn default() -> Self {
+        SignatureSettings {
+            files: Vec::new(),
+            bytes: SIGNATURE_BYTES,
+        }
+    }
+}
+
 /// Digests of whole files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -778,7 +800,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 18);
+        assert_eq!(refused, 19);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

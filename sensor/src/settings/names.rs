@@ -74,6 +74,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("scripts.steps", "--script-steps"),
     ("scripts.unsafe", "--script-unsafe"),
     ("seed", "--seed"),
+    ("signatures.bytes", "--signature-bytes"),
+    ("signatures.files", "--signatures"),
     ("ssh.hassh", "--ssh-hassh"),
     ("timeouts.icmp_inactivity", "--icmp-inactivity-timeout"),
     ("timeouts.tcp_attempt_delay", "--tcp-attempt-delay"),

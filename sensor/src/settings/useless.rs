@@ -1,6 +1,7 @@
 //! Settings that would do nothing beside the others are refused: who gives them expects something.
 
 use super::{Datapath, FileSettings, LiveDatapath, Persist, RingBy, Settings};
+use crate::conn::SIGNATURE_BYTES;
 use crate::event::{self, Info, Subscriptions};
 use crate::file::events::FileEntropy;
 use crate::output::feed::FeedTarget;
@@ -47,6 +48,12 @@ pub enum Useless {
     /// Only file_entropy is wanted, and nobody counts.
     #[error("--event names nothing that will come: file_entropy needs --file-entropy")]
     NoEntropy,
+    /// Only events that signatures raise, and there are none.
+    #[error("--event names nothing that will come: signatures raise it, which --signatures gives")]
+    NoSignatures,
+    /// How much signatures are matched with, without any.
+    #[error("--signature-bytes says how much --signatures are matched with: it needs that option")]
+    BytesForNothing,
     /// Only events that are not raised yet.
     #[error("--event names nothing that will come: no such event is raised yet")]
     NotRaised,
@@ -131,6 +138,9 @@ impl Settings {
         if (self.logs.json_path || named) && !self.logs.format.all().contains(&LogFormat::Json) {
             return Err(Useless::TagsWithoutJson);
         }
+        if self.signatures.files.is_empty() && self.signatures.bytes != SIGNATURE_BYTES {
+            return Err(Useless::BytesForNothing);
+        }
         if self.events.to.is_none() && !self.events.only.is_empty() {
             return Err(Useless::EventWithoutEvents);
         }
@@ -151,6 +161,7 @@ impl Settings {
             event::TcpContents::KIND => self.events.contents.is_some(),
             event::ConnectionStatusUpdate::KIND => status,
             FileEntropy::KIND => self.files.entropy,
+            kind if of_signatures(kind) => !self.signatures.files.is_empty(),
             _ => e.raised,
         };
         if self.events.to.is_none() || subs.iter().any(comes) {
@@ -165,10 +176,24 @@ impl Settings {
             Useless::NoStatus
         } else if wants(FileEntropy::KIND) {
             Useless::NoEntropy
+        } else if subs.iter().any(|e| of_signatures(e.kind)) {
+            Useless::NoSignatures
         } else {
             Useless::NotRaised
         })
     }
+}
+
+/// Whether signatures alone raise it.
+fn of_signatures(kind: event::Kind) -> bool {
+    const ALL: [event::Kind; 5] = [
+        event::SignatureMatch::KIND,
+        event::GaobotSignatureFound::KIND,
+        event::KazaaSignatureFound::KIND,
+        event::NapsterSignatureFound::KIND,
+        event::RootBackdoorSignatureFound::KIND,
+    ];
+    ALL.contains(&kind)
 }
 
 impl FileSettings {

@@ -457,6 +457,15 @@ fn outputs(page: &mut Page, shown: &Shown) {
         "Events dropped for a slow reader of the stream.",
         shown.snapshot.losses.events,
     );
+    let unscripted = load.unscripted.iter().map(|(kind, n)| {
+        let name = kind.info().map_or("log_row", |i| i.name);
+        counter(&[("event", name)], *n as f64)
+    });
+    page.counters(
+        "sensor_script_events_lost_total",
+        "Events that scripts were too slow for, by their names; log_row: rows of logs that they filter.",
+        unscripted,
+    );
     let queue = |output: &str, n: Option<u64>| n.map(|n| gauge(&[("output", output)], n as f64));
     let queues = [
         queue("logs", Some(load.rows)),
@@ -538,6 +547,7 @@ mod tests {
                 extracted: None,
                 logs: Vec::new(),
                 kinds: vec![(crate::event::NewConnection::KIND, 7)],
+                unscripted: vec![(crate::event::NewConnection::KIND, 2)],
             },
             met: Met {
                 entries: 9,
