@@ -237,6 +237,8 @@ fn interface(w: &Watched) -> InterfaceSnapshot {
         frames: w.traffic.frames,
         bytes: w.traffic.bytes,
         dropped: w.traffic.dropped,
+        missed: w.traffic.missed,
+        errors: w.traffic.errors,
         gone: w.gone,
         watched: w.is_watched(),
         is_up: w.is_watched() && w.is_up,
@@ -334,6 +336,10 @@ pub struct InterfaceSnapshot {
     pub bytes: u64,
     /// Received frames that the kernel or the driver dropped before anybody saw them.
     pub dropped: u64,
+    /// Of these, those for which the device had no room.
+    pub missed: u64,
+    /// Received frames that were damaged.
+    pub errors: u64,
     /// Times that it disappeared.
     pub gone: u64,
     /// The program is attached to it now.

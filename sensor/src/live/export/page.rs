@@ -289,18 +289,30 @@ fn interfaces(page: &mut Page, s: &Snapshot) {
     };
     page.counters(
         "sensor_interface_frames_total",
-        "Frames while the interface was watched, by the kernel's own count.",
+        "Frames while the interface was watched, received and, but for --rx-only, sent, by the kernel's own count.",
         each(|i| i.frames, counter),
     );
     page.counters(
         "sensor_interface_bytes_total",
-        "Bytes of frames while the interface was watched, by the kernel's own count.",
+        "Bytes of these frames, by the kernel's own count.",
         each(|i| i.bytes, counter),
     );
     page.counters(
         "sensor_interface_dropped_total",
-        "Received frames that the kernel or the driver dropped before anybody saw them.",
+        "Received frames that were lost before the sensor: the kernel or the driver dropped them, or the device had no room \
+         (rx_dropped, rx_missed_errors, rx_fifo_errors).",
         each(|i| i.dropped, counter),
+    );
+    page.counters(
+        "sensor_interface_missed_total",
+        "Of the dropped ones, frames for which the device had no room (rx_missed_errors, rx_fifo_errors): its rings are too small, or \
+         its CPUs too slow.",
+        each(|i| i.missed, counter),
+    );
+    page.counters(
+        "sensor_interface_receive_errors_total",
+        "Received frames that were damaged, and lost before the sensor (rx_errors): a cable or a transceiver.",
+        each(|i| i.errors, counter),
     );
     page.counters(
         "sensor_interface_gone_total",
