@@ -52,11 +52,11 @@ fuzz_target!(|data: &[u8]| {
     let mut soft = Soft::new(SoftConfig {
         policy: Policy {
             bits,
+            dedup: if settings & 16 != 0 { 1_000_000_000 } else { 0 },
             ..Policy::default()
         },
         checksums: settings & 2 != 0,
         max_flows: if settings & 4 != 0 { 2 } else { 1000 },
-        dedup: if settings & 16 != 0 { 1_000_000_000 } else { 0 },
         fragments: Limits {
             total: if settings & 8 != 0 { 2000 } else { 1 << 20 },
             ..Limits::default()

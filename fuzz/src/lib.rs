@@ -246,7 +246,6 @@ impl Machine {
                     },
                     checksums: s.checksums,
                     max_flows: if s.tight { 3 } else { 100_000 },
-                    dedup: 0,
                     fragments: Limits {
                         total: if s.tight { 2000 } else { 1 << 20 },
                         ..Limits::default()

@@ -65,18 +65,24 @@ pub enum Counter {
     Decapsulated = 24,
     /// Such packets in tunnels over UDP for whose flow the table had no room.
     InnerTableFull = 25,
-    // Two more reasons why a frame is not tracked.
+    // Three more reasons why a frame is not tracked.
     /// Its flow is to be ignored: see [`crate::filter`].
     Filtered = 26,
     /// Its flow is not in the sample: see [`crate::policy::Policy::sample`].
     Unsampled = 27,
+    /// Its packet came before: see [`crate::policy::Policy::dedup`].
+    Duplicate = 28,
+    // Of no sum.
+    /// Packets out of tunnels that had come before, where the frame is counted by what was around it: those in tunnels over UDP,
+    /// and those that userspace took out.
+    InnerDuplicate = 29,
 }
 
 /// Number of counters.
-pub const COUNTERS: u32 = 28;
+pub const COUNTERS: u32 = 30;
 
 /// The reasons why a frame is not tracked.
-pub const UNTRACKED: [Counter; 10] = [
+pub const UNTRACKED: [Counter; 11] = [
     Counter::NotIp,
     Counter::OtherEthertype,
     Counter::Fragment,
@@ -87,4 +93,5 @@ pub const UNTRACKED: [Counter; 10] = [
     Counter::TableFull,
     Counter::Filtered,
     Counter::Unsampled,
+    Counter::Duplicate,
 ];

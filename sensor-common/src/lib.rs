@@ -10,6 +10,7 @@
 pub mod atomic;
 pub mod counters;
 pub mod decap;
+pub mod dedup;
 pub mod filter;
 pub mod flow;
 pub mod follow;

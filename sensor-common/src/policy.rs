@@ -59,6 +59,8 @@ pub struct Policy {
     pub shares: u32,
     /// With [`FILTER`]: one of so many flows is tracked, chosen by its key's hash. 0 and 1: all are.
     pub sample: u32,
+    /// Packets that come again within so many ns are counted once, see [`crate::dedup`]. 0: none are looked for.
+    pub dedup: u32,
 }
 
 /// Most rings (workers) there can be.
@@ -77,6 +79,7 @@ impl Default for Policy {
             seed: [0; 2],
             shares: 31,
             sample: 0,
+            dedup: 0,
         }
     }
 }

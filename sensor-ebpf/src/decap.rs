@@ -18,6 +18,7 @@ use sensor_common::proto::{self, ERSPAN, ERSPAN_III, TEB};
 use sensor_common::{Counter, FlowKey, FlowState, Packet};
 
 use crate::abi::INNER_SLOTS;
+use crate::dedup;
 use crate::half;
 use crate::hook::Hook;
 use crate::maps::{Found, HOSTS, HostTunnel, NUMBERED, Scratch, Stats, opaque, policy};
@@ -117,6 +118,18 @@ pub fn inner<H: Hook>(hook: &H) {
     unsafe {
         let inside = Inside::new(hook, outer);
         let in_udp = (*outer).ip.proto == IPPROTO_UDP;
+        // What is mirrored twice has another header around it each time.
+        if policy!(dedup) != 0 && dedup::is_again(&inside, w) {
+            return stats.add(
+                if in_udp {
+                    Counter::InnerDuplicate
+                } else {
+                    Counter::Duplicate
+                },
+                1,
+            );
+        }
+        let w = Scratch::forget(w);
         let Some(flow) = find(&inside, stats, w) else {
             return if !in_udp {
                 stats.add_reason(Scratch::reason(w), 1);
@@ -529,9 +542,12 @@ impl<H: Hook> Hook for Inside<'_, H> {
         }
     }
     #[inline(always)]
-    unsafe fn load_few(&self, from: u32, dst: *mut u8, n: u32) -> bool {
+    unsafe fn load_few<const MOST: u32>(&self, from: u32, dst: *mut u8, n: u32) -> bool {
         // SAFETY: the caller's word for `dst`.
-        unsafe { self.hook.load_few(from + self.at - PREFIX_LEN as u32, dst, n) }
+        unsafe {
+            self.hook
+                .load_few::<MOST>(from + self.at - PREFIX_LEN as u32, dst, n)
+        }
     }
     #[inline(always)]
     fn wire_len(&self) -> u32 {

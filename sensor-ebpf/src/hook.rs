@@ -20,10 +20,10 @@ const PULL: u32 = 256;
 /// What is loaded at once: the kernel refuses more than 65,535 bytes.
 const LOAD: u32 = 1 << 15;
 
-/// A small length that the verifier sees to be one.
+/// A length, 1 to `MOST` (a power of two), that the verifier sees to be one.
 #[inline(always)]
-fn few(n: u32) -> u32 {
-    (opaque(n.wrapping_sub(1) as u64) as u32 & 7) + 1
+fn few<const MOST: u32>(n: u32) -> u32 {
+    (opaque(n.wrapping_sub(1) as u64) as u32 & (MOST - 1)) + 1
 }
 
 /// A frame at a hook.
@@ -43,11 +43,11 @@ pub trait Hook {
     /// # Safety
     /// `dst` has room for them.
     unsafe fn load(&self, from: u32, dst: *mut u8, n: u32) -> bool;
-    /// Copies `n` bytes (1 to 5) of the frame, from its byte `from` on, to `dst`.
+    /// Copies `n` bytes (1 to `MOST`, a power of two) of the frame, from its byte `from` on, to `dst`.
     ///
     /// # Safety
-    /// `dst` has room for 8.
-    unsafe fn load_few(&self, from: u32, dst: *mut u8, n: u32) -> bool;
+    /// `dst` has room for `MOST`.
+    unsafe fn load_few<const MOST: u32>(&self, from: u32, dst: *mut u8, n: u32) -> bool;
     /// Frame bytes on the wire.
     fn wire_len(&self) -> u32;
     fn ifindex(&self) -> u32;
@@ -180,9 +180,9 @@ impl Hook for Rx<'_> {
         }
     }
     #[inline(always)]
-    unsafe fn load_few(&self, from: u32, dst: *mut u8, n: u32) -> bool {
+    unsafe fn load_few<const MOST: u32>(&self, from: u32, dst: *mut u8, n: u32) -> bool {
         // SAFETY: the caller's word for `dst`.
-        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, from, dst.cast(), few(n)) == 0 }
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, from, dst.cast(), few::<MOST>(n)) == 0 }
     }
     #[inline(always)]
     fn wire_len(&self) -> u32 {
@@ -264,9 +264,9 @@ impl Hook for Tx<'_> {
         unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), from, dst.cast(), n) == 0 }
     }
     #[inline(always)]
-    unsafe fn load_few(&self, from: u32, dst: *mut u8, n: u32) -> bool {
+    unsafe fn load_few<const MOST: u32>(&self, from: u32, dst: *mut u8, n: u32) -> bool {
         // SAFETY: the caller's word for `dst`.
-        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), from, dst.cast(), few(n)) == 0 }
+        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), from, dst.cast(), few::<MOST>(n)) == 0 }
     }
     #[inline(always)]
     fn wire_len(&self) -> u32 {

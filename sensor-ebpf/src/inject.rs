@@ -1,11 +1,13 @@
 //! Packets that userspace found: in fragments, in tunnels, behind headers that the parser here leaves to
-//! it. They count in their flows like all others and leave the same records, in the ring of their flow.
+//! it. They count in their flows like all others and leave the same records, in the ring of their flow. Only those out of tunnels
+//! are looked at for having come twice: see [`crate::dedup`].
 
 use sensor_common::Counter;
 use sensor_common::policy::DECAP_UDP;
 
 use crate::abi::PACKET_LEN;
 use crate::decap;
+use crate::dedup;
 use crate::half;
 use crate::hook::Hook;
 use crate::maps::{Scratch, Stats, policy};
@@ -32,6 +34,11 @@ pub fn run<H: Hook>(hook: &H) {
     }
     let w = Scratch::forget(w);
     stats.add(Counter::Injected, 1);
+    // SAFETY: this CPU's scratch.
+    if policy!(dedup) != 0 && unsafe { (*w).pkt.tunnel != 0 && dedup::is_again(hook, w) } {
+        return stats.add(Counter::InnerDuplicate, 1);
+    }
+    let w = Scratch::forget(w);
     if let Some(flow) = find(hook, stats, w) {
         if policy!(bits) & DECAP_UDP != 0 {
             // SAFETY: this CPU's scratch, a live map value.

@@ -9,6 +9,7 @@
 mod abi;
 mod control;
 mod decap;
+mod dedup;
 mod emit;
 mod fetch;
 mod filter;
@@ -145,6 +146,13 @@ fn see<H: Hook>(hook: &H) {
     }
     stats.add(Counter::Frames, segs as u64);
     stats.add(Counter::FrameBytes, bytes);
+    // SAFETY: as above.
+    if policy!(dedup) != 0 && unsafe { dedup::is_again(hook, w) } {
+        return stats.add(Counter::Duplicate, segs as u64);
+    }
+    let w = Scratch::forget(w);
+    // SAFETY: as above.
+    let pkt = unsafe { &(*w).pkt };
     let bits = policy!(bits);
     if bits & DECAP != 0 {
         // SAFETY: as above.
@@ -200,7 +208,7 @@ fn track<H: Hook>(hook: &H, stats: Stats, w: *mut Scratch, flow: *mut FlowState)
     unsafe {
         if policy!(bits) & RECORDS != 0 && (*w).out.why & why::RECORDS != 0 {
             let data = (*w).pkt.data as u32;
-            let load = |from: u32, to, n| hook.load_few(data + from, to, n);
+            let load = |from: u32, to, n| hook.load_few::<8>(data + from, to, n);
             follow(flow, &(*w).pkt, &raw mut (*w).out, &raw mut (*w).marks, load);
         }
     }

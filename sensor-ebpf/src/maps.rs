@@ -28,6 +28,7 @@ pub static POLICY: Policy = Policy {
     seed: [0; 2],
     shares: 31,
     sample: 0,
+    dedup: 0,
 };
 
 /// The flow table. Userspace sets its size.

@@ -126,7 +126,7 @@ unsafe fn address(p: *const u8, off: usize) -> [u64; 2] {
 const OFFSETS: usize = 0x7fff;
 
 /// Parses `f` into `w.pkt`, all but `ts` and `segs`. An error leaves `l3` set when an IP header was
-/// found, and the addresses in `key` as far as they are known. `vlans`: the key's realm is the frame's VLAN.
+/// found, `ip_len` if that says how long the packet was, and the addresses in `key` as far as they are known. `vlans`: the key's realm is the frame's VLAN.
 ///
 /// # Safety
 /// `w` is this CPU's scratch.
@@ -220,9 +220,9 @@ unsafe fn ipv4(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
         if total < hlen {
             return Err(Counter::Malformed as Reason);
         }
+        (*w).pkt.ip_len = total as u32;
         f.carries(l3, total)?;
         f.holds(l3 + hlen)?;
-        (*w).pkt.ip_len = total as u32;
         (*w).ip.src = v4_words(p.add(12).cast::<u32>().read_unaligned());
         (*w).ip.dst = v4_words(p.add(16).cast::<u32>().read_unaligned());
         (*w).ip.proto = *p.add(9);
@@ -255,8 +255,8 @@ unsafe fn ipv6(f: Frame, l3: usize, w: *mut Scratch) -> Result<(), Reason> {
         } else {
             return Err(Counter::Malformed as Reason);
         };
-        f.carries(l3, rest + IPV6_LEN)?;
         (*w).pkt.ip_len = (rest + IPV6_LEN) as u32;
+        f.carries(l3, rest + IPV6_LEN)?;
         (*w).ip.src = address(p, 8);
         (*w).ip.dst = address(p, 24);
         (*w).ip.proto = *p.add(6);

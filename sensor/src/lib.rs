@@ -3,6 +3,7 @@
 //! Data flows down this list and never up; a module knows only those before it:
 //! [`base`] (numbers in bytes, time) · [`packet`] (headers, captures) · [`datapath`] (xdp, soft) · [`event`] (events as types, log rows) ·
 //! [`mod@file`] (files that traffic carries) · [`software`] (what software says of itself) ·
+//! [`signature`] (Zeek's signatures) ·
 //! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`catalog`] (what all of these declare) ·
 //! [`offline`] (all of these behind a handler of events) ·
 //! `messages` (what the sensor itself has to say) · [`output`] (logs, stream) · [`settings`] (what a run is asked for) ·
@@ -34,5 +35,6 @@ pub mod preflight;
 #[cfg(feature = "script")]
 mod script;
 pub mod settings;
+pub mod signature;
 pub mod software;
 pub mod tcp;

@@ -148,6 +148,12 @@ fn numbers_are_those_of_the_accounting() {
         "{long} s in {waits} turns"
     );
     assert_eq!(all["sensor_interface_watched{interface=\"m0\"}"], 1.0);
+    for lost in ["dropped", "missed", "receive_errors"] {
+        assert_eq!(
+            all[&format!("sensor_interface_{lost}_total{{interface=\"m0\"}}")],
+            0.0
+        );
+    }
     // Walked over once a second: what the ping left is there.
     assert!(of("sensor_flow_table_entries") > 0);
     assert!(of("process_resident_memory_bytes") > 1 << 20);

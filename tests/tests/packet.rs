@@ -8,44 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use sensor_tests::lab::{dark_ip, server_ip, vlan_server_ip};
-use sensor_tests::rows::{check, row};
+use sensor_tests::rows::{check, plain, row};
 use sensor_tests::sensor::{Finished, TempDir, binary, run_args};
 use sensor_tests::traffic::{self, Server};
 use sensor_tests::vlan::Vlan;
 use sensor_tests::{Lab, LabOptions, Sensor, link, one_at_a_time};
-use serde_json::Value;
 
 const PACKET: [&str; 2] = ["--datapath", "packet"];
-
-/// The rows of a log without names and times, which are a sensor's own, in an order that does not depend on them.
-fn plain(done: &Finished, log: &str) -> Vec<String> {
-    let mut rows: Vec<String> = done
-        .log(log)
-        .unwrap_or_default()
-        .into_iter()
-        .map(|mut r| {
-            let fields = r.as_object_mut().expect("a row");
-            for own in [
-                "uid",
-                "uids",
-                "conn_uids",
-                "fuid",
-                "ts",
-                "duration",
-                "resp_fuids",
-                "orig_fuids",
-                "rtt",
-                "orig_rtt",
-                "resp_rtt",
-            ] {
-                fields.remove(own);
-            }
-            Value::Object(std::mem::take(fields)).to_string()
-        })
-        .collect();
-    rows.sort();
-    rows
-}
 
 /// Traffic of many kinds.
 fn all_kinds() -> Result<()> {

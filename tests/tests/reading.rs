@@ -341,7 +341,7 @@ fn duplicates_are_taken_once() {
     let (code, said, deduped) = read("twice.pcap", &twice, &["--dedup", "-v"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(deduped, rows);
-    let sum = format!("frames {} = {} tracked + {1} duplicates", twice.len(), once.len());
+    let sum = format!("frames {} = {} tracked + {1} duplicate", twice.len(), once.len());
     assert!(said.contains(&sum) && !said.contains("came twice"), "{said}");
     // What comes later is another packet.
     let (_, said, others) = read("twice.pcap", &twice, &["--dedup=0"]);

@@ -123,11 +123,11 @@ fn a_script_that_is_too_slow_costs_events_and_no_packet() {
     let _server = Server::start(&lab.server).expect("servers");
     let (logs, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let script = files.path().join("slow.lua");
-    let text = "on('new_packet', function(c, p) for i = 1, 100000 do end end)";
+    let text = "on('new_packet', function(c, p) for i = 1, 30000 do end end)";
     std::fs::write(&script, text).unwrap();
     let args = ["--script", &script.display().to_string()];
     let sensor = Sensor::start(&lab.middle, &["m0"], logs.path(), &args).expect("a sensor");
-    for _ in 0..20 {
+    for _ in 0..8 {
         lab.client
             .run(|| traffic::upload(SERVER, 5_000_000))
             .unwrap()
@@ -137,7 +137,7 @@ fn a_script_that_is_too_slow_costs_events_and_no_packet() {
     let done = sensor.end_by(libc::SIGTERM).unwrap();
     done.check_sums().unwrap();
     assert_eq!(done.lost().unwrap(), 0, "{}", done.stderr);
-    assert_eq!(done.conns().unwrap().len(), 20);
+    assert_eq!(done.conns().unwrap().len(), 8);
     assert!(
         done.stderr.contains("new_packet did not come to the scripts")
             || done.stderr.contains("take too long"),

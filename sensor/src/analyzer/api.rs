@@ -6,6 +6,7 @@ use super::pattern::Rule;
 use crate::event::log::{Log, LogRow};
 use crate::event::{AnalyzerTag, ConnId, Event, Page, Subscriptions, Ts};
 use crate::file::{Carrier, News, Piece};
+use crate::signature::Context;
 use crate::software::Found;
 
 /// A violation this many payload bytes into a connection no longer takes the service away (Zeek's
@@ -337,6 +338,15 @@ pub trait Out {
         let _ = (carrier, piece);
         News::default()
     }
+    /// Whether signatures are looked for in what an analyzer finds: whether [`Out::to_match`] does something.
+    fn wants_match(&self, context: Context, is_orig: bool) -> bool {
+        let _ = (context, is_orig);
+        false
+    }
+    /// Bytes for signatures. `begins`: they are matched from here on; `ends`: this is all of it.
+    fn to_match(&mut self, is_orig: bool, what: (Context, &[u8]), begins: bool, ends: bool) {
+        let _ = (is_orig, what, begins, ends);
+    }
     /// Software named itself.
     fn software(&mut self, found: &Found<'_>) {
         let _ = found;
@@ -455,6 +465,13 @@ impl Ctx<'_> {
     /// The analyzer's protocol.
     pub fn tag(&self) -> AnalyzerTag {
         self.me.spec.tag
+    }
+
+    /// Matches something whole with signatures, if there are any for it.
+    pub fn to_match(&mut self, context: Context, is_orig: bool, bytes: &[u8]) {
+        if self.out.wants_match(context, is_orig) {
+            self.out.to_match(is_orig, (context, bytes), true, true);
+        }
     }
 
     /// Whether the analyzer has said that it is its protocol.

@@ -11,6 +11,7 @@ use crate::file::pe::PeRow;
 use crate::file::x509::{OcspRow, X509Row};
 use crate::output::capture_loss::CaptureLossRow;
 use crate::output::stats_row::StatsRow;
+use crate::signature::SignatureRow;
 use crate::software::SoftwareRow;
 
 mod events;
@@ -85,13 +86,14 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 11] = [
+const LOGS: [Log; 12] = [
     CaptureLossRow::LOG,
     ConnRow::LOG,
     LongRow::LOG,
     FileRow::LOG,
     OcspRow::LOG,
     PeRow::LOG,
+    SignatureRow::LOG,
     SoftwareRow::LOG,
     StatsRow::LOG,
     TunnelRow::LOG,

@@ -21,8 +21,8 @@ use crate::settings::names;
 use crate::settings::{
     ArchiveSettings, ControlSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings,
     FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings,
-    ReassemblySettings, RingBy, RingSettings, ScriptSettings, TimeoutSettings, TlsSettings, WantedContents,
-    bounds,
+    ReassemblySettings, RingBy, RingSettings, ScriptSettings, Settings, SignatureSettings, TimeoutSettings,
+    TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -167,6 +167,7 @@ fn heading(section: &str) -> &'static str {
         "conn" => "conn.log",
         "scripts" => "Scripts",
         "files" => "Files that traffic carries",
+        "signatures" => "Signatures",
         "tls" => "TLS",
         "http" | "ssh" => "HTTP and SSH",
         "timeouts" => "Timeouts",
@@ -462,6 +463,13 @@ pub struct Common {
     /// Write each direction of each TCP connection to a file in this directory.
     #[arg(long, value_name = "DIR")]
     pub contents_file: Option<PathBuf>,
+    /// Signatures in Zeek's language to match, for signatures.log and the event signature_match. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub signatures: Vec<PathBuf>,
+    /// How much of a connection's payload signatures are matched with, both directions together, bytes; 0 = all of it. What is
+    /// found in HTTP and FTP is always matched.
+    #[arg(long, default_value_t = SignatureSettings::default().bytes, value_name = "BYTES")]
+    pub signature_bytes: u64,
     /// Digests of the files that traffic carries, for files.log.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIGEST,DIGEST")]
     pub file_hashes: Vec<Digest>,
@@ -487,8 +495,8 @@ pub struct Common {
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     pub checksums: Switch,
     /// Take a packet that comes again, within 10 ms or so many, once: where several taps or mirror ports gave the same traffic.
-    /// Its IP id, ports, payload and all else that routers leave alone are the same; for `sensor read`.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = ReadSettings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
+    /// Its IP id, ports, payload and all else that routers leave alone are the same.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = Settings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
     pub dedup: u64,
     /// Unique ids and all else that is random derive from this.
     #[arg(long, value_name = "N")]

@@ -4,7 +4,8 @@ use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
     ArchiveSettings, ConnSettings, ControlSettings, EventSettings, FileSettings, FilterSettings,
     FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, ReadSettings,
-    ReassemblySettings, RingSettings, ScriptSettings, Settings, SshSettings, TimeoutSettings, TlsSettings,
+    ReassemblySettings, RingSettings, ScriptSettings, Settings, SignatureSettings, SshSettings,
+    TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -75,7 +76,6 @@ impl From<&Read> for Settings {
                 datapath: a.datapath,
                 forward_all: a.forward_all,
                 analyzers: !a.no_analyzers,
-                ..common.reading
             },
             ..common
         }
@@ -134,6 +134,10 @@ impl From<&Common> for Settings {
                 extract_total_mib: c.extract_total,
                 timeout: c.file_timeout,
             },
+            signatures: SignatureSettings {
+                files: c.signatures.clone(),
+                bytes: c.signature_bytes,
+            },
             conn: ConnSettings {
                 community_id: c.community_id,
                 l2_columns: c.l2_columns,
@@ -165,12 +169,9 @@ impl From<&Common> for Settings {
                 limit_kib: c.reassembly_limit,
                 total_mib: c.reassembly_total,
             },
-            reading: ReadSettings {
-                dedup_ms: c.dedup,
-                ..ReadSettings::default()
-            },
             seed: c.seed,
             checksums: c.checksums == Switch::On,
+            dedup_ms: c.dedup,
             ..Settings::default()
         }
     }
@@ -214,7 +215,7 @@ mod tests {
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
              --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 --script s.lua --script t.lua --script-unsafe --script-memory 51 --script-steps 520000 --script-failures 53 \
              --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
-             --extract-limit 13 --extract-total 14 --file-timeout 27 --community-id --l2-columns --vlan-columns \
+             --extract-limit 13 --extract-total 14 --file-timeout 27 --signatures s.sig --signatures t.sig --signature-bytes 51 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
@@ -234,6 +235,7 @@ mod tests {
             "scripts": {"files": ["s.lua", "t.lua"], "unsafe": true, "memory_mib": 51, "steps": 520_000, "failures": 53},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
+            "signatures": {"files": ["s.sig", "t.sig"], "bytes": 51},
             "conn": {"community_id": true, "l2_columns": true, "vlan_columns": true, "tcp_stats": true,
                      "long": [600.0, 3600.0]},
             "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
@@ -243,20 +245,20 @@ mod tests {
             "timeouts": {"tcp_inactivity": 21.0, "udp_inactivity": 22.0, "icmp_inactivity": 23.0,
                          "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},
             "reassembly": {"limit_kib": 31, "total_mib": 32},
-            "reading": {"datapath": "user", "forward_all": false, "analyzers": true, "dedup_ms": 33},
+            "reading": {"datapath": "user", "forward_all": false, "analyzers": true},
             "seed": 41,
             "checksums": true,
+            "dedup_ms": 33,
         });
         assert_eq!(serde_json::to_value(s).expect("JSON"), expected);
         assert!(settings("read x -q").logs.quiet && !settings("read x").logs.quiet);
-        assert_eq!(settings("read x --dedup").reading.dedup_ms, 10);
+        assert_eq!(settings("read x --dedup").dedup_ms, 10);
         let s = settings("read x --datapath xdp --decap ipip --forward-all --no-analyzers");
         assert_eq!(s.interfaces.decap, [Decap::Ipip]);
         let expected = ReadSettings {
             datapath: Datapath::Xdp,
             forward_all: true,
             analyzers: false,
-            dedup_ms: 0,
         };
         assert_eq!(s.reading, expected);
     }
@@ -312,14 +314,14 @@ mod tests {
                 Useless::NoStatus,
             ),
             ("read x --events - --event file_entropy", Useless::NoEntropy),
+            ("read x --events - --event signature_match", Useless::NoSignatures),
+            ("read x --signature-bytes 0", Useless::BytesForNothing),
             ("read x --events - --event OS_version_found", Useless::NotRaised),
             ("read x --decap vxlan", Useless::DecapInUserspace),
             (
                 "read x --datapath xdp --decap gre --checksums on",
                 Useless::DecapWithChecksums,
             ),
-            ("read x --datapath xdp --dedup", Useless::DedupInKernel),
-            ("run --iface x --dedup=5", Useless::DedupInKernel),
             ("read x --extract-types image/*", Useless::NothingExtracted),
             ("run --iface x --extract-limit 1", Useless::NothingExtracted),
             ("read x --json-path", Useless::TagsWithoutJson),
@@ -373,8 +375,12 @@ mod tests {
             "read x --events - --event tcp_contents,bro_done",
             "read x --datapath xdp --decap gre",
             "read x --dedup",
+            "read x --datapath xdp --dedup",
+            "run --iface x --dedup=5",
+            "run --iface x --datapath packet --dedup",
             "read x --file-hashes md5 --file-timeout 5",
             "read x --file-entropy --events - --event file_entropy",
+            "read x --signatures s --signature-bytes 0 --events - --event signature_match",
             "read x --extract-files d --extract-types image/* --extract-limit 1",
             "read x --log-format tsv,json --sensor-name n",
             "run --iface x --sensor-name n --log-to unix:/x",

@@ -13,7 +13,6 @@ use super::pipe::{self, PipeClock};
 use super::progress::Progress;
 use super::results::{Results, Scripts};
 use super::stop::Stop;
-use crate::base::time::MILLISECOND;
 use crate::catalog::policy_bits;
 use crate::conn::{Engine, EngineSink, Sight, Sink as _};
 use crate::datapath::FlowTable;
@@ -88,7 +87,7 @@ impl Datapaths for Soft {
 
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         let _ = Soft::frame(self, f, &mut EngineSink(engine));
-        if !self.was_duplicate() {
+        if !self.take_duplicate() {
             raw_packet(f, self.take_reassembled(), engine);
         }
         Ok(())
@@ -112,7 +111,11 @@ impl Datapaths for Replay {
 
     fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
         Replay::frame(self, f, engine)?;
-        raw_packet(f, self.take_reassembled(), engine);
+        // To ask takes some system calls.
+        let asks = self.dedups() && engine.wants(event::RawPacket::KIND);
+        if !(asks && self.take_duplicate()?) {
+            raw_packet(f, self.take_reassembled(), engine);
+        }
         Ok(())
     }
 
@@ -138,6 +141,9 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
     let mut cfg = settings.engine(settings.seed.unwrap_or(0))?;
+    if let Some(signatures) = &cfg.signatures {
+        signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
+    }
     cfg.analyzers = settings.reading.analyzers;
     let mut bits = policy_bits(&subs, cfg.contents.any()) | cfg.realms;
     if settings.reading.forward_all {
@@ -160,6 +166,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let loss = settings.capture_loss(0.0)?;
     let filter = settings.filter_of_captures()?;
     policy.sample = settings.filter.sample;
+    policy.dedup = settings.dedup_ns();
     let tunnels = cfg.tunnels.clone();
     let checksums = settings.checksums;
     let start = |outputs| {
@@ -182,7 +189,6 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             let config = soft::SoftConfig {
                 policy,
                 checksums,
-                dedup: settings.reading.dedup_ms * MILLISECOND,
                 ..soft::SoftConfig::default()
             };
             let soft = Soft::with_tunnels(config, tunnels).filtered(filter);

@@ -32,6 +32,8 @@ pub struct Scripts {
     pub host: Host,
     out: Vec<Out>,
     orders: Vec<Order>,
+    /// The logs whose rows they look at.
+    filtered: Vec<String>,
 }
 
 impl Scripts {
@@ -48,6 +50,7 @@ impl Scripts {
             host.print_to_stderr();
         }
         Ok(Some(Scripts {
+            filtered: host.filtered_logs(),
             host,
             out: Vec::new(),
             orders: Vec::new(),
@@ -64,6 +67,8 @@ pub struct Results {
     pub contents: Option<ContentsFiles>,
     pub extract: Option<(ExtractOutbox, ExtractThread)>,
     pub scripts: Option<Scripts>,
+    /// Network time, as far as scripts know it.
+    now: Ts,
     /// Rows that each log got.
     pub rows: Vec<LogRows>,
 }
@@ -103,6 +108,7 @@ impl Results {
             contents,
             extract: extract.map(|thread| (thread.outbox(), thread)),
             scripts,
+            now: 0,
             rows: Vec::new(),
         })
     }
@@ -133,6 +139,7 @@ impl Results {
     /// Network time moves: scripts' timers.
     #[inline]
     pub fn advance(&mut self, now: Ts) {
+        self.now = now;
         if self.scripts.as_ref().is_some_and(|s| now >= s.host.next_due()) {
             self.scripted(|host| host.advance(now), now);
         }
@@ -150,7 +157,8 @@ impl Results {
             scripts.host.take(&mut out);
             for one in out.drain(..) {
                 match one {
-                    Out::Row(row) => self.log(&row),
+                    Out::Row(row) => self.write_row(&row),
+                    Out::Filtered(row) => self.write_row(&row),
                     Out::Event(own) => {
                         if let OwnEvent::Error { msg, location } = &own {
                             say!("sensor: {location}: {msg}");
@@ -165,6 +173,18 @@ impl Results {
             scripts.out = out;
         }
         self.scripts = Some(scripts);
+    }
+
+    fn write_row(&mut self, row: &dyn LogRow) {
+        self.logs.row(row);
+        let path = row.path();
+        match self.rows.iter_mut().find(|(p, _)| *p == path) {
+            Some((_, n)) => *n += 1,
+            None => self.rows.push((path, 1)),
+        }
+        if let Some((outbox, _)) = &mut self.feeds {
+            outbox.row(row);
+        }
     }
 
     /// Ends all of them. It is an error if something could not be written.
@@ -234,14 +254,13 @@ impl Sink for Results {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
-        self.logs.row(row);
-        let path = row.path();
-        match self.rows.iter_mut().find(|(p, _)| *p == path) {
-            Some((_, n)) => *n += 1,
-            None => self.rows.push((path, 1)),
-        }
-        if let Some((outbox, _)) = &mut self.feeds {
-            outbox.row(row);
+        let is_filtered = |s: &Scripts| s.filtered.iter().any(|f| f == row.path());
+        match self.scripts.as_ref().is_some_and(is_filtered) {
+            true => {
+                let now = self.now;
+                self.scripted(|host| host.row(now, row), now);
+            }
+            false => self.write_row(row),
         }
     }
 

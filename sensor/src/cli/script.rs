@@ -63,20 +63,23 @@ fn test(file: &Path, captures: &[PathBuf]) -> anyhow::Result<ExitCode> {
 struct Shown(Host);
 
 impl Shown {
+    fn row(&self, row: &dyn LogRow) {
+        let mut line = Vec::new();
+        write_json_after(&mut line, row, &mut Vec::new(), |o| {
+            o.text("_path", row.path());
+        });
+        line.push(b'\n');
+        // Who does not read has seen enough.
+        let _ = print(&line);
+    }
+
     fn show(&mut self) {
         let mut out = Vec::new();
         self.0.take(&mut out);
         for one in out {
             match one {
-                Out::Row(row) => {
-                    let mut line = Vec::new();
-                    write_json_after(&mut line, &row, &mut Vec::new(), |o| {
-                        o.text("_path", row.path());
-                    });
-                    line.push(b'\n');
-                    // Who does not read has seen enough.
-                    let _ = print(&line);
-                }
+                Out::Filtered(row) => self.row(&row),
+                Out::Row(row) => self.row(&row),
                 Out::Event(OwnEvent::Error { msg, location }) => say!("sensor: {location}: {msg}"),
                 // Nothing is shed where there is nothing to gain.
                 Out::Event(_) | Out::Order(_) => {}

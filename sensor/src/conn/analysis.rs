@@ -15,6 +15,7 @@ use crate::analyzer::{Id, WorkerShared};
 use crate::event::log::LogRow;
 use crate::event::{self, AnalyzerTag, ConnId, Event, Proto, Ts};
 use crate::file::{Carrier, News, Piece};
+use crate::signature::Context;
 use crate::software::Found;
 
 /// SNMP's ports, at which Zeek raises udp_session_done; it has no analyzer here.
@@ -88,6 +89,16 @@ impl<S: Sink> Out for Results<'_, '_, S> {
             .with_files(now, |files, cx| files.piece(carrier, piece, cx))
     }
 
+    fn wants_match(&self, context: Context, is_orig: bool) -> bool {
+        let (signatures, n) = (&self.core.sh.signatures, self.core.conn.n);
+        let signatures = signatures.as_ref();
+        signatures.is_some_and(|m| m.wants(n, usize::from(!is_orig), context))
+    }
+
+    fn to_match(&mut self, is_orig: bool, what: (Context, &[u8]), begins: bool, ends: bool) {
+        self.core.match_context(is_orig, what, begins, ends);
+    }
+
     fn software(&mut self, found: &Found<'_>) {
         self.core.sh.found_software(self.core.ts, found);
     }
@@ -157,6 +168,7 @@ impl<'e, S: Sink> Run<'e, S> {
         if proxied {
             self.proxied();
         }
+        self.enable_due();
     }
 
     /// Before the first bytes of a connection: whether another one announced it meanwhile. What is to be kept if one may do so

@@ -9,7 +9,11 @@ use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
 use crate::file::FileConfig;
 use crate::file::api::IsLocal;
+use crate::signature::Signatures;
 use crate::software;
+
+/// How much of a connection's payload signatures are matched with, unless something else is said (Zeek: dpd_buffer_size).
+pub const SIGNATURE_BYTES: u64 = 1024;
 
 /// Delays and timeouts, ns; the names are Zeek's.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +124,10 @@ pub struct Config {
     pub tunnels: Tunnels,
     /// Connections that others announced; one table for all engines.
     pub expected: Expected,
+    /// Signatures to match; None: none.
+    pub signatures: Option<Arc<Signatures>>,
+    /// How much of a connection's payload they are matched with, both directions together, bytes; 0: all of it.
+    pub signature_bytes: u64,
     /// The software that was logged; one memory for all engines.
     pub software: software::Known,
     /// What keys know beside the five-tuple: [`sensor_common::policy::VLAN_AWARE`] and `VNI_AWARE`.
@@ -148,6 +156,8 @@ impl Default for Config {
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
             expected: Expected::default(),
+            signatures: None,
+            signature_bytes: SIGNATURE_BYTES,
             software: software::Known::default(),
             realms: 0,
             columns: ConnColumns::default(),

@@ -33,6 +33,7 @@ use crate::datapath::soft::InnerPacket;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
 use crate::file::Files;
+use crate::signature::Matching;
 use crate::software::Inventory;
 
 /// What a timer that fires costs beside those that are only put elsewhere in the wheel.
@@ -85,6 +86,8 @@ impl<S: Sink> Engine<S> {
                 files: Files::new(cfg.files.clone(), cfg.seed),
                 late: Places::default(),
                 software: Inventory::new(cfg.software.clone()),
+                signatures: matching(&cfg),
+                to_enable: Vec::new(),
                 cfg,
                 subs,
                 outlet: Outlet::new(sink, &subs),
@@ -669,6 +672,11 @@ impl<S: Sink> Engine<S> {
             self.end(t.slot, now, flows);
         }
     }
+}
+
+fn matching(cfg: &Config) -> Option<Box<Matching>> {
+    let signatures = cfg.signatures.clone()?;
+    Some(Box::new(Matching::new(signatures, cfg.signature_bytes)))
 }
 
 /// What analyzers share, by the engine's settings.

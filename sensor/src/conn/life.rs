@@ -82,6 +82,10 @@ impl<S: Sink> Run<'_, S> {
             e.bad_checksums.swap(0, 1);
         }
         self.app_flip();
+        let n = self.conn.n;
+        if let Some(signatures) = &mut self.sh.signatures {
+            signatures.flip(n);
+        }
         self.conn.add_history(0, '^');
     }
 
@@ -126,11 +130,14 @@ impl<S: Sink> Run<'_, S> {
                     self.udp_length(&seg);
                     self.conn.check_history(s, letter::DATA, 'D');
                     inner = self.tunnelled(rec, seg.frame, first);
+                    self.signatures_packet(s, &seg);
                     if !seg.payload.is_empty() {
                         self.app_datagram(s == 0, seg.payload);
                     } else if rec.why & why::RECORDS != 0 {
                         self.app_marks(s == 0, 0, &seg);
                     }
+                } else {
+                    self.signatures_packet(s, &seg);
                 }
             }
         }
@@ -356,6 +363,7 @@ impl<S: Sink> Run<'_, S> {
             }
         }
         self.app_end();
+        self.signatures_end(tcp);
         self.end_files(tcp);
         self.release(tcp);
         let none = FlowState::default();

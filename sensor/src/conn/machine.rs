@@ -90,7 +90,11 @@ impl<S: Sink> Run<'_, S> {
         let s = self.conn.dir(dir);
         let ack = if seg.has(tf::ACK) { rel_ack } else { 0 };
         self.segment_events(is_orig, seg, rel_seq, ack);
-        tcp.first_packet_seen |= if is_orig { 1 } else { 2 };
+        let first = if is_orig { 1 } else { 2 };
+        if tcp.first_packet_seen & first == 0 {
+            self.signatures_begin(tcp, s, seg);
+        }
+        tcp.first_packet_seen |= first;
         let rel_data = if seg.has(tf::SYN) {
             rel_seq.wrapping_add(1)
         } else {

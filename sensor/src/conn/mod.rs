@@ -33,6 +33,7 @@ mod segment;
 mod shared;
 mod shed;
 mod sight;
+mod signatures;
 mod sink;
 mod slab;
 mod software;
@@ -48,8 +49,8 @@ mod uid;
 mod weird;
 mod wish;
 
-pub use asked::ConnColumns;
-pub use config::{Config, Contents, Timeouts};
+pub use asked::{ConnColumns, community_id};
+pub use config::{Config, Contents, SIGNATURE_BYTES, Timeouts};
 pub use early::Early;
 pub use ends::{addr, proto};
 pub use engine::Engine;
@@ -58,7 +59,7 @@ pub use heritage::{Estate, originator};
 pub use sight::Sight;
 pub use sink::{Piece, Sink};
 pub use uid::of_flow as flow_uid;
-pub use wish::Wish;
+pub use wish::{Wish, key_of};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What all connections share while one of them is at work.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use sensor_common::FlowState;
 use sensor_common::key::IPPROTO_TCP;
@@ -21,6 +22,7 @@ use crate::base::time::MILLISECOND;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 use crate::file::Files;
 use crate::packet::duplicate::Recent;
+use crate::signature::Matching;
 use crate::software::Inventory;
 
 /// Everything of the engine but the table.
@@ -31,6 +33,10 @@ pub struct Shared<S> {
     pub wheel: Wheel,
     /// Files that connections carry.
     pub files: Files,
+    /// The signatures at work, if there are any.
+    pub signatures: Option<Box<Matching>>,
+    /// Analyzers that signatures have named for the connection at work.
+    pub to_enable: Vec<Arc<str>>,
     /// For connections that may be announced yet.
     pub late: Places,
     /// Software that was found.

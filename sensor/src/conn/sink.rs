@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Ts};
+use crate::event::{ConnId, Event, SignatureState, Ts};
 use crate::file::api::{Part, Target};
 
 /// Where events and log rows go.
@@ -19,6 +19,12 @@ pub trait Sink {
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {
         let _ = (c, is_orig, piece);
         None
+    }
+
+    /// What a script's function says of a signature that has matched but for this (`eval`).
+    fn evaluate(&mut self, function: &str, state: &SignatureState<'_>, data: &[u8]) -> bool {
+        let _ = (function, state, data);
+        false
     }
 
     /// A part of a file that is extracted, if [`FileConfig::extract`](crate::file::FileConfig::extract) is set. False: it

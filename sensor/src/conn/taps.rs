@@ -16,6 +16,8 @@ enum Tap {
     Kept,
     /// Files of streams' contents.
     Files,
+    /// Signatures, which may put analyzers on the connection. They are given datagrams before the analyzers are.
+    Signatures,
     /// The analyzers.
     Analyzers,
     /// What a UDP connection carries, if it is a tunnel. It is given datagrams before all others.
@@ -23,7 +25,14 @@ enum Tap {
 }
 
 /// All of them, in the order in which they are told.
-const TAPS: [Tap; 5] = [Tap::Contents, Tap::Kept, Tap::Files, Tap::Analyzers, Tap::Tunnel];
+const TAPS: [Tap; 6] = [
+    Tap::Contents,
+    Tap::Kept,
+    Tap::Files,
+    Tap::Signatures,
+    Tap::Analyzers,
+    Tap::Tunnel,
+];
 
 /// What there is to be told of a TCP direction.
 #[derive(Clone, Copy, Debug)]
@@ -60,12 +69,13 @@ impl<S: Sink> Run<'_, S> {
             (Tap::Files, Heard::Unseen(len) | Heard::Gap(len)) => {
                 self.write_file(is_orig, Piece::Missing(len));
             }
+            (Tap::Signatures, Heard::Bytes { bytes, .. }) => self.signatures_stream(tcp, is_orig, bytes),
             (Tap::Analyzers, Heard::Bytes { seq, bytes }) => self.app_stream(tcp, is_orig, seq, bytes),
             (Tap::Analyzers, Heard::Unseen(len)) => self.app_unseen(is_orig, len),
             (Tap::Analyzers, Heard::Gap(len)) => self.app_gap(is_orig, len),
             (Tap::Analyzers, Heard::End) => self.app_eof(is_orig),
             // Files end with the connection, with what still waits for holes.
-            (Tap::Files, Heard::End) | (Tap::Contents | Tap::Kept | Tap::Tunnel, _) => {}
+            (Tap::Files, Heard::End) | (Tap::Contents | Tap::Kept | Tap::Signatures | Tap::Tunnel, _) => {}
         }
     }
 
@@ -81,6 +91,7 @@ impl<S: Sink> Run<'_, S> {
             Tap::Contents => self.sh.cfg.contents.wants(is_orig, self.conn.resp_port()),
             Tap::Kept => self.sh.subs.wants(event::RexmitInconsistency::KIND),
             Tap::Files => self.sh.cfg.contents_files,
+            Tap::Signatures => self.signatures_want(is_orig),
             Tap::Tunnel => self.is_tunnel(),
             Tap::Analyzers => return self.app_interest(is_orig),
         };

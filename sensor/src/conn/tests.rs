@@ -26,12 +26,14 @@ mod packets;
 mod rexmit;
 mod secure;
 mod sight;
+mod signatures;
 mod skipped;
 mod software;
 mod stats;
 mod tunnels;
 mod uids;
 mod unusual;
+mod wish;
 
 const CLIENT_PORT: u16 = 4096;
 /// Initial sequence numbers of the two sides.

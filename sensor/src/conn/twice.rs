@@ -13,8 +13,8 @@ use crate::packet::duplicate::Recent;
 
 /// How soon a packet must come again to be no retransmission, ns: nothing is sent again so soon.
 const WINDOW: u64 = 1_000_000;
-/// Log2 of the packets that are remembered, 16 bytes each.
-const BITS: u32 = 10;
+/// Sets of packets that are remembered, a cache line each.
+const SETS: u32 = 256;
 
 /// So many packets are compared first, whenever they come: a short capture has no more.
 const FIRST: u64 = 10_000;
@@ -25,7 +25,7 @@ const STRETCHES: u64 = 16;
 
 /// Packets that came up in the last moments.
 pub fn recent() -> Recent {
-    Recent::new(BITS, WINDOW)
+    Recent::new(SETS, WINDOW)
 }
 
 impl<S: Sink> Run<'_, S> {

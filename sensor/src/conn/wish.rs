@@ -1,5 +1,7 @@
 //! What somebody who is told of a connection may want of it.
 
+use std::net::IpAddr;
+
 use sensor_common::FlowKey;
 use sensor_common::key::{IPPROTO_TCP, IPPROTO_UDP};
 
@@ -7,6 +9,21 @@ use super::engine::Engine;
 use super::sink::Sink;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::{ConnId, Proto, Ts};
+
+/// The key of a connection's flow, where it follows from its ends: of TCP or UDP, in no VLAN and no virtual network.
+pub fn key_of(c: &ConnId) -> Option<FlowKey> {
+    let proto = match c.proto {
+        Proto::Tcp => IPPROTO_TCP,
+        Proto::Udp => IPPROTO_UDP,
+        Proto::Icmp | Proto::Unknown => return None,
+    };
+    let bytes = |addr| match addr {
+        IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
+        IpAddr::V6(a) => a.octets(),
+    };
+    let (orig, resp) = (bytes(c.orig_h), bytes(c.resp_h));
+    Some(FlowKey::new(&orig, &resp, c.orig_p, c.resp_p, proto, false).0)
+}
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +54,9 @@ impl<S: Sink> Engine<S> {
     }
 
     fn slot_of(&self, c: &ConnId) -> Option<u32> {
-        let proto = match c.proto {
-            Proto::Tcp => IPPROTO_TCP,
-            Proto::Udp => IPPROTO_UDP,
-            Proto::Icmp | Proto::Unknown => return self.scan(c),
+        let Some(key) = key_of(c) else {
+            return self.scan(c);
         };
-        let bytes = |a| match a {
-            std::net::IpAddr::V4(a) => std::net::Ipv4Addr::to_ipv6_mapped(&a).octets(),
-            std::net::IpAddr::V6(a) => a.octets(),
-        };
-        let (orig, resp) = (bytes(c.orig_h), bytes(c.resp_h));
-        let (key, _) = FlowKey::new(&orig, &resp, c.orig_p, c.resp_p, proto, false);
         let found = self.find(hash_key(&self.hasher, &key), &key);
         let found = found.filter(|i| self.slots.get(*i).is_some_and(|e| e.uid_hi == c.uid.upper_half()));
         // An id does not say in which VLAN or virtual network.

@@ -60,7 +60,7 @@ events! {
     FlowWeird "flow_weird" (name: text, src: addr, dst: addr);
 
     /// A Gaobot worm's signature matched (deprecated in the seeds).
-    GaobotSignatureFound "gaobot_signature_found" (c: conn) not_yet;
+    GaobotSignatureFound "gaobot_signature_found" (c: conn);
 
     /// An IPv6 packet with extension headers.
     /// `p`: its headers.
@@ -68,14 +68,14 @@ events! {
     Ipv6ExtHeaders "ipv6_ext_headers" (c: conn, p: pkt_hdr) needs ALL_PACKETS;
 
     /// A Kazaa signature matched (deprecated in the seeds).
-    KazaaSignatureFound "kazaa_signature_found" (c: conn) not_yet;
+    KazaaSignatureFound "kazaa_signature_found" (c: conn);
 
     /// A packet with a Mobile IPv6 mobility header (RFC 6275).
     /// `p`: its headers.
     MobileIpv6Message "mobile_ipv6_message" (p: pkt_hdr);
 
     /// A Napster signature matched (deprecated in the seeds).
-    NapsterSignatureFound "napster_signature_found" (c: conn) not_yet;
+    NapsterSignatureFound "napster_signature_found" (c: conn);
 
     /// Something unexpected tied to neither a connection nor a pair of hosts.
     /// `name`: which weird it is.
@@ -113,7 +113,7 @@ events! {
     RexmitInconsistency "rexmit_inconsistency" (c: conn, t1: bytes, t2: bytes, tcp_flags: text) needs PAYLOAD;
 
     /// A root backdoor's signature matched (deprecated in the seeds).
-    RootBackdoorSignatureFound "root_backdoor_signature_found" (c: conn) not_yet;
+    RootBackdoorSignatureFound "root_backdoor_signature_found" (c: conn);
 
     /// A connection came that an analyzer had been waiting for.
     /// `a`: the analyzer.
@@ -121,7 +121,7 @@ events! {
 
     /// A signature matched.
     /// `state`: which and where; `msg`: its message; `data`: the last bytes of the match.
-    SignatureMatch "signature_match" (state: record SignatureState<'a>, msg: text, data: bytes) not_yet;
+    SignatureMatch "signature_match" (state: record SignatureState<'a>, msg: text, data: bytes);
 
     /// A connection's encapsulation is not what it was.
     /// `e`: the new one, outermost layer first.

@@ -137,10 +137,16 @@ impl LogStream {
     }
 }
 
+/// Whether a log may have this path.
+pub fn is_path(path: &str) -> bool {
+    let is = |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    (1..=MAX_PATH).contains(&path.len()) && path.bytes().all(is)
+}
+
 /// What a stream is refused for, other streams aside.
 fn check(path: &str, columns: &[(&str, &str)]) -> Result<(), DefineError> {
     let of = |text: &str, is: fn(u8) -> bool| !text.is_empty() && text.bytes().all(is);
-    if path.len() > MAX_PATH || !of(path, |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')) {
+    if !is_path(path) {
         return Err(DefineError::Path(path.to_owned()));
     }
     if columns.is_empty() {

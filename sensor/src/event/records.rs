@@ -79,9 +79,11 @@ record! {
     pub struct SignatureState<'a> is "signature_state" {
         /// The signature's name.
         sig_id: text,
+        /// The connection.
+        conn: conn,
         /// Matched on the originator's side.
         is_orig: bool,
-        /// Payload bytes seen so far in that direction.
+        /// Bytes of the first piece of payload in that direction, or of the datagram.
         payload_size: count,
     }
 }

@@ -132,7 +132,7 @@ pub fn watch<H: Handler + Send + 'static>(
     let mut source = Source::load(settings, &cfg, bits, rings, netns, Before::default())?;
     let mut rules = Rules::begin(settings, &mut source).map_err(LiveError::Filter)?;
     let clock = Clock::new();
-    let mut interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut source))?;
+    let mut interfaces = runtime.block_on(Interfaces::open(settings, &mut source))?;
     let metrics = Metrics::new(rings);
     let sinks = handlers
         .into_iter()

@@ -21,7 +21,7 @@ use super::news::{self, News};
 use super::traffic::Traffic;
 use super::watchlist::Watchlist;
 use crate::datapath::xdp::KernelError;
-use crate::settings::InterfaceSettings;
+use crate::settings::Settings;
 
 /// Most messages that are looked at in one go.
 const MESSAGES_AT_ONCE: usize = 256;
@@ -105,7 +105,7 @@ pub struct Interfaces {
 
 impl Interfaces {
     /// Attaches to those that are asked for, in the network namespace of `hooks`. To be called in a runtime.
-    pub async fn open(settings: &InterfaceSettings, hooks: &mut impl Hooks) -> Result<Self, WatchError> {
+    pub async fn open(settings: &Settings, hooks: &mut impl Hooks) -> Result<Self, WatchError> {
         let (handle, messages) = {
             let _inside = hooks.netns().enter()?;
             connect()?
@@ -113,8 +113,8 @@ impl Interfaces {
         let mut me = Interfaces {
             handle,
             messages,
-            watchlist: Watchlist::new(settings),
-            rx_only: settings.rx_only,
+            watchlist: Watchlist::new(&settings.interfaces),
+            rx_only: settings.interfaces.rx_only,
             links: Links::default(),
             list: List::default(),
             places: HashMap::new(),
@@ -140,10 +140,10 @@ impl Interfaces {
             }
         }
         me.news.start();
-        if !me.rx_only && me.list.all.len() > 1 && me.passes_on(hooks.netns()) {
+        if settings.dedup_ms == 0 && !me.rx_only && me.list.all.len() > 1 && me.passes_on(hooks.netns()) {
             tracing::warn!(
                 "what this machine passes on between interfaces that are watched is seen twice, where it is received and where it \
-                 is sent: --rx-only sees it once"
+                 is sent: --rx-only sees it once, --dedup counts it once"
             );
         }
         me.count(&all);

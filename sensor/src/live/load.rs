@@ -126,6 +126,7 @@ fn config(settings: &Settings, cfg: &Config, bits: u32, rings: u32, netns: &Netn
         policy: Policy {
             bits: bits | policy::FILTER,
             sample: settings.filter.sample,
+            dedup: settings.dedup_ns(),
             snaplen: settings.rings.snaplen,
             ring_by_cpu: rings_by_cpu(settings, rings, netns).into(),
             seed: [cfg.seed as u32, (cfg.seed >> 32) as u32],

@@ -180,6 +180,7 @@ impl Metrics {
             table_full: c(Counter::TableFull),
             inner_table_full: c(Counter::InnerTableFull),
             decapsulated: c(Counter::Decapsulated),
+            inner_duplicates: c(Counter::InnerDuplicate),
             half_open_gone: c(Counter::HalfOpenEvicted),
             half_open_untold: c(Counter::HalfOpenUntold),
             open_conns: sum(|w| w.open_conns),
@@ -236,6 +237,8 @@ fn interface(w: &Watched) -> InterfaceSnapshot {
         frames: w.traffic.frames,
         bytes: w.traffic.bytes,
         dropped: w.traffic.dropped,
+        missed: w.traffic.missed,
+        errors: w.traffic.errors,
         gone: w.gone,
         watched: w.is_watched(),
         is_up: w.is_watched() && w.is_up,
@@ -273,6 +276,8 @@ pub struct Snapshot {
     pub inner_table_full: u64,
     /// Packets taken out of tunnels in the kernel.
     pub decapsulated: u64,
+    /// Packets out of tunnels that had come before, of frames that are counted by what was around these packets.
+    pub inner_duplicates: u64,
     /// Half-open flows that gave way to newer ones in the flow table.
     pub half_open_gone: u64,
     /// Half-open flows that have no row.
@@ -331,6 +336,10 @@ pub struct InterfaceSnapshot {
     pub bytes: u64,
     /// Received frames that the kernel or the driver dropped before anybody saw them.
     pub dropped: u64,
+    /// Of these, those for which the device had no room.
+    pub missed: u64,
+    /// Received frames that were damaged.
+    pub errors: u64,
     /// Times that it disappeared.
     pub gone: u64,
     /// The program is attached to it now.

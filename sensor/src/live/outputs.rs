@@ -55,6 +55,8 @@ pub struct OutputLoad {
     pub logs: Vec<Arc<LogCount>>,
     /// Events of each kind that the stream had.
     pub kinds: Vec<(Kind, u64)>,
+    /// Events of each kind that scripts were too slow for.
+    pub unscripted: Vec<(Kind, u64)>,
 }
 
 /// The outputs' threads.
@@ -239,6 +241,7 @@ impl Outputs {
             extracted: self.extract.as_ref().map(|t| t.borrow().queued()),
             logs: self.logs.counts(),
             kinds: self.stream.as_ref().map_or_else(Vec::new, EventStream::kinds),
+            unscripted: self.scripts.as_ref().map_or_else(Vec::new, |s| s.borrow().lost()),
         }
     }
 
@@ -422,7 +425,13 @@ impl Sink for Outbox {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
+        let now = &self.clock;
         self.clock.row(row, |row| {
+            if let Some(s) = &mut self.scripts
+                && s.row(now.of_day(now.now()), row)
+            {
+                return;
+            }
             self.logs.row(row);
             if let Some(f) = &mut self.feeds {
                 f.row(row);

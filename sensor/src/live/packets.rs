@@ -83,6 +83,7 @@ impl Packets {
             policy: Policy {
                 bits,
                 snaplen: settings.rings.snaplen,
+                dedup: settings.dedup_ns(),
                 ..Policy::default()
             },
             flows: settings.flows.entries,

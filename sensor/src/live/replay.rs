@@ -1,6 +1,6 @@
 //! Captures through the program in the kernel, one frame at a time: for `sensor read --datapath xdp`.
 
-use sensor_common::{Policy, policy};
+use sensor_common::{Counter, Policy, policy};
 
 use super::drain::Drain;
 use super::recorder::Recorder;
@@ -40,7 +40,9 @@ pub struct Replay {
     ring: xdp::Ring,
     drain: Drain,
     checksums: bool,
-    _kernel: xdp::Kernel,
+    kernel: xdp::Kernel,
+    /// Frames that it counted as duplicates, when it was asked last.
+    duplicates: u64,
 }
 
 impl Replay {
@@ -72,12 +74,10 @@ impl Replay {
             table: kernel.table()?,
             injector: kernel.injector()?,
             ring: kernel.ring(0)?,
-            drain: Drain::new(
-                SlowPath::new(tunnels, checksums, policy.bits & policy::REALMS),
-                Recorder::default(),
-            ),
+            drain: Drain::new(SlowPath::new(tunnels, checksums, &policy), Recorder::default()),
             checksums,
-            _kernel: kernel,
+            kernel,
+            duplicates: 0,
         })
     }
 
@@ -114,6 +114,18 @@ impl Replay {
     /// The datagram that the last frame completed. See [`soft::Soft::take_reassembled`].
     pub fn take_reassembled(&mut self) -> Option<&[u8]> {
         self.drain.slow().take_reassembled()
+    }
+
+    /// Whether copies of packets are left out.
+    pub fn dedups(&self) -> bool {
+        self.kernel.config().policy.dedup != 0
+    }
+
+    /// Whether a frame since the last call was left out because its packet had come before.
+    pub fn take_duplicate(&mut self) -> Result<bool, xdp::KernelError> {
+        let duplicates = self.kernel.counters()?.get(Counter::Duplicate);
+        let more = std::mem::replace(&mut self.duplicates, duplicates) != duplicates;
+        Ok(self.drain.slow().take_duplicate() || more)
     }
 
     /// The program's flow table.

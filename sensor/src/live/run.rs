@@ -148,6 +148,9 @@ fn work(
         (None, None) => RandomState::new().hash_one(0),
     };
     let mut cfg = settings.engine(seed)?;
+    if let Some(signatures) = &cfg.signatures {
+        signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
+    }
     let mut loss = settings.capture_loss(LogSettings::CAPTURE_LOSS)?;
     // First of all, and before signals have handlers, as a stuck directory may hold this up.
     let log_dir = LogDir::claim(&settings.logs.dir)?;
@@ -182,7 +185,7 @@ fn work(
     let mut rules = Rules::begin(settings, &mut source)?;
     let mut interfaces = match watches {
         true => {
-            let interfaces = runtime.block_on(Interfaces::open(&settings.interfaces, &mut source));
+            let interfaces = runtime.block_on(Interfaces::open(settings, &mut source));
             Some(interfaces.map_err(|e| match e {
                 WatchError::Kernel(e) => Otherwise(e).into(),
                 e => anyhow::Error::from(e),

@@ -18,7 +18,7 @@ use super::confine::Confinement;
 use super::orders::{Order, Orders};
 use crate::base::time::MILLISECOND;
 use crate::conn::Sink;
-use crate::event::{Event, Kind, Subscriptions, Ts};
+use crate::event::{Event, Kind, LogRow, Subscriptions, Ts};
 use crate::messages::say::say;
 use crate::output::now_and_then::NowAndThen;
 use crate::output::outbox::ended;
@@ -26,10 +26,12 @@ use crate::output::patience::{Limit, Patience, Progress};
 use crate::script::wire::Batch;
 use crate::script::{Host, Limits, Out, OwnEvent};
 
-/// Batches that may wait.
-const MAX_QUEUED: usize = 1024;
+/// Batches that may wait in the queue, and as many that the thread has taken.
+const MAX_QUEUED: usize = 256;
+/// Bytes of events after which a worker hands over, so that what waits is bounded.
+const BATCH_BYTES: usize = 128 << 10;
 /// Bytes of events that a worker gathers while the queue is full, before it drops them.
-const MAX_GATHERED: usize = 1 << 20;
+const MAX_GATHERED: usize = 2 * BATCH_BYTES;
 /// Time between two hand-overs of a worker's events, ns of the engine's time.
 const EVERY_NS: u64 = 4 * MILLISECOND;
 /// The same where there are none: others wait for it to say so.
@@ -73,6 +75,8 @@ impl LostEvents {
 /// The scripts' thread.
 pub struct ScriptThread {
     wants: Subscriptions,
+    /// Logs whose rows they look at.
+    filtered: Arc<[String]>,
     queue: SyncSender<Told>,
     lost: LostEvents,
     begin: Option<SyncSender<Begin>>,
@@ -122,7 +126,7 @@ impl ScriptThread {
                 if to_stderr {
                     host.print_to_stderr();
                 }
-                let _ = loaded.send(Ok(host.wants()));
+                let _ = loaded.send(Ok((host.wants(), host.filtered_logs())));
                 // Nobody begins a run whose start fails.
                 if let Ok(begin) = begins.recv() {
                     let begin: Begin = begin;
@@ -132,9 +136,10 @@ impl ScriptThread {
                     Work::new(host, begin, made).work(&told);
                 }
             })?;
-        let wants = is_loaded.recv().context("the scripts' thread died")??;
+        let (wants, filtered) = is_loaded.recv().context("the scripts' thread died")??;
         Ok(ScriptThread {
             wants,
+            filtered: filtered.into(),
             queue,
             lost: LostEvents::default(),
             begin: Some(begin),
@@ -174,11 +179,17 @@ impl ScriptThread {
         ScriptOutbox {
             n,
             wants: self.wants,
+            filtered: self.filtered.clone(),
             batch: Batch::default(),
             out: 0,
             queue: self.queue.clone(),
             lost: self.lost.clone(),
         }
+    }
+
+    /// Events that found no room, by their kinds.
+    pub fn lost(&self) -> Vec<(Kind, u64)> {
+        self.lost.all()
     }
 
     /// Reports from time to time that events are being lost.
@@ -197,7 +208,7 @@ impl ScriptThread {
             tracing::warn!("the scripts take too long: they do not get the rest of their events");
         }
         for (kind, n) in self.lost.all() {
-            let name = kind.info().map_or("?", |i| i.name);
+            let name = kind.info().map_or("that are rows of logs", |i| i.name);
             tracing::warn!("{n} events {name} did not come to the scripts: they were too slow");
         }
     }
@@ -207,6 +218,7 @@ impl ScriptThread {
 pub struct ScriptOutbox {
     n: usize,
     wants: Subscriptions,
+    filtered: Arc<[String]>,
     batch: Batch,
     /// When it handed over last, engine's time.
     out: Ts,
@@ -220,7 +232,19 @@ impl ScriptOutbox {
     pub fn event(&mut self, ts: Ts, ev: &dyn Event) {
         if self.wants.wants(ev.kind()) {
             self.batch.push(ts, ev);
+            if self.batch.bytes() >= BATCH_BYTES {
+                self.hand_over(ts);
+            }
         }
+    }
+
+    /// Takes a log's row, if scripts look at it; then it is written when they have.
+    pub fn row(&mut self, ts: Ts, row: &dyn LogRow) -> bool {
+        let is_filtered = self.filtered.iter().any(|f| f == row.path());
+        if is_filtered {
+            self.batch.push_row(ts, row);
+        }
+        is_filtered
     }
 
     /// A turn is over at engine's time `now`, which is `of_day`: hands over what has waited long enough.
@@ -303,9 +327,8 @@ impl Work {
                 Ok(t) => {
                     self.take(t);
                     // Whatever else has come by now.
-                    while let Ok(t) = told.try_recv() {
-                        self.take(t);
-                    }
+                    let more = told.try_iter().take(MAX_QUEUED);
+                    more.for_each(|t| self.take(t));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -313,6 +336,12 @@ impl Work {
             // The main thread has few events, and says nothing between them.
             let workers = self.from.iter().take(self.begin.workers);
             let upto = workers.map(|f| f.upto).min().unwrap_or(Ts::MAX);
+            // One that says nothing for long is not waited for.
+            let held: usize = self.from.iter().map(|f| f.batches.len()).sum();
+            let upto = match held > MAX_QUEUED {
+                true => self.from.iter().map(|f| f.upto).max().unwrap_or(upto),
+                false => upto,
+            };
             self.handle(upto);
             if upto != Ts::MAX {
                 self.host.advance(upto);
@@ -374,6 +403,7 @@ impl Work {
         for one in out.drain(..) {
             match one {
                 Out::Row(row) => self.begin.sink.log(&row),
+                Out::Filtered(row) => self.begin.sink.log(&row),
                 Out::Event(own) => {
                     if let OwnEvent::Error { msg, location } = &own {
                         say!("sensor: {location}: {msg}");

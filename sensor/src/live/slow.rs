@@ -18,10 +18,13 @@ use crate::packet::weird::Weird;
 pub struct SlowPath(Soft);
 
 impl SlowPath {
-    /// `tunnels`, `realms`: the engine's. `checksums`: verify them.
-    pub fn new(tunnels: Tunnels, checksums: bool, realms: u32) -> Self {
+    /// `tunnels`: the engine's. `checksums`: verify them. `policy`: the kernel's, of which counts here what keys know, and
+    /// whether packets are looked at for having come twice: in frames in which the kernel finds no IP, and for fragments in
+    /// tunnels, nobody else does it.
+    pub fn new(tunnels: Tunnels, checksums: bool, policy: &Policy) -> Self {
         let policy = Policy {
-            bits: policy::ALL_PACKETS | realms,
+            bits: policy::ALL_PACKETS | policy.bits & policy::REALMS,
+            dedup: policy.dedup,
             ..Policy::default()
         };
         let config = soft::SoftConfig {
@@ -35,6 +38,11 @@ impl SlowPath {
     /// See [`Soft::take_reassembled`].
     pub fn take_reassembled(&mut self) -> Option<&[u8]> {
         self.0.take_reassembled()
+    }
+
+    /// See [`Soft::take_duplicate`].
+    pub fn take_duplicate(&mut self) -> bool {
+        self.0.take_duplicate()
     }
 
     /// Takes a frame apart. Offline, a packet that the kernel refuses is an error.

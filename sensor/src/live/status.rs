@@ -91,6 +91,13 @@ pub fn sums(s: &Snapshot) -> String {
             s.decapsulated
         );
     }
+    if s.inner_duplicates > 0 {
+        let _ = writeln!(
+            text,
+            "{} packets out of tunnels had come before and were not counted again",
+            s.inner_duplicates
+        );
+    }
     let (gave_way, untold) = (s.half_open_gone, s.half_open_untold);
     if gave_way + untold > 0 {
         let _ = writeln!(
@@ -112,6 +119,7 @@ fn name(r: Counter) -> &'static str {
         Counter::Malformed => "malformed",
         Counter::Filtered => "ignored",
         Counter::Unsampled => "not in the sample",
+        Counter::Duplicate => "duplicates",
         _ => "table full",
     }
 }

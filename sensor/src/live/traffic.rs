@@ -9,6 +9,10 @@ pub struct Traffic {
     pub bytes: u64,
     /// Received frames that the kernel or the driver had no room for, or dropped before anybody saw them.
     pub dropped: u64,
+    /// Of these, those for which the device had no room (`rx_missed_errors`, `rx_fifo_errors`): they never came to the host.
+    pub missed: u64,
+    /// Received frames that were damaged (`rx_errors`); they are not among the dropped ones.
+    pub errors: u64,
 }
 
 impl Traffic {
@@ -23,10 +27,13 @@ impl Traffic {
 
     /// The kernel's counts since the interface was made; with `rx_only` without what is sent.
     fn of(s: &Stats64, rx_only: bool) -> Self {
+        let missed = s.rx_missed_errors + s.rx_fifo_errors;
         let mut t = Traffic {
             frames: s.rx_packets,
             bytes: s.rx_bytes,
-            dropped: s.rx_dropped + s.rx_missed_errors + s.rx_fifo_errors,
+            dropped: s.rx_dropped + missed,
+            missed,
+            errors: s.rx_errors,
         };
         if !rx_only {
             t.frames += s.tx_packets;
@@ -40,6 +47,8 @@ impl Traffic {
             frames: f(self.frames, other.frames),
             bytes: f(self.bytes, other.bytes),
             dropped: f(self.dropped, other.dropped),
+            missed: f(self.missed, other.missed),
+            errors: f(self.errors, other.errors),
         }
     }
 
@@ -50,5 +59,33 @@ impl Traffic {
 
     pub fn and(self, other: Self) -> Self {
         self.each(other, u64::wrapping_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_had_no_room_for_is_among_the_dropped() {
+        let mut s = Stats64::default();
+        (s.rx_packets, s.tx_packets, s.rx_bytes, s.tx_bytes) = (10, 20, 1000, 3000);
+        (s.rx_dropped, s.rx_missed_errors, s.rx_fifo_errors, s.rx_errors) = (1, 20, 300, 4000);
+        let expected = Traffic {
+            frames: 30,
+            bytes: 4000,
+            dropped: 321,
+            missed: 320,
+            errors: 4000,
+        };
+        assert_eq!(Traffic::of(&s, false), expected);
+        let received = Traffic::of(&s, true);
+        assert_eq!(
+            (received.frames, received.bytes, received.errors),
+            (10, 1000, 4000)
+        );
+        // Counts that went down began anew.
+        let twice = expected.and(received.since(expected));
+        assert_eq!((twice.frames, twice.missed, twice.errors), (40, 320, 4000));
     }
 }

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use sensor_common::Policy;
 
 use super::clock::Clock;
 use super::confine::Confinement;
@@ -88,6 +89,8 @@ struct Worker<S> {
     injector: Injector,
     /// As the engine was made, for another one.
     cfg: Config,
+    /// The kernel's.
+    policy: Policy,
     subs: Subscriptions,
     engine: Engine<S>,
     drain: Drain,
@@ -221,7 +224,7 @@ impl<S: WorkerSink> Worker<S> {
             engine: anew,
             table,
             drain: Drain::new(
-                SlowPath::new(self.cfg.tunnels.clone(), false, self.cfg.realms),
+                SlowPath::new(self.cfg.tunnels.clone(), false, &self.policy),
                 recorder,
             ),
             takeover: Some(takeover),
@@ -322,6 +325,7 @@ impl<L: Send + 'static> Workers<L> {
             stop: Arc::default(),
         };
         let began = clock.now();
+        let policy = kernel.config().policy;
         let (mut estates, mut kept, divided) = match begin.left {
             Some(left) => (Some(left.estates.into_iter()), left.kept, left.divided),
             None => (None, Vec::new(), Vec::new()),
@@ -347,13 +351,14 @@ impl<L: Send + 'static> Workers<L> {
                 table,
                 injector: kernel.injector()?,
                 cfg: cfg.clone(),
+                policy,
                 subs,
                 engine,
                 takeover,
                 unwritten: VecDeque::new(),
                 failures: VecDeque::new(),
                 drain: Drain::new(
-                    SlowPath::new(cfg.tunnels.clone(), false, cfg.realms),
+                    SlowPath::new(cfg.tunnels.clone(), false, &policy),
                     Recorder::new(begin.orders.of(n), begin.orders.history, cfg.seed, clock.shift()),
                 ),
                 clock: clock.clone(),

@@ -22,7 +22,7 @@ impl Twice {
         if let Some((looked, twice)) = self.is_due(looked, twice) {
             tracing::warn!(
                 "of {looked} packets that were compared, {twice} came twice within a millisecond: several taps or mirror ports give \
-                 the same traffic, and all counts are too high; see --dedup of `sensor read`"
+                 the same traffic, and all counts are too high; see --dedup"
             );
         }
     }

@@ -3,34 +3,32 @@
 //! A packet that is sent again has another IP id, and comes later. The same one on another link differs in what routers change:
 //! TTL or hop limit, DSCP and ECN, the header's checksum; and in all that is not IP. What is remembered is a keyed hash, in a
 //! table of a fixed size in which later packets take the place of earlier ones: so nobody can aim at a place or fill memory.
+//! The kernel's program does the same (`sensor-ebpf/src/dedup.rs`), with the same memory and another hash.
+#![allow(
+    unsafe_code,
+    reason = "the memory is shared by the CPUs in the BPF program, which has it by pointer"
+)]
 
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::RandomState;
+use sensor_common::dedup::{Places, is_again, set};
 
 use crate::base::bytes::be16;
-
-/// A packet that was seen.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    /// Never 0 if there is one.
-    hash: u64,
-    ts: u64,
-}
 
 /// The packets of the last moments.
 #[derive(Clone, Debug)]
 pub struct Recent {
-    places: Box<[Place]>,
+    sets: Box<[Places]>,
     window: u64,
     hasher: RandomState,
 }
 
 impl Recent {
-    /// Remembers at most `2^bits` packets, 16 bytes each, for `window` ns.
-    pub fn new(bits: u32, window: u64) -> Recent {
+    /// Remembers packets for `window` ns, as many as there is room for in so many sets (a power of two).
+    pub fn new(sets: u32, window: u64) -> Recent {
         Recent {
-            places: vec![Place::default(); 1 << bits.min(24)].into(),
+            sets: vec![Places::default(); sets.next_power_of_two() as usize].into(),
             window,
             hasher: RandomState::default(),
         }
@@ -40,15 +38,12 @@ impl Recent {
     /// stands behind the packet's length does not matter.
     pub fn is_again(&mut self, ip: &[u8], ts: u64) -> bool {
         let Some(hash) = self.hash(ip) else { return false };
-        let at = (hash >> 32) as usize & (self.places.len() - 1);
-        let Some(place) = self.places.get_mut(at) else {
+        let at = set(hash, self.sets.len() as u32);
+        let Some(places) = self.sets.get_mut(at as usize) else {
             return false;
         };
-        if place.hash == hash && ts.abs_diff(place.ts) <= self.window {
-            return true;
-        }
-        *place = Place { hash, ts };
-        false
+        // SAFETY: an exclusive reference.
+        unsafe { is_again(places, hash, ts, self.window) }
     }
 
     /// None: it is no IP packet.
@@ -57,6 +52,7 @@ impl Recent {
         let ip = match ip.first()? >> 4 {
             4 => {
                 let ip = up_to(ip, be16(ip, 2)?.into());
+                h.write_u8(*ip.first()?);
                 h.write(ip.get(2..8)?);
                 h.write_u8(*ip.get(9)?);
                 ip.get(12..)?
@@ -96,12 +92,15 @@ mod tests {
 
     #[test]
     fn what_routers_change_makes_no_other_packet() {
-        for (first, same) in [(V4.to_vec(), &[1, 8, 10, 11, 24][..]), (v6(), &[1, 2, 3, 7][..])] {
-            for at in 1..first.len() {
-                let mut recent = Recent::new(4, 100);
+        for (first, same) in [
+            (V4.to_vec(), &[1, 8, 10, 11, 24][..]),
+            (v6(), &[0, 1, 2, 3, 7][..]),
+        ] {
+            for at in 0..first.len() {
+                let mut recent = Recent::new(16, 100);
                 assert!(!recent.is_again(&first, 1000));
                 let mut second = first.clone();
-                second[at] ^= 0x40;
+                second[at] ^= 0x08;
                 // Not a longer packet than there is.
                 let len = matches!((first[0] >> 4, at), (4, 2 | 3) | (6, 4 | 5));
                 if !len {
@@ -113,7 +112,7 @@ mod tests {
 
     #[test]
     fn it_is_one_only_for_a_while() {
-        let mut recent = Recent::new(4, 100);
+        let mut recent = Recent::new(16, 100);
         assert!(!recent.is_again(V4, 1000) && recent.is_again(V4, 1100));
         assert!(!recent.is_again(V4, 1101), "counted from the first");
         assert!(recent.is_again(V4, 1050), "clocks of taps differ");
@@ -123,7 +122,7 @@ mod tests {
     proptest! {
         #[test]
         fn noise_does_no_harm(packets in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..50)) {
-            let mut recent = Recent::new(2, 100);
+            let mut recent = Recent::new(4, 100);
             for p in &packets {
                 recent.is_again(p, 5);
             }

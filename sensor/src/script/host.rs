@@ -8,12 +8,13 @@ use std::rc::Rc;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 
 use super::api;
+use super::filters::{Filters, filter};
 use super::out::{Out, OwnEvent};
 use super::state::{Limits, State};
-use super::values::next;
-use super::wire::{Batch, Reader};
+use super::values::{next, typed};
+use super::wire::{Batch, ROW, Reader};
 use crate::catalog::{UnknownEvent, named};
-use crate::event::{Event, Kind, MOST_EVENTS, MOST_PAGES, Subscriptions, Ts};
+use crate::event::{Event, Kind, LogRow, MOST_EVENTS, MOST_PAGES, Subscriptions, Ts};
 
 /// Instructions between two looks at whether a call takes too long.
 const LOOK_EVERY: u32 = 10_000;
@@ -54,6 +55,7 @@ type Handlers = Vec<Vec<Handler>>;
 pub struct Host {
     handlers: Rc<RefCell<Handlers>>,
     subs: Subscriptions,
+    filters: Filters,
     state: State,
     limits: Limits,
     /// Loaded scripts, for who loads one twice.
@@ -120,6 +122,7 @@ impl Host {
                 (0..MOST_PAGES * MOST_EVENTS).map(|_| Vec::new()).collect(),
             )),
             subs: Subscriptions::NONE,
+            filters: Filters::default(),
             state,
             limits,
             loaded: Rc::default(),
@@ -142,6 +145,7 @@ impl Host {
         )?;
         host.take_away()?;
         host.state.begin(limits.steps);
+        host.lua.set_app_data(host.filters.clone());
         api::install(&host.lua, &host.state)?;
         host.give_load()?;
         for script in scripts {
@@ -282,8 +286,57 @@ impl Host {
             return false;
         };
         self.advance(ts);
-        self.dispatch(kind, from);
+        match kind == ROW {
+            true => self.filter_row(from),
+            false => self.dispatch(kind, from),
+        }
         true
+    }
+
+    /// The logs whose rows scripts look at.
+    pub fn filtered_logs(&self) -> Vec<String> {
+        let mut logs: Vec<_> = self
+            .filters
+            .0
+            .borrow()
+            .iter()
+            .map(|f| f.of().to_owned())
+            .collect();
+        logs.dedup();
+        logs
+    }
+
+    /// Shows scripts a row of a log. What is to be written of it is among what they give.
+    pub fn row(&mut self, ts: Ts, row: &dyn LogRow) {
+        let mut one = std::mem::take(&mut self.scratch);
+        one.clear();
+        one.push_row(ts, row);
+        self.next_event(&mut one.reader());
+        self.scratch = one;
+    }
+
+    fn filter_row(&mut self, from: &mut Reader<'_>) {
+        let Some(log) = from.log() else {
+            return from.skip();
+        };
+        let mut values = Vec::with_capacity(log.1.len());
+        for column in log.1 {
+            let item = from.item();
+            values.push(typed(column.typ, item, from));
+        }
+        from.skip();
+        self.calls += 1;
+        self.state.begin(self.limits.steps);
+        // A filter that writes to a log of scripts has its filters looked at, too, but not by itself.
+        let mut filters = std::mem::take(&mut *self.filters.0.borrow_mut());
+        let (done, failed) = filter(&self.lua, &mut filters, log, values);
+        *self.filters.0.borrow_mut() = filters;
+        if let Some(e) = failed {
+            self.fail(&e, None);
+        }
+        for row in done.made {
+            self.state.filtered(row);
+        }
     }
 
     fn dispatch(&mut self, kind: Kind, from: &mut Reader<'_>) {

@@ -3,7 +3,8 @@
 use crate::conn::Wish;
 use crate::event::log_stream::StreamRow;
 use crate::event::{
-    BroScriptLoaded, ConnId, Event, FileOpened, PrintHook, ReporterError, RotateInterval, RotateSize, Ts,
+    BroScriptLoaded, Column, ConnId, Event, FileOpened, LogRow, PrintHook, ReporterError, RotateInterval,
+    RotateSize, Ts, Value,
 };
 
 /// One thing that a script gave.
@@ -11,10 +12,34 @@ use crate::event::{
 pub enum Out {
     /// A row of a log that a script defined.
     Row(StreamRow<'static>),
+    /// A row that a filter of scripts let through, or made.
+    Filtered(FilteredRow),
     /// An event of the scripts' own.
     Event(OwnEvent),
     /// What is to become of a connection.
     Order(Order),
+}
+
+/// A row that a filter made.
+#[derive(Clone, Debug)]
+pub struct FilteredRow {
+    pub path: &'static str,
+    pub columns: &'static [Column],
+    pub values: Vec<Value<'static>>,
+}
+
+impl LogRow for FilteredRow {
+    fn path(&self) -> &'static str {
+        self.path
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        self.columns
+    }
+
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
+        out.extend(self.values.iter().cloned());
+    }
 }
 
 /// What is to become of a connection.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use mlua::Function;
 
 use super::files::{FileRotation, OpenFile, place};
-use super::out::{Order, Out, OwnEvent};
+use super::out::{FilteredRow, Order, Out, OwnEvent};
 use crate::event::Ts;
 use crate::event::log_stream::StreamRow;
 use crate::settings::ScriptSettings;
@@ -101,6 +101,11 @@ impl State {
 
     pub fn row(&self, row: StreamRow<'static>) -> mlua::Result<()> {
         self.put(Out::Row(row))
+    }
+
+    /// A row that is to be written, however many there are.
+    pub fn filtered(&self, row: FilteredRow) {
+        self.0.out.borrow_mut().push(Out::Filtered(row));
     }
 
     pub fn event(&self, event: OwnEvent) -> mlua::Result<()> {

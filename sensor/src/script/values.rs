@@ -20,7 +20,7 @@ pub fn next(lua: &Lua, from: &mut Reader<'_>) -> Result<Option<LuaValue>> {
     Ok(Some(match item {
         Item::End => return Ok(None),
         Item::Nil => LuaValue::Nil,
-        Item::Count(n) => i64::try_from(n).map_or(LuaValue::Number(n as f64), LuaValue::Integer),
+        Item::Count(n) => count(n),
         Item::Int(n) => LuaValue::Integer(n),
         Item::Double(d) => LuaValue::Number(d),
         Item::Bool(b) => LuaValue::Boolean(b),
@@ -49,6 +49,69 @@ pub fn next(lua: &Lua, from: &mut Reader<'_>) -> Result<Option<LuaValue>> {
             Err(_) => LuaValue::Nil,
         },
     }))
+}
+
+/// A column's value as Lua has it.
+pub fn of_value(lua: &Lua, v: &Value<'_>) -> Result<LuaValue> {
+    Ok(match v {
+        Value::Unset => LuaValue::Nil,
+        Value::Time(t) => LuaValue::Number(seconds(*t)),
+        Value::Seconds(n) | Value::Int(n) => LuaValue::Integer(*n),
+        Value::Nanoseconds(n) | Value::Interval(n) => LuaValue::Number(*n as f64 / SECOND as f64),
+        Value::Str(s) => LuaValue::String(lua.create_string(s.as_bytes())?),
+        Value::Wire(s) => LuaValue::String(lua.create_string(s)?),
+        Value::Count(n) => count(*n),
+        Value::Double(d) => LuaValue::Number(*d),
+        Value::Bool(b) => LuaValue::Boolean(*b),
+        Value::Addr(a) => LuaValue::String(addr(lua, *a)?),
+        Value::Port(p) => LuaValue::Integer((*p).into()),
+        Value::List(all) => {
+            let list = lua.create_table()?;
+            for v in all {
+                list.raw_push(of_value(lua, v)?)?;
+            }
+            LuaValue::Table(list)
+        }
+    })
+}
+
+/// A count, which Lua's integers may not have room for.
+fn count(n: u64) -> LuaValue {
+    i64::try_from(n).map_or(LuaValue::Number(n as f64), LuaValue::Integer)
+}
+
+/// An item as a column of this type has it.
+pub fn typed(typ: &str, item: Item<'_>, from: &mut Reader<'_>) -> Value<'static> {
+    match item {
+        Item::Count(n) if typ == "port" => Value::Port(n as u16),
+        Item::Count(n) => Value::Count(n),
+        Item::Int(n) if typ == "time" => Value::Seconds(n),
+        Item::Int(n) => Value::Int(n),
+        Item::Double(d) => Value::Double(d),
+        Item::Bool(b) => Value::Bool(b),
+        Item::Time(t) => Value::Time(t),
+        Item::Interval(n) if typ == "time" => Value::Nanoseconds(n),
+        Item::Interval(n) => Value::Interval(n),
+        Item::Addr(a) => Value::Addr(a),
+        Item::Text(t) => match String::from_utf8(t.to_vec()) {
+            Ok(text) => Value::Str(text.into()),
+            Err(e) => Value::Wire(e.into_bytes().into()),
+        },
+        Item::List => {
+            let of = typ
+                .split_once('[')
+                .and_then(|(_, t)| t.strip_suffix(']'))
+                .unwrap_or(typ);
+            let mut list = Vec::new();
+            loop {
+                match from.item() {
+                    Item::End => return Value::List(list),
+                    item => list.push(typed(of, item, from)),
+                }
+            }
+        }
+        Item::Nil | Item::Conn(_) | Item::Record | Item::Json(_) | Item::End => Value::Unset,
+    }
 }
 
 /// JSON as Lua has it.

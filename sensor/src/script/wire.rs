@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::event::log::Value;
-use crate::event::{Arg, ConnId, Event, Kind, Ts, Visitor};
+use crate::event::{Arg, Column, ConnId, Event, Kind, LogRow, MOST_EVENTS, MOST_PAGES, Ts, Visitor};
 
 /// What a value begins with.
 mod tag {
@@ -28,12 +28,20 @@ mod tag {
     pub const END: u8 = 15;
 }
 
-/// Events with their arguments.
+/// A log and its columns.
+pub type LogColumns = (&'static str, &'static [Column]);
+
+/// Instead of an event's kind: a row of a log.
+pub const ROW: Kind = Kind::new(MOST_PAGES as u8 - 1, MOST_EVENTS as u8 - 1);
+
+/// Events with their arguments, and rows of logs.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     /// Connections that they name.
     conns: Vec<ConnId>,
+    /// Logs whose rows are among them.
+    logs: Vec<LogColumns>,
 }
 
 impl Batch {
@@ -46,6 +54,23 @@ impl Batch {
             batch: self,
             names: false,
         });
+        self.bytes.push(tag::END);
+    }
+
+    /// Adds a row of a log.
+    pub fn push_row(&mut self, ts: Ts, row: &dyn LogRow) {
+        let log = (row.path(), row.columns());
+        let is = |l: &LogColumns| l.0 == log.0 && std::ptr::eq(l.1, log.1);
+        let n = self.logs.iter().position(is).unwrap_or_else(|| {
+            self.logs.push(log);
+            self.logs.len() - 1
+        });
+        self.bytes.extend(ts.to_le_bytes());
+        self.bytes.extend([ROW.page() as u8, ROW.index() as u8]);
+        self.number(tag::COUNT, n as u64);
+        let mut values = Vec::new();
+        row.values(&mut values);
+        values.iter().for_each(|v| self.value(v));
         self.bytes.push(tag::END);
     }
 
@@ -63,6 +88,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.conns.clear();
+        self.logs.clear();
     }
 
     /// Reads them from their beginning.
@@ -76,6 +102,7 @@ impl Batch {
             bytes: self.bytes.get(at..).unwrap_or_default(),
             all: self.bytes.len(),
             conns: &self.conns,
+            logs: &self.logs,
         }
     }
 
@@ -273,6 +300,7 @@ pub struct Reader<'b> {
     bytes: &'b [u8],
     all: usize,
     conns: &'b [ConnId],
+    logs: &'b [LogColumns],
 }
 
 impl<'b> Reader<'b> {
@@ -286,6 +314,14 @@ impl<'b> Reader<'b> {
         let ts = u64::from_le_bytes(*self.take()?);
         let [page, index] = *self.take::<2>()?;
         Some((ts, Kind::new(page, index)))
+    }
+
+    /// Of a row: its log. Its values come next.
+    pub fn log(&mut self) -> Option<LogColumns> {
+        match self.item() {
+            Item::Count(n) => self.logs.get(n as usize).copied(),
+            _ => None,
+        }
     }
 
     /// The time of the next event.

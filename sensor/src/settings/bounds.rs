@@ -89,7 +89,7 @@ impl Settings {
         check("--log-keep-days", old.keep_days, LOG_KEEP_DAYS)?;
         check("--log-keep-mib", old.keep_mib, LOG_KEEP_MIB)?;
         check("--log-min-free-mib", old.min_free_mib, LOG_KEEP_MIB)?;
-        check("--dedup", self.reading.dedup_ms, DEDUP)?;
+        check("--dedup", self.dedup_ms, DEDUP)?;
         check("--sample", self.filter.sample.into(), SAMPLE)?;
         let message = self.tls.max_message_kib;
         check("--tls-max-message", message.into(), TLS_MAX_MESSAGE)?;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{Digest, OutOfBounds, Settings};
-use crate::analyzer::{http, ssh, tls};
+use crate::analyzer::{Id, http, ssh, tls};
 use crate::conn::{self, Timeouts};
 use crate::file::api::IsLocal;
 use crate::file::x509::{BadRoots, Validator};
 use crate::file::{ExtractConfig, FileConfig};
 use crate::output::capture_loss::CaptureLoss;
 use crate::output::local_nets::{BadNet, LocalNets};
+use crate::signature::{Known, SignatureError, Signatures};
 
 /// Settings that no engine can be made of.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum SettingsError {
     /// The local networks cannot be read.
     #[error(transparent)]
     LocalNets(#[from] BadNet),
+    /// There are no such signatures.
+    #[error(transparent)]
+    Signatures(#[from] SignatureError),
     /// The authorities to trust cannot be read.
     #[error(transparent)]
     Authorities(#[from] BadRoots),
@@ -109,6 +113,8 @@ impl Settings {
                 hassh: self.ssh.hassh,
             },
             files: self.files_room()?,
+            signatures: self.signatures()?,
+            signature_bytes: self.signatures.bytes,
             is_local: self.is_local()?,
             realms: self.flows.realms(),
             long: self.long()?,
@@ -120,6 +126,17 @@ impl Settings {
             },
             ..conn::Config::default()
         })
+    }
+
+    fn signatures(&self) -> Result<Option<Arc<Signatures>>, SettingsError> {
+        if self.signatures.files.is_empty() {
+            return Ok(None);
+        }
+        let known = Known {
+            function: &|_| false,
+            analyzer: &|name| Id::ALL.iter().any(|id| id.spec().tag.short() == name),
+        };
+        Ok(Some(Arc::new(Signatures::load(&self.signatures.files, &known)?)))
     }
 
     fn files_room(&self) -> Result<FileConfig, SettingsError> {

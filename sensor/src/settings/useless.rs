@@ -1,6 +1,7 @@
 //! Settings that would do nothing beside the others are refused: who gives them expects something.
 
 use super::{Datapath, FileSettings, LiveDatapath, Persist, RingBy, Settings};
+use crate::conn::SIGNATURE_BYTES;
 use crate::event::{self, Info, Subscriptions};
 use crate::file::events::FileEntropy;
 use crate::output::feed::FeedTarget;
@@ -29,11 +30,6 @@ pub enum Useless {
     /// Checksums, which only userspace verifies.
     #[error("--checksums on is for `sensor read`: the kernel does not verify them")]
     ChecksumsLive,
-    /// Duplicates, which only userspace tells.
-    #[error(
-        "--dedup is for `sensor read` with --datapath user: the kernel's program does not tell duplicates; have each packet mirrored once"
-    )]
-    DedupInKernel,
     /// What is for the kernel's program, by a run without it.
     #[error("{0} is for --datapath xdp: --datapath packet has one worker, and no program in the kernel")]
     WithoutProgram(&'static str),
@@ -52,6 +48,12 @@ pub enum Useless {
     /// Only file_entropy is wanted, and nobody counts.
     #[error("--event names nothing that will come: file_entropy needs --file-entropy")]
     NoEntropy,
+    /// Only events that signatures raise, and there are none.
+    #[error("--event names nothing that will come: signatures raise it, which --signatures gives")]
+    NoSignatures,
+    /// How much signatures are matched with, without any.
+    #[error("--signature-bytes says how much --signatures are matched with: it needs that option")]
+    BytesForNothing,
     /// Only events that are not raised yet.
     #[error("--event names nothing that will come: no such event is raised yet")]
     NotRaised,
@@ -88,9 +90,6 @@ impl Settings {
         if self.checksums {
             return Err(Useless::ChecksumsLive);
         }
-        if self.reading.dedup_ms > 0 {
-            return Err(Useless::DedupInKernel);
-        }
         if self.interfaces.datapath == LiveDatapath::Packet {
             let (i, rings) = (&self.interfaces, &self.rings);
             let of_the_program = [
@@ -124,9 +123,6 @@ impl Settings {
                 return Err(Useless::DecapWithChecksums);
             }
         }
-        if self.reading.dedup_ms > 0 && self.reading.datapath == Datapath::Xdp {
-            return Err(Useless::DedupInKernel);
-        }
         self.useless(subs)
     }
 
@@ -141,6 +137,9 @@ impl Settings {
         let named = self.logs.sensor_name.is_some() && self.logs.to.is_empty();
         if (self.logs.json_path || named) && !self.logs.format.all().contains(&LogFormat::Json) {
             return Err(Useless::TagsWithoutJson);
+        }
+        if self.signatures.files.is_empty() && self.signatures.bytes != SIGNATURE_BYTES {
+            return Err(Useless::BytesForNothing);
         }
         if self.events.to.is_none() && !self.events.only.is_empty() {
             return Err(Useless::EventWithoutEvents);
@@ -162,6 +161,7 @@ impl Settings {
             event::TcpContents::KIND => self.events.contents.is_some(),
             event::ConnectionStatusUpdate::KIND => status,
             FileEntropy::KIND => self.files.entropy,
+            kind if of_signatures(kind) => !self.signatures.files.is_empty(),
             _ => e.raised,
         };
         if self.events.to.is_none() || subs.iter().any(comes) {
@@ -176,10 +176,24 @@ impl Settings {
             Useless::NoStatus
         } else if wants(FileEntropy::KIND) {
             Useless::NoEntropy
+        } else if subs.iter().any(|e| of_signatures(e.kind)) {
+            Useless::NoSignatures
         } else {
             Useless::NotRaised
         })
     }
+}
+
+/// Whether signatures alone raise it.
+fn of_signatures(kind: event::Kind) -> bool {
+    const ALL: [event::Kind; 5] = [
+        event::SignatureMatch::KIND,
+        event::GaobotSignatureFound::KIND,
+        event::KazaaSignatureFound::KIND,
+        event::NapsterSignatureFound::KIND,
+        event::RootBackdoorSignatureFound::KIND,
+    ];
+    ALL.contains(&kind)
 }
 
 impl FileSettings {

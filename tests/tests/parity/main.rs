@@ -256,6 +256,38 @@ fn the_kernel_and_userspace_write_the_same() {
     }
 }
 
+/// A second tap gives each frame once more.
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
+fn copies_are_the_same_to_both() {
+    let dir = TempDir::new().unwrap();
+    let mut all = Vec::new();
+    for (n, mut shape) in shapes::all().into_iter().chain(realms::all()).enumerate() {
+        let twice = |s: Shot| {
+            let again = Shot {
+                data: s.data.clone(),
+                wire: s.wire,
+            };
+            [s, again]
+        };
+        shape.shots = shape.shots.into_iter().flat_map(twice).collect();
+        let path = dir.path().join(format!("{n:02}-{}.pcap", shape.name));
+        write_pcap(&path, n, ETHERNET, &shape.shots);
+        all.push(path);
+    }
+    let mut bad = Vec::new();
+    // Where the kernel takes GRE apart, a frame is a copy if what is in it is one: then no raw_packet tells of it.
+    let ways = [(Ask::Logs, &BY_KERNEL[..]), (Ask::All, &BY_KERNEL[..1])];
+    for (ask, by_kernel) in ways {
+        let user = read(&all, &["--dedup"], ask);
+        for kernel in by_kernel {
+            let xdp = read(&all, &[kernel, &["--dedup"][..]].concat(), ask);
+            bad.extend(difference(&user, &xdp, None).map(|d| format!("{kernel:?}: {d}")));
+        }
+    }
+    report("kernel and userspace, all packets twice", 3, &bad);
+}
+
 #[test]
 fn what_stays_below_changes_no_connection() {
     let dir = TempDir::new().unwrap();

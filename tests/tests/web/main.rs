@@ -5,6 +5,7 @@ mod bulk;
 mod http2;
 mod nghttp2;
 mod requests;
+mod signatures;
 mod software;
 mod stalled;
 mod websocket;

@@ -18,8 +18,8 @@ const GRE: u8 = proto::GRE;
 
 /// A tunnel between [`A`] and [`B`].
 #[derive(Clone, Copy)]
-struct Tunnel {
-    name: &'static str,
+pub struct Tunnel {
+    pub name: &'static str,
     bit: u32,
     proto: u8,
     /// Of UDP.
@@ -54,7 +54,7 @@ const fn gre(name: &'static str, header: &'static [u8], ip: bool) -> Tunnel {
     }
 }
 
-const TUNNELS: [Tunnel; 9] = [
+pub const TUNNELS: [Tunnel; 9] = [
     over_udp("vxlan", DECAP_VXLAN, 4789, &[8, 0, 0, 0, 0, 0, 7, 0], false),
     over_udp(
         "geneve",
@@ -106,7 +106,7 @@ fn be(words: &[u16]) -> Vec<u8> {
 
 impl Tunnel {
     /// The frame in the tunnel; None: without its Ethernet header it is nothing. Also where it begins there.
-    fn wrap(&self, frame: &[u8]) -> Option<(Vec<u8>, usize)> {
+    pub fn wrap(&self, frame: &[u8]) -> Option<(Vec<u8>, usize)> {
         let mut header = self.header.to_vec();
         let mut inner = frame;
         let mut proto = self.proto;
@@ -136,6 +136,10 @@ impl Tunnel {
         let at = f.len() + header.len();
         f.extend(body);
         Some((f, at))
+    }
+
+    pub fn is_over_udp(&self) -> bool {
+        self.port != 0
     }
 
     /// The outer packet of a frame of so many bytes.

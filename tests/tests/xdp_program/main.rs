@@ -4,6 +4,7 @@
 
 mod attach;
 mod decap;
+mod dedup;
 mod followed;
 mod frames;
 mod half_open;
@@ -99,10 +100,16 @@ fn every_policy_is_accepted() {
         PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS,
     ];
     let most = most.map(|b| (b | DECAP | FILTER | KEEP_ENDED, 8, 96));
-    for (bits, rings, snaplen) in plain.chain(one).chain(most) {
+    // Copies of packets are looked for beside the rest, whose policies need not all be tried with them.
+    let all = (PAYLOAD | ALL_PACKETS | ALL_FRAMES | RECORDS | FILTER, 8, 96);
+    let copies = [(PAYLOAD, 1, 0), (PAYLOAD | FILTER, 8, 0), all];
+    let copies = copies.into_iter().chain(one).chain(most);
+    let each = plain.chain(one).chain(most).map(|p| (p, 0));
+    for ((bits, rings, snaplen), dedup) in each.chain(copies.map(|p| (p, 10_000_000))) {
         let policy = Policy {
             bits,
             snaplen,
+            dedup,
             ..Policy::default()
         };
         let config = KernelConfig {

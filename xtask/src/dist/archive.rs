@@ -19,6 +19,7 @@ pub const FILES: &[&str] = &[
     "deploy/sysctl.conf",
     "deploy/alerts.yml",
     "deploy/grafana-dashboard.json",
+    "signatures/legacy.sig",
     "README.md",
     "CHANGELOG.md",
     "LICENSE",

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use super::lines::{Eol, Lines, reply_code, skip_blank, word};
 use crate::event::AnalyzerTag;
+use crate::signature::Context;
 use crate::software::{Found, Kind, greeting};
 
 /// The name under which the list of protocols finds this folder's analyzer.
@@ -199,12 +200,14 @@ enum Turn {
 
 impl Turn {
     fn request(line: &[u8], ctx: &mut Ctx<'_>) -> Turn {
-        let (command, args) = word(skip_blank(line));
+        let whole = skip_blank(line);
+        let (command, args) = word(whole);
         let ok = (3..=MAX_COMMAND).contains(&command.len()) && command.iter().all(u8::is_ascii_graphic);
         if !ok {
             return Turn::Nothing;
         }
         ctx.confirm();
+        ctx.to_match(Context::Ftp, true, whole);
         if command.eq_ignore_ascii_case(b"CLNT") && !args.is_empty() {
             ctx.out.software(&Found::client(ctx.c, Kind::FtpClient, args));
         }

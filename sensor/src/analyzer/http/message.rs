@@ -184,6 +184,7 @@ impl Message {
                 self.end_inside(level, w);
             }
             self.end_transfer(level, w);
+            w.match_body(None, false, false);
         }
         w.exchanges.end_entity(w.is_orig, w.ctx);
         if level > 0
@@ -321,6 +322,7 @@ impl Message {
             if told == Header::Told {
                 w.both.header(w.is_orig, name, value);
                 w.exchanges.header(w.is_orig, name, value, w.ctx);
+                work::match_header(w.is_orig, name, value, w.ctx);
             }
             if w.wants_headers()
                 && let Some(e) = self
@@ -506,6 +508,7 @@ impl Message {
         let Some(e) = self.entities.get_mut(level) else {
             return;
         };
+        w.match_body(Some(data), e.body_len == 0, ends);
         e.body_len = e.body_len.saturating_add_signed(size(data, ends));
         let mut out = Vec::new();
         match (e.transfer, &mut e.base64) {

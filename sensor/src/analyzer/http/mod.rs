@@ -30,6 +30,7 @@ use std::collections::VecDeque;
 
 use super::api::{Closing, Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use super::websocket;
+use crate::signature::Context;
 use content::{Content, Piece};
 use entity::Expects;
 use events::tell;
@@ -171,7 +172,8 @@ impl Protocol for Http {
 
     fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
         self.stats_due = ctx.subs.wants(events::HttpStatsEvent::KIND);
-        self.wants_data = ctx.subs.wants(events::HttpEntityData::KIND);
+        self.wants_data = ctx.subs.wants(events::HttpEntityData::KIND)
+            || [true, false].map(|is_orig| work::matches_body(is_orig, ctx)) != [false; 2];
         let dir = usize::from(!is_orig);
         self.sides[dir].at += bytes.len() as u64;
         if self.may_be_h2 && self.hold(dir, bytes, ctx) {
@@ -517,6 +519,7 @@ impl Http {
         ctx.confirm();
         self.both.connect |= is(b"CONNECT");
         self.exchanges.request(method, uri, &decoded, version, ctx);
+        ctx.to_match(Context::HttpRequest, true, &decoded);
         self.begin(0, Expects::Maybe, line.len(), ctx);
         if version == V09 {
             self.expect_raw(method, ctx);

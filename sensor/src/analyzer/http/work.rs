@@ -8,6 +8,7 @@ use super::unpack::{Scheme, Unpacker, Unpacking};
 use super::wire::{Odd, Version};
 use crate::analyzer::api::Ctx;
 use crate::analyzer::text::of_bytes;
+use crate::signature::Context;
 
 /// Longest name of a protocol to which a reply switches that is kept, bytes.
 const MAX_PROTOCOL: usize = 256;
@@ -94,6 +95,30 @@ pub fn odd(ctx: &mut Ctx<'_>, odd: Odd<'_>) {
     }
 }
 
+/// What a body is matched as with signatures.
+pub fn body_context(is_orig: bool) -> Context {
+    match is_orig {
+        true => Context::HttpRequestBody,
+        false => Context::HttpReplyBody,
+    }
+}
+
+/// Whether signatures are looked for in bodies.
+pub fn matches_body(is_orig: bool, ctx: &Ctx<'_>) -> bool {
+    ctx.out.wants_match(body_context(is_orig), is_orig)
+}
+
+/// Matches a header with signatures.
+pub fn match_header(is_orig: bool, name: &[u8], value: &[u8], ctx: &mut Ctx<'_>) {
+    let context = match is_orig {
+        true => Context::HttpRequestHeader,
+        false => Context::HttpReplyHeader,
+    };
+    if ctx.out.wants_match(context, is_orig) {
+        ctx.to_match(context, is_orig, &[name, b": ", value].concat());
+    }
+}
+
 /// What a message works with.
 pub struct Work<'w, 'c> {
     /// It is a request.
@@ -126,6 +151,25 @@ impl Work<'_, '_> {
     /// What decompresses a body that begins. None: it is to be taken as it is.
     pub fn unpack(&mut self, scheme: Scheme) -> Option<Box<Unpacker>> {
         self.both.unpacking.begin(scheme, self.ctx)
+    }
+
+    /// Some of a body for signatures. `begins`: it is the first; `ends`: a line, whose end belongs to it; None: the body is
+    /// over.
+    pub fn match_body(&mut self, data: Option<&[u8]>, begins: bool, ends: bool) {
+        if !matches_body(self.is_orig, self.ctx) {
+            return;
+        }
+        let (is_orig, context) = (self.is_orig, body_context(self.is_orig));
+        let out = &mut self.ctx.out;
+        out.to_match(
+            is_orig,
+            (context, data.unwrap_or_default()),
+            begins,
+            data.is_none(),
+        );
+        if ends {
+            out.to_match(is_orig, (context, b"\r\n"), false, false);
+        }
     }
 
     /// Whether somebody wants to know types of entities.

@@ -271,6 +271,33 @@ impl Tree {
         }
     }
 
+    /// A signature names an analyzer, by Zeek's name: it gets what came so far, if that is still kept.
+    pub fn enable(&mut self, name: &str, shared: &WorkerShared, call: &mut Call<'_>) {
+        let named = Id::ALL.iter().find(|id| id.spec().tag.short() == name);
+        // What may begin behind other bytes is looked for anyway.
+        let Some(id) = named.filter(|id| matches!(id.spec().later, Later::Never)) else {
+            return;
+        };
+        self.begin(shared);
+        if self.nodes.iter().any(|n| n.id == *id) {
+            return;
+        }
+        self.nodes.push(Node::new(*id, &Start::default(), shared));
+        let at = self.nodes.len() - 1;
+        let probe = self.probe.take();
+        for (is_orig, part) in probe.iter().flat_map(|probe| probe.replay()) {
+            match part {
+                Some(part) => drop(self.feed(at, is_orig, part, call)),
+                None => {
+                    if let Some(node) = self.nodes.get_mut(at) {
+                        node.gap(is_orig, 0, conn!(self), call);
+                    }
+                }
+            }
+        }
+        self.probe = probe;
+    }
+
     /// See [`ReadsMarks::to_header`].
     pub fn to_header(&self, is_orig: bool) -> Option<u64> {
         self.watch.node().and_then(|node| node.to_header(is_orig))

@@ -9,8 +9,6 @@ use sensor_common::counters::{COUNTERS, UNTRACKED};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     counts: [u64; COUNTERS as usize],
-    /// Frames whose packet had come before, and that count for nothing else. The kernel's program knows none.
-    duplicates: u64,
 }
 
 impl Counts {
@@ -26,15 +24,6 @@ impl Counts {
         self.counts.get(c as usize).copied().unwrap_or(0)
     }
 
-    pub(super) fn duplicate(&mut self) {
-        self.duplicates += 1;
-    }
-
-    /// Frames that were left out because their packet had come before.
-    pub fn duplicates(&self) -> u64 {
-        self.duplicates
-    }
-
     /// The first sum, in words.
     pub fn sum(&self) -> String {
         let [frames, tracked] = [Counter::Frames, Counter::Tracked].map(|c| self.get(c));
@@ -44,9 +33,6 @@ impl Counts {
                 // Writing to a String cannot fail.
                 let _ = write!(sum, " + {n} {}", format!("{reason:?}").to_lowercase());
             }
-        }
-        if self.duplicates > 0 {
-            let _ = write!(sum, " + {} duplicates", self.duplicates);
         }
         sum
     }
@@ -60,7 +46,7 @@ impl Counts {
     pub fn conserved(&self) -> bool {
         let untracked: u64 = UNTRACKED.iter().map(|&c| self.get(c)).sum();
         let payload = [Counter::Forwarded, Counter::Shed, Counter::Lost];
-        self.get(Counter::Frames) == self.get(Counter::Tracked) + untracked + self.duplicates
+        self.get(Counter::Frames) == self.get(Counter::Tracked) + untracked
             && self.get(Counter::Payload) == payload.iter().map(|&c| self.get(c)).sum::<u64>()
     }
 }

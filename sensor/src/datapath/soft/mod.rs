@@ -19,7 +19,7 @@ use sensor_common::key::Realm;
 use sensor_common::packet::tcp_flags;
 use sensor_common::policy::{VLAN_AWARE, VNI_AWARE};
 use sensor_common::record::KIND_PACKET;
-use sensor_common::{Counter, FlowState, Packet, Policy, RecordHeader, filter, flow};
+use sensor_common::{Counter, FlowState, Packet, Policy, RecordHeader, dedup, filter, flow};
 
 use super::tunnels::{Stack, TunnelKind, Tunnels};
 use crate::datapath::FlowTable;
@@ -77,8 +77,6 @@ pub struct SoftConfig {
     pub checksums: bool,
     /// Most flows at a time.
     pub max_flows: usize,
-    /// Frames whose packet came within so many ns before are counted as duplicates and nothing else; 0: none are.
-    pub dedup: u64,
     /// Bounds of fragment reassembly.
     pub fragments: Limits,
 }
@@ -89,7 +87,6 @@ impl Default for SoftConfig {
             policy: Policy::default(),
             checksums: false,
             max_flows: 1 << 23,
-            dedup: 0,
             fragments: Limits::default(),
         }
     }
@@ -113,9 +110,6 @@ pub fn verifies(f: &Frame<'_>) -> bool {
     let cut = (f.data.len() as u32) < f.wire_len;
     ip::parse(&input, &mut ip) == Verdict::Flow && checksum::verify(f.data, &ip.pkt, cut).is_ok()
 }
-
-/// Log2 of the packets that are remembered to find duplicates, 16 bytes each.
-const RECENT_BITS: u32 = 17;
 
 /// Whether a packet that is not forwarded acknowledges new bytes in an open connection, of which both SYNs were seen.
 #[inline(always)]
@@ -142,6 +136,7 @@ pub struct Soft {
     followed: Followed,
     acks: u64,
     recent: Option<Recent>,
+    /// The last frame was counted as a duplicate, and nobody has asked yet.
     was_duplicate: bool,
     filter: Filter,
 }
@@ -178,7 +173,10 @@ impl Soft {
             },
             followed: Followed::default(),
             acks: 0,
-            recent: (config.dedup > 0).then(|| Recent::new(RECENT_BITS, config.dedup)),
+            recent: match config.policy.dedup {
+                0 => None,
+                window => Some(Recent::new(dedup::SETS, window.into())),
+            },
             was_duplicate: false,
             filter: Filter::default(),
         }
@@ -225,9 +223,27 @@ impl Soft {
         &self.counts
     }
 
-    /// Whether the last frame was left out because its packet had come before.
-    pub fn was_duplicate(&self) -> bool {
-        self.was_duplicate
+    /// Whether a frame since the last call was left out because its packet had come before.
+    pub fn take_duplicate(&mut self) -> bool {
+        std::mem::take(&mut self.was_duplicate)
+    }
+
+    /// Whether the packet in a frame, or in a tunnel, came a moment ago.
+    #[inline(always)]
+    fn is_again(&mut self, f: &Frame<'_>, l: &Link) -> bool {
+        let Some(recent) = &mut self.recent else {
+            return false;
+        };
+        let ip = f.data.get(l.l3 as usize..l.end as usize).unwrap_or_default();
+        // Of frames with several packets each may be new.
+        l.more == 0 && recent.is_again(ip, f.ts)
+    }
+
+    /// As [`Soft::is_again`], of a datagram put together out of fragments in a tunnel. The kernel's program knows it as
+    /// a packet out of a tunnel.
+    fn is_whole_again(&mut self, whole: &[u8], ts: u64, via: Via<'_>) -> bool {
+        let recent = self.recent.as_mut().filter(|_| via.tunnel.is_some());
+        recent.is_some_and(|r| r.is_again(whole, ts))
     }
 
     /// Takes one frame. Returns what its link layers said, for a caller that reports the frame itself.
@@ -240,14 +256,10 @@ impl Soft {
             return self.empty(f, sink);
         }
         let parsed = link::parse(f.link, f.data);
-        if let (Some(recent), Ok(l)) = (&mut self.recent, &parsed) {
-            let ip = f.data.get(l.l3 as usize..l.end as usize).unwrap_or_default();
-            // Of frames with several packets each may be new.
-            self.was_duplicate = l.more == 0 && recent.is_again(ip, f.ts);
-            if self.was_duplicate {
-                self.counts.duplicate();
-                return parsed;
-            }
+        if parsed.as_ref().is_ok_and(|l| self.is_again(f, l)) {
+            self.was_duplicate = true;
+            self.counts.add(Counter::Duplicate, 1);
+            return parsed;
         }
         let via = Via {
             link: f.link,
@@ -462,7 +474,9 @@ impl Soft {
         for w in weirds.iter() {
             sink.weird(i.ts, w.name(), "", Some(&addrs), &mut self.flows);
         }
-        if complete {
+        if complete && self.is_whole_again(&whole, i.ts, via) {
+            self.counts.add(Counter::InnerDuplicate, 1);
+        } else if complete {
             let input = Input {
                 frame: &whole,
                 l3: 0,

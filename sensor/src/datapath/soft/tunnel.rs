@@ -1,6 +1,6 @@
 //! Packets in packets: in IP and GRE, which are taken apart here, and in what a record's connection carries.
 
-use sensor_common::proto;
+use sensor_common::{Counter, proto};
 
 use super::{InnerPacket, PacketSink, Soft, Via};
 use crate::datapath::tunnels::{MAX_DEPTH, TunnelKind};
@@ -49,7 +49,12 @@ impl Soft {
             wire_len: (data.len() as u32).saturating_add(cut),
             iface: 0,
         };
-        self.parsed(&f, &link::parse(via.link, data), via, sink);
+        let parsed = link::parse(via.link, data);
+        // What is mirrored twice has another header around it each time.
+        if parsed.as_ref().is_ok_and(|l| self.is_again(&f, l)) {
+            return self.counts.add(Counter::InnerDuplicate, 1);
+        }
+        self.parsed(&f, &parsed, via, sink);
     }
 
     /// A packet in IP or GRE.

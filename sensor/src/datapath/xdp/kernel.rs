@@ -5,15 +5,18 @@
 )]
 
 use std::borrow::Cow;
+use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
+use std::hash::BuildHasher as _;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aya::programs::{ProgramError, ProgramType, SchedClassifier, Xdp};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Ebpf, EbpfLoader};
+use sensor_common::dedup::KEY_PAIRS;
 use sensor_common::policy::MAX_RINGS;
-use sensor_common::{FlowKey, FlowState, Policy, policy};
+use sensor_common::{FlowKey, FlowState, Policy, dedup, policy};
 use sha2::{Digest as _, Sha256};
 
 use super::abi::{ALL_SLOTS, CpuStats, TELL_SLOT};
@@ -326,7 +329,7 @@ pub fn boot_to_epoch() -> i64 {
 
 fn load_object(config: &KernelConfig, kept: Option<&Keeping>) -> Result<Ebpf, KernelError> {
     let p = config.policy;
-    let policy: [u32; 11] = [
+    let policy: [u32; 12] = [
         p.bits,
         p.snaplen,
         p.rings,
@@ -338,10 +341,18 @@ fn load_object(config: &KernelConfig, kept: Option<&Keeping>) -> Result<Ebpf, Ke
         p.seed[1],
         p.shares,
         p.sample,
+        p.dedup,
     ];
-    const { assert!(size_of::<[u32; 11]>() == size_of::<Policy>()) };
+    const { assert!(size_of::<[u32; 12]>() == size_of::<Policy>()) };
     let mut loader = EbpfLoader::new();
     loader.override_global("POLICY", &policy[..], true);
+    let (key, sets, slots) = match p.dedup {
+        0 => ([0; KEY_PAIRS], 1, 1),
+        _ => (dedup_key(), dedup::SETS, ALL_SLOTS),
+    };
+    loader.override_global("DEDUP_KEY", &key[..], true);
+    loader.map_max_entries("DEDUP", sets);
+    loader.map_max_entries("BYTES", slots);
     loader.map_max_entries("FLOWS", config.flows);
     loader.map_max_entries("QUEUE", p.half_open.max(1));
     loader.map_max_entries("HOSTS", config.hosts());
@@ -361,6 +372,12 @@ fn load_object(config: &KernelConfig, kept: Option<&Keeping>) -> Result<Ebpf, Ke
         None => loader.load(OBJECT),
     };
     ebpf.map_err(|e| KernelError::Load(chain(&e)))
+}
+
+/// A key that nobody knows: with it a sender could make two packets look alike.
+fn dedup_key() -> [u64; KEY_PAIRS] {
+    let random = RandomState::new();
+    std::array::from_fn(|i| random.hash_one(i))
 }
 
 fn object_of(path: &OsStr) -> Result<Vec<u8>, KernelError> {

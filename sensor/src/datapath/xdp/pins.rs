@@ -23,13 +23,13 @@ use super::error::KernelError;
 use super::sys;
 
 /// The folder in it: what is in the maps, and what they are called. Another layout of the values has another number.
-const LAYOUT: &str = "v1";
+const LAYOUT: &str = "v2";
 const _: () = assert!(
     size_of::<FlowKey>() == 40
         && size_of::<FlowState>() == 264
         && size_of::<EndedKey>() == 56
         && size_of::<HalfOpen>() == 128
-        && size_of::<CpuStats>() == 304,
+        && size_of::<CpuStats>() == 320,
     "another layout: give LAYOUT another number"
 );
 /// `BPF_FS_MAGIC` of the kernel's `include/uapi/linux/magic.h`.

@@ -192,6 +192,11 @@ fn sums(page: &mut Page, shown: &Shown) {
         "Packets taken out of tunnels in the kernel.",
         s.decapsulated,
     );
+    page.counter(
+        "sensor_packets_inner_duplicates_total",
+        "Packets out of tunnels that had come before, of frames that are counted by what was around these packets.",
+        s.inner_duplicates,
+    );
     let by_cpu = |of: Counted| {
         let each = shown.by_cpu.iter().enumerate();
         let met = each.filter(|(_, c)| c.get(Counted::Frames) > 0);
@@ -284,18 +289,30 @@ fn interfaces(page: &mut Page, s: &Snapshot) {
     };
     page.counters(
         "sensor_interface_frames_total",
-        "Frames while the interface was watched, by the kernel's own count.",
+        "Frames while the interface was watched, received and, but for --rx-only, sent, by the kernel's own count.",
         each(|i| i.frames, counter),
     );
     page.counters(
         "sensor_interface_bytes_total",
-        "Bytes of frames while the interface was watched, by the kernel's own count.",
+        "Bytes of these frames, by the kernel's own count.",
         each(|i| i.bytes, counter),
     );
     page.counters(
         "sensor_interface_dropped_total",
-        "Received frames that the kernel or the driver dropped before anybody saw them.",
+        "Received frames that were lost before the sensor: the kernel or the driver dropped them, or the device had no room \
+         (rx_dropped, rx_missed_errors, rx_fifo_errors).",
         each(|i| i.dropped, counter),
+    );
+    page.counters(
+        "sensor_interface_missed_total",
+        "Of the dropped ones, frames for which the device had no room (rx_missed_errors, rx_fifo_errors): its rings are too small, or \
+         its CPUs too slow.",
+        each(|i| i.missed, counter),
+    );
+    page.counters(
+        "sensor_interface_receive_errors_total",
+        "Received frames that were damaged, and lost before the sensor (rx_errors): a cable or a transceiver.",
+        each(|i| i.errors, counter),
     );
     page.counters(
         "sensor_interface_gone_total",
@@ -440,6 +457,15 @@ fn outputs(page: &mut Page, shown: &Shown) {
         "Events dropped for a slow reader of the stream.",
         shown.snapshot.losses.events,
     );
+    let unscripted = load.unscripted.iter().map(|(kind, n)| {
+        let name = kind.info().map_or("log_row", |i| i.name);
+        counter(&[("event", name)], *n as f64)
+    });
+    page.counters(
+        "sensor_script_events_lost_total",
+        "Events that scripts were too slow for, by their names; log_row: rows of logs that they filter.",
+        unscripted,
+    );
     let queue = |output: &str, n: Option<u64>| n.map(|n| gauge(&[("output", output)], n as f64));
     let queues = [
         queue("logs", Some(load.rows)),
@@ -521,6 +547,7 @@ mod tests {
                 extracted: None,
                 logs: Vec::new(),
                 kinds: vec![(crate::event::NewConnection::KIND, 7)],
+                unscripted: vec![(crate::event::NewConnection::KIND, 2)],
             },
             met: Met {
                 entries: 9,
@@ -558,10 +585,10 @@ mod tests {
         };
         let text = page(&shown(kernel), &build);
         let of = |name: &str| sum(&text, name);
-        assert_eq!(of("sensor_frames_total"), 66.0);
+        assert_eq!(of("sensor_frames_total"), 78.0);
         let parts = of("sensor_frames_tracked_total") + of("sensor_frames_untracked_total");
-        assert_eq!(parts, 66.0);
-        assert_eq!(of("sensor_cpu_frames_total"), 66.0);
+        assert_eq!(parts, 78.0);
+        assert_eq!(of("sensor_cpu_frames_total"), 78.0);
         assert_eq!(of("sensor_payload_packets_total"), 60.0);
         assert_eq!(of("sensor_payload_packets_lost_total"), 30.0);
         assert!(

@@ -2,6 +2,7 @@
 
 use mlua::{Lua, Result, Table, UserData, UserDataMethods, Value};
 
+use super::super::filters::{Filters, LogFilter};
 use super::super::state::State;
 use super::super::values::column;
 use super::glue::{set, state, wrong};
@@ -76,5 +77,14 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
         "write",
         |_, state, (log, row): (mlua::UserDataRef<ScriptLog>, Table)| write(state, log.0, &row),
     )?;
+    set(lua, &log, "filter", |lua, state, (path, how): (String, Table)| {
+        if state.script().is_none() {
+            return Err(wrong("filters are named while scripts are loaded"));
+        }
+        let filters = lua.app_data_ref::<Filters>().map(|f| f.clone());
+        let filters = filters.ok_or_else(|| wrong("no filters"))?;
+        filters.0.borrow_mut().push(LogFilter::new(&path, &how)?);
+        Ok(())
+    })?;
     to.set("log", log)
 }

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 
 use md5::Md5;
-use mlua::{Lua, Result, Table, UserData, UserDataMethods, Value};
+use mlua::{Lua, Result, Table, UserData, UserDataMethods, UserDataRef, Value};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use super::super::conn::ScriptConn;
 use super::super::values::{of_json, to_json};
 use super::glue::{set, wrong};
+use crate::conn::{community_id, key_of};
 use crate::event::json::hex;
 use crate::output::local_nets::LocalNets;
 
@@ -47,6 +49,9 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
     })?;
     set(lua, to, "entropy", |_, _, s: mlua::LuaString| {
         Ok(entropy(&s.as_bytes()))
+    })?;
+    set(lua, to, "community_id", |_, _, c: UserDataRef<ScriptConn>| {
+        Ok(key_of(&c.0).map(|key| community_id(&key, 0)))
     })?;
     set(lua, to, "subnet", |_, _, nets: String| {
         Ok(Nets(nets.parse().map_err(wrong)?))

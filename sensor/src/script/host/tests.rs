@@ -1,7 +1,7 @@
 //! Scripts with events that tests make.
 
 use super::*;
-use crate::event::{BroInit, ConnId, ConnWeird, Kind, LogRow as _, NetWeird, NewConnection};
+use crate::event::{BroInit, ConnId, ConnWeird, Kind, NetWeird, NewConnection};
 
 /// A folder of scripts.
 struct Scripts(PathBuf);
@@ -94,6 +94,7 @@ fn a_connection_has_its_fields_and_takes_orders() {
             last = c
             c:shed()
             c:set_inactivity(2.5)
+            assert(community_id(c):match("^1:.+=$"))
         end)
         "#,
     );
@@ -435,4 +436,114 @@ fn what_nobody_handles_costs_nothing() {
     weird(&mut host, 1, "x");
     assert_eq!(host.calls(), before);
     assert!(!host.wants().wants(Kind::new(31, 63)));
+}
+
+/// A row of capture_loss.log, which has columns of several types.
+struct Row(u64, &'static str);
+
+const COLUMNS: &[crate::event::Column] = &[
+    crate::event::Column::new("ts", "time"),
+    crate::event::Column::new("peer", "string"),
+    crate::event::Column::new("p", "port"),
+    crate::event::Column::new("l", "vector[addr]"),
+    crate::event::Column::new("n", "count"),
+];
+
+impl crate::event::LogRow for Row {
+    fn path(&self) -> &'static str {
+        "capture_loss"
+    }
+
+    fn columns(&self) -> &'static [crate::event::Column] {
+        COLUMNS
+    }
+
+    fn values<'a>(&'a self, out: &mut Vec<crate::event::Value<'a>>) {
+        use crate::event::Value;
+        let list = vec![Value::Addr([192, 0, 2, 1].into())];
+        out.extend([
+            Value::Time(1_764_337_000_123_456_789),
+            Value::Str(self.1.into()),
+            Value::Port(53),
+            Value::List(list),
+            Value::Count(self.0),
+        ]);
+    }
+}
+
+#[test]
+fn filters_leave_rows_out_and_make_others() {
+    let (_s, mut host) = host(
+        "filters",
+        r#"
+        log.filter("capture_loss", {where = function(r) return r.peer ~= "quiet" end})
+        log.filter("capture_loss", {path = "loss_small", include = {"ts", "l", "n"}, rename = {n = "number"},
+            add = {{"twice: count", function(r) return r.n * 2 end}}, where = function(r) return r.p == 53 and r.n > 1 end})
+        "#,
+    );
+    assert_eq!(host.filtered_logs(), ["capture_loss"]);
+    let mut rows = Vec::new();
+    for row in [Row(1, "a"), Row(7, "quiet"), Row(u64::MAX, "b")] {
+        host.row(1, &row);
+        rows.extend(given_rows(&mut host));
+    }
+    let whole = |n: u64, peer: &str| {
+        format!(r#"capture_loss {{"ts":1764337000.123457,"peer":"{peer}","p":53,"l":["192.0.2.1"],"n":{n}}}"#)
+    };
+    let small = |n: u64, twice: u64| {
+        format!(r#"loss_small {{"ts":1764337000.123457,"l":["192.0.2.1"],"number":{n},"twice":{twice}}}"#)
+    };
+    assert_eq!(rows[..2], [whole(1, "a"), small(7, 14)]);
+    assert!(
+        rows[2].starts_with("loss_small ") && rows[2].contains(&format!("\"number\":{}", u64::MAX)),
+        "{}",
+        rows[2]
+    );
+    assert_eq!(
+        rows[3..],
+        [whole(u64::MAX, "b")],
+        "what is not touched is as it was"
+    );
+}
+
+#[test]
+fn a_filter_may_replace_a_log_and_its_mistakes_cost_no_row() {
+    let (_s, mut host) = host(
+        "replace",
+        r#"
+        log.filter("capture_loss", {path = "loss_instead", exclude = {"l", "p"}, replace = true})
+        log.filter("capture_loss", {where = function(r) return r.none.x end})
+        "#,
+    );
+    host.row(1, &Row(1, "a"));
+    let rows = given_rows(&mut host);
+    assert_eq!(
+        rows,
+        [r#"loss_instead {"ts":1764337000.123457,"peer":"a","n":1}"#]
+    );
+    for wrong in [
+        "log.filter('nothing', {})",
+        "log.filter('conn', {exclude = {'a'}})",
+        "log.filter('conn', {path = 'ssl'})",
+        "log.filter('conn', {path = '../x'})",
+    ] {
+        let scripts = Scripts::new("replace-wrong", &[("main.lua", wrong)]);
+        assert!(scripts.load(Limits::default()).is_err(), "{wrong}");
+    }
+}
+
+/// Rows that filters let through or made.
+fn given_rows(host: &mut Host) -> Vec<String> {
+    let mut out = Vec::new();
+    host.take(&mut out);
+    out.iter()
+        .filter_map(|o| match o {
+            Out::Filtered(row) => {
+                let mut json = Vec::new();
+                crate::event::log::write_json(&mut json, row, &mut Vec::new());
+                Some(format!("{} {}", row.path(), String::from_utf8_lossy(&json)))
+            }
+            _ => None,
+        })
+        .collect()
 }

@@ -45,6 +45,9 @@ pub struct Options {
     /// Another BPF object, or another build of the sensor with its object, to compare with
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// Compare with the same object with `--dedup`
+    #[arg(long, conflicts_with = "against")]
+    dedup: bool,
 }
 
 /// What becomes of a packet.
@@ -123,6 +126,9 @@ pub fn run(o: &Options) -> Result<()> {
     let mut objects = vec![Object::read("sensor", &own)?];
     if let Some(other) = &o.against {
         objects.push(Object::read("the other", other)?);
+    }
+    if o.dedup {
+        objects.push(objects[0].with_dedup());
     }
     for object in &objects {
         report::loading(&object.name, &object.load(TABLE)?.watch);

@@ -39,6 +39,8 @@ const SHED_BOTH: [u32; 4] = [0, 3, 0, 0];
 pub struct Object {
     pub name: String,
     bytes: Vec<u8>,
+    /// Whether packets are looked at for having come twice.
+    dedup: bool,
 }
 
 impl Object {
@@ -49,14 +51,24 @@ impl Object {
         Ok(Object {
             name: name.to_owned(),
             bytes: file[at..].to_vec(),
+            dedup: false,
         })
+    }
+
+    /// The same with `--dedup`.
+    pub fn with_dedup(&self) -> Object {
+        Object {
+            name: "--dedup".to_owned(),
+            bytes: self.bytes.clone(),
+            dedup: true,
+        }
     }
 
     /// Loads what the sensor loads, and `floor_rx` if it has one. `flows` is the size of the flow table.
     pub fn load(&self, flows: u32) -> Result<Loaded> {
         let half_open = flows / HALF_OPEN_PART;
         let mut bytes = self.bytes.clone();
-        set_policy(&mut bytes, half_open).with_context(|| self.name.clone())?;
+        set_policy(&mut bytes, half_open, self.dedup).with_context(|| self.name.clone())?;
         let mut watch = Watch::start();
         let mut loader = EbpfLoader::new();
         // Objects without it pay no heed.
@@ -174,8 +186,9 @@ fn find(file: &[u8]) -> Option<usize> {
 }
 
 /// Writes what the sensor's loader would write to the start of `POLICY`: payload is forwarded, whole; rings and room; how
-/// many flows may be half-open, and shares of the room. Older objects do not have all of them.
-fn set_policy(bytes: &mut [u8], half_open: u32) -> Result<()> {
+/// many flows may be half-open, shares of the room, and whether copies are looked for: within a nanosecond, in which none comes.
+/// Older objects do not have all of them.
+fn set_policy(bytes: &mut [u8], half_open: u32, dedup: bool) -> Result<()> {
     const PAYLOAD: u32 = 2;
     /// Of the first objects.
     const LEAST: usize = 4;
@@ -190,6 +203,8 @@ fn set_policy(bytes: &mut [u8], half_open: u32) -> Result<()> {
         0,
         0,
         SHARES,
+        0,
+        dedup.into(),
     ];
     let elf = object::File::parse(&*bytes)?;
     let symbol = elf.symbol_by_name("POLICY").context("no POLICY in it")?;
@@ -291,13 +306,13 @@ mod tests {
         assert_eq!(find(&binary), Some(before.len()));
         assert_eq!(find(&binary[..before.len() + 10]), None);
         let mut bytes = object.clone();
-        set_policy(&mut bytes, 0x0101_0101).expect("it has a policy");
+        set_policy(&mut bytes, 0x0101_0101, true).expect("it has a policy");
         let changed: Vec<_> = (0..bytes.len()).filter(|&i| bytes[i] != object[i]).collect();
-        // The number of rings, room for payload and for SYNs, half-open flows, shares: the rest was so.
+        // The number of rings, room for payload and for SYNs, half-open flows, shares, copies: the rest was so.
         let at = changed[0];
         assert_eq!(
             changed,
-            [vec![at], (at + 4..at + 16).collect(), vec![at + 28]].concat()
+            [vec![at], (at + 4..at + 16).collect(), vec![at + 28, at + 36]].concat()
         );
     }
 }

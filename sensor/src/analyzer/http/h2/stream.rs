@@ -11,6 +11,7 @@ use crate::analyzer::api::Ctx;
 use crate::analyzer::text::of_bytes;
 use crate::event::Ts;
 use crate::file::{Handle, Piece};
+use crate::signature::Context;
 
 /// The version as rows and events have it.
 pub const VERSION: &str = "2";
@@ -151,6 +152,7 @@ impl Stream {
             let decoded = wire::unescape(uri, &mut |odd| work::odd(ctx, odd));
             if let Some(method) = method {
                 exchange::tell_request(method, uri, &decoded, VERSION, ctx);
+                ctx.to_match(Context::HttpRequest, true, &decoded);
             }
             self.x.uri = Some(decoded.into_owned());
         }
@@ -206,6 +208,7 @@ impl Stream {
 
     fn header(&mut self, dir: usize, name: &[u8], value: &[u8], passwords: bool, ctx: &mut Ctx<'_>) {
         exchange::tell_header(dir == 0, name, value, ctx);
+        work::match_header(dir == 0, name, value, ctx);
         if dir == 0 {
             self.x.request_header(name, value, passwords, ctx);
         }

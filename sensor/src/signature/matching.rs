@@ -1,0 +1,193 @@
+//! The signatures at work on the connections of an engine, and what is still wanted of each connection.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use super::compile::Signatures;
+use super::dfa::{DEAD, Dfa};
+use super::header::Headers;
+use super::rule::Context;
+use super::work::{Conn, Cursor, Facts, Host, Side, Work};
+
+/// Memory of all machines of a worker together, bytes; each has at least [`LEAST`].
+const MEMORY: usize = 32 << 20;
+/// What each machine has at least.
+const LEAST: usize = 256 << 10;
+
+/// The signatures at work on the connections of an engine.
+pub struct Matching {
+    signatures: Arc<Signatures>,
+    dfas: Vec<Dfa>,
+    conns: HashMap<u32, Box<Conn>, FixedState>,
+    /// Bytes of a connection's payload that are matched, both directions together; 0: all.
+    limit: u64,
+}
+
+impl Matching {
+    /// Of these signatures; `limit`: how much of a connection's payload is looked at, both directions together, bytes; 0:
+    /// all of it.
+    pub fn new(signatures: Arc<Signatures>, limit: u64) -> Matching {
+        let states: usize = signatures.machines.iter().map(|m| m.nfa.len()).sum();
+        let share = |n: usize| LEAST + (MEMORY as u128 * n as u128 / states.max(1) as u128) as usize;
+        let machines = signatures.machines.iter();
+        let dfas = machines.map(|m| Dfa::new(&m.nfa, share(m.nfa.len())));
+        Matching {
+            dfas: dfas.collect(),
+            signatures,
+            conns: HashMap::default(),
+            limit,
+        }
+    }
+
+    fn work<'w>(&'w mut self, n: u32, host: &'w mut dyn Host) -> Work<'w> {
+        Work {
+            signatures: &self.signatures,
+            dfas: &mut self.dfas,
+            conn: self.conns.entry(n).or_default(),
+            host,
+        }
+    }
+
+    /// The first packet of a direction of connection `n`, before its payload.
+    pub fn first(&mut self, n: u32, s: usize, headers: &Headers<'_>, facts: Facts, host: &mut dyn Host) {
+        let mut work = self.work(n, host);
+        work.conn.facts = facts;
+        work.begin(s, headers);
+    }
+
+    /// Whether a direction's first packet was seen.
+    pub fn is_ready(&self, n: u32, s: usize) -> bool {
+        self.conns.get(&n).is_some_and(|c| c.sides[s].ready)
+    }
+
+    /// The next bytes of a TCP direction.
+    pub fn stream(&mut self, n: u32, s: usize, bytes: &[u8], established: bool, host: &mut dyn Host) {
+        let limit = self.limit;
+        let mut work = self.work(n, host);
+        work.conn.facts.established = established;
+        if work.conn.over || bytes.is_empty() {
+            return;
+        }
+        work.count(bytes.len(), limit);
+        work.payload(s, bytes, false);
+    }
+
+    /// A UDP datagram, with its direction's headers in case that it is the first one.
+    pub fn datagram(
+        &mut self,
+        n: u32,
+        s: usize,
+        bytes: &[u8],
+        headers: &Headers<'_>,
+        facts: Facts,
+        host: &mut dyn Host,
+    ) {
+        let limit = self.limit;
+        let mut work = self.work(n, host);
+        if work.conn.over {
+            return;
+        }
+        work.conn.facts = facts;
+        work.begin(s, headers);
+        if !bytes.is_empty() {
+            work.count(bytes.len(), limit);
+        }
+        work.payload(s, bytes, true);
+        work.pure(s, true);
+        let side = &mut work.conn.sides[s];
+        side.size = None;
+        side.accepted.clear();
+    }
+
+    /// An ICMP message, from behind its header of eight bytes on.
+    pub fn message(
+        &mut self,
+        n: u32,
+        s: usize,
+        bytes: &[u8],
+        headers: &Headers<'_>,
+        facts: Facts,
+        host: &mut dyn Host,
+    ) {
+        let mut work = self.work(n, host);
+        work.conn.facts = facts;
+        work.begin(s, headers);
+        work.payload(s, bytes, true);
+    }
+
+    /// What an analyzer found. `begins`: it is matched from here on; `ends`: this is all of it.
+    pub fn context(
+        &mut self,
+        n: u32,
+        s: usize,
+        (context, bytes): (Context, &[u8]),
+        begins: bool,
+        ends: bool,
+        host: &mut dyn Host,
+    ) {
+        self.work(n, host).feed(s, context, bytes, begins, ends);
+    }
+
+    /// The connection is over.
+    pub fn finish(&mut self, n: u32, established: bool, host: &mut dyn Host) {
+        if self.conns.contains_key(&n) {
+            let mut work = self.work(n, host);
+            work.conn.facts.established = established;
+            work.finish(0);
+            work.finish(1);
+            self.conns.remove(&n);
+        }
+    }
+
+    /// Originator and responder of connection `n` change places.
+    pub fn flip(&mut self, n: u32) {
+        if let Some(conn) = self.conns.get_mut(&n) {
+            conn.sides.swap(0, 1);
+        }
+    }
+
+    /// Whether further payload of a direction may lead to a match.
+    pub fn wants_payload(&self, n: u32, s: usize) -> bool {
+        if !self.signatures.wants_payload() {
+            return false;
+        }
+        let Some(conn) = self.conns.get(&n) else {
+            return true;
+        };
+        let side = &conn.sides[s];
+        if conn.over || !side.ready {
+            return !conn.over;
+        }
+        let is_sized = |g: &u32| self.signatures.groups.get(*g as usize).is_some_and(|g| g.sized);
+        let is_stream = conn.facts.tcp;
+        let sizes = !is_stream || side.size.is_none_or(|n| n == 0);
+        sizes && side.groups.iter().any(is_sized) || self.may_match(side, s, Context::Payload, !is_stream)
+    }
+
+    /// Whether something is still looked for in what an analyzer finds.
+    pub fn wants(&self, n: u32, s: usize, context: Context) -> bool {
+        self.signatures.wants(context)
+            && match self.conns.get(&n).map(|c| &c.sides[s]) {
+                Some(side) if side.ready => self.may_match(side, s, context, true),
+                _ => true,
+            }
+    }
+
+    /// `anew`: each piece is matched from its beginning on.
+    fn may_match(&self, side: &Side, s: usize, context: Context, anew: bool) -> bool {
+        let is_of = |machine: u32| {
+            let machine = self.signatures.machines.get(machine as usize);
+            machine.is_some_and(|m| m.context == context && m.sides & 1 << s != 0)
+        };
+        if !side.opened {
+            return self.signatures.machines_of(&side.groups).any(is_of);
+        }
+        let goes_on = |c: &Cursor| !c.done && (anew || c.place != DEAD);
+        side.cursors.iter().any(|c| goes_on(c) && is_of(c.machine))
+    }
+}
+
+#[cfg(test)]
+mod tests;
