@@ -1,7 +1,7 @@
 -- DNS tunnels: a host that asks for many different names of one domain, which are long and look random, since they carry data
 -- (DNS::Tunnel). The domain is a name's last two labels, so that all of co.uk is one domain; raise the thresholds or add such to
 -- `ignored` where that is too coarse.
-load "lib/dns.lua"
+load "lib/text.lua"
 
 -- Different names of a domain that a host asks for, within seconds from the first.
 local names = 50
@@ -19,10 +19,13 @@ local most_names = 50000
 local domains = expiring { create = interval, max = most_domains }
 local seen = expiring { create = interval, max = most_names }
 
-on_dns_query(function(c, name)
-  local before, domain = name:match "^(.+)%.([^.]+%.[^.]+)$"
+on_row("dns", function(row)
+  local name = row.query
+  if not name or row.qclass ~= 1 then return end
+  local before, domain = name:lower():match "^(.+)%.([^.]+%.[^.]+)$"
   if not before or ignored[domain] then return end
-  local key = c.orig_h .. " " .. domain
+  local host = row["id.orig_h"]
+  local key = host .. " " .. domain
   -- A hash, as a name may have 255 bytes.
   if not seen:add(md5(key .. " " .. before)) then return end
   local d = domains:get(key)
@@ -35,8 +38,8 @@ on_dns_query(function(c, name)
   d.entropy = d.entropy + entropy((before:gsub("%.", "")))
   if d.n >= names and d.length / d.n >= shortest and d.entropy / d.n >= least_entropy then
     notice {
-      note = "DNS::Tunnel", c = c, n = d.n, identifier = key,
-      msg = string.format("%s asked for %d long random names of %s", c.orig_h, d.n, domain),
+      note = "DNS::Tunnel", c = conn_of(row), n = d.n, identifier = key,
+      msg = string.format("%s asked for %d long random names of %s", host, d.n, domain),
       sub = string.format("mean length %.0f, mean entropy %.2f bits, the last was %s", d.length / d.n, d.entropy / d.n, name),
     }
   end

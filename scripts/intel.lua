@@ -6,12 +6,11 @@
 --   203.0.113.0/24	Intel::SUBNET	blocklist
 --   evil.example	Intel::DOMAIN	blocklist
 --
--- There are no events with hashes of files or fingerprints of certificates, so indicators of these are found nowhere.
+-- Hashes of files (Intel::FILE_HASH) are there with --file-hashes; those of certificates (Intel::CERT_HASH) are SHA-256, as in ssl.log.
+load "lib/text.lua"
 
 -- Files of indicators.
 local files = { "intel.dat" }
--- Names in DNS queries, too. Live that has its price: see lib/dns.lua.
-local with_dns = false
 
 for _, file in ipairs(files) do intel.load(file) end
 
@@ -56,7 +55,13 @@ end)
 on("ssh_auth_successful", function(c) seen(c, "SSH::SUCCESSFUL_LOGIN", "ADDR", c.orig_h) end)
 on("ssh_server_host_key", function(c, hash) seen(c, "SSH::IN_SERVER_HOST_KEY", "PUBKEY_HASH", hash) end)
 
-if with_dns then
-  load "lib/dns.lua"
-  on_dns_query(function(c, name) seen(c, "DNS::IN_REQUEST", "DOMAIN", name) end)
-end
+-- What there are no events of stands in rows.
+on_row("dns", function(row) seen(conn_of(row), "DNS::IN_REQUEST", "DOMAIN", row.query) end)
+on_row("files", function(row)
+  for _, hash in ipairs { "md5", "sha1", "sha256" } do seen(conn_of(row), "Files::IN_HASH", "FILE_HASH", row[hash]) end
+end)
+on_row("ssl", function(row)
+  for _, column in ipairs { "cert_chain_fps", "client_cert_chain_fps" } do
+    for _, hash in ipairs(row[column] or {}) do seen(conn_of(row), "X509::IN_CERT", "CERT_HASH", hash) end
+  end
+end)

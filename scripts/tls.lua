@@ -1,13 +1,17 @@
 -- Weak cryptography of TLS servers: SSL::Old_Version, SSL::Weak_Cipher and SSL::Weak_Key, with the meaning of Zeek's
--- policy/protocols/ssl/weak-keys. Certificates are not looked at: there are no events of them, so what Zeek says of their keys
--- and of their expiry is not said here.
+-- policy/protocols/ssl/weak-keys; and servers' certificates that are expired, will soon be or are not yet valid, as in
+-- policy/protocols/ssl/expiring-certs: SSL::Certificate_Expired, SSL::Certificate_Expires_Soon, SSL::Certificate_Not_Valid_Yet.
 load "lib/text.lua"
 
 -- Only servers of local_nets (lib/text.lua); false: all.
 local local_servers_only = true
 -- Oldest version that is fine; 0x0301 is TLS 1.0.
 local oldest = 0x0301
--- Shortest prime of a Diffie-Hellman exchange that is fine, bits.
+-- Seconds before a certificate expires in which that is told.
+local soon = 30 * 86400
+-- Certificates that are remembered, until nobody has shown them for a day.
+local most = 10000
+-- Shortest prime of a Diffie-Hellman exchange, and key of RSA or DSA in a certificate, that is fine, bits.
 local shortest_key = 2048
 -- A server's notices are suppressed for so long, seconds.
 local suppress = 86400
@@ -55,5 +59,33 @@ on("ssl_dh_server_params", function(c, p)
   local bits = #p * 8
   if is_watched(c) and bits < shortest_key then
     weakness(c, "SSL::Weak_Key", bits, string.format("Host uses weak DH parameters with %d key bits", bits))
+  end
+end)
+
+-- Certificates by their fingerprints, which ssl.log names; their rows come before those of their connections.
+local certs = expiring { read = 86400, max = most }
+
+on_row("x509", function(row)
+  certs:set(row.fingerprint, {
+    subject = row["certificate.subject"] or "", from = row["certificate.not_valid_before"], to = row["certificate.not_valid_after"],
+    key = row["certificate.key_type"], bits = row["certificate.key_length"],
+  })
+end)
+
+on_row("ssl", function(row)
+  local first = row.cert_chain_fps and row.cert_chain_fps[1]
+  local cert = first and row.established and certs:get(first)
+  local c = conn_of(row)
+  if not cert or not is_watched(c) then return end
+  local at = now()
+  if cert.from and cert.from > at then
+    weakness(c, "SSL::Certificate_Not_Valid_Yet", first, "Certificate " .. cert.subject .. " isn't valid until " .. day(cert.from))
+  elseif cert.to and cert.to < at then
+    weakness(c, "SSL::Certificate_Expired", first, "Certificate " .. cert.subject .. " expired at " .. day(cert.to))
+  elseif cert.to and cert.to - soon < at then
+    weakness(c, "SSL::Certificate_Expires_Soon", first, "Certificate " .. cert.subject .. " is going to expire at " .. day(cert.to))
+  end
+  if (cert.key == "rsa" or cert.key == "dsa") and cert.bits and cert.bits < shortest_key then
+    weakness(c, "SSL::Weak_Key", first .. cert.bits, string.format("Host uses weak certificate with %d bit key", cert.bits))
   end
 end)

@@ -62,6 +62,17 @@ pub fn dh_params(prime: usize) -> Vec<u8> {
     tls(0x0303, 12, &body)
 }
 
+/// A Certificate message with this one.
+pub fn certificate(der: &[u8]) -> Vec<u8> {
+    tls(0x0303, 11, &with_length(3, &with_length(3, der)))
+}
+
+/// The end of a side's handshake: from here on it encrypts.
+pub fn finished() -> Vec<u8> {
+    let encrypted = [&[22, 3, 3][..], &with_length(2, &[0xee; 40])].concat();
+    [&[20, 3, 3, 0, 1, 1][..], &encrypted].concat()
+}
+
 /// A packet of SSH 2 around a message.
 fn ssh(message: &[u8]) -> Vec<u8> {
     let len = message.len() as u32 + 5;
