@@ -38,6 +38,7 @@ fn scripts_hear_of_all_workers_in_order_and_give_orders() {
             if c.resp_p == {} then c:shed() end
         end)
         on("connection_state_remove", function(c) note(c, "gone") end)
+        log.filter("conn", {{path = "conn_small", include = {{"uid", "id.resp_p"}}, where = function(r) return r.conn_state == "SF" end}})
         on("zeek_init", function() print(out, "begun") end)
         local ticks = 0
         local id
@@ -95,6 +96,13 @@ fn scripts_hear_of_all_workers_in_order_and_give_orders() {
         assert_eq!((of("new"), of("gone")), (1, 1), "{row:#}");
     }
     assert!(seen.iter().all(|s| s["in_order"] == true), "{seen:#?}");
+    let small = done.log("conn_small.log").unwrap();
+    assert_eq!(small.len(), conns.len(), "{small:#?}");
+    for row in &small {
+        let whole = conns.iter().find(|c| c["uid"] == row["uid"]).expect("a row");
+        assert_eq!(row["id.resp_p"], whole["id.resp_p"]);
+        assert_eq!(row.as_object().unwrap().len(), 2, "{row:#}");
+    }
     let first = conns.iter().find(|r| r["id.orig_p"] == shed).expect("a row");
     assert_eq!(first["conn_state"], "SF", "{first:#}");
     let text = std::fs::read_to_string(logs.path().join("scripts/seen.txt")).unwrap();

@@ -116,6 +116,14 @@ pub fn define_log(path: &str, columns: &[(&str, &str)]) -> Result<&'static LogSt
     }
 }
 
+/// Takes the path of a log whose rows will have columns of another one.
+pub fn name_log(path: &str) -> Result<&'static str, DefineError> {
+    match logs().any(|log| log.path == path) {
+        true => Err(DefineError::Taken(path.to_owned())),
+        false => LogStream::name(path),
+    }
+}
+
 /// Whether there is such a log: one of the sensor's own, or one that was defined.
 pub fn has_log(path: &str) -> bool {
     logs().any(|log| log.path == path) || LogStream::is_defined(path)

@@ -140,7 +140,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let scripts = Scripts::load(settings)?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
-    let mut cfg = settings.engine(settings.seed.unwrap_or(0))?;
+    let has_function = |name: &str| scripts.as_ref().is_some_and(|s| s.host.has_function(name));
+    let mut cfg = settings.engine_with(settings.seed.unwrap_or(0), &has_function)?;
     if let Some(signatures) = &cfg.signatures {
         signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
     }

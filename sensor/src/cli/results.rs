@@ -11,7 +11,7 @@ use super::progress::LogRows;
 use crate::conn::row::conn_columns;
 use crate::conn::{Piece, Sink};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Handler, Ts};
+use crate::event::{ConnId, Event, Handler, SignatureState, Ts};
 use crate::file::api::{Part, Target};
 use crate::messages::say::say;
 use crate::output::archive::{Archive, ArchiveThread};
@@ -262,6 +262,12 @@ impl Sink for Results {
             }
             false => self.write_row(row),
         }
+    }
+
+    fn evaluate(&mut self, function: &str, state: &SignatureState<'_>, data: &[u8]) -> bool {
+        let (now, mut said) = (self.now, false);
+        self.scripted(|host| said = host.evaluate(now, function, state, data), now);
+        said
     }
 
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {

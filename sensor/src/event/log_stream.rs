@@ -76,6 +76,8 @@ pub struct LogStream {
 }
 
 static DEFINED: Mutex<Vec<&'static LogStream>> = Mutex::new(Vec::new());
+/// Paths of logs whose columns are not known before their first row.
+static NAMED: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 
 impl LogStream {
     /// The stream of the log `path` with these columns, each a name and Zeek's type. Not for the paths of the sensor's
@@ -90,6 +92,13 @@ impl LogStream {
                 false => Err(DefineError::Taken(path.to_owned())),
             };
         }
+        if NAMED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&path)
+        {
+            return Err(DefineError::Taken(path.to_owned()));
+        }
         let kept = |text: &str| -> &'static str { String::from(text).leak() };
         let columns: Vec<Column> = columns
             .iter()
@@ -103,8 +112,29 @@ impl LogStream {
         Ok(stream)
     }
 
+    /// Takes the path of a log whose rows will have columns of another log. Not for the paths of the sensor's own logs, of which
+    /// nothing is known here.
+    pub(crate) fn name(path: &str) -> Result<&'static str, DefineError> {
+        if !is_path(path) {
+            return Err(DefineError::Path(path.to_owned()));
+        }
+        if LogStream::is_defined(path) {
+            return Err(DefineError::Taken(path.to_owned()));
+        }
+        let kept: &'static str = String::from(path).leak();
+        NAMED.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        Ok(kept)
+    }
+
     /// Whether a log with this path was defined.
     pub fn is_defined(path: &str) -> bool {
+        let is_named = |named: &Mutex<Vec<&'static str>>| {
+            let named = named.lock().unwrap_or_else(PoisonError::into_inner);
+            named.contains(&path)
+        };
+        if is_named(&NAMED) {
+            return true;
+        }
         let defined = DEFINED.lock().unwrap_or_else(PoisonError::into_inner);
         defined.iter().any(|s| s.path == path)
     }
@@ -138,7 +168,7 @@ impl LogStream {
 }
 
 /// Whether a log may have this path.
-pub fn is_path(path: &str) -> bool {
+fn is_path(path: &str) -> bool {
     let is = |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_');
     (1..=MAX_PATH).contains(&path.len()) && path.bytes().all(is)
 }

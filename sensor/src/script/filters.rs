@@ -8,8 +8,7 @@ use mlua::{Function, Lua, Result, Table, Value as LuaValue};
 
 use super::out::FilteredRow;
 use super::values::{column, of_value};
-use crate::catalog::has_log;
-use crate::event::log_stream::is_path;
+use crate::catalog::{has_log, name_log};
 use crate::event::{Column, Value};
 
 /// All filters; copies are the same ones.
@@ -76,11 +75,7 @@ impl LogFilter {
             return Err(wrong(format!("there is no {of}.log")));
         }
         let to: Option<String> = how.get("path")?;
-        let to = match to {
-            Some(to) if !is_path(&to) => return Err(wrong(format!("{to:?} is no name of a log"))),
-            Some(to) if has_log(&to) => return Err(wrong(format!("{to}.log is there already"))),
-            to => to.map(|to| kept(&to)),
-        };
+        let to = to.map(|to| name_log(&to)).transpose().map_err(wrong)?;
         let (include, exclude) = (list(how, "include")?, list(how, "exclude")?.unwrap_or_default());
         let mut rename = Vec::new();
         if let Some(names) = how.get::<Option<Table>>("rename")? {

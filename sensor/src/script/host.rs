@@ -14,7 +14,9 @@ use super::state::{Limits, State};
 use super::values::{next, typed};
 use super::wire::{Batch, ROW, Reader};
 use crate::catalog::{UnknownEvent, named};
-use crate::event::{Event, Kind, LogRow, MOST_EVENTS, MOST_PAGES, Subscriptions, Ts};
+use crate::event::{
+    Event, Kind, LogRow, MOST_EVENTS, MOST_PAGES, SignatureMatch, SignatureState, Subscriptions, Ts,
+};
 
 /// Instructions between two looks at whether a call takes too long.
 const LOOK_EVERY: u32 = 10_000;
@@ -420,6 +422,42 @@ impl Host {
             self.files_at = now.saturating_add(FILES_EVERY);
             self.state.look_after_files();
         }
+    }
+
+    /// Whether scripts have a global function of this name.
+    pub fn has_function(&self, name: &str) -> bool {
+        let f: mlua::Result<Function> = self.lua.globals().get(name);
+        f.is_ok()
+    }
+
+    /// What a global function says of a signature's match (`eval`): true if it says so; a failure says no.
+    pub fn evaluate(&mut self, ts: Ts, function: &str, state: &SignatureState<'_>, data: &[u8]) -> bool {
+        let mut one = std::mem::take(&mut self.scratch);
+        one.clear();
+        let (state, msg) = (*state, "");
+        one.push(ts, &SignatureMatch { state, msg, data });
+        let said = self.ask(function, &mut one.reader());
+        self.scratch = one;
+        match said {
+            Ok(said) => said,
+            Err(e) => {
+                self.fail(&e, None);
+                false
+            }
+        }
+    }
+
+    fn ask(&mut self, function: &str, from: &mut Reader<'_>) -> mlua::Result<bool> {
+        if let Some((ts, _)) = from.event() {
+            self.state.set_now(ts);
+        }
+        let f: Function = self.lua.globals().get(function)?;
+        let state = next(&self.lua, from)?;
+        next(&self.lua, from)?;
+        let data = next(&self.lua, from)?;
+        self.calls += 1;
+        self.state.begin(self.limits.steps);
+        f.call((state, data))
     }
 
     /// Whether [`Host::take`] has anything to give.

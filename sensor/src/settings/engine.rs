@@ -97,6 +97,15 @@ impl Settings {
 
     /// The engine's configuration; `seed` is that of the run.
     pub fn engine(&self, seed: u64) -> Result<conn::Config, SettingsError> {
+        self.engine_with(seed, &|_| false)
+    }
+
+    /// The same where there are functions of scripts, by their names, that signatures may ask (`eval`).
+    pub fn engine_with(
+        &self,
+        seed: u64,
+        function: &dyn Fn(&str) -> bool,
+    ) -> Result<conn::Config, SettingsError> {
         self.check_bounds()?;
         Ok(conn::Config {
             timeouts: self.timeouts()?,
@@ -113,7 +122,7 @@ impl Settings {
                 hassh: self.ssh.hassh,
             },
             files: self.files_room()?,
-            signatures: self.signatures()?,
+            signatures: self.signatures(function)?,
             signature_bytes: self.signatures.bytes,
             is_local: self.is_local()?,
             realms: self.flows.realms(),
@@ -128,12 +137,12 @@ impl Settings {
         })
     }
 
-    fn signatures(&self) -> Result<Option<Arc<Signatures>>, SettingsError> {
+    fn signatures(&self, function: &dyn Fn(&str) -> bool) -> Result<Option<Arc<Signatures>>, SettingsError> {
         if self.signatures.files.is_empty() {
             return Ok(None);
         }
         let known = Known {
-            function: &|_| false,
+            function,
             analyzer: &|name| Id::ALL.iter().any(|id| id.spec().tag.short() == name),
         };
         Ok(Some(Arc::new(Signatures::load(&self.signatures.files, &known)?)))

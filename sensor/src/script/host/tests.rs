@@ -547,3 +547,27 @@ fn given_rows(host: &mut Host) -> Vec<String> {
         })
         .collect()
 }
+
+#[test]
+fn functions_have_their_say_of_signatures() {
+    use crate::event::SignatureState;
+    let (_s, mut host) = host(
+        "eval",
+        r#"
+        function long(state, data) return state.sig_id == "s" and state.conn.resp_p == 80 and #data > state.payload_size end
+        function fails(state, data) return state.none.x end
+        "#,
+    );
+    assert!(host.has_function("long") && !host.has_function("short"));
+    let c = ConnId::sample(80);
+    let state = SignatureState {
+        sig_id: "s",
+        conn: &c,
+        is_orig: true,
+        payload_size: 3,
+    };
+    assert!(host.evaluate(1, "long", &state, b"four"));
+    assert!(!host.evaluate(1, "long", &state, b"two"));
+    assert!(!host.evaluate(1, "fails", &state, b"four"));
+    assert!(given(&mut host).last().is_some_and(|t| t.contains("nil value")));
+}
