@@ -64,6 +64,7 @@ impl<H: Handler> Offline<H> {
         self.now = self.now.max(f.ts);
         let _ = self.soft.frame(&f, &mut EngineSink(&mut self.engine));
         raw_packet(&f, self.soft.take_reassembled(), &mut self.engine);
+        self.engine.sink().0.advance(self.now);
         self.engine.flush_point(f.ts);
     }
 
@@ -76,7 +77,7 @@ impl<H: Handler> Offline<H> {
     }
 }
 
-/// Events go to the handler, log rows nowhere (who wants them wants `Conn::log_conn`, or is a [`Sink`]).
+/// Events and rows go to the handler.
 struct ToHandler<H>(H);
 
 impl<H: Handler> Sink for ToHandler<H> {
@@ -84,7 +85,9 @@ impl<H: Handler> Sink for ToHandler<H> {
         self.0.event(ts, ev);
     }
 
-    fn log(&mut self, _: &dyn LogRow) {}
+    fn log(&mut self, row: &dyn LogRow) {
+        self.0.log(row);
+    }
 }
 
 /// A frame's time as network time, which has microseconds, as in Zeek; finer ones are cut.

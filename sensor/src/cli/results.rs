@@ -24,7 +24,7 @@ use crate::output::open::{all_extracted, all_written, begin, contents_files, ext
 use crate::output::patience::Patience;
 use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
-use crate::script::{Host, Limits, Order, Out, OwnEvent, SCRIPTS_DIR, ScriptError};
+use crate::script::{Host, Limits, Order, Out, SCRIPTS_DIR, ScriptError};
 use crate::settings::Settings;
 
 /// Scripts, and what they gave.
@@ -160,8 +160,8 @@ impl Results {
                     Out::Row(row) => self.write_row(&row),
                     Out::Filtered(row) => self.write_row(&row),
                     Out::Event(own) => {
-                        if let OwnEvent::Error { msg, location } = &own {
-                            say!("sensor: {location}: {msg}");
+                        if let Some(said) = own.said() {
+                            say!("sensor: {said}");
                         }
                         if let Some(s) = &mut self.stream {
                             own.with(now, |ev| s.event(now, ev));

@@ -11,7 +11,7 @@ use crate::event::{Event, Handler, LogRow, Subscriptions, Ts};
 use crate::messages::say::say;
 use crate::offline;
 use crate::packet::capture::Capture;
-use crate::script::{Host, Limits, Out, OwnEvent, SCRIPTS_DIR};
+use crate::script::{Host, Limits, Out, SCRIPTS_DIR};
 use crate::settings::Settings;
 
 /// Runs one of the commands.
@@ -45,10 +45,15 @@ fn test(file: &Path, captures: &[PathBuf]) -> anyhow::Result<ExitCode> {
         .map(Capture::open)
         .collect::<Result<Vec<_>, _>>()?;
     let cfg = Settings::default().engine(0)?;
-    let (mut shown, damage) = offline::read(captures, cfg, Shown(host));
-    shown.0.finish();
+    let shown = Shown {
+        filtered: host.filtered_logs(),
+        host,
+        now: 0,
+    };
+    let (mut shown, damage) = offline::read(captures, cfg, shown);
+    shown.host.finish();
     shown.show();
-    let (calls, failed) = shown.0.calls();
+    let (calls, failed) = shown.host.calls();
     say!("sensor: {calls} calls of handlers, {failed} of them failed");
     if let Some(e) = &damage {
         say!("sensor: {e}");
@@ -60,7 +65,12 @@ fn test(file: &Path, captures: &[PathBuf]) -> anyhow::Result<ExitCode> {
 }
 
 /// Gives a script its events, and shows what it gives.
-struct Shown(Host);
+struct Shown {
+    host: Host,
+    /// The logs whose rows it looks at; those that it lets through are not shown.
+    filtered: Vec<String>,
+    now: Ts,
+}
 
 impl Shown {
     fn row(&self, row: &dyn LogRow) {
@@ -75,14 +85,25 @@ impl Shown {
 
     fn show(&mut self) {
         let mut out = Vec::new();
-        self.0.take(&mut out);
+        if !self.host.has_out() {
+            return;
+        }
+        self.host.take(&mut out);
         for one in out {
             match one {
-                Out::Filtered(row) => self.row(&row),
+                Out::Filtered(row) => {
+                    if !self.filtered.iter().any(|f| f == row.path()) {
+                        self.row(&row);
+                    }
+                }
                 Out::Row(row) => self.row(&row),
-                Out::Event(OwnEvent::Error { msg, location }) => say!("sensor: {location}: {msg}"),
+                Out::Event(own) => {
+                    if let Some(said) = own.said() {
+                        say!("sensor: {said}");
+                    }
+                }
                 // Nothing is shed where there is nothing to gain.
-                Out::Event(_) | Out::Order(_) => {}
+                Out::Order(_) => {}
             }
         }
     }
@@ -90,12 +111,25 @@ impl Shown {
 
 impl Handler for Shown {
     fn wants(&self) -> Subscriptions {
-        self.0.wants()
+        self.host.wants()
     }
 
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
-        self.0.event(ts, ev);
-        if self.0.has_out() {
+        self.host.event(ts, ev);
+        self.show();
+    }
+
+    fn log(&mut self, row: &dyn LogRow) {
+        if self.filtered.iter().any(|f| f == row.path()) {
+            self.host.row(self.now, row);
+            self.show();
+        }
+    }
+
+    fn advance(&mut self, ts: Ts) {
+        self.now = ts;
+        if ts >= self.host.next_due() {
+            self.host.advance(ts);
             self.show();
         }
     }

@@ -57,4 +57,14 @@ pub trait Handler {
 
     /// `ev` was raised at network time `ts`. This is called on the engine's thread and must not block for long.
     fn event(&mut self, ts: Ts, ev: &dyn Event);
+
+    /// A row of a log, of captures alone.
+    fn log(&mut self, row: &dyn LogRow) {
+        let _ = row;
+    }
+
+    /// Network time has come to `ts`, of captures alone: with each packet.
+    fn advance(&mut self, ts: Ts) {
+        let _ = ts;
+    }
 }

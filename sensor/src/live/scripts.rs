@@ -24,7 +24,7 @@ use crate::output::now_and_then::NowAndThen;
 use crate::output::outbox::ended;
 use crate::output::patience::{Limit, Patience, Progress};
 use crate::script::wire::Batch;
-use crate::script::{Host, Limits, Out, OwnEvent};
+use crate::script::{Host, Limits, Out};
 
 /// Batches that may wait in the queue, and as many that the thread has taken.
 const MAX_QUEUED: usize = 256;
@@ -405,8 +405,8 @@ impl Work {
                 Out::Row(row) => self.begin.sink.log(&row),
                 Out::Filtered(row) => self.begin.sink.log(&row),
                 Out::Event(own) => {
-                    if let OwnEvent::Error { msg, location } = &own {
-                        say!("sensor: {location}: {msg}");
+                    if let Some(said) = own.said() {
+                        say!("sensor: {said}");
                     }
                     own.with(now, |ev| self.begin.sink.event(now, ev));
                 }

@@ -21,5 +21,5 @@ pub mod wire;
 pub const SCRIPTS_DIR: &str = "scripts";
 
 pub use host::{Host, ScriptError};
-pub use out::{Order, Out, OwnEvent};
+pub use out::{Order, Out};
 pub use state::Limits;

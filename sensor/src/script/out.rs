@@ -69,6 +69,15 @@ pub enum OwnEvent {
 }
 
 impl OwnEvent {
+    /// Of an error: the place, if it is known, and what is wrong.
+    pub fn said(&self) -> Option<String> {
+        match self {
+            OwnEvent::Error { msg, location } if location.is_empty() => Some(msg.clone()),
+            OwnEvent::Error { msg, location } => Some(format!("{location}: {msg}")),
+            _ => None,
+        }
+    }
+
     /// Shows the event, at the time `t`.
     pub fn with<R>(&self, t: Ts, then: impl FnOnce(&dyn Event) -> R) -> R {
         match self {
