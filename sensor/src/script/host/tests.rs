@@ -39,6 +39,11 @@ fn host(name: &str, text: &str) -> (Scripts, Host) {
 fn given(host: &mut Host) -> Vec<String> {
     let mut out = Vec::new();
     host.take(&mut out);
+    for one in &out {
+        if let Out::Event(own) = one {
+            own.with(1, crate::event::seen::note);
+        }
+    }
     out.iter()
         .filter(|o| !matches!(o, Out::Event(OwnEvent::Loaded { .. })))
         .map(|o| match o {
