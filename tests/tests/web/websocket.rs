@@ -150,7 +150,8 @@ fn what_a_websocket_carries_stays_in_the_kernel() {
         return;
     }
     let _turn = one_at_a_time();
-    // What comes before the order to keep the payload arrives depends on who else wants the processors.
-    let best = (0..10).map(|_| bulk()).find(|share| *share < 0.03);
+    // What comes before the order to keep the payload arrives is what comes in one nap of a worker, half a millisecond: up to 6 %
+    // at the speed of this wire.
+    let best = (0..3).map(|_| bulk()).find(|share| *share < 0.1);
     assert!(best.is_some());
 }
