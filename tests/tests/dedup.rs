@@ -1,7 +1,5 @@
 //! `--dedup`: where a sensor gets packets twice, its rows and counts are those of one that gets them once.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use sensor_tests::lab::{dark_ip, server_ip};
 use sensor_tests::rows::plain;
@@ -12,22 +10,11 @@ use serde_json::Value;
 
 const LOGS: [&str; 4] = ["conn.log", "http.log", "files.log", "weird.log"];
 
-/// Traffic of many kinds, with fragments among them.
+/// Traffic of many kinds.
 fn all_kinds() -> Result<()> {
-    for v6 in [false, true] {
-        let ip = server_ip(v6);
-        traffic::http_get(ip)?;
-        traffic::udp_exchange(ip, 500)?;
-        traffic::refused(ip)?;
-        traffic::reset_by_client(ip)?;
-        traffic::half_close(ip)?;
-        traffic::upload(ip, 400_000)?;
-        traffic::download(ip, 400_000)?;
-        traffic::ping(ip, 56)?;
-        traffic::ping(ip, 4000)?;
-        traffic::unanswered_syn(dark_ip(v6), 4711, Duration::from_millis(100))?;
-    }
-    Ok(())
+    [false, true]
+        .into_iter()
+        .try_for_each(|v6| traffic::of_many_kinds(server_ip(v6), dark_ip(v6), 400_000))
 }
 
 /// Compares the rows. Letters of a history are in no order: of what two directions send at the same moment the two sensors hear

@@ -20,18 +20,8 @@ const PACKET: [&str; 2] = ["--datapath", "packet"];
 fn all_kinds() -> Result<()> {
     for v6 in [false, true] {
         let ip = server_ip(v6);
-        traffic::http_get(ip)?;
-        traffic::udp_exchange(ip, 500)?;
-        traffic::refused(ip)?;
-        traffic::reset_by_client(ip)?;
+        traffic::of_many_kinds(ip, dark_ip(v6), 2_000_000)?;
         traffic::reset_by_server(ip)?;
-        traffic::half_close(ip)?;
-        traffic::upload(ip, 2_000_000)?;
-        traffic::download(ip, 2_000_000)?;
-        traffic::ping(ip, 56)?;
-        // In fragments.
-        traffic::ping(ip, 4000)?;
-        traffic::unanswered_syn(dark_ip(v6), 4711, Duration::from_millis(100))?;
     }
     traffic::http_get(vlan_server_ip(false))?;
     Ok(())

@@ -24,6 +24,11 @@ macro_rules! protocols {
                 }
             }
 
+            /// That of Zeek's name, in upper case and without `ANALYZER_`.
+            pub fn named(name: &str) -> Option<Id> {
+                Self::ALL.iter().find(|id| id.spec().tag.short() == name).copied()
+            }
+
             /// Its number, which events call `aid`.
             pub const fn number(self) -> u8 {
                 self as u8

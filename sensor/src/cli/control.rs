@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::args::{Pcap, Where};
+use super::layers;
 use crate::live::Failed;
 use crate::live::control::talk::Summary;
 use crate::live::control::{Command, Reply};
 use crate::messages::say::say;
 use crate::settings::Settings;
-use crate::settings::file::{SettingsFile, USUAL_FILE};
 
 /// Longest piece of a capture that is believed, bytes.
 const MAX_PIECE: usize = 64 << 20;
@@ -79,15 +79,11 @@ fn socket(at: &Where) -> anyhow::Result<PathBuf> {
     if let Some(path) = &at.control {
         return Ok(path.clone());
     }
-    let usual = Path::new(USUAL_FILE);
-    let file = at.config.as_deref().or(usual.exists().then_some(usual));
-    Ok(match file {
-        Some(file) => {
-            let settings: Settings = serde_json::from_value(SettingsFile::read(file)?.tree())?;
-            settings.control.socket
-        }
-        None => Settings::default().control.socket,
-    })
+    let settings: Settings = match layers::file(at.config.as_deref())? {
+        Some(file) => serde_json::from_value(file.tree())?,
+        None => Settings::default(),
+    };
+    Ok(settings.control.socket)
 }
 
 /// Writes the pieces; what was said at the end. None: whoever reads has seen enough.

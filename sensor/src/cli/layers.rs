@@ -36,10 +36,19 @@ pub struct Layers {
 
 /// The settings of a run on interfaces, by the file that is named, or else the usual one if there is one.
 pub fn of_run(a: &Run, matches: &ArgMatches) -> anyhow::Result<Layers> {
+    over(
+        file(a.common.config.as_deref())?,
+        a.into(),
+        matches,
+        "reading.datapath",
+    )
+}
+
+/// The file that is named, or else the usual one if there is one.
+pub fn file(named: Option<&Path>) -> anyhow::Result<Option<SettingsFile>> {
     let usual = Path::new(USUAL_FILE);
     let usual = usual.exists().then_some(usual);
-    let file = a.common.config.as_deref().or(usual).map(SettingsFile::read);
-    over(file.transpose()?, a.into(), matches, "reading.datapath")
+    Ok(named.or(usual).map(SettingsFile::read).transpose()?)
 }
 
 /// The settings by which captures are read. A file has to be named: what is read twice comes out the same on any machine.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use sensor_common::FlowKey;
 
 use super::engine::Engine;
+use super::entry::Entry;
 use super::sink::Sink;
 use crate::datapath::hash_key;
 use crate::event::{Ts, Uid};
@@ -26,11 +27,8 @@ impl<S: Sink> Engine<S> {
     /// place on there are more.
     pub fn open_among(&self, uid: Uid, places: Range<u32>) -> Result<Option<Open>, u32> {
         let end = places.end.min(self.slots.places());
-        let found = (places.start..end)
-            .filter_map(|i| self.slots.get(i))
-            .find(|c| c.uid_hi == uid.upper_half() && c.id().uid == uid);
-        match found {
-            Some(c) => Ok(Some(Open {
+        match self.slot_among(uid, places.start..end) {
+            Some((_, c)) => Ok(Some(Open {
                 key: c.key,
                 flow_start: c.flow_start(),
                 start: c.start,
@@ -38,6 +36,14 @@ impl<S: Sink> Engine<S> {
             None if end < places.end => Ok(None),
             None => Err(end),
         }
+    }
+
+    /// The place among these that a connection with this id has.
+    pub(super) fn slot_among(&self, uid: Uid, mut places: Range<u32>) -> Option<(u32, &Entry)> {
+        places.find_map(|i| {
+            let conn = self.slots.get(i)?;
+            (conn.uid_hi == uid.upper_half() && conn.id().uid == uid).then_some((i, conn))
+        })
     }
 
     /// Whether the connection of this flow that is open now is the one with this id.

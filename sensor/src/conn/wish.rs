@@ -67,9 +67,7 @@ impl<S: Sink> Engine<S> {
     }
 
     fn scan(&self, c: &ConnId) -> Option<u32> {
-        (0..self.slots.places()).find(|i| {
-            let entry = self.slots.get(*i);
-            entry.is_some_and(|e| e.uid_hi == c.uid.upper_half() && e.id().uid == c.uid)
-        })
+        let all = 0..self.slots.places();
+        self.slot_among(c.uid, all).map(|(i, _)| i)
     }
 }

@@ -84,6 +84,28 @@ pub enum Value<'a> {
     List(Vec<Value<'a>>),
 }
 
+impl Value<'_> {
+    /// The same value, its text not copied.
+    pub fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::Str(s) => Value::Str((&**s).into()),
+            Value::Wire(s) => Value::Wire((&**s).into()),
+            Value::List(all) => Value::List(all.iter().map(Value::borrowed).collect()),
+            Value::Unset => Value::Unset,
+            Value::Time(t) => Value::Time(*t),
+            Value::Seconds(s) => Value::Seconds(*s),
+            Value::Nanoseconds(n) => Value::Nanoseconds(*n),
+            Value::Interval(i) => Value::Interval(*i),
+            Value::Count(n) => Value::Count(*n),
+            Value::Int(n) => Value::Int(*n),
+            Value::Double(d) => Value::Double(*d),
+            Value::Bool(b) => Value::Bool(*b),
+            Value::Addr(a) => Value::Addr(*a),
+            Value::Port(p) => Value::Port(*p),
+        }
+    }
+}
+
 /// A row of some log.
 pub trait LogRow {
     /// The log's name without `.log`: `conn`, `ssl`.

@@ -241,27 +241,7 @@ impl LogRow for StreamRow<'_> {
     }
 
     fn values<'row>(&'row self, out: &mut Vec<Value<'row>>) {
-        out.extend(self.values.iter().map(borrowed));
-    }
-}
-
-/// The same value, its text not copied.
-fn borrowed<'a>(v: &'a Value<'_>) -> Value<'a> {
-    match v {
-        Value::Str(s) => Value::Str((&**s).into()),
-        Value::Wire(s) => Value::Wire((&**s).into()),
-        Value::List(all) => Value::List(all.iter().map(borrowed).collect()),
-        Value::Unset => Value::Unset,
-        Value::Time(t) => Value::Time(*t),
-        Value::Seconds(s) => Value::Seconds(*s),
-        Value::Nanoseconds(n) => Value::Nanoseconds(*n),
-        Value::Interval(i) => Value::Interval(*i),
-        Value::Count(n) => Value::Count(*n),
-        Value::Int(n) => Value::Int(*n),
-        Value::Double(d) => Value::Double(*d),
-        Value::Bool(b) => Value::Bool(*b),
-        Value::Addr(a) => Value::Addr(*a),
-        Value::Port(p) => Value::Port(*p),
+        out.extend(self.values.iter().map(Value::borrowed));
     }
 }
 

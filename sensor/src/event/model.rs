@@ -31,6 +31,19 @@ impl Kind {
         Kind { page, index }
     }
 
+    /// How many places [`Kind::place`] may name.
+    pub const PLACES: usize = MOST_PAGES * MOST_EVENTS;
+
+    /// Its place among all that there may be.
+    pub const fn place(self) -> usize {
+        self.page() * MOST_EVENTS + self.index()
+    }
+
+    /// The kind of a place.
+    pub const fn at(place: usize) -> Kind {
+        Kind::new((place / MOST_EVENTS) as u8, (place % MOST_EVENTS) as u8)
+    }
+
     /// Its page's number.
     pub const fn page(self) -> usize {
         self.page as usize

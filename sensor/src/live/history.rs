@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use sensor_common::{FlowKey, RecordHeader, flow::why};
 
 use crate::event::Ts;
+use crate::packet::link::ethertype;
 
 /// Bytes of an Ethernet header, and most that VLAN tags add to it.
 const ETHERNET: usize = 14;
@@ -117,13 +118,8 @@ fn packet_of<'f>(rec: &RecordHeader, frame: &'f [u8]) -> Option<(&'f [u8], bool)
     let l3 = rec.pkt.l3 as usize;
     let ip = frame.get(l3..).filter(|ip| !ip.is_empty())?;
     let is_inside = rec.pkt.tunnel != 0 || rec.why & why::INSIDE != 0;
-    let is_ethernet = (ETHERNET..=ETHERNET + TAGS).contains(&l3) && {
-        let named = match ip[0] >> 4 {
-            4 => [0x08, 0x00],
-            _ => [0x86, 0xdd],
-        };
-        frame.get(l3 - 2..l3) == Some(&named[..])
-    };
+    let is_ethernet = (ETHERNET..=ETHERNET + TAGS).contains(&l3)
+        && frame.get(l3 - 2..l3) == Some(&ethertype::of(ip).to_be_bytes()[..]);
     match is_ethernet && !is_inside {
         true => Some((frame, true)),
         false => Some((ip, false)),

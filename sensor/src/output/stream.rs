@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::patience::{Limit, Patience, Progress};
 use super::rotation::Rotation;
-use crate::event::{Event, Handler, Kind, MOST_EVENTS, MOST_PAGES, Subscriptions, Ts, json};
+use crate::event::{Event, Handler, Kind, Subscriptions, Ts, json};
 
 mod named;
 
@@ -105,7 +105,7 @@ struct Ledger {
     handed: AtomicU64,
     written: AtomicU64,
     dropped: AtomicU64,
-    /// Events of each kind that came, by [`place`], if they are counted.
+    /// Events of each kind that came, by [`Kind::place`], if they are counted.
     kinds: OnceLock<Vec<AtomicU64>>,
     /// Nothing more can be written.
     ended: AtomicBool,
@@ -116,7 +116,7 @@ struct Ledger {
 /// How many events of which kind one thread has had.
 #[derive(Debug)]
 struct Kinds {
-    /// By [`place`].
+    /// By [`Kind::place`].
     counts: Box<[u64]>,
     /// Those of which there are any.
     met: Vec<usize>,
@@ -125,13 +125,13 @@ struct Kinds {
 impl Kinds {
     fn new() -> Self {
         Kinds {
-            counts: vec![0; MOST_PAGES * MOST_EVENTS].into(),
+            counts: vec![0; Kind::PLACES].into(),
             met: Vec::new(),
         }
     }
 
     fn add(&mut self, kind: Kind) {
-        let at = place(kind);
+        let at = kind.place();
         if let Some(n) = self.counts.get_mut(at) {
             if *n == 0 {
                 self.met.push(at);
@@ -147,11 +147,6 @@ impl Kinds {
             }
         }
     }
-}
-
-/// A kind's place among all that there may be.
-fn place(kind: Kind) -> usize {
-    kind.page() * MOST_EVENTS + kind.index()
 }
 
 /// A buffer to write, the number of its events, and the channel that returns it when it is written.
@@ -277,7 +272,7 @@ impl EventStream {
 
     /// Counts events by their kinds from here on, also for fronts that are made later.
     pub fn count_kinds(&mut self) {
-        let all = || (0..MOST_PAGES * MOST_EVENTS).map(|_| AtomicU64::new(0)).collect();
+        let all = || (0..Kind::PLACES).map(|_| AtomicU64::new(0)).collect();
         self.ledger.kinds.get_or_init(all);
         self.kinds = Some(Kinds::new());
     }
@@ -290,8 +285,9 @@ impl EventStream {
             .iter()
             .enumerate()
             .map(|(at, n)| (at, n.load(Ordering::Relaxed)));
-        let kind = |at: usize| Kind::new((at / MOST_EVENTS) as u8, (at % MOST_EVENTS) as u8);
-        met.filter(|(_, n)| *n > 0).map(|(at, n)| (kind(at), n)).collect()
+        met.filter(|(_, n)| *n > 0)
+            .map(|(at, n)| (Kind::at(at), n))
+            .collect()
     }
 
     /// Events that wait to be written.

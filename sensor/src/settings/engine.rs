@@ -143,7 +143,7 @@ impl Settings {
         }
         let known = Known {
             function,
-            analyzer: &|name| Id::ALL.iter().any(|id| id.spec().tag.short() == name),
+            analyzer: &|name| Id::named(name).is_some(),
         };
         Ok(Some(Arc::new(Signatures::load(&self.signatures.files, &known)?)))
     }

@@ -5,6 +5,11 @@ mod ping;
 mod server;
 mod tls;
 
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+
 pub use client::{
     download, half_close, http_get, opened_then_closed, refused, reset_by_client, reset_by_server,
     server_closes_first, udp_exchange, udp_exchange_from, unanswered_syn, upload,
@@ -12,6 +17,21 @@ pub use client::{
 pub use ping::ping;
 pub use server::Server;
 pub use tls::{TlsClient, TlsVersion};
+
+/// Traffic of many kinds with `server`, fragments among it; so many bytes each way, and nobody answers at `dark`.
+pub fn of_many_kinds(server: IpAddr, dark: IpAddr, bytes: u64) -> Result<()> {
+    http_get(server)?;
+    udp_exchange(server, 500)?;
+    refused(server)?;
+    reset_by_client(server)?;
+    half_close(server)?;
+    upload(server, bytes)?;
+    download(server, bytes)?;
+    ping(server, 56)?;
+    // In fragments.
+    ping(server, 4000)?;
+    unanswered_syn(dark, 4711, Duration::from_millis(100))
+}
 
 /// The server's ports, TCP unless said otherwise.
 pub mod port {

@@ -173,7 +173,9 @@ impl Protocol for Http {
     fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
         self.stats_due = ctx.subs.wants(events::HttpStatsEvent::KIND);
         self.wants_data = ctx.subs.wants(events::HttpEntityData::KIND)
-            || [true, false].map(|is_orig| work::matches_body(is_orig, ctx)) != [false; 2];
+            || [true, false]
+                .into_iter()
+                .any(|is_orig| work::matches_body(is_orig, ctx));
         let dir = usize::from(!is_orig);
         self.sides[dir].at += bytes.len() as u64;
         if self.may_be_h2 && self.hold(dir, bytes, ctx) {

@@ -273,16 +273,15 @@ impl Tree {
 
     /// A signature names an analyzer, by Zeek's name: it gets what came so far, if that is still kept.
     pub fn enable(&mut self, name: &str, shared: &WorkerShared, call: &mut Call<'_>) {
-        let named = Id::ALL.iter().find(|id| id.spec().tag.short() == name);
         // What may begin behind other bytes is looked for anyway.
-        let Some(id) = named.filter(|id| matches!(id.spec().later, Later::Never)) else {
+        let Some(id) = Id::named(name).filter(|id| matches!(id.spec().later, Later::Never)) else {
             return;
         };
         self.begin(shared);
-        if self.nodes.iter().any(|n| n.id == *id) {
+        if self.nodes.iter().any(|n| n.id == id) {
             return;
         }
-        self.nodes.push(Node::new(*id, &Start::default(), shared));
+        self.nodes.push(Node::new(id, &Start::default(), shared));
         let at = self.nodes.len() - 1;
         let probe = self.probe.take();
         for (is_orig, part) in probe.iter().flat_map(|probe| probe.replay()) {

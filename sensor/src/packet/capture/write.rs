@@ -1,6 +1,6 @@
 //! Captures as pcap files (draft-ietf-opsawg-pcap), of Ethernet and with times in nanoseconds.
 
-use super::super::link::LinkType;
+use super::super::link::{LinkType, ethertype};
 use super::MAX_PACKET;
 use crate::base::time::SECOND;
 
@@ -35,11 +35,7 @@ pub fn frame(ts: u64, wire_len: u32, bytes: &[u8]) -> Vec<u8> {
 
 /// A packet without a frame of its own, from its IP header on: it gets an Ethernet header in which no address stands.
 pub fn packet(ts: u64, wire_len: u32, ip: &[u8]) -> Vec<u8> {
-    let ethertype = match ip.first().map(|b| b >> 4) {
-        Some(4) => [0x08, 0x00],
-        _ => [0x86, 0xdd],
-    };
-    let bytes = [&[0; 12], &ethertype[..], ip].concat();
+    let bytes = [&[0; 12], &ethertype::of(ip).to_be_bytes()[..], ip].concat();
     frame(ts, wire_len + 14, &bytes)
 }
 

@@ -88,6 +88,14 @@ pub mod ethertype {
     pub const TTAG: u16 = 0x8988;
     /// An outer VLAN tag, before IEEE 802.1ad.
     pub const QINQ_OLD: u16 = 0x9100;
+
+    /// That of a packet, by its IP version.
+    pub fn of(ip: &[u8]) -> u16 {
+        match ip.first().map(|b| b >> 4) {
+            Some(4) => IPV4,
+            _ => IPV6,
+        }
+    }
 }
 use ethertype as et;
 
