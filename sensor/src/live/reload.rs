@@ -9,7 +9,7 @@ use super::source::Source;
 use crate::datapath::xdp;
 use crate::filter::Filter;
 use crate::settings::Settings;
-use crate::settings::file::{at, paths};
+use crate::settings::file::{at, paths, put};
 
 /// Reads the settings again, as at the start: from the file, and over it the options.
 pub type Again<'a> = &'a dyn Fn() -> anyhow::Result<Settings>;
@@ -120,8 +120,8 @@ impl Rules {
                 worker.put(Order::Local(is_local.clone()));
             }
         }
-        let keeps = reach.outputs.set_upkeep(&new);
-        if !keeps {
+        let upkeep = now.iter().any(|p| ![FILTER, LOCAL].contains(p));
+        if upkeep && !reach.outputs.set_upkeep(&new) {
             later.extend(now.iter().filter(|p| p.starts_with("archive.")));
         }
         let others = now.iter().filter(|p| **p != FILTER && !later.contains(p));
@@ -135,15 +135,11 @@ impl Rules {
                 later.join(", ")
             ));
         }
-        settings.filter.rules = new.filter.rules;
-        settings.logs.local_nets = new.logs.local_nets;
-        (settings.logs.rotate, settings.logs.rotate_mib) = (new.logs.rotate, new.logs.rotate_mib);
-        settings.logs.sync = new.logs.sync;
-        if keeps {
-            let (have, will) = (&mut settings.archive, &new.archive);
-            (have.keep_days, have.keep_mib) = (will.keep_days, will.keep_mib);
-            have.min_free_mib = will.min_free_mib;
+        let mut holds = before;
+        for path in now.iter().filter(|p| !later.contains(p)) {
+            put(&mut holds, path, at(&after, path).clone());
         }
+        *settings = serde_json::from_value(holds).context("settings as JSON")?;
         Ok(said)
     }
 }
