@@ -20,15 +20,13 @@ pub struct Ask {
     pub to: Sender<Told>,
 }
 
-/// What is told of a connection.
+/// What is told of a connection. Who does not know it says nothing.
 #[derive(Debug)]
 pub enum Told {
     /// It is known; its packets come.
     Known,
     /// Some of its packets.
     Packets(Chunk),
-    /// This worker knows no such connection.
-    Unknown,
     /// All was told.
     End {
         /// So many packets, of whatever connection, were overwritten before they were looked at.

@@ -135,8 +135,7 @@ impl Recorder {
         let first = |key: &FlowKey, start: Ts| flow_uid(seed, start.wrapping_sub(shift as u64), key, None);
         let none = History::default();
         let history = self.history.as_ref().unwrap_or(&none);
-        self.answers
-            .retain_mut(|a| a.go_on(engine, history, &first).is_some());
+        self.answers.retain_mut(|a| a.go_on(engine, history, &first));
         if self.always > 0 {
             return;
         }
@@ -149,13 +148,13 @@ impl Recorder {
 }
 
 impl Answer {
-    /// Goes on for a turn. None: it is over.
+    /// Goes on for a turn. False: it is over.
     fn go_on<S: Sink>(
         &mut self,
         engine: &Engine<S>,
         history: &History,
         first: &impl Fn(&FlowKey, Ts) -> Uid,
-    ) -> Option<()> {
+    ) -> bool {
         match self.stage {
             Stage::Open(at) => {
                 let (oldest, _) = history.span();
@@ -172,7 +171,7 @@ impl Answer {
                     Ok(None) => Stage::Kept(oldest),
                     Err(next) => Stage::Open(next),
                 };
-                Some(())
+                true
             }
             Stage::Kept(at) => {
                 let (oldest, end) = history.span();
@@ -185,13 +184,10 @@ impl Answer {
                         let (key, start) = (k.key, k.start);
                         self.known(Wanted { key, start, from: 0 }, n)
                     }
-                    None if to == end => {
-                        let _ = self.ask.to.try_send(Told::Unknown);
-                        return None;
-                    }
+                    None if to == end => return false,
                     None => Stage::Kept(to),
                 };
-                Some(())
+                true
             }
             Stage::Tell(wanted, at) => {
                 let (oldest, end) = history.span();
@@ -214,12 +210,12 @@ impl Answer {
         end: u64,
         engine: &Engine<S>,
         history: &History,
-    ) -> Option<()> {
+    ) -> bool {
         let permit = match self.ask.to.try_reserve() {
             Ok(permit) => permit,
             // Who asks takes its time.
-            Err(TrySendError::Full(())) => return Some(()),
-            Err(TrySendError::Closed(())) => return None,
+            Err(TrySendError::Full(())) => return true,
+            Err(TrySendError::Closed(())) => return false,
         };
         let mut chunk = Chunk::default();
         let mut at = from;
@@ -236,13 +232,13 @@ impl Answer {
         self.stage = Stage::Tell(wanted, at);
         if !chunk.packets.is_empty() {
             permit.send(Told::Packets(chunk));
-            return Some(());
+            return true;
         }
         if is_over {
             let (lost, bare) = (self.lost, self.bare);
             permit.send(Told::End { lost, bare });
-            return None;
+            return false;
         }
-        Some(())
+        true
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::channel;
 
 use super::super::clock::Clock;
 use super::super::orders::{Ask, Chunk, Order, Orders, Told};
@@ -40,7 +40,8 @@ pub async fn capture(
         }));
     }
     drop(tell);
-    if !is_known(&mut told).await {
+    // The first who knows it says so; all who do not are done without a word.
+    if told.recv().await.is_none() {
         let kept = match orders.history {
             0 => "; of connections that are over none are kept without --packet-history",
             _ => ", and none of its packets is kept any more",
@@ -54,7 +55,7 @@ pub async fn capture(
     while let Some(told) = told.recv().await {
         match told {
             Told::Packets(chunk) => piece(to, &records(&chunk, clock, &mut sum)).await?,
-            Told::Known | Told::Unknown => {}
+            Told::Known => {}
             Told::End { lost, bare } => {
                 sum.lost += lost;
                 sum.bare += bare;
@@ -65,16 +66,6 @@ pub async fn capture(
     let mut line = serde_json::to_vec(&sum)?;
     line.push(b'\n');
     to.write_all(&line).await
-}
-
-/// Whether one of the workers knows the connection.
-async fn is_known(told: &mut Receiver<Told>) -> bool {
-    while let Some(told) = told.recv().await {
-        if matches!(told, Told::Known) {
-            return true;
-        }
-    }
-    false
 }
 
 async fn piece(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
