@@ -17,14 +17,14 @@ use crate::messages::say::say;
 use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
-use crate::output::feed::{FeedOutbox, FeedTarget, Feeds};
+use crate::output::feed::{FeedOutbox, Feeds};
 use crate::output::log::{LogWriter, Upkeep};
 use crate::output::log_dir::LogDir;
 use crate::output::open::{all_extracted, all_written, begin, contents_files, extract_thread, open_stream};
 use crate::output::patience::Patience;
 use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
-use crate::script::{Host, Limits, Order, Out, SCRIPTS_DIR, ScriptError};
+use crate::script::{Host, Order, Out, Plan, ScriptError};
 use crate::settings::Settings;
 
 /// Scripts, and what they gave.
@@ -39,16 +39,10 @@ pub struct Scripts {
 impl Scripts {
     /// Loads those that the settings name; None: they name none.
     pub fn load(settings: &Settings) -> Result<Option<Scripts>, ScriptError> {
-        let s = &settings.scripts;
-        if s.files.is_empty() {
+        let Some(plan) = Plan::of(settings) else {
             return Ok(None);
-        }
-        let host = Host::load(&s.files, &settings.logs.dir.join(SCRIPTS_DIR), Limits::from(s))?;
-        let has_stdout =
-            settings.events.to.as_deref() == Some("-") || settings.logs.to.contains(&FeedTarget::Stdout);
-        if has_stdout {
-            host.print_to_stderr();
-        }
+        };
+        let host = Host::load(&plan)?;
         Ok(Some(Scripts {
             filtered: host.filtered_logs(),
             host,

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+
 use super::args::ScriptCommand;
 use super::print::print;
 use crate::catalog::events;
@@ -11,7 +13,7 @@ use crate::event::{Event, Handler, LogRow, Subscriptions, Ts};
 use crate::messages::say::say;
 use crate::offline;
 use crate::packet::capture::Capture;
-use crate::script::{Host, Limits, Out, SCRIPTS_DIR};
+use crate::script::{Host, Out, Plan};
 use crate::settings::Settings;
 
 /// Runs one of the commands.
@@ -23,8 +25,10 @@ pub fn script(command: &ScriptCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn load(file: &Path) -> anyhow::Result<Host> {
-    let dir = Settings::default().logs.dir.join(SCRIPTS_DIR);
-    Ok(Host::load(&[file.to_owned()], &dir, Limits::default())?)
+    let mut settings = Settings::default();
+    settings.scripts.files.push(file.to_owned());
+    let plan = Plan::of(&settings).context("a script")?;
+    Ok(Host::load(&plan)?)
 }
 
 fn check(file: &Path) -> anyhow::Result<ExitCode> {

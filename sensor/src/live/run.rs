@@ -34,13 +34,12 @@ use crate::messages::reporter::Reporter;
 use crate::messages::say::{self, say};
 use crate::output::archive::Archive;
 use crate::output::capture_loss::CaptureLoss;
-use crate::output::feed::FeedTarget;
 use crate::output::log_dir::LogDir;
 use crate::output::one_sided::OneSided;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::output::twice::Twice;
-use crate::script::{Limits, SCRIPTS_DIR};
+use crate::script::Plan;
 use crate::settings::{ControlSettings, Decap, LogSettings, Persist, Settings};
 
 /// Time between two status lines.
@@ -138,7 +137,8 @@ fn work(
     if watches {
         settings.useless_live(subs)?;
     }
-    let scripts = scripts(settings, watches)?;
+    let plan = Plan::of(settings).filter(|_| watches);
+    let scripts = plan.clone().map(ScriptThread::load).transpose()?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
     reporter.listen(subs);
     let before = pins.as_ref().and_then(|p| p.facts().copied());
@@ -218,7 +218,7 @@ fn work(
         writes: settings.logs.contents_dir.clone(),
     };
     let orders = Orders::new(rings, (settings.rings.history_mib as usize) << 20);
-    outputs.begin_scripts(&orders, rings, confined_scripts(settings));
+    outputs.begin_scripts(&orders, rings, plan.as_ref().and_then(confined));
     let begin = Beginning {
         left,
         confinement: Some(&confinement),
@@ -409,28 +409,16 @@ impl Desk<'_> {
     }
 }
 
-/// Loads the scripts that the settings name.
-fn scripts(settings: &Settings, watches: bool) -> anyhow::Result<Option<ScriptThread>> {
-    let s = &settings.scripts;
-    if s.files.is_empty() || !watches {
-        return Ok(None);
-    }
-    let dir = settings.logs.dir.join(SCRIPTS_DIR);
-    // Rows are printed unless that is switched off.
-    let to_stderr =
-        settings.events.to.as_deref() == Some("-") || settings.logs.to.contains(&FeedTarget::Stdout);
-    ScriptThread::load(s.files.clone(), dir, Limits::from(s), to_stderr).map(Some)
-}
-
-/// What the scripts' thread keeps: it reads what attackers send, too.
-fn confined_scripts(settings: &Settings) -> Option<Confinement> {
-    let dir = settings.logs.dir.join(SCRIPTS_DIR);
-    if settings.scripts.is_unsafe || settings.scripts.files.is_empty() {
+/// What the scripts' thread keeps: it reads what attackers send, too. None: all.
+fn confined(plan: &Plan) -> Option<Confinement> {
+    if plan.limits.is_unsafe {
         return None;
     }
     // Without it they cannot write, and are told so.
-    let _ = std::fs::create_dir_all(&dir);
-    Some(Confinement { writes: Some(dir) })
+    let _ = std::fs::create_dir_all(&plan.dir);
+    Some(Confinement {
+        writes: Some(plan.dir.clone()),
+    })
 }
 
 /// Listens for orders, as the settings say. Where nothing was said, the usual place may be another sensor's, or not there.

@@ -5,7 +5,6 @@
 //! their kinds: no worker waits, so no packet is lost for them. What handlers want of connections goes to the workers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -24,7 +23,7 @@ use crate::output::now_and_then::NowAndThen;
 use crate::output::outbox::ended;
 use crate::output::patience::{Limit, Patience, Progress};
 use crate::script::wire::Batch;
-use crate::script::{Host, Limits, Out};
+use crate::script::{Host, Out, Plan};
 
 /// Batches that may wait in the queue, and as many that the thread has taken.
 const MAX_QUEUED: usize = 256;
@@ -101,13 +100,8 @@ pub trait ScriptSink: Sink + Send {
 }
 
 impl ScriptThread {
-    /// Loads the scripts, in the thread that will run them. `dir`: where their files lie; `to_stderr`: what they print goes there.
-    pub fn load(
-        scripts: Vec<PathBuf>,
-        dir: PathBuf,
-        limits: Limits,
-        to_stderr: bool,
-    ) -> anyhow::Result<Self> {
+    /// Loads the scripts, in the thread that will run them.
+    pub fn load(plan: Plan) -> anyhow::Result<Self> {
         let (queue, told) = sync_channel(MAX_QUEUED);
         let (begin, begins) = sync_channel(1);
         let (loaded, is_loaded) = channel();
@@ -116,16 +110,13 @@ impl ScriptThread {
         let thread = std::thread::Builder::new()
             .name("scripts".into())
             .spawn(move || {
-                let host = match Host::load(&scripts, &dir, limits) {
+                let host = match Host::load(&plan) {
                     Ok(host) => host,
                     Err(e) => {
                         let _ = loaded.send(Err(e));
                         return;
                     }
                 };
-                if to_stderr {
-                    host.print_to_stderr();
-                }
                 let _ = loaded.send(Ok((host.wants(), host.filtered_logs())));
                 // Nobody begins a run whose start fails.
                 if let Ok(begin) = begins.recv() {

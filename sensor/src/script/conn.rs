@@ -14,9 +14,7 @@ pub struct ScriptConn(pub ConnId);
 
 impl ScriptConn {
     fn order(&self, lua: &Lua, what: Wish) -> mlua::Result<()> {
-        let state = lua.app_data_ref::<State>();
-        let state = state.ok_or_else(|| mlua::Error::runtime("no state"))?;
-        state.order(Order { conn: self.0, what })
+        State::of(lua)?.order(Order { conn: self.0, what })
     }
 }
 

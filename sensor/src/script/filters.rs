@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mlua::{Function, Lua, Result, Table, Value as LuaValue};
+use mlua::{Error, Function, Lua, Result, Table, Value as LuaValue};
 
 use super::out::FilteredRow;
-use super::values::{column, of_value};
+use super::values::{column, name_and_type, of_value};
 use crate::catalog::{has_log, name_log};
 use crate::event::{Column, Value};
 
@@ -59,10 +59,6 @@ fn kept(text: &str) -> &'static str {
     String::from(text).leak()
 }
 
-fn wrong(why: impl ToString) -> mlua::Error {
-    mlua::Error::runtime(why.to_string())
-}
-
 fn list(of: &Table, name: &str) -> Result<Option<Vec<String>>> {
     let list: Option<Table> = of.get(name)?;
     list.map(|l| l.sequence_values().collect()).transpose()
@@ -72,10 +68,10 @@ impl LogFilter {
     /// As a script says it of the log `of`.
     pub fn new(of: &str, how: &Table) -> Result<LogFilter> {
         if !has_log(of) {
-            return Err(wrong(format!("there is no {of}.log")));
+            return Err(Error::runtime(format!("there is no {of}.log")));
         }
         let to: Option<String> = how.get("path")?;
-        let to = to.map(|to| name_log(&to)).transpose().map_err(wrong)?;
+        let to = to.map(|to| name_log(&to)).transpose().map_err(Error::runtime)?;
         let (include, exclude) = (list(how, "include")?, list(how, "exclude")?.unwrap_or_default());
         let mut rename = Vec::new();
         if let Some(names) = how.get::<Option<Table>>("rename")? {
@@ -89,19 +85,17 @@ impl LogFilter {
             for entry in more.sequence_values::<Table>() {
                 let entry = entry?;
                 let name: String = entry.get(1)?;
-                let (name, typ) = name
-                    .split_once(':')
-                    .ok_or_else(|| wrong(format!("{name:?}: a column is \"name: type\"")))?;
+                let (name, typ) = name_and_type(&name)?;
                 added.push(Added {
-                    name: kept(name.trim()),
-                    typ: kept(typ.trim()),
+                    name: kept(name),
+                    typ: kept(typ),
                     f: entry.get(2)?,
                 });
             }
         }
         let changes = include.is_some() || !exclude.is_empty() || !rename.is_empty() || !added.is_empty();
         if changes && to.is_none() {
-            return Err(wrong(
+            return Err(Error::runtime(
                 "a filter that changes columns writes another log: path is wanted",
             ));
         }
@@ -175,7 +169,7 @@ impl LogFilter {
                 let value: LuaValue = a.f.call(shown.clone())?;
                 more.push(
                     column(a.typ, value)
-                        .map_err(|e| wrong(format!("column {} of {path}.log: {e}", a.name)))?,
+                        .map_err(|e| Error::runtime(format!("column {} of {path}.log: {e}", a.name)))?,
                 );
             }
             let known = self.known(columns);
@@ -196,7 +190,7 @@ pub fn filter(
     filters: &mut [LogFilter],
     (path, columns): (&'static str, &'static [Column]),
     values: Vec<Value<'static>>,
-) -> (Filtered, Option<mlua::Error>) {
+) -> (Filtered, Option<Error>) {
     let mut done = Filtered {
         stays: true,
         made: Vec::new(),

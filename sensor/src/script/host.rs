@@ -10,13 +10,11 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, V
 use super::api;
 use super::filters::{Filters, filter};
 use super::out::{Out, OwnEvent};
-use super::state::{Limits, State};
+use super::state::{Limits, Plan, State};
 use super::values::{next, typed};
 use super::wire::{Batch, ROW, Reader};
 use crate::catalog::{UnknownEvent, named};
-use crate::event::{
-    Event, Kind, LogRow, MOST_EVENTS, MOST_PAGES, SignatureMatch, SignatureState, Subscriptions, Ts,
-};
+use crate::event::{Event, Kind, LogRow, SignatureMatch, SignatureState, Subscriptions, Ts};
 
 /// Instructions between two looks at whether a call takes too long.
 const LOOK_EVERY: u32 = 10_000;
@@ -60,18 +58,12 @@ pub struct Host {
     filters: Filters,
     state: State,
     limits: Limits,
-    /// Loaded scripts, for who loads one twice.
-    loaded: Rc<RefCell<Vec<PathBuf>>>,
     files_at: Ts,
     scratch: Batch,
     calls: u64,
     failed: u64,
     // After what holds functions of it.
     lua: Lua,
-}
-
-fn place(kind: Kind) -> usize {
-    kind.page() * MOST_EVENTS + kind.index()
 }
 
 /// Where the interpreter is, as its own errors begin.
@@ -108,8 +100,9 @@ fn said(e: &mlua::Error) -> String {
 }
 
 impl Host {
-    /// Loads scripts. Files that they write lie in `dir`.
-    pub fn load(scripts: &[PathBuf], dir: &Path, limits: Limits) -> Result<Host, ScriptError> {
+    /// Loads scripts.
+    pub fn load(plan: &Plan) -> Result<Host, ScriptError> {
+        let limits = plan.limits;
         let libs = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
         let libs = match limits.is_unsafe {
             true => StdLib::ALL_SAFE,
@@ -117,17 +110,12 @@ impl Host {
         };
         let lua = Lua::new_with(libs, LuaOptions::new())?;
         lua.set_memory_limit(limits.memory)?;
-        let state = State::default();
-        state.set_dir(dir.to_owned(), limits.is_unsafe);
         let mut host = Host {
-            handlers: Rc::new(RefCell::new(
-                (0..MOST_PAGES * MOST_EVENTS).map(|_| Vec::new()).collect(),
-            )),
+            handlers: Rc::new(RefCell::new((0..Kind::PLACES).map(|_| Vec::new()).collect())),
             subs: Subscriptions::NONE,
             filters: Filters::default(),
-            state,
+            state: State::new(plan),
             limits,
-            loaded: Rc::default(),
             files_at: 0,
             scratch: Batch::default(),
             calls: 0,
@@ -149,14 +137,16 @@ impl Host {
         host.state.begin(limits.steps);
         host.lua.set_app_data(host.filters.clone());
         api::install(&host.lua, &host.state)?;
-        host.give_load()?;
-        for script in scripts {
+        // For who loads one twice.
+        let loaded = Rc::new(RefCell::new(Vec::new()));
+        host.give_load(loaded.clone())?;
+        for script in &plan.scripts {
             host.state.begin(limits.steps);
-            run_script(&host.lua, &host.state, &host.loaded, script)?;
+            run_script(&host.lua, &host.state, &loaded, script)?;
         }
         host.lua.globals().set("on", Value::Nil)?;
         let handled = host.handlers.borrow();
-        let wants = |kind: &Kind| !handled[place(*kind)].is_empty();
+        let wants = |kind: &Kind| !handled[kind.place()].is_empty();
         host.subs = crate::catalog::events().map(|i| i.kind).filter(wants).collect();
         drop(handled);
         Ok(host)
@@ -183,7 +173,7 @@ impl Host {
     }
 
     /// Gives the functions that are there while scripts are loaded.
-    fn give_load(&self) -> mlua::Result<()> {
+    fn give_load(&self, loaded: Rc<RefCell<Vec<PathBuf>>>) -> mlua::Result<()> {
         let globals = self.lua.globals();
         let handlers = Rc::downgrade(&self.handlers);
         let on = self
@@ -203,7 +193,7 @@ impl Host {
                     return Ok(());
                 };
                 let mut handlers = handlers.borrow_mut();
-                let of_event = &mut handlers[place(info.kind)];
+                let of_event = &mut handlers[info.kind.place()];
                 if of_event.len() >= MAX_HANDLERS {
                     return Err(mlua::Error::runtime(format!(
                         "{name} has {MAX_HANDLERS} handlers already"
@@ -222,11 +212,8 @@ impl Host {
                 Ok(())
             })?;
         globals.set("on", on)?;
-        let (state, loaded) = (self.state.clone(), Rc::downgrade(&self.loaded));
+        let state = self.state.clone();
         let load = self.lua.create_function(move |lua, name: String| {
-            let Some(loaded) = loaded.upgrade() else {
-                return Ok(());
-            };
             let here = state
                 .script()
                 .ok_or_else(|| mlua::Error::runtime("scripts are loaded at the start"))?;
@@ -255,11 +242,6 @@ impl Host {
         self.subs
     }
 
-    /// What is printed goes to standard error.
-    pub fn print_to_stderr(&self) {
-        self.state.print_to_stderr();
-    }
-
     /// Calls of handlers so far, and those of them that failed.
     pub fn calls(&self) -> (u64, u64) {
         (self.calls, self.failed)
@@ -275,11 +257,21 @@ impl Host {
         if !self.subs.wants(ev.kind()) {
             return;
         }
+        self.with_one(|one| one.push(ts, ev), Host::next_event);
+    }
+
+    /// Does something with the one event that `push` adds to a batch.
+    fn with_one<R>(
+        &mut self,
+        push: impl FnOnce(&mut Batch),
+        work: impl FnOnce(&mut Self, &mut Reader<'_>) -> R,
+    ) -> R {
         let mut one = std::mem::take(&mut self.scratch);
         one.clear();
-        one.push(ts, ev);
-        self.next_event(&mut one.reader());
+        push(&mut one);
+        let done = work(self, &mut one.reader());
         self.scratch = one;
+        done
     }
 
     /// Gives the handlers the next event of a batch. False: there is none.
@@ -310,11 +302,7 @@ impl Host {
 
     /// Shows scripts a row of a log. What is to be written of it is among what they give.
     pub fn row(&mut self, ts: Ts, row: &dyn LogRow) {
-        let mut one = std::mem::take(&mut self.scratch);
-        one.clear();
-        one.push_row(ts, row);
-        self.next_event(&mut one.reader());
-        self.scratch = one;
+        self.with_one(|one| one.push_row(ts, row), Host::next_event);
     }
 
     fn filter_row(&mut self, from: &mut Reader<'_>) {
@@ -342,7 +330,7 @@ impl Host {
     }
 
     fn dispatch(&mut self, kind: Kind, from: &mut Reader<'_>) {
-        let handlers = self.handlers.borrow()[place(kind)].len();
+        let handlers = self.handlers.borrow()[kind.place()].len();
         if handlers == 0 {
             return from.skip();
         }
@@ -359,7 +347,7 @@ impl Host {
             }
         }
         for n in 0..handlers {
-            let f = match self.handlers.borrow()[place(kind)].get(n) {
+            let f = match self.handlers.borrow()[kind.place()].get(n) {
                 Some(h) if h.failures < self.limits.failures => h.f.clone(),
                 _ => continue,
             };
@@ -392,7 +380,7 @@ impl Host {
         let _ = self.state.event(event);
         let Some((kind, n)) = of else { return };
         let mut handlers = self.handlers.borrow_mut();
-        let Some(handler) = handlers[place(kind)].get_mut(n) else {
+        let Some(handler) = handlers[kind.place()].get_mut(n) else {
             return;
         };
         handler.failures += 1;
@@ -432,12 +420,9 @@ impl Host {
 
     /// What a global function says of a signature's match (`eval`): true if it says so; a failure says no.
     pub fn evaluate(&mut self, ts: Ts, function: &str, state: &SignatureState<'_>, data: &[u8]) -> bool {
-        let mut one = std::mem::take(&mut self.scratch);
-        one.clear();
         let (state, msg) = (*state, "");
-        one.push(ts, &SignatureMatch { state, msg, data });
-        let said = self.ask(function, &mut one.reader());
-        self.scratch = one;
+        let event = SignatureMatch { state, msg, data };
+        let said = self.with_one(|one| one.push(ts, &event), |host, from| host.ask(function, from));
         match said {
             Ok(said) => said,
             Err(e) => {

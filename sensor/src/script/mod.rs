@@ -17,9 +17,6 @@ mod units;
 mod values;
 pub mod wire;
 
-/// The folder of scripts' files, in that of the logs.
-pub const SCRIPTS_DIR: &str = "scripts";
-
 pub use host::{Host, ScriptError};
 pub use out::{Order, Out};
-pub use state::Limits;
+pub use state::Plan;

@@ -38,7 +38,7 @@ impl LogRow for FilteredRow {
     }
 
     fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
-        out.extend(self.values.iter().cloned());
+        out.extend(self.values.iter().map(Value::borrowed));
     }
 }
 

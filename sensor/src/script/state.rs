@@ -6,14 +6,17 @@ use std::collections::BinaryHeap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use mlua::Function;
+use mlua::{Function, Lua};
 
 use super::files::{FileRotation, OpenFile, place};
 use super::out::{FilteredRow, Order, Out, OwnEvent};
 use crate::event::Ts;
 use crate::event::log_stream::StreamRow;
-use crate::settings::ScriptSettings;
+use crate::output::feed::FeedTarget;
+use crate::settings::{ScriptSettings, Settings};
 
+/// The folder of scripts' files, in that of the logs.
+const DIR: &str = "scripts";
 /// Most timers at a time.
 const MAX_TIMERS: usize = 1 << 20;
 /// Most files that are open at a time.
@@ -32,6 +35,33 @@ pub struct Limits {
     pub failures: u32,
     /// They may use io, os and files anywhere.
     pub is_unsafe: bool,
+}
+
+/// Which scripts are to be loaded, and what they work with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The scripts.
+    pub scripts: Vec<PathBuf>,
+    /// Where the files lie that they write.
+    pub dir: PathBuf,
+    /// What they may take.
+    pub limits: Limits,
+    /// What they print goes to standard error, as standard output is somebody else's.
+    pub to_stderr: bool,
+}
+
+impl Plan {
+    /// As the settings say; None: they name no script.
+    pub fn of(settings: &Settings) -> Option<Plan> {
+        let s = &settings.scripts;
+        (!s.files.is_empty()).then(|| Plan {
+            scripts: s.files.clone(),
+            dir: settings.logs.dir.join(DIR),
+            limits: Limits::from(s),
+            to_stderr: settings.events.to.as_deref() == Some("-")
+                || settings.logs.to.contains(&FeedTarget::Stdout),
+        })
+    }
 }
 
 impl From<&ScriptSettings> for Limits {
@@ -63,7 +93,7 @@ pub struct Timer {
 }
 
 /// The state; copies are the same one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct State(Rc<Shared>);
 
 #[derive(Default)]
@@ -76,13 +106,13 @@ struct Shared {
     /// Instructions that the call at work may still take.
     steps: Cell<u64>,
     /// Where files are that scripts write.
-    dir: RefCell<PathBuf>,
+    dir: PathBuf,
     /// Whether they may be anywhere.
-    anywhere: Cell<bool>,
+    anywhere: bool,
     /// Files that are open.
     files: RefCell<Vec<Rc<OpenFile>>>,
     /// What they print goes to standard error, as standard output is somebody else's.
-    to_stderr: Cell<bool>,
+    to_stderr: bool,
     /// How deep the script that is being loaded is in others.
     level: Cell<u64>,
     /// The script that is being loaded.
@@ -90,6 +120,22 @@ struct Shared {
 }
 
 impl State {
+    /// For scripts that are loaded by this plan.
+    pub fn new(plan: &Plan) -> State {
+        State(Rc::new(Shared {
+            dir: plan.dir.clone(),
+            anywhere: plan.limits.is_unsafe,
+            to_stderr: plan.to_stderr,
+            ..Shared::default()
+        }))
+    }
+
+    /// That of an interpreter.
+    pub fn of(lua: &Lua) -> mlua::Result<State> {
+        let state = lua.app_data_ref::<State>().map(|s| s.clone());
+        state.ok_or_else(|| mlua::Error::runtime("no state"))
+    }
+
     pub fn now(&self) -> Ts {
         self.0.now.get()
     }
@@ -200,19 +246,8 @@ impl State {
         left == 0
     }
 
-    /// Files of scripts lie in `dir`, and nowhere else unless they may be `anywhere`.
-    pub fn set_dir(&self, dir: PathBuf, anywhere: bool) {
-        *self.0.dir.borrow_mut() = dir;
-        self.0.anywhere.set(anywhere);
-    }
-
-    /// What is printed goes to standard error.
-    pub fn print_to_stderr(&self) {
-        self.0.to_stderr.set(true);
-    }
-
     pub fn prints_to_stderr(&self) -> bool {
-        self.0.to_stderr.get()
+        self.0.to_stderr
     }
 
     /// Opens a file, or gives the one that is open under that name.
@@ -224,7 +259,7 @@ impl State {
         if files.len() >= MAX_FILES {
             return Err(format!("{MAX_FILES} files are open already"));
         }
-        let path = place(&self.0.dir.borrow(), name, self.0.anywhere.get())?;
+        let path = place(&self.0.dir, name, self.0.anywhere)?;
         let file = OpenFile::open(name, path, rotation, self.now());
         let file = Rc::new(file.map_err(|e| format!("cannot open {name}: {e}"))?);
         files.push(file.clone());

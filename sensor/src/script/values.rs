@@ -168,6 +168,14 @@ pub fn to_json(v: &LuaValue, depth: usize) -> Result<Json> {
     })
 }
 
+/// A column as scripts name it: `name: type`.
+pub fn name_and_type(text: &str) -> Result<(&str, &str)> {
+    let (name, typ) = text
+        .split_once(':')
+        .ok_or_else(|| mlua::Error::runtime(format!("{text:?}: a column is \"name: type\"")))?;
+    Ok((name.trim(), typ.trim()))
+}
+
 /// Lua's value as a column of this type has it.
 pub fn column(typ: &str, v: LuaValue) -> std::result::Result<Value<'static>, String> {
     let is_list = |t: &str| t.starts_with("set[") || t.starts_with("vector[");

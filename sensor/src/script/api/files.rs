@@ -3,12 +3,13 @@
 use std::io::Write as _;
 use std::rc::Rc;
 
-use mlua::{Lua, MultiValue, Result, Table, UserData, UserDataMethods, Value};
+use mlua::{Error, Lua, MultiValue, Result, Table, UserData, UserDataMethods, Value};
 
 use super::super::files::{FileRotation, OpenFile};
 use super::super::out::OwnEvent;
+use super::super::state::State;
 use super::super::units::nanoseconds;
-use super::glue::{set, state, wrong};
+use super::glue::set;
 
 /// A file as scripts have it.
 struct ScriptFile(Rc<OpenFile>);
@@ -20,11 +21,11 @@ impl UserData for ScriptFile {
         });
         methods.add_method("print", |lua, f, all: MultiValue| print_to(lua, f, all));
         methods.add_method("close", |lua, f, ()| {
-            state(lua)?.close(f.0.name());
+            State::of(lua)?.close(f.0.name());
             Ok(())
         });
         methods.add_method("rotate", |lua, f, ()| {
-            f.0.rotate(state(lua)?.now());
+            f.0.rotate(State::of(lua)?.now());
             Ok(())
         });
     }
@@ -36,7 +37,7 @@ impl UserData for ScriptFile {
 
 fn write(lua: &Lua, f: &ScriptFile, text: &[u8]) -> Result<()> {
     if f.0.write(text) {
-        let state = state(lua)?;
+        let state = State::of(lua)?;
         let name = f.0.name().to_owned();
         state.event(OwnEvent::RotateSize { f: name })?;
         f.0.rotate(state.now());
@@ -51,7 +52,7 @@ fn print_to(lua: &Lua, f: &ScriptFile, all: MultiValue) -> Result<()> {
     line.push(b'\n');
     write(lua, f, &line)?;
     let f = f.0.name().to_owned();
-    state(lua)?.event(OwnEvent::Print { f, s })
+    State::of(lua)?.event(OwnEvent::Print { f, s })
 }
 
 fn joined(lua: &Lua, all: MultiValue, between: &str) -> Result<Vec<u8>> {
@@ -81,7 +82,7 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
                 rotation.every = every.map_or(0, nanoseconds);
                 rotation.bytes = bytes.unwrap_or(0);
             }
-            let file = state.open(&name, rotation).map_err(wrong)?;
+            let file = state.open(&name, rotation).map_err(Error::runtime)?;
             state.event(OwnEvent::FileOpened { f: name })?;
             Ok(ScriptFile(file))
         },

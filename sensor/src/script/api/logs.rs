@@ -1,11 +1,11 @@
 //! Logs that scripts define, and their rows.
 
-use mlua::{Lua, Result, Table, UserData, UserDataMethods, Value};
+use mlua::{Error, Lua, Result, Table, UserData, UserDataMethods, Value};
 
 use super::super::filters::{Filters, LogFilter};
 use super::super::state::State;
-use super::super::values::column;
-use super::glue::{set, state, wrong};
+use super::super::values::{column, name_and_type};
+use super::glue::set;
 use crate::catalog::define_log;
 use crate::event::log_stream::LogStream;
 
@@ -18,7 +18,9 @@ struct ScriptLog(&'static LogStream);
 
 impl UserData for ScriptLog {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("write", |lua, log, row: Table| write(&state(lua)?, log.0, &row));
+        methods.add_method("write", |lua, log, row: Table| {
+            write(&State::of(lua)?, log.0, &row)
+        });
     }
 }
 
@@ -30,11 +32,11 @@ fn write(state: &State, log: &'static LogStream, row: &Table) -> Result<()> {
             // A row without a time is of now.
             Value::Nil if c.name == "ts" && c.typ == "time" => crate::event::Value::Time(state.now()),
             value => column(c.typ, value)
-                .map_err(|e| wrong(format!("column {} of {}.log: {e}", c.name, log.path())))?,
+                .map_err(|e| Error::runtime(format!("column {} of {}.log: {e}", c.name, log.path())))?,
         };
         values.push(value);
     }
-    state.row(log.row(values).map_err(wrong)?)
+    state.row(log.row(values).map_err(Error::runtime)?)
 }
 
 pub fn install(lua: &Lua, to: &Table) -> Result<()> {
@@ -44,7 +46,7 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
         let path: String = of.get("path")?;
         let columns: Table = of.get("columns")?;
         if defined.raw_len() >= MAX_STREAMS {
-            return Err(wrong(format!("{MAX_STREAMS} logs are defined already")));
+            return Err(Error::runtime(format!("{MAX_STREAMS} logs are defined already")));
         }
         let mut list: Vec<(String, String)> = Vec::new();
         for entry in columns.sequence_values::<Value>() {
@@ -52,14 +54,12 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
             list.push(match entry? {
                 Value::String(s) => {
                     let s = s.to_str()?.to_owned();
-                    let (name, typ) = s
-                        .split_once(':')
-                        .ok_or_else(|| wrong(format!("{s:?}: a column is \"name: type\"")))?;
-                    (name.trim().to_owned(), typ.trim().to_owned())
+                    let (name, typ) = name_and_type(&s)?;
+                    (name.to_owned(), typ.to_owned())
                 }
                 Value::Table(t) => (t.get(1)?, t.get(2)?),
                 other => {
-                    return Err(wrong(format!(
+                    return Err(Error::runtime(format!(
                         "a column is \"name: type\", not {}",
                         other.type_name()
                     )));
@@ -67,7 +67,7 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
             });
         }
         let list: Vec<_> = list.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
-        let stream = define_log(&path, &list).map_err(wrong)?;
+        let stream = define_log(&path, &list).map_err(Error::runtime)?;
         defined.raw_push(path)?;
         Ok(ScriptLog(stream))
     })?;
@@ -79,10 +79,10 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
     )?;
     set(lua, &log, "filter", |lua, state, (path, how): (String, Table)| {
         if state.script().is_none() {
-            return Err(wrong("filters are named while scripts are loaded"));
+            return Err(Error::runtime("filters are named while scripts are loaded"));
         }
         let filters = lua.app_data_ref::<Filters>().map(|f| f.clone());
-        let filters = filters.ok_or_else(|| wrong("no filters"))?;
+        let filters = filters.ok_or_else(|| Error::runtime("no filters"))?;
         filters.0.borrow_mut().push(LogFilter::new(&path, &how)?);
         Ok(())
     })?;

@@ -136,6 +136,16 @@ function Expiring:each()
   end
 end
 
+-- A row with the columns that say which connection it is about, if it is about one.
+local function of_conn(c, row)
+  if c then
+    row.uid = c.uid
+    row["id.orig_h"], row["id.orig_p"] = c.orig_h, c.orig_p
+    row["id.resp_h"], row["id.resp_p"] = c.resp_h, c.resp_p
+  end
+  return row
+end
+
 -- Notices: notice.log with Zeek's columns. The same (by note and identifier) is told again after suppress_for seconds.
 local notices = log.stream {
   path = "notice",
@@ -166,13 +176,12 @@ function notice(n)
     told:set(key, now() + n.suppress_for)
   end
   local c = n.c
-  notices:write {
-    uid = c and c.uid, ["id.orig_h"] = c and c.orig_h, ["id.orig_p"] = c and c.orig_p, ["id.resp_h"] = c and c.resp_h,
-    ["id.resp_p"] = c and c.resp_p, proto = n.proto or c and c.proto, fuid = n.f and n.f.id, file_mime_type = n.file_mime_type,
+  notices:write(of_conn(c, {
+    proto = n.proto or c and c.proto, fuid = n.f and n.f.id, file_mime_type = n.file_mime_type,
     file_desc = n.file_desc, note = n.note, msg = n.msg, sub = n.sub, src = n.src or c and c.orig_h, dst = n.dst or c and c.resp_h,
     p = n.p or c and c.resp_p, n = n.n, actions = n.actions or { "Notice::ACTION_LOG" }, email_dest = {},
     suppress_for = n.suppress_for,
-  }
+  }))
   return true
 end
 
@@ -239,12 +248,10 @@ function intel.load(name)
 end
 
 local function sighting(seen, kind, matched, sources)
-  local c = seen.c
-  stream():write {
-    uid = c and c.uid, ["id.orig_h"] = c and c.orig_h, ["id.orig_p"] = c and c.orig_p, ["id.resp_h"] = c and c.resp_h,
-    ["id.resp_p"] = c and c.resp_p, ["seen.indicator"] = seen.indicator, ["seen.indicator_type"] = kind,
+  stream():write(of_conn(seen.c, {
+    ["seen.indicator"] = seen.indicator, ["seen.indicator_type"] = kind,
     ["seen.where"] = seen.where or "Intel::IN_ANYWHERE", matched = { matched }, sources = sources, fuid = seen.f and seen.f.id,
-  }
+  }))
   if intel.on_match then intel.on_match(seen, sources) end
 end
 

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use md5::Md5;
-use mlua::{Lua, Result, Table, UserData, UserDataMethods, UserDataRef, Value};
+use mlua::{Error, Lua, Result, Table, UserData, UserDataMethods, UserDataRef, Value};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::super::conn::ScriptConn;
 use super::super::values::{of_json, to_json};
-use super::glue::{set, wrong};
+use super::glue::set;
 use crate::conn::{community_id, key_of};
 use crate::event::json::hex;
 use crate::output::local_nets::LocalNets;
@@ -54,11 +54,11 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
         Ok(key_of(&c.0).map(|key| community_id(&key, 0)))
     })?;
     set(lua, to, "subnet", |_, _, nets: String| {
-        Ok(Nets(nets.parse().map_err(wrong)?))
+        Ok(Nets(nets.parse().map_err(Error::runtime)?))
     })?;
     set(lua, to, "json", |_, _, v: Value| Ok(to_json(&v, 0)?.to_string()))?;
     set(lua, to, "from_json", |lua, _, s: mlua::LuaString| {
-        let json = serde_json::from_slice(&s.as_bytes()).map_err(wrong)?;
+        let json = serde_json::from_slice(&s.as_bytes()).map_err(Error::runtime)?;
         of_json(lua, &json)
     })
 }

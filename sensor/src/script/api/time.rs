@@ -1,10 +1,10 @@
 //! Time and timers. Time is the network's: in captures that of the packets.
 
-use mlua::{Function, Lua, Result, Table};
+use mlua::{Error, Function, Lua, Result, Table};
 
 use super::super::state::Timer;
 use super::super::units::{nanoseconds, seconds};
-use super::glue::{set, wrong};
+use super::glue::set;
 
 /// Shortest time between two calls of `every`, seconds.
 const SHORTEST: f64 = 0.001;
@@ -16,7 +16,9 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
     })?;
     set(lua, to, "every", |_, state, (every, f): (f64, Function)| {
         if every.is_nan() || every < SHORTEST {
-            return Err(wrong("every: a number of seconds is wanted, 0.001 or more"));
+            return Err(Error::runtime(
+                "every: a number of seconds is wanted, 0.001 or more",
+            ));
         }
         let every = nanoseconds(every);
         state.schedule(every, Timer { f, every })

@@ -25,7 +25,12 @@ impl Scripts {
     }
 
     fn load(&self, limits: Limits) -> Result<Host, ScriptError> {
-        Host::load(&[self.0.join("main.lua")], &self.0.join("out"), limits)
+        Host::load(&Plan {
+            scripts: vec![self.0.join("main.lua")],
+            dir: self.0.join("out"),
+            limits,
+            to_stderr: true,
+        })
     }
 }
 
@@ -144,7 +149,6 @@ fn a_handler_that_fails_is_reported_and_taken_off_in_the_end() {
         ..Limits::default()
     };
     let mut host = scripts.load(limits).expect("a host");
-    host.print_to_stderr();
     for n in 0..4 {
         weird(&mut host, n, "x");
     }
@@ -178,7 +182,6 @@ fn what_takes_too_long_or_too_much_ends() {
         end)
         "#,
     );
-    host.print_to_stderr();
     for (name, why) in [
         ("loop", "main.lua:3"),
         ("loop", "takes too long"),
@@ -220,7 +223,6 @@ fn scripts_load_others_once_each_with_its_level() {
         ],
     );
     let mut host = scripts.load(Limits::default()).expect("a host");
-    host.print_to_stderr();
     let mut out = Vec::new();
     host.take(&mut out);
     let levels: Vec<_> = out
@@ -282,7 +284,6 @@ fn timers_are_called_in_time_and_in_order() {
         id = every(10, function() n = n + 1 print("turn", n) if n == 2 then cancel(id) end end)
         "#,
     );
-    host.print_to_stderr();
     for s in [1, 2, 5, 9, 11, 45, 46, 60] {
         host.advance(s * 1_000_000_000);
     }
@@ -322,7 +323,6 @@ fn tables_forget() {
         end)
         "#,
     );
-    host.print_to_stderr();
     for s in [6, 12] {
         host.advance(s * 1_000_000_000);
     }
@@ -379,7 +379,6 @@ fn intelligence_is_found_again() {
         ],
     );
     let mut host = scripts.load(Limits::default()).expect("a host");
-    host.print_to_stderr();
     for name in ["192.0.2.1", "evil.example", "10.1.2.3", "10.2.2.3"] {
         weird(&mut host, 1, name);
     }
