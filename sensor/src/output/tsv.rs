@@ -82,22 +82,58 @@ fn text(out: &mut Vec<u8>, s: &[u8], in_list: bool) {
         }
         // Nearly all text is.
         _ if is_plain(s, in_list) => out.extend_from_slice(s),
-        _ => {
-            let utf8 = std::str::from_utf8(s).is_ok();
-            let special =
-                |b: &u8| matches!(b, 0..=0x1f | 0x7f | b'\\') || in_list && *b == b',' || *b >= 0x80 && !utf8;
-            let mut rest = s;
-            // In runs: most text has nothing special.
-            while let Some(at) = rest.iter().position(special) {
-                out.extend_from_slice(&rest[..at]);
-                match rest[at] {
-                    b'\\' => out.extend_from_slice(b"\\\\"),
-                    b => hex(out, b),
-                }
-                rest = &rest[at + 1..];
+        _ => escaped(out, s, in_list),
+    }
+}
+
+/// How each byte is written, and how many bytes that is.
+type Written = [([u8; ESCAPED], u8); 256];
+
+/// `\xNN`.
+const ESCAPED: usize = 4;
+/// Bytes that are written together.
+const TOGETHER: usize = 64;
+
+/// What is escaped where text is UTF-8 or is not, and in a list or not.
+static WRITTEN: [[Written; 2]; 2] = [
+    [written(false, false), written(false, true)],
+    [written(true, false), written(true, true)],
+];
+
+const fn written(utf8: bool, in_list: bool) -> Written {
+    let hex = b"0123456789abcdef";
+    let mut all = [([0; ESCAPED], 1); 256];
+    let mut n = 0;
+    while n < all.len() {
+        let b = n as u8;
+        let special = matches!(b, 0..=0x1f | 0x7f) || in_list && b == b',' || b >= 0x80 && !utf8;
+        all[n] = match b {
+            b'\\' => ([b, b, 0, 0], 2),
+            _ if special => ([b'\\', b'x', hex[n >> 4], hex[n & 15]], 4),
+            _ => ([b, 0, 0, 0], 1),
+        };
+        n += 1;
+    }
+    all
+}
+
+/// Appends text of which something is escaped. Bytes off the wire are much of some logs, so each costs the same and no
+/// branch.
+fn escaped(out: &mut Vec<u8>, s: &[u8], in_list: bool) {
+    let utf8 = std::str::from_utf8(s).is_ok();
+    let written = &WRITTEN[usize::from(utf8)][usize::from(in_list)];
+    for some in s.chunks(TOGETHER) {
+        // What is written of a byte may leave room for the next one.
+        let mut text = [0; TOGETHER * ESCAPED];
+        let mut len = 0;
+        for b in some {
+            let (bytes, n) = &written[usize::from(*b)];
+            if let Some(room) = text.get_mut(len..len + ESCAPED) {
+                room.copy_from_slice(bytes);
             }
-            out.extend_from_slice(rest);
+            len += usize::from(*n);
         }
+        out.extend_from_slice(text.get(..len).unwrap_or_default());
     }
 }
 
@@ -158,6 +194,22 @@ mod tests {
             "a\\x00\\x1b\\x09b\t\\xff\\xc3,\\\\\té\t\\x2d\n"
         );
         assert_eq!(line(&[s("#x"), s("#x")]), "\\x23x\t#x\n");
+    }
+
+    #[test]
+    fn long_text_of_any_bytes() {
+        let all: Vec<u8> = (0..=u8::MAX).cycle().take(700).collect();
+        for from in 0..70 {
+            let text = &all[from..];
+            let of = |b: &u8| match b {
+                b'\\' => "\\\\".to_owned(),
+                b' '..=b'~' => char::from(*b).to_string(),
+                b => format!("\\x{b:02x}"),
+            };
+            let expected: String = text.iter().map(of).collect();
+            let line = line(&[s("x"), Value::Wire(text.into())]);
+            assert_eq!(line, format!("x\t{expected}\n"));
+        }
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use super::work::At;
+use crate::event::json::addr_text;
 use crate::event::{ConnId, Ts, row};
 
 /// Longest data of a row (Zeek cuts it there).
 const MAX_DATA: usize = 140;
+/// Room for an address in text, and what separates it.
+const MAX_ADDR: usize = 48;
 
 row! {
     /// One row of signatures.log: a signature that matched.
@@ -29,7 +32,7 @@ row! {
         /// The signature's name.
         sig_id: opt text (&'a str),
         /// The sender and the signature's message.
-        event_msg: opt text (&'a str),
+        event_msg: opt wire (&'a [u8]),
         /// The bytes that completed it, the first of them.
         sub_msg: opt wire (&'a [u8]),
         /// Always unset: it is for summaries.
@@ -48,8 +51,11 @@ fn ends(c: &ConnId, is_orig: bool) -> ((IpAddr, u16), (IpAddr, u16)) {
 /// Gives the row of a match to `log`.
 pub fn write(ts: Ts, c: &ConnId, at: &At<'_>, msg: &str, log: impl FnOnce(&SignatureRow<'_>)) {
     let (src, dst) = ends(c, at.is_orig);
-    let event_msg = format!("{}: {msg}", src.0);
-    let cut = at.data.get(..MAX_DATA).map(|data| [data, b"..."].concat());
+    let mut event_msg = Vec::with_capacity(msg.len() + MAX_ADDR);
+    addr_text(&mut event_msg, src.0);
+    event_msg.extend_from_slice(b": ");
+    event_msg.extend_from_slice(msg.as_bytes());
+    let mut cut = [b'.'; MAX_DATA + 3];
     log(&SignatureRow {
         ts,
         uid: Some(c.uid),
@@ -60,8 +66,11 @@ pub fn write(ts: Ts, c: &ConnId, at: &At<'_>, msg: &str, log: impl FnOnce(&Signa
         note: "Signatures::Sensitive_Signature",
         sig_id: Some(&at.signature.id),
         event_msg: Some(&event_msg),
-        sub_msg: Some(match &cut {
-            Some(cut) if at.data.len() > MAX_DATA => cut,
+        sub_msg: Some(match at.data.first_chunk::<MAX_DATA>() {
+            Some(data) if at.data.len() > MAX_DATA => {
+                cut[..MAX_DATA].copy_from_slice(data);
+                &cut
+            }
             _ => at.data,
         }),
         sig_count: None,
