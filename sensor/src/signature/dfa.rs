@@ -52,17 +52,6 @@ pub struct Dfa {
     marks: Marks,
 }
 
-/// How many bytes come before one of `exits`; none if those are too many to search for.
-fn to_exit(exits: &[u8], bytes: &[u8]) -> usize {
-    let found = match exits {
-        [a] => memchr::memchr(*a, bytes),
-        [a, b] => memchr::memchr2(*a, *b, bytes),
-        [a, b, c] => memchr::memchr3(*a, *b, *c, bytes),
-        _ => return 0,
-    };
-    found.unwrap_or(bytes.len())
-}
-
 fn hash(set: &[u32]) -> u64 {
     FixedState::with_seed(0).hash_one(set)
 }
@@ -131,7 +120,7 @@ impl Dfa {
                 at = to;
                 i += 1;
                 if at == self.base {
-                    i += to_exit(&nfa.exits, bytes.get(i..).unwrap_or_default());
+                    i += nfa.exits.before(bytes.get(i..).unwrap_or_default());
                 }
                 continue;
             }
@@ -244,7 +233,7 @@ impl Dfa {
     }
 
     fn insert(&mut self, nfa: &Nfa, set: Set) -> u32 {
-        let is_base = set.is_empty() && !nfa.exits.is_empty();
+        let is_base = set.is_empty() && nfa.exits.are_few();
         let free = self.free.pop();
         self.memory += self.size(set.len()) - if free.is_some() { 4 << self.shift } else { 0 };
         let accepts = nfa.accepted(&set);

@@ -9,6 +9,7 @@
 mod cmp;
 mod compile;
 mod dfa;
+mod exits;
 pub mod header;
 mod lex;
 mod log;

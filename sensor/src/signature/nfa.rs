@@ -6,15 +6,13 @@
 
 use std::collections::HashMap;
 
+use super::exits::Exits;
 use super::pattern::{ByteSet, Expr};
 
 /// Most states that one expression may take.
 pub const MAX_PATTERN: usize = 50_000;
 /// Most states of one machine.
 pub const MAX_STATES: usize = 4_000_000;
-
-/// Most bytes that are searched for where nothing else matters.
-const MAX_EXITS: usize = 3;
 
 /// A state.
 #[derive(Clone, Debug)]
@@ -53,8 +51,8 @@ pub struct Nfa {
     floating: Set,
     /// By class: what those become with a byte of it.
     floating_next: Vec<Set>,
-    /// The bytes with which they begin, if these are few; else none.
-    pub exits: Vec<u8>,
+    /// The bytes with which they begin.
+    pub exits: Exits,
     /// Numbers of expressions.
     pub patterns: Box<[u32]>,
     /// One of them ends with `$`.
@@ -250,7 +248,7 @@ impl Nfa {
             start: Set::default(),
             floating: Set::default(),
             floating_next: Vec::new(),
-            exits: Vec::new(),
+            exits: Exits::default(),
             patterns: numbers.into(),
             has_end,
         };
@@ -270,11 +268,10 @@ impl Nfa {
             .map(|class| nfa.after(&floating, class, &mut m))
             .collect();
         nfa.floating = floating;
-        let begins = |b: &u8| !nfa.floating_next[usize::from(nfa.classes[usize::from(*b)])].is_empty();
-        let exits: Vec<u8> = (0..=u8::MAX).filter(begins).collect();
-        if exits.len() <= MAX_EXITS {
-            nfa.exits = exits;
-        }
+        nfa.exits = Exits::new(|b| {
+            let begun = nfa.floating_next.get(usize::from(nfa.classes[usize::from(b)]));
+            begun.is_some_and(|set| !set.is_empty())
+        });
         nfa
     }
 
