@@ -2,6 +2,7 @@
 
 mod packets;
 mod protocols;
+mod signatures;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,12 +61,18 @@ fn told(script: &str, put: impl FnOnce(&mut Packets)) -> Told {
 /// rows of other logs, where `sensor script test` only has events.
 #[track_caller]
 fn log_of(script: &Path, log: &str, packets: &Packets) -> Told {
+    log_with(script, log, packets, &[])
+}
+
+/// The same with further options.
+#[track_caller]
+fn log_with(script: &Path, log: &str, packets: &Packets, options: &[&str]) -> Told {
     let dir = TempDir::new().unwrap();
     let (capture, logs) = (dir.path().join("packets.pcap"), dir.path().join("logs"));
     packets.write(&capture);
     let mut c = Command::new(binary().unwrap());
     c.args(["read", "--quiet", "--log-format", "json", "--file-hashes", "md5"]);
-    c.arg("--log-dir").arg(&logs);
+    c.arg("--log-dir").arg(&logs).args(options);
     c.arg("--script").arg(script).arg(&capture);
     let out = c.output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
@@ -126,7 +133,7 @@ fn each_is_in_order_and_described() {
             }
         }
     }
-    assert_eq!(all, 9);
+    assert_eq!(all, 10);
 }
 
 /// A connection that is refused.
