@@ -219,9 +219,12 @@ fn settings_are_read_again_and_logs_rotated() {
     let _server = Server::start(&lab.server).expect("servers");
     let (logs, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (socket, config) = (files.path().join("socket"), files.path().join("sensor.toml"));
+    let signatures = files.path().join("words.sig");
+    std::fs::write(&signatures, "").unwrap();
     let write = |more: &str| {
-        let socket = socket.display();
-        std::fs::write(&config, format!("control.socket = \"{socket}\"\n{more}\n")).unwrap();
+        let (socket, signatures) = (socket.display(), signatures.display());
+        let text = format!("control.socket = \"{socket}\"\nsignatures.files = [\"{signatures}\"]\n{more}\n");
+        std::fs::write(&config, text).unwrap();
     };
     write("logs.local_nets = \"192.0.2.0/24\"");
     let config_arg = config.display().to_string();
@@ -258,6 +261,21 @@ fn settings_are_read_again_and_logs_rotated() {
     // The same once more is no news.
     let out = ask("reload");
     assert!(!said(&out).contains("hold from here on"), "{}", said(&out));
+    // Signatures are those of the start; with a mistake in them there would be none.
+    assert!(!said(&out).contains("words.sig"), "{}", said(&out));
+    std::fs::write(&signatures, "signature a { payload /a/ }").unwrap();
+    let out = ask("reload");
+    assert!(out.status.success(), "{}", said(&out));
+    assert!(
+        said(&out).contains("until the next start: ") && said(&out).contains("words.sig"),
+        "{}",
+        said(&out)
+    );
+    std::fs::write(&signatures, "signature a {").unwrap();
+    let out = order(&socket, &["reload"]);
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    assert!(said(&out).contains("words.sig:1: "), "{}", said(&out));
+    std::fs::write(&signatures, "").unwrap();
     let sound = "logs.rotate_mib = 1";
     write("logs.local_nets = \"nonsense\"");
     // Who asks finds the mistake, and so does the sensor.

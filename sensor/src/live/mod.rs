@@ -18,6 +18,7 @@ mod history;
 mod interfaces;
 pub(crate) mod links;
 mod load;
+mod loaded;
 pub mod metrics;
 pub(crate) mod netlink;
 pub(crate) mod netns;

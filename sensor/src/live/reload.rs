@@ -95,6 +95,7 @@ impl Rules {
         let new = again()?;
         // Whatever is wrong is wrong before anything changes.
         let (filter, is_local) = (new.filter()?, new.is_local()?);
+        new.check_signatures()?;
         let (before, after) = (tree(settings)?, tree(&new)?);
         let changed: Vec<_> = paths()
             .into_iter()

@@ -14,6 +14,7 @@ use super::control::{Command, Control, Reply, Request};
 use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::{Interfaces, List, WatchError};
 use super::load::Before;
+use super::loaded::Loaded;
 use super::metrics::{Metrics, Snapshot};
 use super::netns::Netns;
 use super::notify::Manager;
@@ -147,6 +148,7 @@ fn work(
         (None, Some(s)) => s,
         (None, None) => RandomState::new().hash_one(0),
     };
+    let loaded = Loaded::new(settings);
     let mut cfg = settings.engine(seed)?;
     if let Some(signatures) = &cfg.signatures {
         signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
@@ -263,6 +265,7 @@ fn work(
                 board: board.as_ref(),
                 manager: &manager,
                 rules: &mut rules,
+                loaded,
                 again: *again,
                 settings: &mut settings.clone(),
                 exit_when_gone: settings.interfaces.exit_when_gone,
@@ -375,6 +378,7 @@ struct Desk<'d> {
     board: Option<&'d Board>,
     manager: &'d Manager,
     rules: &'d mut Rules,
+    loaded: Loaded,
     again: Again<'d>,
     /// As they are in force.
     settings: &'d mut Settings,
@@ -403,7 +407,10 @@ impl Desk<'_> {
             orders: self.orders,
         };
         match self.rules.reload(self.again, self.settings, reach) {
-            Ok(said) => Reply::done(said),
+            Ok(mut said) => {
+                said.extend(self.loaded.said());
+                Reply::done(said)
+            }
             Err(e) => Reply::refused(format!("the settings stay as they are: {e:#}")),
         }
     }

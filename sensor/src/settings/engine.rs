@@ -137,6 +137,11 @@ impl Settings {
         })
     }
 
+    /// Whether the files of signatures are in order, whatever functions of scripts they ask.
+    pub fn check_signatures(&self) -> Result<(), SettingsError> {
+        self.signatures(&|_| true).map(drop)
+    }
+
     fn signatures(&self, function: &dyn Fn(&str) -> bool) -> Result<Option<Arc<Signatures>>, SettingsError> {
         if self.signatures.files.is_empty() {
             return Ok(None);
