@@ -321,6 +321,7 @@ impl Rooms {
             ts: self.now,
             subs: &self.subs,
             is_local: &self.is_local,
+            magic: None,
             out: &mut self.notes,
         };
         work(&mut self.files, &mut cx)

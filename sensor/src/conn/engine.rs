@@ -33,7 +33,7 @@ use crate::datapath::soft::InnerPacket;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
 use crate::file::Files;
-use crate::signature::Matching;
+use crate::signature::{FileMagic, Matching};
 use crate::software::Inventory;
 
 /// What a timer that fires costs beside those that are only put elsewhere in the wheel.
@@ -87,6 +87,7 @@ impl<S: Sink> Engine<S> {
                 late: Places::default(),
                 software: Inventory::new(cfg.software.clone()),
                 signatures: matching(&cfg),
+                magic: cfg.signatures.clone().and_then(FileMagic::new).map(Box::new),
                 to_enable: Vec::new(),
                 cfg,
                 subs,

@@ -40,6 +40,7 @@ impl<S: Sink> Shared<S> {
             ts: now,
             subs: &self.subs,
             is_local: &self.cfg.is_local,
+            magic: self.magic.as_deref_mut().map(|m| m as _),
             out: &mut self.outlet,
         };
         let result = work(&mut self.files, &mut cx);

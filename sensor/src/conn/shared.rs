@@ -22,7 +22,7 @@ use crate::base::time::MILLISECOND;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 use crate::file::Files;
 use crate::packet::duplicate::Recent;
-use crate::signature::Matching;
+use crate::signature::{FileMagic, Matching};
 use crate::software::Inventory;
 
 /// Everything of the engine but the table.
@@ -35,6 +35,8 @@ pub struct Shared<S> {
     pub files: Files,
     /// The signatures at work, if there are any.
     pub signatures: Option<Box<Matching>>,
+    /// Types of files that signatures know, if there are any.
+    pub magic: Option<Box<FileMagic>>,
     /// Analyzers that signatures have named for the connection at work.
     pub to_enable: Vec<Arc<str>>,
     /// For connections that may be announced yet.

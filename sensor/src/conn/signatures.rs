@@ -75,6 +75,7 @@ impl<S: Sink> Host for Matches<'_, '_, S> {
             match action {
                 Action::Event(raise, msg) => self.raise(*raise, msg, &at),
                 Action::Enable(name) => self.core.sh.to_enable.push(name.clone()),
+                Action::Mime(..) => {}
             }
         }
     }

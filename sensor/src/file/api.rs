@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
+use super::mime::Magic;
 use super::wanted::{ExtractConfig, Hashes};
 use super::x509::Certificate;
 use crate::base::time::{MINUTE, Ts};
@@ -211,6 +212,8 @@ pub struct Cx<'c> {
     pub subs: &'c Subscriptions,
     /// Whether an address is local, for files.log.
     pub is_local: &'c IsLocal,
+    /// Who knows further types of files, if somebody does.
+    pub magic: Option<&'c mut dyn Magic>,
     /// Where results go.
     pub out: &'c mut dyn Out,
 }

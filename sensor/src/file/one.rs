@@ -3,7 +3,7 @@
 use super::api::{Carrier, Cx, FileConfig};
 use super::events::FileEntropy;
 use super::log::{Entropy, FileRow};
-use super::mime;
+use super::mime::{self, Guess};
 use super::reader::{About, CERT, Found, Readers, Shared, extract_name};
 use super::waiting::{Data, Waiting};
 use crate::event::{
@@ -308,7 +308,8 @@ impl File {
         self.head = None;
         let looked_at = head.get(..mime::LOOKED_AT).unwrap_or(head);
         let new = self.readers.len();
-        self.found(mime::of(looked_at), cx);
+        let more = cx.magic.as_mut().and_then(|m| m.guess(looked_at));
+        self.found(mime::of(looked_at).max(more).map(Guess::name), cx);
         self.readers.catch_up(new, head, cx);
         self.tell_read(cx);
     }

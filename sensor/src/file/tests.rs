@@ -150,6 +150,7 @@ impl Bench {
             ts: self.now,
             subs: &self.subs,
             is_local: &is_local,
+            magic: None,
             out: &mut self.told,
         };
         work(&mut self.files, &mut cx)

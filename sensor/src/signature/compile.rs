@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::header::{Headers, Test};
 use super::nfa::Nfa;
 use super::parse::parse;
-use super::rule::{Action, Condition, Context, Problem, Rule};
+use super::rule::{Action, Condition, Context, Pattern, Problem, Rule};
 
 /// Longest file to read, bytes.
 const MAX_LEN: u64 = 16 << 20;
@@ -113,6 +113,8 @@ pub struct Signatures {
     /// By expression: whose it is, and within how many bytes it has to be complete.
     pub(super) patterns: Vec<(u32, usize)>,
     contexts: u16,
+    /// Of the beginnings of files, if there are any.
+    pub(super) magic: Option<Nfa>,
     /// No payload at all completes an expression for it.
     pub(super) matches_nothing: bool,
     /// The end of payload may complete one.
@@ -200,12 +202,8 @@ impl Signatures {
                 self.warnings.push(problem(rule, rule.line, what));
             }
         }
-        if let Some(p) = rule.patterns.iter().find(|p| !is_read(p.context)) {
-            let what = match p.context {
-                Context::Finger => "finger is not read: the signature never matches",
-                _ => "the types of files are known without signatures: this one is left out",
-            };
-            self.warnings.push(problem(rule, p.line, what.into()));
+        if let Some(what) = rule.useless() {
+            self.warnings.push(problem(rule, rule.line, what.into()));
         }
         Ok(())
     }
@@ -239,43 +237,24 @@ impl Signatures {
 
     fn build(&mut self, parsed: &[Rule]) -> Result<(), Problem> {
         let mut members: HashMap<(u32, Context), Vec<u32>> = HashMap::new();
-        for (p, (rule, _)) in self.patterns.iter().enumerate() {
-            let (Some(of), Some(signature)) = (parsed.get(*rule as usize), self.rules.get(*rule as usize))
-            else {
+        let mut of_files = Vec::new();
+        for p in 0..self.patterns.len() as u32 {
+            let Some((signature, of, pattern)) = self.origin(parsed, p) else {
                 continue;
             };
-            let nth = p - signature.patterns.start as usize;
-            if let (Some(group), Some(pattern)) = (signature.group, of.patterns.get(nth)) {
-                members
-                    .entry((group, pattern.context))
-                    .or_default()
-                    .push(p as u32);
+            if let Some(group) = signature.group {
+                members.entry((group, pattern.context)).or_default().push(p);
+            } else if of.active && of.is_of_files() {
+                of_files.push(p);
             }
+        }
+        if !of_files.is_empty() {
+            self.magic = Some(self.nfa(parsed, &of_files)?);
         }
         let mut members: Vec<_> = members.into_iter().collect();
         members.sort_unstable_by_key(|(key, _)| *key);
         for ((group, context), numbers) in members {
-            let place = |p: u32| {
-                let (rule, _) = self.patterns.get(p as usize)?;
-                let signature = self.rules.get(*rule as usize)?;
-                let of = parsed.get(*rule as usize)?;
-                Some((of, of.patterns.get((p - signature.patterns.start) as usize)?))
-            };
-            let exprs = numbers
-                .iter()
-                .filter_map(|p| place(*p).map(|(_, pattern)| (*p, &pattern.expr)));
-            let nfa = Nfa::new(exprs).map_err(|p| match place(p) {
-                Some((of, pattern)) => {
-                    let what =
-                        "the expression is too large: it repeats too much, or there are too many before it";
-                    problem(of, pattern.line, what.into())
-                }
-                None => Problem {
-                    file: PathBuf::new(),
-                    line: 0,
-                    what: String::new(),
-                },
-            })?;
+            let nfa = self.nfa(parsed, &numbers)?;
             let sides = numbers.iter().filter_map(|p| {
                 let (rule, _) = self.patterns.get(*p as usize)?;
                 self.rules.get(*rule as usize).map(Signature::sides)
@@ -292,6 +271,38 @@ impl Signatures {
             }
         }
         Ok(())
+    }
+
+    /// Where an expression comes from.
+    fn origin<'r>(&self, parsed: &'r [Rule], p: u32) -> Option<(&Signature, &'r Rule, &'r Pattern)> {
+        let (rule, _) = self.patterns.get(p as usize)?;
+        let signature = self.rules.get(*rule as usize)?;
+        let of = parsed.get(*rule as usize)?;
+        Some((
+            signature,
+            of,
+            of.patterns.get((p - signature.patterns.start) as usize)?,
+        ))
+    }
+
+    /// The machine of expressions.
+    fn nfa(&self, parsed: &[Rule], numbers: &[u32]) -> Result<Nfa, Problem> {
+        let origin = |p: u32| self.origin(parsed, p);
+        let exprs = numbers
+            .iter()
+            .filter_map(|p| origin(*p).map(|(_, _, pattern)| (*p, &pattern.expr)));
+        Nfa::new(exprs).map_err(|p| match origin(p) {
+            Some((_, of, pattern)) => {
+                let what =
+                    "the expression is too large: it repeats too much, or there are too many before it";
+                problem(of, pattern.line, what.into())
+            }
+            None => Problem {
+                file: PathBuf::new(),
+                line: 0,
+                what: String::new(),
+            },
+        })
     }
 
     /// How many there are.

@@ -13,6 +13,7 @@ mod exits;
 pub mod header;
 mod lex;
 mod log;
+mod magic;
 mod matching;
 mod nfa;
 mod parse;
@@ -22,6 +23,7 @@ mod work;
 
 pub use compile::{Known, Signature, SignatureError, Signatures};
 pub use log::{SignatureRow, write};
+pub use magic::FileMagic;
 pub use matching::Matching;
 pub use rule::{Action, Context, Problem, Raise};
 pub use work::{At, Facts, Host};

@@ -222,7 +222,10 @@ impl Parser<'_> {
                 let name: Arc<str> = self.text("an analyzer's name")?.to_ascii_uppercase().into();
                 rule.actions.push(Action::Enable(name));
             }
-            "file-mime" => self.file_mime()?,
+            "file-mime" => {
+                let mime = self.file_mime()?;
+                rule.actions.push(mime);
+            }
             "active" => {
                 rule.active = match self.word("`true` or `false`")?.as_str() {
                     "true" => true,
@@ -437,14 +440,20 @@ impl Parser<'_> {
         Ok(Action::Event(raise, msg.into()))
     }
 
-    /// What a file's type would be; see [`Context::FileMagic`].
-    fn file_mime(&mut self) -> Result<()> {
-        self.text("a type")?;
-        if self.takes(b',')? {
-            self.takes(b'-')?;
-            self.number()?;
+    fn file_mime(&mut self) -> Result<Action> {
+        let mime = self.text("a type")?;
+        if mime.is_empty() {
+            return self.fail("a type without a name");
         }
-        Ok(())
+        let mut strength = 0;
+        if self.takes(b',')? {
+            let is_negative = self.takes(b'-')?;
+            let Ok(n) = i32::try_from(self.number()?) else {
+                return self.fail(format!("a strength is {} at most", i32::MAX));
+            };
+            strength = if is_negative { -n } else { n };
+        }
+        Ok(Action::Mime(mime.into(), strength))
     }
 }
 

@@ -101,6 +101,8 @@ pub enum Action {
     Event(Raise, Arc<str>),
     /// An analyzer is put on the connection, by Zeek's name in upper case.
     Enable(Arc<str>),
+    /// A file is of this type, and how strong that is.
+    Mime(Arc<str>, i32),
 }
 
 /// The events that a signature may raise.
@@ -155,6 +157,39 @@ pub struct Rule {
     pub actions: Vec<Action>,
     /// It is not switched off.
     pub active: bool,
+}
+
+impl Rule {
+    /// Whether it is about the types of files, and nothing else.
+    pub fn is_of_files(&self) -> bool {
+        let of_files = |p: &Pattern| p.context == Context::FileMagic;
+        self.tests.is_empty() && !self.patterns.is_empty() && self.patterns.iter().all(of_files)
+    }
+
+    /// What of it will never come to anything.
+    pub fn useless(&self) -> Option<&'static str> {
+        let has = |context| self.patterns.iter().any(|p| p.context == context);
+        let names_type = self.actions.iter().any(|a| matches!(a, Action::Mime(..)));
+        let tells = self.actions.iter().any(|a| !matches!(a, Action::Mime(..)));
+        let asks = !self.conditions.is_empty() || !self.requires.is_empty();
+        if has(Context::Finger) {
+            Some("finger is not read: the signature never matches")
+        } else if !has(Context::FileMagic) {
+            names_type.then_some("file-mime does nothing without file-magic")
+        } else if !self.is_of_files() {
+            Some(
+                "file-magic stands alone: with other expressions or conditions on headers the signature never matches",
+            )
+        } else if !names_type {
+            Some("file-magic without file-mime: the signature does nothing")
+        } else if tells || asks {
+            Some(
+                "a signature with file-magic says a file's type: other conditions and actions are not looked at",
+            )
+        } else {
+            None
+        }
+    }
 }
 
 /// What is wrong with a file of signatures.

@@ -89,6 +89,7 @@ impl Out for Recorder {
             ts: self.ts,
             subs: &Subscriptions::ALL,
             is_local: &is_local,
+            magic: None,
             out: self,
         };
         let news = files.piece(carrier, piece, &mut cx);

@@ -108,6 +108,34 @@ fn what_http_carries_is_matched_as_it_is_meant() {
 }
 
 #[test]
+fn files_are_of_the_types_that_signatures_know() {
+    let types = |text: &str| {
+        let mut lab = Lab::with("file_sniff", with(text, 1024));
+        lab.handshake();
+        lab.data(0, 1, 1, b"GET /a HTTP/1.1\r\n\r\n");
+        let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n%PDF-1.4 own";
+        lab.data(1, 1, 20, reply);
+        let seen = lab.finish();
+        let sniffed = seen.args("file_sniff")[0]["meta"]["mime_type"].clone();
+        let row = seen.rows.iter().find(|r| r.0 == "files").expect("a file");
+        let logged = row.1.iter().find(|v| v.0 == "mime_type").expect("a type");
+        assert_eq!(logged.1, sniffed.as_str().expect("text"));
+        logged.1.clone()
+    };
+    let own = |strength: i32| {
+        types(&format!(
+            "signature s {{ file-mime \"application/x-own\", {strength}  file-magic /^%PDF.* own/ }}"
+        ))
+    };
+    assert_eq!(own(1000), "application/x-own");
+    assert_eq!(own(-1000), "application/pdf");
+    assert_eq!(
+        types("signature s { file-mime \"x/y\", 1000  file-magic /^PDF/ }"),
+        "application/pdf"
+    );
+}
+
+#[test]
 fn ftp_commands_are_matched_whole() {
     let mut lab = Lab::with(
         EVENTS,

@@ -28,7 +28,7 @@ impl Fact {
             Look::Parts(parts) => look::fits(parts, head),
             Look::Packed(parts) => {
                 let says = look::after(PACKED, head);
-                let behind = says.and_then(|b| b.strip_prefix(self.guess.name.0.as_bytes()));
+                let behind = says.and_then(|b| b.strip_prefix(self.guess.name().as_bytes()));
                 behind.is_some_and(|b| look::fits(parts, b))
             }
             Look::Test(test) => test(head),
@@ -47,12 +47,12 @@ impl Fact {
 }
 
 /// A type whose files begin with `bytes`.
-pub(super) const fn begins(name: &'static str, strength: i16, bytes: &'static [u8]) -> Fact {
+pub(super) const fn begins(name: &'static str, strength: i32, bytes: &'static [u8]) -> Fact {
     at(name, strength, 0, bytes)
 }
 
 /// A type whose files have `bytes` at `at`.
-pub(super) const fn at(name: &'static str, strength: i16, at: usize, bytes: &'static [u8]) -> Fact {
+pub(super) const fn at(name: &'static str, strength: i32, at: usize, bytes: &'static [u8]) -> Fact {
     Fact {
         guess: Guess::new(name, strength),
         look: Look::At(at, bytes),
@@ -60,7 +60,7 @@ pub(super) const fn at(name: &'static str, strength: i16, at: usize, bytes: &'st
 }
 
 /// A type whose files begin with `parts`.
-pub(super) const fn parts(name: &'static str, strength: i16, parts: &'static [Part]) -> Fact {
+pub(super) const fn parts(name: &'static str, strength: i32, parts: &'static [Part]) -> Fact {
     Fact {
         guess: Guess::new(name, strength),
         look: Look::Parts(parts),
@@ -75,7 +75,7 @@ const PACKED: &[Part] = &[
 ];
 
 /// A type whose files are zip archives, the first file in them says its name, and `parts` follow.
-pub(super) const fn packed(name: &'static str, strength: i16, parts: &'static [Part]) -> Fact {
+pub(super) const fn packed(name: &'static str, strength: i32, parts: &'static [Part]) -> Fact {
     Fact {
         guess: Guess::new(name, strength),
         look: Look::Packed(parts),
@@ -83,7 +83,7 @@ pub(super) const fn packed(name: &'static str, strength: i16, parts: &'static [P
 }
 
 /// A type whose files a function knows.
-pub(super) const fn test(name: &'static str, strength: i16, test: fn(&[u8]) -> bool) -> Fact {
+pub(super) const fn test(name: &'static str, strength: i32, test: fn(&[u8]) -> bool) -> Fact {
     Fact {
         guess: Guess::new(name, strength),
         look: Look::Test(test),

@@ -4,19 +4,24 @@ use std::cmp::Reverse;
 
 /// A type that fits. The larger one is the better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Guess {
+pub struct Guess {
     /// How much it is to be preferred (the strength of Zeek's `file-mime`).
-    pub strength: i16,
+    strength: i32,
     /// Of the equally strong ones Zeek takes the first in the order of the alphabet.
-    pub name: Reverse<&'static str>,
+    name: Reverse<&'static str>,
 }
 
 impl Guess {
     /// A type, and its strength.
-    pub const fn new(name: &'static str, strength: i16) -> Self {
+    pub const fn new(name: &'static str, strength: i32) -> Self {
         Self {
             strength,
             name: Reverse(name),
         }
+    }
+
+    /// The type's name.
+    pub const fn name(self) -> &'static str {
+        self.name.0
     }
 }

@@ -14,6 +14,8 @@ mod markup;
 mod tests;
 mod text;
 
+pub use guess::Guess;
+
 use fact::Fact;
 use std::cmp::Reverse;
 use std::sync::LazyLock;
@@ -21,9 +23,15 @@ use std::sync::LazyLock;
 /// How many bytes of a file's beginning are looked at (Zeek's `default_file_bof_buffer_size`).
 pub const LOOKED_AT: usize = 4096;
 
+/// Who knows further types of files.
+pub trait Magic {
+    /// The type of a file that begins with `head`, no more than [`LOOKED_AT`] bytes of it.
+    fn guess(&mut self, head: &[u8]) -> Option<Guess>;
+}
+
 /// The type of a file that begins with `head`, under Zeek's name, or `None` when it is unknown. No more than
 /// [`LOOKED_AT`] bytes are looked at.
-pub fn of(head: &[u8]) -> Option<&'static str> {
+pub fn of(head: &[u8]) -> Option<Guess> {
     let head = head.get(..LOOKED_AT).unwrap_or(head);
     let first = *head.first()?;
     let read = markup::of(head).max(text::of(head));
@@ -32,7 +40,7 @@ pub fn of(head: &[u8]) -> Option<&'static str> {
         .iter()
         .take_while(|fact| Some(fact.guess) > read)
         .find(|fact| fact.fits(head));
-    fact.map(|fact| fact.guess).max(read).map(|guess| guess.name.0)
+    fact.map(|fact| fact.guess).max(read)
 }
 
 /// For each byte the facts of files that may begin with it, the better ones first.

@@ -226,6 +226,7 @@ mod tests {
             ts: 0,
             subs: &subs,
             is_local: &is_local,
+            magic: None,
             out: &mut out,
         };
         let f = FaFile {

@@ -370,13 +370,26 @@ fn signatures_that_do_not_go_together_are_refused() {
         let e = Signatures::of_text(text.as_bytes(), &known).expect_err(text);
         assert_eq!(e.to_string(), expected);
     }
-    let odd = signatures("signature a { enable \"gopher\" }\nsignature b { finger /x/ }");
+    let odd = signatures(
+        "signature a { enable \"gopher\" }\n\
+         signature b { finger /x/ }\n\
+         signature c { file-mime \"x/y\"  file-magic /x/  event \"m\" }\n\
+         signature d { file-mime \"x/y\"  file-magic /x/  payload /x/ }\n\
+         signature e { file-magic /x/ }\n\
+         signature f { file-mime \"x/y\"  payload /x/ }\n\
+         signature g { file-mime \"x/y\"  file-magic /x/ }",
+    );
     let said: Vec<_> = odd.warnings.iter().map(|w| w.to_string()).collect();
     assert_eq!(
         said,
         [
             "signatures:1: there is no analyzer GOPHER; a does nothing with it",
-            "signatures:2: finger is not read: the signature never matches"
+            "signatures:2: finger is not read: the signature never matches",
+            "signatures:3: a signature with file-magic says a file's type: other conditions and actions are not looked at",
+            "signatures:4: file-magic stands alone: with other expressions or conditions on headers the signature never \
+             matches",
+            "signatures:5: file-magic without file-mime: the signature does nothing",
+            "signatures:6: file-mime does nothing without file-magic"
         ]
     );
 }

@@ -60,6 +60,9 @@ fn every_condition_and_action_is_known() {
             Action::Enable("HTTP".into())
         ]
     );
+    let actions = one(r#"file-magic /a/ file-mime "x/y", -7 file-mime "x/z", 7 file-mime "x/w""#).actions;
+    let mime = |name: &str, strength| Action::Mime(name.into(), strength);
+    assert_eq!(actions, [mime("x/y", -7), mime("x/z", 7), mime("x/w", 0)]);
 }
 
 #[test]
