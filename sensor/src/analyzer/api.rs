@@ -338,9 +338,10 @@ pub trait Out {
         let _ = (carrier, piece);
         News::default()
     }
-    /// Whether signatures are looked for in what an analyzer finds: whether [`Out::to_match`] does something.
-    fn wants_match(&self, context: Context, is_orig: bool) -> bool {
-        let _ = (context, is_orig);
+    /// Whether signatures are looked for in what an analyzer finds: whether [`Out::to_match`] does something, with a
+    /// beginning or with more of what has begun.
+    fn wants_match(&self, context: Context, is_orig: bool, begins: bool) -> bool {
+        let _ = (context, is_orig, begins);
         false
     }
     /// Bytes for signatures. `begins`: they are matched from here on; `ends`: this is all of it.
@@ -469,7 +470,7 @@ impl Ctx<'_> {
 
     /// Matches something whole with signatures, if there are any for it.
     pub fn to_match(&mut self, context: Context, is_orig: bool, bytes: &[u8]) {
-        if self.out.wants_match(context, is_orig) {
+        if self.out.wants_match(context, is_orig, true) {
             self.out.to_match(is_orig, (context, bytes), true, true);
         }
     }

@@ -89,10 +89,10 @@ impl<S: Sink> Out for Results<'_, '_, S> {
             .with_files(now, |files, cx| files.piece(carrier, piece, cx))
     }
 
-    fn wants_match(&self, context: Context, is_orig: bool) -> bool {
+    fn wants_match(&self, context: Context, is_orig: bool, begins: bool) -> bool {
         let (signatures, n) = (&self.core.sh.signatures, self.core.conn.n);
         let signatures = signatures.as_ref();
-        signatures.is_some_and(|m| m.wants(n, usize::from(!is_orig), context))
+        signatures.is_some_and(|m| m.wants(n, usize::from(!is_orig), context, begins))
     }
 
     fn to_match(&mut self, is_orig: bool, what: (Context, &[u8]), begins: bool, ends: bool) {

@@ -100,7 +100,14 @@ pub struct Machine {
     pub(super) context: Context,
     pub(super) nfa: Nfa,
     /// Directions in which a match means something.
-    pub(super) sides: u8,
+    sides: u8,
+}
+
+impl Machine {
+    /// Whether a match means something in the direction of side `s`.
+    pub(super) fn is_of(&self, s: usize) -> bool {
+        self.sides & 1 << s != 0
+    }
 }
 
 /// All signatures of a run, for all workers.
@@ -155,6 +162,8 @@ impl Signatures {
                 tests.sort_unstable();
                 tests.dedup();
                 *groups.entry(tests.clone()).or_insert_with(|| {
+                    // What most packets differ in comes first.
+                    tests.sort_by_key(|n| all.tests.get(*n as usize).map(Test::cost));
                     all.groups.push(Group {
                         tests,
                         ..Group::default()
@@ -334,20 +343,23 @@ impl Signatures {
         self.wants(Context::Payload) || self.groups.iter().any(|g| g.sized)
     }
 
-    /// The machines of groups.
-    pub(super) fn machines_of(&self, groups: &[u32]) -> impl Iterator<Item = u32> {
+    /// The machines of groups, with their numbers.
+    pub(super) fn machines_of(&self, groups: &[u32]) -> impl Iterator<Item = (u32, &Machine)> {
         let groups = groups.iter().filter_map(|g| self.groups.get(*g as usize));
-        groups.flat_map(|g| g.machines.iter().copied())
+        let numbers = groups.flat_map(|g| g.machines.iter().copied());
+        numbers.filter_map(|n| Some((n, self.machines.get(n as usize)?)))
+    }
+
+    /// The contexts in which these groups look for something in a direction, as bits.
+    pub(super) fn contexts_of(&self, groups: &[u32], s: usize) -> u16 {
+        let machines = self.machines_of(groups).filter(|(_, m)| m.is_of(s));
+        machines.fold(0, |all, (_, m)| all | m.context.bit())
     }
 
     /// The groups of whose tests all hold.
     pub(super) fn groups_of(&self, headers: &Headers<'_>) -> Box<[u32]> {
-        let holds: Vec<bool> = self.tests.iter().map(|t| t.holds(headers)).collect();
-        let all = |g: &Group| {
-            g.tests
-                .iter()
-                .all(|t| holds.get(*t as usize).copied().unwrap_or(false))
-        };
+        let holds = |n: &u32| self.tests.get(*n as usize).is_some_and(|t| t.holds(headers));
+        let all = |g: &Group| g.tests.iter().all(holds);
         let groups = (0u32..).zip(&self.groups);
         groups.filter(|(_, g)| all(g)).map(|(n, _)| n).collect()
     }

@@ -132,6 +132,17 @@ pub struct Headers<'p> {
 }
 
 impl Test {
+    /// How soon it is to be looked at.
+    pub fn cost(&self) -> u8 {
+        match self {
+            Test::Proto(..) => 0,
+            Test::Port { .. } => 1,
+            Test::Bytes { .. } => 2,
+            Test::Addr { .. } => 3,
+            Test::Options(_) => 4,
+        }
+    }
+
     /// Whether it holds.
     pub fn holds(&self, h: &Headers<'_>) -> bool {
         match self {

@@ -145,6 +145,9 @@ impl Matching {
     pub fn flip(&mut self, n: u32) {
         if let Some(conn) = self.conns.get_mut(&n) {
             conn.sides.swap(0, 1);
+            for (s, side) in conn.sides.iter_mut().enumerate() {
+                side.turn(s, &self.signatures);
+            }
         }
     }
 
@@ -163,29 +166,22 @@ impl Matching {
         let is_sized = |g: &u32| self.signatures.groups.get(*g as usize).is_some_and(|g| g.sized);
         let is_stream = conn.facts.tcp;
         let sizes = !is_stream || side.size.is_none_or(|n| n == 0);
-        sizes && side.groups.iter().any(is_sized) || self.may_match(side, s, Context::Payload, !is_stream)
+        sizes && side.groups.iter().any(is_sized) || self.may_match(side, Context::Payload, !is_stream)
     }
 
-    /// Whether something is still looked for in what an analyzer finds.
-    pub fn wants(&self, n: u32, s: usize, context: Context) -> bool {
+    /// Whether something is still looked for in what an analyzer finds: in what `begins`, or in more of what has begun.
+    pub fn wants(&self, n: u32, s: usize, context: Context, begins: bool) -> bool {
         self.signatures.wants(context)
             && match self.conns.get(&n).map(|c| &c.sides[s]) {
-                Some(side) if side.ready => self.may_match(side, s, context, true),
+                Some(side) if side.ready => self.may_match(side, context, begins),
                 _ => true,
             }
     }
 
     /// `anew`: each piece is matched from its beginning on.
-    fn may_match(&self, side: &Side, s: usize, context: Context, anew: bool) -> bool {
-        let is_of = |machine: u32| {
-            let machine = self.signatures.machines.get(machine as usize);
-            machine.is_some_and(|m| m.context == context && m.sides & 1 << s != 0)
-        };
-        if !side.opened {
-            return self.signatures.machines_of(&side.groups).any(is_of);
-        }
-        let goes_on = |c: &Cursor| !c.done && (anew || c.place != DEAD);
-        side.cursors.iter().any(|c| goes_on(c) && is_of(c.machine))
+    fn may_match(&self, side: &Side, context: Context, anew: bool) -> bool {
+        let goes_on = |c: &Cursor| !c.done && c.context == context && c.place != DEAD;
+        side.contexts & context.bit() != 0 && (anew || !side.opened || side.cursors.iter().any(goes_on))
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) struct Cursor {
     pub place: u32,
     /// Bytes so far.
     passed: u64,
+    /// The machine's.
+    pub context: Context,
     /// Nothing can come of it any more.
     pub done: bool,
 }
@@ -73,6 +75,8 @@ pub(super) struct Side {
     /// It has places in machines; before its first payload they would only take memory, as in a flood of SYNs.
     pub opened: bool,
     pub groups: Box<[u32]>,
+    /// Contexts in which something may still match, as bits.
+    pub contexts: u16,
     pub cursors: Vec<Cursor>,
     pub size: Option<u64>,
     /// Expressions that are complete, in order.
@@ -81,13 +85,6 @@ pub(super) struct Side {
     complete: Vec<(u32, Arc<[u8]>)>,
     /// Signatures that have matched, in order.
     matched: Vec<u32>,
-}
-
-impl Side {
-    /// The place of a signature among those that are complete, or where it would be.
-    fn complete(&self, rule: u32) -> Result<usize, usize> {
-        self.complete.binary_search_by_key(&rule, |(rule, _)| *rule)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +96,33 @@ pub(super) struct Conn {
     pieces: u32,
     /// No more payload is matched.
     pub over: bool,
+}
+
+impl Side {
+    /// The place of a signature among those that are complete, or where it would be.
+    fn complete(&self, rule: u32) -> Result<usize, usize> {
+        self.complete.binary_search_by_key(&rule, |(rule, _)| *rule)
+    }
+
+    /// The direction is now that of side `s`.
+    pub fn turn(&mut self, s: usize, signatures: &Signatures) {
+        for cursor in &mut self.cursors {
+            if let Some(machine) = signatures.machines.get(cursor.machine as usize) {
+                // What meant nothing before may mean something now.
+                cursor.done = !machine.is_of(s) || cursor.done && machine.is_of(s ^ 1);
+            }
+        }
+        self.contexts = match self.opened {
+            true => contexts_of(&self.cursors),
+            false => signatures.contexts_of(&self.groups, s),
+        };
+    }
+}
+
+/// The contexts of those that are not done, as bits.
+fn contexts_of(cursors: &[Cursor]) -> u16 {
+    let open = cursors.iter().filter(|c| !c.done);
+    open.fold(0, |all, c| all | c.context.bit())
 }
 
 /// A set in a sorted list.
@@ -138,6 +162,7 @@ impl Work<'_> {
             return;
         }
         side.groups = self.signatures.groups_of(headers);
+        side.contexts = self.signatures.contexts_of(&side.groups, s);
         self.pure(s, false);
         if self.signatures.matches_nothing {
             self.feed(s, Context::Payload, b"", true, false);
@@ -153,15 +178,16 @@ impl Work<'_> {
         }
         let count = self.signatures.machines_of(&side.groups).count();
         side.cursors.reserve_exact(count);
-        for machine in self.signatures.machines_of(&side.groups) {
-            if let Some(dfa) = self.dfas.get_mut(machine as usize) {
+        for (n, machine) in self.signatures.machines_of(&side.groups) {
+            if let Some(dfa) = self.dfas.get_mut(n as usize) {
                 let (place, _) = dfa.start();
                 dfa.hold(place);
                 side.cursors.push(Cursor {
-                    machine,
+                    machine: n,
                     place,
                     passed: 0,
-                    done: false,
+                    context: machine.context,
+                    done: !machine.is_of(s),
                 });
             }
         }
@@ -177,20 +203,23 @@ impl Work<'_> {
 
     /// Takes bytes through the machines of a context, and acts on what they complete.
     pub fn feed(&mut self, s: usize, context: Context, bytes: &[u8], begins: bool, ends: bool) {
+        if self.conn.sides[s].contexts & context.bit() == 0 {
+            return;
+        }
         self.open(s);
         let mut new = Vec::new();
         let mut gave_up = false;
         let side = &mut self.conn.sides[s];
         for cursor in &mut side.cursors {
+            if cursor.done || cursor.context != context {
+                continue;
+            }
             let machine = cursor.machine as usize;
             let (Some(machine), Some(dfa)) =
                 (self.signatures.machines.get(machine), self.dfas.get_mut(machine))
             else {
                 continue;
             };
-            if cursor.done || machine.context != context || machine.sides & 1 << s == 0 {
-                continue;
-            }
             let mut complete = |all: &[u32], passed: u64| {
                 let in_time = |p: &&u32| {
                     let depth = self.signatures.patterns.get(**p as usize).map_or(0, |p| p.1);
@@ -236,6 +265,7 @@ impl Work<'_> {
         let is_stream = self.conn.facts.tcp;
         let Side {
             cursors,
+            contexts,
             accepted,
             matched,
             ..
@@ -251,6 +281,7 @@ impl Work<'_> {
                 once && has(accepted, *p) || rule.is_some_and(|(rule, _)| has(matched, *rule))
             });
         }
+        *contexts = contexts_of(cursors);
     }
 
     /// New expressions are complete: the signatures of which all are, now or before, are looked at.

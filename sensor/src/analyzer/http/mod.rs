@@ -105,6 +105,8 @@ struct Side {
     messages: u64,
     /// Place of the next byte in the stream; the first one is 1.
     at: u64,
+    /// Somebody but the files room wants more of the body that is being read.
+    wants_body: bool,
 }
 
 /// One connection's state.
@@ -119,8 +121,6 @@ pub struct Http {
     lone_cr_told: bool,
     /// The connection's end is to be told.
     stats_due: bool,
-    /// Bodies are to be told.
-    wants_data: bool,
     /// It began inside a tunnel, whose reply goes on as long as the connection.
     in_reply: bool,
     /// The client's preface of HTTP/2 may still come. What came so far, which is its beginning, and what a server of
@@ -151,6 +151,7 @@ impl Protocol for Http {
             is_broken: false,
             messages: 0,
             at: 1,
+            wants_body: false,
         };
         Http {
             sides: [side(), side()],
@@ -162,7 +163,6 @@ impl Protocol for Http {
             exchanges: Exchanges::new(shared.config.capture_password),
             lone_cr_told: false,
             stats_due: false,
-            wants_data: false,
             in_reply: false,
             may_be_h2: true,
             held: Held::default(),
@@ -172,10 +172,6 @@ impl Protocol for Http {
 
     fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
         self.stats_due = ctx.subs.wants(events::HttpStatsEvent::KIND);
-        self.wants_data = ctx.subs.wants(events::HttpEntityData::KIND)
-            || [true, false]
-                .into_iter()
-                .any(|is_orig| work::matches_body(is_orig, ctx));
         let dir = usize::from(!is_orig);
         self.sides[dir].at += bytes.len() as u64;
         if self.may_be_h2 && self.hold(dir, bytes, ctx) {
@@ -377,7 +373,16 @@ impl Http {
         is_over
     }
 
-    fn feed(&mut self, dir: usize, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
+    /// Takes in a direction's bytes.
+    fn feed(&mut self, dir: usize, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
+        let next = self.read(dir, bytes, ctx);
+        // From here on: a body may have begun with these bytes.
+        self.sides[dir].wants_body =
+            ctx.subs.wants(events::HttpEntityData::KIND) || work::matches_body(dir == 0, false, ctx);
+        next
+    }
+
+    fn read(&mut self, dir: usize, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
         loop {
             if let Some(h2) = &mut self.h2 {
                 self.sides[dir].content.settle(&mut bytes);
@@ -756,7 +761,7 @@ impl Http {
             return 0;
         }
         match &side.message {
-            Some(message) if side.expect == Expect::Message && !self.wants_data => {
+            Some(message) if side.expect == Expect::Message && !side.wants_body => {
                 message.skippable(&side.content)
             }
             _ => 0,

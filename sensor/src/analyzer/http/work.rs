@@ -103,9 +103,9 @@ pub fn body_context(is_orig: bool) -> Context {
     }
 }
 
-/// Whether signatures are looked for in bodies.
-pub fn matches_body(is_orig: bool, ctx: &Ctx<'_>) -> bool {
-    ctx.out.wants_match(body_context(is_orig), is_orig)
+/// Whether signatures are looked for in a body, which begins or goes on.
+pub fn matches_body(is_orig: bool, begins: bool, ctx: &Ctx<'_>) -> bool {
+    ctx.out.wants_match(body_context(is_orig), is_orig, begins)
 }
 
 /// Matches a header with signatures.
@@ -114,7 +114,7 @@ pub fn match_header(is_orig: bool, name: &[u8], value: &[u8], ctx: &mut Ctx<'_>)
         true => Context::HttpRequestHeader,
         false => Context::HttpReplyHeader,
     };
-    if ctx.out.wants_match(context, is_orig) {
+    if ctx.out.wants_match(context, is_orig, true) {
         ctx.to_match(context, is_orig, &[name, b": ", value].concat());
     }
 }
@@ -156,7 +156,7 @@ impl Work<'_, '_> {
     /// Some of a body for signatures. `begins`: it is the first; `ends`: a line, whose end belongs to it; None: the body is
     /// over.
     pub fn match_body(&mut self, data: Option<&[u8]>, begins: bool, ends: bool) {
-        if !matches_body(self.is_orig, self.ctx) {
+        if !matches_body(self.is_orig, begins, self.ctx) {
             return;
         }
         let (is_orig, context) = (self.is_orig, body_context(self.is_orig));

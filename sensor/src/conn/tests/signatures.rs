@@ -267,3 +267,36 @@ fn payload_is_forwarded_as_long_as_it_may_match() {
         few - 1
     );
 }
+
+/// Packets that the datapath forwarded of a download over HTTP.
+fn forwarded_body(cfg: Config) -> u64 {
+    let mut lab = Lab::with(EVENTS, cfg);
+    lab.handshake();
+    lab.data(0, 1, 1, b"GET /a HTTP/1.1\r\n\r\n");
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n";
+    lab.data(1, 1, 20, head);
+    let at = 1 + head.len() as u32;
+    for i in 0..400u32 {
+        lab.data(1, at + 1000 * i, 20, &[b'a'; 1000]);
+        lab.ack(0, 20, at + 1000 * (i + 1));
+    }
+    lab.soft.counts().get(sensor_common::Counter::Forwarded)
+}
+
+#[test]
+fn bodies_are_forwarded_as_long_as_something_may_match_in_them() {
+    let with = |text: &str| forwarded_body(with(text, 1024));
+    let none = forwarded_body(Config::default());
+    assert!(with("signature s { http-reply-body /.*x/  event \"m\" }") > 400);
+    for text in [
+        // It was found.
+        "signature s { http-reply-body /.*a/  event \"m\" }",
+        // It cannot be in this body any more.
+        "signature s { http-reply-body /b/  event \"m\" }",
+        // Nor in this direction.
+        "signature s { http-request-body /.*x/  event \"m\" }",
+    ] {
+        let few = with(text);
+        assert!(few <= none + 3, "{few} of {none} with {text}");
+    }
+}

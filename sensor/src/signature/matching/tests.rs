@@ -267,16 +267,19 @@ fn a_script_is_asked_last() {
 fn contexts_begin_anew_and_count_together() {
     let mut b = Bench::new("signature s { http-request /.*a$/  http-request-body /.*b/  event \"m\" }");
     let Bench { matching, notes } = &mut b;
-    assert!(matching.wants(1, 0, Context::HttpRequest));
+    assert!(matching.wants(1, 0, Context::HttpRequest, true));
     matching.first(1, 0, &headers(0, 6), TCP, notes);
-    assert!(matching.wants(1, 0, Context::HttpRequestBody) && !matching.wants(1, 0, Context::HttpReplyBody));
+    assert!(
+        matching.wants(1, 0, Context::HttpRequestBody, true)
+            && !matching.wants(1, 0, Context::HttpReplyBody, true)
+    );
     matching.context(1, 0, (Context::HttpRequest, b"/ab"), true, true, notes);
     matching.context(1, 0, (Context::HttpRequestBody, b"x"), true, false, notes);
     matching.context(1, 0, (Context::HttpRequestBody, b"b"), false, false, notes);
     assert!(notes.matches.is_empty());
     matching.context(1, 0, (Context::HttpRequest, b"/a"), true, true, notes);
     assert_eq!(notes.matches, ["s>"]);
-    assert!(!matching.wants(1, 0, Context::HttpRequest));
+    assert!(!matching.wants(1, 0, Context::HttpRequest, true));
 }
 
 #[test]
