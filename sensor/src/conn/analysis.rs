@@ -99,6 +99,10 @@ impl<S: Sink> Out for Results<'_, '_, S> {
         self.core.match_context(is_orig, what, begins, ends);
     }
 
+    fn inner(&mut self, is_orig: bool, bytes: &[u8]) {
+        self.core.match_inner(is_orig, bytes);
+    }
+
     fn software(&mut self, found: &Found<'_>) {
         self.core.sh.found_software(self.core.ts, found);
     }

@@ -111,6 +111,15 @@ impl<S: Sink> Core<'_, S> {
     }
 }
 
+impl<S: Sink> Core<'_, S> {
+    /// Matches more of the stream inside a connection.
+    pub(super) fn match_inner(&mut self, is_orig: bool, bytes: &[u8]) {
+        let s = usize::from(!is_orig);
+        let known = [0, 1].map(|s| ends(self.conn, s));
+        self.match_with(|m, n, host| m.inner(n, s, bytes, &known, host));
+    }
+}
+
 impl<S: Sink> Run<'_, S> {
     fn facts(&self, tcp: Option<&Tcp>) -> Facts {
         let conn = &self.conn;

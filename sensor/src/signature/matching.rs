@@ -74,6 +74,30 @@ impl Matching {
         work.payload(s, bytes, false);
     }
 
+    /// More of the stream inside a TCP connection, such as a proxy's tunnel, which is matched anew. `ends`: what is known of the
+    /// headers of each direction.
+    pub fn inner(&mut self, n: u32, s: usize, bytes: &[u8], ends: &[Headers<'_>; 2], host: &mut dyn Host) {
+        let limit = self.limit;
+        let outer = self.conns.entry(n).or_default();
+        let (begins, facts) = (outer.inner.is_none(), outer.facts);
+        let mut work = Work {
+            signatures: &self.signatures,
+            dfas: &mut self.dfas,
+            conn: outer.inner.get_or_insert_default(),
+            host,
+        };
+        work.conn.facts = facts;
+        if begins {
+            ends.iter()
+                .enumerate()
+                .for_each(|(s, headers)| work.begin(s, headers));
+        }
+        if !work.conn.over && !bytes.is_empty() {
+            work.count(bytes.len(), limit);
+            work.payload(s, bytes, false);
+        }
+    }
+
     /// A UDP datagram, with its direction's headers in case that it is the first one.
     pub fn datagram(
         &mut self,
@@ -132,22 +156,30 @@ impl Matching {
 
     /// The connection is over.
     pub fn finish(&mut self, n: u32, established: bool, host: &mut dyn Host) {
-        if self.conns.contains_key(&n) {
-            let mut work = self.work(n, host);
-            work.conn.facts.established = established;
+        let mut over = self.conns.remove(&n);
+        while let Some(mut conn) = over {
+            conn.facts.established = established;
+            let mut work = Work {
+                signatures: &self.signatures,
+                dfas: &mut self.dfas,
+                conn: &mut conn,
+                host,
+            };
             work.finish(0);
             work.finish(1);
-            self.conns.remove(&n);
+            over = conn.inner;
         }
     }
 
     /// Originator and responder of connection `n` change places.
     pub fn flip(&mut self, n: u32) {
-        if let Some(conn) = self.conns.get_mut(&n) {
+        let mut next = self.conns.get_mut(&n);
+        while let Some(conn) = next {
             conn.sides.swap(0, 1);
             for (s, side) in conn.sides.iter_mut().enumerate() {
                 side.turn(s, &self.signatures);
             }
+            next = conn.inner.as_mut();
         }
     }
 
@@ -159,6 +191,10 @@ impl Matching {
         let Some(conn) = self.conns.get(&n) else {
             return true;
         };
+        self.wants_more(conn, s) || conn.inner.as_ref().is_some_and(|inner| self.wants_more(inner, s))
+    }
+
+    fn wants_more(&self, conn: &Conn, s: usize) -> bool {
         let side = &conn.sides[s];
         if conn.over || !side.ready {
             return !conn.over;

@@ -96,6 +96,8 @@ pub(super) struct Conn {
     pieces: u32,
     /// No more payload is matched.
     pub over: bool,
+    /// Of the stream inside it, if there is one.
+    pub inner: Option<Box<Conn>>,
 }
 
 impl Side {

@@ -87,6 +87,7 @@ impl Tree {
 
     /// In-order bytes of a TCP direction.
     pub fn stream(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
+        let was_outside = self.inside.is_none();
         let inner = self.read(is_orig, bytes, shared, call);
         match self.inside {
             None => self.watch_stream(is_orig, bytes, shared, call),
@@ -97,6 +98,9 @@ impl Tree {
             Some(Inside::Tunnel | Inside::Upgrade) => {
                 if !inner.is_empty() {
                     self.watch.begin_anew();
+                }
+                if was_outside || !inner.is_empty() {
+                    call.out.inner(is_orig, &inner);
                 }
                 self.watch_stream(is_orig, &inner, shared, call);
             }

@@ -300,3 +300,22 @@ fn bodies_are_forwarded_as_long_as_something_may_match_in_them() {
         assert!(few <= none + 3, "{few} of {none} with {text}");
     }
 }
+
+#[test]
+fn what_is_inside_a_proxys_tunnel_is_matched_by_itself() {
+    let mut lab = lab("signature in { dst-port == 80  payload /^INNER/  event \"m\" }\n\
+         signature out { payload /^CONNECT .*INNER/  event \"m\" }\n\
+         signature any { tcp-state responder  payload /./  event \"m\" }");
+    let request = b"CONNECT a:1 HTTP/1.1\r\n\r\n";
+    let reply = b"HTTP/1.1 200 OK\r\n\r\n";
+    lab.data(0, 1, 1, request);
+    let at = 1 + request.len() as u32;
+    lab.data(1, 1, at, reply);
+    lab.data(0, at, 1 + reply.len() as u32, b"INN");
+    lab.data(0, at + 3, 1 + reply.len() as u32, b"ER");
+    lab.data(1, 1 + reply.len() as u32, at + 5, b"x");
+    let seen = lab.finish();
+    let matched = seen.args("signature_match");
+    let ids: Vec<_> = matched.iter().map(|a| a["state"]["sig_id"].clone()).collect();
+    assert_eq!(ids, ["any", "out", "in", "any"]);
+}

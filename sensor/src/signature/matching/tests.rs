@@ -167,6 +167,40 @@ fn connections_without_payload_take_no_places_in_machines() {
 }
 
 #[test]
+fn what_is_inside_a_stream_is_matched_anew() {
+    let text = [
+        "signature get { dst-port == 80  payload /^GET /  event \"m\" }\n",
+        "signature to { dst-port == 80  event \"m\" }\n",
+        "signature end { payload /.*x$/  event \"m\" }\n",
+    ];
+    let mut b = Bench::new(&text.concat());
+    let inner = |b: &mut Bench, s: usize, bytes: &[u8]| {
+        let ends = [0, 1].map(|s| headers(s, 6));
+        let Bench { matching, notes } = b;
+        matching.inner(1, s, bytes, &ends, notes);
+        b.took()
+    };
+    assert_eq!(b.tcp(0, b"GET /").took(), "to> get>");
+    assert_eq!(inner(&mut b, 1, b""), "to>");
+    assert_eq!(inner(&mut b, 0, b"GE"), "");
+    assert_eq!(inner(&mut b, 0, b"T x"), "get>");
+    assert_eq!(b.tcp(0, b"GET x").took(), "");
+    // How much is matched counts anew, too.
+    b.tcp(0, &[b'.'; 2000]);
+    assert!(b.matching.wants_payload(1, 0));
+    assert_eq!(b.end().took(), "end>");
+    b.tcp(0, &[b'.'; 2000]);
+    assert!(!b.matching.wants_payload(1, 0));
+    inner(&mut b, 0, b".");
+    assert!(b.matching.wants_payload(1, 0));
+    inner(&mut b, 0, &[b'.'; 2000]);
+    assert!(!b.matching.wants_payload(1, 0));
+    b.matching.flip(1);
+    b.end();
+    assert!(b.matching.conns.is_empty());
+}
+
+#[test]
 fn signatures_without_expressions_match_with_the_first_packet_or_at_the_end() {
     let mut b = Bench::new(
         "signature port { src-port == 80  event \"m\" }\nsignature size { payload-size > 2  event \"m\" }",
