@@ -348,6 +348,10 @@ pub trait Out {
     fn to_match(&mut self, is_orig: bool, what: (Context, &[u8]), begins: bool, ends: bool) {
         let _ = (is_orig, what, begins, ends);
     }
+    /// Bytes for signatures, of one of several streams that come at a time. `ends`: this is all of it.
+    fn to_match_of(&mut self, stream: u32, is_orig: bool, what: (Context, &[u8]), ends: bool) {
+        let _ = (stream, is_orig, what, ends);
+    }
     /// More of the stream inside the connection, which signatures are matched with anew. The first time there may be none of it.
     fn inner(&mut self, is_orig: bool, bytes: &[u8]) {
         let _ = (is_orig, bytes);

@@ -99,6 +99,12 @@ impl<S: Sink> Out for Results<'_, '_, S> {
         self.core.match_context(is_orig, what, begins, ends);
     }
 
+    fn to_match_of(&mut self, stream: u32, is_orig: bool, (context, bytes): (Context, &[u8]), ends: bool) {
+        let s = usize::from(!is_orig);
+        self.core
+            .match_with(|m, n, host| m.context_of(n, s, stream, (context, bytes), ends, host));
+    }
+
     fn inner(&mut self, is_orig: bool, bytes: &[u8]) {
         self.core.match_inner(is_orig, bytes);
     }

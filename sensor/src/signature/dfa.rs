@@ -266,6 +266,12 @@ impl Dfa {
         i
     }
 
+    /// Streams that stand somewhere.
+    #[cfg(test)]
+    pub fn streams(&self) -> u32 {
+        self.states.iter().map(|s| s.streams).sum()
+    }
+
     /// Bytes that it takes.
     #[cfg(test)]
     pub fn memory(&self) -> usize {

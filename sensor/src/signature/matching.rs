@@ -154,6 +154,19 @@ impl Matching {
         self.work(n, host).feed(s, context, bytes, begins, ends);
     }
 
+    /// What an analyzer found in one of several streams that come at a time, which `ends` or goes on.
+    pub fn context_of(
+        &mut self,
+        n: u32,
+        s: usize,
+        stream: u32,
+        (context, bytes): (Context, &[u8]),
+        ends: bool,
+        host: &mut dyn Host,
+    ) {
+        self.work(n, host).feed_stream(s, stream, context, bytes, ends);
+    }
+
     /// The connection is over.
     pub fn finish(&mut self, n: u32, established: bool, host: &mut dyn Host) {
         let mut over = self.conns.remove(&n);

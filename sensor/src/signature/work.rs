@@ -14,6 +14,8 @@ use super::rule::{Condition, Context};
 
 /// Most of the bytes that completed an expression that are kept for a match that comes later.
 const MAX_DATA: usize = 2048;
+/// Most streams of a direction that are matched at a time.
+const MAX_STREAMS: usize = 1024;
 /// Packets or pieces of a stream that payload is matched in (Zeek: dpd_max_packets).
 const MAX_PIECES: u32 = 100;
 
@@ -68,6 +70,14 @@ pub(super) struct Cursor {
     pub done: bool,
 }
 
+/// What of a context comes in several streams at a time is matched by itself in each: the bodies of HTTP/2.
+#[derive(Debug)]
+struct Stream {
+    id: u32,
+    context: Context,
+    cursors: Vec<Cursor>,
+}
+
 /// One direction of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Side {
@@ -78,6 +88,7 @@ pub(super) struct Side {
     /// Contexts in which something may still match, as bits.
     pub contexts: u16,
     pub cursors: Vec<Cursor>,
+    streams: Vec<Stream>,
     pub size: Option<u64>,
     /// Expressions that are complete, in order.
     pub accepted: Vec<u32>,
@@ -209,10 +220,78 @@ impl Work<'_> {
             return;
         }
         self.open(s);
+        let mut cursors = std::mem::take(&mut self.conn.sides[s].cursors);
+        let new = self.walk(s, &mut cursors, context, bytes, begins, ends);
+        self.conn.sides[s].cursors = cursors;
+        self.act(s, &new, bytes);
+    }
+
+    /// The same of one of several streams that come at a time. It is over where it `ends`.
+    pub fn feed_stream(&mut self, s: usize, id: u32, context: Context, bytes: &[u8], ends: bool) {
+        let wants = self.conn.sides[s].contexts & context.bit() != 0;
+        if wants {
+            self.open(s);
+        }
+        let Side { streams, cursors, .. } = &mut self.conn.sides[s];
+        let at = streams.iter().position(|t| t.id == id && t.context == context);
+        let begins = at.is_none();
+        let mut stream = match at {
+            Some(at) => streams.swap_remove(at),
+            None if !wants || ends => return,
+            None if streams.len() >= MAX_STREAMS => return self.host.gave_up(),
+            None => Stream {
+                id,
+                context,
+                cursors: cursors.iter().filter(|c| c.context == context).copied().collect(),
+            },
+        };
+        if begins {
+            for cursor in &mut stream.cursors {
+                if let Some(dfa) = self.dfas.get_mut(cursor.machine as usize) {
+                    cursor.place = dfa.start().0;
+                    dfa.hold(cursor.place);
+                }
+            }
+        }
+        let is_done = |machine: u32| cursors.iter().any(|c| c.machine == machine && c.done);
+        stream
+            .cursors
+            .iter_mut()
+            .for_each(|c| c.done |= is_done(c.machine));
+        let new = match wants {
+            true => self.walk(s, &mut stream.cursors, context, bytes, begins, ends),
+            false => Vec::new(),
+        };
+        match ends {
+            true => self.release(&stream.cursors),
+            false => self.conn.sides[s].streams.push(stream),
+        }
+        self.act(s, &new, bytes);
+    }
+
+    /// No stream stands on these places any more.
+    fn release(&mut self, cursors: &[Cursor]) {
+        for cursor in cursors {
+            if let Some(dfa) = self.dfas.get_mut(cursor.machine as usize) {
+                dfa.release(cursor.place);
+            }
+        }
+    }
+
+    /// Takes bytes through the machines of a context; the expressions that are complete now and were not before.
+    fn walk(
+        &mut self,
+        s: usize,
+        cursors: &mut [Cursor],
+        context: Context,
+        bytes: &[u8],
+        begins: bool,
+        ends: bool,
+    ) -> Vec<u32> {
         let mut new = Vec::new();
         let mut gave_up = false;
         let side = &mut self.conn.sides[s];
-        for cursor in &mut side.cursors {
+        for cursor in cursors {
             if cursor.done || cursor.context != context {
                 continue;
             }
@@ -256,8 +335,13 @@ impl Work<'_> {
         if gave_up {
             self.host.gave_up();
         }
+        new
+    }
+
+    /// Acts on expressions that are complete.
+    fn act(&mut self, s: usize, new: &[u32], bytes: &[u8]) {
         if !new.is_empty() {
-            self.evaluate(s, &new, bytes);
+            self.evaluate(s, new, bytes);
             self.settle(s);
         }
     }
@@ -440,10 +524,12 @@ impl Work<'_> {
                 }
             }
         }
-        for cursor in std::mem::take(&mut self.conn.sides[s].cursors) {
-            if let Some(dfa) = self.dfas.get_mut(cursor.machine as usize) {
-                dfa.release(cursor.place);
-            }
-        }
+        let side = &mut self.conn.sides[s];
+        let (cursors, streams) = (
+            std::mem::take(&mut side.cursors),
+            std::mem::take(&mut side.streams),
+        );
+        self.release(&cursors);
+        streams.iter().for_each(|stream| self.release(&stream.cursors));
     }
 }

@@ -319,3 +319,45 @@ fn what_is_inside_a_proxys_tunnel_is_matched_by_itself() {
     let ids: Vec<_> = matched.iter().map(|a| a["state"]["sig_id"].clone()).collect();
     assert_eq!(ids, ["any", "out", "in", "any"]);
 }
+
+#[test]
+fn bodies_of_http2_are_matched_each_by_itself() {
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        [
+            &[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream],
+            payload,
+        ]
+        .concat()
+    };
+    // Headers out of HPACK's table (RFC 7541, appendix A): GET / of http; 200.
+    let get = |stream| frame(1, END_STREAM | END_HEADERS, stream, &[0x82, 0x86, 0x84]);
+    let ok = |stream| frame(1, END_HEADERS, stream, &[0x88]);
+    let data = |stream, flags, body: &[u8]| frame(0, flags, stream, body);
+    let client = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(4, 0, 0, &[]),
+        get(1),
+        get(3),
+    ];
+    let server = [
+        frame(4, 0, 0, &[]),
+        ok(1),
+        ok(3),
+        data(1, 0, b"a"),
+        data(3, 0, b"ac"),
+        data(1, END_STREAM, b"b"),
+        data(3, END_STREAM, b"d"),
+    ];
+    let mut lab = lab("signature mixed { http-reply-body /^aa/  event \"m\" }\n\
+         signature one { http-reply-body /^ab$/  event \"m\" }\n\
+         signature other { http-reply-body /.*cd$/  event \"m\" }");
+    let client = client.concat();
+    lab.data(0, 1, 1, &client);
+    lab.data(1, 1, 1 + client.len() as u32, &server.concat());
+    let seen = lab.finish();
+    let matched = seen.args("signature_match");
+    let ids: Vec<_> = matched.iter().map(|a| a["state"]["sig_id"].clone()).collect();
+    assert_eq!(ids, ["one", "other"]);
+}

@@ -317,6 +317,45 @@ fn contexts_begin_anew_and_count_together() {
 }
 
 #[test]
+fn streams_that_come_at_a_time_are_matched_by_themselves() {
+    let text = [
+        "signature ab { http-reply-body /^ab/  event \"m\" }\n",
+        "signature end { http-reply-body /.*xy$/  event \"m\" }",
+    ];
+    let mut b = Bench::new(&text.concat());
+    b.tcp(1, b"");
+    let body = |b: &mut Bench, stream: u32, bytes: &[u8], ends: bool| {
+        let Bench { matching, notes } = b;
+        matching.context_of(1, 1, stream, (Context::HttpReplyBody, bytes), ends, notes);
+        b.took()
+    };
+    assert_eq!(body(&mut b, 1, b"a", false), "");
+    assert_eq!(body(&mut b, 3, b"b", false), "");
+    assert_eq!(body(&mut b, 5, b"x", false), "");
+    assert_eq!(body(&mut b, 1, b"b", false), "ab<");
+    // The end of another one.
+    assert_eq!(body(&mut b, 3, b"y", true), "");
+    // A number begins anew.
+    assert_eq!(body(&mut b, 3, b"x", false), "");
+    assert_eq!(body(&mut b, 5, b"y", false), "");
+    assert_eq!(body(&mut b, 5, b"", true), "end<");
+    assert!(!b.matching.wants(1, 1, Context::HttpReplyBody, true));
+    assert_eq!(body(&mut b, 3, b"", true), "");
+    b.end();
+    // Too many at a time.
+    b.tcp(1, b"");
+    for n in 0..2000 {
+        assert_eq!(body(&mut b, n, b"a", false), "");
+    }
+    assert!(b.notes.gave_up > 0);
+    assert_eq!(body(&mut b, 7, b"b", false), "ab<");
+    b.end();
+    for (dfa, machine) in b.matching.dfas.iter_mut().zip(&b.matching.signatures.machines) {
+        assert_eq!(dfa.streams(), 1, "only the beginning is held: {machine:?}");
+    }
+}
+
+#[test]
 fn payload_is_matched_and_wanted_up_to_a_bound() {
     let floating = "signature s { payload /.*x/  event \"m\" }";
     let mut b = Bench::with(floating, 4);

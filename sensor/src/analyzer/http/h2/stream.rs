@@ -270,6 +270,10 @@ impl Stream {
 
     /// Some of a body, as it is meant.
     fn clear(&mut self, dir: usize, bytes: &[u8], ctx: &mut Ctx<'_>) {
+        if work::matches_body(dir == 0, true, ctx) {
+            let what = (work::body_context(dir == 0), bytes);
+            ctx.out.to_match_of(self.id, dir == 0, what, false);
+        }
         let half = &mut self.halves[dir];
         half.body_len = half.body_len.saturating_add(bytes.len() as u64);
         if ctx.subs.wants(events::HttpEntityData::KIND) {
@@ -337,6 +341,8 @@ impl Stream {
             return;
         }
         self.halves[dir].coding = Coding::Identity;
+        ctx.out
+            .to_match_of(self.id, dir == 0, (work::body_context(dir == 0), b""), true);
         // A part of something may be followed by another one, in another reply: its file goes on.
         if self.halves[dir].file.is_some() && (dir == 0 || self.code() != 206) {
             self.give(dir, Piece::End, ctx);
