@@ -90,6 +90,18 @@ impl Contents {
     }
 }
 
+/// Whose payload is written to contents files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentsOf {
+    /// Nobody's.
+    #[default]
+    None,
+    /// That of all TCP connections.
+    All,
+    /// That of those of which somebody wants it, see [`super::Wish::Contents`].
+    Request,
+}
+
 /// Settings of the engine.
 #[derive(Clone)]
 pub struct Config {
@@ -99,8 +111,8 @@ pub struct Config {
     pub contents: Contents,
     /// Whether analyzers look into payload.
     pub analyzers: bool,
-    /// Every TCP direction's payload is handed to [`super::Sink::contents`].
-    pub contents_files: bool,
+    /// Which TCP directions' payload is handed to [`super::Sink::contents`].
+    pub contents_files: ContentsOf,
     /// Unique ids derive from it.
     pub seed: u64,
     /// Bytes of memory that what waits for holes may take, per direction.
@@ -144,7 +156,7 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             contents: Contents::default(),
             analyzers: true,
-            contents_files: false,
+            contents_files: ContentsOf::None,
             seed: 0,
             reassembly_limit: 1 << 20,
             reassembly_total: 512 << 20,

@@ -256,7 +256,21 @@ impl<S: Sink> Engine<S> {
         Ok(self.record_of(hash, slot, rec, frame, flows))
     }
 
+    #[inline]
     fn record_of(
+        &mut self,
+        hash: u64,
+        slot: Option<u32>,
+        rec: &RecordHeader,
+        frame: &[u8],
+        flows: &mut impl FlowTable,
+    ) -> Option<InnerPacket> {
+        let inner = self.record_at(hash, slot, rec, frame, flows);
+        self.obey(rec.pkt.ts, flows);
+        inner
+    }
+
+    fn record_at(
         &mut self,
         hash: u64,
         mut slot: Option<u32>,

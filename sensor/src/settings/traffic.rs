@@ -46,6 +46,8 @@ pub struct FileSettings {
     pub entropy: bool,
     /// Directory for the files themselves; None: they are not written.
     pub extract_dir: Option<PathBuf>,
+    /// Only those that a script names.
+    pub extract_on_request: bool,
     /// Types of those that are written; empty: all, also of unknown type.
     pub extract_types: Vec<MimePattern>,
     /// Largest part of a file that is written, from its beginning, MiB.
@@ -62,6 +64,7 @@ impl Default for FileSettings {
             hashes: Vec::new(),
             entropy: false,
             extract_dir: None,
+            extract_on_request: false,
             extract_types: Vec::new(),
             extract_limit_mib: 100,
             extract_total_mib: 10 << 10,

@@ -63,6 +63,9 @@ pub enum Useless {
     /// Tunnels to be taken apart in the kernel together with checksums, which the kernel does not verify.
     #[error("--decap does not go with --checksums on: the kernel verifies none")]
     DecapWithChecksums,
+    /// Files on request, without a place for them, or without a script that could ask for them.
+    #[error("{0} leaves to a script what is written: it needs {1}, too")]
+    RequestForNothing(&'static str, &'static str),
     /// Which files are extracted, and how much of them, without a place for them.
     #[error(
         "--extract-types, --extract-limit and --extract-total say what --extract-files writes: they need it"
@@ -129,6 +132,28 @@ impl Settings {
     fn useless(&self, subs: Subscriptions) -> Result<(), Useless> {
         if self.files.extract_dir.is_none() && self.files.limits_extraction() {
             return Err(Useless::NothingExtracted);
+        }
+        let requests = [
+            (
+                self.logs.contents_on_request,
+                "--contents-on-request",
+                self.logs.contents_dir.is_some(),
+                "--contents-file",
+            ),
+            (
+                self.files.extract_on_request,
+                "--extract-on-request",
+                self.files.extract_dir.is_some(),
+                "--extract-files",
+            ),
+        ];
+        for (_, option, has_place, place) in requests.into_iter().filter(|(on, ..)| *on) {
+            if !has_place {
+                return Err(Useless::RequestForNothing(option, place));
+            }
+            if self.scripts.files.is_empty() {
+                return Err(Useless::RequestForNothing(option, "--script"));
+            }
         }
         let (stdout, events) = (FeedTarget::Stdout, self.events.to.as_deref());
         if self.logs.to.contains(&stdout) && events == Some("-") {
