@@ -473,6 +473,10 @@ pub struct Common {
     /// found in HTTP and FTP is always matched.
     #[arg(long, default_value_t = SignatureSettings::default().bytes, value_name = "BYTES")]
     pub signature_bytes: u64,
+    /// Tell hosts' operating systems by their SYNs, for os.log and the event OS_version_found: a file of signatures in the format of
+    /// p0f 3, or `builtin` for some that the sensor has.
+    #[arg(long, value_name = "FILE")]
+    pub os_fingerprints: Option<PathBuf>,
     /// Digests of the files that traffic carries, for files.log.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIGEST,DIGEST")]
     pub file_hashes: Vec<Digest>,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::asked::ConnColumns;
 use super::expected::Expected;
 use crate::analyzer::{http, ssh, tls};
+use crate::base::known::Known;
 use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
 use crate::file::FileConfig;
 use crate::file::api::IsLocal;
+use crate::os::Fingerprints;
 use crate::signature::Signatures;
-use crate::software;
 
 /// How much of a connection's payload signatures are matched with, unless something else is said (Zeek: dpd_buffer_size).
 pub const SIGNATURE_BYTES: u64 = 1024;
@@ -141,7 +142,11 @@ pub struct Config {
     /// How much of a connection's payload they are matched with, both directions together, bytes; 0: all of it.
     pub signature_bytes: u64,
     /// The software that was logged; one memory for all engines.
-    pub software: software::Known,
+    pub software: Known,
+    /// Signatures of operating systems; None: none are told.
+    pub os: Option<Arc<Fingerprints>>,
+    /// What os.log has, of all engines together.
+    pub os_known: Known,
     /// What keys know beside the five-tuple: [`sensor_common::policy::VLAN_AWARE`] and `VNI_AWARE`.
     pub realms: u32,
     /// Columns of conn.log that are there on request.
@@ -170,7 +175,9 @@ impl Default for Config {
             expected: Expected::default(),
             signatures: None,
             signature_bytes: SIGNATURE_BYTES,
-            software: software::Known::default(),
+            software: Known::default(),
+            os: None,
+            os_known: Known::default(),
             realms: 0,
             columns: ConnColumns::default(),
             long: Arc::default(),

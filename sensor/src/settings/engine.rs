@@ -8,6 +8,7 @@ use crate::conn::{self, Timeouts};
 use crate::file::api::IsLocal;
 use crate::file::x509::{BadRoots, Validator};
 use crate::file::{ExtractConfig, FileConfig};
+use crate::os::FingerprintError;
 use crate::output::capture_loss::CaptureLoss;
 use crate::output::local_nets::{BadNet, LocalNets};
 use crate::signature::{Known, SignatureError, Signatures};
@@ -30,6 +31,9 @@ pub enum SettingsError {
     /// There are no such signatures.
     #[error(transparent)]
     Signatures(#[from] SignatureError),
+    /// There are no such fingerprints.
+    #[error(transparent)]
+    Fingerprints(#[from] FingerprintError),
     /// The authorities to trust cannot be read.
     #[error(transparent)]
     Authorities(#[from] BadRoots),
@@ -128,6 +132,7 @@ impl Settings {
             files: self.files_room()?,
             signatures: self.signatures(function)?,
             signature_bytes: self.signatures.bytes,
+            os: self.os.read()?,
             is_local: self.is_local()?,
             realms: self.flows.realms(),
             long: self.long()?,

@@ -60,6 +60,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("logs.to", "--log-to"),
     ("logs.verbose", "--verbose"),
     ("metrics.listen", "--metrics"),
+    ("os.fingerprints", "--os-fingerprints"),
     ("reading.analyzers", "--no-analyzers"),
     ("reading.datapath", "--datapath"),
     ("reading.forward_all", "--forward-all"),

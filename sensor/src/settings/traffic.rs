@@ -1,11 +1,18 @@
 //! What is read of the traffic: files, protocols, scripts, signatures, timeouts; and how captures are read.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::conn::SIGNATURE_BYTES;
 use crate::file::{Hashes, MimePattern};
+use crate::os::{FingerprintError, Fingerprints};
+
+/// Instead of a file: the fingerprints that come with the sensor.
+const BUILTIN: &str = "builtin";
+/// Those.
+const BUILTIN_FINGERPRINTS: &str = include_str!("../../../fingerprints/os.fp");
 
 /// Scripts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +96,28 @@ impl Default for SignatureSettings {
             files: Vec::new(),
             bytes: SIGNATURE_BYTES,
         }
+    }
+}
+
+/// Operating systems.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OsSettings {
+    /// Signatures of their packets, in the format of p0f 3; `builtin`: those of the sensor; None: none are told.
+    pub fingerprints: Option<PathBuf>,
+}
+
+impl OsSettings {
+    /// The signatures, if there are to be any.
+    pub fn read(&self) -> Result<Option<Arc<Fingerprints>>, FingerprintError> {
+        let read = |path: &PathBuf| match path.as_os_str() == BUILTIN {
+            true => Fingerprints::parse(BUILTIN, BUILTIN_FINGERPRINTS),
+            false => Fingerprints::read(path),
+        };
+        self.fingerprints
+            .as_ref()
+            .map(|p| read(p).map(Arc::new))
+            .transpose()
     }
 }
 

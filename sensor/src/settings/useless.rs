@@ -48,6 +48,9 @@ pub enum Useless {
     /// Only file_entropy is wanted, and nobody counts.
     #[error("--event names nothing that will come: file_entropy needs --file-entropy")]
     NoEntropy,
+    /// Only OS_version_found is wanted, and nothing tells systems.
+    #[error("--event names nothing that will come: OS_version_found needs --os-fingerprints")]
+    NoFingerprints,
     /// Only events that signatures raise, and there are none.
     #[error("--event names nothing that will come: signatures raise it, which --signatures gives")]
     NoSignatures,
@@ -186,6 +189,7 @@ impl Settings {
             event::TcpContents::KIND => self.events.contents.is_some(),
             event::ConnectionStatusUpdate::KIND => status,
             FileEntropy::KIND => self.files.entropy,
+            event::OsVersionFound::KIND => self.os.fingerprints.is_some(),
             kind if of_signatures(kind) => !self.signatures.files.is_empty(),
             _ => e.raised,
         };
@@ -201,6 +205,8 @@ impl Settings {
             Useless::NoStatus
         } else if wants(FileEntropy::KIND) {
             Useless::NoEntropy
+        } else if wants(event::OsVersionFound::KIND) {
+            Useless::NoFingerprints
         } else if subs.iter().any(|e| of_signatures(e.kind)) {
             Useless::NoSignatures
         } else {
