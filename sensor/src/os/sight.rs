@@ -122,7 +122,7 @@ pub struct Sight {
     pub layout: Layout,
     /// Bytes behind the end of options.
     pub padding: u8,
-    /// See [`quirk`].
+    /// A bit for each, by the place in `quirk::NAMES`.
     pub quirks: u32,
     /// With payload.
     pub has_payload: bool,
