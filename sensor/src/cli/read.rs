@@ -269,7 +269,7 @@ impl Reading<'_> {
                     }
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
                     self.engine.sink().advance(ts);
-                    self.carry_out(&mut datapath);
+                    self.engine.obey(self.now, datapath.table());
                     self.engine.flush_point(ts);
                     self.reporter.drain(ts, |ev| self.engine.raise(ts, ev));
                     if let Err(e) = done {
@@ -302,14 +302,6 @@ impl Reading<'_> {
         self.engine.flush_point(now);
         self.reporter.drain(now, |ev| self.engine.raise(now, ev));
         self.engine.sink().flush();
-    }
-
-    /// Does what scripts want of connections.
-    fn carry_out(&mut self, datapath: &mut impl Datapaths) {
-        for order in self.engine.sink().take_orders() {
-            self.engine
-                .wish(&order.conn, order.what, self.now, datapath.table());
-        }
     }
 
     /// Notes that something was left out; reading goes on.
