@@ -9,7 +9,8 @@ use super::compile::Signatures;
 use super::dfa::{DEAD, Dfa};
 use super::header::Headers;
 use super::rule::Context;
-use super::work::{Conn, Cursor, Facts, Host, Side, Work};
+use super::side::{Conn, Cursor, Facts, Side};
+use super::work::{Host, Work};
 
 /// Memory of all machines of a worker together, bytes; each has at least [`LEAST`].
 const MEMORY: usize = 32 << 20;
