@@ -151,6 +151,7 @@ fn run(script: &[u8], content: &[u8], subs: Subscriptions, total: u64) -> Told {
             ts,
             subs: &subs,
             is_local: &is_local,
+            magic: None,
             out: &mut told,
         };
         let news = files.piece(&carrier, piece, &mut cx);
@@ -163,6 +164,7 @@ fn run(script: &[u8], content: &[u8], subs: Subscriptions, total: u64) -> Told {
         ts,
         subs: &subs,
         is_local: &is_local,
+        magic: None,
         out: &mut told,
     };
     files.finish(&mut cx);
