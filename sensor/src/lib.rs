@@ -33,6 +33,7 @@ pub mod output;
 pub mod packet;
 #[cfg(feature = "live")]
 pub mod preflight;
+pub mod profile;
 #[cfg(feature = "script")]
 mod script;
 pub mod settings;

@@ -20,9 +20,9 @@ use crate::settings::file::USUAL_FILE;
 use crate::settings::names;
 use crate::settings::{
     ArchiveSettings, ControlSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings,
-    FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings,
-    ReassemblySettings, RingBy, RingSettings, ScriptSettings, Settings, SignatureSettings, TimeoutSettings,
-    TlsSettings, WantedContents, bounds,
+    FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ProfileSettings,
+    ReadSettings, ReassemblySettings, RingBy, RingSettings, ScriptSettings, Settings, SignatureSettings,
+    TimeoutSettings, TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -473,6 +473,15 @@ pub struct Common {
     /// found in HTTP and FTP is always matched.
     #[arg(long, default_value_t = SignatureSettings::default().bytes, value_name = "BYTES")]
     pub signature_bytes: u64,
+    /// Tell in prof.log where the sensor's own time goes: rows at this interval.
+    #[arg(long, value_name = "SECONDS")]
+    pub profile: Option<f64>,
+    /// Every so many rounds prof.log has more: analyzers, handlers of scripts, the kernel's maps. At the end it always has.
+    #[arg(long, default_value_t = ProfileSettings::default().expensive_every, value_name = "N", value_parser = clap::value_parser!(u64).range(bounds::PROFILE_EXPENSIVE))]
+    pub profile_expensive: u64,
+    /// With --profile, raise load_sample for one of so many packets.
+    #[arg(long, default_value_t = ProfileSettings::default().load_sample, value_name = "PACKETS", value_parser = clap::value_parser!(u32).range(bounds::LOAD_SAMPLE))]
+    pub load_sample: u32,
     /// Tell hosts' operating systems by their SYNs, for os.log and the event OS_version_found: a file of signatures in the format of
     /// p0f 3, or `builtin` for some that the sensor has.
     #[arg(long, value_name = "FILE")]

@@ -13,6 +13,8 @@ use super::pipe::{self, PipeClock};
 use super::progress::Progress;
 use super::results::{Results, Scripts};
 use super::stop::Stop;
+use anyhow::Context as _;
+
 use crate::catalog::policy_bits;
 use crate::conn::{Engine, EngineSink, Sight, Sink as _};
 use crate::datapath::FlowTable;
@@ -30,6 +32,8 @@ use crate::output::twice::Twice;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, NextFrame};
 use crate::packet::link::LinkType;
+use crate::profile::place::{Part, begin_thread, enter};
+use crate::profile::{Cost, PROF_LOG, Profile};
 use crate::settings::{Datapath, Decap, Settings};
 
 /// Most captures that can be read without raising the usual limit on open files.
@@ -165,6 +169,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
         clock = None;
     }
     let loss = settings.capture_loss(0.0)?;
+    let profile = settings.profile.begin().context("cannot begin the profile")?;
+    begin_thread("main", Part::Input);
     let filter = settings.filter_of_captures()?;
     policy.sample = settings.filter.sample;
     policy.dedup = settings.dedup_ns();
@@ -181,6 +187,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             clock,
             progress: Progress::new(files, settings),
             loss,
+            profile,
+            unlooked: 0,
             now: 0,
             whole: true,
         }
@@ -232,6 +240,9 @@ fn look(
     Captures::look(files, |path| pipe::open(path, stop, clock), accept)
 }
 
+/// Frames between two looks at the clock for the profile.
+const FRAMES_PER_LOOK: u32 = 1024;
+
 /// Reading under way.
 struct Reading<'r> {
     captures: Captures,
@@ -243,6 +254,9 @@ struct Reading<'r> {
     progress: Progress,
     /// What capture_loss.log has of the interval.
     loss: Option<CaptureLoss>,
+    profile: Option<Profile>,
+    /// Frames until it is looked at whether its time has come.
+    unlooked: u32,
     /// Network time: the latest packet's.
     now: Ts,
     /// So far nothing was left out.
@@ -267,7 +281,9 @@ impl Reading<'_> {
                     {
                         write_loss(loss, self.now, &mut self.engine, &datapath);
                     }
+                    let inside = enter(Part::Datapath);
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
+                    drop(inside);
                     self.engine.sink().advance(ts);
                     self.engine.obey(self.now, datapath.table());
                     self.engine.flush_point(ts);
@@ -275,6 +291,13 @@ impl Reading<'_> {
                     if let Err(e) = done {
                         let path = self.captures.give_up();
                         self.lost(&format!("{path}: {e}"));
+                    }
+                    if self.profile.is_some() {
+                        self.unlooked += 1;
+                        if self.unlooked >= FRAMES_PER_LOOK {
+                            self.unlooked = 0;
+                            self.look_at_profile(false);
+                        }
                     }
                     if self.progress.may_be_due() {
                         self.progress.look(self.captures.bytes_read());
@@ -304,6 +327,36 @@ impl Reading<'_> {
         self.engine.sink().flush();
     }
 
+    /// Tells prof.log what is due, or at the end all.
+    fn look_at_profile(&mut self, is_last: bool) {
+        let Some(profile) = self.profile.as_mut().filter(|p| is_last || p.is_due()) else {
+            return;
+        };
+        let (ts, open, files) = (
+            self.now,
+            self.engine.len() as u64,
+            self.engine.files_under_way() as u64,
+        );
+        let sink = self.engine.sink();
+        let mut costs: Vec<Cost> = sink.scripts.iter().flat_map(|s| s.host.costs()).collect();
+        for (name, count) in [("connections", open), ("files", files)] {
+            costs.push(Cost {
+                kind: "map",
+                name: name.to_owned(),
+                count: Some(count),
+                ..Cost::default()
+            });
+        }
+        let expensive = profile.tell(ts, is_last, || costs, |row| sink.log(row));
+        self.engine.raise(
+            ts,
+            &event::ProfilingUpdate {
+                f: PROF_LOG,
+                expensive,
+            },
+        );
+    }
+
     /// Notes that something was left out; reading goes on.
     fn lost(&mut self, what: &str) {
         self.whole = false;
@@ -319,6 +372,7 @@ impl Reading<'_> {
         if let Some(loss) = &mut self.loss {
             write_loss(loss, last, &mut self.engine, &datapath);
         }
+        self.look_at_profile(true);
         self.engine.flush_point(last);
         self.reporter.drain(last, |ev| self.engine.raise(last, ev));
         self.engine.raise(last, &event::BroDone {});

@@ -12,7 +12,7 @@ use crate::conn::row::conn_columns;
 use crate::conn::{Order, Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Fuid, Handler, SignatureState, Ts};
-use crate::file::api::{FileWish, Part, Target};
+use crate::file::api::{self, FileWish, Target};
 use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
@@ -23,6 +23,7 @@ use crate::output::open::{all_extracted, all_written, begin, contents_files, ext
 use crate::output::patience::Patience;
 use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
+use crate::profile::place::{Part, enter};
 use crate::script::{Asked, Carrier, Host, Out, Plan, ScriptError};
 use crate::settings::Settings;
 
@@ -138,6 +139,7 @@ impl Results {
         let Some(mut scripts) = self.scripts.take() else {
             return;
         };
+        let _inside = enter(Part::Scripts);
         work(&mut scripts.host);
         if scripts.host.has_out() {
             let mut out = std::mem::take(&mut scripts.out);
@@ -151,6 +153,7 @@ impl Results {
     }
 
     fn write_row(&mut self, row: &dyn LogRow) {
+        let _inside = enter(Part::Logs);
         self.logs.row(row);
         let path = row.path();
         match self.rows.iter_mut().find(|(p, _)| *p == path) {
@@ -243,6 +246,7 @@ impl Drop for Writable {
 impl Sink for Results {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
         if let Some(s) = &mut self.stream {
+            let _inside = enter(Part::Events);
             s.event(ts, ev);
         }
         if self
@@ -294,7 +298,7 @@ impl Sink for Results {
         self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
     }
 
-    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+    fn extract(&mut self, target: &Arc<Target>, part: api::Part<'_>) -> bool {
         self.extract
             .as_mut()
             .is_some_and(|(outbox, _)| outbox.part(target, part))

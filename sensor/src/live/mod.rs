@@ -10,6 +10,7 @@
 mod clock;
 mod confine;
 pub mod control;
+mod costs;
 mod drain;
 mod duties;
 mod export;

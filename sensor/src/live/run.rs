@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use super::clock::{Clock, said};
 use super::confine::Confinement;
 use super::control::{Command, Control, Reply, Request};
+use super::costs;
 use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::{Interfaces, List, WatchError};
 use super::load::Before;
@@ -39,6 +40,8 @@ use crate::output::one_sided::OneSided;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::output::twice::Twice;
+use crate::profile::place::{Part, begin_thread};
+use crate::profile::{Cost, PROF_LOG, Profile};
 use crate::script::at_once::{AtOnce, Probe};
 use crate::script::{Plan, Role};
 use crate::settings::{ControlSettings, Decap, LogSettings, Persist, Settings};
@@ -138,6 +141,12 @@ fn work(
     if watches {
         settings.useless_live(subs)?;
     }
+    // Before any thread begins.
+    let mut profile = match watches {
+        true => settings.profile.begin().context("cannot begin the profile")?,
+        false => None,
+    };
+    begin_thread("main", Part::Rest);
     let plan = Plan::of(settings).filter(|_| watches);
     let scripts = plan.clone().map(ScriptThread::load).transpose()?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
@@ -271,6 +280,7 @@ fn work(
                 sweep: sweep.as_mut(),
                 interfaces,
                 board: board.as_ref(),
+                profile: profile.as_mut(),
                 manager: &manager,
                 rules: &mut rules,
                 again: *again,
@@ -315,6 +325,9 @@ fn work(
         let at = clock.now();
         write_stats(&metrics, &mut now, at, &mut own);
         write_loss(&mut loss, &now, at, &mut own);
+        if let Some(profile) = &mut profile {
+            write_profile(profile, true, &now, &outputs, &mut own);
+        }
         now
     });
     own.finish();
@@ -346,6 +359,27 @@ fn work(
 fn write_stats(metrics: &Metrics, snapshot: &mut Snapshot, now: Ts, own: &mut Outbox) {
     metrics.take_ring_peaks(snapshot);
     snapshot.rows(now, |row| own.log(row));
+}
+
+/// Tells prof.log what is due; `is_last`: all.
+fn write_profile(profile: &mut Profile, is_last: bool, now: &Snapshot, outputs: &Outputs, own: &mut Outbox) {
+    let at = outputs.clock().now();
+    let costs = || {
+        let mut all = outputs.script_costs();
+        all.extend(costs::maps());
+        all.push(Cost {
+            kind: "map",
+            name: "connections".to_owned(),
+            count: Some(now.open_conns),
+            ..Cost::default()
+        });
+        all
+    };
+    let expensive = profile.tell(at, is_last, costs, |row| own.log(row));
+    own.raise(&event::ProfilingUpdate {
+        f: PROF_LOG,
+        expensive,
+    });
 }
 
 /// Writes capture_loss.log's row of the interval that ends at the engine's time `now`.
@@ -385,6 +419,7 @@ struct Desk<'d> {
     board: Option<&'d Board>,
     manager: &'d Manager,
     rules: &'d mut Rules,
+    profile: Option<&'d mut Profile>,
     again: Again<'d>,
     /// As they are in force.
     settings: &'d mut Settings,
@@ -519,6 +554,9 @@ async fn watch(
         }
         if desk.loss.as_mut().is_some_and(|l| l.is_due(at)) {
             write_loss(desk.loss, &now, at, desk.own);
+        }
+        if let Some(profile) = desk.profile.as_mut().filter(|p| p.is_due()) {
+            write_profile(profile, false, &now, desk.outputs, desk.own);
         }
         desk.own.settle(at);
         desk.outputs.complain();

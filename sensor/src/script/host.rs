@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 
@@ -15,6 +16,7 @@ use super::values::{next, typed};
 use super::wire::{Batch, ROW, Reader};
 use crate::catalog::{UnknownEvent, named};
 use crate::event::{Event, GetFileHandle, Kind, LogRow, SignatureMatch, SignatureState, Subscriptions, Ts};
+use crate::profile::{Cost, place};
 
 /// Instructions between two looks at whether a call takes too long.
 const LOOK_EVERY: u32 = 10_000;
@@ -48,6 +50,8 @@ struct Handler {
     /// The highest is called first.
     priority: i64,
     failures: u32,
+    /// Calls, and the time that they took, ns, while there is a profile.
+    spent: (u64, u64),
 }
 
 /// Handlers by their events' kinds.
@@ -228,6 +232,7 @@ impl Host {
                         f,
                         priority,
                         failures: 0,
+                        spent: (0, 0),
                     },
                 );
                 Ok(())
@@ -377,11 +382,50 @@ impl Host {
                 true => args.clone(),
                 false => std::mem::take(&mut args),
             };
+            let began = place::is_on().then(Instant::now);
             if let Err(e) = self.call(&f, given) {
                 self.fail(&e, Some((kind, n)));
             }
+            if let Some(began) = began {
+                self.spent(kind, n, began.elapsed());
+            }
         }
         self.state.set_asks_handle(false);
+    }
+
+    /// A call took so long.
+    fn spent(&mut self, kind: Kind, n: usize, took: Duration) {
+        if let Some(handler) = self.handlers.borrow_mut()[kind.place()].get_mut(n) {
+            handler.spent.0 += 1;
+            handler.spent.1 += took.as_nanos() as u64;
+        }
+    }
+
+    /// What each handler has cost, while there is a profile, and the memory of all.
+    pub fn costs(&self) -> Vec<Cost> {
+        let mut all = vec![Cost {
+            kind: "handler",
+            name: "all".into(),
+            memory: Some(self.lua.used_memory() as u64),
+            count: Some(self.calls),
+            cpu: None,
+        }];
+        let handlers = self.handlers.borrow();
+        for info in crate::catalog::events() {
+            for handler in handlers[info.kind.place()].iter().filter(|h| h.spent.0 > 0) {
+                let at = handler.f.info();
+                let (file, line) = (at.short_src.unwrap_or_default(), at.line_defined.unwrap_or(0));
+                let (calls, ns) = handler.spent;
+                all.push(Cost {
+                    kind: "handler",
+                    name: format!("{} {file}:{line}", info.name),
+                    cpu: Some(ns),
+                    count: Some(calls),
+                    memory: None,
+                });
+            }
+        }
+        all
     }
 
     fn call(&mut self, f: &Function, args: MultiValue) -> mlua::Result<()> {

@@ -33,6 +33,10 @@ pub const LOG_KEEP_MIB: RangeInclusive<u64> = 0..=1 << 40;
 pub const DEDUP: RangeInclusive<u64> = 0..=1000;
 /// One of so many flows is tracked.
 pub const SAMPLE: RangeInclusive<i64> = 1..=1_000_000;
+/// One of so many rounds of the profile is an expensive one.
+pub const PROFILE_EXPENSIVE: RangeInclusive<u64> = 1..=1_000_000;
+/// One of so many packets is looked at.
+pub const LOAD_SAMPLE: RangeInclusive<i64> = 1..=1_000_000_000;
 /// Memory of all scripts, MiB.
 pub const SCRIPT_MEMORY: RangeInclusive<i64> = 8..=65_536;
 /// Instructions of a call.
@@ -73,6 +77,12 @@ impl Settings {
             check("--workers", n.into(), WORKERS)?;
         }
         check("--packet-history", self.rings.history_mib.into(), PACKET_HISTORY)?;
+        check(
+            "--profile-expensive",
+            self.profile.expensive_every,
+            PROFILE_EXPENSIVE,
+        )?;
+        check("--load-sample", self.profile.load_sample.into(), LOAD_SAMPLE)?;
         check("--script-memory", self.scripts.memory_mib.into(), SCRIPT_MEMORY)?;
         check("--script-steps", self.scripts.steps, SCRIPT_STEPS)?;
         check("--script-failures", self.scripts.failures.into(), SCRIPT_FAILURES)?;

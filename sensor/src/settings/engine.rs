@@ -54,6 +54,7 @@ impl Settings {
         self.check_bounds()?;
         self.timeouts()?;
         self.files_room()?;
+        self.profile.every.map_or(Ok(0), |every| ns(every, "--profile"))?;
         self.long()?;
         self.capture_loss(0.0)?;
         self.local_nets().map(|_| ())
@@ -133,6 +134,10 @@ impl Settings {
             signatures: self.signatures(function)?,
             signature_bytes: self.signatures.bytes,
             os: self.os.read()?,
+            load_sample: match self.profile.every {
+                Some(every) => ns(every, "--profile").map(|_| self.profile.load_sample)?,
+                None => 0,
+            },
             is_local: self.is_local()?,
             realms: self.flows.realms(),
             long: self.long()?,

@@ -44,6 +44,8 @@ pub struct Settings {
     pub logs: LogSettings,
     /// Numbers for who watches over the sensor.
     pub metrics: MetricsSettings,
+    /// Where the time goes.
+    pub profile: ProfileSettings,
     /// Orders while it runs.
     pub control: ControlSettings,
     /// Logs that are over.
@@ -179,7 +181,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 20);
+        assert_eq!(refused, 21);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }
