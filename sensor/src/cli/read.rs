@@ -30,6 +30,8 @@ use crate::output::twice::Twice;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, NextFrame};
 use crate::packet::link::LinkType;
+use crate::resolver::local::look_up;
+use crate::resolver::{Resolver, ResolverPlan};
 use crate::settings::{Datapath, Decap, Settings};
 
 /// Most captures that can be read without raising the usual limit on open files.
@@ -137,6 +139,17 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let stop = Stop::listen()?;
     let subs = settings.events.subscriptions()?;
     settings.useless_reading(subs)?;
+    let plan = ResolverPlan::of(settings)?;
+    let longest = plan.longest();
+    let is_asked = !settings.local_names().is_empty();
+    let resolver = is_asked.then(|| Resolver::start(plan, || {})).transpose()?;
+    let asker = resolver.as_ref().map(Resolver::asker);
+    let local = asker
+        .as_ref()
+        .map(|a| look_up(a, longest, settings))
+        .transpose()?;
+    let (local, changes) = local.map(|l| (l.settings, l.changes)).unzip();
+    let settings = local.as_ref().unwrap_or(settings);
     let scripts = Scripts::load(settings)?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
@@ -173,6 +186,9 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let start = |outputs| {
         let mut engine = Engine::new(cfg, subs, outputs);
         engine.raise(0, &event::BroInit {});
+        for change in changes.iter().flatten() {
+            change.with(|ev| engine.raise(0, ev));
+        }
         Reading {
             captures,
             engine,
@@ -183,6 +199,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             loss,
             now: 0,
             whole: true,
+            resolver,
         }
     };
     match settings.reading.datapath {
@@ -247,6 +264,8 @@ struct Reading<'r> {
     now: Ts,
     /// So far nothing was left out.
     whole: bool,
+    /// Who looks names up, if anybody may ask.
+    resolver: Option<Resolver>,
 }
 
 impl Reading<'_> {
@@ -341,6 +360,9 @@ impl Reading<'_> {
             tracing::warn!(
                 "{no_room} holes were given up early: no room for reassembly; see --reassembly-limit"
             );
+        }
+        if let Some(resolver) = self.resolver {
+            resolver.finish();
         }
         let results = self.engine.into_sink();
         let rows = results.rows.clone();
