@@ -214,8 +214,8 @@ pub struct Run {
     /// would be seen twice, as on a bond and its members, is watched once.
     #[arg(long, short = 'i', value_delimiter = ',', value_name = "IF,IF")]
     pub iface: Vec<String>,
-    /// The network namespace that the interfaces are in, by its name (`ip netns`) or path (/proc/PID/ns/net). Logs and
-    /// --metrics stay where the sensor is.
+    /// The network namespace that the interfaces are in, by its name (`ip netns`) or path (/proc/PID/ns/net). Logs,
+    /// lookups and --metrics stay where the sensor is.
     #[arg(long, value_name = "NETNS")]
     pub netns: Option<String>,
     /// Watch only what is received (taps, mirror ports).

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use sensor_common::{Policy, policy};
 
@@ -36,6 +37,9 @@ use crate::settings::{Datapath, Decap, Settings};
 
 /// Most captures that can be read without raising the usual limit on open files.
 const MAX_OPEN_CAPTURES: usize = 200;
+
+/// How long answers to lookups are waited for between two looks at whether a signal came.
+const LOOKUP_POLL: Duration = Duration::from_millis(50);
 
 /// How reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +145,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     settings.useless_reading(subs)?;
     let plan = ResolverPlan::of(settings)?;
     let longest = plan.longest();
-    let is_asked = !settings.local_names().is_empty();
+    let is_asked = !(settings.scripts.files.is_empty() && settings.local_names().is_empty());
     let resolver = is_asked.then(|| Resolver::start(plan, || {})).transpose()?;
     let asker = resolver.as_ref().map(Resolver::asker);
     let local = asker
@@ -150,7 +154,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
         .transpose()?;
     let (local, changes) = local.map(|l| (l.settings, l.changes)).unzip();
     let settings = local.as_ref().unwrap_or(settings);
-    let scripts = Scripts::load(settings)?;
+    let scripts = Scripts::load(settings, asker.as_ref())?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
     let has_function = |name: &str| scripts.as_ref().is_some_and(|s| s.host.has_function(name));
@@ -200,6 +204,7 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             now: 0,
             whole: true,
             resolver,
+            longest,
         }
     };
     match settings.reading.datapath {
@@ -266,6 +271,8 @@ struct Reading<'r> {
     whole: bool,
     /// Who looks names up, if anybody may ask.
     resolver: Option<Resolver>,
+    /// How long the end waits for answers to lookups.
+    longest: Duration,
 }
 
 impl Reading<'_> {
@@ -323,6 +330,16 @@ impl Reading<'_> {
         self.engine.sink().flush();
     }
 
+    /// Waits for answers to scripts' lookups, as long as they may take, or until a signal.
+    fn await_lookups(&mut self) {
+        let until = Instant::now() + self.longest;
+        while self.engine.sink().await_lookups(LOOKUP_POLL) {
+            if Instant::now() >= until || self.stop.signal().is_some() {
+                return;
+            }
+        }
+    }
+
     /// Does what scripts want of connections.
     fn carry_out(&mut self, datapath: &mut impl Datapaths) {
         for order in self.engine.sink().take_orders() {
@@ -342,12 +359,16 @@ impl Reading<'_> {
     fn finish(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         let last = self.now;
         self.progress.clear();
+        self.await_lookups();
+        self.carry_out(&mut datapath);
         self.engine.finish(last, datapath.table());
         if let Some(loss) = &mut self.loss {
             write_loss(loss, last, &mut self.engine, &datapath);
         }
         self.engine.flush_point(last);
         self.reporter.drain(last, |ev| self.engine.raise(last, ev));
+        // Those of the last connections.
+        self.await_lookups();
         self.engine.raise(last, &event::BroDone {});
         let sight = self.engine.sight();
         OneSided::default().look(sight.data_conns, sight.one_sided);

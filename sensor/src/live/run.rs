@@ -156,6 +156,7 @@ fn work(
     let as_written = settings;
     let settings = &local.settings;
     let plan = Plan::of(settings).filter(|_| watches);
+    let plan = plan.map(|p| p.with_asker(names.asker.clone()));
     let scripts = plan.clone().map(ScriptThread::load).transpose()?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
     reporter.listen(subs);

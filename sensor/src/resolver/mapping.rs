@@ -170,6 +170,26 @@ impl Change {
     }
 }
 
+#[cfg(test)]
+impl Change {
+    /// `a.example` has an address more.
+    pub fn sample() -> Change {
+        let addrs = vec![IpAddr::from([192, 0, 2, 1])];
+        let query = Query::Name("a.example".into());
+        Change {
+            mapping: Mapping {
+                query,
+                at: 5_000_000_000,
+                found: Found::addrs(addrs.clone()),
+            },
+            how: How::Altered {
+                old: Vec::new(),
+                new: addrs,
+            },
+        }
+    }
+}
+
 /// What is known after an outcome, where `before` was known; and what that changes, if anything was known.
 pub fn compare(
     before: Option<Mapping>,

@@ -22,7 +22,8 @@ mod servers;
 #[cfg(feature = "live")]
 mod work;
 
-pub use ask::Asker;
-pub use mapping::Change;
+pub use ask::{Answer, Asker, Got, Question};
+pub use mapping::{Change, Found};
+pub use query::Query;
 #[cfg(feature = "live")]
 pub use work::{Resolver, ResolverPlan};

@@ -1,14 +1,18 @@
 //! The interpreter: scripts are loaded, and their handlers called with events and when timers are due.
 
+mod looked;
+
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 
 use super::api;
 use super::filters::{Filters, filter};
+use super::lookups::Lookups;
 use super::out::{Out, OwnEvent};
 use super::state::{Limits, Plan, State};
 use super::values::{next, typed};
@@ -56,6 +60,7 @@ pub struct Host {
     handlers: Rc<RefCell<Handlers>>,
     subs: Subscriptions,
     filters: Filters,
+    lookups: Lookups,
     state: State,
     limits: Limits,
     files_at: Ts,
@@ -114,6 +119,7 @@ impl Host {
             handlers: Rc::new(RefCell::new((0..Kind::PLACES).map(|_| Vec::new()).collect())),
             subs: Subscriptions::NONE,
             filters: Filters::default(),
+            lookups: Lookups::new(plan.asker.clone()),
             state: State::new(plan),
             limits,
             files_at: 0,
@@ -136,6 +142,7 @@ impl Host {
         host.take_away()?;
         host.state.begin(limits.steps);
         host.lua.set_app_data(host.filters.clone());
+        host.lua.set_app_data(host.lookups.clone());
         api::install(&host.lua, &host.state)?;
         // For who loads one twice.
         let loaded = Rc::new(RefCell::new(Vec::new()));
@@ -249,7 +256,10 @@ impl Host {
 
     /// A time before which nothing is due.
     pub fn next_due(&self) -> Ts {
-        self.state.next_due().min(self.files_at)
+        match self.lookups.is_waiting() {
+            true => 0,
+            false => self.state.next_due().min(self.files_at),
+        }
     }
 
     /// Gives the handlers an event.
@@ -406,6 +416,7 @@ impl Host {
                 self.fail(&e, None);
             }
         }
+        self.await_lookups(Duration::ZERO);
         if now >= self.files_at {
             self.files_at = now.saturating_add(FILES_EVERY);
             self.state.look_after_files();
@@ -464,8 +475,9 @@ impl Host {
         out.extend(self.state.take());
     }
 
-    /// It is over: what was gathered for files is written.
+    /// It is over: lookups that wait get no answer, and what was gathered for files is written.
     pub fn finish(&mut self) {
+        self.end_lookups();
         self.state.look_after_files();
     }
 }

@@ -6,6 +6,7 @@ use crate::event::{
     BroScriptLoaded, Column, ConnId, Event, FileOpened, LogRow, PrintHook, ReporterError, RotateInterval,
     RotateSize, Ts, Value,
 };
+use crate::resolver::Change;
 
 /// One thing that a script gave.
 #[derive(Debug)]
@@ -66,6 +67,8 @@ pub enum OwnEvent {
     RotateSize { f: String },
     /// reporter_error
     Error { msg: String, location: String },
+    /// dns_mapping_*
+    Lookup(Box<Change>),
 }
 
 impl OwnEvent {
@@ -87,6 +90,7 @@ impl OwnEvent {
             OwnEvent::RotateInterval { f } => then(&RotateInterval { f }),
             OwnEvent::RotateSize { f } => then(&RotateSize { f }),
             OwnEvent::Error { msg, location } => then(&ReporterError { t, msg, location }),
+            OwnEvent::Lookup(change) => change.with(then),
         }
     }
 }

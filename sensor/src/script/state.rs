@@ -13,6 +13,7 @@ use super::out::{FilteredRow, Order, Out, OwnEvent};
 use crate::event::Ts;
 use crate::event::log_stream::StreamRow;
 use crate::output::feed::FeedTarget;
+use crate::resolver::Asker;
 use crate::settings::{ScriptSettings, Settings};
 
 /// The folder of scripts' files, in that of the logs.
@@ -48,6 +49,8 @@ pub struct Plan {
     pub limits: Limits,
     /// What they print goes to standard error, as standard output is somebody else's.
     pub to_stderr: bool,
+    /// Who looks names up for them; None: nobody.
+    pub asker: Option<Asker>,
 }
 
 impl Plan {
@@ -60,7 +63,17 @@ impl Plan {
             limits: Limits::from(s),
             to_stderr: settings.events.to.as_deref() == Some("-")
                 || settings.logs.to.contains(&FeedTarget::Stdout),
+            asker: None,
         })
+    }
+
+    /// The same with somebody who looks names up.
+    #[cfg(feature = "live")]
+    pub fn with_asker(self, asker: Asker) -> Plan {
+        Plan {
+            asker: Some(asker),
+            ..self
+        }
     }
 }
 

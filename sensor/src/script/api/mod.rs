@@ -3,6 +3,7 @@
 mod files;
 mod glue;
 mod logs;
+mod names;
 mod text;
 mod time;
 
@@ -20,6 +21,7 @@ pub fn install(lua: &Lua, state: &State) -> Result<()> {
     time::install(lua, &globals)?;
     files::install(lua, &globals)?;
     logs::install(lua, &globals)?;
+    names::install(lua, &globals)?;
     text::install(lua, &globals)?;
     lua.load(PRELUDE).set_name("=prelude").exec()
 }

@@ -30,6 +30,7 @@ impl Scripts {
             dir: self.0.join("out"),
             limits,
             to_stderr: true,
+            asker: None,
         })
     }
 }
