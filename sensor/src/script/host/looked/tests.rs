@@ -208,6 +208,54 @@ fn lookups_are_bounded_and_end() {
 }
 
 #[test]
+fn a_host_among_addresses_is_known_by_its_addresses() {
+    let (asked, asker) = collecting();
+    let (_s, mut host) = host(
+        "intel",
+        r#"
+        intel.add { indicator = "evil.example", indicator_type = "Intel::ADDR", source = "a" }
+        intel.add { indicator = "evil.example", indicator_type = "Intel::ADDR", source = "b" }
+        intel.add { indicator = "192.0.2.200", indicator_type = "Intel::ADDR", source = "c" }
+        intel.add { indicator = "2001:db8::c", indicator_type = "Intel::ADDR", source = "c" }
+        intel.on_match = function(seen, sources) say(seen.indicator, table.concat(sources, ",")) end
+        on("net_weird", function(addr) intel.seen { indicator = addr, indicator_type = "Intel::ADDR" } end)
+        "#,
+        Some(asker),
+    );
+    let seen = |host: &mut Host, at: u64| {
+        for name in ["192.0.2.1", "192.0.2.2", "192.0.2.200"] {
+            host.event(at * 1_000_000_000, &NetWeird { name });
+        }
+        let told = given(host);
+        let matches = told.iter().filter(|l| l.contains(" 192."));
+        matches
+            .map(|l| l.split_once(' ').expect("a time").1.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&mut host, 10), ["192.0.2.200 c"]);
+    assert_eq!(
+        asked.lock().expect("no panic").len(),
+        1,
+        "the name alone is asked, once"
+    );
+    let addr = |a: &'static str| move |_: &str| (Got::Found(found(&[a])), None);
+    answer(&asked, addr("192.0.2.1"));
+    host.advance(11_000_000_000);
+    assert_eq!(seen(&mut host, 12), ["192.0.2.1 a,b", "192.0.2.200 c"]);
+    assert!(asked.lock().expect("no panic").is_empty());
+    // It moves, and is known by both for a while.
+    host.advance(3_700_000_000_000);
+    answer(&asked, addr("192.0.2.2"));
+    host.advance(3_701_000_000_000);
+    assert_eq!(
+        seen(&mut host, 3702),
+        ["192.0.2.1 a,b", "192.0.2.2 a,b", "192.0.2.200 c"]
+    );
+    host.advance(7_400_000_000_000);
+    assert_eq!(seen(&mut host, 7401), ["192.0.2.2 a,b", "192.0.2.200 c"]);
+}
+
+#[test]
 fn who_asks_again_and_again_holds_nothing_up() {
     let (_s, mut host) = host(
         "again",
