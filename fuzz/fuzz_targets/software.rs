@@ -2,9 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use sensor::base::known::Known;
 use sensor::event::log::{LogRow, write_json};
 use sensor::event::{Event, Proto, Subscriptions, Ts};
-use sensor::software::{Cx, Found, Inventory, Kind, Known, Out, greeting, version};
+use sensor::software::{Cx, Found, Inventory, Kind, Out, greeting, version};
 use sensor_fuzz::analyzers::conn;
 
 const KINDS: [Kind; 4] = [

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use sensor::analyzer::WorkerShared;
 use sensor::analyzer::api::{Call, Interest, Next, Out, Protocol, Solo, Spec};
 use sensor::analyzer::tree::Tree;
+use sensor::base::known::Known;
 use sensor::event::log::{LogRow, Value, write_json};
 use sensor::event::{ConnId, Event, Proto, Subscriptions, Ts};
 use sensor::file::api::{Part, Target};
 use sensor::file::{self, Carrier, ExtractConfig, FileConfig, Files, Hashes, News, Piece};
-use sensor::software::{self, Found, Inventory, Known};
+use sensor::software::{self, Found, Inventory};
 
 use crate::analyzers::conn;
 use crate::memory::Spent;

@@ -29,6 +29,7 @@ pub mod live;
 #[cfg(feature = "live")]
 pub mod messages;
 pub mod offline;
+pub mod os;
 pub mod output;
 pub mod packet;
 #[cfg(feature = "live")]

@@ -157,6 +157,85 @@ fn a_script_that_is_too_slow_costs_events_and_no_packet() {
 
 #[test]
 #[cfg_attr(not(root), ignore = "needs root")]
+fn what_is_called_at_once_comes_in_time_for_a_file_in_one_packet() {
+    let _turn = one_at_a_time();
+    let lab = Lab::new(LabOptions::default()).expect("a lab");
+    let _server = Server::start(&lab.server).expect("servers");
+    let (logs, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let at = |name: &str| files.path().join(name).display().to_string();
+    let text = format!(
+        r#"
+        local at_once = {{ at_once = true }}
+        on("file_new", function(f)
+            file.analyze(f, "sha256")
+            file.analyze(f, "extract")
+            weird("script_saw_a_file", {{ c = f.c }})
+        end, at_once)
+        on("new_connection", function(c)
+            if c.resp_p == {} then c:contents("resp") end
+        end, at_once)
+        on("get_file_handle", function(tag, c, is_orig) set_file_handle("the only one") end)
+        function is_get(state, data) return data:sub(1, 4) == "GET " end
+        function never(state, data) return false end
+        -- Handlers of the other interpreter.
+        on("conn_weird", function(name) if name == "script_saw_a_file" then print(open("late.txt"), name) end end)
+        "#,
+        port::HTTP
+    );
+    std::fs::write(at("main.lua"), text).unwrap();
+    let signatures = "signature asked { ip-proto == tcp payload /GET / eval is_get event \"asked\" }
+        signature refused { ip-proto == tcp payload /GET / eval never event \"refused\" }";
+    std::fs::write(at("asked.sig"), signatures).unwrap();
+    let options = [
+        ("--script", at("main.lua")),
+        ("--signatures", at("asked.sig")),
+        ("--extract-files", at("extracted")),
+        ("--contents-file", at("contents")),
+    ];
+    let mut args: Vec<&str> = options.iter().flat_map(|(o, v)| [*o, v]).collect();
+    args.extend(["--extract-on-request", "--contents-on-request", "--workers", "2"]);
+    let sensor = Sensor::start(&lab.middle, &["m0"], logs.path(), &args).expect("a sensor");
+    lab.client.run(|| traffic::http_get(SERVER)).unwrap().unwrap();
+    lab.client.run(|| traffic::upload(SERVER, 1000)).unwrap().unwrap();
+    lab.settle().unwrap();
+    let done = sensor.stop().unwrap();
+    done.check_sums().unwrap();
+
+    let rows = done.log("files.log").unwrap();
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    let row = &rows[0];
+    assert_eq!(row["sha256"].as_str().map(str::len), Some(64), "{row:#}");
+    let extracted = files
+        .path()
+        .join("extracted")
+        .join(row["extracted"].as_str().expect("a name"));
+    let body = std::fs::read(extracted).unwrap();
+    assert_eq!(Some(body.len() as u64), row["seen_bytes"].as_u64(), "{row:#}");
+    let contents: Vec<_> = std::fs::read_dir(at("contents"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    assert_eq!(
+        contents.len(),
+        1,
+        "of one direction of one connection: {contents:?}"
+    );
+    let stream = std::fs::read(&contents[0]).unwrap();
+    assert!(stream.starts_with(b"HTTP/1.1 200 OK") && stream.ends_with(&body));
+    let weirds = done.log("weird.log").unwrap();
+    assert!(
+        weirds.iter().any(|w| w["name"] == "script_saw_a_file"),
+        "{weirds:#?}"
+    );
+    let late = std::fs::read_to_string(logs.path().join("scripts/late.txt")).unwrap();
+    assert_eq!(late, "script_saw_a_file\n");
+    let matches = done.log("signatures.log").unwrap();
+    let names: Vec<_> = matches.iter().map(|m| &m["sig_id"]).collect();
+    assert_eq!(names, ["asked"]);
+}
+
+#[test]
+#[cfg_attr(not(root), ignore = "needs root")]
 fn a_script_that_cannot_be_is_one_clear_line_before_anything_is_attached() {
     let lab = Lab::new(LabOptions::default()).expect("a lab");
     let (logs, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());

@@ -9,6 +9,7 @@ use crate::event::{self, Page};
 use crate::file::FileRow;
 use crate::file::pe::PeRow;
 use crate::file::x509::{OcspRow, X509Row};
+use crate::os::OsRow;
 use crate::output::capture_loss::CaptureLossRow;
 use crate::output::stats_row::StatsRow;
 use crate::signature::SignatureRow;
@@ -86,12 +87,13 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 12] = [
+const LOGS: [Log; 13] = [
     CaptureLossRow::LOG,
     ConnRow::LOG,
     LongRow::LOG,
     FileRow::LOG,
     OcspRow::LOG,
+    OsRow::LOG,
     PeRow::LOG,
     SignatureRow::LOG,
     SoftwareRow::LOG,

@@ -487,6 +487,9 @@ pub struct Common {
     /// Write each direction of each TCP connection to a file in this directory.
     #[arg(long, value_name = "DIR")]
     pub contents_file: Option<PathBuf>,
+    /// Only of the connections for which a script calls c:contents().
+    #[arg(long)]
+    pub contents_on_request: bool,
     /// Signatures in Zeek's language to match, for signatures.log and the event signature_match. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub signatures: Vec<PathBuf>,
@@ -494,6 +497,10 @@ pub struct Common {
     /// found in HTTP and FTP is always matched.
     #[arg(long, default_value_t = SignatureSettings::default().bytes, value_name = "BYTES")]
     pub signature_bytes: u64,
+    /// Tell hosts' operating systems by their SYNs, for os.log and the event OS_version_found: a file of signatures in the format of
+    /// p0f 3, or `builtin` for some that the sensor has.
+    #[arg(long, value_name = "FILE")]
+    pub os_fingerprints: Option<PathBuf>,
     /// Digests of the files that traffic carries, for files.log.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "DIGEST,DIGEST")]
     pub file_hashes: Vec<Digest>,
@@ -503,6 +510,9 @@ pub struct Common {
     /// Write the files that traffic carries to this directory; files.log has their names.
     #[arg(long, value_name = "DIR")]
     pub extract_files: Option<PathBuf>,
+    /// Only the files for which a script calls file.analyze(f, "extract").
+    #[arg(long)]
+    pub extract_on_request: bool,
     /// Only files of these types, such as application/pdf; image/* are all images.
     #[arg(long, value_delimiter = ',', value_name = "MIME,MIME")]
     pub extract_types: Vec<MimePattern>,

@@ -3,7 +3,7 @@
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
     ArchiveSettings, ConnSettings, ControlSettings, EventSettings, FileSettings, FilterSettings,
-    FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, ReadSettings,
+    FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, OsSettings, ReadSettings,
     ReassemblySettings, ResolverSettings, RingSettings, ScriptSettings, Settings, SignatureSettings,
     SshSettings, TimeoutSettings, TlsSettings,
 };
@@ -98,6 +98,7 @@ impl From<&Common> for Settings {
                 to: c.log_to.clone(),
                 capture_loss: c.capture_loss,
                 contents_dir: c.contents_file.clone(),
+                contents_on_request: c.contents_on_request,
                 local_nets: c.local_nets.clone(),
                 verbose: c.verbose,
                 ..LogSettings::default()
@@ -138,10 +139,14 @@ impl From<&Common> for Settings {
                 hashes: c.file_hashes.clone(),
                 entropy: c.file_entropy,
                 extract_dir: c.extract_files.clone(),
+                extract_on_request: c.extract_on_request,
                 extract_types: c.extract_types.clone(),
                 extract_limit_mib: c.extract_limit,
                 extract_total_mib: c.extract_total,
                 timeout: c.file_timeout,
+            },
+            os: OsSettings {
+                fingerprints: c.os_fingerprints.clone(),
             },
             signatures: SignatureSettings {
                 files: c.signatures.clone(),
@@ -222,9 +227,9 @@ mod tests {
             "run --iface x,y --netns blue --datapath packet --rx-only --exit-when-gone --skb-mode --decap vxlan,gre --persist --persist-dir p --workers 3 --ring-by flow \
              --ring-mib 7 --packet-history 6 --control s --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
-             --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 --script s.lua --script t.lua --script-unsafe --script-memory 51 --script-steps 520000 --script-failures 53 \
+             --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --contents-on-request --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 --script s.lua --script t.lua --script-unsafe --script-memory 51 --script-steps 520000 --script-failures 53 \
              --resolver 192.0.2.53 --resolver [::1]:5353 --dns-timeout 54 --dns-cache q --dns-entries 55 --dns-lookups 56 --dns-ttl-min 57 --dns-ttl-max 58 \
-             --status-interval 2 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-types image/*,application/pdf \
+             --status-interval 2 --os-fingerprints o --file-hashes md5,sha256 --file-entropy --extract-files x --extract-on-request --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --signatures s.sig --signatures t.sig --signature-bytes 51 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
@@ -237,7 +242,7 @@ mod tests {
             "rings": {"workers": 3, "by": "flow", "mib": 7, "snaplen": 96, "history_mib": 6},
             "filter": {"rules": ["tcp", "ignore,udp"], "sample": 43},
             "flows": {"entries": 5, "half_open_share": 9, "vlan_aware": true, "vni_aware": true},
-            "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "capture_loss": 19.0, "contents_dir": "c", "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
+            "logs": {"dir": "d", "format": "tsv,json", "json_path": true, "sensor_name": "n", "to": ["stdout", "unix:/x"], "rotate": "30m", "rotate_mib": 15, "sync": "rotate", "capture_loss": 19.0, "contents_dir": "c", "contents_on_request": true, "local_nets": "10.0.0.0/8", "quiet": true, "verbose": 2},
             "archive": {"dir": "a", "by_day": true, "compress": "zstd", "keep_days": 16, "keep_mib": 17, "min_free_mib": 18, "hook": "h"},
             "control": {"socket": "s"},
             "metrics": {"listen": "127.0.0.1:9477"},
@@ -245,7 +250,8 @@ mod tests {
             "scripts": {"files": ["s.lua", "t.lua"], "unsafe": true, "memory_mib": 51, "steps": 520_000, "failures": 53},
             "resolver": {"servers": ["192.0.2.53", "[::1]:5353"], "timeout": 54.0, "cache": "q", "entries": 55, "lookups": 56,
                          "ttl_min": 57, "ttl_max": 58},
-            "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_types": ["image/*", "application/pdf"],
+            "os": {"fingerprints": "o"},
+            "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_on_request": true, "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
             "signatures": {"files": ["s.sig", "t.sig"], "bytes": 51},
             "conn": {"community_id": true, "l2_columns": true, "vlan_columns": true, "tcp_stats": true,
@@ -307,7 +313,23 @@ mod tests {
     #[test]
     fn what_would_do_nothing_is_refused() {
         for (command, expected) in [
+            (
+                "read x --events - --event OS_version_found",
+                Useless::NoFingerprints,
+            ),
             ("read x --contents both", Useless::ContentsWithoutEvents),
+            (
+                "read x --contents-on-request --script s.lua",
+                Useless::RequestForNothing("--contents-on-request", "--contents-file"),
+            ),
+            (
+                "read x --contents-on-request --contents-file d",
+                Useless::RequestForNothing("--contents-on-request", "--script"),
+            ),
+            (
+                "read x --extract-on-request --script s.lua",
+                Useless::RequestForNothing("--extract-on-request", "--extract-files"),
+            ),
             (
                 "read x --contents both --events - --event ssl_*",
                 Useless::ContentsNotWanted,
@@ -328,7 +350,10 @@ mod tests {
             ("read x --events - --event file_entropy", Useless::NoEntropy),
             ("read x --events - --event signature_match", Useless::NoSignatures),
             ("read x --signature-bytes 0", Useless::BytesForNothing),
-            ("read x --events - --event OS_version_found", Useless::NotRaised),
+            (
+                "read x --events - --event connection_external",
+                Useless::NotRaised,
+            ),
             ("read x --decap vxlan", Useless::DecapInUserspace),
             (
                 "read x --datapath xdp --decap gre --checksums on",

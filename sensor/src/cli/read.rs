@@ -295,7 +295,7 @@ impl Reading<'_> {
                     }
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
                     self.engine.sink().advance(ts);
-                    self.carry_out(&mut datapath);
+                    self.engine.obey(self.now, datapath.table());
                     self.engine.flush_point(ts);
                     self.reporter.drain(ts, |ev| self.engine.raise(ts, ev));
                     if let Err(e) = done {
@@ -340,14 +340,6 @@ impl Reading<'_> {
         }
     }
 
-    /// Does what scripts want of connections.
-    fn carry_out(&mut self, datapath: &mut impl Datapaths) {
-        for order in self.engine.sink().take_orders() {
-            self.engine
-                .wish(&order.conn, order.what, self.now, datapath.table());
-        }
-    }
-
     /// Notes that something was left out; reading goes on.
     fn lost(&mut self, what: &str) {
         self.whole = false;
@@ -360,7 +352,6 @@ impl Reading<'_> {
         let last = self.now;
         self.progress.clear();
         self.await_lookups();
-        self.carry_out(&mut datapath);
         self.engine.finish(last, datapath.table());
         if let Some(loss) = &mut self.loss {
             write_loss(loss, last, &mut self.engine, &datapath);

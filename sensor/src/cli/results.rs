@@ -10,11 +10,10 @@ use anyhow::Context as _;
 
 use super::progress::LogRows;
 use crate::conn::row::conn_columns;
-use crate::conn::{Piece, Sink};
+use crate::conn::{Order, Piece, Sink};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Handler, SignatureState, Ts};
-use crate::file::api::{Part, Target};
-use crate::messages::say::say;
+use crate::event::{ConnId, Event, Fuid, Handler, SignatureState, Ts};
+use crate::file::api::{FileWish, Part, Target};
 use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
@@ -26,14 +25,14 @@ use crate::output::patience::Patience;
 use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
 use crate::resolver::Asker;
-use crate::script::{Host, Order, Out, Plan, ScriptError};
+use crate::script::{Asked, Carrier, Host, Out, Plan, ScriptError};
 use crate::settings::Settings;
 
 /// Scripts, and what they gave.
 pub struct Scripts {
     pub host: Host,
     out: Vec<Out>,
-    orders: Vec<Order>,
+    asked: Asked,
     /// The logs whose rows they look at.
     filtered: Vec<String>,
 }
@@ -51,7 +50,7 @@ impl Scripts {
             filtered: host.filtered_logs(),
             host,
             out: Vec::new(),
-            orders: Vec::new(),
+            asked: Asked::default(),
         }))
     }
 }
@@ -128,12 +127,6 @@ impl Results {
         }
     }
 
-    /// What scripts want of connections since they were asked last.
-    pub fn take_orders(&mut self) -> Vec<Order> {
-        let scripts = self.scripts.as_mut();
-        scripts.map_or_else(Vec::new, |s| std::mem::take(&mut s.orders))
-    }
-
     /// Network time moves: scripts' timers.
     #[inline]
     pub fn advance(&mut self, now: Ts) {
@@ -160,21 +153,9 @@ impl Results {
         if scripts.host.has_out() {
             let mut out = std::mem::take(&mut scripts.out);
             scripts.host.take(&mut out);
-            for one in out.drain(..) {
-                match one {
-                    Out::Row(row) => self.write_row(&row),
-                    Out::Filtered(row) => self.write_row(&row),
-                    Out::Event(own) => {
-                        if let Some(said) = own.said() {
-                            say!("sensor: {said}");
-                        }
-                        if let Some(s) = &mut self.stream {
-                            own.with(now, |ev| s.event(now, ev));
-                        }
-                    }
-                    Out::Order(order) => scripts.orders.push(order),
-                }
-            }
+            let asked = &mut scripts.asked;
+            let mut by = CarriedOut { results: self, asked };
+            out.drain(..).for_each(|one| one.carry_out(now, &mut by));
             scripts.out = out;
         }
         self.scripts = Some(scripts);
@@ -213,6 +194,32 @@ impl Results {
         all_written(lost)?;
         anyhow::ensure!(unfed == 0, "{unfed} rows did not go where --log-to says");
         Ok(extracted?)
+    }
+}
+
+/// What scripts give goes the way of all results.
+struct CarriedOut<'r> {
+    results: &'r mut Results,
+    asked: &'r mut Asked,
+}
+
+impl Carrier for CarriedOut<'_> {
+    fn row(&mut self, row: &dyn LogRow) {
+        self.results.write_row(row);
+    }
+
+    fn tell(&mut self, now: Ts, ev: &dyn Event) {
+        if let Some(s) = &mut self.results.stream {
+            s.event(now, ev);
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.asked.order(order);
+    }
+
+    fn handle(&mut self, handle: Vec<u8>) {
+        self.asked.handle(handle);
     }
 }
 
@@ -273,6 +280,25 @@ impl Sink for Results {
         let (now, mut said) = (self.now, false);
         self.scripted(|host| said = host.evaluate(now, function, state, data), now);
         said
+    }
+
+    #[inline]
+    fn has_orders(&self) -> bool {
+        self.scripts.as_ref().is_some_and(|s| s.asked.is_any())
+    }
+
+    fn take_orders(&mut self) -> Vec<Order> {
+        let scripts = self.scripts.as_mut();
+        scripts.map_or_else(Vec::new, |s| s.asked.take())
+    }
+
+    fn file_wishes(&mut self, fuid: Fuid) -> Vec<FileWish> {
+        let scripts = self.scripts.as_mut();
+        scripts.map_or_else(Vec::new, |s| s.asked.take_of_file(fuid))
+    }
+
+    fn file_handle(&mut self) -> Option<Vec<u8>> {
+        self.scripts.as_mut()?.asked.take_handle()
     }
 
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {

@@ -9,13 +9,14 @@ use anyhow::Context as _;
 use super::args::ScriptCommand;
 use super::print::print;
 use crate::catalog::events;
+use crate::conn::Order;
 use crate::event::log::write_json_after;
 use crate::event::{Event, Handler, LogRow, Subscriptions, Ts};
 use crate::messages::say::say;
 use crate::offline;
 use crate::packet::capture::Capture;
 use crate::resolver::{Asker, Resolver, ResolverPlan};
-use crate::script::{Host, Out, Plan};
+use crate::script::{Carrier, Host, Out, Plan};
 use crate::settings::Settings;
 
 /// Runs one of the commands.
@@ -96,7 +97,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn row(&self, row: &dyn LogRow) {
+    fn show_row(&self, row: &dyn LogRow) {
         let mut line = Vec::new();
         write_json_after(&mut line, row, &mut Vec::new(), |o| {
             o.text("_path", row.path());
@@ -112,24 +113,25 @@ impl Shown {
             return;
         }
         self.host.take(&mut out);
+        let now = self.now;
         for one in out {
-            match one {
-                Out::Filtered(row) => {
-                    if !self.filtered.iter().any(|f| f == row.path()) {
-                        self.row(&row);
-                    }
-                }
-                Out::Row(row) => self.row(&row),
-                Out::Event(own) => {
-                    if let Some(said) = own.said() {
-                        say!("sensor: {said}");
-                    }
-                }
-                // Nothing is shed where there is nothing to gain.
-                Out::Order(_) => {}
+            let is_own = !matches!(&one, Out::Filtered(row) if self.filtered.iter().any(|f| f == row.path()));
+            if is_own {
+                one.carry_out(now, self);
             }
         }
     }
+}
+
+impl Carrier for Shown {
+    fn row(&mut self, row: &dyn LogRow) {
+        self.show_row(row);
+    }
+
+    fn tell(&mut self, _: Ts, _: &dyn Event) {}
+
+    // There is no place for what they could be about, and nothing to gain by not reading on.
+    fn order(&mut self, _: Order) {}
 }
 
 impl Handler for Shown {

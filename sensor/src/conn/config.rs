@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::asked::ConnColumns;
 use super::expected::Expected;
 use crate::analyzer::{http, ssh, tls};
+use crate::base::known::Known;
 use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
 use crate::file::FileConfig;
 use crate::file::api::IsLocal;
+use crate::os::Fingerprints;
 use crate::signature::Signatures;
-use crate::software;
 
 /// How much of a connection's payload signatures are matched with, unless something else is said (Zeek: dpd_buffer_size).
 pub const SIGNATURE_BYTES: u64 = 1024;
@@ -90,6 +91,18 @@ impl Contents {
     }
 }
 
+/// Whose payload is written to contents files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentsOf {
+    /// Nobody's.
+    #[default]
+    None,
+    /// That of all TCP connections.
+    All,
+    /// That of those of which somebody wants it, see [`super::Wish::Contents`].
+    Request,
+}
+
 /// Settings of the engine.
 #[derive(Clone)]
 pub struct Config {
@@ -99,8 +112,8 @@ pub struct Config {
     pub contents: Contents,
     /// Whether analyzers look into payload.
     pub analyzers: bool,
-    /// Every TCP direction's payload is handed to [`super::Sink::contents`].
-    pub contents_files: bool,
+    /// Which TCP directions' payload is handed to [`super::Sink::contents`].
+    pub contents_files: ContentsOf,
     /// Unique ids derive from it.
     pub seed: u64,
     /// Bytes of memory that what waits for holes may take, per direction.
@@ -129,7 +142,11 @@ pub struct Config {
     /// How much of a connection's payload they are matched with, both directions together, bytes; 0: all of it.
     pub signature_bytes: u64,
     /// The software that was logged; one memory for all engines.
-    pub software: software::Known,
+    pub software: Known,
+    /// Signatures of operating systems; None: none are told.
+    pub os: Option<Arc<Fingerprints>>,
+    /// What os.log has, of all engines together.
+    pub os_known: Known,
     /// What keys know beside the five-tuple: [`sensor_common::policy::VLAN_AWARE`] and `VNI_AWARE`.
     pub realms: u32,
     /// Columns of conn.log that are there on request.
@@ -144,7 +161,7 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             contents: Contents::default(),
             analyzers: true,
-            contents_files: false,
+            contents_files: ContentsOf::None,
             seed: 0,
             reassembly_limit: 1 << 20,
             reassembly_total: 512 << 20,
@@ -158,7 +175,9 @@ impl Default for Config {
             expected: Expected::default(),
             signatures: None,
             signature_bytes: SIGNATURE_BYTES,
-            software: software::Known::default(),
+            software: Known::default(),
+            os: None,
+            os_known: Known::default(),
             realms: 0,
             columns: ConnColumns::default(),
             long: Arc::default(),

@@ -33,6 +33,7 @@ use crate::datapath::soft::InnerPacket;
 use crate::datapath::{FlowTable, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
 use crate::file::Files;
+use crate::os::Hosts;
 use crate::signature::Matching;
 use crate::software::Inventory;
 
@@ -86,6 +87,10 @@ impl<S: Sink> Engine<S> {
                 files: Files::new(cfg.files.clone(), cfg.seed),
                 late: Places::default(),
                 software: Inventory::new(cfg.software.clone()),
+                os: cfg
+                    .os
+                    .clone()
+                    .map(|all| Box::new(Hosts::new(all, cfg.os_known.clone()))),
                 signatures: matching(&cfg),
                 to_enable: Vec::new(),
                 cfg,
@@ -256,7 +261,21 @@ impl<S: Sink> Engine<S> {
         Ok(self.record_of(hash, slot, rec, frame, flows))
     }
 
+    #[inline]
     fn record_of(
+        &mut self,
+        hash: u64,
+        slot: Option<u32>,
+        rec: &RecordHeader,
+        frame: &[u8],
+        flows: &mut impl FlowTable,
+    ) -> Option<InnerPacket> {
+        let inner = self.record_at(hash, slot, rec, frame, flows);
+        self.obey(rec.pkt.ts, flows);
+        inner
+    }
+
+    fn record_at(
         &mut self,
         hash: u64,
         mut slot: Option<u32>,

@@ -118,6 +118,8 @@ pub struct Extra {
     pub tunnel: UdpTunnel,
     /// UDP packets with a bad checksum, by side.
     pub bad_checksums: [Scaled; 2],
+    /// Bit per side: its payload is written to a contents file, if that is done on request.
+    pub contents: u8,
 }
 
 /// The TCP part. Index 0 is the originator, 1 the responder.

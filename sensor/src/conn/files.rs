@@ -7,9 +7,9 @@ use super::shared::{Outlet, Shared};
 use super::sink::Sink;
 use super::timer::{self, Timer};
 use crate::event::log::LogRow;
-use crate::event::{Event, Ts};
+use crate::event::{Event, Fuid, Ts};
 use crate::file::Files;
-use crate::file::api::{Cx, Out, Part, Target};
+use crate::file::api::{Cx, FileWish, Out, Part, Target};
 
 impl<S: Sink> Out for Outlet<S> {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
@@ -26,6 +26,14 @@ impl<S: Sink> Out for Outlet<S> {
             addl => &format!("{fuid}: {addl}"),
         };
         self.log_weird(&WeirdRow::new(ts, Whose::Nobody, name, addl, ""));
+    }
+
+    fn wishes(&mut self, fuid: Fuid) -> Vec<FileWish> {
+        self.sink.file_wishes(fuid)
+    }
+
+    fn handle(&mut self) -> Option<Vec<u8>> {
+        self.sink.file_handle()
     }
 
     fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {

@@ -27,6 +27,7 @@ mod life;
 mod machine;
 mod named;
 mod numbers;
+mod order;
 pub mod ports;
 pub mod row;
 mod segment;
@@ -50,16 +51,18 @@ mod weird;
 mod wish;
 
 pub use asked::{ConnColumns, community_id};
-pub use config::{Config, Contents, SIGNATURE_BYTES, Timeouts};
+pub use config::{Config, Contents, ContentsOf, SIGNATURE_BYTES, Timeouts};
 pub use early::Early;
 pub use ends::{addr, proto};
 pub use engine::Engine;
 pub use feed::{EngineSink, untracked};
 pub use heritage::{Estate, originator};
+pub use order::{Order, Wish};
 pub use sight::Sight;
 pub use sink::{Piece, Sink};
 pub use uid::of_flow as flow_uid;
-pub use wish::{Wish, key_of};
+pub use weird::{Logged, NetSampler};
+pub use wish::key_of;
 
 #[cfg(test)]
 mod tests;

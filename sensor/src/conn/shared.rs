@@ -21,6 +21,7 @@ use crate::analyzer;
 use crate::base::time::MILLISECOND;
 use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 use crate::file::Files;
+use crate::os::Hosts;
 use crate::packet::duplicate::Recent;
 use crate::signature::Matching;
 use crate::software::Inventory;
@@ -41,6 +42,8 @@ pub struct Shared<S> {
     pub late: Places,
     /// Software that was found.
     pub software: Inventory,
+    /// Finds hosts' operating systems.
+    pub os: Option<Box<Hosts>>,
     /// How often weirds of no connection were told.
     pub net_weirds: NetSampler,
     /// The timer [`super::timer::TUNNELS`] is armed.

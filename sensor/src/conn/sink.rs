@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::order::Order;
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, SignatureState, Ts};
-use crate::file::api::{Part, Target};
+use crate::event::{ConnId, Event, Fuid, SignatureState, Ts};
+use crate::file::api::{FileWish, Part, Target};
 
 /// Where events and log rows go.
 pub trait Sink {
@@ -25,6 +26,28 @@ pub trait Sink {
     fn evaluate(&mut self, function: &str, state: &SignatureState<'_>, data: &[u8]) -> bool {
         let _ = (function, state, data);
         false
+    }
+
+    /// Whether those who were told of events want something.
+    fn has_orders(&self) -> bool {
+        false
+    }
+
+    /// What they want. It is asked for after each packet.
+    fn take_orders(&mut self) -> Vec<Order> {
+        Vec::new()
+    }
+
+    /// What who was told of a file's event wants of it at once.
+    fn file_wishes(&mut self, fuid: Fuid) -> Vec<FileWish> {
+        let _ = fuid;
+        Vec::new()
+    }
+
+    /// What who was told of get_file_handle says that tells the file from others, see
+    /// [`Out::handle`](crate::file::api::Out::handle).
+    fn file_handle(&mut self) -> Option<Vec<u8>> {
+        None
     }
 
     /// A part of a file that is extracted, if [`FileConfig::extract`](crate::file::FileConfig::extract) is set. False: it

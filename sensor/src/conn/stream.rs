@@ -5,6 +5,7 @@ use sensor_common::flow::why;
 use sensor_common::packet::tcp_flags;
 use sensor_common::{FlowState, RecordHeader};
 
+use super::config::ContentsOf;
 use super::entry::{Numbers, Tcp};
 use super::segment::{Segment, flag_letters, was_shed};
 use super::shared::{Core, Run, raise};
@@ -373,7 +374,7 @@ impl<S: Sink> Run<'_, S> {
 
     /// Ends the contents files, with what still waits for holes.
     pub fn end_files(&mut self, tcp: Option<&Tcp>) {
-        if !self.sh.cfg.contents_files {
+        if self.sh.cfg.contents_files == ContentsOf::None {
             return;
         }
         let Some(tcp) = tcp else { return };

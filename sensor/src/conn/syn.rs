@@ -5,10 +5,11 @@ use sensor_common::packet::tcp_flags as tf;
 
 use super::entry::Tcp;
 use super::segment::Segment;
-use super::shared::{Run, raise};
+use super::shared::{Run, Shared, raise};
 use super::sink::Sink;
 use crate::base::bytes::be32;
-use crate::event::SynPacket;
+use crate::event::{OsVersionFound, SynPacket};
+use crate::os::Sight;
 use crate::tcp::endpoint::State;
 
 const EOL: u8 = 0;
@@ -96,6 +97,36 @@ impl<S: Sink> Run<'_, S> {
             tcp.ep[s ^ 1].window_ack_seq = seg.seq;
         }
         raise!(self, ConnectionSynPacket, pkt: pkt);
+        if self.sh.os.is_some() {
+            self.see_os(is_orig, seg);
+        }
+    }
+
+    /// Tells the sender's operating system, if that is new.
+    fn see_os(&mut self, is_orig: bool, seg: &Segment<'_>) {
+        let p = &seg.rec.pkt;
+        let ip = seg.frame.get(p.l3 as usize..).unwrap_or_default();
+        let l4 = usize::from(p.l4.saturating_sub(p.l3));
+        let (id, now) = (self.id(), self.ts);
+        let (host, peer) = match is_orig {
+            true => (id.orig_h, id.resp_h),
+            false => (id.resp_h, id.orig_h),
+        };
+        let Shared { os, outlet, subs, .. } = &mut *self.core.sh;
+        let sight = Sight::of(ip, l4, seg.len > 0);
+        let found = os.as_mut().zip(sight.as_ref());
+        let Some(found) = found.and_then(|(os, sight)| os.see(host, peer, sight, now)) else {
+            return;
+        };
+        if found.is_new
+            && subs.wants(OsVersionFound::KIND)
+            && let Some(os) = found.version()
+        {
+            outlet.emit(now, &OsVersionFound { c: &id, host, os });
+        }
+        if let Some(row) = found.row(&id, host, is_orig, now) {
+            outlet.sink.log(&row);
+        }
     }
 
     /// Whether a second packet with a SYN starts another connection on the same addresses and ports.

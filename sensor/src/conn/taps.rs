@@ -1,6 +1,7 @@
 //! Who listens to a connection's streams: one list, which decides both what is delivered to whom and what the datapath
 //! may keep.
 
+use super::config::ContentsOf;
 use super::entry::Tcp;
 use super::shared::{Run, raise};
 use super::sink::{Piece, Sink};
@@ -90,7 +91,7 @@ impl<S: Sink> Run<'_, S> {
         let wants = match tap {
             Tap::Contents => self.sh.cfg.contents.wants(is_orig, self.conn.resp_port()),
             Tap::Kept => self.sh.subs.wants(event::RexmitInconsistency::KIND),
-            Tap::Files => self.sh.cfg.contents_files,
+            Tap::Files => self.wants_file(is_orig),
             Tap::Signatures => self.signatures_want(is_orig),
             Tap::Tunnel => self.is_tunnel(),
             Tap::Analyzers => return self.app_interest(is_orig),
@@ -101,9 +102,21 @@ impl<S: Sink> Run<'_, S> {
         }
     }
 
+    /// Whether a direction has a contents file.
+    fn wants_file(&self, is_orig: bool) -> bool {
+        match self.sh.cfg.contents_files {
+            ContentsOf::None => false,
+            ContentsOf::All => true,
+            ContentsOf::Request => {
+                let bit = if is_orig { 1 } else { 2 };
+                self.conn.extra.as_ref().is_some_and(|e| e.contents & bit != 0)
+            }
+        }
+    }
+
     /// Adds to a direction's contents file.
     pub fn write_file(&mut self, is_orig: bool, piece: Piece<'_>) {
-        if !self.sh.cfg.contents_files {
+        if !self.wants_file(is_orig) {
             return;
         }
         let id = self.id();

@@ -22,6 +22,7 @@ mod events;
 mod followed;
 mod hostile;
 mod mishaps;
+mod os;
 mod packets;
 mod rexmit;
 mod secure;

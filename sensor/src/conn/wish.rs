@@ -6,9 +6,11 @@ use sensor_common::FlowKey;
 use sensor_common::key::{IPPROTO_TCP, IPPROTO_UDP};
 
 use super::engine::Engine;
+use super::order::{Order, Wish};
 use super::sink::Sink;
 use crate::datapath::{FlowTable, hash_key};
-use crate::event::{ConnId, Proto, Ts};
+use crate::event::{ConnId, Fuid, Proto, Ts};
+use crate::file::api::FileWish;
 
 /// The key of a connection's flow, where it follows from its ends: of TCP or UDP, in no VLAN and no virtual network.
 pub fn key_of(c: &ConnId) -> Option<FlowKey> {
@@ -25,16 +27,29 @@ pub fn key_of(c: &ConnId) -> Option<FlowKey> {
     Some(FlowKey::new(&orig, &resp, c.orig_p, c.resp_p, proto, false).0)
 }
 
-/// What is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// That nothing more of its payload is read: it is only counted.
-    Shed,
-    /// That it may be silent for so long, ns; 0: for ever (Zeek: set_inactivity_timeout).
-    Inactivity(u64),
-}
-
 impl<S: Sink> Engine<S> {
+    /// Carries out what those want at network time `now` who were told of events.
+    #[inline]
+    pub fn obey(&mut self, now: Ts, flows: &mut impl FlowTable) {
+        if self.sink().has_orders() {
+            for order in self.sink().take_orders() {
+                self.carry_out(order, now, flows);
+            }
+        }
+    }
+
+    /// Carries out an order at network time `now`, if it is about something that this engine has.
+    pub fn carry_out(&mut self, order: Order, now: Ts, flows: &mut impl FlowTable) {
+        match order {
+            Order::Conn(c, wish) => {
+                self.wish(&c, wish, now, flows);
+            }
+            Order::File(fuid, wish) => {
+                self.wish_of_file(fuid, wish, now);
+            }
+        }
+    }
+
     /// Does what is wanted of an open connection at network time `now`. False: this engine has none with this id.
     pub fn wish(&mut self, c: &ConnId, wish: Wish, now: Ts, flows: &mut impl FlowTable) -> bool {
         let Some(i) = self.slot_of(c) else { return false };
@@ -43,6 +58,7 @@ impl<S: Sink> Engine<S> {
         };
         match wish {
             Wish::Inactivity(ns) => run.set_inactivity(ns),
+            Wish::Contents(sides) => run.conn.extra().contents |= sides,
             Wish::Shed => {
                 run.app_never();
                 run.conn.shed = 3;
@@ -51,6 +67,11 @@ impl<S: Sink> Engine<S> {
             }
         }
         true
+    }
+
+    /// Does what is wanted of a file under way at network time `now`. False: this engine has none with this id.
+    pub fn wish_of_file(&mut self, fuid: Fuid, wish: FileWish, now: Ts) -> bool {
+        self.sh.with_files(now, |files, cx| files.wish(fuid, wish, cx))
     }
 
     fn slot_of(&self, c: &ConnId) -> Option<u32> {

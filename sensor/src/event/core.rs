@@ -9,7 +9,7 @@ events! {
 
     /// A host's operating system was told from its packets.
     /// `host`: the host; `os`: the system.
-    OsVersionFound "OS_version_found" (c: conn, host: addr, os = "OS": record OsVersion<'a>) not_yet;
+    OsVersionFound "OS_version_found" (c: conn, host: addr, os = "OS": record OsVersion<'a>);
 
     /// An address was replaced by another one (deprecated in the seeds).
     /// `orig`: the real one; `mapped`: its stand-in.

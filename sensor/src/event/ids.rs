@@ -153,6 +153,15 @@ impl fmt::Display for Fuid {
     }
 }
 
+impl FromStr for Fuid {
+    type Err = NoUid;
+
+    fn from_str(text: &str) -> Result<Fuid, NoUid> {
+        let digits = text.strip_prefix('F').ok_or(NoUid)?;
+        format!("C{digits}").parse().map(Fuid)
+    }
+}
+
 /// The transport a connection runs over, as conn.log's `proto` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Proto {

@@ -70,6 +70,8 @@ record! {
         detail: text,
         /// Hops away, from the TTL.
         dist: count,
+        /// How sure it is: `direct_inference`, `generic_inference` or `fuzzy_inference`.
+        match_type: text,
     }
 }
 

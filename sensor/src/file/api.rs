@@ -98,6 +98,19 @@ pub struct News {
     pub certificate: Option<Arc<Certificate>>,
 }
 
+/// What somebody who is told of a file may want of it (Zeek: Files::add_analyzer and its relatives).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileWish {
+    /// These digests, if all of the file is still to come.
+    Digests(Hashes),
+    /// How random its bytes are is counted, if all of it is still to come.
+    Entropy,
+    /// It is written out, from where it stands; of all of it at most so many bytes.
+    Extract(Option<u64>),
+    /// Nobody reads any more of it, and no more of it is looked at (Zeek: Files::stop).
+    Stop,
+}
+
 /// Settings of the files room.
 #[derive(Clone, Debug)]
 pub struct FileConfig {
@@ -118,6 +131,8 @@ pub struct FileConfig {
     pub entropy: bool,
     /// Which files are given to [`Out::extract`]; None: none.
     pub extract: Option<Arc<ExtractConfig>>,
+    /// Somebody may want something of a file later, by its id.
+    pub by_id: bool,
 }
 
 impl Default for FileConfig {
@@ -131,6 +146,7 @@ impl Default for FileConfig {
             hashes: Hashes::default(),
             entropy: false,
             extract: None,
+            by_id: false,
         }
     }
 }
@@ -143,6 +159,18 @@ pub trait Out {
     fn log(&mut self, row: &dyn LogRow);
     /// A weird of the file with this id.
     fn weird(&mut self, ts: Ts, name: &'static str, fuid: &str, addl: &str);
+
+    /// What those who were told of a file's event want of it, and were not asked for yet.
+    fn wishes(&mut self, fuid: Fuid) -> Vec<FileWish> {
+        let _ = fuid;
+        Vec::new()
+    }
+
+    /// What those who were told of [`event::GetFileHandle`](crate::event::GetFileHandle) say that tells the file from others.
+    /// Empty: it is not to be looked at. None: they said nothing.
+    fn handle(&mut self) -> Option<Vec<u8>> {
+        None
+    }
 
     /// A part of a file that is extracted. False: it is not written, and nothing that comes after it is to be.
     fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {

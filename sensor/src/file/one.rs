@@ -1,6 +1,6 @@
 //! One file: its bytes put in order, its beginning looked at, its readers, its events.
 
-use super::api::{Carrier, Cx, FileConfig};
+use super::api::{Carrier, Cx, FileConfig, FileWish, Handle};
 use super::events::FileEntropy;
 use super::log::{Entropy, FileRow};
 use super::mime;
@@ -8,7 +8,7 @@ use super::reader::{About, CERT, Found, Readers, Shared, extract_name};
 use super::waiting::{Data, Waiting};
 use crate::event::{
     ConnId, FaFile, FaMetadata, FileGap, FileNew, FileOverNewConnection, FileReassemblyOverflow, FileSniff,
-    FileStateRemove, FileTimeout, Fuid, Subscriptions, Ts,
+    FileStateRemove, FileTimeout, Fuid, Kind, Subscriptions, Ts,
 };
 
 /// Most connections that a file's rows name.
@@ -50,6 +50,10 @@ pub struct File {
     logs_entropy: bool,
     /// Its type was found, and nobody was told yet.
     sniffed: Option<&'static str>,
+    /// Who said what tells it from others said that it is not to be looked at: nobody is told of it.
+    pub is_ignored: bool,
+    /// Its carriers' own handles, where others say what tells it from others.
+    pub others: Vec<Handle>,
 }
 
 /// Raises an event of a file, if somebody wants it.
@@ -66,15 +70,32 @@ macro_rules! raise {
 impl File {
     /// A file whose first piece comes; `new` and the first connection are told.
     pub fn new(fuid: Fuid, carrier: &Carrier<'_>, cfg: &FileConfig, cx: &mut Cx<'_>) -> File {
-        let readers = Readers::new(cfg);
-        let file = File {
+        let mut file = File::untold(fuid, carrier, Readers::new(cfg), cx.ts);
+        file.logs_entropy = cfg.entropy;
+        raise!(file, cx, FileNew);
+        file.heed(FileNew::KIND, false, cx);
+        file.tell_connection(carrier, cx);
+        file
+    }
+
+    /// One that is not to be looked at.
+    pub fn ignored(fuid: Fuid, carrier: &Carrier<'_>, now: Ts) -> File {
+        File {
+            head: None,
+            is_ignored: true,
+            ..File::untold(fuid, carrier, Readers::default(), now)
+        }
+    }
+
+    fn untold(fuid: Fuid, carrier: &Carrier<'_>, readers: Readers, now: Ts) -> File {
+        File {
             analyzers: readers.names(),
             fuid,
             source: carrier.source,
             depth: carrier.depth,
             is_orig: carrier.is_orig,
-            started: cx.ts,
-            active: cx.ts,
+            started: now,
+            active: now,
             due: 0,
             conns: vec![*carrier.c],
             name: carrier.name.map(<[u8]>::to_vec),
@@ -88,12 +109,57 @@ impl File {
             waiting: None,
             readers,
             timed_out: false,
-            logs_entropy: cfg.entropy,
+            logs_entropy: false,
             sniffed: None,
-        };
-        raise!(file, cx, FileNew);
-        file.tell_connection(carrier, cx);
-        file
+            is_ignored: false,
+            others: Vec::new(),
+        }
+    }
+
+    /// Does what those want who were told of an event of this kind. `looks`: its beginning is being looked at, and is given to
+    /// new readers afterwards.
+    fn heed(&mut self, kind: Kind, looks: bool, cx: &mut Cx<'_>) {
+        if cx.subs.wants(kind) {
+            for wish in cx.out.wishes(self.fuid) {
+                self.obey(wish, looks, cx);
+            }
+        }
+    }
+
+    /// Does what somebody wants of it. Not to be called while it is given bytes.
+    pub fn wish(&mut self, wish: FileWish, cx: &mut Cx<'_>) {
+        self.obey(wish, false, cx);
+    }
+
+    fn obey(&mut self, wish: FileWish, looks: bool, cx: &mut Cx<'_>) {
+        let before = self.readers.len();
+        let has_head = self.head.as_ref().is_some_and(|h| h.len() as u64 == self.at);
+        let is_whole = looks || has_head || self.at == 0;
+        let name = || extract_name(self.started, self.source, self.fuid);
+        match wish {
+            FileWish::Digests(hashes) if is_whole => self.readers.add_digests(hashes),
+            FileWish::Entropy if is_whole => {
+                self.logs_entropy = true;
+                self.readers.add_entropy();
+            }
+            // Of a part of a file neither says anything.
+            FileWish::Digests(_) | FileWish::Entropy => {}
+            FileWish::Extract(limit) => self.readers.add_extract(limit, name),
+            FileWish::Stop => {
+                self.head = None;
+                return self.readers.stop(cx);
+            }
+        }
+        for name in self.readers.names_from(before) {
+            if !self.analyzers.contains(&name) {
+                self.analyzers.push(name);
+            }
+        }
+        match &self.head {
+            _ if looks => {}
+            Some(head) if has_head => self.readers.catch_up(before, head, cx),
+            _ => self.readers.missed(before, self.at, cx),
+        }
     }
 
     /// It is carried by this connection, too. Whether that is new.
@@ -109,8 +175,9 @@ impl File {
         true
     }
 
-    fn tell_connection(&self, carrier: &Carrier<'_>, cx: &mut Cx<'_>) {
+    fn tell_connection(&mut self, carrier: &Carrier<'_>, cx: &mut Cx<'_>) {
         raise!(self, cx, FileOverNewConnection, c: carrier.c, is_orig: carrier.is_orig);
+        self.heed(FileOverNewConnection::KIND, false, cx);
     }
 
     /// Its type is known without a look, if none was taken yet.
@@ -329,6 +396,7 @@ impl File {
         if let Some(mime) = mime {
             (self.mime, self.sniffed) = (Some(mime), Some(mime));
         }
+        self.heed(FileSniff::KIND, true, cx);
         self.add_readers(cx.subs);
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::api::{Cx, IsLocal, Out, Part, Target};
+use super::api::{Cx, FileWish, IsLocal, Out, Part, Target};
 use super::{Carrier, FileConfig, Files, Handle, Hashes, News, Piece};
 use crate::base::time::{MINUTE, SECOND};
 use crate::event::log::{LogRow, Value};
-use crate::event::{AnalyzerTag, ConnId, Event, Subscriptions, Ts, Uid};
+use crate::event::{AnalyzerTag, ConnId, Event, Fuid, Subscriptions, Ts, Uid};
 
 mod extracted;
+mod wishes;
 
 /// What came out.
 struct Told {
@@ -20,6 +21,10 @@ struct Told {
     room: usize,
     /// Where writing fails.
     fails_at: Option<u64>,
+    /// What is wanted at the next event of a name.
+    wishes: Vec<(&'static str, Vec<FileWish>)>,
+    /// What is said that tells files apart, one after the other.
+    handles: Vec<Vec<u8>>,
 }
 
 /// A file that was extracted; a dot stands for a byte of a hole.
@@ -63,6 +68,14 @@ impl Out for Told {
     }
     fn weird(&mut self, _: Ts, name: &'static str, _: &str, addl: &str) {
         self.lines.push(format!("weird {name} {addl}"));
+    }
+    fn wishes(&mut self, _: Fuid) -> Vec<FileWish> {
+        let of_last = |w: &(&str, _)| self.lines.last().is_some_and(|l| l.starts_with(w.0));
+        let wanted = self.wishes.iter().position(of_last);
+        wanted.map_or_else(Vec::new, |i| self.wishes.remove(i).1)
+    }
+    fn handle(&mut self) -> Option<Vec<u8>> {
+        (!self.handles.is_empty()).then(|| self.handles.remove(0))
     }
     fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
         let known = self
@@ -138,6 +151,8 @@ impl Bench {
                 disk: Vec::new(),
                 room: usize::MAX,
                 fails_at: None,
+                wishes: Vec::new(),
+                handles: Vec::new(),
             },
             subs: Subscriptions::ALL,
             now: SECOND,

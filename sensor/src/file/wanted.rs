@@ -69,6 +69,7 @@ impl From<MimePattern> for String {
 #[derive(Debug)]
 pub struct ExtractConfig {
     types: Vec<MimePattern>,
+    on_request: bool,
     limit: u64,
     /// What may still be written, bytes.
     left: AtomicU64,
@@ -80,9 +81,23 @@ impl ExtractConfig {
     pub fn new(types: Vec<MimePattern>, limit: u64, total: u64) -> ExtractConfig {
         ExtractConfig {
             types,
+            on_request: false,
             limit,
             left: AtomicU64::new(total),
         }
+    }
+
+    /// Only those that somebody asks for, whatever their types.
+    pub fn on_request(self) -> ExtractConfig {
+        ExtractConfig {
+            on_request: true,
+            ..self
+        }
+    }
+
+    /// Whether it is only those.
+    pub fn is_on_request(&self) -> bool {
+        self.on_request
     }
 
     /// The longest part of a file that is written, bytes.

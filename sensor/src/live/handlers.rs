@@ -15,7 +15,7 @@ use super::source::Source;
 use super::sweep::Sweep;
 use super::worker::{Beginning, WorkerSink};
 use crate::catalog::policy_bits;
-use crate::conn::Sink;
+use crate::conn::{ContentsOf, Sink};
 use crate::datapath::xdp;
 use crate::event::log::LogRow;
 use crate::event::{self, Event, Handler, Subscriptions, Ts};
@@ -116,7 +116,7 @@ pub fn watch<H: Handler + Send + 'static>(
 ) -> Result<Vec<H>, LiveError> {
     let seed = settings.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
     let mut cfg = settings.engine(seed)?;
-    cfg.contents_files = false;
+    cfg.contents_files = ContentsOf::None;
     let rings = load::workers(settings);
     cfg.reassembly_total /= rings as u64;
     let handlers = (0..rings as usize).map(handler);

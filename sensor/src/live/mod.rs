@@ -11,6 +11,7 @@ mod clock;
 mod confine;
 pub mod control;
 mod drain;
+mod duties;
 mod export;
 mod handlers;
 mod histogram;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::Sender;
 
-use crate::conn::Wish;
-use crate::event::{ConnId, Ts, Uid};
+use crate::conn;
+use crate::event::{Ts, Uid};
 use crate::file::api::IsLocal;
 
 /// A question for a connection's packets.
@@ -52,8 +52,8 @@ pub enum Order {
     Packets(Ask),
     /// Other networks are local from here on.
     Local(IsLocal),
-    /// What somebody wants of a connection, perhaps another worker's.
-    Wish(ConnId, Wish),
+    /// What somebody wants of a connection or a file, perhaps another worker's.
+    Engine(conn::Order),
 }
 
 /// A worker's box; copies are the same one.

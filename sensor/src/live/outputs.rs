@@ -15,10 +15,10 @@ use super::status;
 use super::worker::WorkerSink;
 use crate::base::time::MILLISECOND;
 use crate::conn::row::conn_columns;
-use crate::conn::{Piece, Sink};
+use crate::conn::{Order, Piece, Sink};
 use crate::event::log::LogRow;
-use crate::event::{ConnId, Event, Handler, Kind, Ts};
-use crate::file::api::{Part, Target};
+use crate::event::{ConnId, Event, Fuid, Handler, Kind, SignatureState, Subscriptions, Ts};
+use crate::file::api::{FileWish, Part, Target};
 use crate::output::archive::{Archive, ArchiveThread, Keep};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
@@ -30,6 +30,7 @@ use crate::output::open::{all_extracted, all_written, begin, extract_thread, ope
 use crate::output::outbox::{LogCount, LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
 use crate::output::patience::{Patience, Progress};
 use crate::output::stream::{EventStream, WhenFull};
+use crate::script::{Asked, Carrier, Host, at_once};
 use crate::settings::Settings;
 
 /// How often log files are written.
@@ -155,6 +156,8 @@ impl Outputs {
             feeds: self.feeds.outbox(),
             contents,
             scripts: self.scripts.as_ref().map(|s| s.borrow().outbox(n as usize)),
+            at_once: None,
+            asked: Asked::default(),
             extract: self.extract.as_ref().map(|t| t.borrow().outbox()),
             patience: self.patience.clone(),
             events_out: 0,
@@ -338,12 +341,37 @@ pub struct Outbox {
     contents: Option<ContentsFiles>,
     extract: Option<ExtractOutbox>,
     scripts: Option<ScriptOutbox>,
+    /// Events whose handlers this thread calls itself.
+    at_once: Option<Subscriptions>,
+    /// What these asked for.
+    asked: Asked,
     patience: Patience,
     events_out: Ts,
     rows_out: Ts,
 }
 
 impl Outbox {
+    /// One whose thread calls the handlers of these events itself.
+    pub fn calling(self, at_once: Option<Subscriptions>) -> Outbox {
+        Outbox { at_once, ..self }
+    }
+
+    /// Has this thread's interpreter do something at engine's time `ts`, and carries out what scripts give.
+    #[cold]
+    fn at_once<R>(&mut self, ts: Ts, work: impl FnOnce(&mut Host) -> R) -> Option<R> {
+        let mut out = Vec::new();
+        let done = at_once::with(|host| {
+            let done = work(host);
+            if host.has_out() {
+                host.take(&mut out);
+            }
+            done
+        });
+        let now = self.clock.of_day(ts);
+        out.into_iter().for_each(|one| one.carry_out(now, self));
+        done
+    }
+
     /// Takes an event with the time of now.
     pub fn raise(&mut self, ev: &dyn Event) {
         self.event(self.clock.now(), ev);
@@ -408,10 +436,46 @@ impl WorkerSink for Outbox {
     }
 }
 
+impl Carrier for Outbox {
+    fn row(&mut self, row: &dyn LogRow) {
+        let now = self.clock.of_day(self.clock.now());
+        if let Some(s) = &mut self.scripts
+            && s.row(now, row)
+        {
+            return;
+        }
+        self.logs.row(row);
+        if let Some(f) = &mut self.feeds {
+            f.row(row);
+        }
+    }
+
+    fn tell(&mut self, now: Ts, ev: &dyn Event) {
+        if let Some(s) = &mut self.stream {
+            s.event(now, ev);
+        }
+        if let Some(s) = &mut self.scripts {
+            s.event(now, ev);
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.asked.order(order);
+    }
+
+    fn handle(&mut self, handle: Vec<u8>) {
+        self.asked.handle(handle);
+    }
+}
+
 impl Sink for Outbox {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
         if self.stream.is_none() && self.scripts.is_none() {
             return;
+        }
+        if self.at_once.is_some_and(|wants| wants.wants(ev.kind())) {
+            let clock = self.clock.clone();
+            self.at_once(ts, |host| clock.event(ts, ev, |ts, ev| host.event(ts, ev)));
         }
         let (stream, scripts) = (&mut self.stream, &mut self.scripts);
         self.clock.event(ts, ev, |ts, ev| {
@@ -440,6 +504,30 @@ impl Sink for Outbox {
         if let (Some(p), "conn") = (&mut self.print, row.path()) {
             p.line(&status::row(row));
         }
+    }
+
+    #[inline]
+    fn has_orders(&self) -> bool {
+        self.asked.is_any()
+    }
+
+    fn take_orders(&mut self) -> Vec<Order> {
+        self.asked.take()
+    }
+
+    fn file_wishes(&mut self, fuid: Fuid) -> Vec<FileWish> {
+        self.asked.take_of_file(fuid)
+    }
+
+    fn file_handle(&mut self) -> Option<Vec<u8>> {
+        self.asked.take_handle()
+    }
+
+    fn evaluate(&mut self, function: &str, state: &SignatureState<'_>, data: &[u8]) -> bool {
+        let now = self.clock.now();
+        let of_day = self.clock.of_day(now);
+        let said = self.at_once(now, |host| host.evaluate(of_day, function, state, data));
+        said.unwrap_or(false)
     }
 
     fn contents(&mut self, c: &ConnId, is_orig: bool, piece: Piece<'_>) -> Option<String> {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use sensor_common::{Packet, Policy, RecordHeader};
 
 use super::clock::Clock;
+use super::duties::see_to;
 use super::interfaces::Hooks;
 use super::metrics::WorkerGauges;
 use super::netns::Netns;
-use super::orders::Orders;
+use super::orders::{Mailbox, Orders};
 use super::recorder::Recorder;
 use super::worker::{Stop, WorkerSink};
 use crate::base::time::MILLISECOND;
@@ -138,7 +139,8 @@ impl Packets {
             frames: Frames::default(),
             soft: Soft::with_tunnels(config, cfg.tunnels.clone()),
             engine,
-            recorder: Recorder::new(orders.of(0), orders.history, cfg.seed, clock.shift()),
+            mailbox: orders.of(0),
+            recorder: Recorder::new(orders.history, cfg.seed, clock.shift()),
             clock: clock.clone(),
             gauges,
             counted: self.counted.clone(),
@@ -186,6 +188,7 @@ pub struct PacketWorker<S> {
     frames: Frames,
     soft: Soft,
     engine: Engine<S>,
+    mailbox: Mailbox,
     recorder: Recorder,
     clock: Clock,
     gauges: Arc<WorkerGauges>,
@@ -273,7 +276,13 @@ impl<S: WorkerSink> PacketWorker<S> {
         self.engine.settle(at, self.soft.flows());
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
-        self.recorder.turn(&mut self.engine, at, self.soft.flows());
+        see_to(
+            &self.mailbox,
+            &mut self.recorder,
+            &mut self.engine,
+            at,
+            self.soft.flows(),
+        );
         self.gauges.show(&self.engine, taken);
         self.gauges.ends(n, self.ring.read());
         let flows = self.soft.flows().len() as u64;

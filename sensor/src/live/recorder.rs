@@ -7,9 +7,8 @@ use sensor_common::{FlowKey, RecordHeader};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::history::History;
-use super::orders::{Ask, Chunk, Mailbox, Order, Told};
+use super::orders::{Ask, Chunk, Told};
 use crate::conn::{Engine, Sink, flow_uid};
-use crate::datapath::FlowTable;
 use crate::event::{Ts, Uid};
 
 /// Bytes of packets that are kept while somebody asks, where none are otherwise.
@@ -55,7 +54,6 @@ struct Answer {
 /// A worker's recorder.
 #[derive(Default)]
 pub struct Recorder {
-    mailbox: Mailbox,
     /// Bytes of packets that are kept whether anybody asks or not.
     always: usize,
     /// None: nothing is kept.
@@ -67,11 +65,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Orders come by `mailbox`; so many bytes of packets are always kept. `seed`: the engine's; `shift`: what was added to the
+    /// So many bytes of packets are always kept. `seed`: the engine's; `shift`: what was added to the
     /// datapath's times.
-    pub fn new(mailbox: Mailbox, always: usize, seed: u64, shift: i64) -> Recorder {
+    pub fn new(always: usize, seed: u64, shift: i64) -> Recorder {
         Recorder {
-            mailbox,
             always,
             history: (always > 0).then(|| History::new(always)),
             answers: Vec::new(),
@@ -101,24 +98,16 @@ impl Recorder {
         }
     }
 
-    /// Once a turn: does what was ordered since, and goes on with answers.
+    /// Once a turn: goes on with answers.
     #[inline]
-    pub fn turn<S: Sink>(&mut self, engine: &mut Engine<S>, now: Ts, flows: &mut impl FlowTable) {
-        for order in self.mailbox.take() {
-            match order {
-                Order::Local(is_local) => engine.set_local(is_local),
-                Order::Packets(ask) => self.begin(ask),
-                Order::Wish(conn, wish) => {
-                    engine.wish(&conn, wish, now, flows);
-                }
-            }
-        }
+    pub fn turn<S: Sink>(&mut self, engine: &Engine<S>) {
         if !self.answers.is_empty() {
             self.answer(engine);
         }
     }
 
-    fn begin(&mut self, ask: Ask) {
+    /// Somebody asks.
+    pub fn begin(&mut self, ask: Ask) {
         if self.answers.len() < MOST {
             self.answers.push(Answer {
                 ask,

@@ -41,7 +41,8 @@ use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::output::twice::Twice;
 use crate::resolver::local::Local;
-use crate::script::Plan;
+use crate::script::at_once::{AtOnce, Probe};
+use crate::script::{Plan, Role};
 use crate::settings::{ControlSettings, Decap, LogSettings, Persist, Settings};
 
 /// Time between two status lines.
@@ -159,6 +160,11 @@ fn work(
     let plan = plan.map(|p| p.with_asker(names.asker.clone()));
     let scripts = plan.clone().map(ScriptThread::load).transpose()?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
+    let probe = plan
+        .as_ref()
+        .map(|p| Probe::load(p.with(Role::AtOnce)))
+        .transpose()?;
+    let subs = probe.as_ref().map_or(subs, |p| subs.union(p.wants()));
     reporter.listen(subs);
     let before = pins.as_ref().and_then(|p| p.facts().copied());
     let seed = match (before, settings.seed) {
@@ -166,7 +172,9 @@ fn work(
         (None, Some(s)) => s,
         (None, None) => RandomState::new().hash_one(0),
     };
-    let mut cfg = settings.engine(seed)?;
+    let has_function = |name: &str| probe.as_ref().is_some_and(|p| p.has_function(name));
+    let mut cfg = settings.engine_with(seed, &has_function)?;
+    let at_once = probe.and_then(Probe::at_once);
     if let Some(signatures) = &cfg.signatures {
         signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
     }
@@ -235,7 +243,8 @@ fn work(
         None => Metrics::new(rings),
     };
     let sinks = (0..).zip(contents);
-    let sinks = sinks.map(|(n, c)| (subs, outputs.outbox(n, c)));
+    let wanted_at_once = at_once.as_ref().map(AtOnce::wants);
+    let sinks = sinks.map(|(n, c)| (subs, outputs.outbox(n, c).calling(wanted_at_once)));
     let confinement = Confinement {
         writes: settings.logs.contents_dir.clone(),
         ..Confinement::default()
@@ -246,6 +255,7 @@ fn work(
         left,
         confinement: Some(&confinement),
         orders: orders.clone(),
+        at_once,
     };
     let workers = source.start(&cfg, sinks, &clock, &metrics, begin)?;
     let manager = Manager::of_environment();

@@ -16,14 +16,13 @@ use super::clock::Clock;
 use super::confine::Confinement;
 use super::orders::{Order, Orders};
 use crate::base::time::MILLISECOND;
-use crate::conn::Sink;
+use crate::conn::{self, Sink};
 use crate::event::{Event, Kind, LogRow, Subscriptions, Ts};
-use crate::messages::say::say;
 use crate::output::now_and_then::NowAndThen;
 use crate::output::outbox::ended;
 use crate::output::patience::{Limit, Patience, Progress};
 use crate::script::wire::Batch;
-use crate::script::{Host, Out, Plan};
+use crate::script::{Carrier, Host, Out, Plan, Role};
 
 /// Batches that may wait in the queue, and as many that the thread has taken.
 const MAX_QUEUED: usize = 256;
@@ -93,6 +92,23 @@ struct Begin {
     confinement: Option<Confinement>,
 }
 
+impl Carrier for Begin {
+    fn row(&mut self, row: &dyn LogRow) {
+        self.sink.log(row);
+    }
+
+    fn tell(&mut self, now: Ts, ev: &dyn Event) {
+        self.sink.event(now, ev);
+    }
+
+    fn order(&mut self, order: conn::Order) {
+        // A connection or a file is one worker's, and it knows which.
+        for worker in self.orders.all() {
+            worker.put(Order::Engine(order));
+        }
+    }
+}
+
 /// Where rows and events of scripts go. Their times are times of day.
 pub trait ScriptSink: Sink + Send {
     /// Hands over what was gathered.
@@ -110,7 +126,7 @@ impl ScriptThread {
         let thread = std::thread::Builder::new()
             .name("scripts".into())
             .spawn(move || {
-                let host = match Host::load(&plan) {
+                let host = match Host::load(&plan.with(Role::Later)) {
                     Ok(host) => host,
                     Err(e) => {
                         let _ = loaded.send(Err(e));
@@ -391,24 +407,7 @@ impl Work {
         let mut out = std::mem::take(&mut self.out);
         self.host.take(&mut out);
         let now = self.begin.clock.of_day(self.begin.clock.now());
-        for one in out.drain(..) {
-            match one {
-                Out::Row(row) => self.begin.sink.log(&row),
-                Out::Filtered(row) => self.begin.sink.log(&row),
-                Out::Event(own) => {
-                    if let Some(said) = own.said() {
-                        say!("sensor: {said}");
-                    }
-                    own.with(now, |ev| self.begin.sink.event(now, ev));
-                }
-                Out::Order(order) => {
-                    // A connection is one worker's, and it knows which.
-                    for worker in self.begin.orders.all() {
-                        worker.put(Order::Wish(order.conn, order.what));
-                    }
-                }
-            }
-        }
+        out.drain(..).for_each(|one| one.carry_out(now, &mut self.begin));
         self.out = out;
     }
 }

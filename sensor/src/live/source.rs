@@ -11,7 +11,7 @@ use super::packets::Packets;
 use super::persist::{self, Inheritance};
 use super::priority;
 use super::sweep::{Met, Sweep};
-use super::worker::{Beginning, WorkerSink, Workers};
+use super::worker::{Beginning, WorkerSink, Workers, begin_at_once};
 use crate::conn::Config;
 use crate::datapath::xdp::{Counters, Kernel, KernelError};
 use crate::event::Subscriptions;
@@ -62,9 +62,10 @@ impl Source {
                 let worker =
                     sink.and_then(|(sink, gauges)| p.worker(cfg, sink, clock, gauges, &begin.orders));
                 let worker = worker.ok_or_else(|| anyhow::anyhow!("a packet socket has one worker"))?;
-                let confinement = begin.confinement.cloned();
+                let (confinement, at_once) = (begin.confinement.cloned(), begin.at_once);
                 Workers::one(move |stop| {
                     priority::raise();
+                    begin_at_once(at_once.as_ref());
                     if let Some(c) = confinement {
                         c.begin();
                     }

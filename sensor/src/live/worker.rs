@@ -14,8 +14,9 @@ use sensor_common::Policy;
 use super::clock::Clock;
 use super::confine::Confinement;
 use super::drain::Drain;
+use super::duties::see_to;
 use super::metrics::{Metrics, WorkerGauges};
-use super::orders::Orders;
+use super::orders::{Mailbox, Orders};
 use super::persist::Inheritance;
 use super::priority;
 use super::recorder::Recorder;
@@ -27,6 +28,7 @@ use crate::base::time::SECOND;
 use crate::conn::{Config, Engine, Sink};
 use crate::datapath::xdp::{EndedKey, Injector, Kernel, Ring};
 use crate::event::{Subscriptions, Ts};
+use crate::script::at_once::AtOnce;
 
 /// Longest sleep of a worker. Without traffic a timer is late by up to this.
 const MAX_SLEEP: Duration = Duration::from_millis(50);
@@ -94,6 +96,7 @@ struct Worker<S> {
     subs: Subscriptions,
     engine: Engine<S>,
     drain: Drain,
+    mailbox: Mailbox,
     clock: Clock,
     stop: Arc<AtomicU8>,
     gauges: Arc<WorkerGauges>,
@@ -266,7 +269,13 @@ impl<S: WorkerSink> Worker<S> {
         self.engine.flush_point(at);
         self.engine.sink().settle(at);
         self.account_for_rows();
-        self.drain.recorder().turn(&mut self.engine, at, &mut self.table);
+        see_to(
+            &self.mailbox,
+            self.drain.recorder(),
+            &mut self.engine,
+            at,
+            &mut self.table,
+        );
         self.gauges.show(&self.engine, taken);
         self.gauges.ends(self.drain.records(), self.ring.consumed());
         Ok(more || late)
@@ -292,6 +301,15 @@ pub struct Beginning<'b> {
     pub confinement: Option<&'b Confinement>,
     /// What they are asked to do later.
     pub orders: Orders,
+    /// Handlers of scripts that they call themselves.
+    pub at_once: Option<AtOnce>,
+}
+
+/// Gives a worker's thread its interpreter, if scripts have anything for it. It was loaded before, to see.
+pub fn begin_at_once(at_once: Option<&AtOnce>) {
+    if let Some(Err(e)) = at_once.map(AtOnce::begin) {
+        tracing::error!("a worker calls no handlers: {e}");
+    }
 }
 
 /// The workers of a run, one a ring.
@@ -359,18 +377,20 @@ impl<L: Send + 'static> Workers<L> {
                 failures: VecDeque::new(),
                 drain: Drain::new(
                     SlowPath::new(cfg.tunnels.clone(), false, &policy),
-                    Recorder::new(begin.orders.of(n), begin.orders.history, cfg.seed, clock.shift()),
+                    Recorder::new(begin.orders.history, cfg.seed, clock.shift()),
                 ),
+                mailbox: begin.orders.of(n),
                 clock: clock.clone(),
                 stop: workers.stop.clone(),
                 gauges: gauges.clone(),
             };
             let name = format!("worker-{i}");
-            let confinement = begin.confinement.cloned();
+            let (confinement, at_once) = (begin.confinement.cloned(), begin.at_once.clone());
             workers
                 .threads
                 .push(std::thread::Builder::new().name(name).spawn(move || {
                     priority::raise();
+                    begin_at_once(at_once.as_ref());
                     if let Some(c) = confinement {
                         c.begin();
                     }

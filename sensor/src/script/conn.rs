@@ -2,10 +2,9 @@
 
 use mlua::{Lua, MetaMethod, UserData, UserDataFields, UserDataMethods};
 
-use super::out::Order;
 use super::state::State;
 use super::units::{addr, nanoseconds, seconds};
-use crate::conn::Wish;
+use crate::conn::{Order, Wish};
 use crate::event::ConnId;
 
 /// A connection. Its fields are made when they are asked for.
@@ -14,7 +13,7 @@ pub struct ScriptConn(pub ConnId);
 
 impl ScriptConn {
     fn order(&self, lua: &Lua, what: Wish) -> mlua::Result<()> {
-        State::of(lua)?.order(Order { conn: self.0, what })
+        State::of(lua)?.order(Order::Conn(self.0, what))
     }
 }
 
@@ -33,6 +32,18 @@ impl UserData for ScriptConn {
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("shed", |lua, c, ()| c.order(lua, Wish::Shed));
+        methods.add_method("contents", |lua, c, side: Option<String>| {
+            let sides = match side.as_deref() {
+                Some("orig") => 1,
+                Some("resp") => 2,
+                None | Some("both") => 3,
+                Some(_) => return Err(mlua::Error::runtime("contents: orig, resp or both")),
+            };
+            match State::of(lua)?.places().contents {
+                true => c.order(lua, Wish::Contents(sides)),
+                false => Err(mlua::Error::runtime("contents: it needs --contents-file")),
+            }
+        });
         methods.add_method("set_inactivity", |lua, c, secs: f64| {
             c.order(lua, Wish::Inactivity(nanoseconds(secs)))
         });

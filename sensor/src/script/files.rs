@@ -25,7 +25,8 @@ pub struct OpenFile {
     name: String,
     path: PathBuf,
     rotation: FileRotation,
-    to: RefCell<BufWriter<File>>,
+    /// None: nothing is written.
+    to: RefCell<Option<BufWriter<File>>>,
     opened: Cell<Ts>,
     len: Cell<u64>,
     failed: RefCell<NowAndThen>,
@@ -43,10 +44,23 @@ impl OpenFile {
             len: Cell::new(file.metadata()?.len()),
             path,
             rotation,
-            to: RefCell::new(BufWriter::new(file)),
+            to: RefCell::new(Some(BufWriter::new(file))),
             opened: Cell::new(now),
             failed: RefCell::default(),
         })
+    }
+
+    /// One that nothing is written to.
+    pub fn mute(name: &str) -> OpenFile {
+        OpenFile {
+            name: name.to_owned(),
+            len: Cell::new(0),
+            path: PathBuf::new(),
+            rotation: FileRotation::default(),
+            to: RefCell::default(),
+            opened: Cell::new(0),
+            failed: RefCell::default(),
+        }
     }
 
     /// As the script named it.
@@ -56,14 +70,19 @@ impl OpenFile {
 
     /// Adds a text. True: the file is so large now that it is to be rotated.
     pub fn write(&self, text: &[u8]) -> bool {
-        self.note(self.to.borrow_mut().write_all(text));
+        match &mut *self.to.borrow_mut() {
+            Some(to) => self.note(to.write_all(text)),
+            None => return false,
+        }
         self.len.set(self.len.get() + text.len() as u64);
         self.rotation.bytes > 0 && self.len.get() >= self.rotation.bytes
     }
 
     /// Writes what was gathered.
     pub fn flush(&self) {
-        self.note(self.to.borrow_mut().flush());
+        if let Some(to) = &mut *self.to.borrow_mut() {
+            self.note(to.flush());
+        }
     }
 
     /// Whether it is to be rotated at `now`.
@@ -77,11 +96,14 @@ impl OpenFile {
 
     /// Gives what is written so far the time at which it was opened as a part of its name, and begins anew.
     pub fn rotate(&self, now: Ts) {
+        if self.to.borrow().is_none() {
+            return;
+        }
         self.flush();
         let done = self.put_aside().and_then(|()| append_to(&self.path));
         match done {
             Ok(file) => {
-                *self.to.borrow_mut() = BufWriter::new(file);
+                *self.to.borrow_mut() = Some(BufWriter::new(file));
                 self.len.set(0);
             }
             Err(e) => self.note(Err(e)),

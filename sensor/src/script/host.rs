@@ -14,14 +14,16 @@ use super::api;
 use super::filters::{Filters, filter};
 use super::lookups::Lookups;
 use super::out::{Out, OwnEvent};
-use super::state::{Limits, Plan, State};
+use super::state::{Limits, Plan, Role, State};
 use super::values::{next, typed};
 use super::wire::{Batch, ROW, Reader};
 use crate::catalog::{UnknownEvent, named};
-use crate::event::{Event, Kind, LogRow, SignatureMatch, SignatureState, Subscriptions, Ts};
+use crate::event::{Event, GetFileHandle, Kind, LogRow, SignatureMatch, SignatureState, Subscriptions, Ts};
 
 /// Instructions between two looks at whether a call takes too long.
 const LOOK_EVERY: u32 = 10_000;
+/// Most instructions of a call that is waited for while packets come: about a millisecond.
+const AT_ONCE_STEPS: u64 = 100_000;
 /// Deepest script that a script loads.
 const MAX_LEVEL: u64 = 32;
 /// Largest script, bytes.
@@ -62,6 +64,7 @@ pub struct Host {
     filters: Filters,
     lookups: Lookups,
     state: State,
+    role: Role,
     limits: Limits,
     files_at: Ts,
     scratch: Batch,
@@ -121,6 +124,7 @@ impl Host {
             filters: Filters::default(),
             lookups: Lookups::new(plan.asker.clone()),
             state: State::new(plan),
+            role: plan.role,
             limits,
             files_at: 0,
             scratch: Batch::default(),
@@ -156,6 +160,11 @@ impl Host {
         let wants = |kind: &Kind| !handled[kind.place()].is_empty();
         host.subs = crate::catalog::events().map(|i| i.kind).filter(wants).collect();
         drop(handled);
+        if host.role == Role::AtOnce {
+            host.limits.steps = host.limits.steps.min(AT_ONCE_STEPS);
+            // What scripts do when they are loaded is done by others.
+            host.state.take();
+        }
         Ok(host)
     }
 
@@ -183,6 +192,7 @@ impl Host {
     fn give_load(&self, loaded: Rc<RefCell<Vec<PathBuf>>>) -> mlua::Result<()> {
         let globals = self.lua.globals();
         let handlers = Rc::downgrade(&self.handlers);
+        let role = self.role;
         let on = self
             .lua
             .create_function(move |_, (name, f, how): (String, Function, Option<Table>)| {
@@ -192,10 +202,21 @@ impl Host {
                 if !info.raised {
                     return Err(mlua::Error::runtime(format!("{name} is not raised yet")));
                 }
-                let priority = match how {
-                    Some(how) => how.get::<Option<i64>>("priority")?.unwrap_or(0),
-                    None => 0,
+                let (mut priority, mut at_once) = (0, false);
+                if let Some(how) = how {
+                    priority = how.get::<Option<i64>>("priority")?.unwrap_or(0);
+                    at_once = how.get::<Option<bool>>("at_once")?.unwrap_or(false);
+                }
+                // Who asks waits for the answer.
+                at_once |= info.kind == GetFileHandle::KIND;
+                let is_called = match role {
+                    Role::All => true,
+                    Role::Later => !at_once,
+                    Role::AtOnce => at_once,
                 };
+                if !is_called {
+                    return Ok(());
+                }
                 let Some(handlers) = handlers.upgrade() else {
                     return Ok(());
                 };
@@ -356,6 +377,7 @@ impl Host {
                 }
             }
         }
+        self.state.set_asks_handle(kind == GetFileHandle::KIND);
         for n in 0..handlers {
             let f = match self.handlers.borrow()[kind.place()].get(n) {
                 Some(h) if h.failures < self.limits.failures => h.f.clone(),
@@ -369,6 +391,7 @@ impl Host {
                 self.fail(&e, Some((kind, n)));
             }
         }
+        self.state.set_asks_handle(false);
     }
 
     fn call(&mut self, f: &Function, args: MultiValue) -> mlua::Result<()> {

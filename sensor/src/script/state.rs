@@ -9,7 +9,9 @@ use std::rc::Rc;
 use mlua::{Function, Lua};
 
 use super::files::{FileRotation, OpenFile, place};
-use super::out::{FilteredRow, Order, Out, OwnEvent};
+use super::out::{FilteredRow, Out, OwnEvent, WeirdOf};
+use super::weirds::Weirds;
+use crate::conn::Order;
 use crate::event::Ts;
 use crate::event::log_stream::StreamRow;
 use crate::output::feed::FeedTarget;
@@ -51,9 +53,39 @@ pub struct Plan {
     pub to_stderr: bool,
     /// Who looks names up for them; None: nobody.
     pub asker: Option<Asker>,
+    /// Which of their handlers are called.
+    pub role: Role,
+    /// There is a place for contents files, and for files that are extracted.
+    pub places: Places,
+}
+
+/// Which handlers of the scripts an interpreter calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All.
+    All,
+    /// Those that are not called at once.
+    Later,
+    /// Those that are called at once, by who raises the event. They wait for nothing: they open no files, print nothing, and
+    /// have no timers.
+    AtOnce,
+}
+
+/// What there is a place for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Contents files.
+    pub contents: bool,
+    /// Files that are extracted.
+    pub extracted: bool,
 }
 
 impl Plan {
+    /// The same for other handlers.
+    pub fn with(&self, role: Role) -> Plan {
+        Plan { role, ..self.clone() }
+    }
+
     /// As the settings say; None: they name no script.
     pub fn of(settings: &Settings) -> Option<Plan> {
         let s = &settings.scripts;
@@ -64,6 +96,11 @@ impl Plan {
             to_stderr: settings.events.to.as_deref() == Some("-")
                 || settings.logs.to.contains(&FeedTarget::Stdout),
             asker: None,
+            role: Role::All,
+            places: Places {
+                contents: settings.logs.contents_dir.is_some(),
+                extracted: settings.files.extract_dir.is_some(),
+            },
         })
     }
 
@@ -126,6 +163,11 @@ struct Shared {
     files: RefCell<Vec<Rc<OpenFile>>>,
     /// What they print goes to standard error, as standard output is somebody else's.
     to_stderr: bool,
+    role: Option<Role>,
+    places: Places,
+    weirds: RefCell<Weirds>,
+    /// Scripts are asked what tells a file from others.
+    asks_handle: Cell<bool>,
     /// How deep the script that is being loaded is in others.
     level: Cell<u64>,
     /// The script that is being loaded.
@@ -139,6 +181,8 @@ impl State {
             dir: plan.dir.clone(),
             anywhere: plan.limits.is_unsafe,
             to_stderr: plan.to_stderr,
+            role: Some(plan.role),
+            places: plan.places,
             ..Shared::default()
         }))
     }
@@ -175,6 +219,51 @@ impl State {
         self.put(Out::Order(order))
     }
 
+    /// A weird.
+    pub fn weird(&self, name: &str, addl: String, of: WeirdOf) -> mlua::Result<()> {
+        let one = self.0.weirds.borrow_mut().one(name, addl, of, self.now());
+        match one.map_err(mlua::Error::runtime)? {
+            Some(weird) => self.event(OwnEvent::Weird(weird)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether scripts are asked now what tells a file from others.
+    pub fn set_asks_handle(&self, asks: bool) {
+        self.0.asks_handle.set(asks);
+    }
+
+    /// What tells the file from others.
+    pub fn handle(&self, handle: Vec<u8>) -> mlua::Result<()> {
+        match self.0.asks_handle.get() {
+            true => self.put(Out::Handle(handle)),
+            false => Err(mlua::Error::runtime(
+                "set_file_handle answers get_file_handle: it is called in a handler of that",
+            )),
+        }
+    }
+
+    /// What there is a place for.
+    pub fn places(&self) -> Places {
+        self.0.places
+    }
+
+    /// Whether handlers are called at once and nothing may be waited for.
+    pub fn is_at_once(&self) -> bool {
+        self.0.role == Some(Role::AtOnce)
+    }
+
+    /// An error if nothing may be waited for, unless scripts are being loaded: then it is for others.
+    pub fn may_wait(&self, what: &str) -> mlua::Result<bool> {
+        match (self.is_at_once(), self.script().is_some()) {
+            (false, _) => Ok(true),
+            (true, true) => Ok(false),
+            (true, false) => Err(mlua::Error::runtime(format!(
+                "{what} is not there in handlers that are called at once"
+            ))),
+        }
+    }
+
     fn put(&self, out: Out) -> mlua::Result<()> {
         let mut all = self.0.out.borrow_mut();
         if all.len() >= MAX_OUT {
@@ -197,6 +286,9 @@ impl State {
     /// Calls `timer` in so long, ns; its number.
     pub fn schedule(&self, after: u64, timer: Timer) -> mlua::Result<u64> {
         let mut timers = self.0.timers.borrow_mut();
+        if !self.may_wait("a timer")? {
+            return Ok(0);
+        }
         if timers.len() >= MAX_TIMERS {
             return Err(mlua::Error::runtime("too many timers"));
         }
@@ -273,7 +365,10 @@ impl State {
             return Err(format!("{MAX_FILES} files are open already"));
         }
         let path = place(&self.0.dir, name, self.0.anywhere)?;
-        let file = OpenFile::open(name, path, rotation, self.now());
+        let file = match self.is_at_once() {
+            true => Ok(OpenFile::mute(name)),
+            false => OpenFile::open(name, path, rotation, self.now()),
+        };
         let file = Rc::new(file.map_err(|e| format!("cannot open {name}: {e}"))?);
         files.push(file.clone());
         Ok(file)

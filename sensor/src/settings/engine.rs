@@ -11,6 +11,7 @@ use crate::conn::{self, Timeouts};
 use crate::file::api::IsLocal;
 use crate::file::x509::{BadRoots, Validator};
 use crate::file::{ExtractConfig, FileConfig};
+use crate::os::FingerprintError;
 use crate::output::capture_loss::CaptureLoss;
 use crate::output::local_nets::{BadNet, LocalNets};
 use crate::output::net_names;
@@ -40,6 +41,9 @@ pub enum SettingsError {
     /// There are no such signatures.
     #[error(transparent)]
     Signatures(#[from] SignatureError),
+    /// There are no such fingerprints.
+    #[error(transparent)]
+    Fingerprints(#[from] FingerprintError),
     /// The authorities to trust cannot be read.
     #[error(transparent)]
     Authorities(#[from] BadRoots),
@@ -146,7 +150,11 @@ impl Settings {
         Ok(conn::Config {
             timeouts: self.timeouts()?,
             contents: self.events.contents.as_ref().map(Into::into).unwrap_or_default(),
-            contents_files: self.logs.contents_dir.is_some(),
+            contents_files: match (&self.logs.contents_dir, self.logs.contents_on_request) {
+                (None, _) => conn::ContentsOf::None,
+                (Some(_), true) => conn::ContentsOf::Request,
+                (Some(_), false) => conn::ContentsOf::All,
+            },
             reassembly_limit: self.reassembly.limit_kib << 10,
             reassembly_total: self.reassembly.total_mib << 20,
             seed,
@@ -160,6 +168,7 @@ impl Settings {
             files: self.files_room()?,
             signatures: self.signatures(function)?,
             signature_bytes: self.signatures.bytes,
+            os: self.os.read()?,
             is_local: self.is_local()?,
             realms: self.flows.realms(),
             long: self.long()?,
@@ -188,13 +197,18 @@ impl Settings {
         let f = &self.files;
         let extract = || {
             let (limit, total) = (f.extract_limit_mib << 20, f.extract_total_mib << 20);
-            Arc::new(ExtractConfig::new(f.extract_types.clone(), limit, total))
+            let extract = ExtractConfig::new(f.extract_types.clone(), limit, total);
+            Arc::new(match f.extract_on_request {
+                true => extract.on_request(),
+                false => extract,
+            })
         };
         Ok(FileConfig {
             timeout: ns(f.timeout, "--file-timeout")?,
             hashes: Digest::all(&f.hashes),
             entropy: f.entropy,
             extract: f.extract_dir.as_ref().map(|_| extract()),
+            by_id: !self.scripts.files.is_empty(),
             ..FileConfig::default()
         })
     }

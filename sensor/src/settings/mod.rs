@@ -62,6 +62,8 @@ pub struct Settings {
     pub files: FileSettings,
     /// Signatures.
     pub signatures: SignatureSettings,
+    /// Operating systems.
+    pub os: OsSettings,
     /// Columns of conn.log on request.
     pub conn: ConnSettings,
     /// TLS and certificates.
@@ -184,7 +186,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 20);
+        assert_eq!(refused, 21);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

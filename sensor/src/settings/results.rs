@@ -39,6 +39,8 @@ pub struct LogSettings {
     pub capture_loss: Option<f64>,
     /// Directory for contents files, one for each direction of each TCP connection; None: no such files.
     pub contents_dir: Option<PathBuf>,
+    /// Only of the connections that a script names.
+    pub contents_on_request: bool,
     /// Networks that are local, separated by commas; None: the private ones.
     pub local_nets: Option<String>,
     /// No rows and no status line on the terminal.
@@ -88,6 +90,7 @@ impl Default for LogSettings {
             sync: LogSync::Never,
             capture_loss: None,
             contents_dir: None,
+            contents_on_request: false,
             local_nets: None,
             quiet: false,
             verbose: 0,

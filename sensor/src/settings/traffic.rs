@@ -1,11 +1,18 @@
 //! What is read of the traffic: files, protocols, scripts, signatures, timeouts; and how captures are read.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::conn::SIGNATURE_BYTES;
 use crate::file::{Hashes, MimePattern};
+use crate::os::{FingerprintError, Fingerprints};
+
+/// Instead of a file: the fingerprints that come with the sensor.
+const BUILTIN: &str = "builtin";
+/// Those.
+const BUILTIN_FINGERPRINTS: &str = include_str!("../../../fingerprints/os.fp");
 
 /// Scripts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +53,8 @@ pub struct FileSettings {
     pub entropy: bool,
     /// Directory for the files themselves; None: they are not written.
     pub extract_dir: Option<PathBuf>,
+    /// Only those that a script names.
+    pub extract_on_request: bool,
     /// Types of those that are written; empty: all, also of unknown type.
     pub extract_types: Vec<MimePattern>,
     /// Largest part of a file that is written, from its beginning, MiB.
@@ -62,6 +71,7 @@ impl Default for FileSettings {
             hashes: Vec::new(),
             entropy: false,
             extract_dir: None,
+            extract_on_request: false,
             extract_types: Vec::new(),
             extract_limit_mib: 100,
             extract_total_mib: 10 << 10,
@@ -86,6 +96,28 @@ impl Default for SignatureSettings {
             files: Vec::new(),
             bytes: SIGNATURE_BYTES,
         }
+    }
+}
+
+/// Operating systems.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OsSettings {
+    /// Signatures of their packets, in the format of p0f 3; `builtin`: those of the sensor; None: none are told.
+    pub fingerprints: Option<PathBuf>,
+}
+
+impl OsSettings {
+    /// The signatures, if there are to be any.
+    pub fn read(&self) -> Result<Option<Arc<Fingerprints>>, FingerprintError> {
+        let read = |path: &PathBuf| match path.as_os_str() == BUILTIN {
+            true => Fingerprints::parse(BUILTIN, BUILTIN_FINGERPRINTS),
+            false => Fingerprints::read(path),
+        };
+        self.fingerprints
+            .as_ref()
+            .map(|p| read(p).map(Arc::new))
+            .transpose()
     }
 }
 

@@ -48,6 +48,9 @@ pub enum Useless {
     /// Only file_entropy is wanted, and nobody counts.
     #[error("--event names nothing that will come: file_entropy needs --file-entropy")]
     NoEntropy,
+    /// Only OS_version_found is wanted, and nothing tells systems.
+    #[error("--event names nothing that will come: OS_version_found needs --os-fingerprints")]
+    NoFingerprints,
     /// Only events that signatures raise, and there are none.
     #[error("--event names nothing that will come: signatures raise it, which --signatures gives")]
     NoSignatures,
@@ -63,6 +66,9 @@ pub enum Useless {
     /// Tunnels to be taken apart in the kernel together with checksums, which the kernel does not verify.
     #[error("--decap does not go with --checksums on: the kernel verifies none")]
     DecapWithChecksums,
+    /// Files on request, without a place for them, or without a script that could ask for them.
+    #[error("{0} leaves to a script what is written: it needs {1}, too")]
+    RequestForNothing(&'static str, &'static str),
     /// Which files are extracted, and how much of them, without a place for them.
     #[error(
         "--extract-types, --extract-limit and --extract-total say what --extract-files writes: they need it"
@@ -130,6 +136,28 @@ impl Settings {
         if self.files.extract_dir.is_none() && self.files.limits_extraction() {
             return Err(Useless::NothingExtracted);
         }
+        let requests = [
+            (
+                self.logs.contents_on_request,
+                "--contents-on-request",
+                self.logs.contents_dir.is_some(),
+                "--contents-file",
+            ),
+            (
+                self.files.extract_on_request,
+                "--extract-on-request",
+                self.files.extract_dir.is_some(),
+                "--extract-files",
+            ),
+        ];
+        for (_, option, has_place, place) in requests.into_iter().filter(|(on, ..)| *on) {
+            if !has_place {
+                return Err(Useless::RequestForNothing(option, place));
+            }
+            if self.scripts.files.is_empty() {
+                return Err(Useless::RequestForNothing(option, "--script"));
+            }
+        }
         let (stdout, events) = (FeedTarget::Stdout, self.events.to.as_deref());
         if self.logs.to.contains(&stdout) && events == Some("-") {
             return Err(Useless::TwoStreams);
@@ -161,6 +189,7 @@ impl Settings {
             event::TcpContents::KIND => self.events.contents.is_some(),
             event::ConnectionStatusUpdate::KIND => status,
             FileEntropy::KIND => self.files.entropy,
+            event::OsVersionFound::KIND => self.os.fingerprints.is_some(),
             kind if of_signatures(kind) => !self.signatures.files.is_empty(),
             _ => e.raised,
         };
@@ -176,6 +205,8 @@ impl Settings {
             Useless::NoStatus
         } else if wants(FileEntropy::KIND) {
             Useless::NoEntropy
+        } else if wants(event::OsVersionFound::KIND) {
+            Useless::NoFingerprints
         } else if subs.iter().any(|e| of_signatures(e.kind)) {
             Useless::NoSignatures
         } else {

@@ -4,9 +4,9 @@ use super::api::{Cx, Found};
 use super::events::{
     Software, SoftwareParseError, SoftwareUnparsedVersionFound, SoftwareVersion, SoftwareVersionFound,
 };
-use super::known::Known;
 use super::log::SoftwareRow;
 use super::version::{self, Described};
+use crate::base::known::Known;
 use crate::event::{Subscriptions, Ts};
 
 /// See the module.

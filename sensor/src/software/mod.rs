@@ -7,7 +7,6 @@ mod api;
 pub mod events;
 pub mod greeting;
 mod inventory;
-mod known;
 mod log;
 #[cfg(test)]
 mod tests;
@@ -15,5 +14,4 @@ pub mod version;
 
 pub use api::{Cx, Found, Kind, Out};
 pub use inventory::Inventory;
-pub use known::Known;
 pub use log::SoftwareRow;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
+use crate::base::known::Known;
 use crate::base::time::{DAY, SECOND};
 use crate::event::log::{LogRow, Value};
 use crate::event::{ConnId, Event, Proto, Subscriptions, Ts, Uid};

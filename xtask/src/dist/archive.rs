@@ -20,6 +20,7 @@ pub const FILES: &[&str] = &[
     "deploy/alerts.yml",
     "deploy/grafana-dashboard.json",
     "signatures/legacy.sig",
+    "fingerprints/os.fp",
     "README.md",
     "CHANGELOG.md",
     "LICENSE",

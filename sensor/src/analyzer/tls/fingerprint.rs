@@ -11,16 +11,23 @@ use crate::event::json;
 
 /// The numbers of a hello that fingerprints are made of, in its order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Hello {
-    version: u16,
-    ciphers: Vec<u16>,
-    extensions: Vec<u16>,
-    groups: Vec<u16>,
-    point_formats: Vec<u8>,
-    signatures: Vec<u16>,
-    versions: Vec<u16>,
+pub struct Hello {
+    /// client_version
+    pub version: u16,
+    /// Cipher suites.
+    pub ciphers: Vec<u16>,
+    /// Types of extensions.
+    pub extensions: Vec<u16>,
+    /// supported_groups
+    pub groups: Vec<u16>,
+    /// ec_point_formats
+    pub point_formats: Vec<u8>,
+    /// signature_algorithms
+    pub signatures: Vec<u16>,
+    /// supported_versions
+    pub versions: Vec<u16>,
     /// The first protocol offered.
-    alpn: Vec<u8>,
+    pub alpn: Vec<u8>,
 }
 
 impl Hello {
@@ -93,8 +100,8 @@ impl Hello {
         ))
     }
 
-    /// A ClientHello's JA4.
-    pub(super) fn ja4(&self, datagrams: bool) -> String {
+    /// A ClientHello's JA4; `datagrams`: of DTLS.
+    pub fn ja4(&self, datagrams: bool) -> String {
         let known = |l: &[u16]| l.iter().copied().filter(|v| !is_grease(*v)).collect::<Vec<_>>();
         let (mut ciphers, mut extensions) = (known(&self.ciphers), known(&self.extensions));
         let version = known(&self.versions).into_iter().max().unwrap_or(self.version);

@@ -23,6 +23,7 @@ mod tests;
 
 pub use detect::{client_hello_begins, looks_like_dtls, looks_like_tls, server_hello_begins};
 pub use dtls::Dtls;
+pub use fingerprint::Hello;
 pub use log::SslRow;
 pub use shared::{Extras, MAX_CERTS, MAX_MESSAGE, SharedTls, TlsConfig, TlsShared};
 pub use stream::Tls;

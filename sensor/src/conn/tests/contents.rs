@@ -4,7 +4,7 @@ use super::*;
 
 fn files() -> Config {
     Config {
-        contents_files: true,
+        contents_files: crate::conn::ContentsOf::All,
         ..Config::default()
     }
 }

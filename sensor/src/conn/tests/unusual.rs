@@ -71,7 +71,7 @@ fn what_is_missing_around_a_fin_is_told_without_it() {
 #[test]
 fn an_acknowledgement_just_before_its_bytes_is_no_gap() {
     let cfg = Config {
-        contents_files: true,
+        contents_files: crate::conn::ContentsOf::All,
         ..Config::default()
     };
     let mut lab = Lab::with("content_gap", cfg);

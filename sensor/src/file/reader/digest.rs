@@ -28,6 +28,15 @@ impl Digests {
         })
     }
 
+    /// Those of `hashes` that are not among these.
+    pub fn without(&self, hashes: Hashes) -> Hashes {
+        Hashes {
+            md5: hashes.md5 && self.md5.is_none(),
+            sha1: hashes.sha1 && self.sha1.is_none(),
+            sha256: hashes.sha256 && self.sha256.is_none(),
+        }
+    }
+
     /// Zeek's names of those that are made.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         let md5 = self.md5.as_ref().map(|_| "MD5");
@@ -54,8 +63,9 @@ impl Digests {
         if self.is_empty {
             return;
         }
-        found.md5 = self.md5.map(|h| hex(&h.finalize()));
-        found.sha1 = self.sha1.map(|h| hex(&h.finalize()));
-        found.sha256 = self.sha256.map(|h| hex(&h.finalize()));
+        // Others may have made others.
+        found.md5 = self.md5.map(|h| hex(&h.finalize())).or(found.md5.take());
+        found.sha1 = self.sha1.map(|h| hex(&h.finalize())).or(found.sha1.take());
+        found.sha256 = self.sha256.map(|h| hex(&h.finalize())).or(found.sha256.take());
     }
 }

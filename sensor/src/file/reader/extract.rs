@@ -23,6 +23,8 @@ pub fn name(started: Ts, source: &str, fuid: Fuid) -> String {
 pub struct Extract {
     cfg: Arc<ExtractConfig>,
     target: Arc<Target>,
+    /// Most bytes that are written.
+    limit: u64,
     /// Where the next bytes belong.
     at: u64,
     /// Where the last bytes that were taken end.
@@ -31,8 +33,10 @@ pub struct Extract {
 }
 
 impl Extract {
-    pub fn new(cfg: Arc<ExtractConfig>, name: String) -> Extract {
+    /// One that is written to a file of this name; `limit`: no more than so many bytes.
+    pub fn new(cfg: Arc<ExtractConfig>, name: String, limit: Option<u64>) -> Extract {
         Extract {
+            limit: cfg.limit().min(limit.unwrap_or(u64::MAX)),
             cfg,
             target: Arc::new(Target::new(name)),
             at: 0,
@@ -51,7 +55,7 @@ impl Extract {
             return;
         }
         let len = bytes.len() as u64;
-        let may = self.cfg.take(len.min(self.cfg.limit().saturating_sub(self.at)));
+        let may = self.cfg.take(len.min(self.limit.saturating_sub(self.at)));
         if may > 0 {
             let bytes = bytes.get(..may as usize).unwrap_or(bytes);
             let part = Part::Bytes { at: self.at, bytes };
@@ -70,13 +74,18 @@ impl Extract {
     /// So many bytes are not at hand: a hole in the file.
     pub fn gap(&mut self, len: u64, cx: &mut Cx<'_>) {
         self.at = self.at.saturating_add(len);
-        if self.at > self.cfg.limit() {
+        if self.at > self.limit {
             self.cut_off(cx);
         }
     }
 
+    /// Whether there is a file.
+    pub fn has_written(&self) -> bool {
+        self.end > 0
+    }
+
     /// No more of it is written.
-    fn cut_off(&mut self, cx: &mut Cx<'_>) {
+    pub fn cut_off(&mut self, cx: &mut Cx<'_>) {
         if !std::mem::replace(&mut self.is_cut, true) {
             self.close(cx);
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::api::{Cx, FileConfig};
 use super::pe::Headers;
-use super::wanted::ExtractConfig;
+use super::wanted::{ExtractConfig, Hashes};
 use super::x509::CertCache;
 use crate::event::{FaFile, Subscriptions};
 use digest::Digests;
@@ -39,6 +39,8 @@ pub struct Readers {
     all: Vec<Reader>,
     /// How it is extracted if its type turns out to be one of those that are.
     extract: Option<Arc<ExtractConfig>>,
+    /// How it is extracted if somebody asks for that.
+    on_request: Option<Arc<ExtractConfig>>,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,57 @@ impl Readers {
         let entropy = cfg.entropy.then(|| Reader::Entropy(Box::default()));
         Readers {
             all: digests.into_iter().chain(entropy).collect(),
-            extract: cfg.extract.clone(),
+            extract: cfg.extract.clone().filter(|e| !e.is_on_request()),
+            on_request: cfg.extract.clone().filter(|_| cfg.by_id),
+        }
+    }
+
+    /// Makes these digests, too; none that is made already.
+    pub fn add_digests(&mut self, mut hashes: Hashes) {
+        for reader in &self.all {
+            if let Reader::Digests(d) = reader {
+                hashes = d.without(hashes);
+            }
+        }
+        self.all
+            .extend(Digests::new(hashes).map(|d| Reader::Digests(Box::new(d))));
+    }
+
+    /// Counts how random its bytes are, too.
+    pub fn add_entropy(&mut self) {
+        if !self.all.iter().any(|r| matches!(r, Reader::Entropy(_))) {
+            self.all.push(Reader::Entropy(Box::default()));
+        }
+    }
+
+    /// Writes it out, too, if there is a place for that: no more than so many bytes of it.
+    pub fn add_extract(&mut self, limit: Option<u64>, name: impl FnOnce() -> String) {
+        let is_written = self.all.iter().any(|r| matches!(r, Reader::Extract(_)));
+        if let Some(cfg) = self.on_request.take().filter(|_| !is_written) {
+            self.extract = None;
+            self.all
+                .push(Reader::Extract(Box::new(Extract::new(cfg, name(), limit))));
+        }
+    }
+
+    /// Nobody reads on.
+    pub fn stop(&mut self, cx: &mut Cx<'_>) {
+        (self.extract, self.on_request) = (None, None);
+        self.all.retain_mut(|reader| match reader {
+            Reader::Extract(e) => {
+                e.cut_off(cx);
+                e.has_written()
+            }
+            _ => false,
+        });
+    }
+
+    /// Those from number `from` on came late: so many bytes have passed.
+    pub fn missed(&mut self, from: usize, len: u64, cx: &mut Cx<'_>) {
+        for reader in self.all.iter_mut().skip(from) {
+            if let (Reader::Extract(e), 1..) = (reader, len) {
+                e.gap(len, cx);
+            }
         }
     }
 
@@ -92,14 +144,19 @@ impl Readers {
         }
         if let Some(cfg) = self.extract.take().filter(|cfg| cfg.wants(mime)) {
             self.all
-                .push(Reader::Extract(Box::new(Extract::new(cfg, name()))));
+                .push(Reader::Extract(Box::new(Extract::new(cfg, name(), None))));
         }
-        names(self.all.get(before..).unwrap_or_default())
+        self.names_from(before)
     }
 
     /// Zeek's names of all that read.
     pub fn names(&self) -> Vec<&'static str> {
-        names(&self.all)
+        self.names_from(0)
+    }
+
+    /// The same of those from number `from` on.
+    pub fn names_from(&self, from: usize) -> Vec<&'static str> {
+        names(self.all.get(from..).unwrap_or_default())
     }
 
     pub fn len(&self) -> usize {

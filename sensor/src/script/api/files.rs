@@ -36,6 +36,9 @@ impl UserData for ScriptFile {
 }
 
 fn write(lua: &Lua, f: &ScriptFile, text: &[u8]) -> Result<()> {
+    if !State::of(lua)?.may_wait("a file")? {
+        return Ok(());
+    }
     if f.0.write(text) {
         let state = State::of(lua)?;
         let name = f.0.name().to_owned();
@@ -51,6 +54,9 @@ fn print_to(lua: &Lua, f: &ScriptFile, all: MultiValue) -> Result<()> {
     let s = String::from_utf8_lossy(&line).into_owned();
     line.push(b'\n');
     write(lua, f, &line)?;
+    if State::of(lua)?.is_at_once() {
+        return Ok(());
+    }
     let f = f.0.name().to_owned();
     State::of(lua)?.event(OwnEvent::Print { f, s })
 }
@@ -94,6 +100,9 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
             let file = u.clone();
             all.pop_front();
             return print_to(lua, &*file.borrow::<ScriptFile>()?, all);
+        }
+        if !state.may_wait("print")? {
+            return Ok(());
         }
         let mut line = joined(lua, all, "\t")?;
         let s = String::from_utf8_lossy(&line).into_owned();

@@ -81,6 +81,10 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
         if state.script().is_none() {
             return Err(Error::runtime("filters are named while scripts are loaded"));
         }
+        if state.is_at_once() {
+            // Rows are looked at by the other interpreter.
+            return Ok(());
+        }
         let filters = lua.app_data_ref::<Filters>().map(|f| f.clone());
         let filters = filters.ok_or_else(|| Error::runtime("no filters"))?;
         filters.0.borrow_mut().push(LogFilter::new(&path, &how)?);

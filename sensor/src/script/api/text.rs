@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::super::conn::ScriptConn;
 use super::super::values::{of_json, to_json};
 use super::glue::set;
+use crate::analyzer::tls::Hello;
 use crate::conn::{community_id, key_of};
 use crate::event::json::hex;
 use crate::output::local_nets::LocalNets;
@@ -28,6 +29,23 @@ impl UserData for Nets {
 
 fn digest<D: Digest>(text: &mlua::LuaString) -> String {
     hex(&D::digest(text.as_bytes()))
+}
+
+/// The JA4 of a hello whose parts are given.
+fn ja4(hello: &Table) -> Result<String> {
+    let list =
+        |name: &str| -> Result<Vec<u16>> { Ok(hello.get::<Option<Vec<u16>>>(name)?.unwrap_or_default()) };
+    let alpn: Option<mlua::LuaString> = hello.get("alpn")?;
+    let hello = Hello {
+        version: hello.get("version")?,
+        ciphers: list("ciphers")?,
+        extensions: list("extensions")?,
+        signatures: list("signature_algorithms")?,
+        versions: list("supported_versions")?,
+        alpn: alpn.map_or_else(Vec::new, |a| a.as_bytes().to_vec()),
+        ..Hello::default()
+    };
+    Ok(hello.ja4(false))
 }
 
 /// Shannon's entropy of a text's bytes, bits a byte.
@@ -50,6 +68,7 @@ pub fn install(lua: &Lua, to: &Table) -> Result<()> {
     set(lua, to, "entropy", |_, _, s: mlua::LuaString| {
         Ok(entropy(&s.as_bytes()))
     })?;
+    set(lua, to, "ja4", |_, _, hello: Table| ja4(&hello))?;
     set(lua, to, "community_id", |_, _, c: UserDataRef<ScriptConn>| {
         Ok(key_of(&c.0).map(|key| community_id(&key, 0)))
     })?;

@@ -1,6 +1,10 @@
 //! Scripts with events that tests make.
 
+mod orders;
+
+use super::super::state::Places;
 use super::*;
+use crate::conn::Order;
 use crate::event::{BroInit, ConnId, ConnWeird, Kind, NetWeird, NewConnection};
 
 /// A folder of scripts.
@@ -25,13 +29,22 @@ impl Scripts {
     }
 
     fn load(&self, limits: Limits) -> Result<Host, ScriptError> {
-        Host::load(&Plan {
+        Host::load(&self.plan(limits))
+    }
+
+    fn plan(&self, limits: Limits) -> Plan {
+        Plan {
             scripts: vec![self.0.join("main.lua")],
             dir: self.0.join("out"),
             limits,
             to_stderr: true,
             asker: None,
-        })
+            role: Role::All,
+            places: Places {
+                contents: true,
+                extracted: false,
+            },
+        }
     }
 }
 
@@ -105,6 +118,7 @@ fn a_connection_has_its_fields_and_takes_orders() {
             last = c
             c:shed()
             c:set_inactivity(2.5)
+            c:contents("resp")
             assert(community_id(c):match("^1:.+=$"))
         end)
         "#,
@@ -123,14 +137,14 @@ fn a_connection_has_its_fields_and_takes_orders() {
     let orders: Vec<_> = out
         .iter()
         .filter_map(|o| match o {
-            Out::Order(o) => Some(o.what),
+            Out::Order(Order::Conn(_, wish)) => Some(*wish),
             _ => None,
         })
         .collect();
-    use crate::conn::Wish::{Inactivity, Shed};
+    use crate::conn::Wish::{Contents, Inactivity, Shed};
     assert_eq!(
         orders,
-        [Shed, Inactivity(2_500_000_000), Shed, Inactivity(2_500_000_000)]
+        [[Shed, Inactivity(2_500_000_000), Contents(2)]; 2].concat()
     );
     let rows: Vec<_> = out.iter().filter(|o| matches!(o, Out::Row(_))).collect();
     assert!(format!("{:?}", rows[1]).contains("Bool(true)"), "{rows:?}");
@@ -253,7 +267,7 @@ fn mistakes_in_scripts_say_where() {
         ("on('ssl_client_helo', function() end)", "main.lua:1: "),
         ("\nlocal x = = 1", "main.lua:2: "),
         ("\n\nerror('no good')", "main.lua:3: no good"),
-        ("on('OS_version_found', function() end)", "not raised yet"),
+        ("on('remote_event_registered', function() end)", "not raised yet"),
         ("load 'none.lua'", "none.lua"),
         (
             "log.stream{path = 'conn', columns = {'a: count'}}",
@@ -575,4 +589,29 @@ fn functions_have_their_say_of_signatures() {
     assert!(!host.evaluate(1, "long", &state, b"two"));
     assert!(!host.evaluate(1, "fails", &state, b"four"));
     assert!(given(&mut host).last().is_some_and(|t| t.contains("nil value")));
+}
+
+/// The hello is the one whose JA4 is published: https://github.com/FoxIO-LLC/ja4, technical details.
+#[test]
+fn a_hello_has_its_ja4() {
+    let (_s, mut host) = host(
+        "ja4",
+        r#"
+        local function hexes(list)
+            local t = {}
+            for n in list:gmatch("%x+") do t[#t + 1] = tonumber(n, 16) end
+            return t
+        end
+        on("net_weird", function()
+            print(ja4 { version = 0x0303, alpn = "h2",
+                ciphers = hexes "9a9a,1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,009c,009d,002f,0035",
+                extensions = hexes "1a1a,001b,0000,0033,0010,4469,0017,002d,000d,0005,0023,0012,002b,ff01,000b,000a,0015",
+                signature_algorithms = hexes "0403,0804,0401,0503,0805,0501,0806,0601",
+                supported_versions = hexes "2a2a,0304,0303" })
+        end)
+        "#,
+    );
+    weird(&mut host, 1, "x");
+    let text = given(&mut host).concat();
+    assert!(text.contains("t13d1516h2_8daaf6152771_e5627efa2ab1"), "{text}");
 }

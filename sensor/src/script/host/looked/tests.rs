@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::super::super::out::Out;
-use super::super::super::state::{Limits, Plan};
+use super::super::super::state::{Limits, Places, Plan, Role};
 use super::*;
 use crate::event::{BroInit, NetWeird};
 use crate::resolver::{Answer, Asker, Change, Found, Got, Question};
@@ -36,6 +36,8 @@ fn host(name: &str, text: &str, asker: Option<Asker>) -> (Script, Host) {
         limits: Limits::default(),
         to_stderr: true,
         asker,
+        role: Role::All,
+        places: Places::default(),
     });
     (Script(dir), host.expect("a host"))
 }

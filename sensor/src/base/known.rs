@@ -1,4 +1,4 @@
-//! The software that software.log has.
+//! What a log has of hosts already, so that it is not told again the same day.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -6,26 +6,26 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::base::daily::{Daily, is_recent};
-use crate::event::Ts;
+use super::daily::{Daily, is_recent};
+use super::time::Ts;
 
-/// Banners remembered, each of one host; some 50 bytes each.
+/// What is remembered, each of one host; some 50 bytes each.
 const MOST_LOGGED: usize = 1 << 18;
-/// Those of them that an engine finds without the others' memory.
+/// That of it which an engine finds without the others' memory.
 const MOST_AT_HAND: usize = 1 << 12;
 
-/// A host and the hash of what it said.
-type Banner = (IpAddr, u64);
+/// A host and the hash of what is known of it.
+type Fact = (IpAddr, u64);
 
-/// The banners that were logged for a host within a day (Zeek: the expiry of Software::tracked_software). One memory for all
-/// engines: a host's connections are on several.
+/// What was logged of hosts within a day (Zeek: the expiry of Software::tracked_software). One memory for all engines: a host's
+/// connections are on several.
 #[derive(Debug)]
 pub struct Known {
-    all: Arc<Mutex<Daily<Banner>>>,
-    /// The hash has a key of its own in each run, so nobody finds two banners of the same hash.
+    all: Arc<Mutex<Daily<Fact>>>,
+    /// The hash has a key of its own in each run, so nobody finds two facts of the same hash.
     hasher: RandomState,
-    /// What this engine has met again, and when it was logged: so a banner that comes with every connection takes no lock.
-    at_hand: HashMap<Banner, Ts>,
+    /// What this engine has met again, and when it was logged: so what comes with every connection takes no lock.
+    at_hand: HashMap<Fact, Ts>,
 }
 
 /// A hand for another engine.
@@ -46,8 +46,8 @@ impl Default for Known {
 }
 
 impl Known {
-    /// Without software yet, and with room for so many banners.
-    pub(super) fn with_room(room: usize) -> Known {
+    /// Empty, and with room for so many facts.
+    pub fn with_room(room: usize) -> Known {
         Known {
             all: Arc::new(Mutex::new(Daily::with_room(room))),
             hasher: RandomState::new(),
@@ -55,9 +55,9 @@ impl Known {
         }
     }
 
-    /// Whether software.log does not have this banner of this host yet, or not for a day. Remembers it.
-    pub(super) fn is_new(&mut self, host: IpAddr, banner: &[u8], now: Ts) -> bool {
-        let key = (host, self.hasher.hash_one(banner));
+    /// Whether the log does not have this of this host yet, or not for a day. Remembers it.
+    pub fn is_new(&mut self, host: IpAddr, what: &[u8], now: Ts) -> bool {
+        let key = (host, self.hasher.hash_one(what));
         if self.at_hand.get(&key).is_some_and(|at| is_recent(*at, now)) {
             return false;
         }
@@ -74,15 +74,15 @@ impl Known {
         false
     }
 
-    /// Banners that are remembered.
+    /// Facts that are remembered.
     #[cfg(test)]
-    pub(super) fn remembered(&self) -> usize {
+    pub fn remembered(&self) -> usize {
         self.all.lock().map_or(0, |all| all.remembered())
     }
 
     /// Those that are found without the others' memory.
     #[cfg(test)]
-    pub(super) fn at_hand(&self) -> usize {
+    pub fn at_hand(&self) -> usize {
         self.at_hand.len()
     }
 }
