@@ -3,9 +3,10 @@
 //! A file is written whole beside the old one, made durable, and then takes its name, so that there is always a whole one. What is in
 //! it may have been damaged all the same: a line that is none is left out, and counted.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ use crate::event::Ts;
 const FIRST: &str = r#"{"sensor_dns_cache":1}"#;
 /// Largest file that is read, bytes.
 const MAX_FILE: u64 = 256 << 20;
+
+/// Mode of the file, less the umask: as that of logs.
+const MODE: u32 = 0o640;
 
 /// A mapping as it is written.
 #[derive(Debug, Serialize, Deserialize)]
@@ -144,7 +148,9 @@ pub fn save<'m>(path: &Path, mappings: impl Iterator<Item = &'m Mapping>) -> io:
         fs::create_dir_all(dir)?;
     }
     let partial = PathBuf::from(format!("{}.partial", path.display()));
-    let mut to = BufWriter::new(File::create(&partial)?);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(MODE);
+    let mut to = BufWriter::new(options.open(&partial)?);
     writeln!(to, "{FIRST}")?;
     for m in mappings {
         serde_json::to_writer(&mut to, &Line::from(m))?;
@@ -157,6 +163,8 @@ pub fn save<'m>(path: &Path, mappings: impl Iterator<Item = &'m Mapping>) -> io:
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     /// A folder that goes.
@@ -203,6 +211,8 @@ mod tests {
             let wrong = None;
             assert_eq!(load(&path), Loaded { mappings, wrong });
         }
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o137, 0, "others do not read it: {mode:o}");
         let names: Vec<_> = fs::read_dir(dir.0.join("deep")).expect("a folder").collect();
         assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
     }

@@ -23,6 +23,10 @@ impl Drop for Script {
 }
 
 fn host(name: &str, text: &str, asker: Option<Asker>) -> (Script, Host) {
+    host_of(Role::All, name, text, asker)
+}
+
+fn host_of(role: Role, name: &str, text: &str, asker: Option<Asker>) -> (Script, Host) {
     let dir = std::env::temp_dir().join(format!("sensor-lookups-{name}-{}", std::process::id()));
     fs::create_dir_all(&dir).expect("a folder");
     let text = format!(
@@ -36,7 +40,7 @@ fn host(name: &str, text: &str, asker: Option<Asker>) -> (Script, Host) {
         limits: Limits::default(),
         to_stderr: true,
         asker,
-        role: Role::All,
+        role,
         places: Places::default(),
     });
     (Script(dir), host.expect("a host"))
@@ -255,6 +259,32 @@ fn a_host_among_addresses_is_known_by_its_addresses() {
     );
     host.advance(7_400_000_000_000);
     assert_eq!(seen(&mut host, 7401), ["192.0.2.2 a,b", "192.0.2.200 c"]);
+}
+
+#[test]
+fn nothing_is_looked_up_at_once() {
+    let (asked, asker) = collecting();
+    let (_s, mut host) = host_of(
+        Role::AtOnce,
+        "at_once",
+        r#"
+        assert(lookup("a.example", function() end))
+        on("zeek_init", function() lookup("a.example", function() end) end, { at_once = true })
+        "#,
+        Some(asker),
+    );
+    host.event(1, &BroInit {});
+    assert!(asked.lock().expect("no panic").is_empty());
+    let mut out = Vec::new();
+    host.take(&mut out);
+    let Some(Out::Event(own)) = out.first() else {
+        panic!("an error: {out:?}")
+    };
+    let said = own.said().expect("an error");
+    assert!(
+        said.ends_with("a lookup is not there in handlers that are called at once"),
+        "{said}"
+    );
 }
 
 #[test]
