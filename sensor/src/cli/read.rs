@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use sensor_common::{Policy, policy};
 
@@ -34,10 +35,15 @@ use crate::packet::capture::{CaptureError, Frame, NextFrame};
 use crate::packet::link::LinkType;
 use crate::profile::place::{Part, begin_thread, enter};
 use crate::profile::{Cost, PROF_LOG, Profile};
+use crate::resolver::local::look_up;
+use crate::resolver::{Resolver, ResolverPlan};
 use crate::settings::{Datapath, Decap, Settings};
 
 /// Most captures that can be read without raising the usual limit on open files.
 const MAX_OPEN_CAPTURES: usize = 200;
+
+/// How long answers to lookups are waited for between two looks at whether a signal came.
+const LOOKUP_POLL: Duration = Duration::from_millis(50);
 
 /// How reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +147,18 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let stop = Stop::listen()?;
     let subs = settings.events.subscriptions()?;
     settings.useless_reading(subs)?;
-    let scripts = Scripts::load(settings)?;
+    let plan = ResolverPlan::of(settings)?;
+    let longest = plan.longest();
+    let is_asked = !(settings.scripts.files.is_empty() && settings.local_names().is_empty());
+    let resolver = is_asked.then(|| Resolver::start(plan, || {})).transpose()?;
+    let asker = resolver.as_ref().map(Resolver::asker);
+    let local = asker
+        .as_ref()
+        .map(|a| look_up(a, longest, settings))
+        .transpose()?;
+    let (local, changes) = local.map(|l| (l.settings, l.changes)).unzip();
+    let settings = local.as_ref().unwrap_or(settings);
+    let scripts = Scripts::load(settings, asker.as_ref())?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
     let has_function = |name: &str| scripts.as_ref().is_some_and(|s| s.host.has_function(name));
@@ -179,6 +196,9 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let start = |outputs| {
         let mut engine = Engine::new(cfg, subs, outputs);
         engine.raise(0, &event::BroInit {});
+        for change in changes.iter().flatten() {
+            change.with(|ev| engine.raise(0, ev));
+        }
         Reading {
             captures,
             engine,
@@ -191,6 +211,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             unlooked: 0,
             now: 0,
             whole: true,
+            resolver,
+            longest,
         }
     };
     match settings.reading.datapath {
@@ -261,6 +283,10 @@ struct Reading<'r> {
     now: Ts,
     /// So far nothing was left out.
     whole: bool,
+    /// Who looks names up, if anybody may ask.
+    resolver: Option<Resolver>,
+    /// How long the end waits for answers to lookups.
+    longest: Duration,
 }
 
 impl Reading<'_> {
@@ -357,6 +383,16 @@ impl Reading<'_> {
         );
     }
 
+    /// Waits for answers to scripts' lookups, as long as they may take, or until a signal.
+    fn await_lookups(&mut self) {
+        let until = Instant::now() + self.longest;
+        while self.engine.sink().await_lookups(LOOKUP_POLL) {
+            if Instant::now() >= until || self.stop.signal().is_some() {
+                return;
+            }
+        }
+    }
+
     /// Notes that something was left out; reading goes on.
     fn lost(&mut self, what: &str) {
         self.whole = false;
@@ -368,6 +404,7 @@ impl Reading<'_> {
     fn finish(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         let last = self.now;
         self.progress.clear();
+        self.await_lookups();
         self.engine.finish(last, datapath.table());
         if let Some(loss) = &mut self.loss {
             write_loss(loss, last, &mut self.engine, &datapath);
@@ -375,6 +412,8 @@ impl Reading<'_> {
         self.look_at_profile(true);
         self.engine.flush_point(last);
         self.reporter.drain(last, |ev| self.engine.raise(last, ev));
+        // Those of the last connections.
+        self.await_lookups();
         self.engine.raise(last, &event::BroDone {});
         let sight = self.engine.sight();
         OneSided::default().look(sight.data_conns, sight.one_sided);
@@ -387,6 +426,9 @@ impl Reading<'_> {
             tracing::warn!(
                 "{no_room} holes were given up early: no room for reassembly; see --reassembly-limit"
             );
+        }
+        if let Some(resolver) = self.resolver {
+            resolver.finish();
         }
         let results = self.engine.into_sink();
         let rows = results.rows.clone();

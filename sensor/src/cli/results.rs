@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -24,6 +25,7 @@ use crate::output::patience::Patience;
 use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
 use crate::profile::place::{Part, enter};
+use crate::resolver::Asker;
 use crate::script::{Asked, Carrier, Host, Out, Plan, ScriptError};
 use crate::settings::Settings;
 
@@ -38,10 +40,12 @@ pub struct Scripts {
 
 impl Scripts {
     /// Loads those that the settings name; None: they name none.
-    pub fn load(settings: &Settings) -> Result<Option<Scripts>, ScriptError> {
-        let Some(plan) = Plan::of(settings) else {
+    /// `asker` looks names up for them.
+    pub fn load(settings: &Settings, asker: Option<&Asker>) -> Result<Option<Scripts>, ScriptError> {
+        let Some(mut plan) = Plan::of(settings) else {
             return Ok(None);
         };
+        plan.asker = asker.cloned();
         let host = Host::load(&plan)?;
         Ok(Some(Scripts {
             filtered: host.filtered_logs(),
@@ -131,6 +135,13 @@ impl Results {
         if self.scripts.as_ref().is_some_and(|s| now >= s.host.next_due()) {
             self.scripted(|host| host.advance(now), now);
         }
+    }
+
+    /// Waits for answers to scripts' lookups, so long at most. Whether there are still some to come.
+    pub fn await_lookups(&mut self, time: Duration) -> bool {
+        let (mut left, now) = (false, self.now);
+        self.scripted(|host| left = host.await_lookups(time), now);
+        left
     }
 
     /// Has scripts do something, and carries out what they give.

@@ -21,6 +21,7 @@ mod interfaces;
 pub(crate) mod links;
 mod load;
 pub mod metrics;
+mod names;
 pub(crate) mod netlink;
 pub(crate) mod netns;
 mod news;

@@ -16,6 +16,7 @@ use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::{Interfaces, List, WatchError};
 use super::load::Before;
 use super::metrics::{Metrics, Snapshot};
+use super::names::Names;
 use super::netns::Netns;
 use super::notify::Manager;
 use super::orders::Orders;
@@ -42,6 +43,7 @@ use crate::output::patience::Patience;
 use crate::output::twice::Twice;
 use crate::profile::place::{Part, begin_thread};
 use crate::profile::{Cost, PROF_LOG, Profile};
+use crate::resolver::local::Local;
 use crate::script::at_once::{AtOnce, Probe};
 use crate::script::{Plan, Role};
 use crate::settings::{ControlSettings, Decap, LogSettings, Persist, Settings};
@@ -147,7 +149,24 @@ fn work(
         false => None,
     };
     begin_thread("main", Part::Rest);
+    // Nothing is attached yet that could be lost for want of an answer.
+    let (resolver, names) = Names::begin(settings)?;
+    let local = match names.look_up(settings) {
+        // What was left in the kernel is to be ended, whatever becomes of names.
+        Err(e) if !watches => {
+            tracing::warn!("{e}");
+            let settings = settings.with_local_names(|_| Vec::new());
+            Local {
+                settings,
+                changes: Vec::new(),
+            }
+        }
+        local => local?,
+    };
+    let as_written = settings;
+    let settings = &local.settings;
     let plan = Plan::of(settings).filter(|_| watches);
+    let plan = plan.map(|p| p.with_asker(names.asker.clone()));
     let scripts = plan.clone().map(ScriptThread::load).transpose()?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
     let probe = plan
@@ -223,6 +242,9 @@ fn work(
     // What the program itself has to say; without it everything else works all the same.
     let mut logger = source.logger();
     own.raise(&event::BroInit {});
+    for change in &local.changes {
+        change.with(|ev| own.raise(ev));
+    }
     // Before all that the workers say.
     own.settle(clock.now());
     let metrics = match &endpoint {
@@ -234,6 +256,7 @@ fn work(
     let sinks = sinks.map(|(n, c)| (subs, outputs.outbox(n, c).calling(wanted_at_once)));
     let confinement = Confinement {
         writes: settings.logs.contents_dir.clone(),
+        ..Confinement::default()
     };
     let orders = Orders::new(rings, (settings.rings.history_mib as usize) << 20);
     outputs.begin_scripts(&orders, rings, plan.as_ref().and_then(confined));
@@ -284,7 +307,8 @@ fn work(
                 manager: &manager,
                 rules: &mut rules,
                 again: *again,
-                settings: &mut settings.clone(),
+                settings: &mut as_written.clone(),
+                names: &names,
                 exit_when_gone: settings.interfaces.exit_when_gone,
             },
         )),
@@ -332,6 +356,7 @@ fn work(
     });
     own.finish();
     let closed = outputs.close();
+    resolver.finish();
     match metrics.no_entry() {
         0 => {}
         n => tracing::warn!(
@@ -421,8 +446,9 @@ struct Desk<'d> {
     rules: &'d mut Rules,
     profile: Option<&'d mut Profile>,
     again: Again<'d>,
-    /// As they are in force.
+    /// As they are in force, with names as they are written.
     settings: &'d mut Settings,
+    names: &'d Names,
     exit_when_gone: bool,
 }
 
@@ -442,12 +468,19 @@ impl Desk<'_> {
     }
 
     fn reload(&mut self, source: &mut Source) -> Reply {
+        let mut changes = Vec::new();
         let reach = Reach {
             source,
             outputs: self.outputs,
             orders: self.orders,
+            names: self.names,
+            changes: &mut changes,
         };
-        match self.rules.reload(self.again, self.settings, reach) {
+        let done = self.rules.reload(self.again, self.settings, reach);
+        for change in changes {
+            change.with(|ev| self.own.raise(ev));
+        }
+        match done {
             Ok(said) => Reply::done(said),
             Err(e) => Reply::refused(format!("the settings stay as they are: {e:#}")),
         }
@@ -463,6 +496,7 @@ fn confined(plan: &Plan) -> Option<Confinement> {
     let _ = std::fs::create_dir_all(&plan.dir);
     Some(Confinement {
         writes: Some(plan.dir.clone()),
+        ..Confinement::default()
     })
 }
 

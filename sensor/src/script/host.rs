@@ -1,5 +1,7 @@
 //! The interpreter: scripts are loaded, and their handlers called with events and when timers are due.
 
+mod looked;
+
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, V
 
 use super::api;
 use super::filters::{Filters, filter};
+use super::lookups::Lookups;
 use super::out::{Out, OwnEvent};
 use super::state::{Limits, Plan, Role, State};
 use super::values::{next, typed};
@@ -62,6 +65,7 @@ pub struct Host {
     handlers: Rc<RefCell<Handlers>>,
     subs: Subscriptions,
     filters: Filters,
+    lookups: Lookups,
     state: State,
     role: Role,
     limits: Limits,
@@ -121,6 +125,7 @@ impl Host {
             handlers: Rc::new(RefCell::new((0..Kind::PLACES).map(|_| Vec::new()).collect())),
             subs: Subscriptions::NONE,
             filters: Filters::default(),
+            lookups: Lookups::new(plan.asker.clone()),
             state: State::new(plan),
             role: plan.role,
             limits,
@@ -144,6 +149,7 @@ impl Host {
         host.take_away()?;
         host.state.begin(limits.steps);
         host.lua.set_app_data(host.filters.clone());
+        host.lua.set_app_data(host.lookups.clone());
         api::install(&host.lua, &host.state)?;
         // For who loads one twice.
         let loaded = Rc::new(RefCell::new(Vec::new()));
@@ -275,7 +281,10 @@ impl Host {
 
     /// A time before which nothing is due.
     pub fn next_due(&self) -> Ts {
-        self.state.next_due().min(self.files_at)
+        match self.lookups.is_waiting() {
+            true => 0,
+            false => self.state.next_due().min(self.files_at),
+        }
     }
 
     /// Gives the handlers an event.
@@ -473,6 +482,7 @@ impl Host {
                 self.fail(&e, None);
             }
         }
+        self.await_lookups(Duration::ZERO);
         if now >= self.files_at {
             self.files_at = now.saturating_add(FILES_EVERY);
             self.state.look_after_files();
@@ -531,8 +541,9 @@ impl Host {
         out.extend(self.state.take());
     }
 
-    /// It is over: what was gathered for files is written.
+    /// It is over: lookups that wait get no answer, and what was gathered for files is written.
     pub fn finish(&mut self) {
+        self.end_lookups();
         self.state.look_after_files();
     }
 }

@@ -43,6 +43,12 @@ pub const SCRIPT_MEMORY: RangeInclusive<i64> = 8..=65_536;
 pub const SCRIPT_STEPS: RangeInclusive<u64> = 100_000..=1 << 40;
 /// Failures of a handler.
 pub const SCRIPT_FAILURES: RangeInclusive<i64> = 1..=1_000_000;
+/// Names and addresses that are known at most.
+pub const DNS_ENTRIES: RangeInclusive<i64> = 1..=1 << 20;
+/// Lookups at a time.
+pub const DNS_LOOKUPS: RangeInclusive<i64> = 1..=1000;
+/// How long an answer of a DNS server may hold, seconds.
+pub const DNS_TTL: RangeInclusive<i64> = 0..=604_800;
 /// Longest TLS handshake message, KiB.
 pub const TLS_MAX_MESSAGE: RangeInclusive<i64> = 1..=2048;
 /// Certificates of one message.
@@ -86,6 +92,11 @@ impl Settings {
         check("--script-memory", self.scripts.memory_mib.into(), SCRIPT_MEMORY)?;
         check("--script-steps", self.scripts.steps, SCRIPT_STEPS)?;
         check("--script-failures", self.scripts.failures.into(), SCRIPT_FAILURES)?;
+        let dns = &self.resolver;
+        check("--dns-entries", dns.entries.into(), DNS_ENTRIES)?;
+        check("--dns-lookups", dns.lookups.into(), DNS_LOOKUPS)?;
+        check("--dns-ttl-min", dns.ttl_min.into(), DNS_TTL)?;
+        check("--dns-ttl-max", dns.ttl_max.into(), DNS_TTL)?;
         check("--ring-mib", self.rings.mib.into(), RING_MIB)?;
         check("--flows", self.flows.entries.into(), FLOWS)?;
         let share = self.flows.half_open_share;
