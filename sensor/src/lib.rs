@@ -7,6 +7,7 @@
 //! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`catalog`] (what all of these declare) ·
 //! [`offline`] (all of these behind a handler of events) ·
 //! `messages` (what the sensor itself has to say) · [`output`] (logs, stream) · [`settings`] (what a run is asked for) ·
+//! `resolver` (the sensor's own lookups of names) · `script` (what users program) ·
 //! `live` (all of these on interfaces) · `preflight` (whether that would work) · `cli`.
 //!
 //! `live`, `preflight`, `messages` and the datapath in the kernel are there with the feature `live`, the commands with `cli`. Both are
@@ -33,6 +34,9 @@ pub mod output;
 pub mod packet;
 #[cfg(feature = "live")]
 pub mod preflight;
+pub mod profile;
+#[cfg(feature = "script")]
+mod resolver;
 #[cfg(feature = "script")]
 mod script;
 pub mod settings;

@@ -1,4 +1,4 @@
-//! Servers of Debian's packages as peers: nginx, nghttpx, OpenSSH's sshd, vsftpd, each configured by its test, in a namespace.
+//! Servers of Debian's packages as peers: nginx, nghttpx, OpenSSH's sshd, vsftpd, dnsmasq, each configured by its test, in a namespace.
 
 use std::net::{IpAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -43,6 +43,10 @@ impl Daemon {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(daemon)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has said so far.

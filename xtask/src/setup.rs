@@ -32,8 +32,9 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 9] = [
+const PEERS: [(&str, &str); 10] = [
     ("curl", "curl"),
+    ("dnsmasq", "dnsmasq-base"),
     ("nghttp", "nghttp2-client"),
     ("nghttpx", "nghttp2-proxy"),
     ("nginx", "nginx-light"),

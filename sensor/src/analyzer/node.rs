@@ -3,6 +3,7 @@
 use super::api::{Around, Call, Closing, Ctx, Interest, Next, ReadsMarks, Seen, Services, Standing, Start};
 use super::{Analyzer, Id, WorkerShared};
 use crate::event::Ts;
+use crate::profile::place::enter_analyzer;
 
 /// One analyzer on a connection.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl Node {
         call: &mut Call<'_>,
         work: impl FnOnce(&mut Analyzer, &mut Ctx<'_>) -> R,
     ) -> R {
+        let _inside = enter_analyzer(self.id.number());
         let around = Around {
             late: seen(conn.bytes, &self.standing).is_late(),
             mute: conn.incomplete,

@@ -12,6 +12,7 @@ use crate::file::x509::{OcspRow, X509Row};
 use crate::os::OsRow;
 use crate::output::capture_loss::CaptureLossRow;
 use crate::output::stats_row::StatsRow;
+use crate::profile::ProfRow;
 use crate::signature::SignatureRow;
 use crate::software::SoftwareRow;
 
@@ -87,7 +88,7 @@ const _: () = {
 };
 
 /// The logs of no protocol.
-const LOGS: [Log; 13] = [
+const LOGS: [Log; 14] = [
     CaptureLossRow::LOG,
     ConnRow::LOG,
     LongRow::LOG,
@@ -95,6 +96,7 @@ const LOGS: [Log; 13] = [
     OcspRow::LOG,
     OsRow::LOG,
     PeRow::LOG,
+    ProfRow::LOG,
     SignatureRow::LOG,
     SoftwareRow::LOG,
     StatsRow::LOG,

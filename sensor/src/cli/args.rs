@@ -19,10 +19,10 @@ use crate::output::rotation::Every;
 use crate::settings::file::USUAL_FILE;
 use crate::settings::names;
 use crate::settings::{
-    ArchiveSettings, ControlSettings, Datapath, Decap, Digest, EventSettings, FileSettings, FilterSettings,
-    FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist, ReadSettings,
-    ReassemblySettings, RingBy, RingSettings, ScriptSettings, Settings, SignatureSettings, TimeoutSettings,
-    TlsSettings, WantedContents, bounds,
+    ArchiveSettings, ControlSettings, Datapath, Decap, Digest, DnsServer, EventSettings, FileSettings,
+    FilterSettings, FlowSettings, InterfaceSettings, Listen, LiveDatapath, LogSettings, Persist,
+    ProfileSettings, ReadSettings, ReassemblySettings, ResolverSettings, RingBy, RingSettings,
+    ScriptSettings, Settings, SignatureSettings, TimeoutSettings, TlsSettings, WantedContents, bounds,
 };
 
 /// A network sensor: the kernel counts, userspace understands.
@@ -166,6 +166,7 @@ fn heading(section: &str) -> &'static str {
         "events" => "Events",
         "conn" => "conn.log",
         "scripts" => "Scripts",
+        "resolver" => "The sensor's own lookups of names",
         "files" => "Files that traffic carries",
         "signatures" => "Signatures",
         "tls" => "TLS",
@@ -213,8 +214,8 @@ pub struct Run {
     /// would be seen twice, as on a bond and its members, is watched once.
     #[arg(long, short = 'i', value_delimiter = ',', value_name = "IF,IF")]
     pub iface: Vec<String>,
-    /// The network namespace that the interfaces are in, by its name (`ip netns`) or path (/proc/PID/ns/net). Logs and
-    /// --metrics stay where the sensor is.
+    /// The network namespace that the interfaces are in, by its name (`ip netns`) or path (/proc/PID/ns/net). Logs,
+    /// lookups and --metrics stay where the sensor is.
     #[arg(long, value_name = "NETNS")]
     pub netns: Option<String>,
     /// Watch only what is received (taps, mirror ports).
@@ -460,6 +461,29 @@ pub struct Common {
     /// Failures of a script's handler after which it is not called any more.
     #[arg(long, default_value_t = ScriptSettings::default().failures, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::SCRIPT_FAILURES))]
     pub script_failures: u32,
+    /// A DNS server that scripts' lookups and names among --local-nets ask, ADDRESS or ADDRESS:PORT; may be given several times.
+    /// Without this those of /etc/resolv.conf are asked.
+    #[arg(long, value_name = "ADDRESS")]
+    pub resolver: Vec<DnsServer>,
+    /// How long its answer is waited for.
+    #[arg(long, default_value_t = ResolverSettings::default().timeout, value_name = "SECONDS")]
+    pub dns_timeout: f64,
+    /// The file that has what names were, with which later answers are compared (dns_mapping_altered …), over restarts; `none`:
+    /// there is no file. Without this it is resolver/dns_cache in the service's state directory or that of the logs.
+    #[arg(long, value_name = "FILE")]
+    pub dns_cache: Option<PathBuf>,
+    /// Names and addresses that are known at most; beyond, the oldest are forgotten.
+    #[arg(long, default_value_t = ResolverSettings::default().entries, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::DNS_ENTRIES))]
+    pub dns_entries: u32,
+    /// Lookups at a time; others wait.
+    #[arg(long, default_value_t = ResolverSettings::default().lookups, value_name = "N", value_parser = clap::value_parser!(u32).range(bounds::DNS_LOOKUPS))]
+    pub dns_lookups: u32,
+    /// Shortest time for which an answer holds, whatever it says itself, and for which nobody is asked again who did not answer.
+    #[arg(long, default_value_t = ResolverSettings::default().ttl_min, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(bounds::DNS_TTL))]
+    pub dns_ttl_min: u32,
+    /// Longest time for which an answer holds.
+    #[arg(long, default_value_t = ResolverSettings::default().ttl_max, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(bounds::DNS_TTL))]
+    pub dns_ttl_max: u32,
     /// Write each direction of each TCP connection to a file in this directory.
     #[arg(long, value_name = "DIR")]
     pub contents_file: Option<PathBuf>,
@@ -473,6 +497,15 @@ pub struct Common {
     /// found in HTTP and FTP is always matched.
     #[arg(long, default_value_t = SignatureSettings::default().bytes, value_name = "BYTES")]
     pub signature_bytes: u64,
+    /// Tell in prof.log where the sensor's own time goes: rows at this interval.
+    #[arg(long, value_name = "SECONDS")]
+    pub profile: Option<f64>,
+    /// Every so many rounds prof.log has more: analyzers, handlers of scripts, the kernel's maps. At the end it always has.
+    #[arg(long, default_value_t = ProfileSettings::default().expensive_every, value_name = "N", value_parser = clap::value_parser!(u64).range(bounds::PROFILE_EXPENSIVE))]
+    pub profile_expensive: u64,
+    /// With --profile, raise load_sample for one of so many packets.
+    #[arg(long, default_value_t = ProfileSettings::default().load_sample, value_name = "PACKETS", value_parser = clap::value_parser!(u32).range(bounds::LOAD_SAMPLE))]
+    pub load_sample: u32,
     /// Tell hosts' operating systems by their SYNs, for os.log and the event OS_version_found: a file of signatures in the format of
     /// p0f 3, or `builtin` for some that the sensor has.
     #[arg(long, value_name = "FILE")]
@@ -518,7 +551,8 @@ pub struct Common {
     /// The same ends in two virtual networks of VXLAN or Geneve are two connections; conn.log has their numbers.
     #[arg(long)]
     pub vni_aware: bool,
-    /// Networks that are local, instead of the private ones.
+    /// Networks that are local, instead of the private ones; also hosts by their full names, with a dot, which are looked up at the
+    /// start and with `sensor reload`.
     #[arg(long, value_name = "NET,NET")]
     pub local_nets: Option<String>,
     /// Raise connection_status_update so often; 0 = never.

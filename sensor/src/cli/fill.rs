@@ -3,9 +3,9 @@
 use super::args::{Common, Read, Run, Switch};
 use crate::settings::{
     ArchiveSettings, ConnSettings, ControlSettings, EventSettings, FileSettings, FilterSettings,
-    FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, OsSettings, ReadSettings,
-    ReassemblySettings, RingSettings, ScriptSettings, Settings, SignatureSettings, SshSettings,
-    TimeoutSettings, TlsSettings,
+    FlowSettings, HttpSettings, InterfaceSettings, LogSettings, MetricsSettings, OsSettings, ProfileSettings,
+    ReadSettings, ReassemblySettings, ResolverSettings, RingSettings, ScriptSettings, Settings,
+    SignatureSettings, SshSettings, TimeoutSettings, TlsSettings,
 };
 
 impl From<&Run> for Settings {
@@ -126,6 +126,15 @@ impl From<&Common> for Settings {
                 steps: c.script_steps,
                 failures: c.script_failures,
             },
+            resolver: ResolverSettings {
+                servers: c.resolver.clone(),
+                timeout: c.dns_timeout,
+                cache: c.dns_cache.clone(),
+                entries: c.dns_entries,
+                lookups: c.dns_lookups,
+                ttl_min: c.dns_ttl_min,
+                ttl_max: c.dns_ttl_max,
+            },
             files: FileSettings {
                 hashes: c.file_hashes.clone(),
                 entropy: c.file_entropy,
@@ -135,6 +144,11 @@ impl From<&Common> for Settings {
                 extract_limit_mib: c.extract_limit,
                 extract_total_mib: c.extract_total,
                 timeout: c.file_timeout,
+            },
+            profile: ProfileSettings {
+                every: c.profile,
+                expensive_every: c.profile_expensive,
+                load_sample: c.load_sample,
             },
             os: OsSettings {
                 fingerprints: c.os_fingerprints.clone(),
@@ -219,7 +233,8 @@ mod tests {
              --ring-mib 7 --packet-history 6 --control s --snaplen 96 --flows 5 --half-open-share 9 --vlan-aware on --vni-aware --log-dir d \
              --log-format json,tsv --json-path --sensor-name n --log-to stdout --log-to unix:/x --log-rotate 30m --log-rotate-size 15 --log-sync rotate --log-archive a --log-archive-days --log-compress zstd \
              --capture-loss 19 --log-keep-days 16 --log-keep-mib 17 --log-min-free-mib 18 --log-hook h --contents-file c --contents-on-request --local-nets 10.0.0.0/8 --metrics 127.0.0.1:9477 -qvv --events e --event a,b --contents both:80 --script s.lua --script t.lua --script-unsafe --script-memory 51 --script-steps 520000 --script-failures 53 \
-             --status-interval 2 --os-fingerprints o --file-hashes md5,sha256 --file-entropy --extract-files x --extract-on-request --extract-types image/*,application/pdf \
+             --resolver 192.0.2.53 --resolver [::1]:5353 --dns-timeout 54 --dns-cache q --dns-entries 55 --dns-lookups 56 --dns-ttl-min 57 --dns-ttl-max 58 \
+             --status-interval 2 --os-fingerprints o --profile 61 --profile-expensive 62 --load-sample 63 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-on-request --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --signatures s.sig --signatures t.sig --signature-bytes 51 --community-id --l2-columns --vlan-columns \
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
@@ -238,6 +253,9 @@ mod tests {
             "metrics": {"listen": "127.0.0.1:9477"},
             "events": {"to": "e", "only": ["a", "b"], "contents": "both:80", "status_interval": 2.0},
             "scripts": {"files": ["s.lua", "t.lua"], "unsafe": true, "memory_mib": 51, "steps": 520_000, "failures": 53},
+            "profile": {"every": 61.0, "expensive_every": 62, "load_sample": 63},
+            "resolver": {"servers": ["192.0.2.53", "[::1]:5353"], "timeout": 54.0, "cache": "q", "entries": 55, "lookups": 56,
+                         "ttl_min": 57, "ttl_max": 58},
             "os": {"fingerprints": "o"},
             "files": {"hashes": ["md5", "sha256"], "entropy": true, "extract_dir": "x", "extract_on_request": true, "extract_types": ["image/*", "application/pdf"],
                       "extract_limit_mib": 13, "extract_total_mib": 14, "timeout": 27.0},
@@ -301,6 +319,8 @@ mod tests {
     #[test]
     fn what_would_do_nothing_is_refused() {
         for (command, expected) in [
+            ("read x --events - --event load_sample", Useless::NoProfile),
+            ("read x --load-sample 7", Useless::ProfileForNothing),
             (
                 "read x --events - --event OS_version_found",
                 Useless::NoFingerprints,

@@ -92,8 +92,12 @@ fn messages(verbose: u8) -> Reporter {
         _ => tracing::Level::DEBUG,
     };
     let reporter = Reporter::default();
+    // Whoever answers lookups could fill terminal and stream; what comes of lookups is told by others.
+    let heard = ["hickory_net", "hickory_proto", "hickory_resolver"].map(|t| (t, LevelFilter::OFF));
+    let heard = Targets::new().with_targets(heard);
     // When its socket overflows, all interfaces are asked for anyway.
-    let quiet = Targets::new()
+    let quiet = heard
+        .clone()
         .with_default(level)
         .with_target("netlink_proto", LevelFilter::ERROR);
     let terminal = tracing_subscriber::fmt::layer()
@@ -103,7 +107,7 @@ fn messages(verbose: u8) -> Reporter {
         .with_filter(quiet);
     tracing_subscriber::registry()
         .with(terminal)
-        .with(log::ToReporter(reporter.clone()))
+        .with(log::ToReporter(reporter.clone()).with_filter(heard.with_default(LevelFilter::TRACE)))
         .init();
     reporter
 }

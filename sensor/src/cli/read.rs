@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use sensor_common::{Policy, policy};
 
@@ -13,6 +14,8 @@ use super::pipe::{self, PipeClock};
 use super::progress::Progress;
 use super::results::{Results, Scripts};
 use super::stop::Stop;
+use anyhow::Context as _;
+
 use crate::catalog::policy_bits;
 use crate::conn::{Engine, EngineSink, Sight, Sink as _};
 use crate::datapath::FlowTable;
@@ -30,10 +33,17 @@ use crate::output::twice::Twice;
 use crate::packet::capture::merge::Captures;
 use crate::packet::capture::{CaptureError, Frame, NextFrame};
 use crate::packet::link::LinkType;
+use crate::profile::place::{Part, begin_thread, enter};
+use crate::profile::{Cost, PROF_LOG, Profile};
+use crate::resolver::local::look_up;
+use crate::resolver::{Resolver, ResolverPlan};
 use crate::settings::{Datapath, Decap, Settings};
 
 /// Most captures that can be read without raising the usual limit on open files.
 const MAX_OPEN_CAPTURES: usize = 200;
+
+/// How long answers to lookups are waited for between two looks at whether a signal came.
+const LOOKUP_POLL: Duration = Duration::from_millis(50);
 
 /// How reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +147,18 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let stop = Stop::listen()?;
     let subs = settings.events.subscriptions()?;
     settings.useless_reading(subs)?;
-    let scripts = Scripts::load(settings)?;
+    let plan = ResolverPlan::of(settings)?;
+    let longest = plan.longest();
+    let is_asked = !(settings.scripts.files.is_empty() && settings.local_names().is_empty());
+    let resolver = is_asked.then(|| Resolver::start(plan, || {})).transpose()?;
+    let asker = resolver.as_ref().map(Resolver::asker);
+    let local = asker
+        .as_ref()
+        .map(|a| look_up(a, longest, settings))
+        .transpose()?;
+    let (local, changes) = local.map(|l| (l.settings, l.changes)).unzip();
+    let settings = local.as_ref().unwrap_or(settings);
+    let scripts = Scripts::load(settings, asker.as_ref())?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
     reporter.listen(subs);
     let has_function = |name: &str| scripts.as_ref().is_some_and(|s| s.host.has_function(name));
@@ -165,6 +186,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
         clock = None;
     }
     let loss = settings.capture_loss(0.0)?;
+    let profile = settings.profile.begin().context("cannot begin the profile")?;
+    begin_thread("main", Part::Input);
     let filter = settings.filter_of_captures()?;
     policy.sample = settings.filter.sample;
     policy.dedup = settings.dedup_ns();
@@ -173,6 +196,9 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let start = |outputs| {
         let mut engine = Engine::new(cfg, subs, outputs);
         engine.raise(0, &event::BroInit {});
+        for change in changes.iter().flatten() {
+            change.with(|ev| engine.raise(0, ev));
+        }
         Reading {
             captures,
             engine,
@@ -181,8 +207,12 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
             clock,
             progress: Progress::new(files, settings),
             loss,
+            profile,
+            unlooked: 0,
             now: 0,
             whole: true,
+            resolver,
+            longest,
         }
     };
     match settings.reading.datapath {
@@ -232,6 +262,9 @@ fn look(
     Captures::look(files, |path| pipe::open(path, stop, clock), accept)
 }
 
+/// Frames between two looks at the clock for the profile.
+const FRAMES_PER_LOOK: u32 = 1024;
+
 /// Reading under way.
 struct Reading<'r> {
     captures: Captures,
@@ -243,10 +276,17 @@ struct Reading<'r> {
     progress: Progress,
     /// What capture_loss.log has of the interval.
     loss: Option<CaptureLoss>,
+    profile: Option<Profile>,
+    /// Frames until it is looked at whether its time has come.
+    unlooked: u32,
     /// Network time: the latest packet's.
     now: Ts,
     /// So far nothing was left out.
     whole: bool,
+    /// Who looks names up, if anybody may ask.
+    resolver: Option<Resolver>,
+    /// How long the end waits for answers to lookups.
+    longest: Duration,
 }
 
 impl Reading<'_> {
@@ -267,7 +307,9 @@ impl Reading<'_> {
                     {
                         write_loss(loss, self.now, &mut self.engine, &datapath);
                     }
+                    let inside = enter(Part::Datapath);
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
+                    drop(inside);
                     self.engine.sink().advance(ts);
                     self.engine.obey(self.now, datapath.table());
                     self.engine.flush_point(ts);
@@ -275,6 +317,13 @@ impl Reading<'_> {
                     if let Err(e) = done {
                         let path = self.captures.give_up();
                         self.lost(&format!("{path}: {e}"));
+                    }
+                    if self.profile.is_some() {
+                        self.unlooked += 1;
+                        if self.unlooked >= FRAMES_PER_LOOK {
+                            self.unlooked = 0;
+                            self.look_at_profile(false);
+                        }
                     }
                     if self.progress.may_be_due() {
                         self.progress.look(self.captures.bytes_read());
@@ -304,6 +353,46 @@ impl Reading<'_> {
         self.engine.sink().flush();
     }
 
+    /// Tells prof.log what is due, or at the end all.
+    fn look_at_profile(&mut self, is_last: bool) {
+        let Some(profile) = self.profile.as_mut().filter(|p| is_last || p.is_due()) else {
+            return;
+        };
+        let (ts, open, files) = (
+            self.now,
+            self.engine.len() as u64,
+            self.engine.files_under_way() as u64,
+        );
+        let sink = self.engine.sink();
+        let mut costs: Vec<Cost> = sink.scripts.iter().flat_map(|s| s.host.costs()).collect();
+        for (name, count) in [("connections", open), ("files", files)] {
+            costs.push(Cost {
+                kind: "map",
+                name: name.to_owned(),
+                count: Some(count),
+                ..Cost::default()
+            });
+        }
+        let expensive = profile.tell(ts, is_last, || costs, |row| sink.log(row));
+        self.engine.raise(
+            ts,
+            &event::ProfilingUpdate {
+                f: PROF_LOG,
+                expensive,
+            },
+        );
+    }
+
+    /// Waits for answers to scripts' lookups, as long as they may take, or until a signal.
+    fn await_lookups(&mut self) {
+        let until = Instant::now() + self.longest;
+        while self.engine.sink().await_lookups(LOOKUP_POLL) {
+            if Instant::now() >= until || self.stop.signal().is_some() {
+                return;
+            }
+        }
+    }
+
     /// Notes that something was left out; reading goes on.
     fn lost(&mut self, what: &str) {
         self.whole = false;
@@ -315,12 +404,16 @@ impl Reading<'_> {
     fn finish(mut self, mut datapath: impl Datapaths) -> ReadEnd {
         let last = self.now;
         self.progress.clear();
+        self.await_lookups();
         self.engine.finish(last, datapath.table());
         if let Some(loss) = &mut self.loss {
             write_loss(loss, last, &mut self.engine, &datapath);
         }
+        self.look_at_profile(true);
         self.engine.flush_point(last);
         self.reporter.drain(last, |ev| self.engine.raise(last, ev));
+        // Those of the last connections.
+        self.await_lookups();
         self.engine.raise(last, &event::BroDone {});
         let sight = self.engine.sight();
         OneSided::default().look(sight.data_conns, sight.one_sided);
@@ -333,6 +426,9 @@ impl Reading<'_> {
             tracing::warn!(
                 "{no_room} holes were given up early: no room for reassembly; see --reassembly-limit"
             );
+        }
+        if let Some(resolver) = self.resolver {
+            resolver.finish();
         }
         let results = self.engine.into_sink();
         let rows = results.rows.clone();

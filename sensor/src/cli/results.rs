@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -12,7 +13,7 @@ use crate::conn::row::conn_columns;
 use crate::conn::{Order, Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Fuid, Handler, SignatureState, Ts};
-use crate::file::api::{FileWish, Part, Target};
+use crate::file::api::{self, FileWish, Target};
 use crate::output::archive::{Archive, ArchiveThread};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
@@ -23,6 +24,8 @@ use crate::output::open::{all_extracted, all_written, begin, contents_files, ext
 use crate::output::patience::Patience;
 use crate::output::rotation::Rotation;
 use crate::output::stream::{EventStream, WhenFull};
+use crate::profile::place::{Part, enter};
+use crate::resolver::Asker;
 use crate::script::{Asked, Carrier, Host, Out, Plan, ScriptError};
 use crate::settings::Settings;
 
@@ -37,10 +40,12 @@ pub struct Scripts {
 
 impl Scripts {
     /// Loads those that the settings name; None: they name none.
-    pub fn load(settings: &Settings) -> Result<Option<Scripts>, ScriptError> {
-        let Some(plan) = Plan::of(settings) else {
+    /// `asker` looks names up for them.
+    pub fn load(settings: &Settings, asker: Option<&Asker>) -> Result<Option<Scripts>, ScriptError> {
+        let Some(mut plan) = Plan::of(settings) else {
             return Ok(None);
         };
+        plan.asker = asker.cloned();
         let host = Host::load(&plan)?;
         Ok(Some(Scripts {
             filtered: host.filtered_logs(),
@@ -132,12 +137,20 @@ impl Results {
         }
     }
 
+    /// Waits for answers to scripts' lookups, so long at most. Whether there are still some to come.
+    pub fn await_lookups(&mut self, time: Duration) -> bool {
+        let (mut left, now) = (false, self.now);
+        self.scripted(|host| left = host.await_lookups(time), now);
+        left
+    }
+
     /// Has scripts do something, and carries out what they give.
     #[cold]
     fn scripted(&mut self, work: impl FnOnce(&mut Host), now: Ts) {
         let Some(mut scripts) = self.scripts.take() else {
             return;
         };
+        let _inside = enter(Part::Scripts);
         work(&mut scripts.host);
         if scripts.host.has_out() {
             let mut out = std::mem::take(&mut scripts.out);
@@ -151,6 +164,7 @@ impl Results {
     }
 
     fn write_row(&mut self, row: &dyn LogRow) {
+        let _inside = enter(Part::Logs);
         self.logs.row(row);
         let path = row.path();
         match self.rows.iter_mut().find(|(p, _)| *p == path) {
@@ -243,6 +257,7 @@ impl Drop for Writable {
 impl Sink for Results {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
         if let Some(s) = &mut self.stream {
+            let _inside = enter(Part::Events);
             s.event(ts, ev);
         }
         if self
@@ -294,7 +309,7 @@ impl Sink for Results {
         self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
     }
 
-    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+    fn extract(&mut self, target: &Arc<Target>, part: api::Part<'_>) -> bool {
         self.extract
             .as_mut()
             .is_some_and(|(outbox, _)| outbox.part(target, part))

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Context as _;
 
@@ -14,6 +15,7 @@ use crate::event::{Event, Handler, LogRow, Subscriptions, Ts};
 use crate::messages::say::say;
 use crate::offline;
 use crate::packet::capture::Capture;
+use crate::resolver::{Asker, Resolver, ResolverPlan};
 use crate::script::{Carrier, Host, Out, Plan};
 use crate::settings::Settings;
 
@@ -25,15 +27,16 @@ pub fn script(command: &ScriptCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn load(file: &Path) -> anyhow::Result<Host> {
+fn load(file: &Path, asker: Option<Asker>) -> anyhow::Result<Host> {
     let mut settings = Settings::default();
     settings.scripts.files.push(file.to_owned());
-    let plan = Plan::of(&settings).context("a script")?;
+    let mut plan = Plan::of(&settings).context("a script")?;
+    plan.asker = asker;
     Ok(Host::load(&plan)?)
 }
 
 fn check(file: &Path) -> anyhow::Result<ExitCode> {
-    let wants = load(file)?.wants();
+    let wants = load(file, None)?.wants();
     let names: Vec<_> = events().filter(|e| wants.wants(e.kind)).map(|e| e.name).collect();
     let names = match names.is_empty() {
         true => "no event".to_owned(),
@@ -44,7 +47,14 @@ fn check(file: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn test(file: &Path, captures: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let host = load(file)?;
+    // What names were is not remembered: nothing is written.
+    let plan = ResolverPlan {
+        file: None,
+        ..ResolverPlan::of(&Settings::default())?
+    };
+    let longest = plan.longest();
+    let resolver = Resolver::start(plan, || {})?;
+    let host = load(file, Some(resolver.asker()))?;
     let captures = captures
         .iter()
         .map(Capture::open)
@@ -56,6 +66,15 @@ fn test(file: &Path, captures: &[PathBuf]) -> anyhow::Result<ExitCode> {
         now: 0,
     };
     let (mut shown, damage) = offline::read(captures, cfg, shown);
+    let until = Instant::now() + longest;
+    while shown
+        .host
+        .await_lookups(until.saturating_duration_since(Instant::now()))
+    {
+        if Instant::now() >= until {
+            break;
+        }
+    }
     shown.host.finish();
     shown.show();
     let (calls, failed) = shown.host.calls();

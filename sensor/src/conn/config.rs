@@ -143,6 +143,8 @@ pub struct Config {
     pub signature_bytes: u64,
     /// The software that was logged; one memory for all engines.
     pub software: Known,
+    /// load_sample of one of so many packets; 0: of none.
+    pub load_sample: u32,
     /// Signatures of operating systems; None: none are told.
     pub os: Option<Arc<Fingerprints>>,
     /// What os.log has, of all engines together.
@@ -176,6 +178,7 @@ impl Default for Config {
             signatures: None,
             signature_bytes: SIGNATURE_BYTES,
             software: Known::default(),
+            load_sample: 0,
             os: None,
             os_known: Known::default(),
             realms: 0,

@@ -34,6 +34,8 @@ use crate::datapath::{FlowTable, hash_key};
 use crate::event::{self, Event, PktHdr, Proto, Subscriptions, Ts};
 use crate::file::Files;
 use crate::os::Hosts;
+use crate::profile::PacketSampler;
+use crate::profile::place::{Part, enter};
 use crate::signature::{FileMagic, Matching};
 use crate::software::Inventory;
 
@@ -86,6 +88,8 @@ impl<S: Sink> Engine<S> {
             sh: Shared {
                 files: Files::new(cfg.files.clone(), cfg.seed),
                 late: Places::default(),
+                load: (cfg.load_sample > 0 && subs.wants(event::LoadSample::KIND))
+                    .then(|| PacketSampler::new(cfg.load_sample)),
                 software: Inventory::new(cfg.software.clone()),
                 os: cfg
                     .os
@@ -271,8 +275,13 @@ impl<S: Sink> Engine<S> {
         frame: &[u8],
         flows: &mut impl FlowTable,
     ) -> Option<InnerPacket> {
+        let sampled = self.sh.load.as_mut().and_then(PacketSampler::begin);
+        let _inside = enter(Part::Engine);
         let inner = self.record_at(hash, slot, rec, frame, flows);
         self.obey(rec.pkt.ts, flows);
+        if let Some(before) = sampled {
+            self.raise(rec.pkt.ts, &before.after().event());
+        }
         inner
     }
 
@@ -615,6 +624,7 @@ impl<S: Sink> Engine<S> {
     }
 
     fn fire(&mut self, now: Ts, steps: &mut u64, flows: &mut impl FlowTable) {
+        let _inside = enter(Part::Timers);
         if flows.at_once() > 1 {
             return self.fire_many(now, steps, flows);
         }

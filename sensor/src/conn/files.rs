@@ -9,7 +9,8 @@ use super::timer::{self, Timer};
 use crate::event::log::LogRow;
 use crate::event::{Event, Fuid, Ts};
 use crate::file::Files;
-use crate::file::api::{Cx, FileWish, Out, Part, Target};
+use crate::file::api::{self, Cx, FileWish, Out, Target};
+use crate::profile::place::{Part, enter};
 
 impl<S: Sink> Out for Outlet<S> {
     fn event(&mut self, ts: Ts, ev: &dyn Event) {
@@ -36,7 +37,7 @@ impl<S: Sink> Out for Outlet<S> {
         self.sink.file_handle()
     }
 
-    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+    fn extract(&mut self, target: &Arc<Target>, part: api::Part<'_>) -> bool {
         self.sink.extract(target, part)
     }
 }
@@ -44,6 +45,7 @@ impl<S: Sink> Out for Outlet<S> {
 impl<S: Sink> Shared<S> {
     /// Lets the files room work.
     pub fn with_files<R>(&mut self, now: Ts, work: impl FnOnce(&mut Files, &mut Cx<'_>) -> R) -> R {
+        let _inside = enter(Part::Files);
         let mut cx = Cx {
             ts: now,
             subs: &self.subs,

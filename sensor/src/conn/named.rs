@@ -53,6 +53,11 @@ impl<S: Sink> Engine<S> {
             .is_some_and(|c| c.id().uid == uid)
     }
 
+    /// Files that are under way.
+    pub fn files_under_way(&self) -> usize {
+        self.sh.files.under_way()
+    }
+
     /// Other networks are local from here on.
     pub fn set_local(&mut self, is_local: IsLocal) {
         self.sh.cfg.is_local = is_local;

@@ -23,6 +23,7 @@ use crate::event::{self, ConnId, Event, Subscriptions, Ts};
 use crate::file::Files;
 use crate::os::Hosts;
 use crate::packet::duplicate::Recent;
+use crate::profile::PacketSampler;
 use crate::signature::{FileMagic, Matching};
 use crate::software::Inventory;
 
@@ -44,6 +45,8 @@ pub struct Shared<S> {
     pub late: Places,
     /// Software that was found.
     pub software: Inventory,
+    /// Takes samples of what packets cost, if somebody asks.
+    pub load: Option<PacketSampler>,
     /// Finds hosts' operating systems.
     pub os: Option<Box<Hosts>>,
     /// How often weirds of no connection were told.

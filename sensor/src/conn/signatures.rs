@@ -10,6 +10,7 @@ use super::segment::Segment;
 use super::shared::{Core, Run};
 use super::sink::Sink;
 use crate::event::{self, ConnId, Event, Proto, SignatureState};
+use crate::profile::place::{Part, enter};
 use crate::signature::header::Headers;
 use crate::signature::{Action, At, Context, Facts, Host, Matching, Raise, write};
 use crate::tcp::endpoint::State;
@@ -144,6 +145,7 @@ impl<S: Sink> Run<'_, S> {
         if self.sh.signatures.is_none() {
             return;
         }
+        let _inside = enter(Part::Signatures);
         let s = usize::from(!is_orig);
         let facts = self.facts(Some(tcp));
         let known = ends(self.conn, s);
@@ -164,6 +166,7 @@ impl<S: Sink> Run<'_, S> {
         if self.sh.signatures.is_none() || is_kept {
             return;
         }
+        let _inside = enter(Part::Signatures);
         let facts = self.facts(None);
         let (headers, bytes) = (headers(self.conn, s, seg), seg.payload);
         let is_icmp = matches!(self.conn.key.proto, IPPROTO_ICMP | IPPROTO_ICMPV6);

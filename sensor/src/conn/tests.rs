@@ -21,6 +21,7 @@ mod early;
 mod events;
 mod followed;
 mod hostile;
+mod load;
 mod mishaps;
 mod os;
 mod packets;

@@ -23,9 +23,9 @@ events! {
     /// `f`: its name.
     FileOpened "file_opened" (f: file);
 
-    /// A sample of where the time goes.
-    /// `samples`: the functions met; `cpu`: time spent since the last; `dmem`: change of memory, bytes.
-    LoadSample "load_sample" (samples: load_sample, cpu = "CPU": interval, dmem: int) not_yet;
+    /// A sample of where the time goes: of one of many packets.
+    /// `samples`: parts and analyzers that worked on it; `cpu`: CPU time that it took; `dmem`: how much more memory is taken, bytes.
+    LoadSample "load_sample" (samples: load_sample, cpu = "CPU": interval, dmem: int);
 
     /// Any other event is raised.
     /// `name`: its name; `params`: its arguments.
@@ -37,7 +37,7 @@ events! {
 
     /// The internal profile was written.
     /// `f`: the profile's file; `expensive`: the costly part is in it.
-    ProfilingUpdate "profiling_update" (f: file, expensive: bool) not_yet;
+    ProfilingUpdate "profiling_update" (f: file, expensive: bool);
 
     /// The sensor reports an error.
     /// `t`: when; `msg`: the text; `location`: where, may be empty.

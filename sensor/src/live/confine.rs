@@ -12,15 +12,21 @@ use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability, CapsHashSet};
 use landlock::{
-    ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+    RulesetError, path_beneath_rules,
 };
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
 
 /// Threads that are confined, and what they keep beside what all keep.
 #[derive(Clone, Default)]
 pub struct Confinement {
     /// Directory in which they make files.
     pub writes: Option<PathBuf>,
+    /// Ports of servers that they ask over the network; none: they open no socket.
+    pub asks: Vec<u16>,
 }
 
 /// Signals to the process, which are the other threads': who hears one tells of it by a system call that a confined thread
@@ -105,6 +111,27 @@ const FILES: &[i64] = &[
     libc::SYS_unlink,
 ];
 
+/// Sockets of one's own, and waiting for them.
+const NETWORK: &[i64] = &[
+    libc::SYS_bind,
+    libc::SYS_connect,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_fcntl,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+];
+/// Families of their addresses.
+const FAMILIES: [libc::c_int; 2] = [libc::AF_INET, libc::AF_INET6];
+
 impl Confinement {
     /// Confines the calling thread for good, as far as this kernel can. What it cannot is said, at the level of details.
     pub fn begin(&self) {
@@ -123,10 +150,17 @@ impl Confinement {
     fn files(&self) -> Result<(), String> {
         let all = AccessFs::from_all(LANDLOCK);
         let writes: Vec<&Path> = self.writes.iter().map(PathBuf::as_path).collect();
+        // Of what is said over UDP it knows nothing.
+        let ports = self
+            .asks
+            .iter()
+            .map(|p| Ok::<_, RulesetError>(NetPort::new(*p, AccessNet::ConnectTcp)));
         let rules = Ruleset::default()
             .handle_access(all)
+            .and_then(|r| r.handle_access(AccessNet::from_all(LANDLOCK)))
             .and_then(Ruleset::create)
-            .and_then(|r| r.add_rules(path_beneath_rules(writes, all)));
+            .and_then(|r| r.add_rules(path_beneath_rules(writes, all)))
+            .and_then(|r| r.add_rules(ports));
         let status = rules.and_then(|r| r.restrict_self()).map_err(|e| e.to_string())?;
         match status.ruleset {
             landlock::RulesetStatus::NotEnforced => Err("this kernel has no Landlock".into()),
@@ -135,7 +169,10 @@ impl Confinement {
     }
 
     fn capabilities(&self) -> Result<(), String> {
-        let mut keep = CapsHashSet::from([Capability::CAP_BPF]);
+        let mut keep = CapsHashSet::new();
+        if self.asks.is_empty() {
+            keep.insert(Capability::CAP_BPF);
+        }
         if self.writes.is_some() {
             // The directory may be another user's; no other is to be seen.
             keep.insert(Capability::CAP_DAC_OVERRIDE);
@@ -152,7 +189,17 @@ impl Confinement {
 
     fn calls(&self) -> Result<(), String> {
         let files = if self.writes.is_some() { FILES } else { &[] };
-        let rules: BTreeMap<i64, _> = ALWAYS.iter().chain(files).map(|n| (*n, Vec::new())).collect();
+        let network = if self.asks.is_empty() { &[] } else { NETWORK };
+        let all = ALWAYS.iter().chain(files).chain(network);
+        let mut rules: BTreeMap<i64, _> = all.map(|n| (*n, Vec::new())).collect();
+        if !self.asks.is_empty() {
+            let of = |family: &libc::c_int| {
+                let is = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, *family as u64)?;
+                SeccompRule::new(vec![is])
+            };
+            let sockets: Result<Vec<_>, _> = FAMILIES.iter().map(of).collect();
+            rules.insert(libc::SYS_socket, sockets.map_err(|e| e.to_string())?);
+        }
         let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|e| e.to_string())?;
         let refused = SeccompAction::Errno(libc::EPERM as u32);
         let filter =
@@ -192,6 +239,7 @@ mod tests {
         std::fs::create_dir_all(&dir).expect("a directory");
         let confined = Confinement {
             writes: Some(dir.clone()),
+            ..Confinement::default()
         };
         std::thread::spawn(move || {
             let before = File::create(dir.join("before")).expect("a file");
@@ -222,6 +270,50 @@ mod tests {
         .expect("a thread that lives");
         // The others are as they were.
         assert!(UdpSocket::bind("127.0.0.1:0").is_ok() && File::open("/etc/passwd").is_ok());
+    }
+
+    #[test]
+    fn who_asks_over_the_network_does_nothing_else() {
+        use std::net::{Ipv6Addr, TcpListener, TcpStream};
+        use std::os::unix::net::UnixStream;
+
+        let listen = || TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (server, other) = (listen(), listen());
+        let at = |l: &TcpListener| l.local_addr().expect("an address");
+        let (asked, not_asked) = (at(&server), at(&other));
+        let confined = Confinement {
+            asks: vec![asked.port()],
+            ..Confinement::default()
+        };
+        std::thread::spawn(move || {
+            confined.begin();
+            let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            udp.send_to(b"x", asked).expect("a datagram");
+            UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).expect("a socket");
+            TcpStream::connect(asked).expect("a connection");
+            assert!(File::open("/etc/resolv.conf").is_err(), "a file");
+            if TcpStream::connect(not_asked).is_ok() {
+                // Before Linux 6.7 Landlock knows no ports.
+                assert!(!has_ports(), "another server");
+            }
+            let path = UnixStream::connect("/run/none").expect_err("another family");
+            assert_eq!(path.kind(), ErrorKind::PermissionDenied);
+            assert!(Command::new("/bin/true").spawn().is_err(), "a process");
+            assert!(caps::raise(None, CapSet::Effective, Capability::CAP_BPF).is_err());
+        })
+        .join()
+        .expect("a thread that lives");
+    }
+
+    /// Whether this kernel's Landlock knows ports.
+    fn has_ports() -> bool {
+        use landlock::Compatible as _;
+
+        Ruleset::default()
+            .set_compatibility(landlock::CompatLevel::HardRequirement)
+            .handle_access(AccessNet::ConnectTcp)
+            .and_then(Ruleset::create)
+            .is_ok()
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod clock;
 mod confine;
 pub mod control;
+mod costs;
 mod drain;
 mod duties;
 mod export;
@@ -21,6 +22,7 @@ pub(crate) mod links;
 mod load;
 mod loaded;
 pub mod metrics;
+mod names;
 pub(crate) mod netlink;
 pub(crate) mod netns;
 mod news;

@@ -18,7 +18,7 @@ use crate::conn::row::conn_columns;
 use crate::conn::{Order, Piece, Sink};
 use crate::event::log::LogRow;
 use crate::event::{ConnId, Event, Fuid, Handler, Kind, SignatureState, Subscriptions, Ts};
-use crate::file::api::{FileWish, Part, Target};
+use crate::file::api::{self, FileWish, Target};
 use crate::output::archive::{Archive, ArchiveThread, Keep};
 use crate::output::contents::ContentsFiles;
 use crate::output::extract::{ExtractOutbox, ExtractThread};
@@ -30,6 +30,8 @@ use crate::output::open::{all_extracted, all_written, begin, extract_thread, ope
 use crate::output::outbox::{LogCount, LogOutbox, LogThread, OutputEnd, PrintOutbox, PrintThread};
 use crate::output::patience::{Patience, Progress};
 use crate::output::stream::{EventStream, WhenFull};
+use crate::profile::Cost;
+use crate::profile::place::{Part, enter};
 use crate::script::{Asked, Carrier, Host, at_once};
 use crate::settings::Settings;
 
@@ -225,6 +227,13 @@ impl Outputs {
         }
     }
 
+    /// What scripts' handlers have cost.
+    pub fn script_costs(&self) -> Vec<Cost> {
+        self.scripts
+            .as_ref()
+            .map_or_else(Vec::new, |s| s.borrow().costs())
+    }
+
     /// What is lost so far.
     pub fn losses(&self) -> OutputLosses {
         OutputLosses {
@@ -359,6 +368,7 @@ impl Outbox {
     /// Has this thread's interpreter do something at engine's time `ts`, and carries out what scripts give.
     #[cold]
     fn at_once<R>(&mut self, ts: Ts, work: impl FnOnce(&mut Host) -> R) -> Option<R> {
+        let _inside = enter(Part::Scripts);
         let mut out = Vec::new();
         let done = at_once::with(|host| {
             let done = work(host);
@@ -477,6 +487,7 @@ impl Sink for Outbox {
             let clock = self.clock.clone();
             self.at_once(ts, |host| clock.event(ts, ev, |ts, ev| host.event(ts, ev)));
         }
+        let _inside = enter(Part::Events);
         let (stream, scripts) = (&mut self.stream, &mut self.scripts);
         self.clock.event(ts, ev, |ts, ev| {
             if let Some(s) = stream {
@@ -489,6 +500,7 @@ impl Sink for Outbox {
     }
 
     fn log(&mut self, row: &dyn LogRow) {
+        let _inside = enter(Part::Logs);
         let now = &self.clock;
         self.clock.row(row, |row| {
             if let Some(s) = &mut self.scripts
@@ -534,7 +546,7 @@ impl Sink for Outbox {
         self.contents.as_mut().and_then(|f| f.piece(c, is_orig, piece))
     }
 
-    fn extract(&mut self, target: &Arc<Target>, part: Part<'_>) -> bool {
+    fn extract(&mut self, target: &Arc<Target>, part: api::Part<'_>) -> bool {
         self.extract.as_mut().is_some_and(|x| x.part(target, part))
     }
 }

@@ -3,11 +3,13 @@
 use anyhow::Context as _;
 
 use super::interfaces::Hooks as _;
+use super::names::Names;
 use super::orders::{Order, Orders};
 use super::outputs::Outputs;
 use super::source::Source;
 use crate::datapath::xdp;
 use crate::filter::Filter;
+use crate::resolver::Change;
 use crate::settings::Settings;
 use crate::settings::file::{at, paths, put};
 
@@ -33,6 +35,9 @@ pub struct Reach<'r> {
     pub source: &'r mut Source,
     pub outputs: &'r Outputs,
     pub orders: &'r Orders,
+    pub names: &'r Names,
+    /// What lookups changed of what was known.
+    pub changes: &'r mut Vec<Change>,
 }
 
 /// The rules that decide of flows that begin, in the kernel.
@@ -94,8 +99,11 @@ impl Rules {
     ) -> anyhow::Result<Vec<String>> {
         let new = again()?;
         // Whatever is wrong is wrong before anything changes.
-        let (filter, is_local) = (new.filter()?, new.is_local()?);
+        let filter = new.filter()?;
         new.check_signatures()?;
+        let local = reach.names.look_up(&new)?;
+        reach.changes.extend(local.changes);
+        let is_local = local.settings.is_local()?;
         let (before, after) = (tree(settings)?, tree(&new)?);
         let changed: Vec<_> = paths()
             .into_iter()
@@ -116,7 +124,8 @@ impl Rules {
                 "the filter is another one from here on; flows that there are go on as they began".into(),
             );
         }
-        if now.contains(&LOCAL) {
+        // Names may have other addresses by now.
+        if now.contains(&LOCAL) || !new.local_names().is_empty() {
             for worker in reach.orders.all() {
                 worker.put(Order::Local(is_local.clone()));
             }

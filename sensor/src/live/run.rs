@@ -11,11 +11,13 @@ use anyhow::Context as _;
 use super::clock::{Clock, said};
 use super::confine::Confinement;
 use super::control::{Command, Control, Reply, Request};
+use super::costs;
 use super::export::{Board, Endpoint, Shown, Turns};
 use super::interfaces::{Interfaces, List, WatchError};
 use super::load::Before;
 use super::loaded::Loaded;
 use super::metrics::{Metrics, Snapshot};
+use super::names::Names;
 use super::netns::Netns;
 use super::notify::Manager;
 use super::orders::Orders;
@@ -40,6 +42,9 @@ use crate::output::one_sided::OneSided;
 use crate::output::open::contents_files;
 use crate::output::patience::Patience;
 use crate::output::twice::Twice;
+use crate::profile::place::{Part, begin_thread};
+use crate::profile::{Cost, PROF_LOG, Profile};
+use crate::resolver::local::Local;
 use crate::script::at_once::{AtOnce, Probe};
 use crate::script::{Plan, Role};
 use crate::settings::{ControlSettings, Decap, LogSettings, Persist, Settings};
@@ -139,7 +144,30 @@ fn work(
     if watches {
         settings.useless_live(subs)?;
     }
+    // Before any thread begins.
+    let mut profile = match watches {
+        true => settings.profile.begin().context("cannot begin the profile")?,
+        false => None,
+    };
+    begin_thread("main", Part::Rest);
+    // Nothing is attached yet that could be lost for want of an answer.
+    let (resolver, names) = Names::begin(settings)?;
+    let local = match names.look_up(settings) {
+        // What was left in the kernel is to be ended, whatever becomes of names.
+        Err(e) if !watches => {
+            tracing::warn!("{e}");
+            let settings = settings.with_local_names(|_| Vec::new());
+            Local {
+                settings,
+                changes: Vec::new(),
+            }
+        }
+        local => local?,
+    };
+    let as_written = settings;
+    let settings = &local.settings;
     let plan = Plan::of(settings).filter(|_| watches);
+    let plan = plan.map(|p| p.with_asker(names.asker.clone()));
     let scripts = plan.clone().map(ScriptThread::load).transpose()?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
     let probe = plan
@@ -216,6 +244,9 @@ fn work(
     // What the program itself has to say; without it everything else works all the same.
     let mut logger = source.logger();
     own.raise(&event::BroInit {});
+    for change in &local.changes {
+        change.with(|ev| own.raise(ev));
+    }
     // Before all that the workers say.
     own.settle(clock.now());
     let metrics = match &endpoint {
@@ -227,6 +258,7 @@ fn work(
     let sinks = sinks.map(|(n, c)| (subs, outputs.outbox(n, c).calling(wanted_at_once)));
     let confinement = Confinement {
         writes: settings.logs.contents_dir.clone(),
+        ..Confinement::default()
     };
     let orders = Orders::new(rings, (settings.rings.history_mib as usize) << 20);
     outputs.begin_scripts(&orders, rings, plan.as_ref().and_then(confined));
@@ -273,11 +305,13 @@ fn work(
                 sweep: sweep.as_mut(),
                 interfaces,
                 board: board.as_ref(),
+                profile: profile.as_mut(),
                 manager: &manager,
                 rules: &mut rules,
                 loaded,
                 again: *again,
-                settings: &mut settings.clone(),
+                settings: &mut as_written.clone(),
+                names: &names,
                 exit_when_gone: settings.interfaces.exit_when_gone,
             },
         )),
@@ -318,10 +352,14 @@ fn work(
         let at = clock.now();
         write_stats(&metrics, &mut now, at, &mut own);
         write_loss(&mut loss, &now, at, &mut own);
+        if let Some(profile) = &mut profile {
+            write_profile(profile, true, &now, &outputs, &mut own);
+        }
         now
     });
     own.finish();
     let closed = outputs.close();
+    resolver.finish();
     match metrics.no_entry() {
         0 => {}
         n => tracing::warn!(
@@ -349,6 +387,27 @@ fn work(
 fn write_stats(metrics: &Metrics, snapshot: &mut Snapshot, now: Ts, own: &mut Outbox) {
     metrics.take_ring_peaks(snapshot);
     snapshot.rows(now, |row| own.log(row));
+}
+
+/// Tells prof.log what is due; `is_last`: all.
+fn write_profile(profile: &mut Profile, is_last: bool, now: &Snapshot, outputs: &Outputs, own: &mut Outbox) {
+    let at = outputs.clock().now();
+    let costs = || {
+        let mut all = outputs.script_costs();
+        all.extend(costs::maps());
+        all.push(Cost {
+            kind: "map",
+            name: "connections".to_owned(),
+            count: Some(now.open_conns),
+            ..Cost::default()
+        });
+        all
+    };
+    let expensive = profile.tell(at, is_last, costs, |row| own.log(row));
+    own.raise(&event::ProfilingUpdate {
+        f: PROF_LOG,
+        expensive,
+    });
 }
 
 /// Writes capture_loss.log's row of the interval that ends at the engine's time `now`.
@@ -389,9 +448,11 @@ struct Desk<'d> {
     manager: &'d Manager,
     rules: &'d mut Rules,
     loaded: Loaded,
+    profile: Option<&'d mut Profile>,
     again: Again<'d>,
-    /// As they are in force.
+    /// As they are in force, with names as they are written.
     settings: &'d mut Settings,
+    names: &'d Names,
     exit_when_gone: bool,
 }
 
@@ -411,12 +472,19 @@ impl Desk<'_> {
     }
 
     fn reload(&mut self, source: &mut Source) -> Reply {
+        let mut changes = Vec::new();
         let reach = Reach {
             source,
             outputs: self.outputs,
             orders: self.orders,
+            names: self.names,
+            changes: &mut changes,
         };
-        match self.rules.reload(self.again, self.settings, reach) {
+        let done = self.rules.reload(self.again, self.settings, reach);
+        for change in changes {
+            change.with(|ev| self.own.raise(ev));
+        }
+        match done {
             Ok(mut said) => {
                 said.extend(self.loaded.said());
                 Reply::done(said)
@@ -435,6 +503,7 @@ fn confined(plan: &Plan) -> Option<Confinement> {
     let _ = std::fs::create_dir_all(&plan.dir);
     Some(Confinement {
         writes: Some(plan.dir.clone()),
+        ..Confinement::default()
     })
 }
 
@@ -526,6 +595,9 @@ async fn watch(
         }
         if desk.loss.as_mut().is_some_and(|l| l.is_due(at)) {
             write_loss(desk.loss, &now, at, desk.own);
+        }
+        if let Some(profile) = desk.profile.as_mut().filter(|p| p.is_due()) {
+            write_profile(profile, false, &now, desk.outputs, desk.own);
         }
         desk.own.settle(at);
         desk.outputs.complain();

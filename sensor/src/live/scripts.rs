@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -21,6 +21,8 @@ use crate::event::{Event, Kind, LogRow, Subscriptions, Ts};
 use crate::output::now_and_then::NowAndThen;
 use crate::output::outbox::ended;
 use crate::output::patience::{Limit, Patience, Progress};
+use crate::profile::Cost;
+use crate::profile::place::{Part, begin_thread, is_on};
 use crate::script::wire::Batch;
 use crate::script::{Carrier, Host, Out, Plan, Role};
 
@@ -41,6 +43,12 @@ const LIMIT: Limit = Limit {
     stuck: Duration::from_secs(5),
     slow: Duration::from_secs(10),
 };
+
+/// How often it says what handlers have cost.
+const COSTS_EVERY: Duration = Duration::from_secs(1);
+
+/// What handlers have cost.
+type Costs = Arc<Mutex<Vec<Cost>>>;
 
 /// What a worker hands over: events, and up to which time it has told of all.
 struct Told {
@@ -80,6 +88,7 @@ pub struct ScriptThread {
     begin: Option<SyncSender<Begin>>,
     progress: Progress,
     thread: JoinHandle<()>,
+    costs: Costs,
     said: NowAndThen,
 }
 
@@ -123,6 +132,8 @@ impl ScriptThread {
         let (loaded, is_loaded) = channel();
         let progress = Progress::default();
         let made = progress.clone();
+        let costs = Costs::default();
+        let told_costs = costs.clone();
         let thread = std::thread::Builder::new()
             .name("scripts".into())
             .spawn(move || {
@@ -133,6 +144,7 @@ impl ScriptThread {
                         return;
                     }
                 };
+                begin_thread("scripts", Part::Scripts);
                 let _ = loaded.send(Ok((host.wants(), host.filtered_logs())));
                 // Nobody begins a run whose start fails.
                 if let Ok(begin) = begins.recv() {
@@ -140,7 +152,7 @@ impl ScriptThread {
                     if let Some(c) = &begin.confinement {
                         c.begin();
                     }
-                    Work::new(host, begin, made).work(&told);
+                    Work::new(host, begin, made, told_costs).work(&told);
                 }
             })?;
         let (wants, filtered) = is_loaded.recv().context("the scripts' thread died")??;
@@ -152,6 +164,7 @@ impl ScriptThread {
             begin: Some(begin),
             progress,
             thread,
+            costs,
             said: NowAndThen::default(),
         })
     }
@@ -197,6 +210,11 @@ impl ScriptThread {
     /// Events that found no room, by their kinds.
     pub fn lost(&self) -> Vec<(Kind, u64)> {
         self.lost.all()
+    }
+
+    /// What handlers have cost, as of the last second, if there is a profile.
+    pub fn costs(&self) -> Vec<Cost> {
+        self.costs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reports from time to time that events are being lost.
@@ -313,10 +331,12 @@ struct Work {
     progress: Progress,
     from: Vec<From>,
     out: Vec<Out>,
+    costs: Costs,
+    costs_at: Instant,
 }
 
 impl Work {
-    fn new(host: Host, begin: Begin, progress: Progress) -> Work {
+    fn new(host: Host, begin: Begin, progress: Progress, costs: Costs) -> Work {
         // One more for the main thread.
         let from = (0..=begin.workers).map(|_| From::default()).collect();
         Work {
@@ -325,6 +345,16 @@ impl Work {
             progress,
             from,
             out: Vec::new(),
+            costs,
+            costs_at: Instant::now(),
+        }
+    }
+
+    /// Says what handlers have cost, once a second while there is a profile.
+    fn tell_costs(&mut self, is_last: bool) {
+        if is_on() && (is_last || self.costs_at.elapsed() >= COSTS_EVERY) {
+            self.costs_at = Instant::now();
+            *self.costs.lock().unwrap_or_else(PoisonError::into_inner) = self.host.costs();
         }
     }
 
@@ -355,11 +385,13 @@ impl Work {
             }
             self.carry_out();
             self.begin.sink.flush();
+            self.tell_costs(false);
             self.progress.made();
         }
         self.handle(Ts::MAX);
         self.host.finish();
         self.carry_out();
+        self.tell_costs(true);
         self.begin.sink.flush();
     }
 

@@ -15,6 +15,7 @@ use super::worker::{Beginning, WorkerSink, Workers, begin_at_once};
 use crate::conn::Config;
 use crate::datapath::xdp::{Counters, Kernel, KernelError};
 use crate::event::Subscriptions;
+use crate::profile::place::{Part, begin_thread};
 use crate::settings::{LiveDatapath, Settings};
 
 /// The BPF program's own diagnostics.
@@ -65,6 +66,7 @@ impl Source {
                 let (confinement, at_once) = (begin.confinement.cloned(), begin.at_once);
                 Workers::one(move |stop| {
                     priority::raise();
+                    begin_thread("worker-0", Part::Input);
                     begin_at_once(at_once.as_ref());
                     if let Some(c) = confinement {
                         c.begin();

@@ -28,6 +28,7 @@ use crate::base::time::SECOND;
 use crate::conn::{Config, Engine, Sink};
 use crate::datapath::xdp::{EndedKey, Injector, Kernel, Ring};
 use crate::event::{Subscriptions, Ts};
+use crate::profile::place::{Part, begin_thread};
 use crate::script::at_once::AtOnce;
 
 /// Longest sleep of a worker. Without traffic a timer is late by up to this.
@@ -385,11 +386,13 @@ impl<L: Send + 'static> Workers<L> {
                 gauges: gauges.clone(),
             };
             let name = format!("worker-{i}");
+            let watched = name.clone();
             let (confinement, at_once) = (begin.confinement.cloned(), begin.at_once.clone());
             workers
                 .threads
                 .push(std::thread::Builder::new().name(name).spawn(move || {
                     priority::raise();
+                    begin_thread(&watched, Part::Input);
                     begin_at_once(at_once.as_ref());
                     if let Some(c) = confinement {
                         c.begin();

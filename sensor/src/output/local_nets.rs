@@ -14,7 +14,9 @@ struct Net {
 
 /// A network that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a network: ADDRESS or ADDRESS/PREFIX expected, such as 10.0.0.0/8 or fd00::/8")]
+#[error(
+    "'{0}' is not a network: ADDRESS, ADDRESS/PREFIX or a host's name with a dot expected, such as 10.0.0.0/8, fd00::/8 or vpn.example.com"
+)]
 pub struct BadNet(pub String);
 
 /// Left-aligned bits of an address.

@@ -16,6 +16,7 @@ pub mod log;
 pub mod log_dir;
 pub mod log_error;
 pub mod lost_traffic;
+pub mod net_names;
 pub mod now_and_then;
 pub mod one_sided;
 pub mod open;

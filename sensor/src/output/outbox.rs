@@ -21,6 +21,7 @@ use super::lost_traffic::{Traffic, TrafficCount};
 use super::patience::{Limit, Patience, Progress};
 use super::rotation::Rotation;
 use crate::event::log::{Column, LogRow};
+use crate::profile::place::{Part, begin_thread};
 
 /// Bytes of a log that are gathered before they are handed over.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -243,6 +244,7 @@ impl LogThread {
         let thread = std::thread::Builder::new()
             .name("logs".into())
             .spawn(move || {
+                begin_thread("logs", Part::Logs);
                 if let Err(SendError(Err(e))) = begun.send(begin(&mut writer)) {
                     // The start did not wait for this; each row tries again.
                     tracing::warn!("{e}");

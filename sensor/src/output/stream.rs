@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::patience::{Limit, Patience, Progress};
 use super::rotation::Rotation;
 use crate::event::{Event, Handler, Kind, Subscriptions, Ts, json};
+use crate::profile::place::{Part, begin_thread};
 
 mod named;
 
@@ -220,6 +221,7 @@ impl EventStream {
         let (queue, full) = sync_channel(MAX_QUEUED);
         let of_thread = ledger.clone();
         let writer = std::thread::Builder::new().name("events".into()).spawn(move || {
+            begin_thread("events", Part::Events);
             let result = open().and_then(|out| write_all(out, &full, &of_thread));
             // Whatever was the reason, nothing is written from here on.
             of_thread.ended.store(true, Ordering::Relaxed);

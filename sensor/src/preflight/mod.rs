@@ -47,7 +47,8 @@ fn settings_items(settings: &Settings) -> Vec<Item> {
     if let Err(e) = settings.useless_live(subs) {
         return wrong(e.to_string());
     }
-    match settings.engine(0) {
+    // Whether its names can be looked up is seen when it begins.
+    match settings.with_local_names(|_| Vec::new()).engine(0) {
         Ok(_) => vec![Item::ok("settings", "the settings go together".to_owned())],
         Err(e) => wrong(e.to_string()),
     }

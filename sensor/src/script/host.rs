@@ -1,20 +1,25 @@
 //! The interpreter: scripts are loaded, and their handlers called with events and when timers are due.
 
+mod looked;
+
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 
 use super::api;
 use super::filters::{Filters, filter};
+use super::lookups::Lookups;
 use super::out::{Out, OwnEvent};
 use super::state::{Limits, Plan, Role, State};
 use super::values::{next, typed};
 use super::wire::{Batch, ROW, Reader};
 use crate::catalog::{UnknownEvent, named};
 use crate::event::{Event, GetFileHandle, Kind, LogRow, SignatureMatch, SignatureState, Subscriptions, Ts};
+use crate::profile::{Cost, place};
 
 /// Instructions between two looks at whether a call takes too long.
 const LOOK_EVERY: u32 = 10_000;
@@ -48,6 +53,8 @@ struct Handler {
     /// The highest is called first.
     priority: i64,
     failures: u32,
+    /// Calls, and the time that they took, ns, while there is a profile.
+    spent: (u64, u64),
 }
 
 /// Handlers by their events' kinds.
@@ -58,6 +65,7 @@ pub struct Host {
     handlers: Rc<RefCell<Handlers>>,
     subs: Subscriptions,
     filters: Filters,
+    lookups: Lookups,
     state: State,
     role: Role,
     limits: Limits,
@@ -117,6 +125,7 @@ impl Host {
             handlers: Rc::new(RefCell::new((0..Kind::PLACES).map(|_| Vec::new()).collect())),
             subs: Subscriptions::NONE,
             filters: Filters::default(),
+            lookups: Lookups::new(plan.asker.clone()),
             state: State::new(plan),
             role: plan.role,
             limits,
@@ -140,6 +149,7 @@ impl Host {
         host.take_away()?;
         host.state.begin(limits.steps);
         host.lua.set_app_data(host.filters.clone());
+        host.lua.set_app_data(host.lookups.clone());
         api::install(&host.lua, &host.state)?;
         // For who loads one twice.
         let loaded = Rc::new(RefCell::new(Vec::new()));
@@ -228,6 +238,7 @@ impl Host {
                         f,
                         priority,
                         failures: 0,
+                        spent: (0, 0),
                     },
                 );
                 Ok(())
@@ -270,7 +281,10 @@ impl Host {
 
     /// A time before which nothing is due.
     pub fn next_due(&self) -> Ts {
-        self.state.next_due().min(self.files_at)
+        match self.lookups.is_waiting() {
+            true => 0,
+            false => self.state.next_due().min(self.files_at),
+        }
     }
 
     /// Gives the handlers an event.
@@ -377,11 +391,50 @@ impl Host {
                 true => args.clone(),
                 false => std::mem::take(&mut args),
             };
+            let began = place::is_on().then(Instant::now);
             if let Err(e) = self.call(&f, given) {
                 self.fail(&e, Some((kind, n)));
             }
+            if let Some(began) = began {
+                self.spent(kind, n, began.elapsed());
+            }
         }
         self.state.set_asks_handle(false);
+    }
+
+    /// A call took so long.
+    fn spent(&mut self, kind: Kind, n: usize, took: Duration) {
+        if let Some(handler) = self.handlers.borrow_mut()[kind.place()].get_mut(n) {
+            handler.spent.0 += 1;
+            handler.spent.1 += took.as_nanos() as u64;
+        }
+    }
+
+    /// What each handler has cost, while there is a profile, and the memory of all.
+    pub fn costs(&self) -> Vec<Cost> {
+        let mut all = vec![Cost {
+            kind: "handler",
+            name: "all".into(),
+            memory: Some(self.lua.used_memory() as u64),
+            count: Some(self.calls),
+            cpu: None,
+        }];
+        let handlers = self.handlers.borrow();
+        for info in crate::catalog::events() {
+            for handler in handlers[info.kind.place()].iter().filter(|h| h.spent.0 > 0) {
+                let at = handler.f.info();
+                let (file, line) = (at.short_src.unwrap_or_default(), at.line_defined.unwrap_or(0));
+                let (calls, ns) = handler.spent;
+                all.push(Cost {
+                    kind: "handler",
+                    name: format!("{} {file}:{line}", info.name),
+                    cpu: Some(ns),
+                    count: Some(calls),
+                    memory: None,
+                });
+            }
+        }
+        all
     }
 
     fn call(&mut self, f: &Function, args: MultiValue) -> mlua::Result<()> {
@@ -429,6 +482,7 @@ impl Host {
                 self.fail(&e, None);
             }
         }
+        self.await_lookups(Duration::ZERO);
         if now >= self.files_at {
             self.files_at = now.saturating_add(FILES_EVERY);
             self.state.look_after_files();
@@ -487,8 +541,9 @@ impl Host {
         out.extend(self.state.take());
     }
 
-    /// It is over: what was gathered for files is written.
+    /// It is over: lookups that wait get no answer, and what was gathered for files is written.
     pub fn finish(&mut self) {
+        self.end_lookups();
         self.state.look_after_files();
     }
 }

@@ -11,6 +11,7 @@ use crate::event::{
 };
 use crate::file::api::FileWish;
 use crate::messages::say::say;
+use crate::resolver::Change;
 
 /// One thing that a script gave.
 #[derive(Debug)]
@@ -115,6 +116,8 @@ pub enum OwnEvent {
     RotateSize { f: String },
     /// reporter_error
     Error { msg: String, location: String },
+    /// dns_mapping_*
+    Lookup(Box<Change>),
     /// conn_weird, flow_weird or net_weird
     Weird(ScriptWeird),
 }
@@ -138,6 +141,7 @@ impl OwnEvent {
             OwnEvent::RotateInterval { f } => then(&RotateInterval { f }),
             OwnEvent::RotateSize { f } => then(&RotateSize { f }),
             OwnEvent::Error { msg, location } => then(&ReporterError { t, msg, location }),
+            OwnEvent::Lookup(change) => change.with(then),
             OwnEvent::Weird(weird) => weird.with(then),
         }
     }

@@ -15,6 +15,7 @@ use crate::conn::Order;
 use crate::event::Ts;
 use crate::event::log_stream::StreamRow;
 use crate::output::feed::FeedTarget;
+use crate::resolver::Asker;
 use crate::settings::{ScriptSettings, Settings};
 
 /// The folder of scripts' files, in that of the logs.
@@ -50,6 +51,8 @@ pub struct Plan {
     pub limits: Limits,
     /// What they print goes to standard error, as standard output is somebody else's.
     pub to_stderr: bool,
+    /// Who looks names up for them; None: nobody.
+    pub asker: Option<Asker>,
     /// Which of their handlers are called.
     pub role: Role,
     /// There is a place for contents files, and for files that are extracted.
@@ -92,12 +95,22 @@ impl Plan {
             limits: Limits::from(s),
             to_stderr: settings.events.to.as_deref() == Some("-")
                 || settings.logs.to.contains(&FeedTarget::Stdout),
+            asker: None,
             role: Role::All,
             places: Places {
                 contents: settings.logs.contents_dir.is_some(),
                 extracted: settings.files.extract_dir.is_some(),
             },
         })
+    }
+
+    /// The same with somebody who looks names up.
+    #[cfg(feature = "live")]
+    pub fn with_asker(self, asker: Asker) -> Plan {
+        Plan {
+            asker: Some(asker),
+            ..self
+        }
     }
 }
 

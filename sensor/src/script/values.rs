@@ -2,14 +2,16 @@
 //!
 //! Times and intervals are numbers of seconds, addresses are text, bytes off the wire are strings as they are.
 
-use mlua::{Lua, Result, Value as LuaValue};
+use mlua::{Lua, MultiValue, Result, Value as LuaValue};
 use serde_json::{Map, Number, Value as Json};
 
 use super::conn::ScriptConn;
+use super::lookups::Looked;
 use super::units::{addr, nanoseconds, seconds};
 use super::wire::{Item, Reader};
 use crate::base::time::SECOND;
 use crate::event::Value;
+use crate::resolver::Found;
 
 /// Deepest list in a list.
 const MAX_DEPTH: usize = 16;
@@ -49,6 +51,26 @@ pub fn next(lua: &Lua, from: &mut Reader<'_>) -> Result<Option<LuaValue>> {
             Err(_) => LuaValue::Nil,
         },
     }))
+}
+
+/// What a script is told of a lookup: addresses, a name, or nil and why.
+pub fn looked(lua: &Lua, looked: Looked) -> Result<MultiValue> {
+    let mut args = MultiValue::new();
+    match looked {
+        Looked::Found(Found::Addrs(addrs)) => {
+            let list = lua.create_table()?;
+            for a in addrs {
+                list.raw_push(addr(lua, a)?)?;
+            }
+            args.push_back(LuaValue::Table(list));
+        }
+        Looked::Found(Found::Name(name)) => args.push_back(LuaValue::String(lua.create_string(name)?)),
+        Looked::None(why) => {
+            args.push_back(LuaValue::Nil);
+            args.push_back(LuaValue::String(lua.create_string(why)?));
+        }
+    }
+    Ok(args)
 }
 
 /// A column's value as Lua has it.

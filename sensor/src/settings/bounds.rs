@@ -33,12 +33,22 @@ pub const LOG_KEEP_MIB: RangeInclusive<u64> = 0..=1 << 40;
 pub const DEDUP: RangeInclusive<u64> = 0..=1000;
 /// One of so many flows is tracked.
 pub const SAMPLE: RangeInclusive<i64> = 1..=1_000_000;
+/// One of so many rounds of the profile is an expensive one.
+pub const PROFILE_EXPENSIVE: RangeInclusive<u64> = 1..=1_000_000;
+/// One of so many packets is looked at.
+pub const LOAD_SAMPLE: RangeInclusive<i64> = 1..=1_000_000_000;
 /// Memory of all scripts, MiB.
 pub const SCRIPT_MEMORY: RangeInclusive<i64> = 8..=65_536;
 /// Instructions of a call.
 pub const SCRIPT_STEPS: RangeInclusive<u64> = 100_000..=1 << 40;
 /// Failures of a handler.
 pub const SCRIPT_FAILURES: RangeInclusive<i64> = 1..=1_000_000;
+/// Names and addresses that are known at most.
+pub const DNS_ENTRIES: RangeInclusive<i64> = 1..=1 << 20;
+/// Lookups at a time.
+pub const DNS_LOOKUPS: RangeInclusive<i64> = 1..=1000;
+/// How long an answer of a DNS server may hold, seconds.
+pub const DNS_TTL: RangeInclusive<i64> = 0..=604_800;
 /// Longest TLS handshake message, KiB.
 pub const TLS_MAX_MESSAGE: RangeInclusive<i64> = 1..=2048;
 /// Certificates of one message.
@@ -73,9 +83,20 @@ impl Settings {
             check("--workers", n.into(), WORKERS)?;
         }
         check("--packet-history", self.rings.history_mib.into(), PACKET_HISTORY)?;
+        check(
+            "--profile-expensive",
+            self.profile.expensive_every,
+            PROFILE_EXPENSIVE,
+        )?;
+        check("--load-sample", self.profile.load_sample.into(), LOAD_SAMPLE)?;
         check("--script-memory", self.scripts.memory_mib.into(), SCRIPT_MEMORY)?;
         check("--script-steps", self.scripts.steps, SCRIPT_STEPS)?;
         check("--script-failures", self.scripts.failures.into(), SCRIPT_FAILURES)?;
+        let dns = &self.resolver;
+        check("--dns-entries", dns.entries.into(), DNS_ENTRIES)?;
+        check("--dns-lookups", dns.lookups.into(), DNS_LOOKUPS)?;
+        check("--dns-ttl-min", dns.ttl_min.into(), DNS_TTL)?;
+        check("--dns-ttl-max", dns.ttl_max.into(), DNS_TTL)?;
         check("--ring-mib", self.rings.mib.into(), RING_MIB)?;
         check("--flows", self.flows.entries.into(), FLOWS)?;
         let share = self.flows.half_open_share;

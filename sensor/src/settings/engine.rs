@@ -1,6 +1,9 @@
 //! The engine's configuration, made of settings.
 
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Digest, OutOfBounds, Settings};
 use crate::analyzer::{Id, http, ssh, tls};
@@ -11,7 +14,11 @@ use crate::file::{ExtractConfig, FileConfig};
 use crate::os::FingerprintError;
 use crate::output::capture_loss::CaptureLoss;
 use crate::output::local_nets::{BadNet, LocalNets};
+use crate::output::net_names;
 use crate::signature::{Known, SignatureError, Signatures};
+
+/// How long an answer of a DNS server may be waited for.
+const DNS_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 
 /// Settings that no engine can be made of.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +32,9 @@ pub enum SettingsError {
     /// A number is too small or too large.
     #[error(transparent)]
     Bounds(#[from] OutOfBounds),
+    /// Nobody waits so short or so long.
+    #[error("--dns-timeout must be between 0.1 and 60 seconds")]
+    DnsTimeout,
     /// The local networks cannot be read.
     #[error(transparent)]
     LocalNets(#[from] BadNet),
@@ -54,9 +64,12 @@ impl Settings {
         self.check_bounds()?;
         self.timeouts()?;
         self.files_room()?;
+        self.profile.every.map_or(Ok(0), |every| ns(every, "--profile"))?;
         self.long()?;
         self.capture_loss(0.0)?;
-        self.local_nets().map(|_| ())
+        self.dns_timeout()?;
+        // Names among them are looked up when a run begins.
+        self.with_local_names(|_| Vec::new()).local_nets().map(|_| ())
     }
 
     fn long(&self) -> Result<Arc<[u64]>, SettingsError> {
@@ -70,6 +83,30 @@ impl Settings {
     pub fn capture_loss(&self, usual: f64) -> Result<Option<CaptureLoss>, SettingsError> {
         let every = ns(self.logs.capture_loss.unwrap_or(usual), "--capture-loss")?;
         Ok((every > 0).then(|| CaptureLoss::new(every)))
+    }
+
+    /// How long an answer of a DNS server is waited for.
+    pub fn dns_timeout(&self) -> Result<Duration, SettingsError> {
+        let wrong = || SettingsError::DnsTimeout;
+        let timeout = Duration::try_from_secs_f64(self.resolver.timeout).map_err(|_| wrong())?;
+        match DNS_TIMEOUT.contains(&timeout) {
+            true => Ok(timeout),
+            false => Err(wrong()),
+        }
+    }
+
+    /// Names of hosts among the local networks.
+    pub fn local_names(&self) -> Vec<&str> {
+        net_names::names(self.logs.local_nets.as_deref().unwrap_or_default())
+    }
+
+    /// The same with addresses in place of these names.
+    pub fn with_local_names(&self, addrs: impl Fn(&str) -> Vec<IpAddr>) -> Settings {
+        let mut settings = self.clone();
+        if let Some(nets) = &mut settings.logs.local_nets {
+            *nets = net_names::with(nets, addrs);
+        }
+        settings
     }
 
     /// Which addresses are local.
@@ -133,6 +170,10 @@ impl Settings {
             signatures: self.signatures(function)?,
             signature_bytes: self.signatures.bytes,
             os: self.os.read()?,
+            load_sample: match self.profile.every {
+                Some(every) => ns(every, "--profile").map(|_| self.profile.load_sample)?,
+                None => 0,
+            },
             is_local: self.is_local()?,
             realms: self.flows.realms(),
             long: self.long()?,

@@ -5,11 +5,13 @@
 
 pub mod bounds;
 mod contents;
+mod dns_server;
 mod engine;
 pub mod file;
 mod listen;
 pub mod names;
 mod on_interfaces;
+mod resolver;
 mod results;
 mod traffic;
 mod useless;
@@ -18,9 +20,11 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::OutOfBounds;
 pub use contents::{ContentsError, WantedContents};
+pub use dns_server::{DnsServer, DnsServerError};
 pub use engine::SettingsError;
 pub use listen::{Listen, ListenError};
 pub use on_interfaces::*;
+pub use resolver::ResolverSettings;
 pub use results::*;
 pub use traffic::*;
 pub use useless::Useless;
@@ -44,6 +48,8 @@ pub struct Settings {
     pub logs: LogSettings,
     /// Numbers for who watches over the sensor.
     pub metrics: MetricsSettings,
+    /// Where the time goes.
+    pub profile: ProfileSettings,
     /// Orders while it runs.
     pub control: ControlSettings,
     /// Logs that are over.
@@ -52,6 +58,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// Scripts.
     pub scripts: ScriptSettings,
+    /// Lookups of the sensor's own.
+    pub resolver: ResolverSettings,
     /// Files that traffic carries.
     pub files: FileSettings,
     /// Signatures.
@@ -148,6 +156,7 @@ mod tests {
         s.metrics.listen = Some("[::1]:9477".parse().expect("an address"));
         s.events.to = Some("-".into());
         s.events.contents = Some("both:80,8080".parse().expect("contents"));
+        s.resolver.servers = vec!["[::1]:5353".parse().expect("a server")];
         s.files.hashes = vec![Digest::Md5, Digest::Sha256];
         s.files.extract_types = vec!["image/*".parse().expect("types")];
         s.timeouts.tcp_inactivity = 0.5;
@@ -179,7 +188,7 @@ mod tests {
             assert!(error.to_string().contains("no_such_key"), "{error}");
             refused += 1;
         }
-        assert_eq!(refused, 20);
+        assert_eq!(refused, 22);
         assert!(serde_json::from_str::<Settings>(r#"{"no_such_key": 1}"#).is_err());
     }
 }

@@ -1,11 +1,13 @@
 //! What a run on interfaces is asked for: where frames come from, how records come to the workers, who may ask and order.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sensor_common::policy;
 use serde::{Deserialize, Serialize};
 
 use super::Listen;
+use crate::profile::Profile;
 
 /// The interfaces to watch, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,6 +134,39 @@ impl FlowSettings {
 pub struct MetricsSettings {
     /// Where Prometheus may ask for them; None: nowhere.
     pub listen: Option<Listen>,
+}
+
+/// Where the time goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProfileSettings {
+    /// Time between two rounds of prof.log's rows, seconds; None: there is no profile.
+    pub every: Option<f64>,
+    /// Every so many rounds there is more in it.
+    pub expensive_every: u64,
+    /// load_sample is raised for one of so many packets, if somebody wants it.
+    pub load_sample: u32,
+}
+
+impl Default for ProfileSettings {
+    fn default() -> Self {
+        ProfileSettings {
+            every: None,
+            expensive_every: 20,
+            load_sample: 20,
+        }
+    }
+}
+
+impl ProfileSettings {
+    /// Begins the profile, if there is to be one.
+    pub fn begin(&self) -> std::io::Result<Option<Profile>> {
+        let begin = |every: f64| {
+            let every = Duration::from_secs_f64(every.clamp(0.1, 1e9));
+            Profile::begin(every, self.expensive_every)
+        };
+        self.every.map(begin).transpose()
+    }
 }
 
 /// Orders while it runs.

@@ -41,7 +41,8 @@ pub struct LogSettings {
     pub contents_dir: Option<PathBuf>,
     /// Only of the connections that a script names.
     pub contents_on_request: bool,
-    /// Networks that are local, separated by commas; None: the private ones.
+    /// Networks that are local, separated by commas; None: the private ones. The commands look names of hosts up and put their
+    /// addresses in place ([`Settings::with_local_names`](super::Settings::with_local_names)).
     pub local_nets: Option<String>,
     /// No rows and no status line on the terminal.
     pub quiet: bool,

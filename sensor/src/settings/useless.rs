@@ -1,6 +1,6 @@
 //! Settings that would do nothing beside the others are refused: who gives them expects something.
 
-use super::{Datapath, FileSettings, LiveDatapath, Persist, RingBy, Settings};
+use super::{Datapath, FileSettings, LiveDatapath, Persist, ProfileSettings, RingBy, Settings};
 use crate::conn::SIGNATURE_BYTES;
 use crate::event::{self, Info, Subscriptions};
 use crate::file::events::FileEntropy;
@@ -48,6 +48,9 @@ pub enum Useless {
     /// Only file_entropy is wanted, and nobody counts.
     #[error("--event names nothing that will come: file_entropy needs --file-entropy")]
     NoEntropy,
+    /// Only events of the profile are wanted, and there is none.
+    #[error("--event names nothing that will come: profiling_update and load_sample need --profile")]
+    NoProfile,
     /// Only OS_version_found is wanted, and nothing tells systems.
     #[error("--event names nothing that will come: OS_version_found needs --os-fingerprints")]
     NoFingerprints,
@@ -66,6 +69,9 @@ pub enum Useless {
     /// Tunnels to be taken apart in the kernel together with checksums, which the kernel does not verify.
     #[error("--decap does not go with --checksums on: the kernel verifies none")]
     DecapWithChecksums,
+    /// How a profile is made that is not.
+    #[error("--profile-expensive and --load-sample say how --profile works: they need it")]
+    ProfileForNothing,
     /// Files on request, without a place for them, or without a script that could ask for them.
     #[error("{0} leaves to a script what is written: it needs {1}, too")]
     RequestForNothing(&'static str, &'static str),
@@ -136,6 +142,10 @@ impl Settings {
         if self.files.extract_dir.is_none() && self.files.limits_extraction() {
             return Err(Useless::NothingExtracted);
         }
+        let profile = ProfileSettings::default();
+        if self.profile.every.is_none() && self.profile != profile {
+            return Err(Useless::ProfileForNothing);
+        }
         let requests = [
             (
                 self.logs.contents_on_request,
@@ -190,6 +200,7 @@ impl Settings {
             event::ConnectionStatusUpdate::KIND => status,
             FileEntropy::KIND => self.files.entropy,
             event::OsVersionFound::KIND => self.os.fingerprints.is_some(),
+            event::ProfilingUpdate::KIND | event::LoadSample::KIND => self.profile.every.is_some(),
             kind if of_signatures(kind) => !self.signatures.files.is_empty(),
             _ => e.raised,
         };
@@ -205,6 +216,8 @@ impl Settings {
             Useless::NoStatus
         } else if wants(FileEntropy::KIND) {
             Useless::NoEntropy
+        } else if wants(event::ProfilingUpdate::KIND) || wants(event::LoadSample::KIND) {
+            Useless::NoProfile
         } else if wants(event::OsVersionFound::KIND) {
             Useless::NoFingerprints
         } else if subs.iter().any(|e| of_signatures(e.kind)) {

@@ -14,6 +14,7 @@ use super::probe::Probe;
 use super::websocket::Frames;
 use super::{Ctx, Id, LATER, WorkerShared};
 use crate::event::{AnalyzerTag, Ts};
+use crate::profile::place::{Part, enter};
 use watch::Watch;
 
 /// The analyzers of one connection. What an analyzer remembers is boxed and freed as soon as it is done.
@@ -87,6 +88,7 @@ impl Tree {
 
     /// In-order bytes of a TCP direction.
     pub fn stream(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
+        let _inside = enter(Part::Detection);
         let was_outside = self.inside.is_none();
         let inner = self.read(is_orig, bytes, shared, call);
         match self.inside {
@@ -109,6 +111,7 @@ impl Tree {
 
     /// One datagram of a UDP flow.
     pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
+        let _inside = enter(Part::Detection);
         self.begin(shared);
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         self.take_off(call);

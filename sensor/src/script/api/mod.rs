@@ -3,6 +3,7 @@
 mod files;
 mod glue;
 mod logs;
+mod names;
 mod orders;
 mod text;
 mod time;
@@ -21,6 +22,7 @@ pub fn install(lua: &Lua, state: &State) -> Result<()> {
     time::install(lua, &globals)?;
     files::install(lua, &globals)?;
     logs::install(lua, &globals)?;
+    names::install(lua, &globals)?;
     orders::install(lua, &globals)?;
     text::install(lua, &globals)?;
     lua.load(PRELUDE).set_name("=prelude").exec()

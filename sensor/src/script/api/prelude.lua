@@ -202,6 +202,32 @@ local function stream()
   return sightings
 end
 
+-- Hosts by name among addresses: a hundred a second are looked up, and all of them again when an hour has passed.
+local hosts, next_host, round = {}, 1, 0
+-- The addresses that they have, and who has named the hosts.
+local addrs_of_hosts = expiring { write = 7200, max = 100000 }
+
+local function look_up_hosts()
+  if next_host > #hosts then
+    if now() < round + 3600 then return end
+    next_host = 1
+  end
+  if next_host == 1 then round = now() end
+  for _ = 1, 100 do
+    local host = hosts[next_host]
+    if not host then return end
+    local asked = lookup(host.name, function(addrs)
+      for _, addr in ipairs(addrs or {}) do addrs_of_hosts:set(addr, host.sources) end
+    end)
+    -- There is too much to ask: in a second.
+    if not asked then return end
+    next_host = next_host + 1
+  end
+end
+
+-- What is neither an IPv4 nor an IPv6 address.
+local function is_host(text) return not text:find("^[%d.]+$") and not text:find(":", 1, true) end
+
 -- Adds one: indicator, indicator_type (Intel::ADDR, Intel::DOMAIN …), source.
 function intel.add(item)
   local text, kind = item.indicator, item.indicator_type
@@ -216,6 +242,11 @@ function intel.add(item)
   if not known then
     known = { sources = {}, seen = {} }
     indicators[key] = known
+  end
+  if kind == "Intel::ADDR" and is_host(text) and not known.is_host then
+    known.is_host = true
+    hosts[#hosts + 1] = { name = text, sources = known.sources }
+    if #hosts == 1 then every(1, look_up_hosts) end
   end
   local source = item.source or "-"
   if not known.seen[source] then
@@ -265,6 +296,11 @@ function intel.seen(seen)
     return true
   end
   if kind == "Intel::ADDR" then
+    local sources = addrs_of_hosts:get(text)
+    if sources then
+      sighting(seen, kind, kind, sources)
+      return true
+    end
     for _, s in ipairs(subnets) do
       if s.nets:has(text) then
         sighting(seen, kind, "Intel::SUBNET", s.sources)

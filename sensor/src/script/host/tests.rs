@@ -38,6 +38,7 @@ impl Scripts {
             dir: self.0.join("out"),
             limits,
             to_stderr: true,
+            asker: None,
             role: Role::All,
             places: Places {
                 contents: true,
@@ -266,7 +267,7 @@ fn mistakes_in_scripts_say_where() {
         ("on('ssl_client_helo', function() end)", "main.lua:1: "),
         ("\nlocal x = = 1", "main.lua:2: "),
         ("\n\nerror('no good')", "main.lua:3: no good"),
-        ("on('dns_mapping_valid', function() end)", "not raised yet"),
+        ("on('remote_event_registered', function() end)", "not raised yet"),
         ("load 'none.lua'", "none.lua"),
         (
             "log.stream{path = 'conn', columns = {'a: count'}}",
