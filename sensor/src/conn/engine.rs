@@ -275,6 +275,25 @@ impl<S: Sink> Engine<S> {
         frame: &[u8],
         flows: &mut impl FlowTable,
     ) -> Option<InnerPacket> {
+        if self.sh.load.is_some() {
+            return self.record_sampled(hash, slot, rec, frame, flows);
+        }
+        let _inside = enter(Part::Engine);
+        let inner = self.record_at(hash, slot, rec, frame, flows);
+        self.obey(rec.pkt.ts, flows);
+        inner
+    }
+
+    /// The same, while samples are taken of what packets cost.
+    #[cold]
+    fn record_sampled(
+        &mut self,
+        hash: u64,
+        slot: Option<u32>,
+        rec: &RecordHeader,
+        frame: &[u8],
+        flows: &mut impl FlowTable,
+    ) -> Option<InnerPacket> {
         let sampled = self.sh.load.as_mut().and_then(PacketSampler::begin);
         let _inside = enter(Part::Engine);
         let inner = self.record_at(hash, slot, rec, frame, flows);

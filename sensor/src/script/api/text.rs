@@ -20,8 +20,9 @@ struct Nets(LocalNets);
 
 impl UserData for Nets {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("has", |_, nets, addr: String| {
-            let addr: Option<IpAddr> = addr.parse().ok();
+        // What traffic carries need not be text.
+        methods.add_method("has", |_, nets, addr: mlua::LuaString| {
+            let addr: Option<IpAddr> = addr.to_str().ok().and_then(|a| a.parse().ok());
             Ok(addr.is_some_and(|a| nets.0.is_local(a)))
         });
     }

@@ -1,5 +1,6 @@
 //! Scripts with events that tests make.
 
+mod hostile;
 mod orders;
 
 use super::super::state::Places;
