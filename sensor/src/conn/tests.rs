@@ -68,6 +68,7 @@ impl Sink for Seen {
         let named = row.columns().iter().zip(&values).map(|(c, v)| {
             let text = match v {
                 Value::Str(s) => s.to_string(),
+                Value::Uid(u) => u.to_string(),
                 Value::Count(n) => n.to_string(),
                 Value::Wire(b) => b.escape_ascii().to_string(),
                 other => format!("{other:?}"),

@@ -9,7 +9,7 @@ pub use crate::base::time::Ts;
 /// A connection's unique id in Zeek's form: `C` and 96 random-looking bits in base 62.
 ///
 /// Sixteen bytes, no heap: the text is made when it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid {
     hi: u64,
     lo: u32,
@@ -93,6 +93,12 @@ impl fmt::Display for Uid {
         let mut buf = [0; UID_MAX];
         let n = self.render(&mut buf);
         f.pad(std::str::from_utf8(&buf[..n]).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use super::{ConnId, Ts};
+use super::{ConnId, Ts, Uid};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -157,6 +157,13 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
         }
     }
     out.extend_from_slice(&bytes[from..]);
+}
+
+/// A connection's id, quoted.
+pub fn uid(out: &mut Vec<u8>, v: Uid) {
+    out.push(b'"');
+    v.write(out);
+    out.push(b'"');
 }
 
 /// Bytes as lower-case hex, quoted.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::Ts;
+use super::ids::{Ts, Uid};
 use super::json::{self, Object};
 
 /// A log that the sensor has rows for.
@@ -66,6 +66,8 @@ pub enum Value<'a> {
     Interval(i64),
     /// Text of the sensor's own (Zeek's string and enum).
     Str(Cow<'a, str>),
+    /// A connection's id.
+    Uid(Uid),
     /// Text off the wire: any bytes. The format escapes them, nobody before it.
     Wire(Cow<'a, [u8]>),
     /// Unsigned number.
@@ -92,6 +94,7 @@ impl Value<'_> {
             Value::Wire(s) => Value::Wire((&**s).into()),
             Value::List(all) => Value::List(all.iter().map(Value::borrowed).collect()),
             Value::Unset => Value::Unset,
+            Value::Uid(u) => Value::Uid(*u),
             Value::Time(t) => Value::Time(*t),
             Value::Seconds(s) => Value::Seconds(*s),
             Value::Nanoseconds(n) => Value::Nanoseconds(*n),
@@ -157,6 +160,7 @@ fn value_json(out: &mut Vec<u8>, v: &Value<'_>) {
         Value::Seconds(s) => json::seconds(out, *s),
         Value::Nanoseconds(n) | Value::Interval(n) => json::interval(out, *n),
         Value::Str(s) => json::text(out, s),
+        Value::Uid(u) => json::uid(out, *u),
         Value::Wire(s) => json::wire_text(out, s),
         Value::Count(n) => json::count(out, *n),
         Value::Int(n) => json::int(out, *n),

@@ -213,7 +213,7 @@ fn fits(typ: &str, v: &Value<'_>) -> bool {
         Value::Time(_) | Value::Seconds(_) | Value::Nanoseconds(_) => typ == "time",
         Value::Interval(_) => typ == "interval",
         Value::Str(_) => typ == "string" || typ == "enum",
-        Value::Wire(_) => typ == "string",
+        Value::Wire(_) | Value::Uid(_) => typ == "string",
         Value::Count(_) => typ == "count",
         Value::Int(_) => typ == "int",
         Value::Double(_) => typ == "double",

@@ -140,7 +140,7 @@ pub fn wire<T: AsRef<[u8]> + ?Sized>(v: &T) -> Value<'_> {
 
 /// A connection's id.
 pub fn uid(v: &Uid) -> Value<'static> {
-    Value::Str(Cow::Owned(v.to_string()))
+    Value::Uid(*v)
 }
 
 /// An unsigned number of any width.

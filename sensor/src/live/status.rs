@@ -27,6 +27,7 @@ const SHOWN: [&str; 11] = [
 fn text(v: &Value<'_>) -> String {
     match v {
         Value::Str(s) => s.to_string(),
+        Value::Uid(u) => u.to_string(),
         Value::Addr(a) => a.to_string(),
         Value::Port(p) => p.to_string(),
         Value::Count(n) => n.to_string(),

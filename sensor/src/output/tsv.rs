@@ -47,6 +47,7 @@ fn value(out: &mut Vec<u8>, v: &Value<'_>, in_list: bool) {
         Value::Seconds(s) => json::seconds(out, *s),
         Value::Nanoseconds(n) | Value::Interval(n) => json::interval(out, *n),
         Value::Str(s) => text(out, s.as_bytes(), in_list),
+        Value::Uid(u) => u.write(out),
         Value::Wire(s) => text(out, s, in_list),
         Value::Count(n) => json::count(out, *n),
         Value::Int(n) => json::int(out, *n),

@@ -81,6 +81,7 @@ pub fn of_value(lua: &Lua, v: &Value<'_>) -> Result<LuaValue> {
         Value::Seconds(n) | Value::Int(n) => LuaValue::Integer(*n),
         Value::Nanoseconds(n) | Value::Interval(n) => LuaValue::Number(*n as f64 / SECOND as f64),
         Value::Str(s) => LuaValue::String(lua.create_string(s.as_bytes())?),
+        Value::Uid(u) => LuaValue::String(lua.create_string(u.to_string())?),
         Value::Wire(s) => LuaValue::String(lua.create_string(s)?),
         Value::Count(n) => count(*n),
         Value::Double(d) => LuaValue::Number(*d),

@@ -157,6 +157,7 @@ impl Batch {
             Value::Seconds(s) => self.number(tag::INT, *s as u64),
             Value::Nanoseconds(n) | Value::Interval(n) => self.number(tag::INTERVAL, *n as u64),
             Value::Str(s) => self.text(s.as_bytes()),
+            Value::Uid(u) => self.text(u.to_string().as_bytes()),
             Value::Wire(s) => self.text(s),
             Value::Count(n) => self.number(tag::COUNT, *n),
             Value::Int(n) => self.number(tag::INT, *n as u64),
