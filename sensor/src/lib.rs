@@ -5,7 +5,7 @@
 //! [`mod@file`] (files that traffic carries) · [`software`] (what software says of itself) ·
 //! [`signature`] (Zeek's signatures) ·
 //! [`analyzer`] (protocols in a stream) · [`conn`] (table, timers, TCP) · [`catalog`] (what all of these declare) ·
-//! [`offline`] (all of these behind a handler of events) ·
+//! [`offline`] (all of these behind a handler of events) · [`anonymize`] (stand-ins for addresses) ·
 //! `messages` (what the sensor itself has to say) · [`output`] (logs, stream) · [`settings`] (what a run is asked for) ·
 //! `resolver` (the sensor's own lookups of names) · `script` (what users program) ·
 //! `live` (all of these on interfaces) · `preflight` (whether that would work) · `cli`.
@@ -15,6 +15,7 @@
 #![warn(missing_docs)]
 
 pub mod analyzer;
+pub mod anonymize;
 pub mod base;
 pub mod catalog;
 #[cfg(feature = "cli")]

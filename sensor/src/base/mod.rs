@@ -1,9 +1,10 @@
-//! What every other module may use: numbers in bytes, time, names of hosts, patterns of names, and what was said today, also of hosts.
-//! Knows nothing of packets.
+//! What every other module may use: numbers in bytes, time, names of hosts, patterns of names, secrets, and what was said today, also of
+//! hosts. Knows nothing of packets.
 
 pub mod bytes;
 pub mod daily;
 pub mod host_name;
 pub mod known;
+pub mod secret;
 pub mod time;
 pub mod wildcard;

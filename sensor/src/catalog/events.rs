@@ -6,7 +6,7 @@ use sensor_common::policy;
 
 use super::PAGES;
 use crate::base::wildcard::{is_pattern, matches};
-use crate::event::{Info, Kind, NewEvent, Subscriptions};
+use crate::event::{AnonymizationMapping, Info, Kind, NewEvent, Subscriptions};
 
 /// Every event, page by page.
 pub fn events() -> impl Iterator<Item = &'static Info> {
@@ -107,12 +107,15 @@ impl UnknownEvent {
     }
 }
 
-/// The events that a pattern matches, by either of their names. It never matches the event about events (`new_event`),
-/// which would double the stream: that one must be named.
+/// Events that must be named, and are not among all: the event about events (`new_event`), which would double the stream,
+/// and that which tells what others hide (`anonymization_mapping`).
+pub const NAMED_ONLY: [Kind; 2] = [NewEvent::KIND, AnonymizationMapping::KIND];
+
+/// The events that a pattern matches, by either of their names, but for those that must be named.
 fn matched(pattern: &str) -> Subscriptions {
     let is = |name: &str| matches(pattern.as_bytes(), name.as_bytes());
     events()
-        .filter(|e| e.kind != NewEvent::KIND)
+        .filter(|e| !NAMED_ONLY.contains(&e.kind))
         .filter(|e| is(e.name) || e.newer_name().is_some_and(|n| is(&n)))
         .map(|e| e.kind)
         .collect()

@@ -19,7 +19,7 @@ use crate::software::SoftwareRow;
 mod events;
 mod schema;
 
-pub use events::{UnknownEvent, events, listed, named, policy_bits};
+pub use events::{NAMED_ONLY, UnknownEvent, events, listed, named, policy_bits};
 pub use schema::schema;
 
 /// The pages of no protocol.

@@ -541,6 +541,11 @@ pub struct Common {
     /// Its IP id, ports, payload and all else that routers leave alone are the same.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "10", default_value_t = Settings::default().dedup_ms, hide_default_value = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(bounds::DEDUP))]
     pub dedup: u64,
+    /// Replace addresses by others, wherever they stand, before anything is written or told: those with a common prefix have one
+    /// of the same length afterwards. FILE is the key, which decides which address becomes which: 32 bytes, or 64 hexadecimal
+    /// digits (`head -c 32 /dev/urandom > FILE; chmod 600 FILE`). Payload, extracted files and Community IDs are refused.
+    #[arg(long, value_name = "FILE")]
+    pub anonymize: Option<PathBuf>,
     /// Unique ids and all else that is random derive from this.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

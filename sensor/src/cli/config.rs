@@ -33,7 +33,7 @@ fn check(mut settings: Settings) -> anyhow::Result<()> {
     if settings.interfaces.names.is_empty() {
         settings.interfaces.names.push("any".into());
     }
-    let subs = settings.events.subscriptions()?;
+    let subs = settings.subscriptions()?;
     settings.useless_live(subs)?;
     settings.with_local_names(|_| Vec::new()).engine(0)?;
     Ok(())

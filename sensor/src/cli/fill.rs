@@ -90,6 +90,7 @@ impl From<&Common> for Settings {
                 vni_aware: c.vni_aware,
                 ..FlowSettings::default()
             },
+            anonymize: c.anonymize.clone(),
             logs: LogSettings {
                 dir: c.log_dir.clone(),
                 format: c.log_format,
@@ -239,7 +240,7 @@ mod tests {
              --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
-             --reassembly-total 32 --dedup=33 --filter tcp --filter ignore,udp --sample 43 --seed 41 --checksums on",
+             --reassembly-total 32 --dedup=33 --filter tcp --filter ignore,udp --sample 43 --anonymize k --seed 41 --checksums on",
         );
         let expected = serde_json::json!({
             "interfaces": {"names": ["x", "y"], "netns": "blue", "datapath": "packet", "rx_only": true, "exit_when_gone": true, "skb_mode": true,
@@ -270,6 +271,7 @@ mod tests {
                          "tcp_attempt_delay": 24.0, "tcp_close_delay": 25.0, "tcp_reset_delay": 26.0},
             "reassembly": {"limit_kib": 31, "total_mib": 32},
             "reading": {"datapath": "user", "forward_all": false, "analyzers": true},
+            "anonymize": "k",
             "seed": 41,
             "checksums": true,
             "dedup_ms": 33,
@@ -309,7 +311,7 @@ mod tests {
 
     fn check(command: &str) -> Result<(), Useless> {
         let s = settings(command);
-        let subs = s.events.subscriptions().expect("events");
+        let subs = s.subscriptions().expect("events");
         match parsed(command) {
             Command::Run(_) => s.useless_live(subs),
             _ => s.useless_reading(subs),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use sensor_common::{Policy, policy};
 
 use super::explain::explain;
@@ -14,8 +15,7 @@ use super::pipe::{self, PipeClock};
 use super::progress::Progress;
 use super::results::{Results, Scripts};
 use super::stop::Stop;
-use anyhow::Context as _;
-
+use crate::anonymize::Anonymized;
 use crate::catalog::policy_bits;
 use crate::conn::{Engine, EngineSink, Sight, Sink as _};
 use crate::datapath::FlowTable;
@@ -84,7 +84,7 @@ enum Refused {
 /// A way from frames to the engine.
 trait Datapaths {
     type Table: FlowTable;
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError>;
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Anonymized<Results>>) -> Result<(), ReplayError>;
     fn table(&mut self) -> &mut Self::Table;
     /// The first sum, if it is made here: all frames are tracked, or not for a reason.
     fn sum(&self) -> Option<String>;
@@ -95,7 +95,7 @@ trait Datapaths {
 impl Datapaths for Soft {
     type Table = Flows;
 
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Anonymized<Results>>) -> Result<(), ReplayError> {
         let _ = Soft::frame(self, f, &mut EngineSink(engine));
         if !self.take_duplicate() {
             raw_packet(f, self.take_reassembled(), engine);
@@ -119,7 +119,7 @@ impl Datapaths for Soft {
 impl Datapaths for Replay {
     type Table = xdp::KernelTable;
 
-    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Results>) -> Result<(), ReplayError> {
+    fn frame(&mut self, f: &Frame<'_>, engine: &mut Engine<Anonymized<Results>>) -> Result<(), ReplayError> {
         Replay::frame(self, f, engine)?;
         // To ask takes some system calls.
         let asks = self.dedups() && engine.wants(event::RawPacket::KIND);
@@ -145,7 +145,7 @@ impl Datapaths for Replay {
 /// Runs the command. If it returns an error, it has done nothing.
 pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyhow::Result<ReadEnd> {
     let stop = Stop::listen()?;
-    let subs = settings.events.subscriptions()?;
+    let subs = settings.subscriptions()?;
     settings.useless_reading(subs)?;
     let plan = ResolverPlan::of(settings)?;
     let longest = plan.longest();
@@ -158,11 +158,22 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
         .transpose()?;
     let (local, changes) = local.map(|l| (l.settings, l.changes)).unzip();
     let settings = local.as_ref().unwrap_or(settings);
+    // Scripts know addresses that mean nothing to DNS, and are not to know others.
+    let asker = asker.filter(|_| settings.anonymize.is_none());
     let scripts = Scripts::load(settings, asker.as_ref())?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.host.wants()));
+    settings.check_anonymity(subs)?;
     reporter.listen(subs);
+    let anonymizer = settings.anonymizer()?;
     let has_function = |name: &str| scripts.as_ref().is_some_and(|s| s.host.has_function(name));
-    let mut cfg = settings.engine_with(settings.seed.unwrap_or(0), &has_function)?;
+    let seed = match &anonymizer {
+        Some(a) => a.seed(settings.seed),
+        None => settings.seed.unwrap_or(0),
+    };
+    let mut cfg = settings.engine_with(seed, &has_function)?;
+    if let Some(a) = &anonymizer {
+        a.hide_files(&mut cfg);
+    }
     if let Some(signatures) = &cfg.signatures {
         signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
     }
@@ -194,6 +205,8 @@ pub fn read(files: &[PathBuf], settings: &Settings, reporter: &Reporter) -> anyh
     let tunnels = cfg.tunnels.clone();
     let checksums = settings.checksums;
     let start = |outputs| {
+        let tells = subs.wants(event::AnonymizationMapping::KIND);
+        let outputs = Anonymized::new(outputs, anonymizer.map(|a| a.another(tells)));
         let mut engine = Engine::new(cfg, subs, outputs);
         engine.raise(0, &event::BroInit {});
         for change in changes.iter().flatten() {
@@ -268,7 +281,7 @@ const FRAMES_PER_LOOK: u32 = 1024;
 /// Reading under way.
 struct Reading<'r> {
     captures: Captures,
-    engine: Engine<Results>,
+    engine: Engine<Anonymized<Results>>,
     reporter: &'r Reporter,
     stop: Stop,
     /// The clock of a pipe.
@@ -310,7 +323,7 @@ impl Reading<'_> {
                     let inside = enter(Part::Datapath);
                     let (done, ts) = (datapath.frame(&f, &mut self.engine), f.ts);
                     drop(inside);
-                    self.engine.sink().advance(ts);
+                    self.engine.sink().to.advance(ts);
                     self.engine.obey(self.now, datapath.table());
                     self.engine.flush_point(ts);
                     self.reporter.drain(ts, |ev| self.engine.raise(ts, ev));
@@ -350,7 +363,7 @@ impl Reading<'_> {
         }
         self.engine.flush_point(now);
         self.reporter.drain(now, |ev| self.engine.raise(now, ev));
-        self.engine.sink().flush();
+        self.engine.sink().to.flush();
     }
 
     /// Tells prof.log what is due, or at the end all.
@@ -364,7 +377,7 @@ impl Reading<'_> {
             self.engine.files_under_way() as u64,
         );
         let sink = self.engine.sink();
-        let mut costs: Vec<Cost> = sink.scripts.iter().flat_map(|s| s.host.costs()).collect();
+        let mut costs: Vec<Cost> = sink.to.scripts.iter().flat_map(|s| s.host.costs()).collect();
         for (name, count) in [("connections", open), ("files", files)] {
             costs.push(Cost {
                 kind: "map",
@@ -386,7 +399,7 @@ impl Reading<'_> {
     /// Waits for answers to scripts' lookups, as long as they may take, or until a signal.
     fn await_lookups(&mut self) {
         let until = Instant::now() + self.longest;
-        while self.engine.sink().await_lookups(LOOKUP_POLL) {
+        while self.engine.sink().to.await_lookups(LOOKUP_POLL) {
             if Instant::now() >= until || self.stop.signal().is_some() {
                 return;
             }
@@ -430,7 +443,7 @@ impl Reading<'_> {
         if let Some(resolver) = self.resolver {
             resolver.finish();
         }
-        let results = self.engine.into_sink();
+        let results = self.engine.into_sink().to;
         let rows = results.rows.clone();
         if let Err(e) = results.close() {
             self.whole = false;
@@ -446,7 +459,12 @@ impl Reading<'_> {
 }
 
 /// Ends an interval of capture_loss.log at network time `now`.
-fn write_loss(loss: &mut CaptureLoss, now: Ts, engine: &mut Engine<Results>, datapath: &impl Datapaths) {
+fn write_loss(
+    loss: &mut CaptureLoss,
+    now: Ts,
+    engine: &mut Engine<Anonymized<Results>>,
+    datapath: &impl Datapaths,
+) {
     let sight = engine.sight();
     let acks = sight.acks + datapath.kept_acks(&sight);
     if let Some(row) = loss.row(now, acks, sight.gaps) {

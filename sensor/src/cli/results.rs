@@ -98,7 +98,7 @@ impl Results {
             feeds: feeds.outbox().map(|outbox| (outbox, feeds)),
             stream: open_stream(
                 target,
-                settings.events.subscriptions()?,
+                settings.subscriptions()?,
                 Rotation::default(),
                 WhenFull::Wait,
                 Patience::default(),

@@ -11,9 +11,10 @@ events! {
     /// `host`: the host; `os`: the system.
     OsVersionFound "OS_version_found" (c: conn, host: addr, os = "OS": record OsVersion<'a>);
 
-    /// An address was replaced by another one (deprecated in the seeds).
+    /// An address is replaced by another one from here on (`--anonymize`; deprecated in the seeds). It tells what the other events
+    /// hide, so patterns do not match it: who wants it names it. Raised once for each address, as long as that is remembered.
     /// `orig`: the real one; `mapped`: its stand-in.
-    AnonymizationMapping "anonymization_mapping" (orig: addr, mapped: addr) not_yet;
+    AnonymizationMapping "anonymization_mapping" (orig: addr, mapped: addr);
 
     /// A TCP connection's state goes away; figures of both endpoints.
     /// `os`: the originator's; `rs`: the responder's.

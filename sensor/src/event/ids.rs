@@ -59,6 +59,16 @@ impl Uid {
         self.hi
     }
 
+    /// Both parts.
+    pub(crate) fn halves(&self) -> (u64, u32) {
+        (self.hi, self.lo)
+    }
+
+    /// The id of these parts.
+    pub(crate) fn of_halves(hi: u64, lo: u32) -> Uid {
+        Uid { hi, lo }
+    }
+
     /// Appends the text to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut buf = [0; UID_MAX];

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::mime::Magic;
 use super::wanted::{ExtractConfig, Hashes};
 use super::x509::Certificate;
+use crate::base::secret::Secret;
 use crate::base::time::{MINUTE, Ts};
 use crate::event::log::LogRow;
 use crate::event::{AnalyzerTag, ConnId, Event, Fuid, Subscriptions};
@@ -134,6 +135,9 @@ pub struct FileConfig {
     pub extract: Option<Arc<ExtractConfig>>,
     /// Somebody may want something of a file later, by its id.
     pub by_id: bool,
+    /// What ids of files depend on besides; None: who guesses what a file's handle is made of can tell from its id that he is
+    /// right.
+    pub secret: Option<Secret<32>>,
 }
 
 impl Default for FileConfig {
@@ -148,6 +152,7 @@ impl Default for FileConfig {
             entropy: false,
             extract: None,
             by_id: false,
+            secret: None,
         }
     }
 }

@@ -263,7 +263,11 @@ impl Files {
                 return Some((handle, false));
             }
         }
-        let fuid = Fuid::of(self.seed, handle.0);
+        let named = self
+            .cfg
+            .secret
+            .map_or(handle, |secret| Handle::of(&[&secret.0, &handle.0]));
+        let fuid = Fuid::of(self.seed, named.0);
         let mut file = match is_ignored {
             true => File::ignored(fuid, carrier, cx.ts),
             false => File::new(fuid, carrier, &self.cfg, cx),

@@ -14,6 +14,7 @@ use super::reload::Rules;
 use super::source::Source;
 use super::sweep::Sweep;
 use super::worker::{Beginning, WorkerSink};
+use crate::anonymize::Anonymized;
 use crate::catalog::policy_bits;
 use crate::conn::{ContentsOf, Sink};
 use crate::datapath::xdp;
@@ -114,13 +115,26 @@ pub fn watch<H: Handler + Send + 'static>(
     stop: &AtomicBool,
     handler: impl FnMut(usize) -> H,
 ) -> Result<Vec<H>, LiveError> {
-    let seed = settings.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+    let handlers: Vec<(Subscriptions, H)> = (0..load::workers(settings) as usize)
+        .map(handler)
+        .map(|h| (h.wants(), h))
+        .collect();
+    let all = handlers
+        .iter()
+        .fold(Subscriptions::NONE, |all, (subs, _)| all.union(*subs));
+    settings.check_anonymity(all).map_err(SettingsError::Tells)?;
+    let anonymizer = settings.anonymizer().map_err(SettingsError::Key)?;
+    let seed = match (&anonymizer, settings.seed) {
+        (Some(a), given) => a.seed(given),
+        (None, given) => given.unwrap_or_else(|| RandomState::new().hash_one(0)),
+    };
     let mut cfg = settings.engine(seed)?;
+    if let Some(a) = &anonymizer {
+        a.hide_files(&mut cfg);
+    }
     cfg.contents_files = ContentsOf::None;
     let rings = load::workers(settings);
     cfg.reassembly_total /= rings as u64;
-    let handlers = (0..rings as usize).map(handler);
-    let handlers: Vec<(Subscriptions, H)> = handlers.map(|h| (h.wants(), h)).collect();
     let wanted = handlers
         .iter()
         .fold(0, |bits, (subs, _)| bits | policy_bits(subs, cfg.contents.any()));
@@ -134,9 +148,13 @@ pub fn watch<H: Handler + Send + 'static>(
     let clock = Clock::new();
     let mut interfaces = runtime.block_on(Interfaces::open(settings, &mut source))?;
     let metrics = Metrics::new(rings);
+    let anonymized = |subs: Subscriptions, sink| {
+        let tells = subs.wants(event::AnonymizationMapping::KIND);
+        Anonymized::new(sink, anonymizer.as_ref().map(|a| a.another(tells)))
+    };
     let sinks = handlers
         .into_iter()
-        .map(|(subs, h)| (subs, HandlerSink::new(h, subs, clock.clone())));
+        .map(|(subs, h)| (subs, anonymized(subs, HandlerSink::new(h, subs, clock.clone()))));
     let mut sweep = source.sweep(settings, &cfg)?;
     let workers = source
         .start(&cfg, sinks, &clock, &metrics, Beginning::default())

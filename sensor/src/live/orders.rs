@@ -89,6 +89,8 @@ pub struct Orders {
     boxes: Arc<[Mailbox]>,
     /// Bytes of packets that each worker keeps, for who asks for them later.
     pub history: usize,
+    /// Packets are told to nobody.
+    pub hides_packets: bool,
 }
 
 impl Orders {
@@ -97,6 +99,7 @@ impl Orders {
         Orders {
             boxes: (0..workers).map(|_| Mailbox::default()).collect(),
             history,
+            hides_packets: false,
         }
     }
 

@@ -13,6 +13,7 @@ use super::orders::Orders;
 use super::scripts::{ScriptOutbox, ScriptSink, ScriptThread};
 use super::status;
 use super::worker::WorkerSink;
+use crate::anonymize::{Anonymized, Anonymizer};
 use crate::base::time::MILLISECOND;
 use crate::conn::row::conn_columns;
 use crate::conn::{Order, Piece, Sink};
@@ -89,7 +90,7 @@ impl Outputs {
         let patience = Patience::default();
         let mut stream = open_stream(
             settings.events.to.as_deref(),
-            settings.events.subscriptions()?,
+            settings.subscriptions()?,
             settings.logs.rotation(),
             WhenFull::Drop,
             patience.clone(),
@@ -134,7 +135,14 @@ impl Outputs {
     }
 
     /// Begins to give scripts the events of so many workers.
-    pub fn begin_scripts(&self, orders: &Orders, workers: u32, confinement: Option<Confinement>) {
+    /// `anonymizer`: they know what stands for addresses alone.
+    pub fn begin_scripts(
+        &self,
+        orders: &Orders,
+        workers: u32,
+        confinement: Option<Confinement>,
+        anonymizer: Option<Anonymizer>,
+    ) {
         let Some(scripts) = &self.scripts else { return };
         let sink = ScriptOut {
             logs: self.logs.outbox(),
@@ -145,7 +153,7 @@ impl Outputs {
         let workers = workers as usize;
         scripts
             .borrow_mut()
-            .begin(Box::new(sink), clock, orders, workers, confinement);
+            .begin(Box::new(sink), clock, orders, workers, confinement, anonymizer);
     }
 
     /// Results of one more thread, which is worker `n`, or, with the number after the last one, none.
@@ -382,11 +390,6 @@ impl Outbox {
         done
     }
 
-    /// Takes an event with the time of now.
-    pub fn raise(&mut self, ev: &dyn Event) {
-        self.event(self.clock.now(), ev);
-    }
-
     fn flush_rows(&mut self) {
         self.logs.flush();
         if let Some(p) = &mut self.print {
@@ -398,6 +401,14 @@ impl Outbox {
         if let Some(x) = &mut self.extract {
             x.flush();
         }
+    }
+}
+
+impl Anonymized<Outbox> {
+    /// Takes an event with the time of now.
+    pub fn raise(&mut self, ev: &dyn Event) {
+        let now = self.to.clock.now();
+        self.event(now, ev);
     }
 }
 

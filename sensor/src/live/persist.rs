@@ -6,6 +6,7 @@ use std::path::Path;
 use sensor_common::FlowState;
 
 use super::{load, shifted};
+use crate::anonymize::Anonymizer;
 use crate::conn::{Estate, flow_uid, originator};
 use crate::datapath::Part;
 use crate::datapath::xdp::{self, EndedKey, Facts, KeptPart, Kernel, KernelError, Pins};
@@ -53,11 +54,13 @@ pub struct Inheritance {
     pub divided: Vec<EndedKey>,
 }
 
-/// What an earlier run left; None: there was none. `dirs`: where its logs are.
+/// What an earlier run left; None: there was none. `dirs`: where its logs are; `anonymizer`: what gave the connections there
+/// their ids.
 pub fn inheritance(
     kernel: &Kernel,
     facts: &Facts,
     dirs: &[&Path],
+    anonymizer: Option<&Anonymizer>,
 ) -> Result<Option<Inheritance>, KernelError> {
     if !kernel.takes_over() {
         return Ok(None);
@@ -72,7 +75,8 @@ pub fn inheritance(
             (0, None) => None,
             (hi, _) => Some(hi),
         };
-        flow_uid(facts.seed, key.start, &key.flow, hi).to_string()
+        let uid = flow_uid(facts.seed, key.start, &key.flow, hi);
+        anonymizer.map_or(uid, |a| a.uid(uid)).to_string()
     };
     let wanted = left.ended.iter().map(|(key, _)| uid(key)).collect();
     let written = tail::written(dirs, &wanted);

@@ -29,6 +29,7 @@ use super::source::{ProgramLog, Source};
 use super::sweep::Sweep;
 use super::worker::{Beginning, WorkerSink as _, Workers};
 use super::{load, persist, status};
+use crate::anonymize::Anonymized;
 use crate::catalog::policy_bits;
 use crate::conn::Sink as _;
 use crate::datapath::xdp::{Kernel, KernelError, Pins};
@@ -139,7 +140,7 @@ fn work(
     pins: Option<Pins>,
     until: Until<'_>,
 ) -> Result<(), Failed> {
-    let subs = settings.events.subscriptions()?;
+    let subs = settings.subscriptions()?;
     let watches = matches!(until, Until::Told(_));
     if watches {
         settings.useless_live(subs)?;
@@ -167,7 +168,11 @@ fn work(
     let as_written = settings;
     let settings = &local.settings;
     let plan = Plan::of(settings).filter(|_| watches);
-    let plan = plan.map(|p| p.with_asker(names.asker.clone()));
+    // Scripts know addresses that mean nothing to DNS, and are not to know others.
+    let plan = plan.map(|p| match settings.anonymize {
+        None => p.with_asker(names.asker.clone()),
+        Some(_) => p,
+    });
     let scripts = plan.clone().map(ScriptThread::load).transpose()?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
     let probe = plan
@@ -175,16 +180,22 @@ fn work(
         .map(|p| Probe::load(p.with(Role::AtOnce)))
         .transpose()?;
     let subs = probe.as_ref().map_or(subs, |p| subs.union(p.wants()));
+    settings.check_anonymity(subs)?;
     reporter.listen(subs);
+    let anonymizer = settings.anonymizer()?;
     let before = pins.as_ref().and_then(|p| p.facts().copied());
-    let seed = match (before, settings.seed) {
-        (Some(before), _) => before.seed,
-        (None, Some(s)) => s,
-        (None, None) => RandomState::new().hash_one(0),
+    let seed = match (before, &anonymizer, settings.seed) {
+        (Some(before), ..) => before.seed,
+        (None, Some(a), given) => a.seed(given),
+        (None, None, Some(s)) => s,
+        (None, None, None) => RandomState::new().hash_one(0),
     };
     let loaded = Loaded::new(settings);
     let has_function = |name: &str| probe.as_ref().is_some_and(|p| p.has_function(name));
     let mut cfg = settings.engine_with(seed, &has_function)?;
+    if let Some(a) = &anonymizer {
+        a.hide_files(&mut cfg);
+    }
     let at_once = probe.and_then(Probe::at_once);
     if let Some(signatures) = &cfg.signatures {
         signatures.warnings.iter().for_each(|w| tracing::warn!("{w}"));
@@ -236,11 +247,13 @@ fn work(
     if watches {
         source.forget_others();
     }
-    let left = source.inheritance(&log_dirs)?;
+    let left = source.inheritance(&log_dirs, anonymizer.as_ref())?;
     // Last: a start that fails leaves old logs as they are.
     let outputs = Outputs::open(settings, log_dir, archive, scripts, clock.clone())?;
     // What this thread has to say.
-    let mut own = outputs.outbox(rings, None);
+    let tells = subs.wants(event::AnonymizationMapping::KIND);
+    let anonymized = |outbox| Anonymized::new(outbox, anonymizer.as_ref().map(|a| a.another(tells)));
+    let mut own = anonymized(outputs.outbox(rings, None));
     // What the program itself has to say; without it everything else works all the same.
     let mut logger = source.logger();
     own.raise(&event::BroInit {});
@@ -255,13 +268,15 @@ fn work(
     };
     let sinks = (0..).zip(contents);
     let wanted_at_once = at_once.as_ref().map(AtOnce::wants);
-    let sinks = sinks.map(|(n, c)| (subs, outputs.outbox(n, c).calling(wanted_at_once)));
+    let sinks = sinks.map(|(n, c)| (subs, anonymized(outputs.outbox(n, c).calling(wanted_at_once))));
     let confinement = Confinement {
         writes: settings.logs.contents_dir.clone(),
         ..Confinement::default()
     };
-    let orders = Orders::new(rings, (settings.rings.history_mib as usize) << 20);
-    outputs.begin_scripts(&orders, rings, plan.as_ref().and_then(confined));
+    let mut orders = Orders::new(rings, (settings.rings.history_mib as usize) << 20);
+    orders.hides_packets = anonymizer.is_some();
+    let known = anonymizer.as_ref().map(|a| a.another(false));
+    outputs.begin_scripts(&orders, rings, plan.as_ref().and_then(confined), known);
     let begin = Beginning {
         left,
         confinement: Some(&confinement),
@@ -383,14 +398,17 @@ fn work(
     failed.map_or(closed, Err).map_err(Failed::Later)
 }
 
+/// Results of the main thread.
+type Own = Anonymized<Outbox>;
+
 /// Writes stats.log's rows at the engine's time `now`. An interval of the rings' peaks ends with that.
-fn write_stats(metrics: &Metrics, snapshot: &mut Snapshot, now: Ts, own: &mut Outbox) {
+fn write_stats(metrics: &Metrics, snapshot: &mut Snapshot, now: Ts, own: &mut Own) {
     metrics.take_ring_peaks(snapshot);
     snapshot.rows(now, |row| own.log(row));
 }
 
 /// Tells prof.log what is due; `is_last`: all.
-fn write_profile(profile: &mut Profile, is_last: bool, now: &Snapshot, outputs: &Outputs, own: &mut Outbox) {
+fn write_profile(profile: &mut Profile, is_last: bool, now: &Snapshot, outputs: &Outputs, own: &mut Own) {
     let at = outputs.clock().now();
     let costs = || {
         let mut all = outputs.script_costs();
@@ -411,7 +429,7 @@ fn write_profile(profile: &mut Profile, is_last: bool, now: &Snapshot, outputs: 
 }
 
 /// Writes capture_loss.log's row of the interval that ends at the engine's time `now`.
-fn write_loss(loss: &mut Option<CaptureLoss>, snapshot: &Snapshot, now: Ts, own: &mut Outbox) {
+fn write_loss(loss: &mut Option<CaptureLoss>, snapshot: &Snapshot, now: Ts, own: &mut Own) {
     let row = loss
         .as_mut()
         .and_then(|l| l.row(now, snapshot.acks, snapshot.gaps));
@@ -440,7 +458,7 @@ struct Desk<'d> {
     logger: &'d mut Option<ProgramLog>,
     reporter: &'d Reporter,
     outputs: &'d Outputs,
-    own: &'d mut Outbox,
+    own: &'d mut Own,
     loss: &'d mut Option<CaptureLoss>,
     sweep: Option<&'d mut Sweep>,
     interfaces: &'d mut Interfaces,

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use super::clock::Clock;
 use super::confine::Confinement;
 use super::orders::{Order, Orders};
+use crate::anonymize::Anonymizer;
 use crate::base::time::MILLISECOND;
 use crate::conn::{self, Sink};
 use crate::event::{Event, Kind, LogRow, Subscriptions, Ts};
@@ -99,6 +100,8 @@ struct Begin {
     orders: Orders,
     workers: usize,
     confinement: Option<Confinement>,
+    /// What stands for the addresses that scripts know.
+    anonymizer: Option<Anonymizer>,
 }
 
 impl Carrier for Begin {
@@ -111,6 +114,10 @@ impl Carrier for Begin {
     }
 
     fn order(&mut self, order: conn::Order) {
+        let order = match &self.anonymizer {
+            Some(a) => a.order(order),
+            None => order,
+        };
         // A connection or a file is one worker's, and it knows which.
         for worker in self.orders.all() {
             worker.put(Order::Engine(order));
@@ -182,6 +189,7 @@ impl ScriptThread {
         orders: Orders,
         workers: usize,
         confinement: Option<Confinement>,
+        anonymizer: Option<Anonymizer>,
     ) {
         if let Some(begin) = self.begin.take() {
             let _ = begin.send(Begin {
@@ -190,6 +198,7 @@ impl ScriptThread {
                 orders,
                 workers,
                 confinement,
+                anonymizer,
             });
         }
     }

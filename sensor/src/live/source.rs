@@ -12,6 +12,7 @@ use super::persist::{self, Inheritance};
 use super::priority;
 use super::sweep::{Met, Sweep};
 use super::worker::{Beginning, WorkerSink, Workers, begin_at_once};
+use crate::anonymize::Anonymizer;
 use crate::conn::Config;
 use crate::datapath::xdp::{Counters, Kernel, KernelError};
 use crate::event::Subscriptions;
@@ -77,10 +78,15 @@ impl Source {
         }
     }
 
-    /// What an earlier run left, once all is watched; None: there was none. `dirs`: where its logs are.
-    pub fn inheritance(&self, dirs: &[&Path]) -> Result<Option<Inheritance>, KernelError> {
+    /// What an earlier run left, once all is watched; None: there was none. `dirs`: where its logs are; `anonymizer`: what gave
+    /// the connections there their ids.
+    pub fn inheritance(
+        &self,
+        dirs: &[&Path],
+        anonymizer: Option<&Anonymizer>,
+    ) -> Result<Option<Inheritance>, KernelError> {
         let Source::Program(p) = self else { return Ok(None) };
-        persist::inheritance(&p.kernel, &p.facts, dirs)
+        persist::inheritance(&p.kernel, &p.facts, dirs, anonymizer)
     }
 
     /// All that is to be watched is: takes away what an earlier run watched beyond that.

@@ -24,6 +24,7 @@ use super::shifted::Shifted;
 use super::slow::SlowPath;
 use super::takeover::Takeover;
 use super::turn::Turn;
+use crate::anonymize::Anonymized;
 use crate::base::time::SECOND;
 use crate::conn::{Config, Engine, Sink};
 use crate::datapath::xdp::{EndedKey, Injector, Kernel, Ring};
@@ -81,6 +82,30 @@ pub trait WorkerSink: Sink + Send + 'static {
 
     /// Hands over the rest.
     fn finish(self) -> Self::Left;
+}
+
+impl<S: WorkerSink> WorkerSink for Anonymized<S> {
+    type Left = S::Left;
+
+    fn settle(&mut self, now: Ts) {
+        self.to.settle(now);
+    }
+
+    fn be_patient(&mut self) {
+        self.to.be_patient();
+    }
+
+    fn rows(&self) -> u64 {
+        self.to.rows()
+    }
+
+    fn safe_rows(&self) -> u64 {
+        self.to.safe_rows()
+    }
+
+    fn finish(self) -> S::Left {
+        self.to.finish()
+    }
 }
 
 /// What one worker works with.

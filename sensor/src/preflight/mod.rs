@@ -40,7 +40,7 @@ pub fn check(settings: &Settings) -> Report {
 /// Whether a run can have these settings at all.
 fn settings_items(settings: &Settings) -> Vec<Item> {
     let wrong = |e: String| vec![Item::fail("settings", e, "sensor run --help".to_owned())];
-    let subs = match settings.events.subscriptions() {
+    let subs = match settings.subscriptions() {
         Ok(subs) => subs,
         Err(e) => return wrong(e.to_string()),
     };

@@ -1,12 +1,14 @@
 //! The engine's configuration, made of settings.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Digest, OutOfBounds, Settings};
+use super::{Digest, OutOfBounds, Settings, Useless};
 use crate::analyzer::{Id, http, ssh, tls};
+use crate::anonymize::KeyError;
 use crate::conn::{self, Timeouts};
 use crate::file::api::IsLocal;
 use crate::file::x509::{BadRoots, Validator};
@@ -44,6 +46,17 @@ pub enum SettingsError {
     /// There are no such fingerprints.
     #[error(transparent)]
     Fingerprints(#[from] FingerprintError),
+    /// The key by which addresses are replaced cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Something tells addresses that are to be hidden.
+    #[error(transparent)]
+    Tells(#[from] Useless),
+    /// A signature gives payload to a script, where addresses are to be hidden.
+    #[error(
+        "--anonymize does not go with signatures that ask a script: {0} would be given payload, with addresses as they are"
+    )]
+    Asks(String),
     /// The authorities to trust cannot be read.
     #[error(transparent)]
     Authorities(#[from] BadRoots),
@@ -196,11 +209,19 @@ impl Settings {
         if self.signatures.files.is_empty() {
             return Ok(None);
         }
+        let asked = RefCell::new(None);
         let known = Known {
-            function,
+            function: &|name| {
+                asked.borrow_mut().get_or_insert_with(|| name.to_owned());
+                function(name)
+            },
             analyzer: &|name| Id::named(name).is_some(),
         };
-        Ok(Some(Arc::new(Signatures::load(&self.signatures.files, &known)?)))
+        let signatures = Signatures::load(&self.signatures.files, &known)?;
+        match asked.take() {
+            Some(function) if self.anonymize.is_some() => Err(SettingsError::Asks(function)),
+            _ => Ok(Some(Arc::new(signatures))),
+        }
     }
 
     fn files_room(&self) -> Result<FileConfig, SettingsError> {

@@ -3,6 +3,7 @@
 //! Plain values in the units of the options; [`Settings::engine`] makes the engine's configuration of them. Knows
 //! nothing of a command line, except the names of its options in messages.
 
+mod anonymity;
 pub mod bounds;
 mod contents;
 mod dns_server;
@@ -15,6 +16,8 @@ mod resolver;
 mod results;
 mod traffic;
 mod useless;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +83,8 @@ pub struct Settings {
     pub reassembly: ReassemblySettings,
     /// How captures are read.
     pub reading: ReadSettings,
+    /// The file with the key by which addresses are replaced by others; None: they are not.
+    pub anonymize: Option<PathBuf>,
     /// Seed of unique ids and everything else that is random. None: a random seed for a live run, 0 for captures.
     pub seed: Option<u64>,
     /// Whether checksums are verified; captures only.

@@ -2,6 +2,7 @@
 
 /// The option that gives a setting, by the setting's path.
 const OPTIONS: &[(&str, &str)] = &[
+    ("anonymize", "--anonymize"),
     ("archive.by_day", "--log-archive-days"),
     ("archive.compress", "--log-compress"),
     ("archive.dir", "--log-archive"),

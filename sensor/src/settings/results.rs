@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::WantedContents;
-use crate::catalog::UnknownEvent;
+use crate::catalog::{NAMED_ONLY, UnknownEvent};
 use crate::event::{self, Subscriptions};
 #[cfg(feature = "live")]
 use crate::output::archive::{ArchivePlan, Keep};
@@ -166,14 +166,15 @@ pub struct EventSettings {
 }
 
 impl EventSettings {
-    /// The events that these settings want.
-    pub fn subscriptions(&self) -> Result<Subscriptions, UnknownEvent> {
+    /// The events that these settings want by themselves, see [`Settings::subscriptions`](super::Settings::subscriptions).
+    pub(super) fn subscriptions(&self) -> Result<Subscriptions, UnknownEvent> {
         if self.to.is_none() {
             return Ok(Subscriptions::NONE);
         }
         let mut subs = if self.only.is_empty() {
-            // The event about events would double the stream; who wants it names it.
-            Subscriptions::ALL.without(event::NewEvent::KIND)
+            NAMED_ONLY
+                .into_iter()
+                .fold(Subscriptions::ALL, Subscriptions::without)
         } else {
             self.only.join(",").parse()?
         };

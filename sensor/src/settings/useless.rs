@@ -85,6 +85,17 @@ pub enum Useless {
         "--json-path and --sensor-name are for rows in JSON: they need --log-format json (--log-to is enough for the name)"
     )]
     TagsWithoutJson,
+    /// What would tell addresses that others are to stand for.
+    #[error("{0} does not go with --anonymize: it tells what that hides")]
+    Tells(&'static str),
+    /// An event that would.
+    #[error(
+        "the event {0} does not go with --anonymize: it has bytes as they were sent, and addresses may be among them"
+    )]
+    TellingEvent(&'static str),
+    /// Only anonymization_mapping is wanted, and addresses stay as they are.
+    #[error("--event names nothing that will come: anonymization_mapping needs --anonymize")]
+    NothingMapped,
     /// Two streams into one.
     #[error("--log-to stdout does not go with --events -: lines of two streams would be mixed")]
     TwoStreams,
@@ -139,6 +150,7 @@ impl Settings {
     }
 
     fn useless(&self, subs: Subscriptions) -> Result<(), Useless> {
+        self.check_anonymity(subs)?;
         if self.files.extract_dir.is_none() && self.files.limits_extraction() {
             return Err(Useless::NothingExtracted);
         }
@@ -198,6 +210,7 @@ impl Settings {
         let comes = |e: &Info| match e.kind {
             event::TcpContents::KIND => self.events.contents.is_some(),
             event::ConnectionStatusUpdate::KIND => status,
+            event::AnonymizationMapping::KIND => self.anonymize.is_some(),
             FileEntropy::KIND => self.files.entropy,
             event::OsVersionFound::KIND => self.os.fingerprints.is_some(),
             event::ProfilingUpdate::KIND | event::LoadSample::KIND => self.profile.every.is_some(),
@@ -214,6 +227,8 @@ impl Settings {
             Useless::NoContents
         } else if wants(event::ConnectionStatusUpdate::KIND) {
             Useless::NoStatus
+        } else if wants(event::AnonymizationMapping::KIND) {
+            Useless::NothingMapped
         } else if wants(FileEntropy::KIND) {
             Useless::NoEntropy
         } else if wants(event::ProfilingUpdate::KIND) || wants(event::LoadSample::KIND) {

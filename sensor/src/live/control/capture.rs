@@ -23,6 +23,10 @@ pub async fn capture(
     uid: &str,
     past: bool,
 ) -> io::Result<()> {
+    if orders.hides_packets {
+        let why = "packets have addresses as they are, and the sensor runs with --anonymize";
+        return to.write_all(&Reply::refused(why).line()).await;
+    }
     let uid: Uid = match uid.parse() {
         Ok(uid) => uid,
         Err(e) => {

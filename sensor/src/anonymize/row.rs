@@ -1,0 +1,71 @@
+//! A log's row as others see it.
+
+use std::borrow::Cow;
+
+use super::anonymizer::Anonymizer;
+use super::text::rewrite;
+use crate::event::log::{Column, LogRow, Value};
+
+/// The column of signatures.log with payload as it was sent, in which addresses may stand as numbers.
+const MATCHED: &str = "sub_msg";
+
+/// A row with stand-ins for addresses.
+pub struct Row<'r> {
+    pub row: &'r dyn LogRow,
+    pub by: &'r Anonymizer,
+}
+
+impl LogRow for Row<'_> {
+    fn path(&self) -> &'static str {
+        self.row.path()
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        self.row.columns()
+    }
+
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
+        let before = out.len();
+        self.row.values(out);
+        let columns = self.row.columns().iter();
+        for (v, c) in out[before..].iter_mut().zip(columns) {
+            if c.name == MATCHED {
+                *v = Value::Unset;
+            } else if !is_no_text(c.name, c.typ) {
+                value(v, self.by);
+            }
+        }
+    }
+}
+
+fn value(v: &mut Value<'_>, by: &Anonymizer) {
+    match v {
+        Value::Addr(a) => *a = by.addr(*a),
+        Value::Uid(u) => *u = by.uid(*u),
+        Value::Str(s) => {
+            if let Some(new) = text(s, by) {
+                *s = Cow::Owned(new);
+            }
+        }
+        Value::Wire(s) => {
+            if let Some(new) = rewrite(s, by) {
+                *s = Cow::Owned(new);
+            }
+        }
+        Value::List(all) => all.iter_mut().for_each(|v| value(v, by)),
+        _ => {}
+    }
+}
+
+/// The same text with stand-ins; None: it stays.
+pub fn text(s: &str, by: &Anonymizer) -> Option<String> {
+    let new = rewrite(s.as_bytes(), by)?;
+    // It was text, and what is put in is ASCII in the place of ASCII.
+    Some(String::from_utf8(new).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+}
+
+/// Whether a field's text is one of a list that is known, or the identifier of an object, whose numbers and dots may look like
+/// an address (`1.3.101.112`).
+pub fn is_no_text(name: &str, typ: &str) -> bool {
+    typ == "enum" || typ == "set[enum]" || name.ends_with("_alg") || name.ends_with("oid")
+}
