@@ -118,7 +118,7 @@ mod tests {
         }
     }
 
-    /// Two other implementations agree in these: cryptopan in Go, which they come from, and in Rust.
+    /// Of another implementation, in Go (Yawning Angel's cryptopan).
     #[test]
     fn ipv6_as_others_have_it() {
         let pan = CryptoPan::new(&KEY);
