@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sensor_tests::lab::SERVER_V4;
 use sensor_tests::sensor::TempDir;
 use sensor_tests::traffic::{self, Server};
-use sensor_tests::{Lab, LabOptions, Sensor, one_at_a_time};
+use sensor_tests::{Lab, LabOptions, Sensor, events, one_at_a_time};
 
 #[test]
 #[cfg_attr(not(root), ignore = "needs root")]
@@ -69,6 +69,7 @@ fn threads_parts_handlers_and_maps_have_rows() {
     let memory = flows.iter().filter_map(|r| r["memory"].as_u64()).max();
     assert!(memory.is_some_and(|bytes| bytes > 1 << 20), "{flows:#?}");
     let events = std::fs::read_to_string(at("events")).unwrap();
+    events::note(&events);
     let updates: Vec<_> = events
         .lines()
         .filter(|l| l.contains("\"profiling_update\""))

@@ -13,6 +13,15 @@ end
 pcall, xpcall = guarded(pcall), guarded(xpcall)
 coroutine.resume = guarded(coroutine.resume)
 
+-- What is wanted of connections and files, for who writes it as functions.
+conn = {
+  shed = function(c) c:shed() end,
+  contents = function(c, side) c:contents(side) end,
+  set_inactivity = function(c, secs) c:set_inactivity(secs) end,
+}
+function write(f, ...) return f:write(...) end
+function close(f) f:close() end
+
 -- Tables whose entries go after a time: after they were made (create), read last (read) or written last (write), in seconds of
 -- network time. `max`: how many there are at most; the one that would go next makes room. `on_expire(key, value)` is told of
 -- each that goes by itself.

@@ -118,8 +118,8 @@ fn a_connection_has_its_fields_and_takes_orders() {
             l:write{a = c.id.orig_h, p = c.resp_p, uid = c.uid, t = c.start_time, same = last == c}
             last = c
             c:shed()
-            c:set_inactivity(2.5)
-            c:contents("resp")
+            conn.set_inactivity(c, 2.5)
+            conn.contents(c, "resp")
             assert(community_id(c):match("^1:.+=$"))
         end)
         "#,
