@@ -142,3 +142,17 @@ fn a_file_with_an_empty_handle_is_not_looked_at() {
     assert_eq!(b.told(), ["get_file_handle"]);
     assert_eq!(b.files.under_way(), 0);
 }
+
+#[test]
+fn with_a_secret_nobody_guesses_an_id() {
+    let fuid = |secret: Option<[u8; 32]>| {
+        let mut b = Bench::new(FileConfig {
+            secret: secret.map(crate::base::secret::Secret),
+            ..FileConfig::default()
+        });
+        b.a(next(b"x")).fuid
+    };
+    let of = |n| fuid(Some([n; 32]));
+    assert!(of(1).is_some() && of(1) == of(1));
+    assert!(of(1) != of(2) && of(1) != fuid(None));
+}
