@@ -5,6 +5,7 @@ pub mod bytes;
 pub mod daily;
 pub mod host_name;
 pub mod known;
+pub mod names;
 pub mod secret;
 pub mod time;
 pub mod wildcard;

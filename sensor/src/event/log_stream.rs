@@ -6,6 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::log::{Column, LogRow, Value};
+use crate::base::names::keep;
 
 /// Longest path, bytes: a file's name has room for it with `.log` and a time after it.
 const MAX_PATH: usize = 64;
@@ -99,13 +100,12 @@ impl LogStream {
         {
             return Err(DefineError::Taken(path.to_owned()));
         }
-        let kept = |text: &str| -> &'static str { String::from(text).leak() };
         let columns: Vec<Column> = columns
             .iter()
-            .map(|(n, t)| Column::new(kept(n), kept(t)).or_unset())
+            .map(|(n, t)| Column::new(keep(n), keep(t)).or_unset())
             .collect();
         let stream: &'static LogStream = Box::leak(Box::new(LogStream {
-            path: kept(path),
+            path: keep(path),
             columns: columns.leak(),
         }));
         defined.push(stream);
@@ -121,7 +121,7 @@ impl LogStream {
         if LogStream::is_defined(path) {
             return Err(DefineError::Taken(path.to_owned()));
         }
-        let kept: &'static str = String::from(path).leak();
+        let kept = keep(path);
         NAMED.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
         Ok(kept)
     }

@@ -8,6 +8,7 @@ use mlua::{Error, Function, Lua, Result, Table, Value as LuaValue};
 
 use super::out::FilteredRow;
 use super::values::{column, name_and_type, of_value};
+use crate::base::names::keep;
 use crate::catalog::{has_log, name_log};
 use crate::event::{Column, Value};
 
@@ -55,10 +56,6 @@ pub struct Filtered {
     pub made: Vec<FilteredRow>,
 }
 
-fn kept(text: &str) -> &'static str {
-    String::from(text).leak()
-}
-
 fn list(of: &Table, name: &str) -> Result<Option<Vec<String>>> {
     let list: Option<Table> = of.get(name)?;
     list.map(|l| l.sequence_values().collect()).transpose()
@@ -77,7 +74,7 @@ impl LogFilter {
         if let Some(names) = how.get::<Option<Table>>("rename")? {
             for pair in names.pairs::<String, String>() {
                 let (from, to) = pair?;
-                rename.push((from, kept(&to)));
+                rename.push((from, keep(&to)));
             }
         }
         let mut added = Vec::new();
@@ -87,8 +84,8 @@ impl LogFilter {
                 let name: String = entry.get(1)?;
                 let (name, typ) = name_and_type(&name)?;
                 added.push(Added {
-                    name: kept(name),
-                    typ: kept(typ),
+                    name: keep(name),
+                    typ: keep(typ),
                     f: entry.get(2)?,
                 });
             }

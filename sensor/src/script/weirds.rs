@@ -1,10 +1,9 @@
 //! Weirds that scripts tell of, no more often than the engine's own.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 
 use super::out::{ScriptWeird, WeirdOf};
+use crate::base::names::Names;
 use crate::conn::{Logged, NetSampler};
 use crate::event::Ts;
 
@@ -14,25 +13,19 @@ const MAX_NAMES: usize = 1024;
 const MAX_NAME: usize = 128;
 
 /// The names that scripts have used: they live as long as the process, like the engine's own.
-static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+static NAMES: Names = Names::new();
 
 fn known(name: &str) -> Result<&'static str, String> {
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = names.get(name) {
+    if let Some(known) = NAMES.get(name) {
         return Ok(known);
     }
     let is_name = |b: u8| b.is_ascii_alphanumeric() || b"_-%:.".contains(&b);
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_name) {
         return Err(format!("{name:?} is no name of a weird"));
     }
-    if names.len() >= MAX_NAMES {
-        return Err(format!(
-            "scripts have {MAX_NAMES} different weirds already: what differs belongs into addl"
-        ));
-    }
-    let name: &'static str = name.to_owned().leak();
-    names.insert(name);
-    Ok(name)
+    NAMES.keep_of(name, MAX_NAMES).ok_or_else(|| {
+        format!("scripts have {MAX_NAMES} different weirds already: what differs belongs into addl")
+    })
 }
 
 /// How often each was told.

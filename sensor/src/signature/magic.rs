@@ -1,11 +1,11 @@
 //! The types of files that signatures know by their beginnings (`file-magic`, `file-mime`).
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::compile::{Signature, Signatures};
 use super::dfa::Dfa;
 use super::rule::Action;
+use crate::base::names::keep;
 use crate::file::mime::{Guess, Magic};
 
 /// Memory of the machine, bytes.
@@ -28,7 +28,7 @@ impl FileMagic {
         let mut types = Vec::new();
         for (n, rule) in (0..).zip(&signatures.rules) {
             let of = rule.actions.iter().filter_map(|action| match action {
-                Action::Mime(name, strength) => Some((n, Guess::new(kept(name), *strength))),
+                Action::Mime(name, strength) => Some((n, Guess::new(keep(name), *strength))),
                 _ => None,
             });
             types.extend(of);
@@ -72,18 +72,6 @@ impl Magic for FileMagic {
         let best = types.iter().find(|(rule, _)| of(*rule).is_some_and(fits));
         best.map(|(_, guess)| *guess)
     }
-}
-
-/// A type's name, as long as the process lives: types are handed on as such. Each is kept once.
-fn kept(name: &str) -> &'static str {
-    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = names.get(name) {
-        return known;
-    }
-    let name: &'static str = Box::leak(name.into());
-    names.insert(name);
-    name
 }
 
 #[cfg(test)]
