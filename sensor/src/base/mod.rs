@@ -1,5 +1,5 @@
-//! What every other module may use: numbers in bytes, time, names of hosts, patterns of names, secrets, and what was said today, also of
-//! hosts. Knows nothing of packets.
+//! What every other module may use: numbers in bytes, time, names of hosts, names that are kept, patterns of names, secrets, and what was
+//! said today, also of hosts. Knows nothing of packets.
 
 pub mod bytes;
 pub mod daily;

@@ -23,7 +23,11 @@ impl Names {
 
     /// The name, if it is one of these.
     pub fn get(&self, name: &str) -> Option<&'static str> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .copied()
     }
 
     /// The name, which is one of these from here on; None: there are `most` others already.
@@ -47,7 +51,10 @@ mod tests {
 
     #[test]
     fn each_is_kept_once_and_no_more_than_there_may_be() {
-        assert_eq!(keep("a name of a test").as_ptr(), keep("a name of a test").as_ptr());
+        assert_eq!(
+            keep("a name of a test").as_ptr(),
+            keep("a name of a test").as_ptr()
+        );
         let names = Names::new();
         assert_eq!(names.get("a"), None);
         assert_eq!((names.keep_of("a", 1), names.keep_of("b", 1)), (Some("a"), None));

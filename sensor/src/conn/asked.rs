@@ -164,15 +164,11 @@ pub fn community_id(key: &FlowKey, seed: u16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
+    use crate::conn::octets;
 
     fn key(src: &str, sport: u16, dst: &str, dport: u16, proto: u8) -> FlowKey {
-        let octets = |a: &str| match a.parse().expect("an address") {
-            IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
-            IpAddr::V6(a) => a.octets(),
-        };
+        let octets = |a: &str| octets(a.parse().expect("an address"));
         let v6 = src.contains(':');
         let one_way =
             matches!(proto, 1 | 58) && sensor_common::key::icmp_ports(v6, sport as u8, dport as u8).2;

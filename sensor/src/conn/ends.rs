@@ -15,6 +15,14 @@ pub fn addr(a: &[u8; 16]) -> IpAddr {
     }
 }
 
+/// An address as a key has it.
+pub fn octets(addr: IpAddr) -> [u8; 16] {
+    match addr {
+        IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
+        IpAddr::V6(a) => a.octets(),
+    }
+}
+
 /// Whether it is the limited broadcast address.
 pub fn is_broadcast(a: &[u8; 16]) -> bool {
     addr(a) == IpAddr::V4(Ipv4Addr::BROADCAST)

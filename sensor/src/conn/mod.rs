@@ -53,7 +53,7 @@ mod wish;
 pub use asked::{ConnColumns, community_id};
 pub use config::{Config, Contents, ContentsOf, SIGNATURE_BYTES, Timeouts};
 pub use early::Early;
-pub use ends::{addr, proto};
+pub use ends::{addr, octets, proto};
 pub use engine::Engine;
 pub use feed::{EngineSink, untracked};
 pub use heritage::{Estate, originator};

@@ -1,10 +1,9 @@
 //! What somebody who is told of a connection may want of it.
 
-use std::net::IpAddr;
-
 use sensor_common::FlowKey;
 use sensor_common::key::{IPPROTO_TCP, IPPROTO_UDP};
 
+use super::ends::octets;
 use super::engine::Engine;
 use super::order::{Order, Wish};
 use super::sink::Sink;
@@ -19,11 +18,7 @@ pub fn key_of(c: &ConnId) -> Option<FlowKey> {
         Proto::Udp => IPPROTO_UDP,
         Proto::Icmp | Proto::Unknown => return None,
     };
-    let bytes = |addr| match addr {
-        IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
-        IpAddr::V6(a) => a.octets(),
-    };
-    let (orig, resp) = (bytes(c.orig_h), bytes(c.resp_h));
+    let (orig, resp) = (octets(c.orig_h), octets(c.resp_h));
     Some(FlowKey::new(&orig, &resp, c.orig_p, c.resp_p, proto, false).0)
 }
 

@@ -1,10 +1,8 @@
 //! Weirds that scripts tell of, no more often than the engine's own.
 
-use std::net::IpAddr;
-
 use super::out::{ScriptWeird, WeirdOf};
 use crate::base::names::Names;
-use crate::conn::{Logged, NetSampler};
+use crate::conn::{Logged, NetSampler, octets};
 use crate::event::Ts;
 
 /// Most names of scripts' weirds.
@@ -35,13 +33,6 @@ pub struct Weirds {
     logged: Logged,
 }
 
-fn bytes(addr: IpAddr) -> [u8; 16] {
-    match addr {
-        IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
-        IpAddr::V6(a) => a.octets(),
-    }
-}
-
 impl Weirds {
     /// One more at `now`. None: it was told often enough.
     pub fn one(
@@ -53,8 +44,8 @@ impl Weirds {
     ) -> Result<Option<ScriptWeird>, String> {
         let name = known(name)?;
         let ends = match of {
-            WeirdOf::Conn(c) => Some((bytes(c.orig_h), bytes(c.resp_h))),
-            WeirdOf::Hosts(src, dst) => Some((bytes(src), bytes(dst))),
+            WeirdOf::Conn(c) => Some((octets(c.orig_h), octets(c.resp_h))),
+            WeirdOf::Hosts(src, dst) => Some((octets(src), octets(dst))),
             WeirdOf::Nobody => None,
         };
         let ends = ends.as_ref().map(|(src, dst)| (src, dst));
