@@ -275,33 +275,24 @@ impl<S: Sink> Engine<S> {
         frame: &[u8],
         flows: &mut impl FlowTable,
     ) -> Option<InnerPacket> {
-        if self.sh.load.is_some() {
-            return self.record_sampled(hash, slot, rec, frame, flows);
+        if let Some(load) = &mut self.sh.load {
+            load.begin();
         }
         let _inside = enter(Part::Engine);
         let inner = self.record_at(hash, slot, rec, frame, flows);
         self.obey(rec.pkt.ts, flows);
+        if self.sh.load.is_some() {
+            self.tell_load(rec.pkt.ts);
+        }
         inner
     }
 
-    /// The same, while samples are taken of what packets cost.
+    /// Tells what the packet has cost, if it is one of those that are looked at.
     #[cold]
-    fn record_sampled(
-        &mut self,
-        hash: u64,
-        slot: Option<u32>,
-        rec: &RecordHeader,
-        frame: &[u8],
-        flows: &mut impl FlowTable,
-    ) -> Option<InnerPacket> {
-        let sampled = self.sh.load.as_mut().and_then(PacketSampler::begin);
-        let _inside = enter(Part::Engine);
-        let inner = self.record_at(hash, slot, rec, frame, flows);
-        self.obey(rec.pkt.ts, flows);
-        if let Some(before) = sampled {
-            self.raise(rec.pkt.ts, &before.after().event());
+    fn tell_load(&mut self, ts: Ts) {
+        if let Some(cost) = self.sh.load.as_mut().and_then(PacketSampler::end) {
+            self.raise(ts, &cost.event());
         }
-        inner
     }
 
     fn record_at(

@@ -10,10 +10,13 @@ pub struct PacketSampler {
     /// One of so many packets.
     every: u32,
     left: u32,
+    /// Of the packet that is looked at.
+    before: Option<Before>,
 }
 
 /// How things stood before a packet.
-pub struct Before {
+#[derive(Debug)]
+struct Before {
     cpu: u64,
     memory: u64,
 }
@@ -29,27 +32,35 @@ impl PacketSampler {
     /// One that takes one of so many packets.
     pub fn new(every: u32) -> PacketSampler {
         let every = every.max(1);
-        PacketSampler { every, left: every }
+        PacketSampler {
+            every,
+            left: every,
+            before: None,
+        }
     }
 
-    /// A packet comes. None: this one is none of those that are looked at.
-    pub fn begin(&mut self) -> Option<Before> {
+    /// A packet comes.
+    pub fn begin(&mut self) {
         self.left -= 1;
         if self.left > 0 {
-            return None;
+            return;
         }
         self.left = self.every;
         place::take_seen();
-        Some(Before {
+        self.before = Some(Before {
             cpu: clock::of_this_thread(),
             memory: clock::allocated(),
-        })
+        });
+    }
+
+    /// It was worked on. None: it is none of those that are looked at.
+    pub fn end(&mut self) -> Option<After> {
+        self.before.take().map(Before::after)
     }
 }
 
 impl Before {
-    /// It was worked on.
-    pub fn after(self) -> After {
+    fn after(self) -> After {
         let cpu = clock::of_this_thread().saturating_sub(self.cpu) as i64;
         let memory = clock::allocated() as i64 - self.memory as i64;
         let seen = place::take_seen();
