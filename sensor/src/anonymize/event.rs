@@ -6,7 +6,7 @@ use std::fmt;
 use bumpalo::Bump;
 
 use super::anonymizer::Anonymizer;
-use super::row::{Row, is_no_text, text};
+use super::row::{is_no_text, text};
 use super::text::rewrite;
 use crate::event::{
     Arg, ConnId, DnsMapping, Encap, Event, EventPeer, FaFile, Info, Kind, LogRow, Record, Visitor,
@@ -134,7 +134,7 @@ fn mapped<'b>(arg: Arg<'b>, bump: &'b Bump, by: &'b Anonymizer) -> Arg<'b> {
         }))),
         Arg::Event(ev) => Arg::Event(event(ev, bump, by)),
         Arg::Row(row) => {
-            let row: &'b dyn LogRow = bump.alloc(Row { row, by });
+            let row: &'b dyn LogRow = bump.alloc(super::row::row(row, by));
             Arg::Row(row)
         }
         Arg::Record(r) => {

@@ -4,38 +4,20 @@ use std::borrow::Cow;
 
 use super::anonymizer::Anonymizer;
 use super::text::rewrite;
-use crate::event::log::{Column, LogRow, Value};
+use crate::event::log::{Changed, LogRow, Value};
 
 /// The column of signatures.log with payload as it was sent, in which addresses may stand as numbers.
 const MATCHED: &str = "sub_msg";
 
 /// A row with stand-ins for addresses.
-pub struct Row<'r> {
-    pub row: &'r dyn LogRow,
-    pub by: &'r Anonymizer,
-}
-
-impl LogRow for Row<'_> {
-    fn path(&self) -> &'static str {
-        self.row.path()
-    }
-
-    fn columns(&self) -> &'static [Column] {
-        self.row.columns()
-    }
-
-    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
-        let before = out.len();
-        self.row.values(out);
-        let columns = self.row.columns().iter();
-        for (v, c) in out[before..].iter_mut().zip(columns) {
-            if c.name == MATCHED {
-                *v = Value::Unset;
-            } else if !is_no_text(c.name, c.typ) {
-                value(v, self.by);
-            }
+pub fn row<'r>(row: &'r dyn LogRow, by: &'r Anonymizer) -> impl LogRow + use<'r> {
+    Changed::new(row, |v, c| {
+        if c.name == MATCHED {
+            *v = Value::Unset;
+        } else if !is_no_text(c.name, c.typ) {
+            value(v, by);
         }
-    }
+    })
 }
 
 fn value(v: &mut Value<'_>, by: &Anonymizer) {

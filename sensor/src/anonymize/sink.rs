@@ -6,7 +6,7 @@ use bumpalo::Bump;
 
 use super::anonymizer::Anonymizer;
 use super::event::event;
-use super::row::{Row, text};
+use super::row::{row as shown, text};
 use crate::conn::{Order, Piece, Sink};
 use crate::event::log::{LogRow, Value};
 use crate::event::{AnonymizationMapping, ConnId, Event, Fuid, SignatureState, Ts};
@@ -51,8 +51,7 @@ impl With {
     }
 
     fn log(&mut self, row: &dyn LogRow, to: &mut impl Sink) {
-        let row = Row { row, by: &self.by };
-        to.log(&row);
+        to.log(&shown(row, &self.by));
         if self.by.has_new() {
             // A row does not say when it is written. All are of something that was before.
             let mut values = Vec::new();

@@ -399,10 +399,7 @@ impl LogRow for Matched {
 #[test]
 fn what_signatures_matched_is_left_out() {
     let (by, mut values) = (made(7), Vec::new());
-    let row = super::row::Row {
-        row: &Matched,
-        by: &by,
-    };
+    let row = super::row::row(&Matched, &by);
     row.values(&mut values);
     let mapped = by.addr(CLIENT.parse().expect("an address"));
     assert_eq!(values, [Value::Addr(mapped), Value::Unset]);

@@ -119,6 +119,37 @@ pub trait LogRow {
     fn values<'a>(&'a self, out: &mut Vec<Value<'a>>);
 }
 
+/// A row whose values are others than those of another row.
+pub struct Changed<'r, F> {
+    row: &'r dyn LogRow,
+    change: F,
+}
+
+impl<'r, F: Fn(&mut Value<'_>, &Column)> Changed<'r, F> {
+    /// The row with each value as `change` leaves it.
+    pub fn new(row: &'r dyn LogRow, change: F) -> Self {
+        Changed { row, change }
+    }
+}
+
+impl<F: Fn(&mut Value<'_>, &Column)> LogRow for Changed<'_, F> {
+    fn path(&self) -> &'static str {
+        self.row.path()
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        self.row.columns()
+    }
+
+    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
+        let before = out.len();
+        self.row.values(out);
+        for (value, column) in out[before..].iter_mut().zip(self.columns()) {
+            (self.change)(value, column);
+        }
+    }
+}
+
 impl fmt::Debug for dyn LogRow + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut v = Vec::new();

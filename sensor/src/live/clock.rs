@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::base::time::MILLISECOND;
 use crate::conn::events::ConnLogConn;
 use crate::datapath::xdp;
-use crate::event::log::{Column, LogRow, Value};
+use crate::event::log::{Changed, LogRow, Value};
 use crate::event::{self, Event, Ts};
 
 /// Two readings of the clocks that differ by no more than this count as equal, ns.
@@ -115,7 +115,11 @@ impl Clock {
     /// Hands on a row with times of day.
     pub fn row<R>(&self, row: &dyn LogRow, then: impl FnOnce(&dyn LogRow) -> R) -> R {
         if self.is_changed() {
-            then(&OfDay { row, clock: self })
+            then(&Changed::new(row, |v, _| {
+                if let Value::Time(t) = v {
+                    *t = self.of_day(*t);
+                }
+            }))
         } else {
             then(row)
         }
@@ -148,32 +152,6 @@ pub fn said(step: i64) -> String {
     let tenths = (step.unsigned_abs() + 50_000_000) / 100_000_000;
     let by = Duration::from_millis(tenths * 100);
     format!("the wall clock was set {way} by {by:?}")
-}
-
-/// A row with times of day for the engine's.
-struct OfDay<'r> {
-    row: &'r dyn LogRow,
-    clock: &'r Clock,
-}
-
-impl LogRow for OfDay<'_> {
-    fn path(&self) -> &'static str {
-        self.row.path()
-    }
-
-    fn columns(&self) -> &'static [Column] {
-        self.row.columns()
-    }
-
-    fn values<'a>(&'a self, out: &mut Vec<Value<'a>>) {
-        let before = out.len();
-        self.row.values(out);
-        for v in &mut out[before..] {
-            if let Value::Time(t) = v {
-                *t = self.clock.of_day(*t);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
