@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::addresses::{Scheme, stays};
-use super::cache::Cache;
 use super::ids::UidCipher;
 use super::key::Key;
+use crate::base::aging::Aging;
 use crate::base::secret::Secret;
 use crate::conn::{Config, Order};
 use crate::event::{ConnId, Uid};
@@ -23,13 +23,13 @@ struct Shared {
     scheme: Scheme,
     uids: UidCipher,
     /// Addresses that were told with their stand-ins.
-    told: Mutex<Cache<IpAddr, ()>>,
+    told: Mutex<Aging<IpAddr, (), TOLD>>,
 }
 
 /// Gives addresses and ids their stand-ins, for one thread.
 pub struct Anonymizer {
     shared: Arc<Shared>,
-    known: RefCell<Cache<IpAddr, IpAddr>>,
+    known: RefCell<Aging<IpAddr, IpAddr, REMEMBERED>>,
     /// Addresses that are new are kept until they are told.
     tells: bool,
     new: RefCell<Vec<(IpAddr, IpAddr)>>,
@@ -44,14 +44,14 @@ impl Anonymizer {
             key: *key,
             scheme: Scheme::new(key.bytes()),
             uids: UidCipher::new(&uids),
-            told: Mutex::new(Cache::new(TOLD)),
+            told: Mutex::default(),
         }))
     }
 
     fn with(shared: Arc<Shared>) -> Anonymizer {
         Anonymizer {
             shared,
-            known: RefCell::new(Cache::new(REMEMBERED)),
+            known: RefCell::default(),
             tells: false,
             new: RefCell::default(),
         }
@@ -84,14 +84,14 @@ impl Anonymizer {
         }
         let mut known = self.known.borrow_mut();
         if let Some(mapped) = known.get(&addr) {
-            return mapped;
+            return *mapped;
         }
         let mapped = self.shared.scheme.forth(addr);
-        known.put(addr, mapped);
+        known.insert(addr, mapped);
         if self.tells {
             let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.get(&addr).is_none() {
-                told.put(addr, ());
+                told.insert(addr, ());
                 self.new.borrow_mut().push((addr, mapped));
             }
         }

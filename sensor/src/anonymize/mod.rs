@@ -4,13 +4,12 @@
 //! visible. The engine works with the addresses that it sees; [`Anonymized`] stands between it and what takes its results,
 //! so files, streams, the terminal and scripts all get the same other ones. Knows nothing of who they are.
 //!
-//! Below, a module knows only those before it: `cryptopan` (the scheme) · `key` · `ids` (unique ids) · `cache` · `addresses` (which
+//! Below, a module knows only those before it: `cryptopan` (the scheme) · `key` · `ids` (unique ids) · `addresses` (which
 //! address becomes which) · `dotted` (numbers in text) · `text` (addresses in text) · `anonymizer` (all of these for a thread) ·
 //! `row` and `event` (as others see them) · `sink` · `refused` (what would tell addresses all the same).
 
 mod addresses;
 mod anonymizer;
-mod cache;
 mod cryptopan;
 mod dotted;
 mod event;

@@ -16,6 +16,7 @@ use sensor_common::decap::{BY_PROGRAM, GENEVE_PORT, Number, VXLAN_PORT};
 use sensor_common::key::{IPPROTO_UDP, Realm};
 use sensor_common::{FlowKey, proto};
 
+use crate::base::aging;
 use crate::base::time::{DAY, HOUR, SECOND};
 
 /// Most tunnels in a packet (Zeek: Tunnel::max_depth).
@@ -27,6 +28,8 @@ const IP_TUNNEL_TIMEOUT_NS: u64 = DAY;
 const EXPIRATION_NS: u64 = HOUR;
 /// Entries of a generation; twice as many are kept at most.
 const GENERATION_ENTRIES: usize = 1 << 15;
+
+type Aging<K, V> = aging::Aging<K, V, GENERATION_ENTRIES>;
 
 /// A tunnel's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -425,7 +428,7 @@ impl TunnelTable {
     /// A number that changes when cached answers may no longer hold, or when the table must be asked again so that it does not
     /// forget what is in use.
     fn turn(&self) -> u64 {
-        self.stacks.turns + self.by_id.turns + self.ip.turns + self.replaced
+        self.stacks.turns() + self.by_id.turns() + self.ip.turns() + self.replaced
     }
 
     fn get(&mut self, id: u32) -> Option<Arc<Stack>> {
@@ -534,52 +537,6 @@ impl TunnelTable {
         self.stacks.insert(key, s.clone());
         self.by_id.insert(s.id, s.clone());
         s
-    }
-}
-
-/// A map that keeps the entries used last. An entry is gone once a whole generation of other entries was inserted or used
-/// after it.
-struct Aging<K, V> {
-    young: HashMap<K, V, RandomState>,
-    old: HashMap<K, V, RandomState>,
-    /// How often the younger generation became the older one.
-    turns: u64,
-}
-
-impl<K, V> Default for Aging<K, V> {
-    fn default() -> Self {
-        Aging {
-            young: HashMap::default(),
-            old: HashMap::default(),
-            turns: 0,
-        }
-    }
-}
-
-impl<K: Copy + Eq + Hash, V> Aging<K, V> {
-    fn get(&mut self, key: &K) -> Option<&mut V> {
-        if !self.young.contains_key(key) {
-            let v = self.old.remove(key)?;
-            self.insert(*key, v);
-        }
-        self.young.get_mut(key)
-    }
-
-    fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= GENERATION_ENTRIES {
-            self.old = std::mem::take(&mut self.young);
-            self.turns += 1;
-        }
-        self.young.insert(key, value);
-    }
-
-    fn remove(&mut self, key: &K) -> Option<V> {
-        self.young.remove(key).or_else(|| self.old.remove(key))
-    }
-
-    fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        self.young.retain(|_, v| keep(v));
-        self.old.retain(|_, v| keep(v));
     }
 }
 

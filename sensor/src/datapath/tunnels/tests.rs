@@ -190,10 +190,10 @@ fn a_flood_is_bounded() {
     assert!(t.get(used.id).is_some());
     let lens = t.locked(|table| {
         [
-            table.by_id.young.len() + table.by_id.old.len(),
-            table.stacks.young.len() + table.stacks.old.len(),
-            table.ip.young.len() + table.ip.old.len(),
-            table.active.young.len() + table.active.old.len(),
+            table.by_id.len(),
+            table.stacks.len(),
+            table.ip.len(),
+            table.active.len(),
         ]
     });
     for len in lens {
