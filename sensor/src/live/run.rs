@@ -175,8 +175,12 @@ fn work(
     });
     let scripts = plan.clone().map(ScriptThread::load).transpose()?;
     let subs = scripts.as_ref().map_or(subs, |s| subs.union(s.wants()));
+    // Scripts are loaded again only where workers may have something of them to call.
+    let may_ask = !settings.signatures.files.is_empty();
+    let is_any = scripts.as_ref().is_some_and(|s| s.at_once().any()) || may_ask;
     let probe = plan
         .as_ref()
+        .filter(|_| is_any)
         .map(|p| Probe::load(p.with(Role::AtOnce)))
         .transpose()?;
     let subs = probe.as_ref().map_or(subs, |p| subs.union(p.wants()));

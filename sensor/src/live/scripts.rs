@@ -82,6 +82,8 @@ impl LostEvents {
 /// The scripts' thread.
 pub struct ScriptThread {
     wants: Subscriptions,
+    /// Those that workers handle.
+    at_once: Subscriptions,
     /// Logs whose rows they look at.
     filtered: Arc<[String]>,
     queue: SyncSender<Told>,
@@ -152,7 +154,7 @@ impl ScriptThread {
                     }
                 };
                 begin_thread("scripts", Part::Scripts);
-                let _ = loaded.send(Ok((host.wants(), host.filtered_logs())));
+                let _ = loaded.send(Ok((host.wants(), host.at_once(), host.filtered_logs())));
                 // Nobody begins a run whose start fails.
                 if let Ok(begin) = begins.recv() {
                     let begin: Begin = begin;
@@ -162,9 +164,10 @@ impl ScriptThread {
                     Work::new(host, begin, made, told_costs).work(&told);
                 }
             })?;
-        let (wants, filtered) = is_loaded.recv().context("the scripts' thread died")??;
+        let (wants, at_once, filtered) = is_loaded.recv().context("the scripts' thread died")??;
         Ok(ScriptThread {
             wants,
+            at_once,
             filtered: filtered.into(),
             queue,
             lost: LostEvents::default(),
@@ -174,6 +177,11 @@ impl ScriptThread {
             costs,
             said: NowAndThen::default(),
         })
+    }
+
+    /// The events that scripts have workers handle.
+    pub fn at_once(&self) -> Subscriptions {
+        self.at_once
     }
 
     /// The events that scripts handle.

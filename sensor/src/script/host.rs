@@ -2,7 +2,7 @@
 
 mod looked;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -64,6 +64,8 @@ type Handlers = Vec<Vec<Handler>>;
 pub struct Host {
     handlers: Rc<RefCell<Handlers>>,
     subs: Subscriptions,
+    /// Events of which handlers are called at once, by whomever.
+    at_once: Rc<Cell<Subscriptions>>,
     filters: Filters,
     lookups: Lookups,
     state: State,
@@ -124,6 +126,7 @@ impl Host {
         let mut host = Host {
             handlers: Rc::new(RefCell::new((0..Kind::PLACES).map(|_| Vec::new()).collect())),
             subs: Subscriptions::NONE,
+            at_once: Rc::new(Cell::new(Subscriptions::NONE)),
             filters: Filters::default(),
             lookups: Lookups::new(plan.asker.clone()),
             state: State::new(plan),
@@ -195,7 +198,7 @@ impl Host {
     fn give_load(&self, loaded: Rc<RefCell<Vec<PathBuf>>>) -> mlua::Result<()> {
         let globals = self.lua.globals();
         let handlers = Rc::downgrade(&self.handlers);
-        let role = self.role;
+        let (role, all_at_once) = (self.role, self.at_once.clone());
         let on = self
             .lua
             .create_function(move |_, (name, f, how): (String, Function, Option<Table>)| {
@@ -212,6 +215,9 @@ impl Host {
                 }
                 // Who asks waits for the answer.
                 at_once |= info.kind == GetFileHandle::KIND;
+                if at_once {
+                    all_at_once.set(all_at_once.get().with(info.kind));
+                }
                 let is_called = match role {
                     Role::All => true,
                     Role::Later => !at_once,
@@ -272,6 +278,11 @@ impl Host {
     /// The events that have handlers.
     pub fn wants(&self) -> Subscriptions {
         self.subs
+    }
+
+    /// The events of which handlers are called at once, by this interpreter or another one.
+    pub fn at_once(&self) -> Subscriptions {
+        self.at_once.get()
     }
 
     /// Calls of handlers so far, and those of them that failed.
