@@ -106,6 +106,12 @@ pub trait Protocol: Sized {
     }
 }
 
+/// A protocol that the list knows by a number.
+pub trait Listed: Protocol {
+    /// Its place in the list.
+    const NUMBER: u8;
+}
+
 /// An analyzer that needs only the headers of a stream's records for a while (see [`sensor_common::follow`]).
 pub trait ReadsMarks {
     /// How many bytes of a direction come before the next header; none in the middle of one.
@@ -508,6 +514,28 @@ impl Ctx<'_> {
     /// Takes the service away: it is not this protocol after all.
     pub fn retract(&mut self) {
         self.me.around.services.retract(self.me.number);
+    }
+
+    /// The context of an analyzer that reads what this one carries.
+    pub fn inside<'s, P: Listed>(&'s mut self, standing: &'s mut Standing) -> Ctx<'s> {
+        let around = &mut self.me.around;
+        Ctx {
+            ts: self.ts,
+            c: self.c,
+            subs: self.subs,
+            out: &mut *self.out,
+            me: Me {
+                spec: const { &P::SPEC },
+                number: P::NUMBER,
+                standing,
+                around: Around {
+                    services: &mut *around.services,
+                    turned: &mut *around.turned,
+                    mute: around.mute,
+                    late: around.late,
+                },
+            },
+        }
     }
 
     /// The content shows that originator and responder are the wrong way round. After this datagram the connection is

@@ -35,6 +35,10 @@ macro_rules! protocols {
             }
         }
 
+        $(impl Listed for $room::Analyzer {
+            const NUMBER: u8 = Id::$room.number();
+        })*
+
         /// What the analyzers of one worker share.
         #[derive(Default)]
         pub struct WorkerShared {

@@ -6,6 +6,7 @@
 //! analyzers on a connection and routes its bytes; nobody else names one.
 
 pub mod api;
+pub mod inner;
 mod lines;
 mod list;
 mod node;
@@ -18,7 +19,7 @@ mod template;
 mod text;
 pub mod tree;
 
-use api::{Closing, Ctx, Interest, Later, Next, Protocol, ReadsMarks, Seen, Spec, Start};
+use api::{Closing, Ctx, Interest, Later, Listed, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use list::protocols;
 use pattern::Rule;
 
