@@ -147,6 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn it_is_found_in_websocket() {
+        let upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
+        let switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLBMxJbK+PAZ1bjEGMZOyxyxo0=\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
+        let frame = [&[0x82, 0x80 | CONNECT.len() as u8, 0, 0, 0, 0][..], CONNECT].concat();
+        let talk: [(bool, &[u8]); 4] = [
+            (true, upgrade),
+            (false, switch),
+            (true, &frame),
+            (false, b"\x82\x04\x20\x02\0\0"),
+        ];
+        assert_eq!(tcp(80, &talk).services, "http,websocket,mqtt");
+    }
+
+    #[test]
     fn the_first_message_of_a_piece_has_to_be_whole() {
         for (piece, holds) in [
             (&b"\x20\x02\0\0"[..], true),
