@@ -27,4 +27,5 @@ use pattern::Rule;
 protocols! {
     tls dtls dns http ssh smtp ftp ftp_data ntp syslog quic websocket
     teredo ayiya gtpv1 vxlan geneve
+    dhcp
 }

@@ -728,6 +728,7 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
         dtls: tls.clone(),
         tls,
         ssh: cfg.ssh,
+        dhcp: cfg.dhcp.clone(),
         ..analyzer::WorkerShared::default()
     }
 }
