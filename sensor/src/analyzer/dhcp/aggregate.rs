@@ -108,9 +108,10 @@ struct Table {
 
 #[derive(Debug)]
 struct Transaction {
+    /// Without the messages' types and their duration.
     row: DhcpRow,
-    /// When the last message came.
-    last: Ts,
+    /// The type of each message and when it came, in order of time: of two workers one may be behind.
+    types: Vec<(Ts, u8)>,
     /// The hardware address in the client's messages, if they name no other.
     chaddr: Option<String>,
     /// Its place in [`Table::due`].
@@ -135,7 +136,7 @@ impl Table {
         let due = (ts.saturating_add(FIRST_LOOK), self.made);
         let one = self.open.entry(msg.xid).or_insert_with(|| Transaction {
             row: DhcpRow::new(ts, c.uid),
-            last: ts,
+            types: Vec::new(),
             chaddr: None,
             due,
         });
@@ -144,9 +145,9 @@ impl Table {
             self.due.insert(due, msg.xid);
         }
         one.add(ts, c, is_orig, msg);
-        if one.row.uids.len() >= MOST_UIDS || one.row.msg_types.len() >= MOST_TYPES {
+        if one.row.uids.len() >= MOST_UIDS || one.types.len() >= MOST_TYPES {
             // Zeek writes this row without the address that the client's header has.
-            rows.extend(self.remove(msg.xid).map(|one| one.row));
+            rows.extend(self.remove(msg.xid).map(Transaction::cut));
         }
         full
     }
@@ -194,26 +195,39 @@ impl Table {
 }
 
 impl Transaction {
-    fn is_over(&self, now: Ts) -> bool {
-        now.saturating_sub(self.last) > SILENCE || now.saturating_sub(self.row.ts) > LONGEST
+    fn last(&self) -> Ts {
+        self.types.last().map_or(self.row.ts, |(ts, _)| *ts)
     }
 
+    fn is_over(&self, now: Ts) -> bool {
+        now.saturating_sub(self.last()) > SILENCE || now.saturating_sub(self.row.ts) > LONGEST
+    }
+
+    /// The row of one that is over.
     fn finish(mut self) -> DhcpRow {
-        if self.row.mac.is_none() {
-            self.row.mac = self.chaddr;
-        }
-        self.row
+        let chaddr = self.chaddr.take();
+        let mut row = self.cut();
+        row.mac = row.mac.or(chaddr);
+        row
+    }
+
+    /// The row of one that has too much.
+    fn cut(self) -> DhcpRow {
+        let last = self.last();
+        let mut row = self.row;
+        row.ts = self.types.first().map_or(row.ts, |(ts, _)| *ts);
+        row.duration = last.saturating_sub(row.ts).cast_signed();
+        row.msg_types = self.types.iter().map(|(_, n)| type_name(*n)).collect();
+        row
     }
 
     fn add(&mut self, ts: Ts, c: &ConnId, is_orig: bool, msg: &Message<'_>) {
+        let at = self.types.partition_point(|(other, _)| *other <= ts);
+        self.types.insert(at, (ts, msg.options.message_type()));
         let row = &mut self.row;
-        // Workers may be some packets apart.
-        self.last = self.last.max(ts);
-        row.duration = row.duration.max(ts.saturating_sub(row.ts).cast_signed());
         if !row.uids.contains(&c.uid) {
             row.uids.push(c.uid);
         }
-        row.msg_types.push(type_name(msg.options.message_type()));
         // A server that broadcasts is an originator, too.
         let is_client = is_orig && (c.orig_h == ANY || c.orig_p == 68 || c.resp_p == 67);
         let options = &msg.options;

@@ -271,6 +271,20 @@ fn a_silent_transaction_is_over_at_the_next_look() {
 }
 
 #[test]
+fn messages_are_told_in_order_of_time_although_workers_are_not() {
+    let all = Transactions::default();
+    let mut out = Heard::default();
+    let mut asks = Flow::new(conn(1, NOBODY, ALL_SERVERS), &all);
+    let mut answers = Flow::new(conn(2, CLIENT, SERVER), &all);
+    answers.says(5 * SECOND, false, &message(7, CLIENT.0, &[(53, &[2])]), &mut out);
+    asks.says(4 * SECOND, true, &message(7, [0; 4], &[(53, &[1])]), &mut out);
+    answers.ends(5 * SECOND, &mut out);
+    asks.ends(5 * SECOND, &mut out);
+    assert!(out.rows[0].starts_with("{\"ts\":4.000000,"));
+    assert!(out.rows[0].ends_with("\"msg_types\":[\"DISCOVER\",\"OFFER\"],\"duration\":1.000000}"));
+}
+
+#[test]
 fn a_row_is_written_when_it_has_too_much() {
     let all = Transactions::default();
     let mut out = Heard::default();
