@@ -31,4 +31,5 @@ protocols! {
     tls dtls dns http ssh smtp ftp ftp_data ntp syslog quic websocket
     teredo ayiya gtpv1 vxlan geneve
     snmp radius sip mysql redis mqtt modbus dnp3_tcp dnp3_udp irc irc_data finger xmpp
+    dhcp
 }

@@ -729,6 +729,7 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
         quic: tls.clone(),
         tls,
         ssh: cfg.ssh,
+        dhcp: cfg.dhcp.clone(),
         ..analyzer::WorkerShared::default()
     }
 }
