@@ -26,4 +26,5 @@ use pattern::Rule;
 protocols! {
     tls dtls dns http ssh smtp ftp ftp_data ntp syslog quic websocket
     teredo ayiya gtpv1 vxlan geneve
+    pop3 imap
 }
