@@ -32,7 +32,7 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 10] = [
+const PEERS: [(&str, &str); 13] = [
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),
     ("nghttp", "nghttp2-client"),
@@ -42,6 +42,9 @@ const PEERS: [(&str, &str); 10] = [
     ("sshd", "openssh-server"),
     ("sshpass", "sshpass"),
     ("vsftpd", "vsftpd"),
+    ("postfix", "postfix"),
+    ("/usr/lib/dovecot/pop3", "dovecot-pop3d"),
+    ("/usr/lib/dovecot/imap", "dovecot-imapd"),
     // A library for Python.
     ("/usr/lib/python3/dist-packages/websockets", "python3-websockets"),
 ];
