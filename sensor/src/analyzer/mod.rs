@@ -32,4 +32,5 @@ protocols! {
     teredo ayiya gtpv1 vxlan geneve
     snmp radius sip mysql redis mqtt modbus dnp3_tcp dnp3_udp irc irc_data finger xmpp
     dhcp
+    pop3 imap
 }
