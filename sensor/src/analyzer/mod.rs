@@ -6,6 +6,7 @@
 //! analyzers on a connection and routes its bytes; nobody else names one.
 
 pub mod api;
+pub mod carried;
 pub mod inner;
 mod lines;
 mod list;
@@ -26,5 +27,6 @@ use pattern::Rule;
 // The order gives them their numbers, and to signatures that match at the same byte their turn.
 protocols! {
     tls dtls dns http ssh smtp ftp ftp_data ntp syslog quic websocket
+    socks gridftp
     teredo ayiya gtpv1 vxlan geneve
 }

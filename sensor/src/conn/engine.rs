@@ -726,6 +726,7 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
     analyzer::WorkerShared {
         http: analyzer::http::HttpShared::new(cfg.http),
         dtls: tls.clone(),
+        ftp: tls.clone(),
         tls,
         ssh: cfg.ssh,
         ..analyzer::WorkerShared::default()

@@ -235,6 +235,11 @@ impl Tls {
         }
     }
 
+    /// Whether the handshake is over.
+    pub fn is_established(&self) -> bool {
+        self.s.is_established()
+    }
+
     /// Neither direction is read any further.
     fn stop(&mut self) {
         self.s.ended = true;
