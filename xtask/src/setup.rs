@@ -32,8 +32,9 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 10] = [
+const PEERS: [(&str, &str); 11] = [
     ("curl", "curl"),
+    ("danted", "dante-server"),
     ("dnsmasq", "dnsmasq-base"),
     ("nghttp", "nghttp2-client"),
     ("nghttpx", "nghttp2-proxy"),
