@@ -140,6 +140,7 @@ impl Talk {
             let how = Closing {
                 ended: true,
                 reads: true,
+                packets: [0; 2],
             };
             a.close(how, ctx);
         });
@@ -537,7 +538,7 @@ fn gssapi(first: &[u8]) -> (String, Heard) {
         subs: &Subscriptions::NONE,
         out: &mut heard,
     };
-    tree.close(call);
+    tree.close([0; 2], call);
     (tree.services().collect::<Vec<_>>().join(","), heard)
 }
 
