@@ -39,5 +39,5 @@ protocols! {
     snmp radius sip mysql redis mqtt modbus dnp3_tcp dnp3_udp irc irc_data finger xmpp
     dhcp
     pop3 imap
-    krb krb_tcp rdp rdpeudp rfb postgresql
+    smb dce_rpc gssapi ntlm krb krb_tcp rdp rdpeudp rfb ldap_tcp ldap_udp postgresql
 }
