@@ -550,6 +550,14 @@ impl Ctx<'_> {
         }
     }
 
+    /// The same of one that reads datagrams: to Zeek's it means nothing that a TCP connection is incomplete.
+    pub fn violation_of_datagram(&mut self, reason: &str) {
+        self.tell_violation(reason);
+        if !self.me.around.late {
+            self.retract();
+        }
+    }
+
     /// Reports a violation that has no consequences (Zeek's `DPD::ignore_violations`).
     pub fn violation_spared(&mut self, reason: &str) {
         if !self.me.around.mute {

@@ -85,10 +85,8 @@ impl Protocol for DceRpc {
         while let Some(message) = framer.next(&mut bytes, pdu::len) {
             match self.pdu(is_orig, message, ctx) {
                 Some(true) => {}
-                Some(false) => {
-                    next = Next::Stop;
-                    break;
-                }
+                // What came with it is still read.
+                Some(false) => next = Next::Stop,
                 None => {
                     // What came with it is lost, too.
                     ctx.violation_spared("no DCE/RPC PDU");
@@ -187,8 +185,10 @@ impl DceRpc {
                 frag.is_none_or(|frag| header.takes(frag)).then_some(true)
             }
             None if header.is_first() => {
-                calls.push((header.call, len));
-                let too_many = calls.len() > MAX_CALLS;
+                let too_many = calls.len() >= MAX_CALLS;
+                if !too_many {
+                    calls.push((header.call, len));
+                }
                 if too_many {
                     weird("too_many_dce_rpc_msgs_in_reassembly");
                 }

@@ -115,6 +115,16 @@ fn fragments_are_bounded() {
         t.result().said,
         ["is dce_rpc", "too_many_dce_rpc_msgs_in_reassembly"]
     );
+    // told for each that comes in the same piece,
+    let all: Vec<u8> = (0..25).flat_map(|call| pdu(0, 1, call, &[], None)).collect();
+    let t = Trial::tcp(135).says(C, &all).says(C, &all).result();
+    assert_eq!(
+        t.said
+            .iter()
+            .filter(|s| *s == "too_many_dce_rpc_msgs_in_reassembly")
+            .count(),
+        5
+    );
     // their bytes,
     let t = Trial::tcp(135)
         .says(C, &pdu(0, 1, 1, &[0; 5000], None))

@@ -95,7 +95,7 @@ impl Gssapi {
         };
         self.krb.read(ctx, |a, ctx| {
             if !a.message(krb, ctx) {
-                ctx.violation_inside("no Kerberos message");
+                ctx.violation_of_datagram("no Kerberos message");
             }
             Next::More
         });

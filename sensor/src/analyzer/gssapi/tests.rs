@@ -50,6 +50,12 @@ fn what_kerberos_does_not_take_is_its_own_affair() {
     let t = heard(&[&init(&krb()[..20])]);
     assert_eq!(t.services, ["gssapi", "ldap_tcp"]);
     assert_eq!(t.said, ["krb: no Kerberos message", "is gssapi", "is ldap_tcp"]);
+    // In an incomplete connection, too, where others keep quiet.
+    let t = Trial::tcp(389)
+        .partial()
+        .says(C, &in_ldap(&init(&krb()[..20])))
+        .result();
+    assert_eq!(t.said, ["krb: no Kerberos message", "is gssapi", "is ldap_tcp"]);
 }
 
 #[test]
