@@ -545,6 +545,22 @@ impl Ctx<'_> {
         }
     }
 
+    /// Reports a violation of an analyzer that Zeek leaves where it is: one that is in no tree, but owned, whose service is taken
+    /// away until it is confirmed anew by another one of its kind.
+    pub fn violation_inside(&mut self, reason: &str) {
+        self.violation_spared(reason);
+        if !self.me.around.mute && !self.me.around.late {
+            self.retract();
+        }
+    }
+
+    /// Reports a violation that has no consequences (Zeek's `DPD::ignore_violations`).
+    pub fn violation_spared(&mut self, reason: &str) {
+        if !self.me.around.mute {
+            self.tell_violation(reason);
+        }
+    }
+
     /// Reports a violation without its consequences, for an analyzer that decides them itself.
     pub fn tell_violation(&mut self, reason: &str) {
         self.out.violation(self.me.spec, self.me.number.into(), reason);

@@ -8,6 +8,8 @@
 pub mod api;
 pub mod carried;
 mod cut;
+mod fields;
+mod framer;
 pub mod inner;
 mod lines;
 mod list;
@@ -22,6 +24,8 @@ mod talk;
 mod template;
 mod text;
 pub mod tree;
+#[cfg(test)]
+mod tried;
 
 use api::{Closing, Ctx, Interest, Later, Listed, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use list::protocols;
@@ -35,4 +39,5 @@ protocols! {
     snmp radius sip mysql redis mqtt modbus dnp3_tcp dnp3_udp irc irc_data finger xmpp
     dhcp
     pop3 imap
+    smb dce_rpc gssapi ntlm krb krb_tcp rdp rdpeudp rfb ldap_tcp ldap_udp postgresql
 }
