@@ -355,7 +355,7 @@ impl Session {
         let n = r.u8("CertificateRequest:certificate_types_len")?;
         r.list("CertificateRequest:certificate_types", n.into(), 1)?;
         if self.signs_with_algorithm() {
-            r.part(check_signature_algorithms)?;
+            r.part(signature_algorithms)?;
         }
         let mut authorities = r.vec16(
             "CertificateRequest:certificate_authorities_len",
@@ -374,12 +374,14 @@ impl Session {
 }
 
 /// A list of signature algorithms, two bytes each.
-pub(super) fn check_signature_algorithms(r: &mut TlsReader<'_>) -> Parsed<()> {
+pub(super) fn signature_algorithms<'a>(r: &mut TlsReader<'a>) -> Parsed<&'a [u8]> {
     let mut list = r.vec16("SignatureAlgorithm:length", "SignatureAlgorithm")?;
+    let mut copy = list;
+    let all = copy.rest();
     while !list.is_empty() {
         list.part(|r| r.u16("SignatureAndHashAlgorithm"))?;
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Two-byte numbers; an odd byte at the end is left out.

@@ -21,6 +21,7 @@ macro_rules! sample {
 
 mod damaged;
 mod dtls;
+mod offers;
 
 use dtls::datagrams;
 
