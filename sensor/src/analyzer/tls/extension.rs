@@ -37,6 +37,7 @@ impl Session {
                     val,
                 });
             });
+            self.note_extension(ctx, is_client, code);
             self.info(ctx).extension(is_client, code, val.is_empty());
         }
         Ok(())
@@ -62,17 +63,24 @@ impl Session {
                         curves: &u16s(curves),
                     });
                 });
+                if is_client {
+                    self.note(ctx, |o| o.client_curves = Some(u16s(curves)));
+                }
             }
             ext::EC_POINT_FORMATS => {
                 let n = r.u8("EcPointFormats:length")?;
                 let list = r.list("EcPointFormats:point_format_list", n.into(), 1)?;
+                let formats = || list.iter().map(|&b| b.into()).collect::<Vec<u64>>();
                 self.event(ctx, events::SslExtensionEcPointFormats::KIND, |c, raise| {
                     raise(&events::SslExtensionEcPointFormats {
                         c,
                         is_orig: is_client,
-                        point_formats: &list.iter().map(|&b| b.into()).collect::<Vec<u64>>(),
+                        point_formats: &formats(),
                     });
                 });
+                if is_client {
+                    self.note(ctx, |o| o.point_formats = Some(formats()));
+                }
             }
             ext::ALPN => self.read_alpn(ctx, is_client, r)?,
             ext::SIGNATURE_ALGORITHMS => self.read_signature_algorithms(ctx, is_client, r)?,
@@ -171,6 +179,11 @@ impl Session {
                 });
             },
         );
+        if is_client {
+            self.note(ctx, |o| {
+                o.orig_alpn = Some(protocols.iter().map(|p| p.to_vec()).collect())
+            });
+        }
         match protocols.first() {
             Some(first) if !is_client => self.info(ctx).next_protocol(first),
             Some(_) if self.is_in_quic() => {

@@ -1,6 +1,7 @@
 //! The extensions of hellos that say what a side can do, and which of it the other one takes.
 
 use super::handshake::{signature_algorithms, u16s};
+use super::log::Offers;
 use super::offer_events::{
     PskIdentities, PskIdentity, SignatureAlgorithms, SignatureAndHashAlgorithm,
     SslExtensionConnectionId as ConnectionId, SslExtensionEncryptedClientHello as EncryptedClientHello,
@@ -21,9 +22,33 @@ macro_rules! raise {
     };
 }
 
+/// Most extensions that a row of ssl.log has of a side: more than there are kinds of, as hellos may come again and again.
+const MOST_LISTED: usize = 256;
+
 impl Session {
+    /// Notes what a hello says, if ssl.log is to have it.
+    pub(super) fn note(&mut self, ctx: &Ctx<'_>, note: impl FnOnce(&mut Offers)) {
+        if self.shared.settings.extras.offers {
+            note(self.info(ctx).offers());
+        }
+    }
+
+    /// An extension came, of whichever kind.
+    pub(super) fn note_extension(&mut self, ctx: &Ctx<'_>, is_client: bool, code: u16) {
+        self.note(ctx, |o| {
+            let list = match is_client {
+                true => &mut o.ssl_client_exts,
+                false => &mut o.ssl_server_exts,
+            };
+            let list = list.get_or_insert_default();
+            if list.len() < MOST_LISTED {
+                list.push(code.into());
+            }
+        });
+    }
+
     pub(super) fn read_signature_algorithms(
-        &self,
+        &mut self,
         ctx: &mut Ctx<'_>,
         is_client: bool,
         mut r: TlsReader<'_>,
@@ -43,6 +68,12 @@ impl Session {
                 signature_algorithms: SignatureAlgorithms::Made(&all()),
             }
         );
+        if is_client {
+            self.note(ctx, |o| {
+                let (hashes, signatures) = u16s(list).iter().map(|n| (n >> 8, n & 0xff)).unzip();
+                (o.hashalgs, o.sigalgs) = (Some(hashes), Some(signatures));
+            });
+        }
         Ok(())
     }
 
@@ -66,7 +97,7 @@ impl Session {
 
     /// What a client has keys for.
     pub(super) fn read_key_shares(
-        &self,
+        &mut self,
         ctx: &mut Ctx<'_>,
         is_client: bool,
         mut r: TlsReader<'_>,
@@ -84,6 +115,9 @@ impl Session {
                 curves: &groups
             }
         );
+        if is_client {
+            self.note(ctx, |o| o.client_key_share_groups = Some(groups));
+        }
         Ok(())
     }
 
@@ -108,6 +142,7 @@ impl Session {
             }
         );
         if !is_client {
+            self.note(ctx, |o| o.server_key_share_group = Some(group.into()));
             self.info(ctx).curve(group);
         }
         Ok(())
@@ -130,6 +165,7 @@ impl Session {
                     versions: &[version.into()]
                 }
             );
+            self.note(ctx, |o| o.server_supported_version = Some(version.into()));
             self.info(ctx).server_version(version);
             return Ok(());
         }
@@ -150,11 +186,12 @@ impl Session {
                 versions: &u16s(list)
             }
         );
+        self.note(ctx, |o| o.client_supported_versions = Some(u16s(list)));
         Ok(())
     }
 
     pub(super) fn read_psk_modes(
-        &self,
+        &mut self,
         ctx: &mut Ctx<'_>,
         is_client: bool,
         mut r: TlsReader<'_>,
@@ -171,6 +208,9 @@ impl Session {
                 modes: &modes()
             }
         );
+        if is_client {
+            self.note(ctx, |o| o.psk_key_exchange_modes = Some(modes()));
+        }
         Ok(())
     }
 
@@ -241,7 +281,7 @@ impl Session {
 
     /// A client's hello for the server behind the one that is named (RFC 9849 section 5).
     pub(super) fn read_encrypted_hello(
-        &self,
+        &mut self,
         ctx: &mut Ctx<'_>,
         is_client: bool,
         mut r: TlsReader<'_>,
@@ -272,6 +312,11 @@ impl Session {
                 payload_length: payload.len() as u64,
             }
         );
+        if is_client {
+            self.note(ctx, |o| {
+                (o.ech_kdf_id, o.ech_aead_id) = (Some(kdf_id.into()), Some(aead_id.into()));
+            });
+        }
         Ok(())
     }
 

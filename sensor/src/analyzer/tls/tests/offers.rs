@@ -226,3 +226,78 @@ fn messages_that_are_encrypted_in_every_version_are_strangers_in_the_clear() {
         assert!(said(&run.out, "ssl_handshake_message").contains(&format!("\"msg_type\":{msg_type},")));
     }
 }
+
+#[test]
+fn the_row_has_what_hellos_say_on_request() {
+    let vec = |code: u16, value: Vec<u8>| extension(code, &value);
+    let client = [
+        vec(10, vec16(&[0x11, 0xec, 0, 29])),
+        vec(11, vec8(&[0])),
+        vec(16, vec16(&[vec8(b"h2"), vec8(b"http/1.1")].concat())),
+        vec(13, vec16(&[4, 3, 8, 4])),
+        vec(43, vec8(&[3, 4, 3, 3])),
+        vec(45, vec8(&[1])),
+        vec(51, vec16(&[0, 29, 0, 1, 9])),
+        vec(
+            0xfe0d,
+            [&[0, 0, 1, 0, 3, 77][..], &vec16(b"key"), &vec16(&[5; 20])].concat(),
+        ),
+    ]
+    .concat();
+    let server = [vec(43, vec![3, 4]), vec(51, vec![0, 29, 0, 1, 9])].concat();
+    let client = [
+        &[3, 3][..],
+        &[7; 32],
+        &[0, 0, 4, 0x13, 1, 0x13, 2, 1, 0],
+        &vec16(&client),
+    ]
+    .concat();
+    let server = [&[3, 3][..], &[7; 32], &[0, 0x13, 1, 0], &vec16(&server)].concat();
+    let ticket = [&[0, 0, 2, 88][..], &vec16(b"ticket")].concat();
+    let row = |shared: &crate::analyzer::tls::SharedTls| {
+        let mut run = Run::new(Subscriptions::NONE);
+        run.tls = Solo::new(Tls::with(shared));
+        run.data(true, &message(1, &client));
+        run.data(false, &[message(2, &server), message(4, &ticket)].concat());
+        run.end();
+        ssl_row(&run.out).to_owned()
+    };
+    let with = row(&everything());
+    let (_, offers) = with.split_once(" server_version=").expect("what hellos say");
+    assert_eq!(
+        offers,
+        "771 client_version=771 client_ciphers=[4865,4866] ssl_client_exts=[10,11,16,13,43,45,51,65037] \
+         ssl_server_exts=[43,51] ticket_lifetime_hint=600 point_formats=[0] client_curves=[4588,29] \
+         orig_alpn=[h2,http/1.1] client_supported_versions=[772,771] server_supported_version=772 \
+         psk_key_exchange_modes=[1] client_key_share_groups=[29] server_key_share_group=29 client_comp_methods=[0] \
+         sigalgs=[3,4] hashalgs=[4,8] ech_kdf_id=1 ech_aead_id=3"
+    );
+    assert!(!row(&Default::default()).contains("server_version"));
+    let mut run = Run::new(Subscriptions::NONE);
+    run.tls = Solo::new(Tls::with(&everything()));
+    messages(super::STREAMS[3])
+        .into_iter()
+        .for_each(|(is_orig, bytes)| run.data(is_orig, bytes));
+    run.end();
+    let dhe = ssl_row(&run.out);
+    assert!(dhe.contains(" dh_param_size=2048 "), "{dhe}");
+}
+
+#[test]
+fn a_row_has_some_extensions_however_many_hellos_there_are() {
+    let extensions = vec16(&extension(0xff, &[]).repeat(200));
+    let hello = message(
+        1,
+        &[&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &extensions].concat(),
+    );
+    let mut run = Run::new(Subscriptions::NONE);
+    run.tls = Solo::new(Tls::with(&everything()));
+    run.data(true, &hello.repeat(3));
+    run.end();
+    let row = ssl_row(&run.out);
+    assert_eq!(
+        row.split_once("ssl_client_exts=")
+            .map(|(_, l)| l.matches("255").count()),
+        Some(256)
+    );
+}
