@@ -32,10 +32,11 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 13] = [
+const PEERS: [(&str, &str); 17] = [
     ("busybox", "busybox-static"),
     ("chronyd", "chrony"),
     ("curl", "curl"),
+    ("danted", "dante-server"),
     ("dnsmasq", "dnsmasq-base"),
     ("logger", "bsdutils"),
     ("nghttp", "nghttp2-client"),
@@ -45,6 +46,9 @@ const PEERS: [(&str, &str); 13] = [
     ("sshd", "openssh-server"),
     ("sshpass", "sshpass"),
     ("vsftpd", "vsftpd"),
+    ("postfix", "postfix"),
+    ("/usr/lib/dovecot/pop3", "dovecot-pop3d"),
+    ("/usr/lib/dovecot/imap", "dovecot-imapd"),
     // A library for Python.
     ("/usr/lib/python3/dist-packages/websockets", "python3-websockets"),
 ];

@@ -1,8 +1,11 @@
 //! What an analyzer is, and what it is called with. Knows events and log rows, no protocol and no packet.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::pattern::Rule;
+use super::carried::Carried;
+use super::pattern::{Rule, UdpRule};
+use crate::datapath::tunnels::TunnelKind;
 use crate::event::log::{Log, LogRow};
 use crate::event::{AnalyzerTag, ConnId, Event, Page, Subscriptions, Ts};
 use crate::file::{Carrier, News, Piece};
@@ -150,6 +153,8 @@ pub struct Spec {
     pub any_udp_port: bool,
     /// How it is known by the first bytes of a TCP connection, on any port; each rule puts it there once.
     pub rules: &'static [Rule],
+    /// How it is known by the first datagram of a UDP flow, on any port.
+    pub udp_rules: &'static [UdpRule],
     /// How it is known where it begins behind other bytes.
     pub later: Later,
     /// Without the connection's beginning it makes no sense.
@@ -176,6 +181,7 @@ impl Spec {
             udp_ports: &[],
             any_udp_port: false,
             rules: &[],
+            udp_rules: &[],
             later: Later::Never,
             needs_start: false,
             stays: false,
@@ -244,6 +250,14 @@ impl Seen {
     /// Whether so much came that a violation changes nothing any more.
     pub fn is_late(self) -> bool {
         self.bytes > IGNORE_VIOLATIONS_AFTER
+    }
+
+    /// What an analyzer needs that tells nothing but whether it is its protocol: everything, as long as that may change.
+    pub fn until_late(self) -> Interest {
+        match self.is_late() {
+            true => Interest::Nothing,
+            false => Interest::Everything,
+        }
     }
 }
 
@@ -378,9 +392,22 @@ pub trait Out {
     fn prepare(&mut self, orig: IpAddr, resp: IpAddr) {
         let _ = (orig, resp);
     }
-    /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
+    /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come; from any host if `orig` is 0.0.0.0.
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let _ = (orig, resp, port, tag);
+    }
+    /// The same of one that carries a file: `files` is told of it.
+    fn announce_file(&mut self, orig: IpAddr, resp: (IpAddr, u16), tag: AnalyzerTag, files: &Arc<Carried>) {
+        let _ = files;
+        self.announce(orig, resp.0, resp.1, tag);
+    }
+    /// What is new of a file of this connection is told to the one that announced it.
+    fn carries(&mut self, news: &News) {
+        let _ = news;
+    }
+    /// The connection asks a proxy of this kind for another one.
+    fn proxies(&mut self, kind: TunnelKind) {
+        let _ = kind;
     }
 }
 
@@ -497,6 +524,11 @@ impl Ctx<'_> {
         self.me.standing.confirmed
     }
 
+    /// Whether violations take no service away any more.
+    pub fn is_late(&self) -> bool {
+        self.me.around.late
+    }
+
     /// Reports what the protocol does not allow. The analyzer reads on to the end of the packet.
     pub fn violation(&mut self, reason: &str) {
         if self.me.around.mute {
@@ -539,6 +571,16 @@ impl Ctx<'_> {
                 },
             },
         }
+    }
+
+    /// Whether the analyzer's protocol is a service of the connection: it was confirmed, and not taken back.
+    pub fn is_service(&self) -> bool {
+        self.me.around.services.holds(self.me.number)
+    }
+
+    /// The connection is a service that has no analyzer of its own, by its number in the list.
+    pub fn serve(&mut self, number: u8) {
+        self.me.around.services.add(number, true);
     }
 
     /// The content shows that originator and responder are the wrong way round. After this datagram the connection is

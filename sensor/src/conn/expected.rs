@@ -2,10 +2,11 @@
 //! first byte (Zeek: Analyzer::schedule_analyzer).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::analyzer::carried::Carried;
 use crate::base::time::SECOND;
 use crate::event::{AnalyzerTag, ConnId, Ts};
 
@@ -14,8 +15,11 @@ const LIFETIME: Ts = 300 * SECOND;
 /// Most announcements at a time; further ones are not remembered.
 const MOST: usize = 8192;
 
+/// Stands for any originator.
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// Originator, responder and the responder's port.
-type Ends = (IpAddr, IpAddr, u16);
+pub type Ends = (IpAddr, IpAddr, u16);
 
 /// Announcements, of all engines together: the announced connection may be another one's.
 #[derive(Debug, Default)]
@@ -37,11 +41,13 @@ struct All {
     between: Mutex<HashMap<(IpAddr, IpAddr), Ts>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Announced {
     until: Ts,
     tag: AnalyzerTag,
     by: usize,
+    /// Who is told of the file that it carries.
+    files: Option<Arc<Carried>>,
 }
 
 /// A hand for another engine.
@@ -55,8 +61,13 @@ impl Clone for Expected {
 }
 
 impl Expected {
-    /// A connection of `tag` from `orig` to `resp` was announced at `now`.
+    /// A connection of `tag` from `orig` (any host if that is [`ANY`]) to `resp` was announced at `now`.
     pub fn announce(&self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag, now: Ts) {
+        self.announce_file((orig, resp, port), tag, now, None);
+    }
+
+    /// The same of one that carries a file, of which `files` is told.
+    pub fn announce_file(&self, ends: Ends, tag: AnalyzerTag, now: Ts, files: Option<Arc<Carried>>) {
         let Ok(mut announced) = self.all.announced.lock() else {
             return;
         };
@@ -64,7 +75,6 @@ impl Expected {
             // All that are over go at once: with as many announcements again before the next time.
             announced.retain(|_, a| a.until >= now);
         }
-        let ends = (orig, resp, port);
         if announced.len() < MOST || announced.contains_key(&ends) {
             let by = self.me;
             announced.insert(
@@ -73,6 +83,7 @@ impl Expected {
                     until: now + LIFETIME,
                     tag,
                     by,
+                    files,
                 },
             );
         }
@@ -103,9 +114,8 @@ impl Expected {
         let Ok(between) = self.all.between.lock() else {
             return false;
         };
-        between
-            .get(&(c.orig_h, c.resp_h))
-            .is_some_and(|until| *until >= now)
+        let until = [c.orig_h, ANY].map(|orig| between.get(&(orig, c.resp_h)).copied());
+        until.into_iter().flatten().any(|until| until >= now)
     }
 
     /// Whose analyzer is to be put on a new connection.
@@ -120,6 +130,12 @@ impl Expected {
         Some(found.tag)
     }
 
+    /// Who is told of the files that a connection carries.
+    pub fn files(&self, c: &ConnId) -> Option<Arc<Carried>> {
+        let announced = self.all.announced.lock().ok()?;
+        announced.get(&(c.orig_h, c.resp_h, c.resp_p))?.files.clone()
+    }
+
     /// Whether nothing is announced: then nobody need say who a connection is.
     pub fn is_empty(&self) -> bool {
         self.all.count.load(Ordering::Relaxed) == 0
@@ -127,8 +143,8 @@ impl Expected {
 
     fn look_up(&self, c: &ConnId, now: Ts) -> Option<Announced> {
         let announced = self.all.announced.lock().ok()?;
-        let found = announced.get(&(c.orig_h, c.resp_h, c.resp_p))?;
-        (found.until >= now).then_some(*found)
+        let found = [c.orig_h, ANY].map(|orig| announced.get(&(orig, c.resp_h, c.resp_p)));
+        found.into_iter().flatten().find(|a| a.until >= now).cloned()
     }
 }
 
@@ -168,6 +184,24 @@ mod tests {
         let port = (MOST + 20) as u16;
         assert_eq!(e.find(&conn(port), 7 + LIFETIME), Some(DATA));
         assert_eq!(e.find(&conn(port), 7 + 2 * LIFETIME), None);
+    }
+
+    #[test]
+    fn one_from_anywhere_may_be_announced() {
+        let one = Expected::default();
+        let other = one.clone();
+        let c = conn(7);
+        one.announce(ANY, c.resp_h, 7, DATA, 5);
+        one.prepare(ANY, c.resp_h, 5);
+        assert_eq!((one.find(&c, 6), one.find(&conn(8), 6)), (Some(DATA), None));
+        assert!(other.may_come(&c, 6));
+        assert!(!other.may_come(
+            &ConnId {
+                resp_h: c.orig_h,
+                ..c
+            },
+            6
+        ));
     }
 
     #[test]
