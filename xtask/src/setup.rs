@@ -32,9 +32,12 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 13] = [
+const PEERS: [(&str, &str); 16] = [
+    ("busybox", "busybox-static"),
+    ("chronyd", "chrony"),
     ("curl", "curl"),
     ("dnsmasq", "dnsmasq-base"),
+    ("logger", "bsdutils"),
     ("nghttp", "nghttp2-client"),
     ("nghttpx", "nghttp2-proxy"),
     ("nginx", "nginx-light"),

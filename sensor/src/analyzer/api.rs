@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::pattern::Rule;
+use super::pattern::{Rule, UdpRule};
 use crate::event::log::{Log, LogRow};
 use crate::event::{AnalyzerTag, ConnId, Event, Page, Subscriptions, Ts};
 use crate::file::{Carrier, News, Piece};
@@ -106,6 +106,12 @@ pub trait Protocol: Sized {
     }
 }
 
+/// A protocol that the list knows by a number.
+pub trait Listed: Protocol {
+    /// Its place in the list.
+    const NUMBER: u8;
+}
+
 /// An analyzer that needs only the headers of a stream's records for a while (see [`sensor_common::follow`]).
 pub trait ReadsMarks {
     /// How many bytes of a direction come before the next header; none in the middle of one.
@@ -144,6 +150,8 @@ pub struct Spec {
     pub any_udp_port: bool,
     /// How it is known by the first bytes of a TCP connection, on any port; each rule puts it there once.
     pub rules: &'static [Rule],
+    /// How it is known by the first datagram of a UDP flow, on any port.
+    pub udp_rules: &'static [UdpRule],
     /// How it is known where it begins behind other bytes.
     pub later: Later,
     /// Without the connection's beginning it makes no sense.
@@ -170,6 +178,7 @@ impl Spec {
             udp_ports: &[],
             any_udp_port: false,
             rules: &[],
+            udp_rules: &[],
             later: Later::Never,
             needs_start: false,
             stays: false,
@@ -220,6 +229,9 @@ pub struct Closing {
     pub ended: bool,
     /// The analyzer still reads: neither done nor failed before this packet.
     pub reads: bool,
+    /// Packets that originator and responder have sent, those that nobody looked at with them; zeros while the connection
+    /// goes on.
+    pub packets: [u64; 2],
 }
 
 /// What a connection has brought so far.
@@ -235,6 +247,14 @@ impl Seen {
     /// Whether so much came that a violation changes nothing any more.
     pub fn is_late(self) -> bool {
         self.bytes > IGNORE_VIOLATIONS_AFTER
+    }
+
+    /// What an analyzer needs that tells nothing but whether it is its protocol: everything, as long as that may change.
+    pub fn until_late(self) -> Interest {
+        match self.is_late() {
+            true => Interest::Nothing,
+            false => Interest::Everything,
+        }
     }
 }
 
@@ -369,7 +389,7 @@ pub trait Out {
     fn prepare(&mut self, orig: IpAddr, resp: IpAddr) {
         let _ = (orig, resp);
     }
-    /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
+    /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come; from any host if `orig` is 0.0.0.0.
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let _ = (orig, resp, port, tag);
     }
@@ -488,6 +508,11 @@ impl Ctx<'_> {
         self.me.standing.confirmed
     }
 
+    /// Whether violations take no service away any more.
+    pub fn is_late(&self) -> bool {
+        self.me.around.late
+    }
+
     /// Reports what the protocol does not allow. The analyzer reads on to the end of the packet.
     pub fn violation(&mut self, reason: &str) {
         if self.me.around.mute {
@@ -508,6 +533,28 @@ impl Ctx<'_> {
     /// Takes the service away: it is not this protocol after all.
     pub fn retract(&mut self) {
         self.me.around.services.retract(self.me.number);
+    }
+
+    /// The context of an analyzer that reads what this one carries.
+    pub fn inside<'s, P: Listed>(&'s mut self, standing: &'s mut Standing) -> Ctx<'s> {
+        let around = &mut self.me.around;
+        Ctx {
+            ts: self.ts,
+            c: self.c,
+            subs: self.subs,
+            out: &mut *self.out,
+            me: Me {
+                spec: const { &P::SPEC },
+                number: P::NUMBER,
+                standing,
+                around: Around {
+                    services: &mut *around.services,
+                    turned: &mut *around.turned,
+                    mute: around.mute,
+                    late: around.late,
+                },
+            },
+        }
     }
 
     /// The content shows that originator and responder are the wrong way round. After this datagram the connection is
@@ -612,8 +659,14 @@ impl<P: Protocol> Solo<P> {
         let how = Closing {
             ended: true,
             reads: true,
+            packets: [0; 2],
         };
         self.with(call, |a, ctx| a.close(how, ctx));
+    }
+
+    /// Says once that the analyzer asked for the connection to be turned.
+    pub fn take_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
     }
 
     /// What it still wants, early on its connection.

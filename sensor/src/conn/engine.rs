@@ -726,8 +726,10 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
     analyzer::WorkerShared {
         http: analyzer::http::HttpShared::new(cfg.http),
         dtls: tls.clone(),
+        quic: tls.clone(),
         tls,
         ssh: cfg.ssh,
+        dhcp: cfg.dhcp.clone(),
         ..analyzer::WorkerShared::default()
     }
 }
