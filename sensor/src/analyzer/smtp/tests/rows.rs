@@ -389,7 +389,7 @@ fn anything_may_come() {
                 (0, _, n) => ServerLost(n as u64 + 1),
                 // Mostly each side says what it should.
                 (what, 0, n) if what < 70 => Client(lines[n]),
-                (what, _, n) if what < 70 => Server(lines[n.max(18).min(23)]),
+                (what, _, n) if what < 70 => Server(lines[n.clamp(18, 23)]),
                 (_, _, n) => Server(lines[n]),
             })
             .collect();
