@@ -535,12 +535,14 @@ pub fn check<P: Protocol>(port: u16, data: &[u8], wrapped: Option<(&[Step<'_>], 
 
 impl Notes {
     /// Whether something was met that depends on the pieces, as in Zeek: what came out of a compressed body by the time when
-    /// it showed to be none, and a CR at the end of a piece of a mail's chunk.
+    /// it showed to be none, a CR at the end of a piece of a mail's chunk, and what SOCKS takes for a message of which it knows
+    /// nothing.
     fn is_cut_off(&self) -> bool {
         let names = [
             "inflate_failed",
             "exceeded_http_decompression_ratio",
             "smtp_bdat_line_cr_only",
+            "socks5_unsupported_authentication",
         ];
         let is_one = |line: &String| {
             line.strip_prefix("weird ")

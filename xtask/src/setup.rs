@@ -32,10 +32,11 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 16] = [
+const PEERS: [(&str, &str); 17] = [
     ("busybox", "busybox-static"),
     ("chronyd", "chrony"),
     ("curl", "curl"),
+    ("danted", "dante-server"),
     ("dnsmasq", "dnsmasq-base"),
     ("logger", "bsdutils"),
     ("nghttp", "nghttp2-client"),

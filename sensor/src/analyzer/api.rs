@@ -1,8 +1,11 @@
 //! What an analyzer is, and what it is called with. Knows events and log rows, no protocol and no packet.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::carried::Carried;
 use super::pattern::{Rule, UdpRule};
+use crate::datapath::tunnels::TunnelKind;
 use crate::event::log::{Log, LogRow};
 use crate::event::{AnalyzerTag, ConnId, Event, Page, Subscriptions, Ts};
 use crate::file::{Carrier, News, Piece};
@@ -393,6 +396,19 @@ pub trait Out {
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let _ = (orig, resp, port, tag);
     }
+    /// The same of one that carries a file: `files` is told of it.
+    fn announce_file(&mut self, orig: IpAddr, resp: (IpAddr, u16), tag: AnalyzerTag, files: &Arc<Carried>) {
+        let _ = files;
+        self.announce(orig, resp.0, resp.1, tag);
+    }
+    /// What is new of a file of this connection is told to the one that announced it.
+    fn carries(&mut self, news: &News) {
+        let _ = news;
+    }
+    /// The connection asks a proxy of this kind for another one.
+    fn proxies(&mut self, kind: TunnelKind) {
+        let _ = kind;
+    }
 }
 
 /// What the analyzers of a connection are called with, the same for all of them.
@@ -555,6 +571,16 @@ impl Ctx<'_> {
                 },
             },
         }
+    }
+
+    /// Whether the analyzer's protocol is a service of the connection: it was confirmed, and not taken back.
+    pub fn is_service(&self) -> bool {
+        self.me.around.services.holds(self.me.number)
+    }
+
+    /// The connection is a service that has no analyzer of its own, by its number in the list.
+    pub fn serve(&mut self, number: u8) {
+        self.me.around.services.add(number, true);
     }
 
     /// The content shows that originator and responder are the wrong way round. After this datagram the connection is

@@ -6,6 +6,7 @@
 //! analyzers on a connection and routes its bytes; nobody else names one.
 
 pub mod api;
+pub mod carried;
 mod cut;
 pub mod inner;
 mod lines;
@@ -29,6 +30,7 @@ use pattern::{Rule, UdpRule};
 // The order gives them their numbers, and to signatures that match at the same byte their turn.
 protocols! {
     tls dtls dns http ssh smtp ftp ftp_data ntp syslog quic websocket
+    socks gridftp
     teredo ayiya gtpv1 vxlan geneve
     snmp radius sip mysql redis mqtt modbus dnp3_tcp dnp3_udp irc irc_data finger xmpp
     dhcp

@@ -1,6 +1,7 @@
 //! What a connection's analyzers are given, and where what they say goes.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::app::App;
 use super::ends::{addr, proto};
@@ -9,9 +10,11 @@ use super::late::Late;
 use super::row::{WeirdRow, Whose};
 use super::shared::{Core, Run, raise};
 use super::sink::Sink;
-use crate::analyzer::api::{Call, Inside, Interest, Out, Spec};
+use crate::analyzer::api::{Call, Interest, Out, Spec};
+use crate::analyzer::carried::Carried;
 use crate::analyzer::tree::{Tree, begins_turned};
 use crate::analyzer::{Id, WorkerShared};
+use crate::datapath::tunnels::TunnelKind;
 use crate::event::log::LogRow;
 use crate::event::{self, AnalyzerTag, ConnId, Event, Proto, Ts};
 use crate::file::{Carrier, News, Piece};
@@ -125,6 +128,35 @@ impl<S: Sink> Out for Results<'_, '_, S> {
         expected.prepare(orig, resp, now);
     }
 
+    fn announce_file(
+        &mut self,
+        orig: IpAddr,
+        (resp, port): (IpAddr, u16),
+        tag: AnalyzerTag,
+        files: &Arc<Carried>,
+    ) {
+        let now = self.core.ts;
+        let expected = &self.core.sh.cfg.expected;
+        expected.announce_file((orig, resp, port), tag, now, Some(files.clone()));
+        expected.prepare(orig, resp, now);
+    }
+
+    fn carries(&mut self, news: &News) {
+        let Some(files) = self.core.sh.cfg.expected.files(&self.id) else {
+            return;
+        };
+        if let Some(fuid) = news.fuid.filter(|_| news.joined) {
+            files.begins(fuid);
+        }
+        if let Some(mime) = news.sniffed {
+            files.is_of(mime);
+        }
+    }
+
+    fn proxies(&mut self, kind: TunnelKind) {
+        self.core.proxies(kind);
+    }
+
     fn prepare(&mut self, orig: IpAddr, resp: IpAddr) {
         self.core.sh.cfg.expected.prepare(orig, resp, self.core.ts);
     }
@@ -166,18 +198,12 @@ impl<'e, S: Sink> Run<'e, S> {
         let late = late.filter(|_| !tcp.is_partial);
         let late = late.and_then(|late| late.and(is_orig, bytes, self.ts));
         let partial = tcp.is_partial;
-        let mut proxied = false;
         self.with_app(|app, shared, call| {
-            let before = app.tree.inside();
             app.tree.set_partial(partial);
             let bytes = app.unread(is_orig, seq, bytes, call);
             app.tree.stream(is_orig, bytes, shared, call);
-            proxied = before.is_none() && app.tree.inside() == Some(Inside::Tunnel);
             app.late = late.filter(|_| app.tree.is_unknown());
         });
-        if proxied {
-            self.proxied();
-        }
         self.enable_due();
     }
 

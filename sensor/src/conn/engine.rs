@@ -727,6 +727,7 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
         http: analyzer::http::HttpShared::new(cfg.http),
         dtls: tls.clone(),
         quic: tls.clone(),
+        ftp: tls.clone(),
         tls,
         ssh: cfg.ssh,
         dhcp: cfg.dhcp.clone(),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::analyzer::carried::Carried;
 use crate::base::time::SECOND;
 use crate::event::{AnalyzerTag, ConnId, Ts};
 
@@ -18,7 +19,7 @@ const MOST: usize = 8192;
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Originator, responder and the responder's port.
-type Ends = (IpAddr, IpAddr, u16);
+pub type Ends = (IpAddr, IpAddr, u16);
 
 /// Announcements, of all engines together: the announced connection may be another one's.
 #[derive(Debug, Default)]
@@ -40,11 +41,13 @@ struct All {
     between: Mutex<HashMap<(IpAddr, IpAddr), Ts>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Announced {
     until: Ts,
     tag: AnalyzerTag,
     by: usize,
+    /// Who is told of the file that it carries.
+    files: Option<Arc<Carried>>,
 }
 
 /// A hand for another engine.
@@ -60,6 +63,11 @@ impl Clone for Expected {
 impl Expected {
     /// A connection of `tag` from `orig` (any host if that is [`ANY`]) to `resp` was announced at `now`.
     pub fn announce(&self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag, now: Ts) {
+        self.announce_file((orig, resp, port), tag, now, None);
+    }
+
+    /// The same of one that carries a file, of which `files` is told.
+    pub fn announce_file(&self, ends: Ends, tag: AnalyzerTag, now: Ts, files: Option<Arc<Carried>>) {
         let Ok(mut announced) = self.all.announced.lock() else {
             return;
         };
@@ -67,7 +75,6 @@ impl Expected {
             // All that are over go at once: with as many announcements again before the next time.
             announced.retain(|_, a| a.until >= now);
         }
-        let ends = (orig, resp, port);
         if announced.len() < MOST || announced.contains_key(&ends) {
             let by = self.me;
             announced.insert(
@@ -76,6 +83,7 @@ impl Expected {
                     until: now + LIFETIME,
                     tag,
                     by,
+                    files,
                 },
             );
         }
@@ -122,6 +130,12 @@ impl Expected {
         Some(found.tag)
     }
 
+    /// Who is told of the files that a connection carries.
+    pub fn files(&self, c: &ConnId) -> Option<Arc<Carried>> {
+        let announced = self.all.announced.lock().ok()?;
+        announced.get(&(c.orig_h, c.resp_h, c.resp_p))?.files.clone()
+    }
+
     /// Whether nothing is announced: then nobody need say who a connection is.
     pub fn is_empty(&self) -> bool {
         self.all.count.load(Ordering::Relaxed) == 0
@@ -129,8 +143,8 @@ impl Expected {
 
     fn look_up(&self, c: &ConnId, now: Ts) -> Option<Announced> {
         let announced = self.all.announced.lock().ok()?;
-        let found = [c.orig_h, ANY].map(|orig| announced.get(&(orig, c.resp_h, c.resp_p)).copied());
-        found.into_iter().flatten().find(|a| a.until >= now)
+        let found = [c.orig_h, ANY].map(|orig| announced.get(&(orig, c.resp_h, c.resp_p)));
+        found.into_iter().flatten().find(|a| a.until >= now).cloned()
     }
 }
 

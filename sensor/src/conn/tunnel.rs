@@ -14,7 +14,7 @@ use sensor_common::{RecordHeader, policy};
 
 use super::ends::{addr, proto};
 use super::row::TunnelRow;
-use super::shared::{Run, Shared};
+use super::shared::{Core, Run, Shared};
 use super::sink::Sink;
 use super::timer::{self, Timer};
 use super::udp_tunnel::UdpTunnel;
@@ -64,7 +64,9 @@ fn id(k: TunnelKind) -> Option<Id> {
         TunnelKind::Gtpv1 => Id::gtpv1,
         TunnelKind::Ayiya => Id::ayiya,
         // Zeek has no analyzer for L2TP.
-        TunnelKind::Gre | TunnelKind::Ip | TunnelKind::Http | TunnelKind::L2tp => return None,
+        TunnelKind::Gre | TunnelKind::Ip | TunnelKind::Http | TunnelKind::Socks | TunnelKind::L2tp => {
+            return None;
+        }
     })
 }
 
@@ -106,7 +108,7 @@ impl<S: Sink> Shared<S> {
     }
 
     fn tunnel_row(&mut self, l: &Layer, action: &'static str, ts: Ts) {
-        let uid = (l.kind != TunnelKind::Http).then(|| self.uid(l));
+        let uid = (!l.kind.is_proxy()).then(|| self.uid(l));
         self.outlet.sink.log(&TunnelRow {
             ts,
             uid,
@@ -117,6 +119,35 @@ impl<S: Sink> Shared<S> {
             tunnel_type: l.kind.name(),
             action,
         });
+    }
+}
+
+impl<S: Sink> Core<'_, S> {
+    /// A proxy of this kind is asked for another connection. All connections to the proxy are one tunnel: the originator's
+    /// port says nothing (Zeek: http_reply, socks_request).
+    pub fn proxies(&mut self, kind: TunnelKind) {
+        let ends = TunnelEnds {
+            orig_port: 0,
+            proto: self.conn.key.proto,
+            ..self.udp_ends()
+        };
+        self.sh.discover(&[Layer { kind, ends, n: 0 }], self.ts);
+    }
+
+    /// A packet's sender and receiver.
+    fn ends(&self, dir: u8) -> ([u8; 16], [u8; 16]) {
+        let k = &self.conn.key;
+        if dir == 0 { (k.a, k.b) } else { (k.b, k.a) }
+    }
+
+    fn udp_ends(&self) -> TunnelEnds {
+        let (orig, resp) = self.ends(self.conn.orig_dir);
+        let realm = self.conn.key.realm;
+        tunnels::udp_ends(
+            (orig, self.conn.orig_port()),
+            (resp, self.conn.resp_port()),
+            realm,
+        )
     }
 }
 
@@ -269,7 +300,7 @@ impl<S: Sink> Run<'_, S> {
             TunnelKind::Ayiya => tunnel::ayiya(payload),
             TunnelKind::Teredo => self.teredo(payload, self.conn.dir(p.dir as usize)),
             TunnelKind::Gtpv1 => self.gtpv1(payload, outer, too_deep),
-            TunnelKind::Gre | TunnelKind::Ip | TunnelKind::Http => {
+            TunnelKind::Gre | TunnelKind::Ip | TunnelKind::Http | TunnelKind::Socks => {
                 let (at, link, stack) = self.gre(payload, outer, (&src, &dst), too_deep)?;
                 self.used(&stack, first);
                 return Some(self.inner(start + at, end, link, stack));
@@ -458,34 +489,6 @@ impl<S: Sink> Run<'_, S> {
         if let Some(id) = id(kind) {
             self.app_violation(id, reason);
         }
-    }
-
-    /// HTTP's CONNECT was granted. All connections to the proxy are one tunnel: the originator's port says
-    /// nothing (Zeek: http_reply).
-    pub fn proxied(&mut self) {
-        let ends = TunnelEnds {
-            orig_port: 0,
-            proto: self.conn.key.proto,
-            ..self.udp_ends()
-        };
-        let kind = TunnelKind::Http;
-        self.core.sh.discover(&[Layer { kind, ends, n: 0 }], self.core.ts);
-    }
-
-    /// A packet's sender and receiver.
-    fn ends(&self, dir: u8) -> ([u8; 16], [u8; 16]) {
-        let k = &self.conn.key;
-        if dir == 0 { (k.a, k.b) } else { (k.b, k.a) }
-    }
-
-    fn udp_ends(&self) -> TunnelEnds {
-        let (orig, resp) = self.ends(self.conn.orig_dir);
-        let realm = self.conn.key.realm;
-        tunnels::udp_ends(
-            (orig, self.conn.orig_port()),
-            (resp, self.conn.resp_port()),
-            realm,
-        )
     }
 
     /// The connection is over, and with it the tunnel that it was.

@@ -54,6 +54,8 @@ pub enum TunnelKind {
     L2tp,
     /// A proxy's HTTP CONNECT: for tunnel.log alone, nothing is taken out of it here.
     Http,
+    /// A proxy that speaks SOCKS: the same.
+    Socks,
 }
 
 impl TunnelKind {
@@ -63,6 +65,11 @@ impl TunnelKind {
             self,
             TunnelKind::Vxlan | TunnelKind::VxlanGpe | TunnelKind::Geneve
         )
+    }
+
+    /// Whether it stands for many connections to one proxy.
+    pub fn is_proxy(self) -> bool {
+        matches!(self, TunnelKind::Http | TunnelKind::Socks)
     }
 
     /// Zeek's name (Tunnel::Type).
@@ -78,6 +85,7 @@ impl TunnelKind {
             // Not Zeek's, which does not take it apart.
             TunnelKind::L2tp => "Tunnel::L2TP",
             TunnelKind::Http => "Tunnel::HTTP",
+            TunnelKind::Socks => "Tunnel::SOCKS",
         }
     }
 }
@@ -111,7 +119,7 @@ pub struct Layer {
     /// Between whom it is.
     pub ends: TunnelEnds,
     /// Input of the tunnel's uid: the upper half of the connection's uid if the tunnel is a connection, else the time at which
-    /// it began, ns. [`TunnelKind::Http`] has no uid, because it stands for many connections to one proxy.
+    /// it began, ns. A proxy has no uid, because it stands for many connections.
     pub n: u64,
 }
 

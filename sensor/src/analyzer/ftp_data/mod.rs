@@ -82,7 +82,11 @@ impl FtpData {
             name: None,
             mime: None,
         };
-        self.reads[dir] = ctx.out.file(&carrier, piece).reads;
+        let news = ctx.out.file(&carrier, piece);
+        self.reads[dir] = news.reads;
+        if news.joined || news.sniffed.is_some() {
+            ctx.out.carries(&news);
+        }
         Next::More
     }
 }

@@ -30,6 +30,7 @@ use std::collections::VecDeque;
 
 use super::api::{Closing, Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use super::websocket;
+use crate::datapath::tunnels::TunnelKind;
 use crate::signature::Context;
 use content::{Content, Piece};
 use entity::Expects;
@@ -478,6 +479,7 @@ impl Http {
 
     /// A reply said that the request for a tunnel is granted.
     fn tunnel(&mut self, rest: &[u8], ctx: &mut Ctx<'_>) -> HandOver {
+        ctx.out.proxies(TunnelKind::Http);
         self.leave("protocol_data_with_HTTP_CONNECT_reply", rest, ctx);
         HandOver::new(Inside::Tunnel, rest)
     }

@@ -155,7 +155,7 @@ mod tests {
                 (false, b"+OK\r\n"),
             ],
         );
-        assert_eq!(talk.services, "");
+        assert_eq!(talk.services, "pop3");
     }
 
     #[test]

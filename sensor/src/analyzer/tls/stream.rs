@@ -261,6 +261,11 @@ impl Tls {
         &self.s.heard
     }
 
+    /// Whether the handshake is over.
+    pub fn is_established(&self) -> bool {
+        self.s.is_established()
+    }
+
     /// Neither direction is read any further.
     fn stop(&mut self) {
         self.s.ended = true;

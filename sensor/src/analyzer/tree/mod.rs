@@ -340,13 +340,12 @@ impl Tree {
             known.contains(&ports[1]) && matches!(spec.later, Later::Never)
         };
         let put = |id: &Id| Node::new(*id, &start, shared);
-        match Id::ALL.iter().find(|id| on_port(id)) {
-            Some(id) => self.nodes.push(put(id)),
-            None if self.is_tcp => {}
-            None => {
-                let any = Id::ALL.iter().filter(|id| id.spec().any_udp_port);
-                self.nodes.extend(any.map(put));
-            }
+        // A port may be several protocols'.
+        self.nodes
+            .extend(Id::ALL.iter().filter(|id| on_port(id)).map(put));
+        if self.nodes.is_empty() && !self.is_tcp {
+            let any = Id::ALL.iter().filter(|id| id.spec().any_udp_port);
+            self.nodes.extend(any.map(put));
         }
         self.probe = self.is_tcp.then(Box::default);
     }

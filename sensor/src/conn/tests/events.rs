@@ -265,12 +265,54 @@ fn a_connection_that_ftp_announced_is_known_by_its_first_packet() {
         let row = seen
             .rows
             .iter()
-            .find(|r| r.1.iter().any(|v| *v == ("id.resp_p", format!("Port({port})"))));
+            .find(|r| r.0 == "conn" && r.1.iter().any(|v| *v == ("id.resp_p", format!("Port({port})"))));
         let row = row.expect("a row");
         row.1.iter().find(|v| v.0 == "service").map(|v| v.1.clone())
     };
     assert_eq!(service("21").as_deref(), Some("ftp"));
     assert_eq!(service("80").as_deref(), Some("ftp-data"));
+}
+
+#[test]
+fn the_control_connection_knows_the_file_of_its_data_connection() {
+    let mut lab = Lab::new("file_new");
+    lab.resp_port = 21;
+    lab.handshake();
+    let said: [(usize, &[u8]); 4] = [
+        (1, b"220 ready\r\n"),
+        (0, b"PASV\r\n"),
+        // 10.0.0.2, port 80.
+        (1, b"227 Entering Passive Mode (10,0,0,2,0,80)\r\n"),
+        (0, b"RETR lines.txt\r\n"),
+    ];
+    let mut at = [1, 1];
+    for (from, bytes) in said {
+        lab.data(from, at[from], at[1 - from], bytes);
+        at[from] += bytes.len() as u32;
+    }
+    (lab.resp_port, lab.client_port) = (80, 4097);
+    lab.handshake();
+    let lines = "one line of many\n".repeat(300);
+    let mut end = 1;
+    for piece in lines.as_bytes().chunks(1000) {
+        lab.data(1, end, 1, piece);
+        end += piece.len() as u32;
+    }
+    lab.tcp(1, tf::FIN | tf::ACK, end, 1, b"");
+    (lab.resp_port, lab.client_port) = (21, 4096);
+    for (from, bytes) in [(1, &b"226 Done\r\n"[..]), (0, b"QUIT\r\n")] {
+        lab.data(from, at[from], at[1 - from], bytes);
+        at[from] += bytes.len() as u32;
+    }
+    let seen = lab.finish();
+    let column = |path: &str, n: usize, name: &str| {
+        let row = seen.rows.iter().filter(|r| r.0 == path).nth(n).expect("a row");
+        let value = row.1.iter().find(|v| v.0 == name).map(|v| v.1.clone());
+        value.expect("a column")
+    };
+    assert_eq!(column("ftp", 0, "fuid"), "Unset", "PASV");
+    assert_eq!(column("ftp", 1, "fuid"), column("files", 0, "fuid"));
+    assert!(column("ftp", 1, "mime_type").contains("text/plain"));
 }
 
 #[test]
