@@ -727,6 +727,7 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
         http: analyzer::http::HttpShared::new(cfg.http),
         dtls: tls.clone(),
         ftp: tls.clone(),
+        quic: tls.clone(),
         tls,
         ssh: cfg.ssh,
         ..analyzer::WorkerShared::default()

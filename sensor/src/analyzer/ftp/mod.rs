@@ -276,6 +276,7 @@ impl Control {
                     let how = Closing {
                         ended: false,
                         reads: false,
+                        packets: [0; 2],
                     };
                     before.close(how, ctx);
                 }

@@ -136,12 +136,11 @@ impl Talk {
     }
 
     fn ends(&mut self) -> Heard {
-        self.call(|a, ctx| {
-            let how = Closing {
-                ended: true,
-                reads: true,
-            };
-            a.close(how, ctx);
+        self.solo.close(Call {
+            ts: self.ts,
+            c: &conn(),
+            subs: &Subscriptions::ALL,
+            out: &mut self.heard,
         });
         assert!(self.solo.analyzer.is_settled());
         std::mem::take(&mut self.heard)
@@ -537,7 +536,7 @@ fn gssapi(first: &[u8]) -> (String, Heard) {
         subs: &Subscriptions::NONE,
         out: &mut heard,
     };
-    tree.close(call);
+    tree.close([0; 2], call);
     (tree.services().collect::<Vec<_>>().join(","), heard)
 }
 

@@ -244,7 +244,7 @@ fn services(port: u16, said: &[(bool, &[u8])]) -> (String, Heard) {
         subs: &Subscriptions::NONE,
         out: &mut heard,
     };
-    tree.close(call);
+    tree.close([0; 2], call);
     (tree.services().collect::<Vec<_>>().join(","), heard)
 }
 

@@ -5,7 +5,7 @@ use super::fragments::{Fragments, MAX_FRAGMENTED, Message};
 use super::handshake::too_long;
 use super::reader::{Parsed, TlsReader};
 use super::session::Session;
-use super::shared::SharedTls;
+use super::shared::{SharedTls, Transport};
 use super::{content, detect, names};
 use crate::analyzer::api::{Closing, Ctx, Interest, Later, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use crate::event::AnalyzerTag;
@@ -152,7 +152,7 @@ impl Dtls {
     /// With certificates shared between connections, so that each is parsed and logged once.
     pub fn with(shared: &SharedTls) -> Dtls {
         Dtls {
-            s: Session::new(true, shared.clone()),
+            s: Session::new(Transport::Datagrams, shared.clone()),
             fragments: Default::default(),
             version_errors: 0,
             reported_errors: 0,

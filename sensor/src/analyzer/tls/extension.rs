@@ -150,9 +150,11 @@ impl Session {
                 names: &names,
             });
         });
-        let info = self.info(ctx);
         if let (true, Some(first)) = (is_client, names.first()) {
-            info.server_name(first);
+            self.info(ctx).server_name(first);
+            if self.is_in_quic() {
+                self.heard.server_name = Some(first.to_vec());
+            }
             if names.len() > 1 {
                 ctx.out.weird(
                     "SSL_many_server_names",
@@ -184,9 +186,12 @@ impl Session {
                 });
             },
         );
-        let info = self.info(ctx);
-        if let (false, Some(first)) = (is_client, protocols.first()) {
-            info.next_protocol(first);
+        match protocols.first() {
+            Some(first) if !is_client => self.info(ctx).next_protocol(first),
+            Some(_) if self.is_in_quic() => {
+                self.heard.protocols = protocols.iter().map(|p| p.to_vec()).collect();
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::reader::{Parsed, TlsReader};
+use super::shared::Transport;
 use super::{ext, names};
 use crate::event::json;
 
@@ -100,8 +101,8 @@ impl Hello {
         ))
     }
 
-    /// A ClientHello's JA4; `datagrams`: of DTLS.
-    pub fn ja4(&self, datagrams: bool) -> String {
+    /// A ClientHello's JA4; its first letter says what carried it.
+    pub fn ja4(&self, transport: Transport) -> String {
         let known = |l: &[u16]| l.iter().copied().filter(|v| !is_grease(*v)).collect::<Vec<_>>();
         let (mut ciphers, mut extensions) = (known(&self.ciphers), known(&self.extensions));
         let version = known(&self.versions).into_iter().max().unwrap_or(self.version);
@@ -112,7 +113,11 @@ impl Hello {
         };
         let mut out = format!(
             "{}{}{sni}{:02}{:02}{}_",
-            if datagrams { 'd' } else { 't' },
+            match transport {
+                Transport::Stream => 't',
+                Transport::Datagrams => 'd',
+                Transport::Quic => 'q',
+            },
             ja4_version(version),
             ciphers.len().min(99),
             extensions.len().min(99),
@@ -256,17 +261,20 @@ mod tests {
             alpn: b"h2".to_vec(),
             ..Hello::default()
         };
-        assert_eq!(h.ja4(false), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+        assert_eq!(h.ja4(Transport::Stream), "t13d1516h2_8daaf6152771_e5627efa2ab1");
         h.signatures.clear();
         // Without signature algorithms there is no underscore, so another hash.
-        assert!(h.ja4(true).starts_with("d13d1516h2_8daaf6152771_"));
-        assert_ne!(h.ja4(false), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+        assert!(
+            h.ja4(Transport::Datagrams)
+                .starts_with("d13d1516h2_8daaf6152771_")
+        );
+        assert_ne!(h.ja4(Transport::Stream), "t13d1516h2_8daaf6152771_e5627efa2ab1");
     }
 
     #[test]
     fn what_is_not_there_has_a_sign_of_its_own() {
         assert_eq!(
-            Hello::default().ja4(false),
+            Hello::default().ja4(Transport::Stream),
             "t00i000000_000000000000_000000000000"
         );
         assert_eq!(ja4_alpn(b"http/1.1"), "h1");

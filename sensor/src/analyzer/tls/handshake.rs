@@ -95,7 +95,7 @@ pub(super) fn too_long(s: &mut Session, ctx: &mut Ctx<'_>, n: usize) {
 impl Session {
     /// One whole message with its four-byte header. False when it could not be read, and with it the rest of
     /// its record.
-    fn message(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg: &[u8]) -> bool {
+    pub(super) fn message(&mut self, ctx: &mut Ctx<'_>, is_orig: bool, msg: &[u8]) -> bool {
         match msg.split_at_checked(HEADER) {
             Some((header, body)) => self.handshake(ctx, is_orig, header[0], body),
             None => false,
@@ -193,8 +193,8 @@ impl Session {
         self.read_extensions(ctx, is_orig, hs::CLIENT_HELLO, r)?;
         if self.shared.settings.extras.fingerprints {
             let hello = Hello::new(version, ciphers, r);
-            let datagrams = self.is_datagrams();
-            self.info(ctx).client_fingerprints(&hello, datagrams);
+            let transport = self.transport();
+            self.info(ctx).client_fingerprints(&hello, transport);
         }
         self.client_hello(ctx, version, time, random, id, || u16s(ciphers));
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::fingerprint::Hello;
 use super::log::{Fingerprints, SslRow, Subjects, Validation};
 use super::names;
-use super::shared::TlsConfig;
+use super::shared::{TlsConfig, Transport};
 use crate::event::{ConnId, Ts};
 use crate::file::x509::Certificate;
 
@@ -16,7 +16,7 @@ use crate::file::x509::Certificate;
 const MAX_HISTORY: usize = 100;
 
 /// The random that marks a ServerHello as a HelloRetryRequest (RFC 8446 section 4.1.3).
-const HELLO_RETRY_RANDOM: [u8; 32] = [
+pub(super) const HELLO_RETRY_RANDOM: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
     0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
@@ -206,11 +206,11 @@ impl SslInfo {
     }
 
     /// Of the first ClientHello; one after a retry request says less.
-    pub(super) fn client_fingerprints(&mut self, hello: &Hello, datagrams: bool) {
+    pub(super) fn client_fingerprints(&mut self, hello: &Hello, transport: Transport) {
         let extra = self.extra();
         if extra.ja3.is_none() {
             extra.ja3 = Some(hello.ja3());
-            extra.ja4 = Some(hello.ja4(datagrams));
+            extra.ja4 = Some(hello.ja4(transport));
         }
     }
 

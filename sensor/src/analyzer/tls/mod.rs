@@ -1,4 +1,4 @@
-//! TLS over a stream (SSLv2 hellos to TLS 1.3) and over datagrams: events, ssl.log and x509.log.
+//! TLS over a stream (SSLv2 hellos to TLS 1.3), over datagrams and in QUIC: events, ssl.log and x509.log.
 //!
 //! [`Tls`] and [`Dtls`] are the record layers. Both feed a [`session`](self), which keeps what was negotiated,
 //! raises events and owns the log row. Meaning is Zeek's: names, order of events, when the row is written.
@@ -25,7 +25,7 @@ pub use detect::{client_hello_begins, looks_like_dtls, looks_like_tls, server_he
 pub use dtls::Dtls;
 pub use fingerprint::Hello;
 pub use log::SslRow;
-pub use shared::{Extras, MAX_CERTS, MAX_MESSAGE, SharedTls, TlsConfig, TlsShared};
+pub use shared::{Extras, Heard, MAX_CERTS, MAX_MESSAGE, SharedTls, TlsConfig, TlsShared, Transport};
 pub use stream::Tls;
 
 /// The name under which the list of protocols finds this folder's analyzer.

@@ -3,8 +3,8 @@
 //! Record layers frame; [`super::handshake`] reads messages; here is what follows from them.
 
 use super::events;
-use super::info::{SessionId, SslInfo};
-use super::shared::SharedTls;
+use super::info::{HELLO_RETRY_RANDOM, SessionId, SslInfo};
+use super::shared::{Heard, SharedTls, Transport};
 use super::{certificate_type, content, names};
 use crate::analyzer::api::{Ctx, IGNORE_VIOLATIONS_AFTER};
 use crate::base::time::SECOND;
@@ -17,8 +17,9 @@ const MAX_VIOLATIONS: u32 = 1000;
 /// One TLS session on one connection.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// Over datagrams.
-    is_datagrams: bool,
+    transport: Transport,
+    /// What hellos said, for QUIC.
+    pub(super) heard: Heard,
     pub(super) shared: SharedTls,
     info: Option<Box<SslInfo>>,
     logged: bool,
@@ -58,9 +59,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(is_datagrams: bool, shared: SharedTls) -> Session {
+    pub(super) fn new(transport: Transport, shared: SharedTls) -> Session {
         Session {
-            is_datagrams,
+            transport,
+            heard: Heard::default(),
             shared,
             info: None,
             logged: false,
@@ -99,7 +101,16 @@ impl Session {
 
     /// DTLS.
     pub(super) fn is_datagrams(&self) -> bool {
-        self.is_datagrams
+        self.transport == Transport::Datagrams
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// What hellos say is kept for who carries them.
+    pub(super) fn is_in_quic(&self) -> bool {
+        self.transport == Transport::Quic
     }
 
     pub(super) fn is_confirmed(&self) -> bool {
@@ -252,6 +263,7 @@ impl Session {
             });
         });
         self.info(ctx).client_hello(id);
+        self.heard.client_hellos = self.heard.client_hellos.saturating_add(1);
     }
 
     /// A ServerHello.
@@ -287,6 +299,8 @@ impl Session {
             });
         });
         self.info(ctx).server_hello(version, random, id, cipher);
+        self.heard.server_hellos = self.heard.server_hellos.saturating_add(1);
+        self.heard.retries = random == HELLO_RETRY_RANDOM;
     }
 
     /// A curve the server chose in a ServerKeyExchange.
@@ -404,7 +418,7 @@ impl Session {
         let carrier = Carrier {
             handle: Handle::of(&[uid.as_bytes(), &[is_orig.into()], &self.files.to_be_bytes()]),
             tag: ctx.tag(),
-            source: if self.is_datagrams { "DTLS" } else { "SSL" },
+            source: if self.is_datagrams() { "DTLS" } else { "SSL" },
             c: ctx.c,
             is_orig,
             depth: 0,

@@ -24,6 +24,37 @@ pub struct Extras {
     pub fingerprints: bool,
 }
 
+/// What carries a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Records in a stream.
+    Stream,
+    /// Records in datagrams: DTLS.
+    Datagrams,
+    /// QUIC, whose handshake has no records.
+    Quic,
+}
+
+/// What hellos said, for whoever carries them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    pub(super) client_hellos: u32,
+    pub(super) server_hellos: u32,
+    /// The last hello of the server asks for another one of the client.
+    pub retries: bool,
+    /// First server that the client's last hello names.
+    pub server_name: Option<Vec<u8>>,
+    /// Protocols that the client's last hello offers (ALPN).
+    pub protocols: Vec<Vec<u8>>,
+}
+
+impl Heard {
+    /// Hellos of the client and of the server so far.
+    pub fn counts(&self) -> [u32; 2] {
+        [self.client_hellos, self.server_hellos]
+    }
+}
+
 /// TlsConfig of the analyzers.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {

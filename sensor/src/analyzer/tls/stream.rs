@@ -7,7 +7,7 @@ use super::log::SslRow;
 use super::names;
 use super::reader::{Parsed, Short, TlsReader};
 use super::session::Session;
-use super::shared::SharedTls;
+use super::shared::{Heard, SharedTls, Transport};
 use super::{detect, events};
 use crate::analyzer::api::{Closing, Ctx, Interest, Later, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use crate::event::AnalyzerTag;
@@ -226,8 +226,17 @@ impl Tls {
 
     /// With certificates shared between connections, so that each is parsed and logged once.
     pub fn with(shared: &SharedTls) -> Tls {
+        Tls::over(Transport::Stream, shared)
+    }
+
+    /// In QUIC, which brings whole messages: [`Tls::message`].
+    pub fn in_quic(shared: &SharedTls) -> Tls {
+        Tls::over(Transport::Quic, shared)
+    }
+
+    fn over(transport: Transport, shared: &SharedTls) -> Tls {
         Tls {
-            s: Session::new(false, shared.clone()),
+            s: Session::new(transport, shared.clone()),
             halves: [Half::new(), Half::new()],
             layer: 0,
             bulk_wanted: true,
@@ -238,6 +247,23 @@ impl Tls {
     /// Whether the handshake is over.
     pub fn is_established(&self) -> bool {
         self.s.is_established()
+    }
+
+    /// One whole handshake message with its header, without a record around it.
+    pub fn message(&mut self, is_orig: bool, message: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        if self.s.begin(ctx, message.len()) {
+            self.s.record_version = names::TLSV12;
+            self.s.message(ctx, is_orig, message);
+        }
+        match self.s.ended {
+            true => Next::Stop,
+            false => Next::More,
+        }
+    }
+
+    /// What hellos have said so far.
+    pub fn heard(&self) -> &Heard {
+        &self.s.heard
     }
 
     /// Neither direction is read any further.

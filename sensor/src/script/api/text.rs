@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::super::conn::ScriptConn;
 use super::super::values::{of_json, to_json};
 use super::glue::set;
-use crate::analyzer::tls::Hello;
+use crate::analyzer::tls::{Hello, Transport};
 use crate::conn::{community_id, key_of};
 use crate::event::json::hex;
 use crate::output::local_nets::LocalNets;
@@ -46,7 +46,7 @@ fn ja4(hello: &Table) -> Result<String> {
         alpn: alpn.map_or_else(Vec::new, |a| a.as_bytes().to_vec()),
         ..Hello::default()
     };
-    Ok(hello.ja4(false))
+    Ok(hello.ja4(Transport::Stream))
 }
 
 /// Shannon's entropy of a text's bytes, bits a byte.
