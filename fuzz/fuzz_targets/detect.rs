@@ -8,15 +8,16 @@ use sensor::analyzer::tree::Tree;
 use sensor::event::{Proto, Subscriptions};
 use sensor_fuzz::analyzers::{Said, call, conn, pieces};
 
-const PORTS: [u16; 16] = [
-    4000, 80, 22, 25, 21, 53, 137, 123, 514, 443, 8080, 587, 5353, 5355, 3128, 65535,
+const PORTS: [u16; 32] = [
+    4000, 80, 22, 25, 21, 53, 137, 123, 514, 443, 8080, 587, 5353, 5355, 3128, 65535, 161, 1812, 5060, 3306,
+    6379, 1883, 502, 20000, 6667, 79, 5222, 4000, 4000, 4000, 4000, 4000,
 ];
 
 fuzz_target!(|data: &[u8]| {
     let [settings, rest @ ..] = data else {
         return;
     };
-    let port = PORTS[(settings & 15) as usize];
+    let port = PORTS[(settings & 15 | settings >> 3 & 16) as usize];
     let is_tcp = settings & 16 == 0;
     let subs = if settings & 32 != 0 {
         Subscriptions::ALL
@@ -50,5 +51,5 @@ fuzz_target!(|data: &[u8]| {
         let _ = (tree.inside(), tree.interest(is_orig), tree.is_settled());
         assert!(tree.services().count() <= 6);
     }
-    tree.close(call);
+    tree.close([0; 2], call);
 });

@@ -1,6 +1,7 @@
 //! What the targets share: the engine behind the soft datapath, and what must hold at its end.
 
 pub mod analyzers;
+pub mod datagrams;
 pub mod memory;
 pub mod segments;
 pub mod talk;

@@ -1,4 +1,4 @@
-//! Servers of Debian's packages as peers: nginx, nghttpx, OpenSSH's sshd, vsftpd, dnsmasq, each configured by its test, in a namespace.
+//! Servers of Debian's packages as peers: nginx, nghttpx, OpenSSH's sshd, vsftpd, dnsmasq, chronyd, each configured by its test, in a namespace.
 
 use std::net::{IpAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,21 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `command`, which must stay in the foreground; it accepts at `port` when this returns. What it says goes
     /// to the file `log`.
-    pub fn start(ns: &Namespace, mut command: Command, at: (IpAddr, u16), log: &Path) -> Result<Daemon> {
+    pub fn start(ns: &Namespace, command: Command, at: (IpAddr, u16), log: &Path) -> Result<Daemon> {
+        // From its own namespace, so that nothing of this is on the wires between them.
+        Daemon::start_until(command, log, || ns.run(|| TcpStream::connect(at).is_ok()))
+    }
+
+    /// The same for a server that has a UDP socket on `port` when this returns.
+    pub fn start_udp(ns: &Namespace, command: Command, port: u16, log: &Path) -> Result<Daemon> {
+        let local = format!(":{port:04X} ");
+        Daemon::start_until(command, log, || {
+            let sockets = ns.run(|| std::fs::read_to_string("/proc/thread-self/net/udp"))??;
+            Ok(sockets.contains(&local))
+        })
+    }
+
+    fn start_until(mut command: Command, log: &Path, is_up: impl Fn() -> Result<bool>) -> Result<Daemon> {
         let said = std::fs::File::create(log)?;
         command
             .stdin(Stdio::null())
@@ -35,8 +49,7 @@ impl Daemon {
             log: log.to_owned(),
         };
         let deadline = Instant::now() + PATIENCE;
-        // From its own namespace, so that nothing of this is on the wires between them.
-        while ns.run(|| TcpStream::connect(at).is_err())? {
+        while !is_up()? {
             if Instant::now() > deadline {
                 bail!("a server does not accept:\n{}", daemon.text());
             }

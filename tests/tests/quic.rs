@@ -141,8 +141,11 @@ async fn fetch(
     Ok((connection.stats(), port))
 }
 
-/// All connections of a case past a sensor; its logs are in the folder.
-fn past(case: Case) -> Result<(Finished, Vec<(ConnectionStats, u16)>, TempDir)> {
+/// What a sensor said of connections, what their client knows of each, and the folder that the logs are in.
+type Past = (Finished, Vec<(ConnectionStats, u16)>, TempDir);
+
+/// All connections of a case past a sensor.
+fn past(case: Case) -> Result<Past> {
     let lab = Lab::new(LabOptions::default())?;
     let logs = TempDir::new()?;
     let stream = logs.path().join("events");

@@ -32,10 +32,13 @@ const TOOLS: [(&str, &str); 3] = [
 ];
 
 /// Servers and clients that the tests use. A server's package starts it; nobody asked for that here.
-const PEERS: [(&str, &str); 11] = [
+const PEERS: [(&str, &str); 17] = [
+    ("busybox", "busybox-static"),
+    ("chronyd", "chrony"),
     ("curl", "curl"),
     ("danted", "dante-server"),
     ("dnsmasq", "dnsmasq-base"),
+    ("logger", "bsdutils"),
     ("nghttp", "nghttp2-client"),
     ("nghttpx", "nghttp2-proxy"),
     ("nginx", "nginx-light"),
@@ -43,6 +46,9 @@ const PEERS: [(&str, &str); 11] = [
     ("sshd", "openssh-server"),
     ("sshpass", "sshpass"),
     ("vsftpd", "vsftpd"),
+    ("postfix", "postfix"),
+    ("/usr/lib/dovecot/pop3", "dovecot-pop3d"),
+    ("/usr/lib/dovecot/imap", "dovecot-imapd"),
     // A library for Python.
     ("/usr/lib/python3/dist-packages/websockets", "python3-websockets"),
 ];

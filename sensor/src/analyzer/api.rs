@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::carried::Carried;
-use super::pattern::Rule;
+use super::pattern::{Rule, UdpRule};
 use crate::datapath::tunnels::TunnelKind;
 use crate::event::log::{Log, LogRow};
 use crate::event::{AnalyzerTag, ConnId, Event, Page, Subscriptions, Ts};
@@ -153,6 +153,8 @@ pub struct Spec {
     pub any_udp_port: bool,
     /// How it is known by the first bytes of a TCP connection, on any port; each rule puts it there once.
     pub rules: &'static [Rule],
+    /// How it is known by the first datagram of a UDP flow, on any port.
+    pub udp_rules: &'static [UdpRule],
     /// How it is known where it begins behind other bytes.
     pub later: Later,
     /// Without the connection's beginning it makes no sense.
@@ -179,6 +181,7 @@ impl Spec {
             udp_ports: &[],
             any_udp_port: false,
             rules: &[],
+            udp_rules: &[],
             later: Later::Never,
             needs_start: false,
             stays: false,
@@ -247,6 +250,14 @@ impl Seen {
     /// Whether so much came that a violation changes nothing any more.
     pub fn is_late(self) -> bool {
         self.bytes > IGNORE_VIOLATIONS_AFTER
+    }
+
+    /// What an analyzer needs that tells nothing but whether it is its protocol: everything, as long as that may change.
+    pub fn until_late(self) -> Interest {
+        match self.is_late() {
+            true => Interest::Nothing,
+            false => Interest::Everything,
+        }
     }
 }
 
@@ -381,7 +392,7 @@ pub trait Out {
     fn prepare(&mut self, orig: IpAddr, resp: IpAddr) {
         let _ = (orig, resp);
     }
-    /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come.
+    /// A TCP connection of `tag` from `orig` to `port` of `resp` is about to come; from any host if `orig` is 0.0.0.0.
     fn announce(&mut self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag) {
         let _ = (orig, resp, port, tag);
     }
@@ -511,6 +522,11 @@ impl Ctx<'_> {
     /// Whether the analyzer has said that it is its protocol.
     pub fn is_confirmed(&self) -> bool {
         self.me.standing.confirmed
+    }
+
+    /// Whether violations take no service away any more.
+    pub fn is_late(&self) -> bool {
+        self.me.around.late
     }
 
     /// Reports what the protocol does not allow. The analyzer reads on to the end of the packet.

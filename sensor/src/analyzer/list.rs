@@ -144,6 +144,25 @@ macro_rules! protocols {
             rules
         };
 
+        const UDP_RULE_COUNT: usize = 0 $(+ Id::$room.spec().udp_rules.len())*;
+
+        /// All protocols' rules for datagrams, in the order of the list.
+        static UDP_RULES: [(Id, UdpRule); UDP_RULE_COUNT] = {
+            let none: UdpRule = |_: &[u8]| false;
+            let mut rules = [(Id::ALL[0], none); UDP_RULE_COUNT];
+            let (mut id, mut n) = (0, 0);
+            while id < Id::ALL.len() {
+                let own = Id::ALL[id].spec().udp_rules;
+                let mut at = 0;
+                while at < own.len() {
+                    rules[n] = (Id::ALL[id], own[at]);
+                    (at, n) = (at + 1, n + 1);
+                }
+                id += 1;
+            }
+            rules
+        };
+
         /// The protocols that may begin behind others' bytes, over TCP and over UDP; at most one each.
         const LATER: [Option<Id>; 2] = {
             let mut later = [None; 2];

@@ -7,12 +7,15 @@
 
 pub mod api;
 pub mod carried;
+mod cut;
 pub mod inner;
 mod lines;
 mod list;
 mod node;
 pub mod pattern;
 mod probe;
+#[cfg(test)]
+mod talk;
 /// What `cargo xtask new-protocol` makes a protocol of: compiled here so that it goes with the tree, and in no list.
 #[cfg(test)]
 #[path = "../../../xtask/templates/protocol/mod.rs"]
@@ -22,11 +25,14 @@ pub mod tree;
 
 use api::{Closing, Ctx, Interest, Later, Listed, Next, Protocol, ReadsMarks, Seen, Spec, Start};
 use list::protocols;
-use pattern::Rule;
+use pattern::{Rule, UdpRule};
 
 // The order gives them their numbers, and to signatures that match at the same byte their turn.
 protocols! {
     tls dtls dns http ssh smtp ftp ftp_data ntp syslog quic websocket
     socks gridftp
     teredo ayiya gtpv1 vxlan geneve
+    snmp radius sip mysql redis mqtt modbus dnp3_tcp dnp3_udp irc irc_data finger xmpp
+    dhcp
+    pop3 imap
 }

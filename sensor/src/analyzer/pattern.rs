@@ -16,6 +16,9 @@ use Match::{More, No, Yes};
 /// A pattern over a direction's first bytes.
 pub type Pattern = fn(&[u8]) -> Match;
 
+/// Whether a datagram is one of a protocol's.
+pub type UdpRule = fn(&[u8]) -> bool;
+
 /// How a protocol is recognised by the first bytes of both directions.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
@@ -46,6 +49,18 @@ impl Rule {
                 other => other,
             },
         }
+    }
+}
+
+impl Rule {
+    /// Whether it may still match a connection on which a direction begins with this byte.
+    pub fn allows(&self, is_orig: bool, first: u8) -> bool {
+        let pattern = match (self, is_orig) {
+            (Rule::Orig(p) | Rule::Both(p, _) | Rule::BothAnywhere(p, _), true) => p,
+            (Rule::Resp(p) | Rule::Both(_, p) | Rule::BothAnywhere(_, p), false) => p,
+            _ => return true,
+        };
+        pattern(&[first]) != No
     }
 }
 

@@ -1,5 +1,7 @@
 //! The first bytes of a connection, kept until signatures have told which protocols it may be.
 
+use std::sync::LazyLock;
+
 use super::pattern::Match;
 use super::{Id, RULES};
 
@@ -15,11 +17,22 @@ const MAX_KEPT_BYTES: usize = 2048;
 const _: () = assert!(RULES.len() <= 64);
 const ALL_DECIDED: u64 = u64::MAX >> (64 - RULES.len());
 
+/// By direction (0 orig) and first byte: a bit for each rule that cannot match a connection that begins so. Most rules are out
+/// at once, without a look at what follows.
+static RULED_OUT: LazyLock<[[u64; 256]; 2]> = LazyLock::new(|| {
+    let out = |is_orig: bool, first: u8| {
+        let rules = RULES.iter().enumerate();
+        let out = rules.filter(|(_, (_, rule))| !rule.allows(is_orig, first));
+        out.fold(0, |bits, (at, _)| bits | 1 << at)
+    };
+    [true, false].map(|is_orig| std::array::from_fn(|first| out(is_orig, first as u8)))
+});
+
 /// The bytes so far and what was made of them.
 #[derive(Debug, Default)]
 pub struct Probe {
     kept: [Vec<u8>; 2],
-    /// What came when, neighbours of one direction joined.
+    /// What came when.
     order: Vec<Piece>,
     /// Bytes and pieces so far, kept or not.
     size: u64,
@@ -37,12 +50,12 @@ impl Probe {
         let dir = usize::from(!is_orig);
         let room = MAX_KEPT_BYTES.saturating_sub(self.kept[dir].len());
         let part = bytes.get(..room).unwrap_or(bytes);
+        if let Some(first) = part.first().filter(|_| self.kept[dir].is_empty()) {
+            self.decided |= RULED_OUT[dir][usize::from(*first)];
+        }
         self.kept[dir].extend_from_slice(part);
-        let n = part.len() as u16;
-        match self.order.last_mut() {
-            Some((last, count)) if usize::from(*last) == dir && *count > 0 => *count += n,
-            _ if n > 0 => self.order.push((dir as u8, n)),
-            _ => {}
+        if !part.is_empty() {
+            self.order.push((dir as u8, part.len() as u16));
         }
         self.size += bytes.len() as u64;
         self.pieces += u32::from(!bytes.is_empty());
@@ -59,10 +72,11 @@ impl Probe {
 
     /// A protocol that has become possible with the last bytes. Each rule tells once.
     pub fn next_match(&mut self) -> Option<Id> {
-        for (at, (id, rule)) in RULES.iter().enumerate() {
-            if self.decided >> at & 1 != 0 {
-                continue;
-            }
+        let mut open = ALL_DECIDED & !self.decided;
+        while open != 0 {
+            let at = open.trailing_zeros() as usize;
+            open &= open - 1;
+            let (id, rule) = RULES.get(at)?;
             let found = rule.matches(&self.kept[0], &self.kept[1]);
             self.decided |= u64::from(found != Match::More) << at;
             if found == Match::Yes {

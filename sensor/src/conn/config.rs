@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::asked::ConnColumns;
 use super::expected::Expected;
-use crate::analyzer::{http, ssh, tls};
+use crate::analyzer::{dhcp, http, ssh, tls};
 use crate::base::known::Known;
 use crate::base::time::SECOND;
 use crate::datapath::tunnels::Tunnels;
@@ -131,6 +131,8 @@ pub struct Config {
     pub files: FileConfig,
     /// Settings of the SSH analyzers.
     pub ssh: ssh::SshConfig,
+    /// What DHCP transactions say; one table for all engines.
+    pub dhcp: dhcp::Transactions,
     /// Whether an address is local, for conn.log.
     pub is_local: IsLocal,
     /// The tunnels that packets come through; one table for all engines.
@@ -172,6 +174,7 @@ impl Default for Config {
             http: http::HttpConfig::default(),
             files: FileConfig::default(),
             ssh: ssh::SshConfig::default(),
+            dhcp: dhcp::Transactions::default(),
             is_local: Arc::new(|_| false),
             tunnels: Tunnels::default(),
             expected: Expected::default(),

@@ -726,10 +726,11 @@ fn analyzers(cfg: &Config) -> analyzer::WorkerShared {
     analyzer::WorkerShared {
         http: analyzer::http::HttpShared::new(cfg.http),
         dtls: tls.clone(),
-        ftp: tls.clone(),
         quic: tls.clone(),
+        ftp: tls.clone(),
         tls,
         ssh: cfg.ssh,
+        dhcp: cfg.dhcp.clone(),
         ..analyzer::WorkerShared::default()
     }
 }

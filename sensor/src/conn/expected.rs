@@ -2,7 +2,7 @@
 //! first byte (Zeek: Analyzer::schedule_analyzer).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,6 +14,9 @@ use crate::event::{AnalyzerTag, ConnId, Ts};
 const LIFETIME: Ts = 300 * SECOND;
 /// Most announcements at a time; further ones are not remembered.
 const MOST: usize = 8192;
+
+/// Stands for any originator.
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Originator, responder and the responder's port.
 pub type Ends = (IpAddr, IpAddr, u16);
@@ -58,7 +61,7 @@ impl Clone for Expected {
 }
 
 impl Expected {
-    /// A connection of `tag` from `orig` to `resp` was announced at `now`.
+    /// A connection of `tag` from `orig` (any host if that is [`ANY`]) to `resp` was announced at `now`.
     pub fn announce(&self, orig: IpAddr, resp: IpAddr, port: u16, tag: AnalyzerTag, now: Ts) {
         self.announce_file((orig, resp, port), tag, now, None);
     }
@@ -111,9 +114,8 @@ impl Expected {
         let Ok(between) = self.all.between.lock() else {
             return false;
         };
-        between
-            .get(&(c.orig_h, c.resp_h))
-            .is_some_and(|until| *until >= now)
+        let until = [c.orig_h, ANY].map(|orig| between.get(&(orig, c.resp_h)).copied());
+        until.into_iter().flatten().any(|until| until >= now)
     }
 
     /// Whose analyzer is to be put on a new connection.
@@ -141,8 +143,8 @@ impl Expected {
 
     fn look_up(&self, c: &ConnId, now: Ts) -> Option<Announced> {
         let announced = self.all.announced.lock().ok()?;
-        let found = announced.get(&(c.orig_h, c.resp_h, c.resp_p))?;
-        (found.until >= now).then(|| found.clone())
+        let found = [c.orig_h, ANY].map(|orig| announced.get(&(orig, c.resp_h, c.resp_p)));
+        found.into_iter().flatten().find(|a| a.until >= now).cloned()
     }
 }
 
@@ -182,6 +184,24 @@ mod tests {
         let port = (MOST + 20) as u16;
         assert_eq!(e.find(&conn(port), 7 + LIFETIME), Some(DATA));
         assert_eq!(e.find(&conn(port), 7 + 2 * LIFETIME), None);
+    }
+
+    #[test]
+    fn one_from_anywhere_may_be_announced() {
+        let one = Expected::default();
+        let other = one.clone();
+        let c = conn(7);
+        one.announce(ANY, c.resp_h, 7, DATA, 5);
+        one.prepare(ANY, c.resp_h, 5);
+        assert_eq!((one.find(&c, 6), one.find(&conn(8), 6)), (Some(DATA), None));
+        assert!(other.may_come(&c, 6));
+        assert!(!other.may_come(
+            &ConnId {
+                resp_h: c.orig_h,
+                ..c
+            },
+            6
+        ));
     }
 
     #[test]

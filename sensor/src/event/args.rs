@@ -26,6 +26,7 @@ macro_rules! arg_type {
     (string_vec) => { &'a [&'a [u8]] };
     (x509_vec) => { &'a [&'a [u8]] };
     (addr_set) => { &'a [std::net::IpAddr] };
+    (addr_vec) => { &'a [std::net::IpAddr] };
     (tag) => { $crate::event::AnalyzerTag };
     (fa_file) => { &'a $crate::event::FaFile<'a> };
     (file) => { &'a str };
@@ -131,6 +132,9 @@ macro_rules! arg {
     (addr_set $v:expr) => {
         $crate::event::Arg::Addrs($v)
     };
+    (addr_vec $v:expr) => {
+        $crate::event::Arg::Addrs($v)
+    };
     (tag $v:expr) => {
         $crate::event::Arg::Tag($v)
     };
@@ -190,6 +194,7 @@ macro_rules! take {
     (string_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Strings(v), v, $arg) };
     (x509_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Strings(v), v, $arg) };
     (addr_set $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Addrs(v), v, $arg) };
+    (addr_vec $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Addrs(v), v, $arg) };
     (tag $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Tag(v), v, $arg) };
     (fa_file $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::FaFile(v), v, $arg) };
     (file $arg:expr) => { $crate::event::args::take!(@ $crate::event::Arg::Text(v), v, $arg) };

@@ -119,23 +119,34 @@ pub fn addr_text(out: &mut Vec<u8>, v: IpAddr) {
 
 /// Text, quoted and escaped.
 pub fn text(out: &mut Vec<u8>, v: &str) {
-    wire_text(out, v.as_bytes());
+    quoted(out, v.as_bytes(), true);
 }
 
-/// Text off the wire, quoted and escaped: UTF-8 as it is. In what is none, every byte that is not printable ASCII
-/// is the text `\xNN`, as Zeek has it.
+/// Text off the wire, quoted and escaped: UTF-8 as it is. In what is none, or has characters that Zeek does not show, every
+/// byte that is neither printable ASCII nor a common line control is the text `\xNN`, as Zeek has it.
 pub fn wire_text(out: &mut Vec<u8>, v: &[u8]) {
-    out.push(b'"');
-    escaped(out, v);
-    out.push(b'"');
+    quoted(out, v, is_shown(v));
 }
 
-/// The inside of a JSON string: what must be escaped is, all else is copied in runs.
-fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
-    let utf8 = std::str::from_utf8(bytes).is_ok();
+/// Whether Zeek's JSON has this text as it is: UTF-8 without control characters, but for those of C's `\b\t\n\f\r`, without
+/// private characters (U+E000 to U+F8FF) and without specials (U+FFF0 to U+FFFF).
+fn is_shown(v: &[u8]) -> bool {
+    let is_control = |b: u8| matches!(b, 0..=7 | 11 | 14..=0x1f | 0x7f);
+    // Most text is ASCII: one pass without branches.
+    let (high, control) = v.iter().fold((false, false), |(high, control), &b| {
+        (high | !b.is_ascii(), control | is_control(b))
+    });
+    let is_odd =
+        |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}');
+    !control && (!high || std::str::from_utf8(v).is_ok_and(|s| !s.contains(is_odd)))
+}
+
+/// A JSON string: what must be escaped is, all else is copied in runs. `as_is`: it is UTF-8, and stays so.
+fn quoted(out: &mut Vec<u8>, bytes: &[u8], as_is: bool) {
+    out.push(b'"');
     let mut from = 0;
     for (i, &b) in bytes.iter().enumerate() {
-        if b >= 0x20 && b != b'"' && b != b'\\' && (b < 0x7f || utf8) {
+        if b >= 0x20 && b != b'"' && b != b'\\' && (b < 0x7f || as_is) {
             continue;
         }
         out.extend_from_slice(&bytes[from..i]);
@@ -146,7 +157,9 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            _ if !utf8 => {
+            8 => out.extend_from_slice(b"\\b"),
+            12 => out.extend_from_slice(b"\\f"),
+            _ if !as_is => {
                 out.extend_from_slice(b"\\\\x");
                 hex_digits(out, &[b]);
             }
@@ -157,6 +170,7 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
         }
     }
     out.extend_from_slice(&bytes[from..]);
+    out.push(b'"');
 }
 
 /// A connection's id, quoted.
@@ -349,8 +363,13 @@ mod tests {
             assert_eq!(back, s);
         }
         for (wire, reads) in [
-            (&b"a\n\0\x1b\x7f"[..], "a\n\0\u{1b}\u{7f}"),
-            ("é\u{85}\t".as_bytes(), "é\u{85}\t"),
+            (&b"a\n\0\x1b\x7f"[..], "a\n\\x00\\x1b\\x7f"),
+            ("é\u{a0}\t\u{8}\u{c}".as_bytes(), "é\u{a0}\t\u{8}\u{c}"),
+            ("é\0".as_bytes(), "\\xc3\\xa9\\x00"),
+            ("a\u{85}".as_bytes(), "a\\xc2\\x85"),
+            ("\u{e2e0}".as_bytes(), "\\xee\\x8b\\xa0"),
+            ("\u{fffd}".as_bytes(), "\\xef\\xbf\\xbd"),
+            ("\u{1f600}\u{f900}".as_bytes(), "\u{1f600}\u{f900}"),
             (b"\\x\xff\t\xc3", "\\x\\xff\t\\xc3"),
         ] {
             let back: String = serde_json::from_str(&made(|o| wire_text(o, wire))).expect("valid JSON");

@@ -1,4 +1,4 @@
-//! NTP over UDP (RFC 5905): a row of ntp.log and an event for each message. Meaning is Zeek's.
+//! NTP over UDP (RFC 5905): a row and an event for each message. Meaning is Zeek's.
 
 pub mod events;
 mod log;
@@ -9,7 +9,7 @@ mod wire;
 use super::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
 use crate::event::{AnalyzerTag, ConnId};
 use events::{Message, NtpMessage};
-pub use log::NtpRow;
+pub use log::{NtpControlRow, NtpPrivateRow, NtpRow};
 
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Ntp;
@@ -17,8 +17,6 @@ pub type Analyzer = Ntp;
 /// Modes of client and server.
 const CLIENT: u64 = 3;
 const SERVER: u64 = 4;
-/// The last of the modes that ntp.log has rows of.
-const BROADCAST: u64 = 5;
 
 /// One flow's state.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ pub struct Ntp {
 impl Protocol for Ntp {
     const SPEC: Spec = Spec {
         pages: &[events::PAGE],
-        logs: &[NtpRow::LOG],
+        logs: &[NtpRow::LOG, NtpControlRow::LOG, NtpPrivateRow::LOG],
         udp_ports: &[123],
         session_done: true,
         ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_NTP", "ntp"))
@@ -78,9 +76,7 @@ impl Ntp {
             let ev = NtpMessage { c: &c, is_orig, msg };
             ctx.out.event(ctx.ts, &ev);
         }
-        if msg.mode <= BROADCAST {
-            ctx.out.log(&NtpRow::new(ctx.ts, &c, &msg));
-        }
+        log::rows(ctx.ts, &c, &msg, |row| ctx.out.log(row));
     }
 }
 

@@ -145,7 +145,7 @@ fn what_the_reference_is_follows_from_the_stratum() {
 }
 
 #[test]
-fn each_mode_has_a_record_of_its_own_and_those_up_to_five_a_row() {
+fn each_mode_has_a_record_and_a_row_of_its_own() {
     for (mode, record) in [
         (0, None),
         (1, Some("std_msg")),
@@ -163,14 +163,24 @@ fn each_mode_has_a_record_of_its_own_and_those_up_to_five_a_row() {
             let is_there = message(&h).contains(other);
             assert_eq!(is_there, record == Some(other), "{mode} {other}");
         }
-        assert_eq!(h.rows.len(), usize::from(mode <= 5), "{mode}");
+        let first = match mode {
+            0 => None,
+            1..=5 => Some("stratum"),
+            6 => Some("op_code"),
+            _ => Some("req_code"),
+        };
+        let first = first.map(|column| format!("\"version\":4,\"mode\":{mode},\"{column}\":0"));
+        assert_eq!(h.rows.len(), usize::from(mode > 0), "{mode}");
+        assert!(
+            h.rows
+                .iter()
+                .all(|row| first.as_ref().is_some_and(|f| row.contains(f))),
+            "{:?}",
+            h.rows
+        );
     }
     let none = said(&[2 << 3]);
-    assert!(
-        none.rows[0].ends_with("\"version\":2,\"mode\":0,\"num_exts\":0}"),
-        "{}",
-        none.rows[0]
-    );
+    assert!(none.rows.is_empty() && none.confirmed);
     assert_eq!(message(&none), "{\"version\":2,\"mode\":0}");
 }
 
@@ -285,7 +295,7 @@ fn a_control_message_may_have_data_and_a_mac() {
                   \"status\":1557,\"association_id\":9";
     let shown = |bytes: &[u8]| {
         let h = said(bytes);
-        assert!(h.rows.is_empty() && h.confirmed);
+        assert!(h.rows.len() == 1 && h.confirmed);
         let msg = message(&h).to_owned();
         let (_, rest) = msg.split_once(fields).expect("the fields");
         rest.to_owned()
@@ -296,6 +306,15 @@ fn a_control_message_may_have_data_and_a_mac() {
     assert_eq!(
         shown(&[&head(2)[..], &[1, 2], &mac].concat()),
         ",\"data\":\"0102\",\"key_id\":7,\"crypto_checksum\":\"0808080808080808\"}}"
+    );
+    let row = said(&[&head(2)[..], b"a\0", &mac].concat()).rows.remove(0);
+    assert!(
+        row.ends_with(
+            "\"version\":2,\"mode\":6,\"op_code\":2,\"sequence\":3,\"status\":1557,\"association_id\":9,\
+             \"resp_bit\":true,\"err_bit\":true,\"more_bit\":false,\"data\":\"a\\\\x00\",\"key_id\":7,\
+             \"crypto_checksum\":\"\\b\\b\\b\\b\\b\\b\\b\\b\"}"
+        ),
+        "{row}"
     );
     // Padding, and no MAC.
     assert_eq!(shown(&[&head(0)[..], &mac[1..]].concat()), "}}");
@@ -311,6 +330,14 @@ fn a_private_message_may_have_data() {
         message(&h),
         "{\"version\":2,\"mode\":7,\"mode7_msg\":{\"req_code\":42,\"auth_bit\":false,\"sequence\":1,\
          \"implementation\":3,\"err\":4,\"data\":\"aabb\"}}"
+    );
+    assert!(
+        h.rows[0].ends_with(
+            "\"version\":2,\"mode\":7,\"req_code\":42,\"sequence\":1,\"implementation\":3,\"auth_bit\":false,\
+             \"err\":4,\"data\":\"\\\\xaa\\\\xbb\"}"
+        ),
+        "{}",
+        h.rows[0]
     );
     let signed = [&[0x17, 0x80, 3, 42, 0, 0][..], &[5; 20]].concat();
     assert!(
@@ -384,7 +411,9 @@ fn numbers_are_nanoseconds() {
         (0, 1, -2_208_988_800_000_000_000),
         (0, 0x8000_0000, -2_208_988_799_500_000_000),
         (2_208_988_800, 0, 0),
-        (2_208_988_800, u32::MAX, 999_999_999),
+        (2_208_988_800, u32::MAX, 1_000_000_000),
+        // Doubles are 238 ns apart there: 1495806035.4975455 is a bit less than that.
+        (3_704_794_835, 0x7f5f_2473, 1_495_806_035_497_545_000),
         (2_208_988_800, 0x4000_0000, 250_000_000),
         (u32::MAX, 0, 2_085_978_495_000_000_000),
     ] {

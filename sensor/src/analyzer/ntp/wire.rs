@@ -170,12 +170,16 @@ pub fn short_time(raw: u32) -> i64 {
 }
 
 /// NTP's timestamp (RFC 5905, figure 3): seconds since 1900 and their fraction; zeros where it is not known. In ns since
-/// 1970, what is finer cut off; zero where it is not known.
+/// 1970, to the microsecond, as it is in the 53 bits of Zeek's times; zero where it is not known.
 pub fn time(seconds: u32, fraction: u32) -> i64 {
     if (seconds, fraction) == (0, 0) {
         return 0;
     }
-    (i64::from(seconds) - EPOCH) * SECOND + ((i64::from(fraction) * SECOND) >> 32)
+    let whole = i64::from(seconds) - EPOCH;
+    // A whole number of that size is exact, and so is what is left of the sum.
+    let shown = whole as f64 + f64::from(fraction) / 4_294_967_296.0;
+    let rest = shown - whole as f64;
+    whole * SECOND + (rest * 1e6).round_ties_even() as i64 * 1000
 }
 
 /// Takes big-endian fields off the front. Beyond the end are zeros.

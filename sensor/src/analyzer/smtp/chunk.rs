@@ -1,12 +1,15 @@
 //! Mail in chunks (BDAT, RFC 3030): what the command says, and the lines in what follows it.
 
 use super::mail::Line;
-use crate::analyzer::api::Ctx;
+use super::work::Work;
 
 /// Longest line, bytes; a longer one is cut (Zeek: SMTP::bdat_max_line_length).
 const MAX_LINE: usize = 4096;
 /// Longest argument of BDAT, bytes: the largest number of 64 bits, and ` LAST`.
 const MAX_ARGUMENT: usize = 25;
+
+/// Who is told of lines.
+pub type Deliver<'d> = dyn FnMut(Line<'_>, &mut Work<'_, '_>) + 'd;
 
 /// What a BDAT command announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,56 +80,56 @@ impl Chunks {
     }
 
     /// Bytes of the chunk. `deliver` is told the lines that end in them; at the end of the last chunk, what is left, too.
-    pub fn push(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>, deliver: &mut dyn FnMut(Line<'_>, &mut Ctx<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], w: &mut Work<'_, '_>, deliver: &mut Deliver<'_>) {
         if self.line.last() == Some(&b'\r') && bytes.first() != Some(&b'\n') {
-            ctx.out.weird("smtp_bdat_line_cr_only", "");
-            self.hand_out(false, ctx, deliver);
+            w.ctx.out.weird("smtp_bdat_line_cr_only", "");
+            self.hand_out(false, w, deliver);
         }
         for b in bytes {
-            self.byte(*b, ctx, deliver);
+            self.byte(*b, w, deliver);
         }
         self.now.len = self.now.len.saturating_sub(bytes.len() as u64);
         if self.is_over() && !self.line.is_empty() {
-            self.hand_out(false, ctx, deliver);
+            self.hand_out(false, w, deliver);
         }
     }
 
-    fn byte(&mut self, b: u8, ctx: &mut Ctx<'_>, deliver: &mut dyn FnMut(Line<'_>, &mut Ctx<'_>)) {
+    fn byte(&mut self, b: u8, w: &mut Work<'_, '_>, deliver: &mut Deliver<'_>) {
         let ends = b == b'\n';
         if ends && self.line.last() == Some(&b'\r') {
             self.line.pop();
-            return self.hand_out(true, ctx, deliver);
+            return self.hand_out(true, w, deliver);
         }
         // A CR may be half of the line's end.
         let is_full = self.line.len() >= MAX_LINE && !ends;
         if is_full && (b != b'\r' || self.line.len() > MAX_LINE) {
             let addl = self.line.len().to_string();
-            ctx.out.weird("smtp_bdat_line_too_long", &addl);
-            self.hand_out(false, ctx, deliver);
+            w.ctx.out.weird("smtp_bdat_line_too_long", &addl);
+            self.hand_out(false, w, deliver);
         }
         self.line.push(b);
         if ends {
-            ctx.out.weird("smtp_bdat_line_lf_only", "");
-            self.hand_out(false, ctx, deliver);
+            w.ctx.out.weird("smtp_bdat_line_lf_only", "");
+            self.hand_out(false, w, deliver);
         }
     }
 
     /// The mail is over, whatever the chunks say: what is left of a line is handed out.
-    pub fn finish(&mut self, ctx: &mut Ctx<'_>, deliver: &mut dyn FnMut(Line<'_>, &mut Ctx<'_>)) {
+    pub fn finish(&mut self, w: &mut Work<'_, '_>, deliver: &mut Deliver<'_>) {
         if !self.line.is_empty() {
-            ctx.out.weird("smtp_bdat_undelivered_at_done", "");
-            self.hand_out(false, ctx, deliver);
+            w.ctx.out.weird("smtp_bdat_undelivered_at_done", "");
+            self.hand_out(false, w, deliver);
         }
     }
 
-    fn hand_out(&mut self, crlf: bool, ctx: &mut Ctx<'_>, deliver: &mut dyn FnMut(Line<'_>, &mut Ctx<'_>)) {
+    fn hand_out(&mut self, crlf: bool, w: &mut Work<'_, '_>, deliver: &mut Deliver<'_>) {
         let line = Line {
             bytes: &self.line,
             starts: true,
             ends: true,
             crlf,
         };
-        deliver(line, ctx);
+        deliver(line, w);
         self.line.clear();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::chunk::{Chunk, Chunks};
 use super::mail::{Line, Mail};
-use crate::analyzer::api::Ctx;
+use super::work::Work;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,83 +31,81 @@ impl Mails {
     }
 
     /// A mail begins. One that has not ended ends.
-    pub fn begin(&mut self, ctx: &mut Ctx<'_>) {
+    pub fn begin(&mut self, w: &mut Work<'_, '_>) {
         if !self.is_idle() {
-            ctx.out.weird("smtp_nested_mail_transaction", "");
-            self.end(ctx);
+            w.ctx.out.weird("smtp_nested_mail_transaction", "");
+            self.end(w);
         }
-        self.mail = Some(Box::new(Mail::new(self.entities)));
+        self.mail = Some(Box::new(Mail::new(self.entities, w)));
     }
 
-    /// A BDAT command: how many bytes of a mail follow.
-    pub fn announce(&mut self, argument: &[u8], ctx: &mut Ctx<'_>) -> u64 {
+    /// A BDAT command: how many bytes of a mail follow, if it is one.
+    pub fn announce(&mut self, argument: &[u8], w: &mut Work<'_, '_>) -> Option<u64> {
         let chunk = match Chunk::of(argument) {
             Ok(chunk) if i64::try_from(chunk.len).is_ok() => chunk,
             Ok(chunk) => {
-                ctx.out.weird("smtp_huge_bdat_chunk", &chunk.len.to_string());
-                return 0;
+                w.ctx.out.weird("smtp_huge_bdat_chunk", &chunk.len.to_string());
+                return None;
             }
             Err(what) => {
-                ctx.out.weird("smtp_invalid_bdat_command", what);
-                return 0;
+                w.ctx.out.weird("smtp_invalid_bdat_command", what);
+                return None;
             }
         };
         match &mut self.chunks {
             Some(chunks) => chunks.announce(chunk),
             None => {
-                self.begin(ctx);
+                self.begin(w);
                 self.chunks = Some(Box::new(Chunks::new(chunk)));
             }
         }
-        chunk.len
+        Some(chunk.len)
     }
 
-    /// Bytes of a chunk; nothing if a line comes instead. With the last of the last chunk, the mail is over.
-    pub fn chunk(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) {
+    /// Bytes of a chunk; nothing if a line comes instead. Whether they were the last of the mail.
+    pub fn chunk(&mut self, bytes: &[u8], w: &mut Work<'_, '_>) -> bool {
         let (Some(chunks), Some(mail)) = (&mut self.chunks, &mut self.mail) else {
-            return;
+            return false;
         };
         if !bytes.is_empty() {
-            chunks.push(bytes, ctx, &mut |line, ctx| mail.line(line, ctx));
+            chunks.push(bytes, w, &mut |line, w| mail.line(line, w));
         }
-        if chunks.is_over() {
-            self.end(ctx);
-        }
+        chunks.is_over()
     }
 
     /// A line behind DATA.
-    pub fn line(&mut self, line: Line<'_>, ctx: &mut Ctx<'_>) {
+    pub fn line(&mut self, line: Line<'_>, w: &mut Work<'_, '_>) {
         if let Some(mail) = &mut self.mail {
-            mail.line(line, ctx);
+            mail.line(line, w);
         }
     }
 
     /// So many bytes never came, of the mail or of what the server says to it. The mail is not read on.
-    pub fn lost(&mut self, len: u64, ctx: &mut Ctx<'_>) {
+    pub fn lost(&mut self, len: u64, w: &mut Work<'_, '_>) {
         if let Some(mail) = &mut self.mail {
-            mail.lost(len, ctx);
+            mail.lost(len, w);
         }
-        self.end(ctx);
+        self.end(w);
     }
 
     /// A command that is not BDAT, while chunks should follow.
-    pub fn break_off(&mut self, ctx: &mut Ctx<'_>) {
+    pub fn break_off(&mut self, w: &mut Work<'_, '_>) {
         if self.in_chunks() {
-            ctx.out.weird("smtp_missing_bdat_last_chunk", "");
-            self.end(ctx);
+            w.ctx.out.weird("smtp_missing_bdat_last_chunk", "");
+            self.end(w);
         }
     }
 
     /// The mail is over, if there is one.
-    pub fn end(&mut self, ctx: &mut Ctx<'_>) {
+    pub fn end(&mut self, w: &mut Work<'_, '_>) {
         let Some(mut mail) = self.mail.take() else { return };
         if let Some(mut chunks) = self.chunks.take() {
             if chunks.is_short() {
-                ctx.out.weird("smtp_bdat_remaining_at_end_data", "");
+                w.ctx.out.weird("smtp_bdat_remaining_at_end_data", "");
             }
-            chunks.finish(ctx, &mut |line, ctx| mail.line(line, ctx));
+            chunks.finish(w, &mut |line, w| mail.line(line, w));
         }
-        mail.end(ctx);
+        mail.end(w);
         self.entities = mail.count();
     }
 }

@@ -1,107 +1,67 @@
 //! SMTP: sure at the first command that is one; watched for bad replies and STARTTLS. Its mails are taken apart, and what
-//! is in them are files.
+//! is in them are files; each mail has a row in smtp.log.
 //!
-//! `Dialogue` is commands and replies; `mails` knows where a mail begins and ends, `chunk` reads one that comes in chunks,
-//! `mail` its headers and bodies.
+//! `dialogue` is commands and replies; `mails` knows where a mail begins and ends, `chunk` reads one that comes in chunks,
+//! `mail` its headers and bodies (POP3's, too); `session` makes rows of what they find.
 
+mod addresses;
 mod chunk;
-mod mail;
+mod dialogue;
+pub mod events;
+mod log;
+pub mod mail;
 mod mails;
 mod rules;
+pub mod session;
 #[cfg(test)]
 mod tests;
+pub mod work;
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 use super::api::{Closing, Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
 use super::http::content::{Content, Piece};
-use super::lines::{reply_code, word};
+use super::lines::{reply_code, skip_blank, word};
+use super::text::of_bytes;
 use crate::event::AnalyzerTag;
 use crate::software::{Found, Kind, greeting};
+use dialogue::{Command, Dialogue, Effect, State};
+use events::*;
+pub use log::SmtpRow;
 use mail::Line;
 use mails::Mails;
+use session::Session;
+use work::Work;
 
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Smtp;
-
-/// RFC 821, 1869, 1985, 2487, 2554, 3030 and Exchange's.
-const COMMANDS: &[&str] = &[
-    "EHLO",
-    "HELO",
-    "MAIL",
-    "RCPT",
-    "DATA",
-    "QUIT",
-    "RSET",
-    "VRFY",
-    "EXPN",
-    "HELP",
-    "NOOP",
-    "STARTTLS",
-    "X-ANONYMOUSTLS",
-    "SEND",
-    "SOML",
-    "SAML",
-    "TURN",
-    "BDAT",
-    "ETRN",
-    "AUTH",
-];
-
-/// Most commands that wait for a reply. With more, all of them are forgotten, as in Zeek.
-const MAX_UNANSWERED: usize = 1000;
-
-/// A command, as far as its reply matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Command {
-    StartTls,
-    /// AUTH, or a line of the exchange that it begins.
-    Auth,
-    Data,
-    Other,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Commands,
-    /// The next line is an answer to the server's challenge.
-    Auth,
-    Tls,
-    /// Bytes are missing: reading goes on with the next valid reply.
-    Gap,
-    /// It went on; no command came since.
-    Recovered,
-    /// The client sends the lines of a mail.
-    Data,
-}
 
 /// One connection's state.
 #[derive(Debug)]
 pub struct Smtp {
     /// By direction, orig first.
     content: [Content; 2],
-    dialogue: Dialogue,
-    mails: Mails,
+    /// Bytes of each direction so far, and one more.
+    seq: [u64; 2],
+    talk: Talk,
 }
 
-/// What client and server have said so far.
+/// What both sides say, line by line.
 #[derive(Debug)]
-struct Dialogue {
-    state: State,
-    /// Commands that wait for a reply, in the order in which replies come (pipelining).
-    unanswered: VecDeque<Command>,
-    /// The command that the reply under way answers.
-    answered: Option<Command>,
-    /// The code of a multi-line reply that has not ended.
-    pending: u16,
+struct Talk {
+    dialogue: Dialogue,
+    mails: Mails,
+    session: Session,
 }
 
 impl Protocol for Smtp {
     const SPEC: Spec = Spec {
+        pages: &[events::PAGE],
+        logs: &[SmtpRow::LOG],
         tcp_ports: &[25, 587],
         rules: rules::RULES,
         needs_start: true,
+        stays: true,
         ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_SMTP", "smtp"))
     };
     type Shared = ();
@@ -109,28 +69,33 @@ impl Protocol for Smtp {
     fn new(_: &Start, (): &()) -> Smtp {
         Smtp {
             content: Default::default(),
-            dialogue: Dialogue {
-                state: State::Commands,
-                // The greeting answers the connection itself.
-                unanswered: VecDeque::from([Command::Other]),
-                answered: None,
-                pending: 0,
+            seq: [1; 2],
+            talk: Talk {
+                dialogue: Dialogue::new(),
+                mails: Mails::default(),
+                session: Session::default(),
             },
-            mails: Mails::default(),
         }
     }
 
     fn data(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+        if self.talk.session.over().is_some_and(|at| at != ctx.ts) {
+            return Next::Stop;
+        }
+        let seq = &mut self.seq[usize::from(!is_orig)];
+        *seq = seq.saturating_add(bytes.len() as u64);
         self.feed(is_orig, bytes, ctx).map_or(Next::More, Next::HandOver)
     }
 
-    fn gap(&mut self, _: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
-        let dialogue = &mut self.dialogue;
-        if dialogue.state != State::Tls {
-            dialogue.state = State::Gap;
-            dialogue.unanswered.clear();
-            self.mails.lost(len, ctx);
-            self.content[0].set_plain(0);
+    fn gap(&mut self, is_orig: bool, len: u64, ctx: &mut Ctx<'_>) -> Next {
+        let seq = &mut self.seq[usize::from(!is_orig)];
+        let from = *seq;
+        *seq = seq.saturating_add(len);
+        if self.talk.dialogue.state != State::InTls {
+            self.talk.lost(is_orig, from, len, ctx);
+            for content in &mut self.content {
+                content.set_plain(0);
+            }
         }
         Next::More
     }
@@ -140,166 +105,255 @@ impl Protocol for Smtp {
     }
 
     fn close(&mut self, _: Closing, ctx: &mut Ctx<'_>) {
-        self.mails.end(ctx);
+        let is_orig = self.talk.dialogue.orig_is_sender;
+        let session = Some(&mut self.talk.session);
+        self.talk.mails.end(&mut Work {
+            ctx,
+            session,
+            is_orig,
+        });
+        self.talk.session.end(ctx);
     }
 
     fn flip(&mut self) {
         self.content.swap(0, 1);
+        self.seq.swap(0, 1);
     }
 
     /// Once it is SMTP, mails may come at any time.
     fn interest(&self, _: bool, seen: Seen) -> Interest {
-        match seen.confirmed || !seen.is_late() {
+        match self.talk.session.over().is_none() && (seen.confirmed || !seen.is_late()) {
             true => Interest::Everything,
             false => Interest::Nothing,
         }
     }
 
     fn is_settled(&self) -> bool {
-        self.mails.is_idle()
+        self.talk.mails.is_idle() && self.talk.session.is_idle()
     }
 }
 
 impl Smtp {
     fn feed(&mut self, is_orig: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<HandOver> {
         let dir = usize::from(!is_orig);
-        while self.dialogue.state != State::Tls {
-            let is_mail = is_orig && self.dialogue.state == State::Data;
+        let talk = &mut self.talk;
+        while !talk.dialogue.is_tls() {
+            let is_sender = is_orig == talk.dialogue.orig_is_sender;
+            let is_mail = is_sender && talk.dialogue.state == State::InData;
             let content = &mut self.content[dir];
             let starts = !content.in_line;
-            match content.next(&mut bytes, is_mail && self.mails.is_in_body())? {
-                Piece::Plain(chunk) => self.mails.chunk(chunk, ctx),
-                Piece::OfLine(piece) => self.mail_line(&piece, starts, false, ctx),
+            match content.next(&mut bytes, is_mail && talk.mails.is_in_body())? {
+                Piece::Plain(chunk) => {
+                    if talk.chunk(chunk, ctx) {
+                        content.set_plain(0);
+                    }
+                }
+                Piece::OfLine(piece) => talk.mail_line(&piece, starts, false, ctx),
                 Piece::Line(line) => {
                     content.in_line = false;
-                    match is_orig {
-                        true if is_mail => self.mail_line(&line, starts, true, ctx),
-                        true => self.command(&line, ctx),
-                        false => self.dialogue.reply(&line, &mut self.mails, ctx),
+                    match is_sender {
+                        true if is_mail => talk.mail_line(&line, starts, true, ctx),
+                        true => {
+                            if let Some(len) = talk.command(&line, ctx) {
+                                content.set_plain(len);
+                            }
+                        }
+                        false => talk.reply(&line, ctx),
                     }
                     if let Cow::Owned(line) = line {
-                        self.content[dir].give_back(line);
+                        content.give_back(line);
                     }
                 }
             }
         }
         Some(HandOver::new(Inside::Tls, bytes))
     }
+}
+
+impl Talk {
+    /// A command or reply takes effect; `code` is 0 for a command.
+    fn update(&mut self, command: Option<Command>, code: u16, ctx: &mut Ctx<'_>) {
+        let effect = self.dialogue.update(command, code, ctx);
+        let is_orig = self.dialogue.orig_is_sender;
+        let session = Some(&mut self.session);
+        let mut w = Work {
+            ctx,
+            session,
+            is_orig,
+        };
+        match effect {
+            Effect::Nothing => {}
+            Effect::Begin => self.mails.begin(&mut w),
+            Effect::End => self.mails.end(&mut w),
+        }
+    }
+
+    fn request(&mut self, command: &[u8], argument: &[u8], ctx: &mut Ctx<'_>) {
+        ctx.confirm();
+        let is_orig = self.dialogue.orig_is_sender;
+        if ctx.subs.wants(SmtpRequest::KIND) {
+            let upper = command.to_ascii_uppercase();
+            let (command, arg) = (&of_bytes(&upper), &of_bytes(argument));
+            raise!(
+                ctx,
+                SmtpRequest {
+                    is_orig,
+                    command,
+                    arg
+                }
+            );
+        }
+        self.session.request(command, argument, ctx);
+    }
+
+    /// Bytes of a chunk. Whether the mail ends with them.
+    fn chunk(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) -> bool {
+        let is_orig = self.dialogue.orig_is_sender;
+        let session = Some(&mut self.session);
+        let is_over = self.mails.chunk(
+            bytes,
+            &mut Work {
+                ctx,
+                session,
+                is_orig,
+            },
+        );
+        if is_over {
+            self.update(Some(Command::EndOfData), 0, ctx);
+        }
+        is_over
+    }
 
     /// A line behind DATA, or a piece of it. A dot before it is not of the mail (RFC 5321, section 4.5.2).
     fn mail_line(&mut self, bytes: &[u8], starts: bool, ends: bool, ctx: &mut Ctx<'_>) {
         if starts && ends && bytes == b"." {
-            self.mails.end(ctx);
-            self.dialogue.state = State::Commands;
-            return self.dialogue.asked(Command::Other);
+            self.dialogue.asked(Command::EndOfData, ctx);
+            self.update(Some(Command::EndOfData), 0, ctx);
+            return self.request(b".", b".", ctx);
         }
         let undotted = bytes.strip_prefix(b".").filter(|_| starts);
+        let bytes = undotted.unwrap_or(bytes);
         let line = Line {
-            bytes: undotted.unwrap_or(bytes),
+            bytes,
             starts,
             ends,
             crlf: ends,
         };
-        self.mails.line(line, ctx);
+        let is_orig = self.dialogue.orig_is_sender;
+        let session = Some(&mut self.session);
+        self.mails.line(
+            line,
+            &mut Work {
+                ctx,
+                session,
+                is_orig,
+            },
+        );
+        raise!(ctx, SmtpData { is_orig, data: bytes });
     }
 
-    /// A line of the client outside of mail. An empty chunk that ends a mail does so with the line behind it.
-    fn command(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
+    /// A line of the mail's sender outside of mail. How many bytes of a chunk follow, if it announces one. An empty chunk that
+    /// ends a mail does so with the line behind it.
+    fn command(&mut self, line: &[u8], ctx: &mut Ctx<'_>) -> Option<u64> {
         if !line.is_empty() {
-            self.mails.chunk(&[], ctx);
+            self.chunk(&[], ctx);
         }
-        let (word, argument) = word(line);
-        let Some(command) = self.dialogue.command(word, ctx) else {
-            return;
+        if matches!(self.dialogue.state, State::AfterGap | State::InTls) {
+            return None;
+        }
+        let (word, argument) = match self.dialogue.state {
+            State::InAuth => (&b"**"[..], line),
+            _ => word(line),
         };
-        if word.eq_ignore_ascii_case(b"BDAT") && command == Command::Other {
-            let len = self.mails.announce(argument, ctx);
-            self.content[0].set_plain(len);
-            return;
-        }
-        self.mails.break_off(ctx);
-        if command == Command::Data {
-            self.mails.begin(ctx);
-            self.dialogue.state = State::Data;
-        }
-    }
-}
-
-impl Dialogue {
-    /// The first word of a line of the originator, outside of mail: which command it is, if any.
-    fn command(&mut self, word: &[u8], ctx: &mut Ctx<'_>) -> Option<Command> {
-        let is = |name: &str| name.as_bytes().eq_ignore_ascii_case(word);
-        let command = match self.state {
-            State::Auth => Command::Auth,
-            State::Tls | State::Gap | State::Data => return None,
-            _ if !COMMANDS.iter().any(|c| is(c)) => return None,
-            _ if is("STARTTLS") || is("X-ANONYMOUSTLS") => Command::StartTls,
-            _ if is("AUTH") => Command::Auth,
-            _ if is("DATA") => Command::Data,
-            _ => Command::Other,
+        let command = match self.dialogue.state {
+            State::InAuth => Some(Command::AuthAnswer),
+            _ => Command::named(word),
         };
-        if self.state == State::Recovered {
-            self.state = State::Commands;
+        let Some(command) = command else {
+            self.dialogue.unexpected(true, "unknown command", word, ctx);
+            return None;
+        };
+        self.dialogue.asked(command, ctx);
+        self.request(word, argument, ctx);
+        let is_orig = self.dialogue.orig_is_sender;
+        let session = Some(&mut self.session);
+        let mut w = Work {
+            ctx,
+            session,
+            is_orig,
+        };
+        let mut len = None;
+        if command == Command::Bdat {
+            let is_first = !self.mails.in_chunks();
+            len = Some(self.mails.announce(argument, &mut w)?);
+            if is_first {
+                self.dialogue.state = State::InBdat;
+            }
+        } else {
+            self.mails.break_off(&mut w);
         }
-        ctx.confirm();
-        self.asked(command);
-        Some(command)
+        self.update(Some(command), 0, ctx);
+        len
     }
 
-    /// A command, or the end of a mail, waits for its reply.
-    fn asked(&mut self, command: Command) {
-        if self.unanswered.len() >= MAX_UNANSWERED {
-            self.unanswered.clear();
-        }
-        self.unanswered.push_back(command);
-    }
-
-    fn reply(&mut self, line: &[u8], mails: &mut Mails, ctx: &mut Ctx<'_>) {
+    /// A line of the mail's receiver.
+    fn reply(&mut self, line: &[u8], ctx: &mut Ctx<'_>) {
         let Some(code) = reply_code(line).filter(|c| (100..600).contains(c)) else {
+            self.dialogue
+                .unexpected(false, "reply code out of range", line, ctx);
             ctx.violation("reply code -1 out of range");
             return;
         };
-        let first = self.pending != code;
-        self.pending = if line.get(3) == Some(&b'-') { code } else { 0 };
-        if first && code == 220 && !ctx.is_confirmed() {
-            // The greeting.
-            let text = line.get(4..).unwrap_or(&[]);
-            if let Some(banner) = greeting::software(text) {
+        let more = line.get(3) == Some(&b'-');
+        let text = skip_blank(line.get(3 + usize::from(more)..).unwrap_or(&[]));
+        if self.dialogue.reply_line(code, more, line, ctx) {
+            if code == 220
+                && !ctx.is_confirmed()
+                && let Some(banner) = greeting::software(line.get(4..).unwrap_or(&[]))
+            {
                 ctx.out
                     .software(&Found::server(ctx.c, Kind::SmtpMailServer, banner));
             }
-        }
-        if first {
-            self.answered = self.unanswered.pop_front();
-            if self.state == State::Gap {
-                ctx.confirm();
-                self.state = State::Recovered;
+            if self.dialogue.state == State::AfterGap {
+                self.dialogue.state = State::GapRecovery;
+                self.request(dialogue::UNKNOWN.as_bytes(), b"", ctx);
             }
-            self.mail_follows(code == 354, mails, ctx);
+            self.update(self.dialogue.answered(), code, ctx);
+            if self.dialogue.state == State::InTls {
+                raise!(ctx, SmtpStarttls {});
+                self.session.tls();
+            }
         }
-        if self.pending != 0 {
-            return;
-        }
-        match (self.answered.take(), code) {
-            (Some(Command::StartTls), 220) => self.state = State::Tls,
-            (Some(Command::Auth), 334) => self.state = State::Auth,
-            (Some(Command::Auth), _) if self.state == State::Auth => self.state = State::Commands,
-            _ => {}
-        }
+        let cmd = self.dialogue.answered_word();
+        let is_orig = !self.dialogue.orig_is_sender;
+        raise!(
+            ctx,
+            SmtpReply {
+                is_orig,
+                code: code.into(),
+                cmd,
+                msg: &of_bytes(text),
+                cont_resp: more,
+            }
+        );
+        self.session.reply(code, cmd, text, !more, ctx);
     }
 
-    /// A reply says whether a mail follows: it takes back what DATA began, or tells of a DATA that is missing.
-    fn mail_follows(&mut self, follows: bool, mails: &mut Mails, ctx: &mut Ctx<'_>) {
-        match (self.state, self.answered) {
-            (State::Data, Some(Command::Data)) if !follows => {
-                mails.end(ctx);
-                self.state = State::Commands;
-            }
-            (State::Recovered, _) if follows => {
-                mails.begin(ctx);
-                self.state = State::Data;
-            }
-            _ => {}
+    /// Bytes of a direction are missing. The mail is not read on.
+    fn lost(&mut self, is_orig: bool, seq: u64, len: u64, ctx: &mut Ctx<'_>) {
+        if ctx.subs.wants(SmtpUnexpected::KIND) {
+            let detail = format!("seq = {seq}, len = {len}");
+            self.dialogue
+                .unexpected(is_orig, "content gap", detail.as_bytes(), ctx);
         }
+        let sender = self.dialogue.orig_is_sender;
+        let session = Some(&mut self.session);
+        let mut w = Work {
+            ctx,
+            session,
+            is_orig: sender,
+        };
+        self.mails.lost(len, &mut w);
+        self.dialogue.lost();
     }
 }

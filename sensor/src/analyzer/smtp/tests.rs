@@ -1,8 +1,10 @@
 //! Mails on a connection and the files that come of them: whole, and cut at every byte.
 
+mod rows;
+
 use super::*;
 use crate::analyzer::api::{Call, Out, Solo};
-use crate::event::log::LogRow;
+use crate::event::log::{LogRow, Value};
 use crate::event::{ConnId, Event, Fuid, Subscriptions, Ts};
 use crate::file::{self, Carrier, Handle, News};
 
@@ -12,6 +14,12 @@ struct Heard {
     files: Vec<File>,
     /// Weirds and violations.
     odd: Vec<String>,
+    /// Events, without the connection.
+    told: Vec<String>,
+    /// What is set in rows, without time and connection.
+    rows: Vec<String>,
+    /// Software and its kind.
+    software: Vec<String>,
 }
 
 /// A file as the files room would have it.
@@ -26,8 +34,32 @@ struct File {
 }
 
 impl Out for Heard {
-    fn event(&mut self, _: Ts, _: &dyn Event) {}
-    fn log(&mut self, _: &dyn LogRow) {}
+    fn event(&mut self, ts: Ts, ev: &dyn Event) {
+        crate::event::seen::note(ev);
+        let mut line = Vec::new();
+        ev.write_json(ts, &mut line);
+        let line = String::from_utf8(line).expect("text");
+        let (_, args) = line.split_once("\"args\":").expect("arguments");
+        let args = args.strip_suffix('}').expect("an end");
+        self.told.push(format!("{} {args}", ev.info().name));
+    }
+    fn log(&mut self, row: &dyn LogRow) {
+        crate::catalog::held::hold(row);
+        let mut values = Vec::new();
+        row.values(&mut values);
+        let columns = row.columns().iter().zip(&values).skip(6);
+        let shown = columns.filter(|(_, v)| **v != Value::Unset);
+        let shown: Vec<_> = shown.map(|(c, v)| format!("{}={}", c.name, show(v))).collect();
+        self.rows.push(shown.join(" "));
+    }
+    fn software(&mut self, found: &Found<'_>) {
+        let banner = found.banner.escape_ascii();
+        self.software
+            .push(format!("{} {} {banner}", found.kind.as_str(), found.host));
+    }
+    fn is_local(&self, _: std::net::IpAddr) -> bool {
+        true
+    }
     fn confirm(&mut self, _: &'static Spec, _: u64) {}
     fn violation(&mut self, _: &'static Spec, _: u64, reason: &str) {
         self.odd.push(reason.to_owned());
@@ -39,9 +71,10 @@ impl Out for Heard {
         self.odd.push("gave up".to_owned());
     }
     fn file(&mut self, carrier: &Carrier<'_>, piece: file::Piece<'_>) -> News {
-        assert!(carrier.is_orig && carrier.source == "SMTP");
+        assert!(carrier.source == "SMTP");
         let is_it = |f: &File| f.handle == carrier.handle && !f.over;
         let at = self.files.iter().position(is_it).unwrap_or(self.files.len());
+        let joined = at == self.files.len();
         if at == self.files.len() {
             let name = carrier.name.map(|n| n.escape_ascii().to_string());
             self.files.push(File {
@@ -61,7 +94,8 @@ impl Out for Heard {
             other => panic!("{other:?}"),
         }
         News {
-            fuid: Some(Fuid::of(0, [0; 16])),
+            fuid: Some(Fuid::of(0, [at as u8; 16])),
+            joined,
             ..News::default()
         }
     }
@@ -81,6 +115,18 @@ impl Heard {
     }
 }
 
+fn show(v: &Value<'_>) -> String {
+    match v {
+        Value::Str(s) => s.to_string(),
+        Value::Wire(s) => s.escape_ascii().to_string(),
+        Value::Bool(b) => b.to_string(),
+        Value::Count(n) => n.to_string(),
+        Value::Addr(a) => a.to_string(),
+        Value::List(l) => format!("[{}]", l.iter().map(show).collect::<Vec<_>>().join(",")),
+        other => format!("{other:?}"),
+    }
+}
+
 /// What a side sends, or what of it is lost.
 #[derive(Clone, Copy, Debug)]
 enum Sent<'t> {
@@ -91,17 +137,21 @@ enum Sent<'t> {
 }
 use Sent::*;
 
-struct Talk {
+struct Conversation {
     solo: Solo<Smtp>,
     heard: Heard,
+    subs: Subscriptions,
+    ts: Ts,
     over: bool,
 }
 
-impl Talk {
-    fn new() -> Talk {
-        Talk {
+impl Conversation {
+    fn new() -> Conversation {
+        Conversation {
             solo: Solo::new(Smtp::new(&Start::default(), &())),
             heard: Heard::default(),
+            subs: Subscriptions::NONE,
+            ts: 7_000_000_000,
             over: false,
         }
     }
@@ -109,9 +159,9 @@ impl Talk {
     fn give(&mut self, sent: Sent<'_>) {
         let c = ConnId::sample(25);
         let call = Call {
-            ts: 7_000_000_000,
+            ts: self.ts,
             c: &c,
-            subs: &Subscriptions::NONE,
+            subs: &self.subs,
             out: &mut self.heard,
         };
         let next = self.solo.with(call, |smtp, ctx| match sent {
@@ -124,7 +174,7 @@ impl Talk {
         self.over |= next != Next::More;
     }
 
-    fn all(mut self, sent: &[Sent<'_>]) -> Talk {
+    fn all(mut self, sent: &[Sent<'_>]) -> Conversation {
         sent.iter().for_each(|s| self.give(*s));
         self
     }
@@ -134,7 +184,7 @@ impl Talk {
         self.solo.close(Call {
             ts: 9_000_000_000,
             c: &c,
-            subs: &Subscriptions::NONE,
+            subs: &self.subs,
             out: &mut self.heard,
         });
         assert!(self.solo.analyzer.is_settled());
@@ -144,7 +194,7 @@ impl Talk {
 
 /// What is heard of a conversation, which does not depend on how it is cut.
 fn talk(sent: &[Sent<'_>]) -> Heard {
-    let heard = Talk::new().all(sent).end();
+    let heard = Conversation::new().all(sent).end();
     let whole = format!("{heard:?}");
     for (n, one) in sent.iter().enumerate() {
         let (Client(bytes) | Server(bytes)) = *one else {
@@ -159,7 +209,7 @@ fn talk(sent: &[Sent<'_>]) -> Heard {
         };
         for at in 1..bytes.len() {
             let cut = [piece(&bytes[..at]), piece(&bytes[at..])];
-            let talk = Talk::new().all(&sent[..n]).all(&cut).all(&sent[n + 1..]);
+            let talk = Conversation::new().all(&sent[..n]).all(&cut).all(&sent[n + 1..]);
             assert_eq!(format!("{:?}", talk.end()), whole, "cut at {at} of {n}");
         }
     }
@@ -257,7 +307,7 @@ fn a_mail_may_be_in_a_mail() {
 #[test]
 fn entities_in_entities_come_to_an_end() {
     let inside = b"Content-Type: message/rfc822\r\n\r\n".repeat(150);
-    let mut talk = Talk::new()
+    let mut talk = Conversation::new()
         .all(&BEGIN)
         .all(&[Client(b"DATA\r\n"), Client(&inside)]);
     talk.give(Client(b"\r\nnobody's\r\n.\r\n"));
@@ -271,7 +321,7 @@ fn a_header_takes_so_many_lines() {
     let line = [b" ".as_slice(), &[b'x'; 1023], b"\r\n"].concat();
     let header = [b"A:".as_slice(), &[b'x'; 1022], b"\r\n", &line.repeat(65)].concat();
     let rest = b"B: c\r\n\r\nbody\r\n.\r\n";
-    let heard = Talk::new()
+    let heard = Conversation::new()
         .all(&BEGIN)
         .all(&[Client(b"DATA\r\n"), Client(&header), Client(rest)]);
     let heard = heard.end();
@@ -285,7 +335,7 @@ fn a_header_takes_so_many_lines() {
 fn long_lines_are_whole() {
     for len in [10_000, 300_000] {
         let line = vec![b'.'; len];
-        let mut talk = Talk::new()
+        let mut talk = Conversation::new()
             .all(&BEGIN)
             .all(&[Client(b"DATA\r\n"), Client(b"A: b\r\n\r\n")]);
         line.chunks(1000).for_each(|c| talk.give(Client(c)));
@@ -317,7 +367,7 @@ fn a_mail_may_come_in_chunks() {
 fn lines_of_chunks_are_cut() {
     let long = [b"\r\n".as_slice(), &[b'x'; 5000], b"\r\nb\nc"].concat();
     let bdat = format!("BDAT {} LAST\r\n", long.len());
-    let heard = Talk::new()
+    let heard = Conversation::new()
         .all(&BEGIN)
         .all(&[Client(bdat.as_bytes()), Client(&long)]);
     let heard = heard.end();
@@ -421,7 +471,7 @@ fn tls_may_begin_behind_a_mail() {
         Client(b"STARTTLS\r\n"),
         Server(b"220 go on\r\n"),
     ];
-    let talk = Talk::new().all(&BEGIN).all(&sent);
+    let talk = Conversation::new().all(&BEGIN).all(&sent);
     assert!(talk.over);
     assert_eq!(talk.end().files(), [(1, None, r"body\r\n".into())]);
 }

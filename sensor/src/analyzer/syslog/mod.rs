@@ -1,7 +1,15 @@
-//! Syslog over UDP: one datagram tells.
+//! Syslog over UDP (RFC 3164, 5424): a row of syslog.log and an event for each datagram. Meaning is Zeek's.
+
+pub mod events;
+mod log;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use super::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
 use crate::event::AnalyzerTag;
+use events::SyslogMessage;
+pub use log::SyslogRow;
 
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Syslog;
@@ -12,6 +20,8 @@ pub struct Syslog;
 
 impl Protocol for Syslog {
     const SPEC: Spec = Spec {
+        pages: &[events::PAGE],
+        logs: &[SyslogRow::LOG],
         udp_ports: &[514],
         session_done: true,
         ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_SYSLOG", "syslog"))
@@ -23,42 +33,29 @@ impl Protocol for Syslog {
     }
 
     fn datagram(&mut self, _: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
-        if is_syslog(bytes) {
-            ctx.confirm();
+        match wire::read(bytes) {
+            Ok(message) => {
+                if message.priority.is_some() {
+                    ctx.confirm();
+                }
+                if ctx.subs.wants(SyslogMessage::KIND) {
+                    let ev = SyslogMessage {
+                        c: ctx.c,
+                        facility: message.facility(),
+                        severity: message.severity(),
+                        msg: message.text,
+                    };
+                    ctx.out.event(ctx.ts, &ev);
+                }
+                ctx.out.log(&SyslogRow::new(ctx.ts, ctx.c, &message));
+            }
+            Err(reason) => ctx.violation(reason),
         }
         Next::More
     }
 
-    fn interest(&self, _: bool, seen: Seen) -> Interest {
-        match seen.confirmed {
-            true => Interest::Nothing,
-            false => Interest::Everything,
-        }
-    }
-}
-
-/// A priority in angle brackets (RFC 3164, 5424), at most 191.
-fn is_syslog(msg: &[u8]) -> bool {
-    let Some(rest) = msg.strip_prefix(b"<") else {
-        return false;
-    };
-    let n = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    let value = rest
-        .iter()
-        .take(n.min(4))
-        .fold(0u32, |v, d| v * 10 + u32::from(d - b'0'));
-    (1..=3).contains(&n) && value <= 191 && rest.get(n) == Some(&b'>')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn syslog_starts_with_a_priority() {
-        assert!(is_syslog(b"<34>Oct 11 su: failed"));
-        assert!(!is_syslog(b"<192>x"));
-        assert!(!is_syslog(b"<>x"));
-        assert!(!is_syslog(b"34>x"));
+    /// Every message is logged.
+    fn interest(&self, _: bool, _: Seen) -> Interest {
+        Interest::Everything
     }
 }

@@ -244,11 +244,6 @@ impl Tls {
         }
     }
 
-    /// Whether the handshake is over.
-    pub fn is_established(&self) -> bool {
-        self.s.is_established()
-    }
-
     /// One whole handshake message with its header, without a record around it.
     pub fn message(&mut self, is_orig: bool, message: &[u8], ctx: &mut Ctx<'_>) -> Next {
         if self.s.begin(ctx, message.len()) {
@@ -264,6 +259,11 @@ impl Tls {
     /// What hellos have said so far.
     pub fn heard(&self) -> &Heard {
         &self.s.heard
+    }
+
+    /// Whether the handshake is over.
+    pub fn is_established(&self) -> bool {
+        self.s.is_established()
     }
 
     /// Neither direction is read any further.

@@ -12,7 +12,7 @@ use super::api::{Call, HandOver, Inside, Interest, Later, Next, ReadsMarks, Serv
 use super::node::{Node, NodeConn};
 use super::probe::Probe;
 use super::websocket::Frames;
-use super::{Ctx, Id, LATER, WorkerShared};
+use super::{Ctx, Id, LATER, UDP_RULES, WorkerShared};
 use crate::event::{AnalyzerTag, Ts};
 use crate::profile::place::{Part, enter};
 use watch::Watch;
@@ -112,7 +112,11 @@ impl Tree {
     /// One datagram of a UDP flow.
     pub fn datagram(&mut self, is_orig: bool, bytes: &[u8], shared: &WorkerShared, call: &mut Call<'_>) {
         let _inside = enter(Part::Detection);
+        let is_first = self.waiting.is_some();
         self.begin(shared);
+        if is_first {
+            self.probe_datagram(bytes, shared);
+        }
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         self.take_off(call);
         for node in &mut self.nodes {
@@ -344,6 +348,16 @@ impl Tree {
             self.nodes.extend(any.map(put));
         }
         self.probe = self.is_tcp.then(Box::default);
+    }
+
+    /// Looks for protocols in the flow's first datagram, whatever its ports. (Zeek looks at later ones, too, and then gives the
+    /// analyzer all of them: what does not begin with its protocol is a violation.)
+    fn probe_datagram(&mut self, bytes: &[u8], shared: &WorkerShared) {
+        for (id, matches) in &UDP_RULES {
+            if matches(bytes) && !self.nodes.iter().any(|n| n.id == *id) {
+                self.nodes.push(Node::new(*id, &Start::default(), shared));
+            }
+        }
     }
 
     /// Takes off what failed in an earlier packet. What it has read by then is told.
