@@ -23,6 +23,7 @@ fuzz_target!(|data: &[u8]| {
         extras: Extras {
             subjects: true,
             fingerprints: true,
+            offers: true,
         },
         ..TlsConfig::default()
     })));

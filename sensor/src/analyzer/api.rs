@@ -401,6 +401,10 @@ pub trait Out {
         let _ = files;
         self.announce(orig, resp.0, resp.1, tag);
     }
+    /// What the connection that announced this one is told of its files, and has told of them.
+    fn announced_files(&self) -> Option<Arc<Carried>> {
+        None
+    }
     /// What is new of a file of this connection is told to the one that announced it.
     fn carries(&mut self, news: &News) {
         let _ = news;

@@ -1,5 +1,5 @@
 //! What a connection that another one announced carries, for who announced it: FTP's control connection names the file of its
-//! data connection.
+//! data connection. And what is known of the file before it comes.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,11 @@ use crate::event::Fuid;
 
 /// The last file that announced connections have carried. They may be another worker's.
 #[derive(Debug, Default)]
-pub struct Carried(Mutex<LastFile>);
+pub struct Carried {
+    last: Mutex<LastFile>,
+    /// The file's name, if who announced it told it.
+    name: Option<Box<[u8]>>,
+}
 
 /// A file, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +23,19 @@ pub struct LastFile {
 }
 
 impl Carried {
+    /// A file of this name is to come.
+    pub fn named(name: &[u8]) -> Carried {
+        Carried {
+            last: Mutex::default(),
+            name: Some(name.into()),
+        }
+    }
+
+    /// The name that the file was announced with.
+    pub fn name(&self) -> Option<&[u8]> {
+        self.name.as_deref()
+    }
+
     /// A file begins.
     pub fn begins(&self, fuid: Fuid) {
         self.with(|last| last.fuid = Some(fuid));
@@ -35,6 +52,6 @@ impl Carried {
     }
 
     fn with<R>(&self, work: impl FnOnce(&mut LastFile) -> R) -> R {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

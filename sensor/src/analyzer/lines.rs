@@ -72,7 +72,6 @@ impl Lines {
     }
 
     /// Whether a line has begun and not ended.
-    #[allow(dead_code, reason = "for whoever has a protocol of lines")]
     pub fn is_partial(&self) -> bool {
         !self.complete && !self.buf.is_empty()
     }

@@ -167,15 +167,23 @@ mod tests {
         assert_eq!(written(conn_columns(false)), written(&conn[..22]));
         assert_eq!(written(conn_columns(true)), written(&conn[..25]));
         let subjects = "subject issuer client_subject client_issuer";
+        let offers = "server_version client_version client_ciphers ssl_client_exts ssl_server_exts ticket_lifetime_hint \
+                      dh_param_size point_formats client_curves orig_alpn client_supported_versions \
+                      server_supported_version psk_key_exchange_modes client_key_share_groups server_key_share_group \
+                      client_comp_methods sigalgs hashalgs ech_kdf_id ech_aead_id";
         for (with, gone) in [
-            ([false, true, true], subjects),
-            ([true, false, true], "validation_status"),
-            ([true, true, false], "ja3 ja3s ja4"),
-            ([false; 3], &format!("{subjects} validation_status ja3 ja3s ja4")),
+            ([false, true, true, true], subjects),
+            ([true, false, true, true], "validation_status"),
+            ([true, true, false, true], "ja3 ja3s ja4"),
+            ([true, true, true, false], offers),
+            (
+                [false; 4],
+                &format!("{subjects} validation_status ja3 ja3s ja4 {offers}"),
+            ),
         ] {
             assert_eq!(written(SslRow::columns_of(with)), without(gone, ssl));
         }
-        assert!(std::ptr::eq(SslRow::columns_of([true; 3]), ssl));
+        assert!(std::ptr::eq(SslRow::columns_of([true; 4]), ssl));
     }
 
     #[test]

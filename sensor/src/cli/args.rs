@@ -606,6 +606,9 @@ pub struct Common {
     /// JA3, JA3S and JA4 of the hellos as columns of ssl.log.
     #[arg(long)]
     pub tls_fingerprints: bool,
+    /// What hellos offer and choose as columns of ssl.log: ciphers, extensions, groups, versions and more.
+    #[arg(long)]
+    pub tls_offers: bool,
     /// Subjects and issuers of certificates as columns of ssl.log too.
     #[arg(long)]
     pub tls_subjects: bool,

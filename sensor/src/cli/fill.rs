@@ -167,6 +167,7 @@ impl From<&Common> for Settings {
             },
             tls: TlsSettings {
                 fingerprints: c.tls_fingerprints,
+                offers: c.tls_offers,
                 subjects: c.tls_subjects,
                 validate_certs: c.validate_certs,
                 ca_file: c.ca_file.clone(),
@@ -237,7 +238,7 @@ mod tests {
              --resolver 192.0.2.53 --resolver [::1]:5353 --dns-timeout 54 --dns-cache q --dns-entries 55 --dns-lookups 56 --dns-ttl-min 57 --dns-ttl-max 58 \
              --status-interval 2 --os-fingerprints o --profile 61 --profile-expensive 62 --load-sample 63 --file-hashes md5,sha256 --file-entropy --extract-files x --extract-on-request --extract-types image/*,application/pdf \
              --extract-limit 13 --extract-total 14 --file-timeout 27 --signatures s.sig --signatures t.sig --signature-bytes 51 --community-id --l2-columns --vlan-columns \
-             --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
+             --conn-tcp-stats --conn-long 600,3600 --tls-fingerprints --tls-offers --tls-subjects --validate-certs --ca-file f --tls-max-message 11 \
              --tls-max-certs 12 --http-passwords --ssh-hassh --tcp-inactivity-timeout 21 --udp-inactivity-timeout 22 --icmp-inactivity-timeout 23 \
              --tcp-attempt-delay 24 --tcp-close-delay 25 --tcp-reset-delay 26 --reassembly-limit 31 \
              --reassembly-total 32 --dedup=33 --filter tcp --filter ignore,udp --sample 43 --anonymize k --seed 41 --checksums on",
@@ -263,7 +264,7 @@ mod tests {
             "signatures": {"files": ["s.sig", "t.sig"], "bytes": 51},
             "conn": {"community_id": true, "l2_columns": true, "vlan_columns": true, "tcp_stats": true,
                      "long": [600.0, 3600.0]},
-            "tls": {"fingerprints": true, "subjects": true, "validate_certs": true, "ca_file": "f",
+            "tls": {"fingerprints": true, "offers": true, "subjects": true, "validate_certs": true, "ca_file": "f",
                     "max_message_kib": 11, "max_certs": 12},
             "http": {"passwords": true},
             "ssh": {"hassh": true},

@@ -21,8 +21,6 @@ use crate::file::{Carrier, News, Piece};
 use crate::signature::Context;
 use crate::software::Found;
 
-/// SNMP's ports, at which Zeek raises udp_session_done; it has no analyzer here.
-const SNMP_PORTS: [u16; 2] = [161, 162];
 /// First octets of IPv4 multicast.
 const MULTICAST_V4: std::ops::RangeInclusive<u8> = 224..=239;
 
@@ -141,8 +139,12 @@ impl<S: Sink> Out for Results<'_, '_, S> {
         expected.prepare(orig, resp, now);
     }
 
+    fn announced_files(&self) -> Option<Arc<Carried>> {
+        self.core.sh.cfg.expected.files(&self.id)
+    }
+
     fn carries(&mut self, news: &News) {
-        let Some(files) = self.core.sh.cfg.expected.files(&self.id) else {
+        let Some(files) = self.announced_files() else {
             return;
         };
         if let Some(fuid) = news.fuid.filter(|_| news.joined) {
@@ -404,7 +406,7 @@ impl<'e, S: Sink> Run<'e, S> {
 
 /// Whether the end of a UDP flow to this port is told.
 fn says_session_done(port: u16) -> bool {
-    SNMP_PORTS.contains(&port) || udp_specs(port).any(|spec| spec.session_done)
+    udp_specs(port).any(|spec| spec.session_done)
 }
 
 /// What is known of the protocols on a UDP port.

@@ -133,7 +133,8 @@ impl Expected {
     /// Who is told of the files that a connection carries.
     pub fn files(&self, c: &ConnId) -> Option<Arc<Carried>> {
         let announced = self.all.announced.lock().ok()?;
-        announced.get(&(c.orig_h, c.resp_h, c.resp_p))?.files.clone()
+        let found = [c.orig_h, ANY].map(|orig| announced.get(&(orig, c.resp_h, c.resp_p)));
+        found.into_iter().flatten().find_map(|a| a.files.clone())
     }
 
     /// Whether nothing is announced: then nobody need say who a connection is.

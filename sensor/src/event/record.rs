@@ -2,9 +2,56 @@
 //!
 //! A protocol declares its records in its own folder, with Zeek's name of the type, and an event there has one as an
 //! argument: `msg: record Message<'a>`. The kinds of fields are those of an event's arguments ([`super::args`]), and
-//! other records. `opt` makes a field an Option; a field that is None is not shown.
+//! other records. `opt` makes a field an Option; a field that is None is not shown. [`RecordVec`] is a list of records.
+
+use std::sync::OnceLock;
 
 use super::model::{Arg, Record, Visitor};
+
+/// Most records of a list that are shown.
+pub const MOST_IN_VEC: usize = 200;
+
+/// A record of which there are lists.
+pub trait InVec: Record {
+    /// Zeek's name of the type of one.
+    const ONE: &'static str;
+    /// Zeek's name of the type of a list.
+    const ALL: &'static str;
+}
+
+/// A list of records. Their names as fields are their places: `1`, `2` and so on, to [`MOST_IN_VEC`].
+#[derive(Clone, Copy, Debug)]
+pub enum RecordVec<'a, T> {
+    /// As they were read.
+    Made(&'a [T]),
+    /// As an event shows them.
+    Shown(&'a dyn Record),
+}
+
+impl<'a, T: InVec> RecordVec<'a, T> {
+    /// Zeek's name of the type.
+    pub const NAME: &'static str = T::ALL;
+
+    /// Made of what a visitor is shown.
+    pub fn of(record: &'a dyn Record) -> Option<Self> {
+        Some(RecordVec::Shown(record))
+    }
+}
+
+impl<T: InVec> Record for RecordVec<'_, T> {
+    fn visit<'e>(&'e self, v: &mut dyn Visitor<'e>) {
+        static PLACES: OnceLock<Vec<String>> = OnceLock::new();
+        let places = PLACES.get_or_init(|| (1..=MOST_IN_VEC).map(|n| n.to_string()).collect());
+        match self {
+            RecordVec::Made(all) => {
+                for (place, one) in places.iter().zip(*all) {
+                    v.arg(place, T::ONE, Arg::Record(one));
+                }
+            }
+            RecordVec::Shown(record) => record.visit(v),
+        }
+    }
+}
 
 impl<'r> dyn Record + 'r {
     /// The field with that name, if it is set.

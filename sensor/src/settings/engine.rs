@@ -257,6 +257,7 @@ impl Settings {
             extras: tls::Extras {
                 subjects: tls.subjects,
                 fingerprints: tls.fingerprints,
+                offers: tls.offers,
             },
             validator,
         })

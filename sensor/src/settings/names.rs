@@ -101,6 +101,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("tls.fingerprints", "--tls-fingerprints"),
     ("tls.max_certs", "--tls-max-certs"),
     ("tls.max_message_kib", "--tls-max-message"),
+    ("tls.offers", "--tls-offers"),
     ("tls.subjects", "--tls-subjects"),
     ("tls.validate_certs", "--validate-certs"),
 ];

@@ -166,6 +166,8 @@ pub struct ConnSettings {
 pub struct TlsSettings {
     /// JA3, JA3S and JA4 of the hellos as columns of ssl.log.
     pub fingerprints: bool,
+    /// What hellos offer and choose as columns of ssl.log.
+    pub offers: bool,
     /// Subjects and issuers of certificates as columns of ssl.log.
     pub subjects: bool,
     /// Whether servers' certificate chains are validated.
@@ -182,6 +184,7 @@ impl Default for TlsSettings {
     fn default() -> Self {
         TlsSettings {
             fingerprints: false,
+            offers: false,
             subjects: false,
             validate_certs: false,
             ca_file: None,

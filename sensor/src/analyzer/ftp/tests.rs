@@ -136,13 +136,11 @@ impl Talk {
     }
 
     fn ends(&mut self) -> Heard {
-        self.call(|a, ctx| {
-            let how = Closing {
-                ended: true,
-                reads: true,
-                packets: [0; 2],
-            };
-            a.close(how, ctx);
+        self.solo.close(Call {
+            ts: self.ts,
+            c: &conn(),
+            subs: &Subscriptions::ALL,
+            out: &mut self.heard,
         });
         assert!(self.solo.analyzer.is_settled());
         std::mem::take(&mut self.heard)

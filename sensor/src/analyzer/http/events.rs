@@ -1,10 +1,7 @@
 //! Events of HTTP, under Zeek's names and with its arguments.
 
-use std::sync::OnceLock;
-
 use crate::event::page::events;
-use crate::event::record::record;
-use crate::event::{Arg, Record, Visitor};
+use crate::event::record::{InVec, MOST_IN_VEC, RecordVec, record};
 
 record! {
     /// What is to be said of a message that is over.
@@ -53,42 +50,16 @@ record! {
     }
 }
 
-/// The headers of an entity. Their names as fields are their places: `1`, `2` and so on.
-#[derive(Clone, Copy, Debug)]
-pub enum MimeHeaderList<'a> {
-    /// As they were read.
-    Made(&'a [MimeHeader<'a>]),
-    /// As an event shows them.
-    Shown(&'a dyn Record),
+impl InVec for MimeHeader<'_> {
+    const ONE: &'static str = MimeHeader::NAME;
+    const ALL: &'static str = "mime_header_list";
 }
+
+/// The headers of an entity.
+pub type MimeHeaderList<'a> = RecordVec<'a, MimeHeader<'a>>;
 
 /// Most headers of an entity that the event has.
-pub const MAX_LISTED: usize = 200;
-
-impl<'a> MimeHeaderList<'a> {
-    /// Zeek's name of the type.
-    pub const NAME: &'static str = "mime_header_list";
-
-    /// Made of what a visitor is shown.
-    pub fn of(record: &'a dyn Record) -> Option<Self> {
-        Some(MimeHeaderList::Shown(record))
-    }
-}
-
-impl Record for MimeHeaderList<'_> {
-    fn visit<'e>(&'e self, v: &mut dyn Visitor<'e>) {
-        static PLACES: OnceLock<Vec<String>> = OnceLock::new();
-        let places = PLACES.get_or_init(|| (1..=MAX_LISTED).map(|n| n.to_string()).collect());
-        match self {
-            MimeHeaderList::Made(headers) => {
-                for (place, header) in places.iter().zip(*headers) {
-                    v.arg(place, MimeHeader::NAME, Arg::Record(header));
-                }
-            }
-            MimeHeaderList::Shown(record) => record.visit(v),
-        }
-    }
-}
+pub const MAX_LISTED: usize = MOST_IN_VEC;
 
 events! {
     /// Events of HTTP, under Zeek's names. Text is as it was sent; what is no UTF-8 in it is written as `\xNN`.

@@ -4,8 +4,10 @@
 mod rules;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use crate::analyzer::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
+use crate::analyzer::carried::Carried;
 use crate::analyzer::irc_data;
 use crate::analyzer::lines::{Eol, Lines};
 use crate::analyzer::text;
@@ -170,7 +172,7 @@ fn message(params: &[u8], ctx: &mut Ctx<'_>) {
     }
     let text = text.strip_suffix(&[ENCLOSES]).unwrap_or(text);
     let words: Vec<_> = text.split(|b| *b == b' ').filter(|w| !w.is_empty()).collect();
-    let [_, kind, _, host, port, more @ ..] = &words[..] else {
+    let [_, kind, name, host, port, more @ ..] = &words[..] else {
         ctx.out.weird("irc_invalid_dcc_message_format", "");
         return;
     };
@@ -190,7 +192,9 @@ fn message(params: &[u8], ctx: &mut Ctx<'_>) {
     if *kind == b"SEND" {
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let tag = irc_data::Analyzer::SPEC.tag;
-        ctx.out.announce(any, Ipv4Addr::from_bits(host).into(), port, tag);
+        let files = Arc::new(Carried::named(name));
+        ctx.out
+            .announce_file(any, (Ipv4Addr::from_bits(host).into(), port), tag, &files);
     }
 }
 

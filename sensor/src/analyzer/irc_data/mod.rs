@@ -1,7 +1,10 @@
 //! Files over IRC (DCC SEND), which a message announces: what the sender, whom the other side calls, sends is one file. The
 //! other direction is acknowledgements.
 
+use std::sync::Arc;
+
 use crate::analyzer::api::{Closing, Ctx, Interest, Next, Protocol, Seen, Spec, Start};
+use crate::analyzer::carried::Carried;
 use crate::event::AnalyzerTag;
 use crate::file::{Carrier, Handle, Piece};
 
@@ -13,6 +16,8 @@ pub type Analyzer = IrcData;
 pub struct IrcData {
     /// Which file it is, once something came.
     file: Option<Handle>,
+    /// What was announced of it.
+    announced: Option<Arc<Carried>>,
     /// Somebody reads its further bytes.
     reads: bool,
 }
@@ -24,6 +29,7 @@ impl Protocol for IrcData {
     fn new(_: &Start, (): &()) -> IrcData {
         IrcData {
             file: None,
+            announced: None,
             reads: true,
         }
     }
@@ -69,6 +75,7 @@ impl IrcData {
             return Next::More;
         }
         let handle = *self.file.get_or_insert_with(|| {
+            self.announced = ctx.out.announced_files();
             let uid = ctx.c.uid.to_string();
             Handle::of(&[b"IRC_DATA", uid.as_bytes()])
         });
@@ -79,7 +86,7 @@ impl IrcData {
             c: ctx.c,
             is_orig,
             depth: 0,
-            name: None,
+            name: self.announced.as_ref().and_then(|a| a.name()),
             mime: None,
         };
         self.reads = ctx.out.file(&carrier, piece).reads;

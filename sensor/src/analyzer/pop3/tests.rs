@@ -281,7 +281,7 @@ fn what_is_no_pop3_is_told() {
         "pop3_server_sending_client_commands",
     ];
     assert_eq!(got[1..], want);
-    let mut talk = vec![Client("x\r\n"), Server("-ERR\r\n")].repeat(11);
+    let mut talk = [Client("x\r\n"), Server("-ERR\r\n")].repeat(11);
     talk.insert(0, Client("+OK\r\n"));
     talk.insert(1, Server("+OK\r\n"));
     let got = said(&talk);

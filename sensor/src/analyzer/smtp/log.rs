@@ -15,7 +15,7 @@ row! {
         c: conn,
         /// Which one of its connection, from 1. It counts mails that the server has answered.
         trans_depth: count,
-        /// Argument of HELO or EHLO.
+        /// Argument of HELO or EHLO, no more than 1024 bytes of it.
         helo: opt wire,
         /// Address in MAIL FROM.
         mailfrom: opt wire,

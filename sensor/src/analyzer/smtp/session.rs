@@ -14,6 +14,8 @@ use crate::software::{Found, Kind};
 const MOST: usize = 1000;
 /// Most bytes of addresses of a kind. Zeek has no such bound.
 const MOST_BYTES: usize = 256 * 1024;
+/// Most bytes of the argument of HELO. Zeek has no such bound; but all rows of the connection have it.
+const MOST_HELO: usize = 1024;
 /// With more commands that come where none may, nothing more is read (Zeek: SMTP::max_invalid_mail_transactions).
 const MOST_INVALID: u64 = 25;
 /// What weird.log names for weirds that scripts find.
@@ -65,8 +67,9 @@ impl Session {
         self.mail(ctx);
         let is = |name: &str| command.eq_ignore_ascii_case(name.as_bytes());
         if is("HELO") || is("EHLO") {
-            self.helo = Some(argument.to_vec());
-            self.mail(ctx).row.helo = Some(argument.to_vec());
+            let kept = argument.get(..MOST_HELO).unwrap_or(argument);
+            self.helo = Some(kept.to_vec());
+            self.mail(ctx).row.helo = Some(kept.to_vec());
         } else if is("RCPT") && begins(argument, b"to:") {
             self.recipients(argument, ctx);
         } else if is("MAIL") && begins(argument, b"from:") {

@@ -457,8 +457,11 @@ fn a_mail_that_is_refused_is_none() {
         Client(b"DATA\r\n"),
         Server(b"554 no\r\n"),
         Client(b"A: b\r\n\r\nbody\r\n.\r\n"),
+        // It is over, and so another one may begin.
+        Client(b"DATA\r\n"),
     ]);
     assert_eq!(heard.files(), []);
+    assert_eq!(heard.odd, [""; 0]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! What has no event of its own is read all the same: a value that does not fit its lengths is a violation.
 
 use super::events;
-use super::handshake::{check_signature_algorithms, u16s};
-use super::reader::{Parsed, Short, TlsReader};
+use super::handshake::u16s;
+use super::reader::{Parsed, TlsReader};
 use super::session::Session;
 use super::{ext, hs};
 use crate::analyzer::api::Ctx;
@@ -37,6 +37,7 @@ impl Session {
                     val,
                 });
             });
+            self.note_extension(ctx, is_client, code);
             self.info(ctx).extension(is_client, code, val.is_empty());
         }
         Ok(())
@@ -62,48 +63,43 @@ impl Session {
                         curves: &u16s(curves),
                     });
                 });
+                if is_client {
+                    self.note(ctx, |o| o.client_curves = Some(u16s(curves)));
+                }
             }
             ext::EC_POINT_FORMATS => {
                 let n = r.u8("EcPointFormats:length")?;
                 let list = r.list("EcPointFormats:point_format_list", n.into(), 1)?;
+                let formats = || list.iter().map(|&b| b.into()).collect::<Vec<u64>>();
                 self.event(ctx, events::SslExtensionEcPointFormats::KIND, |c, raise| {
                     raise(&events::SslExtensionEcPointFormats {
                         c,
                         is_orig: is_client,
-                        point_formats: &list.iter().map(|&b| b.into()).collect::<Vec<u64>>(),
+                        point_formats: &formats(),
                     });
                 });
+                if is_client {
+                    self.note(ctx, |o| o.point_formats = Some(formats()));
+                }
             }
             ext::ALPN => self.read_alpn(ctx, is_client, r)?,
-            ext::SIGNATURE_ALGORITHMS => check_signature_algorithms(&mut r)?,
+            ext::SIGNATURE_ALGORITHMS => self.read_signature_algorithms(ctx, is_client, r)?,
+            ext::SIGNATURE_ALGORITHMS_CERT => self.read_signature_schemes(ctx, is_client, r)?,
             ext::KEY_SHARE | ext::KEY_SHARE_OLD if msg_type == hs::CLIENT_HELLO => {
-                let mut list = r.vec16("ClientHelloKeyShare:length", "ClientHelloKeyShare")?;
-                while !list.is_empty() {
-                    list.part(read_key_share)?;
-                }
+                self.read_key_shares(ctx, is_client, r)?;
             }
             ext::KEY_SHARE | ext::KEY_SHARE_OLD if msg_type == hs::SERVER_HELLO => {
-                // A retry request has the group alone.
-                let group = match r.len() {
-                    2 => r.u16("HelloRetryRequestKeyShare")?,
-                    _ => read_key_share(&mut r)?,
-                };
-                if !is_client {
-                    self.info(ctx).curve(group);
-                }
+                self.read_chosen_key_share(ctx, is_client, r)?;
             }
-            ext::SUPPORTED_VERSIONS if is_client => check_versions(r)?,
-            ext::SUPPORTED_VERSIONS => {
-                let version = r.u16("OneSupportedVersion")?;
-                self.info(ctx).server_version(version);
-                self.set_version(version);
+            ext::SUPPORTED_VERSIONS => self.read_supported_versions(ctx, is_client, r)?,
+            ext::PSK_KEY_EXCHANGE_MODES => self.read_psk_modes(ctx, is_client, r)?,
+            ext::PRE_SHARED_KEY if msg_type == hs::CLIENT_HELLO => {
+                self.read_offered_keys(ctx, is_client, r)?
             }
-            ext::PSK_KEY_EXCHANGE_MODES => {
-                r.vec8("PSKKeyExchangeModes:length", "PSKKeyExchangeModes")?;
-            }
-            ext::PRE_SHARED_KEY if msg_type == hs::CLIENT_HELLO => check_offered_keys(r)?,
-            ext::PRE_SHARED_KEY if msg_type == hs::SERVER_HELLO => {
-                r.u16("SelectedPreSharedKeyIdentity")?;
+            ext::PRE_SHARED_KEY if msg_type == hs::SERVER_HELLO => self.read_chosen_key(ctx, is_client, r)?,
+            // A server has eight bytes of its own in its place.
+            ext::ENCRYPTED_CLIENT_HELLO if msg_type == hs::CLIENT_HELLO => {
+                self.read_encrypted_hello(ctx, is_client, r)?;
             }
             // The server chooses (RFC 7250 section 4.2).
             ext::SERVER_CERTIFICATE_TYPE if msg_type == hs::SERVER_HELLO => {
@@ -112,11 +108,8 @@ impl Session {
             ext::CLIENT_CERTIFICATE_TYPE if msg_type == hs::SERVER_HELLO => {
                 self.certificate_types[1] = r.u8("CertificateType")?;
             }
-            ext::CONNECTION_ID => {
-                let id = r.vec8("ConnectionId:length", "ConnectionId:cid")?;
-                self.connection_ids[usize::from(!is_client)] = Some(id.len() as u8);
-            }
-            ext::SIGNED_CERTIFICATE_TIMESTAMP => check_timestamps(r)?,
+            ext::CONNECTION_ID => self.read_connection_id(ctx, is_client, r)?,
+            ext::SIGNED_CERTIFICATE_TIMESTAMP => self.read_timestamps(ctx, is_client, r)?,
             _ => {}
         }
         Ok(())
@@ -186,6 +179,11 @@ impl Session {
                 });
             },
         );
+        if is_client {
+            self.note(ctx, |o| {
+                o.orig_alpn = Some(protocols.iter().map(|p| p.to_vec()).collect())
+            });
+        }
         match protocols.first() {
             Some(first) if !is_client => self.info(ctx).next_protocol(first),
             Some(_) if self.is_in_quic() => {
@@ -195,74 +193,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// The group of a key share; the key itself is of no interest.
-fn read_key_share(r: &mut TlsReader<'_>) -> Parsed<u16> {
-    const LENGTH: &str = "KeyShareEntry:key_exchange_length";
-    r.check(LENGTH, 4)?;
-    let group = r.u16(LENGTH)?;
-    r.vec16(LENGTH, "KeyShareEntry:key_exchange")?;
-    Ok(group)
-}
-
-/// The versions a client supports, two bytes each.
-fn check_versions(mut r: TlsReader<'_>) -> Parsed<()> {
-    let n = r.vec8("SupportedVersions:length", "SupportedVersions")?.len();
-    if n.is_multiple_of(2) {
-        return Ok(());
-    }
-    // The last one is a byte longer than the list, which begins after its length.
-    Err(Short {
-        at: "SupportedVersions:versions__elem",
-        need: n + 2,
-        have: n + 1,
-    })
-}
-
-/// Pre-shared keys a client offers (RFC 8446 section 4.2.11).
-fn check_offered_keys(mut r: TlsReader<'_>) -> Parsed<()> {
-    let mut identities = r.part(|r| r.vec16("PSKIdentitiesList:length", "PSKIdentitiesList"))?;
-    while !identities.is_empty() {
-        identities.part(|r| {
-            r.vec16("PSKIdentity:length", "PSKIdentity:identity")?;
-            r.u32("PSKIdentity:obfuscated_ticket_age")
-        })?;
-    }
-    let mut binders = r.part(|r| r.vec16("PSKBindersList:length", "PSKBindersList"))?;
-    while !binders.is_empty() {
-        binders.part(|r| r.vec8("PSKBinder:length", "PSKBinder:binder"))?;
-    }
-    Ok(())
-}
-
-/// Signed certificate timestamps (RFC 6962 section 3.3).
-fn check_timestamps(mut r: TlsReader<'_>) -> Parsed<()> {
-    let mut list = r.vec16(
-        "SignedCertificateTimestampList:length",
-        "SignedCertificateTimestampList",
-    )?;
-    while !list.is_empty() {
-        list.part(check_timestamp)?;
-    }
-    Ok(())
-}
-
-fn check_timestamp(r: &mut TlsReader<'_>) -> Parsed<()> {
-    const VERSION: &str = "SignedCertificateTimestamp:version";
-    const EXTENSIONS: &str = "SignedCertificateTimestamp:extensions_length";
-    const SIGNATURE: &str = "SignedCertificateTimestamp:digitally_signed_signature_length";
-    r.check(VERSION, 3)?;
-    let length = usize::from(r.u16(VERSION)?);
-    r.end_after("SignedCertificateTimestamp", length)?;
-    r.u8(VERSION)?;
-    r.take("SignedCertificateTimestamp:logid", 32)?;
-    r.check(EXTENSIONS, 10)?;
-    r.take("SignedCertificateTimestamp:timestamp", 8)?;
-    r.vec16(EXTENSIONS, "SignedCertificateTimestamp:extensions")?;
-    r.check(SIGNATURE, 4)?;
-    r.u16("SignedCertificateTimestamp:digitally_signed_algorithms")?;
-    r.vec16(SIGNATURE, "SignedCertificateTimestamp:digitally_signed_signature")?;
-    r.rest();
-    Ok(())
 }

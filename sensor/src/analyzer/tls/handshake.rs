@@ -137,6 +137,7 @@ impl Session {
                 r.check(LENGTH, 6)?;
                 let ticket_lifetime_hint = r.u32(LENGTH)?.into();
                 let ticket = r.vec16(LENGTH, "SessionTicketHandshake:data")?.rest();
+                self.note(ctx, |o| o.ticket_lifetime_hint = Some(ticket_lifetime_hint));
                 self.event(ctx, events::SslSessionTicketHandshake::KIND, |c, raise| {
                     raise(&events::SslSessionTicketHandshake {
                         c,
@@ -186,7 +187,7 @@ impl Session {
         let n = r.u16("ClientHello:csuit_len")?;
         let ciphers = r.list("ClientHello:csuits", usize::from(n) / 2, 2)?;
         let n = r.u8("ClientHello:cmeth_len")?;
-        r.list("ClientHello:cmeths", n.into(), 1)?;
+        let methods = r.list("ClientHello:cmeths", n.into(), 1)?;
         if !r.is_empty() {
             r.u16("ClientHello:ext_len__elem")?;
         }
@@ -196,6 +197,11 @@ impl Session {
             let transport = self.transport();
             self.info(ctx).client_fingerprints(&hello, transport);
         }
+        self.note(ctx, |o| {
+            o.client_version = Some(version.into());
+            o.client_ciphers = Some(u16s(ciphers));
+            o.client_comp_methods = Some(methods.iter().map(|m| u64::from(*m)).collect());
+        });
         self.client_hello(ctx, version, time, random, id, || u16s(ciphers));
         Ok(())
     }
@@ -231,6 +237,7 @@ impl Session {
             self.info(ctx).server_fingerprint(&hello);
         }
         self.cipher = Some(cipher);
+        self.note(ctx, |o| o.server_version = Some(version.into()));
         self.server_hello(ctx, version, random, session_id(id), cipher, comp_method);
         self.set_version(version);
         Ok(())
@@ -325,11 +332,12 @@ impl Session {
         Ok(())
     }
 
-    fn dh_server_params(&self, ctx: &mut Ctx<'_>, params: [TlsReader<'_>; 3]) {
+    fn dh_server_params(&mut self, ctx: &mut Ctx<'_>, params: [TlsReader<'_>; 3]) {
         let [p, q, ys] = params.map(|mut r| r.rest());
         self.event(ctx, events::SslDhServerParams::KIND, |c, raise| {
             raise(&events::SslDhServerParams { c, p, q, ys });
         });
+        self.note(ctx, |o| o.dh_param_size = Some(8 * ys.len() as u64));
     }
 
     /// From TLS 1.2 on signatures say their algorithm.
@@ -355,7 +363,7 @@ impl Session {
         let n = r.u8("CertificateRequest:certificate_types_len")?;
         r.list("CertificateRequest:certificate_types", n.into(), 1)?;
         if self.signs_with_algorithm() {
-            r.part(check_signature_algorithms)?;
+            r.part(signature_algorithms)?;
         }
         let mut authorities = r.vec16(
             "CertificateRequest:certificate_authorities_len",
@@ -374,12 +382,14 @@ impl Session {
 }
 
 /// A list of signature algorithms, two bytes each.
-pub(super) fn check_signature_algorithms(r: &mut TlsReader<'_>) -> Parsed<()> {
+pub(super) fn signature_algorithms<'a>(r: &mut TlsReader<'a>) -> Parsed<&'a [u8]> {
     let mut list = r.vec16("SignatureAlgorithm:length", "SignatureAlgorithm")?;
+    let mut copy = list;
+    let all = copy.rest();
     while !list.is_empty() {
         list.part(|r| r.u16("SignatureAndHashAlgorithm"))?;
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Two-byte numbers; an odd byte at the end is left out.

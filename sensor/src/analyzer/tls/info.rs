@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::fingerprint::Hello;
-use super::log::{Fingerprints, SslRow, Subjects, Validation};
+use super::log::{Fingerprints, Offers, SslRow, Subjects, Validation};
 use super::names;
 use super::shared::{TlsConfig, Transport};
 use crate::event::{ConnId, Ts};
@@ -40,6 +40,7 @@ struct Extra {
     ja3s: Option<String>,
     ja4: Option<String>,
     validation_status: Option<Cow<'static, str>>,
+    offers: Offers,
 }
 
 /// The state behind one ssl.log row.
@@ -219,6 +220,11 @@ impl SslInfo {
         self.extra().ja3s = Some(hello.ja3s());
     }
 
+    /// What hellos offer and choose, to be written to.
+    pub(super) fn offers(&mut self) -> &mut Offers {
+        &mut self.extra().offers
+    }
+
     /// What is to be thought of the server's chain.
     pub(super) fn validation(&mut self, status: Cow<'static, str>) {
         self.extra().validation_status = Some(status);
@@ -268,6 +274,10 @@ impl SslInfo {
                     ja3s: extra.and_then(|e| e.ja3s.clone()),
                     ja4: extra.and_then(|e| e.ja4.clone()),
                 }
+            }),
+            offers: settings.extras.offers.then(|| {
+                let extra = self.extra.as_deref();
+                extra.map(|e| e.offers.clone()).unwrap_or_default()
             }),
             validation: settings.validator.as_ref().map(|_| Validation {
                 validation_status: self.extra.as_deref().and_then(|e| e.validation_status.clone()),

@@ -40,6 +40,8 @@ row! {
         validation: group (Option<Validation>),
         /// Hashes of both hellos.
         fingerprints: group (Option<Fingerprints>),
+        /// What both hellos say.
+        offers: group (Option<Offers>),
     }
 }
 
@@ -77,5 +79,52 @@ columns! {
         ja3s: opt text (String),
         /// Of the ClientHello, in the newer form.
         ja4: opt text (String),
+    }
+}
+
+columns! {
+    /// What hellos offer and choose, by code points (Zeek: policy/protocols/ssl/ssl-log-ext).
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct Offers {
+        /// Version in the ServerHello itself.
+        server_version: opt count,
+        /// Version in the ClientHello itself.
+        client_version: opt count,
+        /// Cipher suites that the client offers.
+        client_ciphers: opt vector count,
+        /// Extensions that the client sends, in all its hellos.
+        ssl_client_exts: opt vector count,
+        /// Extensions that the server sends, in all its hellos.
+        ssl_server_exts: opt vector count,
+        /// For how long the server's ticket is good, seconds.
+        ticket_lifetime_hint: opt count,
+        /// Bits of the server's finite-field Diffie-Hellman value.
+        dh_param_size: opt count,
+        /// Point formats that the client knows.
+        point_formats: opt vector count,
+        /// Groups that the client knows.
+        client_curves: opt vector count,
+        /// Protocols that the client offers (ALPN).
+        orig_alpn: opt vector wire,
+        /// Versions that the client offers in its extension.
+        client_supported_versions: opt vector count,
+        /// Version that the server chooses in its extension.
+        server_supported_version: opt count,
+        /// How the client would use pre-shared keys.
+        psk_key_exchange_modes: opt vector count,
+        /// Groups that the client has keys for.
+        client_key_share_groups: opt vector count,
+        /// Group that the server has a key for, or wants one for.
+        server_key_share_group: opt count,
+        /// Compression methods that the client offers.
+        client_comp_methods: opt vector count,
+        /// Signature algorithms that the client knows; from TLS 1.3 on their second bytes.
+        sigalgs: opt vector count,
+        /// Hash algorithms beside them; from TLS 1.3 on the first bytes.
+        hashalgs: opt vector count,
+        /// How the client derives keys for its encrypted hello.
+        ech_kdf_id: opt count,
+        /// How it encrypts it.
+        ech_aead_id: opt count,
     }
 }

@@ -13,6 +13,8 @@ mod handshake;
 mod info;
 mod log;
 pub mod names;
+mod offer;
+pub mod offer_events;
 mod reader;
 mod registry;
 mod session;
@@ -89,6 +91,9 @@ mod ext {
     pub(super) const PRE_SHARED_KEY: u16 = 41;
     pub(super) const SUPPORTED_VERSIONS: u16 = 43;
     pub(super) const PSK_KEY_EXCHANGE_MODES: u16 = 45;
+    pub(super) const SIGNATURE_ALGORITHMS_CERT: u16 = 50;
     pub(super) const KEY_SHARE: u16 = 51;
     pub(super) const CONNECTION_ID: u16 = 54;
+    /// RFC 9849.
+    pub(super) const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 }

@@ -22,6 +22,8 @@ pub struct Extras {
     pub subjects: bool,
     /// JA3, JA3S and JA4.
     pub fingerprints: bool,
+    /// What hellos offer.
+    pub offers: bool,
 }
 
 /// What carries a session.

@@ -91,7 +91,7 @@ impl Default for Tls {
 
 impl Protocol for Tls {
     const SPEC: Spec = Spec {
-        pages: &[events::PAGE],
+        pages: &[events::PAGE, super::offer_events::PAGE],
         logs: &[SslRow::LOG],
         tcp_ports: detect::SSL_PORTS,
         later: Later::Segment {

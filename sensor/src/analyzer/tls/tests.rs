@@ -21,6 +21,7 @@ macro_rules! sample {
 
 mod damaged;
 mod dtls;
+mod offers;
 
 use dtls::datagrams;
 
@@ -696,6 +697,7 @@ fn everything() -> super::SharedTls {
             extras: super::Extras {
                 subjects: true,
                 fingerprints: true,
+                offers: true,
             },
             validator: Some(std::sync::Arc::new(Validator::with_public_roots())),
             ..super::TlsConfig::default()

@@ -274,6 +274,40 @@ fn a_connection_that_ftp_announced_is_known_by_its_first_packet() {
 }
 
 #[test]
+fn a_file_that_irc_announced_has_its_name() {
+    let mut lab = Lab::new("scheduled_analyzer_applied");
+    lab.resp_port = 6667;
+    lab.handshake();
+    // 10.0.0.2 is 167772162.
+    let message = b"PRIVMSG b :\x01DCC SEND hello.txt 167772162 80 6\x01\r\n";
+    lab.data(0, 1, 1, message);
+    lab.resp_port = 80;
+    lab.client_port = 4097;
+    lab.handshake();
+    lab.data(1, 1, 1, b"hello\n");
+    lab.data(0, 1, 7, b"\0\0\0\x06");
+    lab.tcp(1, tf::FIN | tf::ACK, 7, 5, b"");
+    lab.tcp(0, tf::FIN | tf::ACK, 5, 8, b"");
+    lab.ack(1, 8, 6);
+    let seen = lab.finish();
+    assert_eq!(
+        seen.args("scheduled_analyzer_applied"),
+        [&serde_json::json!({"a": "Analyzer::ANALYZER_IRC_DATA"})]
+    );
+    let column = |log: &str, port: &str, name: &str| {
+        let is_it = |v: &(&str, String)| v.0 == "id.resp_p" && v.1 == format!("Port({port})");
+        let row = seen.rows.iter().find(|r| r.0 == log && r.1.iter().any(is_it));
+        let value = row.and_then(|r| r.1.iter().find(|v| v.0 == name));
+        value.map(|v| v.1.clone())
+    };
+    assert_eq!(column("conn", "6667", "service").as_deref(), Some("irc"));
+    assert_eq!(column("conn", "80", "service").as_deref(), Some("irc-dcc-data"));
+    assert_eq!(column("files", "80", "source").as_deref(), Some("IRC_DATA"));
+    assert_eq!(column("files", "80", "filename").as_deref(), Some("hello.txt"));
+    assert_eq!(column("files", "80", "seen_bytes").as_deref(), Some("6"));
+}
+
+#[test]
 fn the_control_connection_knows_the_file_of_its_data_connection() {
     let mut lab = Lab::new("file_new");
     lab.resp_port = 21;
