@@ -316,6 +316,21 @@ fn replies_find_the_command_that_they_answer() {
 }
 
 #[test]
+fn of_two_commands_alike_the_older_one_is_answered() {
+    let heard = heard(|talk| {
+        talk.asks(&[("NOOP", "220 ready")])
+            .says(C, &["DELE a1", "DELE b2"])
+            .says(S, &["200 ok", "250 ok", "550 no"]);
+    });
+    assert!(
+        heard.rows[0].ends_with("/a1,reply_code:250,reply_msg:ok"),
+        "{:?}",
+        heard.rows
+    );
+    assert!(heard.rows[1].ends_with("/b2,reply_code:550,reply_msg:no"));
+}
+
+#[test]
 fn a_reply_may_have_many_lines() {
     let heard = heard(|talk| {
         talk.says(S, &["220-Hello", "220-there", "  you", "220 all"])
