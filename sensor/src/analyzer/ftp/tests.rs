@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::analyzer::WorkerShared;
 use crate::analyzer::api::{Call, Out, Solo};
@@ -314,6 +316,21 @@ fn replies_find_the_command_that_they_answer() {
 }
 
 #[test]
+fn of_two_commands_alike_the_older_one_is_answered() {
+    let heard = heard(|talk| {
+        talk.asks(&[("NOOP", "220 ready")])
+            .says(C, &["DELE a1", "DELE b2"])
+            .says(S, &["200 ok", "250 ok", "550 no"]);
+    });
+    assert!(
+        heard.rows[0].ends_with("/a1,reply_code:250,reply_msg:ok"),
+        "{:?}",
+        heard.rows
+    );
+    assert!(heard.rows[1].ends_with("/b2,reply_code:550,reply_msg:no"));
+}
+
+#[test]
 fn a_reply_may_have_many_lines() {
     let heard = heard(|talk| {
         talk.says(S, &["220-Hello", "220-there", "  you", "220 all"])
@@ -555,5 +572,56 @@ fn a_handshake_in_security_data_is_gridftps() {
     for first in [&hello[..hello.len() - 1], b"krb5"] {
         let (services, heard) = gssapi(first);
         assert_eq!(services, "ftp", "{:?}", heard.odd);
+    }
+}
+
+/// What a side may send: lines, parts of lines, noise.
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let known: &[&[u8]] = &[
+        b"USER joe\r\n",
+        b"PASS x\n",
+        b"CWD ../a/./b\r\n",
+        b"PWD\r\n",
+        b"DELE x\r\n",
+        b"PASV\r\n",
+        b"EPRT |1|10.0.0.1|9|\r\n",
+        b"AUTH GSSAPI\r\n",
+        b"ADAT FgMBAAUBAAABAA==\r\n",
+        b"220 ready\r\n",
+        b"250-goes on\r\n",
+        b"250 \"/a\" 17\r\n",
+        b"227 (10,0,0,2,4,1)\r\n",
+        b"229 (|||9|)\r\n",
+        b"334 ADAT=\r\n",
+        b"335 ADAT=FgMDAAQOAAAA\r\n",
+        b"\r",
+        b"\n",
+        b"\xff\xfa",
+        b"\xff\xf0",
+    ];
+    prop_oneof![
+        8 => prop::sample::select(known).prop_map(<[u8]>::to_vec),
+        1 => prop::collection::vec(any::<u8>(), 0..20),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn noise_is_read_alike_however_it_is_cut(
+        said in prop::collection::vec((any::<bool>(), noise()), 0..60),
+        size in 1usize..9,
+    ) {
+        let all = |size| {
+            let mut talk = Talk::in_parts(size);
+            for (is_orig, bytes) in &said {
+                talk.bytes(*is_orig, bytes);
+            }
+            talk.ends()
+        };
+        let (whole, parts) = (all(usize::MAX), all(size));
+        prop_assert_eq!(whole.rows, parts.rows);
+        prop_assert_eq!(whole.events, parts.events);
+        prop_assert_eq!(whole.odd, parts.odd);
+        prop_assert_eq!(whole.announced, parts.announced);
     }
 }
