@@ -246,7 +246,7 @@ fn services(port: u16, said: &[(bool, &[u8])]) -> (String, Heard) {
         subs: &Subscriptions::NONE,
         out: &mut heard,
     };
-    tree.close([0; 2], call);
+    tree.close(call);
     (tree.services().collect::<Vec<_>>().join(","), heard)
 }
 
