@@ -193,10 +193,10 @@ fn a_handshake_is_a_row_of_quic_log_and_one_of_ssl_log() {
         r#"QUIC::initial_packet {"is_orig":true,"version":1,"dcid":"0102030405060708","scid":""}"#
     );
     assert_eq!(
-        quic[5],
+        quic[4],
         r#"QUIC::handshake_packet {"is_orig":true,"version":1,"dcid":"aabb","scid":""}"#
     );
-    assert_eq!(quic.len(), 6);
+    assert_eq!(quic.len(), 5);
 }
 
 #[test]
