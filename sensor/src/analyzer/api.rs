@@ -149,8 +149,6 @@ pub struct Spec {
     pub tcp_ports: &'static [u16],
     /// The same for UDP.
     pub udp_ports: &'static [u16],
-    /// It is tried on the first datagram of every UDP flow whose port is no protocol's.
-    pub any_udp_port: bool,
     /// How it is known by the first bytes of a TCP connection, on any port; each rule puts it there once.
     pub rules: &'static [Rule],
     /// How it is known by the first datagram of a UDP flow, on any port.
@@ -179,7 +177,6 @@ impl Spec {
             logs: &[],
             tcp_ports: &[],
             udp_ports: &[],
-            any_udp_port: false,
             rules: &[],
             udp_rules: &[],
             later: Later::Never,
@@ -188,6 +185,16 @@ impl Spec {
             interactive: false,
             session_done: false,
             short_session: false,
+        }
+    }
+
+    /// Responder ports on which it is put on a connection before any byte. One that may begin behind others' bytes is looked
+    /// for there anyway.
+    pub const fn ports(&self, is_tcp: bool) -> &'static [u16] {
+        match (self.later, is_tcp) {
+            (Later::Never, true) => self.tcp_ports,
+            (Later::Never, false) => self.udp_ports,
+            _ => &[],
         }
     }
 }

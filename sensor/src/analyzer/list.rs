@@ -125,6 +125,35 @@ macro_rules! protocols {
             }
         }
 
+        /// How many ports are known to be a protocol's, over TCP or over UDP.
+        const fn port_count(is_tcp: bool) -> usize {
+            let (mut id, mut n) = (0, 0);
+            while id < Id::ALL.len() {
+                n += Id::ALL[id].spec().ports(is_tcp).len();
+                id += 1;
+            }
+            n
+        }
+
+        /// All protocols' ports, over TCP or over UDP.
+        const fn ports<const N: usize>(is_tcp: bool) -> [(u16, Id); N] {
+            let mut all = [(0, Id::ALL[0]); N];
+            let (mut id, mut n) = (0, 0);
+            while id < Id::ALL.len() {
+                let own = Id::ALL[id].spec().ports(is_tcp);
+                let mut at = 0;
+                while at < own.len() {
+                    all[n] = (own[at], Id::ALL[id]);
+                    (at, n) = (at + 1, n + 1);
+                }
+                id += 1;
+            }
+            all
+        }
+
+        static TCP_PORTS: [(u16, Id); port_count(true)] = ports(true);
+        static UDP_PORTS: [(u16, Id); port_count(false)] = ports(false);
+
         const RULE_COUNT: usize = 0 $(+ Id::$room.spec().rules.len())*;
 
         /// All protocols' rules, in the order of the list.

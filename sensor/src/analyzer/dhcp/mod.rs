@@ -28,8 +28,6 @@ pub struct Dhcp {
     shared: Transactions,
     /// From the first sound message on: the flow's part in the transactions.
     member: Option<Member>,
-    /// The flow's ports say nothing: its first datagram must look like DHCP.
-    doubted: bool,
 }
 
 impl Protocol for Dhcp {
@@ -37,23 +35,19 @@ impl Protocol for Dhcp {
         pages: &[events::PAGE],
         logs: &[DhcpRow::LOG],
         udp_ports: PORTS,
-        any_udp_port: true,
+        udp_rules: &[has_cookie],
         ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_DHCP", "dhcp"))
     };
     type Shared = Transactions;
 
-    fn new(start: &Start, shared: &Transactions) -> Dhcp {
+    fn new(_: &Start, shared: &Transactions) -> Dhcp {
         Dhcp {
             shared: shared.clone(),
             member: None,
-            doubted: !PORTS.contains(&start.ports[1]),
         }
     }
 
     fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
-        if std::mem::take(&mut self.doubted) && !has_cookie(bytes) {
-            return Next::Stop;
-        }
         match wire::read(bytes) {
             Ok(message) => self.message(is_orig, &message, ctx),
             Err(reason) => ctx.violation(&format!("Binpac exception: binpac exception: {reason}")),

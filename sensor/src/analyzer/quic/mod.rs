@@ -30,9 +30,6 @@ pub type Analyzer = Quic;
 /// HTTP/3, and DNS over QUIC with the port that it had before (Zeek's `quic_ports` and `doq_ports`).
 const PORTS: &[u16] = &[443, 853, 784];
 
-/// Bytes of a flow on another port in which an Initial packet is looked for (Zeek's `dpd_buffer_size`).
-const LOOKED_AT: usize = 1024;
-
 /// So many packets that nobody can read come before their direction is only counted: Handshake packets that are sent again come
 /// between the first of them.
 const LOOKED_AT_DARK: u32 = 16;
@@ -53,8 +50,6 @@ pub struct Quic {
     dark: [u32; 2],
     /// Initial packets that could be read.
     decrypted: u64,
-    /// Bytes in which an Initial packet was looked for in vain; unset when there is no need to look any more.
-    looked_at: Option<usize>,
     /// The connection's originator is the server, and nobody has turned the connection yet.
     is_turned: bool,
 }
@@ -102,13 +97,13 @@ impl Protocol for Quic {
         pages: &[events::PAGE],
         logs: &[QuicRow::LOG],
         udp_ports: PORTS,
-        any_udp_port: true,
+        udp_rules: &[looks_like_initial],
         ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_QUIC", "quic"))
     };
     /// As for TLS.
     type Shared = SharedTls;
 
-    fn new(start: &Start, shared: &SharedTls) -> Quic {
+    fn new(_: &Start, shared: &SharedTls) -> Quic {
         Quic {
             tls: Inner::new(Tls::in_quic(shared)),
             streams: [Crypto::default(), Crypto::default()],
@@ -118,22 +113,11 @@ impl Protocol for Quic {
             client_id: 0,
             dark: [0; 2],
             decrypted: 0,
-            looked_at: (!PORTS.contains(&start.ports[1])).then_some(0),
             is_turned: false,
         }
     }
 
     fn datagram(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
-        if let Some(so_far) = self.looked_at {
-            if !looks_like_initial(bytes) {
-                self.looked_at = Some(so_far + bytes.len());
-                return match so_far + bytes.len() < LOOKED_AT {
-                    true => Next::More,
-                    false => Next::Stop,
-                };
-            }
-            self.looked_at = None;
-        }
         match self.packets(is_orig, bytes, ctx) {
             Ok(()) => Next::More,
             Err(Refused(reason)) => {

@@ -68,9 +68,9 @@ struct Flow {
 }
 
 impl Flow {
-    fn new(port: u16) -> Flow {
+    fn new() -> Flow {
         let start = Start {
-            ports: [50_000, port],
+            ports: [50_000, 443],
             strangers: 0,
         };
         let shared = super::super::tls::TlsShared::new(super::super::tls::TlsConfig {
@@ -147,7 +147,7 @@ fn hellos(name: &str) -> [Vec<u8>; 2] {
 fn a_handshake_is_a_row_of_quic_log_and_one_of_ssl_log() {
     let mut peers = Peers::new(names::V1, b"\x01\x02\x03\x04\x05\x06\x07\x08", b"", b"\xaa\xbb");
     let [client, server] = hellos("example.org");
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     flow.sends(Side::Client, &peers.initial(Side::Client, &[(0, &client)]));
     assert_eq!(flow.solo.interest(true), Interest::Everything);
     let mut flight = peers.initial(Side::Server, &[(0, &server)]);
@@ -202,7 +202,7 @@ fn a_handshake_is_a_row_of_quic_log_and_one_of_ssl_log() {
 #[test]
 fn after_the_handshake_both_directions_are_only_counted() {
     let mut peers = Peers::new(names::V2, b"client's destination", b"c", b"s");
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     flow.sends(
         Side::Client,
         &peers.initial(Side::Client, &[(0, &hellos("a.example")[0])]),
@@ -221,7 +221,7 @@ fn after_the_handshake_both_directions_are_only_counted() {
 #[test]
 fn a_retry_and_a_negotiation_begin_anew() {
     let [client, server] = hellos("retry.example");
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     let mut draft = Peers::new(0xff00_001d, b"first id", b"", b"");
     flow.sends(Side::Client, &draft.initial(Side::Client, &[(0, &client)]));
     flow.sends(Side::Server, b"\xc0\0\0\0\0\0\x08first id\0\0\0\x01");
@@ -269,7 +269,7 @@ fn a_retry_and_a_negotiation_begin_anew() {
 fn a_hello_that_is_asked_for_again_is_read_again() {
     let [client, server] = hellos("again.example");
     let mut peers = Peers::new(names::V1, b"id of first", b"", b"s");
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     flow.sends(Side::Client, &peers.initial(Side::Client, &[(0, &client)]));
     let retry = retry_request();
     flow.sends(Side::Server, &peers.initial(Side::Server, &[(0, &retry)]));
@@ -289,7 +289,7 @@ fn a_hello_that_is_asked_for_again_is_read_again() {
 #[test]
 fn a_close_in_the_clear_ends_a_row() {
     let mut peers = Peers::new(names::V1, b"some id", b"", b"s");
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     flow.sends(
         Side::Client,
         &peers.initial(Side::Client, &[(0, &hellos("x.example")[0])]),
@@ -317,7 +317,7 @@ fn a_close_in_the_clear_ends_a_row() {
 #[test]
 fn zero_rtt_is_a_letter() {
     let mut peers = Peers::new(names::V2, b"some id", b"", b"s");
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     let mut datagram = peers.initial(Side::Client, &[(0, &hellos("z.example")[0])]);
     datagram.extend(peers.zero_rtt());
     flow.sends(Side::Client, &datagram);
@@ -331,11 +331,11 @@ fn what_cannot_be_read_is_no_quic() {
     // Nobody ever sees what these keys were made of.
     let mut other = Peers::new(names::V1, b"elsewhere", b"", b"");
     other.id = b"changed".to_vec();
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     flow.sends(Side::Client, &other.initial(Side::Client, &[(0, b"x")]));
     let out = flow.over();
     assert_eq!(out.said, ["quic: decryption failed"]);
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     for _ in 0..9 {
         flow.sends(Side::Client, &other.initial(Side::Client, &[(0, b"x")]));
     }
@@ -343,7 +343,7 @@ fn what_cannot_be_read_is_no_quic() {
     assert_eq!(flow.over().said, ["quic: decryption failed"]);
 
     let said = |datagram: &[u8]| {
-        let mut flow = Flow::new(443);
+        let mut flow = Flow::new();
         flow.sends(Side::Client, datagram);
         let out = flow.over();
         (out.said, out.quic)
@@ -367,26 +367,21 @@ fn what_cannot_be_read_is_no_quic() {
 }
 
 #[test]
-fn on_other_ports_it_is_looked_for_in_the_first_bytes() {
+fn it_is_known_by_an_initial_packet_on_any_port() {
     let [client, _] = hellos("port.example");
-    for (version, before, found) in [
-        (names::V1, 500, true),
-        (0xff00_0020, 1023, true),
-        (names::V2, 1024, false),
-    ] {
+    for version in [names::V1, 0xff00_0020, names::V2] {
         let mut peers = Peers::new(version, b"some id", b"", b"");
-        let mut flow = Flow::new(8443);
-        flow.sends(Side::Client, &vec![b'x'; before]);
-        flow.sends(Side::Client, &peers.initial(Side::Client, &[(0, &client)]));
-        assert_eq!(flow.over().quic.len(), usize::from(found), "{version:x}");
+        assert!(looks_like_initial(&peers.initial(Side::Client, &[(0, &client)])));
+        assert!(!looks_like_initial(&peers.handshake(Side::Client)));
     }
+    assert!(!looks_like_initial(SHORT) && !looks_like_initial(b"\xc0\0\0\0\x02"));
 }
 
 #[test]
 fn many_protocols_are_weird_and_so_is_a_long_history() {
     let mut peers = Peers::new(names::V1, b"some id", b"", b"");
     let hello = client_hello("m.example", &["h3", "h3-29"], 32);
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     for _ in 0..101 {
         flow.sends(Side::Client, &peers.initial(Side::Client, &[(0, &hello)]));
     }

@@ -12,7 +12,7 @@ use super::api::{Call, HandOver, Inside, Interest, Later, Next, ReadsMarks, Serv
 use super::node::{Node, NodeConn};
 use super::probe::Probe;
 use super::websocket::Frames;
-use super::{Ctx, Id, LATER, UDP_RULES, WorkerShared};
+use super::{Ctx, Id, LATER, TCP_PORTS, UDP_PORTS, UDP_RULES, WorkerShared};
 use crate::event::{AnalyzerTag, Ts};
 use crate::profile::place::{Part, enter};
 use watch::Watch;
@@ -331,22 +331,11 @@ impl Tree {
     fn begin(&mut self, shared: &WorkerShared) {
         let Some(ports) = self.waiting.take() else { return };
         let start = Start { ports, strangers: 0 };
-        let on_port = |id: &Id| {
-            let spec = id.spec();
-            let known = match self.is_tcp {
-                true => spec.tcp_ports,
-                false => spec.udp_ports,
-            };
-            known.contains(&ports[1]) && matches!(spec.later, Later::Never)
-        };
-        let put = |id: &Id| Node::new(*id, &start, shared);
+        let known: &[(u16, Id)] = if self.is_tcp { &TCP_PORTS } else { &UDP_PORTS };
         // A port may be several protocols'.
+        let on_port = known.iter().filter(|(port, _)| *port == ports[1]);
         self.nodes
-            .extend(Id::ALL.iter().filter(|id| on_port(id)).map(put));
-        if self.nodes.is_empty() && !self.is_tcp {
-            let any = Id::ALL.iter().filter(|id| id.spec().any_udp_port);
-            self.nodes.extend(any.map(put));
-        }
+            .extend(on_port.map(|(_, id)| Node::new(*id, &start, shared)));
         self.probe = self.is_tcp.then(Box::default);
     }
 

@@ -86,7 +86,7 @@ fn datagrams(plan: &Plan) -> Vec<(Side, Vec<u8>)> {
 }
 
 fn heard(datagrams: &[(Side, Vec<u8>)]) -> Heard {
-    let mut flow = Flow::new(443);
+    let mut flow = Flow::new();
     for (side, datagram) in datagrams {
         flow.sends(*side, datagram);
     }
@@ -130,7 +130,7 @@ proptest! {
         for (is_client, bytes) in noise {
             all.insert(0, (if is_client { Side::Client } else { Side::Server }, bytes));
         }
-        let mut flow = Flow::new(443);
+        let mut flow = Flow::new();
         for (side, datagram) in &all {
             flow.sends(*side, datagram);
         }
