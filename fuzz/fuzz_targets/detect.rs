@@ -51,5 +51,5 @@ fuzz_target!(|data: &[u8]| {
         let _ = (tree.inside(), tree.interest(is_orig), tree.is_settled());
         assert!(tree.services().count() <= 6);
     }
-    tree.close([0; 2], call);
+    tree.close(call);
 });

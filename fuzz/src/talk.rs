@@ -123,7 +123,7 @@ impl Reader for All<'_> {
         self.0.flip();
     }
     fn close(&mut self, call: &mut Call<'_>) {
-        self.0.close([0; 2], call);
+        self.0.close(call);
     }
     fn interest(&self, is_orig: bool) -> Interest {
         self.0.interest(is_orig)

@@ -254,15 +254,7 @@ fn a_transfer_has_its_rows_and_stays_in_the_kernel() {
         );
         let history = quic["history"].as_str().expect("a history");
         assert!(history.starts_with("IS"), "{history}");
-        let count = |letter: char| history.chars().filter(|c| *c == letter).count() as u32;
-        // Of the responder's packets nearly all have short headers.
-        let resp = conn["resp_pkts"].as_u64().expect("a number");
-        let most = 64 - resp.leading_zeros();
-        if greases {
-            assert!(count('x') > 10 && history.len() <= 100, "{history}");
-        } else {
-            assert!([most - 1, most].contains(&count('o')), "{history} {resp}");
-        }
+        let count = |letter: char| history.chars().filter(|c| *c == letter).count();
         assert!(count('i') > 0 && count('s') == 1 && count('h') > 0, "{history}");
         let [ssl] = &rows_of(&done, "ssl.log", from)[..] else {
             panic!("one row")

@@ -232,9 +232,6 @@ pub struct Closing {
     pub ended: bool,
     /// The analyzer still reads: neither done nor failed before this packet.
     pub reads: bool,
-    /// Packets that originator and responder have sent, those that nobody looked at with them; zeros while the connection
-    /// goes on.
-    pub packets: [u64; 2],
 }
 
 /// What a connection has brought so far.
@@ -713,7 +710,6 @@ impl<P: Protocol> Solo<P> {
         let how = Closing {
             ended: true,
             reads: true,
-            packets: [0; 2],
         };
         self.with(call, |a, ctx| a.close(how, ctx));
     }

@@ -111,12 +111,11 @@ impl Node {
         self.read(conn, call, |a, ctx| a.eof(is_orig, ctx));
     }
 
-    /// The connection is over; `ended`: a direction was delivered to its end; `packets`: see [`Closing`].
-    pub fn close(&mut self, ended: bool, packets: [u64; 2], conn: NodeConn<'_>, call: &mut Call<'_>) {
+    /// The connection is over; `ended`: a direction was delivered to its end.
+    pub fn close(&mut self, ended: bool, conn: NodeConn<'_>, call: &mut Call<'_>) {
         let how = Closing {
             ended,
             reads: !self.done,
-            packets,
         };
         self.with(conn, call, |a, ctx| a.close(how, ctx));
     }

@@ -72,7 +72,7 @@ fn tree(is_tcp: bool, port: u16, said: &Said<'_>, size: usize, ended: bool) -> (
         tree.eof(true, &mut call);
         tree.eof(false, &mut call);
     }
-    tree.close([0; 2], &mut call);
+    tree.close(&mut call);
     talk.services = tree.services().collect::<Vec<_>>().join(",");
     (tree, talk)
 }

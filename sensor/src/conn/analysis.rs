@@ -388,11 +388,11 @@ impl<'e, S: Sink> Run<'e, S> {
         name
     }
 
-    /// The connection is over; each side has sent so many packets.
-    pub fn app_end(&mut self, packets: [u64; 2]) {
+    /// The connection is over.
+    pub fn app_end(&mut self) {
         if self.app.is_some() {
             self.app_late();
-            self.with_app(|app, _, call| app.tree.close(packets, call));
+            self.with_app(|app, _, call| app.tree.close(call));
         }
         if proto(self.conn.key.proto) == Proto::Udp
             && self.sh.subs.wants(event::UdpSessionDone::KIND)

@@ -362,13 +362,13 @@ impl<S: Sink> Run<'_, S> {
                 raise!(self, ConnectionPending);
             }
         }
-        let none = FlowState::default();
-        let flow = flow.unwrap_or(&none);
-        let totals = [self.conn.totals(flow, 0), self.conn.totals(flow, 1)];
-        self.app_end(totals.each_ref().map(|t| t.pkts));
+        self.app_end();
         self.signatures_end(tcp);
         self.end_files(tcp);
         self.release(tcp);
+        let none = FlowState::default();
+        let flow = flow.unwrap_or(&none);
+        let totals = [self.conn.totals(flow, 0), self.conn.totals(flow, 1)];
         if let Some(tcp) = tcp
             && self.sh.subs.wants(event::ConnStats::KIND)
         {

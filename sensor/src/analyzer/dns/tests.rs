@@ -94,7 +94,7 @@ fn run(c: &ConnId, talk: &[(bool, Vec<u8>)]) -> Heard {
         subs: &subs,
         out: &mut out,
     };
-    d.close([0; 2], &mut call);
+    d.close(&mut call);
     out
 }
 

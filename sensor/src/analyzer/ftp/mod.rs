@@ -276,7 +276,6 @@ impl Control {
                     let how = Closing {
                         ended: false,
                         reads: false,
-                        packets: [0; 2],
                     };
                     before.close(how, ctx);
                 }

@@ -553,7 +553,7 @@ fn gssapi(first: &[u8]) -> (String, Heard) {
         subs: &Subscriptions::NONE,
         out: &mut heard,
     };
-    tree.close([0; 2], call);
+    tree.close(call);
     (tree.services().collect::<Vec<_>>().join(","), heard)
 }
 

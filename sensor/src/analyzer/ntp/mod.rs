@@ -1,4 +1,4 @@
-//! NTP over UDP (RFC 5905): a row and an event for each message. Meaning is Zeek's.
+//! NTP over UDP (RFC 5905): an event for each message, and a row unless it is a control or private one. Meaning is Zeek's.
 
 pub mod events;
 mod log;
@@ -9,7 +9,7 @@ mod wire;
 use super::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
 use crate::event::{AnalyzerTag, ConnId};
 use events::{Message, NtpMessage};
-pub use log::{NtpControlRow, NtpPrivateRow, NtpRow};
+pub use log::NtpRow;
 
 /// The name under which the list of protocols finds this folder's analyzer.
 pub type Analyzer = Ntp;
@@ -28,7 +28,7 @@ pub struct Ntp {
 impl Protocol for Ntp {
     const SPEC: Spec = Spec {
         pages: &[events::PAGE],
-        logs: &[NtpRow::LOG, NtpControlRow::LOG, NtpPrivateRow::LOG],
+        logs: &[NtpRow::LOG],
         udp_ports: &[123],
         session_done: true,
         ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_NTP", "ntp"))
@@ -51,7 +51,7 @@ impl Protocol for Ntp {
         Next::More
     }
 
-    /// Every message is logged.
+    /// Every message is told.
     fn interest(&self, _: bool, _: Seen) -> Interest {
         Interest::Everything
     }
@@ -76,7 +76,9 @@ impl Ntp {
             let ev = NtpMessage { c: &c, is_orig, msg };
             ctx.out.event(ctx.ts, &ev);
         }
-        log::rows(ctx.ts, &c, &msg, |row| ctx.out.log(row));
+        if let Some(row) = NtpRow::of(ctx.ts, &c, &msg) {
+            ctx.out.log(&row);
+        }
     }
 }
 

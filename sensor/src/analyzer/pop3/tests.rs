@@ -30,6 +30,9 @@ impl Out for Heard {
     fn weird(&mut self, name: &'static str, addl: &str) {
         self.0.push(format!("{name} {addl}").trim_end().into());
     }
+    fn weird_from(&mut self, name: &'static str, addl: &str, source: &'static str) {
+        self.0.push(format!("{source}: {name} {addl}"));
+    }
     fn gave_up(&mut self) {}
     fn file(&mut self, _: &Carrier<'_>, _: file::Piece<'_>) -> News {
         panic!("no file")
@@ -337,4 +340,13 @@ fn anything_may_come() {
             .collect();
         give(&sent);
     }
+}
+
+#[test]
+fn a_limit_on_a_mail_is_pop3s() {
+    let inside = "Content-Type: message/rfc822\r\n\r\n".repeat(150);
+    let mail = format!("+OK\r\n{inside}.\r\n");
+    let (heard, _) = give(&[&LOGIN[..], &[Client("RETR 1\r\n"), Server(&mail)]].concat());
+    let limits = heard.iter().filter(|h| h.contains("exceeded"));
+    assert_eq!(limits.collect::<Vec<_>>(), ["POP3: exceeded_mime_max_depth 100"]);
 }

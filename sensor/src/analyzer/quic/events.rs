@@ -27,10 +27,4 @@ events! {
     /// `is_orig`: its sender; `version`: QUIC's, as on the wire, 0 in a negotiation; `dcid`, `scid`: destination and source
     /// connection id.
     UnhandledVersion "QUIC::unhandled_version" (c: conn, is_orig: bool, version: count, dcid: bytes, scid: bytes);
-    /// A packet whose first byte is not QUIC's, after Initial packets that could be read. Told of the first 100.
-    /// `is_orig`: its sender; `total_decrypted`: Initial packets that could be read so far.
-    DiscardedPacket "QUIC::discarded_packet" (c: conn, is_orig: bool, total_decrypted: count);
-    /// So many packets with short headers, which carry the connection's data, came from a side: 1, 2, 4, 8, ... Told up to 32.
-    /// `is_orig`: their sender; `threshold`: how many.
-    ShortHeaderPacketThresholdCrossed "QUIC::short_header_packet_threshold_crossed" (c: conn, is_orig: bool, threshold: count);
 }

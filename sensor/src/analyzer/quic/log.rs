@@ -25,7 +25,7 @@ row! {
         /// First protocol that the client's hello offers (ALPN).
         client_protocol: opt wire,
         /// A letter for each packet, upper case for the client's: I Initial, H Handshake, Z 0-RTT, R Retry, C close, S hello, U
-        /// unknown version, X discarded, O short headers (the first, second, fourth, ...).
+        /// unknown version.
         history: text (String),
     }
 }

@@ -33,15 +33,9 @@ const PORTS: &[u16] = &[443, 853, 784];
 /// Bytes of a flow on another port in which an Initial packet is looked for (Zeek's `dpd_buffer_size`).
 const LOOKED_AT: usize = 1024;
 
-/// Discarded packets that are told (Zeek's `QUIC::max_discarded_packet_events`).
-const MAX_DISCARDED: u64 = 100;
-
-/// So many packets with short headers are looked at, a direction: a power of two. By then the handshake is over. How many more
-/// come says the flow's count.
-const LOOKED_AT_SHORT: u64 = 32;
-
-/// The same, with those that are discarded: of some senders every other one.
-const LOOKED_AT_ALL: u64 = 128;
+/// So many packets that nobody can read come before their direction is only counted: Handshake packets that are sent again come
+/// between the first of them.
+const LOOKED_AT_DARK: u32 = 16;
 
 /// One connection's state.
 #[derive(Debug)]
@@ -55,14 +49,10 @@ pub struct Quic {
     is_over: bool,
     /// Length of the connection id in packets to the client.
     client_id: usize,
-    /// Datagrams so far.
-    seen: [u64; 2],
-    /// Of them, with short headers.
-    short: [u64; 2],
+    /// Datagrams that end with a packet that nobody can read.
+    dark: [u32; 2],
     /// Initial packets that could be read.
     decrypted: u64,
-    /// Datagrams that were, or ended with, a discarded packet.
-    discarded: [u64; 2],
     /// Bytes in which an Initial packet was looked for in vain; unset when there is no need to look any more.
     looked_at: Option<usize>,
     /// The connection's originator is the server, and nobody has turned the connection yet.
@@ -126,10 +116,8 @@ impl Protocol for Quic {
             session: None,
             is_over: false,
             client_id: 0,
-            seen: [0; 2],
-            short: [0; 2],
+            dark: [0; 2],
             decrypted: 0,
-            discarded: [0; 2],
             looked_at: (!PORTS.contains(&start.ports[1])).then_some(0),
             is_turned: false,
         }
@@ -146,8 +134,6 @@ impl Protocol for Quic {
             }
             self.looked_at = None;
         }
-        let dir = usize::from(is_orig == self.is_turned);
-        self.seen[dir] = self.seen[dir].saturating_add(1);
         match self.packets(is_orig, bytes, ctx) {
             Ok(()) => Next::More,
             Err(Refused(reason)) => {
@@ -162,15 +148,6 @@ impl Protocol for Quic {
             ctx.violation("decryption failed");
         }
         self.initials = Initials::default();
-        let [orig, resp] = how.packets;
-        self.unseen(
-            if self.is_turned {
-                [resp, orig]
-            } else {
-                [orig, resp]
-            },
-            ctx,
-        );
         self.write_row(ctx);
         self.tls.close(how, ctx);
     }
@@ -182,9 +159,7 @@ impl Protocol for Quic {
     }
 
     fn interest(&self, is_orig: bool, _: Seen) -> Interest {
-        let dir = usize::from(is_orig == self.is_turned);
-        let short = self.short[dir];
-        match short >= LOOKED_AT_SHORT || short + self.discarded[dir] >= LOOKED_AT_ALL {
+        match self.dark[usize::from(is_orig == self.is_turned)] >= LOOKED_AT_DARK {
             true => Interest::Nothing,
             false => Interest::Everything,
         }
@@ -200,9 +175,7 @@ impl Quic {
     fn turn(&mut self) {
         self.tls.flip();
         self.streams.swap(0, 1);
-        self.seen.swap(0, 1);
-        self.short.swap(0, 1);
-        self.discarded.swap(0, 1);
+        self.dark.swap(0, 1);
         self.initials.flip();
         if let Some(session) = &mut self.session {
             session.flip();
@@ -216,15 +189,12 @@ impl Quic {
             let from_client = is_orig != self.is_turned;
             let packet = wire::packet(rest).map_err(|short| Refused::from(Bad::Short(short)))?;
             rest = match packet {
-                Packet::Discarded => {
-                    self.discard(from_client, ctx);
-                    &[]
-                }
                 Packet::Short if rest.len() <= self.client_id => {
                     return Err(Refused("short header is cut off".to_owned()));
                 }
-                Packet::Short => {
-                    self.short_header(from_client, ctx);
+                Packet::Short | Packet::Discarded => {
+                    let dark = &mut self.dark[usize::from(!from_client)];
+                    *dark = dark.saturating_add(1);
                     &[]
                 }
                 Packet::Long(long) => {
@@ -234,55 +204,6 @@ impl Quic {
             };
         }
         Ok(())
-    }
-
-    /// A packet that is none of QUIC's: some hide their first byte on purpose once they know each other (RFC 9287).
-    fn discard(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) {
-        let so_far = &mut self.discarded[usize::from(!is_orig)];
-        *so_far = so_far.saturating_add(1);
-        if self.decrypted == 0 || self.discarded.iter().sum::<u64>() > MAX_DISCARDED {
-            return;
-        }
-        let total_decrypted = self.decrypted;
-        let c = ctx.c;
-        raise(
-            ctx,
-            &events::DiscardedPacket {
-                c,
-                is_orig,
-                total_decrypted,
-            },
-        );
-        match &mut self.session {
-            Some(session) => session.letter(is_orig, 'X', ctx),
-            None => ctx.out.weird("QUIC_spurious_discarded_packet", ""),
-        }
-    }
-
-    fn short_header(&mut self, is_orig: bool, ctx: &mut Ctx<'_>) {
-        let so_far = &mut self.short[usize::from(!is_orig)];
-        *so_far = so_far.saturating_add(1);
-        let threshold = *so_far;
-        if !threshold.is_power_of_two() || threshold > LOOKED_AT_SHORT {
-            return;
-        }
-        let c = ctx.c;
-        raise(
-            ctx,
-            &events::ShortHeaderPacketThresholdCrossed {
-                c,
-                is_orig,
-                threshold,
-            },
-        );
-        match &mut self.session {
-            Some(session) => session.letter(is_orig, 'O', ctx),
-            None => {
-                let addl = threshold.to_string();
-                ctx.out
-                    .weird("QUIC_spurious_short_header_packet_threshold_crossed", &addl);
-            }
-        }
     }
 
     fn long_header(&mut self, is_orig: bool, long: &Long<'_>, ctx: &mut Ctx<'_>) -> Result<(), Refused> {
@@ -431,30 +352,6 @@ impl Quic {
         let [of_client, of_server] = now;
         let are_final = of_server > 0 && of_client >= of_server && !heard.retries;
         self.is_over = next == Next::Stop || are_final;
-    }
-
-    /// Packets came that nobody looked at: what they have for the history is known, and in which order roughly.
-    fn unseen(&mut self, packets: [u64; 2], ctx: &mut Ctx<'_>) {
-        let mut letters = Vec::new();
-        for (dir, short) in self.short.iter().copied().enumerate() {
-            if short < LOOKED_AT_SHORT {
-                continue;
-            }
-            let more = packets[dir].saturating_sub(self.seen[dir]);
-            // As many of them have a short header as did before.
-            let share = short as f64 / short.saturating_add(self.discarded[dir]) as f64;
-            let more = (more as f64 * share) as u64;
-            let total = short.saturating_add(more);
-            let mut next = short.saturating_add(1).checked_next_power_of_two();
-            while let Some(n) = next.filter(|n| *n <= total) {
-                letters.push(((n - short) as f64 / more as f64, dir == 0));
-                next = n.checked_mul(2);
-            }
-        }
-        letters.sort_by(|a, b| a.0.total_cmp(&b.0));
-        for (_, is_orig) in letters {
-            self.letter(is_orig, 'O', ctx);
-        }
     }
 }
 

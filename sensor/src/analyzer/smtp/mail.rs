@@ -135,7 +135,7 @@ impl Mail {
     fn begin_inside(&mut self, w: &mut Work<'_, '_>) {
         let depth = self.entities.len().saturating_sub(1);
         if depth >= MAX_DEPTH {
-            return gave_up("exceeded_mime_max_depth", depth, w);
+            return w.limit("exceeded_mime_max_depth", depth);
         }
         let transfer = self.entities.last().map_or(Transfer::AsIs, |e| e.transfer);
         self.begin(transfer, w);
@@ -206,7 +206,8 @@ impl Mail {
             // A line that begins with a blank is more of the header before (RFC 5322, section 2.2.3).
             ([b' ' | b'\t', ..], Some(header)) if header.len() < MAX_HEADER => header.extend_from_slice(line),
             ([b' ' | b'\t', ..], Some(header)) => {
-                gave_up("exceeded_mime_max_header_bytes", header.len(), w);
+                w.ctx.out.gave_up();
+                w.limit("exceeded_mime_max_header_bytes", header.len());
             }
             _ => {
                 if matches!(line, [b' ' | b'\t', ..]) {
@@ -343,12 +344,6 @@ impl Headers {
         });
         w.headers(&list.collect::<Vec<_>>());
     }
-}
-
-/// A limit was reached, and `at` it what is behind it is not looked at.
-fn gave_up(limit: &'static str, at: usize, w: &mut Work<'_, '_>) {
-    w.ctx.out.gave_up();
-    w.ctx.out.weird_from(limit, &at.to_string(), "SMTP");
 }
 
 impl Entity {

@@ -120,10 +120,8 @@ impl Session {
         ctx.out.weird_from("smtp_mail_transaction_invalid", what, SOURCE);
         self.invalid = self.invalid.saturating_add(1);
         if self.invalid > MOST_INVALID && self.over.is_none() {
-            ctx.out.gave_up();
-            let addl = self.invalid.to_string();
             ctx.out
-                .weird_from("smtp_excessive_invalid_mail_transactions", &addl, SOURCE);
+                .weird_from("smtp_excessive_invalid_mail_transactions", "", SOURCE);
             self.over = Some(ctx.ts);
         }
     }

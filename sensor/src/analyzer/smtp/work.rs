@@ -92,6 +92,15 @@ impl Work<'_, '_> {
         );
     }
 
+    /// A limit was reached, and `at` it what is behind it is not looked at.
+    pub fn limit(&mut self, limit: &'static str, at: usize) {
+        let source = match self.session {
+            Some(_) => "SMTP",
+            None => "POP3",
+        };
+        self.ctx.out.weird_from(limit, &at.to_string(), source);
+    }
+
     /// A piece of the file that the connection's entity number `count` is.
     pub fn file(&mut self, known: &mut Option<Handle>, count: u64, name: Option<&[u8]>, piece: Piece<'_>) {
         let Some(session) = &mut self.session else { return };

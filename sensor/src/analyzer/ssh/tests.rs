@@ -717,15 +717,12 @@ fn a_client_that_does_not_wait_is_read_twice_and_has_one_row() {
         let (c, subs, out) = (&c, &subs, &mut out);
         tree.stream(is_orig, bytes, &shared, &mut Call { ts, c, subs, out });
     }
-    tree.close(
-        [0; 2],
-        &mut Call {
-            ts: 2,
-            c: &c,
-            subs: &subs,
-            out: &mut out,
-        },
-    );
+    tree.close(&mut Call {
+        ts: 2,
+        c: &c,
+        subs: &subs,
+        out: &mut out,
+    });
     assert_eq!(
         out.odd,
         vec![format!("Binpac exception: binpac exception: {NO_VERSION}"); 2]

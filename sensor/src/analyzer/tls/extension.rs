@@ -84,7 +84,10 @@ impl Session {
             }
             ext::ALPN => self.read_alpn(ctx, is_client, r)?,
             ext::SIGNATURE_ALGORITHMS => self.read_signature_algorithms(ctx, is_client, r)?,
-            ext::SIGNATURE_ALGORITHMS_CERT => self.read_signature_schemes(ctx, is_client, r)?,
+            // Zeek 8 does not read these: one that does not fit is no violation.
+            ext::SIGNATURE_ALGORITHMS_CERT => {
+                self.read_signature_schemes(ctx, is_client, r).unwrap_or_default();
+            }
             ext::KEY_SHARE | ext::KEY_SHARE_OLD if msg_type == hs::CLIENT_HELLO => {
                 self.read_key_shares(ctx, is_client, r)?;
             }
@@ -99,7 +102,7 @@ impl Session {
             ext::PRE_SHARED_KEY if msg_type == hs::SERVER_HELLO => self.read_chosen_key(ctx, is_client, r)?,
             // A server has eight bytes of its own in its place.
             ext::ENCRYPTED_CLIENT_HELLO if msg_type == hs::CLIENT_HELLO => {
-                self.read_encrypted_hello(ctx, is_client, r)?;
+                self.read_encrypted_hello(ctx, is_client, r).unwrap_or_default();
             }
             // The server chooses (RFC 7250 section 4.2).
             ext::SERVER_CERTIFICATE_TYPE if msg_type == hs::SERVER_HELLO => {

@@ -287,9 +287,8 @@ impl Session {
         mut r: TlsReader<'_>,
     ) -> Parsed<()> {
         const KEY: &str = "EncryptedClientHello:enc_length";
-        // The hello inside has another type, and is not seen outside.
+        // The hello inside has another type and nothing more.
         if r.u8("EncryptedClientHelloSwitch:tpe")? != 0 {
-            ctx.out.weird("ssl_unexpected_inner_encrypted_client_hello", "");
             return Ok(());
         }
         let mut r = TlsReader::new(r.rest());

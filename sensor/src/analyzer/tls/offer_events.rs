@@ -61,7 +61,7 @@ events! {
         c: conn, is_client: bool, signature_algorithms: record SignatureAlgorithms<'a>
     );
 
-    /// The signature algorithms for certificates (RFC 8446).
+    /// The signature algorithms for certificates (RFC 8446); Zeek has the event from version 9 on.
     /// `is_client`: from the client; `signature_schemes`: code points in order.
     SslExtensionSignatureAlgorithmsCert "ssl_extension_signature_algorithms_cert" (
         c: conn, is_client: bool, signature_schemes: index_vec
@@ -104,7 +104,7 @@ events! {
     /// `is_client`: from the client; `cid`: the id.
     SslExtensionConnectionId "ssl_extension_connection_id" (c: conn, is_client: bool, cid: bytes);
 
-    /// A client's hello in a hello, encrypted (RFC 9849).
+    /// A client's hello in a hello, encrypted (RFC 9849); Zeek has the event from version 9 on.
     /// `is_client`: from the client; `kdf_id`, `aead_id`: HPKE's algorithms; `config_id`: of the server's key; `enc`: the
     /// client's key; `payload_length`: bytes that are encrypted. Clients that have no key of the server's send the like of it.
     SslExtensionEncryptedClientHello "ssl_extension_encrypted_client_hello" (

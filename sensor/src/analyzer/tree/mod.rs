@@ -186,14 +186,14 @@ impl Tree {
         }
     }
 
-    /// The connection is over; each side has sent so many packets.
-    pub fn close(&mut self, packets: [u64; 2], call: &mut Call<'_>) {
+    /// The connection is over.
+    pub fn close(&mut self, call: &mut Call<'_>) {
         let ended = self.ended;
         for node in &mut self.nodes {
-            node.close(ended, packets, conn!(self), call);
+            node.close(ended, conn!(self), call);
         }
         if let Some(node) = self.watch.node_mut() {
-            node.close(ended, packets, conn!(self), call);
+            node.close(ended, conn!(self), call);
         }
         self.nodes = Vec::new();
         self.probe = None;
@@ -366,7 +366,7 @@ impl Tree {
         self.nodes.retain_mut(|node| {
             let off = node.take_off(call.ts);
             if off && !node.is_settled() {
-                node.close(ended, [0; 2], conn!(self), call);
+                node.close(ended, conn!(self), call);
             }
             !off
         });

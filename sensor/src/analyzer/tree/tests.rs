@@ -100,7 +100,7 @@ fn run(mut d: Tree, talk: &Talk<'_>, chunk: usize, udp: bool) -> Outcome {
         d.eof(true, &mut call);
         d.eof(false, &mut call);
     }
-    d.close([0; 2], &mut call);
+    d.close(&mut call);
     let services = d.services().collect::<Vec<_>>().join(",");
     Outcome {
         heard: out.0,
@@ -503,7 +503,7 @@ fn a_dns_message_under_way_is_judged_only_when_its_sender_ended() {
         if ended {
             d.eof(true, &mut call);
         }
-        d.close([0; 2], &mut call);
+        d.close(&mut call);
         assert_eq!(out.0.contains(&"gave up".to_owned()), ended);
     }
 }
