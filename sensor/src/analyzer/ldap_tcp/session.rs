@@ -107,7 +107,9 @@ impl Session {
         let says = message::read(bytes)?;
         let mut then = Then::More;
         match says {
-            Says::Bind { mechanism: Some(name) } => {
+            Says::Bind {
+                mechanism: Some(name),
+            } => {
                 self.mechanism = Some(match name {
                     b"GSS-SPNEGO" => Mechanism::Spnego,
                     name if name.starts_with(b"GSS") => Mechanism::Gss,
