@@ -13,7 +13,7 @@ pub struct Dnp3Udp(Frames);
 
 impl Protocol for Dnp3Udp {
     const SPEC: Spec = Spec {
-        udp_ports: &[20000],
+        // Zeek gives its port over UDP to the analyzer of DNP3 over TCP, which reads no datagrams.
         udp_rules: &[Frames::begin],
         ..Spec::new(AnalyzerTag::new("Analyzer::ANALYZER_DNP3_UDP", "dnp3_udp"))
     };
@@ -52,6 +52,8 @@ mod tests {
                 ("dnp3_udp", 1),
                 "{port}"
             );
+            // Anything else is not looked at.
+            assert_eq!(udp(port, &[(true, b"hello, hello")]).said, [""; 0], "{port}");
         }
     }
 }

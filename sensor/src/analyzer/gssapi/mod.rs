@@ -77,22 +77,20 @@ impl Gssapi {
 
     /// A mechanism's token.
     fn carried(&mut self, is_orig: bool, token: &[u8], ctx: &mut Ctx<'_>) -> Option<()> {
-        let krb = match token.first() {
-            Some(b'N') if token.starts_with(b"NTLMSSP") => {
-                self.ntlm.data(is_orig, token, ctx);
-                return Some(());
-            }
-            // Behind Kerberos' object identifier and the token's (RFC 4121, section 4.1).
-            Some(0x60) => {
-                let mut f = Fields::new(token);
-                f.header()?;
-                f.value()?;
-                f.skip(2)?;
-                f.rest()
-            }
-            Some(0x6e | 0x6f) => token,
-            _ => return Some(()),
-        };
+        if token.starts_with(b"NTLMSSP") {
+            self.ntlm.data(is_orig, token, ctx);
+            return Some(());
+        }
+        // Kerberos' messages are behind its object identifier and the token's (RFC 4121, section 4.1); Zeek looks for them
+        // nowhere else.
+        if token.first() != Some(&0x60) {
+            return Some(());
+        }
+        let mut f = Fields::new(token);
+        f.header()?;
+        f.value()?;
+        f.skip(2)?;
+        let krb = f.rest();
         self.krb.read(ctx, |a, ctx| {
             if !a.message(krb, ctx) {
                 ctx.violation_of_datagram("no Kerberos message");

@@ -30,6 +30,8 @@ mod padata {
 
 /// Error code of which the data is pre-authentication data (RFC 4120, section 7.5.9).
 const PREAUTH_REQUIRED: u64 = 25;
+/// What a message's tag is its type more than.
+const APPLICATION: u8 = 0x60;
 /// SEQUENCE.
 const SEQUENCE: u8 = 0x30;
 /// More certificates than one message can sensibly have.
@@ -48,7 +50,8 @@ pub struct Told<'a> {
 pub fn read<'a>(bytes: &'a [u8], told: &mut Told<'a>) -> Option<()> {
     let mut f = Fields::new(bytes);
     let header = f.header()?;
-    match header.tag & 0x1f {
+    // Of the application's class, and constructed.
+    match header.tag.checked_sub(APPLICATION)? {
         kind @ (kind::AS_REQ | kind::TGS_REQ) => kdc_request(&mut f, kind, told),
         kind @ (kind::AS_REP | kind::TGS_REP) => kdc_reply(&mut f, kind, told),
         kind::AP_REQ => return ap_request(&mut f, told),

@@ -113,6 +113,13 @@ fn what_is_broken_is_no_kerberos() {
         assert!(t.services.is_empty(), "{len}");
         assert_eq!(t.said, ["krb: no Kerberos message"], "{len}");
     }
+    // A message's tag is of the application's class, and constructed.
+    for tag in [0x0a, 0x4a, 0x8a, 0xea] {
+        let mut other = whole.clone();
+        other[0] = tag;
+        let t = Trial::udp(88).says(C, &other).result();
+        assert_eq!(t.said, ["krb: no Kerberos message"], "{tag:x}");
+    }
     // Once it was Kerberos, too; what comes behind it is not read.
     let t = Trial::udp(88)
         .says(C, &whole)

@@ -42,14 +42,12 @@ pub enum Says<'a> {
     Bind {
         /// SASL's mechanism.
         mechanism: Option<&'a [u8]>,
-        /// A token of GSS-API or NTLM.
-        token: Option<&'a [u8]>,
     },
     /// The server's answer.
     Bound {
         /// It worked.
         success: bool,
-        /// The server's token, if there is one.
+        /// The server's first token, if there is one.
         token: Option<&'a [u8]>,
     },
     /// The client asks for TLS.
@@ -101,7 +99,8 @@ fn operation<'a>(kind: u8, f: &mut Fields<'a>) -> Option<Says<'a>> {
                 if (head.class, head.kind) != (class::CONTEXT, 7) {
                     return None;
                 }
-                token = Some(f.take(head.len)?);
+                let more = f.take(head.len)?;
+                token.get_or_insert(more);
             }
             return Some(Says::Bound { success, token });
         }
@@ -110,9 +109,8 @@ fn operation<'a>(kind: u8, f: &mut Fields<'a>) -> Option<Says<'a>> {
             ber::text_of(f)?;
             ber::value(f)?;
         }
-        op::MODIFY_REQUEST => modify(f)?,
-        // Zeek takes the content for a value of its own.
-        op::DELETE_REQUEST => drop(ber::text_of(f)?),
+        // Changes are not looked at. Zeek takes the content of the second for a value of its own.
+        op::MODIFY_REQUEST | op::DELETE_REQUEST => drop(ber::text_of(f)?),
         op::ABANDON_REQUEST => drop(ber::number_of(f)?),
         op::SEARCH_DONE
         | op::MODIFY_RESPONSE
@@ -170,44 +168,38 @@ fn bind<'a>(f: &mut Fields<'a>) -> Option<Says<'a>> {
     let Value::Tagged(kind, data) = ber::value(f)? else {
         return None;
     };
-    let (mut mechanism, mut token) = (None, None);
+    let mut mechanism = None;
     match kind {
         3 if !data.is_empty() => {
             let f = &mut Fields::new(data);
             let name = ber::text_of(f)?;
-            if let Some(head) = ber::head(f).filter(|head| head.kind == 4) {
-                token = Some(f.take(head.len)?);
-            }
             if name == b"GSS-SPNEGO" {
-                token.map_or(Some(()), spnego)?;
+                spnego(f)?;
             }
-            mechanism = Some(name);
+            mechanism = Some(name).filter(|name| !name.is_empty());
         }
         // Sicily (MS-ADTS, section 5.1.1.1.3).
-        10 | 11 if !data.is_empty() => {
-            if !data.starts_with(b"NTLMSSP") {
-                return None;
-            }
-            token = Some(data);
-        }
+        10 | 11 if !data.is_empty() && !data.starts_with(b"NTLMSSP") => return None,
         _ => {}
     }
-    Some(Says::Bind { mechanism, token })
+    Some(Says::Bind { mechanism })
 }
 
-/// What the client may begin SPNEGO with, or go on with.
-fn spnego(token: &[u8]) -> Option<()> {
-    let mut f = Fields::new(token);
-    match token.first()? {
+/// What the client may begin SPNEGO with, or go on with. There has to be something.
+fn spnego(f: &mut Fields<'_>) -> Option<()> {
+    if ber::head(f)?.kind != 4 {
+        return None;
+    }
+    match f.ahead().u8()? {
         0x60 => {
-            ber::head(&mut f)?;
-            match ber::value(&mut f)? {
+            ber::head(f)?;
+            match ber::value(f)? {
                 Value::Oid(SPNEGO) => Some(()),
                 _ => None,
             }
         }
-        0xa1 => ber::head(&mut f).map(drop),
-        _ => token.starts_with(b"NTLMSSP").then_some(()),
+        0xa1 => ber::head(f).map(drop),
+        _ => f.rest().starts_with(b"NTLMSSP").then_some(()),
     }
 }
 
@@ -274,30 +266,7 @@ fn short(f: &mut Fields<'_>) -> Option<()> {
     f.skip(len.into())
 }
 
-/// ModifyRequest (section 4.6).
-fn modify(f: &mut Fields<'_>) -> Option<()> {
-    ber::text_of(f)?;
-    let Value::Sequence(changes) = ber::value(f)? else {
-        return None;
-    };
-    let mut changes = Fields::new(changes);
-    while !changes.is_empty() {
-        let Value::Sequence(change) = ber::value(&mut changes)? else {
-            return None;
-        };
-        let change = &mut Fields::new(change);
-        if !matches!(ber::number_of(change)?, 0..=2) {
-            return None;
-        }
-        let Value::Sequence(attribute) = ber::value(change)? else {
-            return None;
-        };
-        ber::text_of(&mut Fields::new(attribute))?;
-    }
-    Some(())
-}
-
-/// Whether the server's last token of SPNEGO (NegTokenResp, RFC 4178, section 4.2.2) says that all is Microsoft's Kerberos
+/// Whether the server's token of SPNEGO (NegTokenResp, RFC 4178, section 4.2.2) says that all is Microsoft's Kerberos
 /// from now on. `None`: it is no token.
 pub fn spnego_ends(token: &[u8]) -> Option<bool> {
     if token.starts_with(b"NTLMSSP") {

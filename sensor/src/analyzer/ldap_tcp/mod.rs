@@ -1,5 +1,5 @@
-//! LDAP over TCP (RFC 4511): sure when a message was read whole. What authenticates in it is GSS-API's or NTLM's; after
-//! StartTLS the rest is TLS.
+//! LDAP over TCP (RFC 4511): sure when a message was read whole. What authenticates in it is not looked into; after StartTLS
+//! the rest is TLS.
 
 mod ber;
 mod message;
@@ -18,7 +18,7 @@ pub type Analyzer = LdapTcp;
 
 /// Bytes kept of a message; of longer ones only the beginning is read.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// Bytes of a connection after which nothing is looked for any more: authentication comes at its beginning.
+/// Bytes of a connection after which nothing is looked for any more: a StartTLS comes at its beginning.
 const MAX_READ: u64 = 64 * 1024;
 
 /// One connection's state.
@@ -60,7 +60,7 @@ impl Protocol for LdapTcp {
         while let Some(message) = framer.next(&mut bytes, |begun| self.session.len(begun)) {
             let read = match message.is_cut {
                 true => self.session.cut(message.bytes, ctx),
-                false => self.session.read(is_orig, message.bytes, ctx),
+                false => self.session.read(message.bytes, ctx),
             };
             match read {
                 Some(Then::More) => {}

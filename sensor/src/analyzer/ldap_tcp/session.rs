@@ -1,11 +1,8 @@
 //! A conversation in LDAP: what its messages are wrapped in, and the authentication in them.
 
 use super::message::{self, Says};
-use crate::analyzer::api::{Ctx, Protocol, Start};
+use crate::analyzer::api::Ctx;
 use crate::analyzer::fields::Fields;
-use crate::analyzer::gssapi::Gssapi;
-use crate::analyzer::inner::Inner;
-use crate::analyzer::ntlm::Ntlm;
 
 /// How messages come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +30,15 @@ pub enum Then {
 #[derive(Debug)]
 pub struct Session {
     mode: Mode,
-    /// SASL's mechanism, as far as it matters; `None`: the client named none.
+    /// The last of SASL's mechanisms, as far as it matters; `None`: the client named none.
     mechanism: Option<Mechanism>,
     asks_tls: bool,
-    gssapi: Option<Box<Inner<Gssapi>>>,
-    ntlm: Inner<Ntlm>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mechanism {
     Spnego,
-    Gssapi,
-    Ntlm,
-    /// Another one that begins with GSS.
+    /// Another one that begins with GSS, as GSSAPI does.
     Gss,
     Other,
 }
@@ -57,8 +50,6 @@ impl Default for Session {
             mode: Mode::Clear,
             mechanism: None,
             asks_tls: false,
-            gssapi: None,
-            ntlm: Inner::new(Ntlm),
         }
     }
 }
@@ -69,10 +60,7 @@ impl Session {
         match (self.mode, begun.first()) {
             (Mode::Maybe, Some(0x30)) => Mode::Clear,
             (Mode::Maybe, Some(_)) => {
-                let is_gss = matches!(
-                    self.mechanism,
-                    None | Some(Mechanism::Spnego | Mechanism::Gssapi | Mechanism::Gss)
-                );
+                let is_gss = self.mechanism != Some(Mechanism::Other);
                 match begun.get(4..6) {
                     _ if !is_gss => Mode::Wrapped,
                     Some([5, 4]) => Mode::Kerberos,
@@ -94,12 +82,12 @@ impl Session {
     }
 
     /// Reads a message. `None`: it is none.
-    pub fn read(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<Then> {
+    pub fn read(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<Then> {
         self.mode = self.mode(bytes);
         match self.mode {
-            Mode::Clear => self.message(is_orig, bytes, ctx),
+            Mode::Clear => self.message(bytes, ctx),
             Mode::Maybe | Mode::Wrapped => Some(Then::More),
-            Mode::Kerberos => self.wrapped(is_orig, bytes, ctx),
+            Mode::Kerberos => self.wrapped(bytes, ctx),
         }
     }
 
@@ -115,58 +103,39 @@ impl Session {
         Some(Then::More)
     }
 
-    fn message(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<Then> {
+    fn message(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<Then> {
         let says = message::read(bytes)?;
         let mut then = Then::More;
         match says {
-            Says::Bind { mechanism, token } => {
-                self.mechanism = mechanism.map(|m| match m {
+            Says::Bind {
+                mechanism: Some(name),
+            } => {
+                self.mechanism = Some(match name {
                     b"GSS-SPNEGO" => Mechanism::Spnego,
-                    b"GSSAPI" => Mechanism::Gssapi,
-                    b"NTLM" => Mechanism::Ntlm,
-                    m if m.starts_with(b"GSS") => Mechanism::Gss,
+                    name if name.starts_with(b"GSS") => Mechanism::Gss,
                     _ => Mechanism::Other,
                 });
-                if let Some(token) = token {
-                    // Without a mechanism it is Sicily's.
-                    self.token(is_orig, self.mechanism.unwrap_or(Mechanism::Ntlm), token, ctx);
-                }
             }
             Says::Bound { success, token } => {
                 if success && self.mechanism.is_some() {
                     self.mode = Mode::Maybe;
                 }
-                if let Some(token) = token {
-                    if self.mechanism == Some(Mechanism::Spnego) && message::spnego_ends(token)? {
-                        self.mode = Mode::Kerberos;
-                    }
-                    self.token(is_orig, self.mechanism.unwrap_or(Mechanism::Other), token, ctx);
+                if let Some(token) = token.filter(|_| self.mechanism == Some(Mechanism::Spnego))
+                    && message::spnego_ends(token)?
+                {
+                    self.mode = Mode::Kerberos;
                 }
             }
             Says::AsksTls => self.asks_tls = true,
             Says::Done if self.asks_tls => then = Then::Tls,
-            Says::Done | Says::Other => {}
+            Says::Bind { mechanism: None } | Says::Done | Says::Other => {}
         }
         ctx.confirm();
         Some(then)
     }
 
-    fn token(&mut self, is_orig: bool, mechanism: Mechanism, token: &[u8], ctx: &mut Ctx<'_>) {
-        let is_raw = mechanism == Mechanism::Spnego && token.starts_with(b"NTLMSSP");
-        match mechanism {
-            Mechanism::Spnego | Mechanism::Gssapi if !is_raw => {
-                let fresh = || Box::new(Inner::new(Gssapi::new(&Start::default(), &())));
-                self.gssapi.get_or_insert_with(fresh).data(is_orig, token, ctx);
-            }
-            Mechanism::Ntlm | Mechanism::Spnego => {
-                self.ntlm.data(is_orig, token, ctx);
-            }
-            Mechanism::Gssapi | Mechanism::Gss | Mechanism::Other => {}
-        }
-    }
-
     /// Messages in a wrap token of Kerberos (RFC 4121, section 4.2.6.2), if it is not sealed.
-    fn wrapped(&mut self, is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<Then> {
+    fn wrapped(&mut self, bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<Then> {
         let mut f = Fields::new(bytes);
         f.be32()?;
         if f.be16()? != 0x0504 {
@@ -195,7 +164,7 @@ impl Session {
         while !inside.is_empty() {
             let len = usize::try_from(message::len(inside)).ok().filter(|n| *n > 0)?;
             let (message, rest) = inside.split_at_checked(len)?;
-            if self.message(is_orig, message, ctx)? == Then::Tls {
+            if self.message(message, ctx)? == Then::Tls {
                 return Some(Then::Tls);
             }
             inside = rest;

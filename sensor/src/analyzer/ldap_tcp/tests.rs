@@ -73,6 +73,8 @@ fn the_operations() {
             &[&ber(4, &[b"cn"]), &ber(0x30, &[&ber(0x80, &[b"m"])])],
         )),
         changes(&change),
+        // Changes are not looked at.
+        changes(&ber(0x30, &[&ber(10, &[&[9]])])),
         message(4, &[&ber(4, &[b"dc=x"]), &ber(0x30, &[])]),
         message(2, &[]),
         message(8, &[b"anything"]),
@@ -91,7 +93,7 @@ fn the_operations() {
             0xa4,
             &[&ber(4, &[b"cn"]), &ber(0x30, &[&ber(0x85, &[b"m"])])],
         )),
-        changes(&ber(0x30, &[&ber(10, &[&[9]])])),
+        message(6, &[&ber(2, &[&[1]])]),
         message(17, &[]),
         bind(&ber(4, &[b"secret"])),
         answer(24, 0, &ber(0x81, &[b"x"])),
@@ -134,27 +136,56 @@ fn nesting_is_bounded() {
 }
 
 #[test]
-fn sasl_and_sicily_carry_ntlm() {
+fn tokens_of_sasl_and_sicily_are_not_looked_into() {
     let token = b"NTLMSSP\0\x09\0\0\0";
-    let sasl = |name: &[u8], token: &[u8]| bind(&ber(0xa3, &[&ber(4, &[name]), &ber(4, &[token])]));
-    for first in [
+    let alone = |name: &[u8], more: &[u8]| bind(&ber(0xa3, &[&ber(4, &[name]), more]));
+    let sasl = |name: &[u8], token: &[u8]| alone(name, &ber(4, &[token]));
+    let oid = ber(6, &[&[0x2b, 6, 1, 5, 5, 2]]);
+    for good in [
         sasl(b"NTLM", token),
         sasl(b"GSS-SPNEGO", token),
+        sasl(b"GSS-SPNEGO", &ber(0x60, &[&oid, b"anything"])),
+        sasl(b"GSS-SPNEGO", &ber(0xa1, &[b"anything"])),
+        sasl(b"GSSAPI", b"anything"),
+        // A length that is too long.
+        alone(b"GSSAPI", &[4, 99, 1]),
+        alone(b"GSS-SPNEGO", &[4, 99, 0xa1, 0]),
+        alone(b"GSSAPI", &[]),
         bind(&ber(0x8a, &[token])),
     ] {
-        assert_eq!(
-            Trial::tcp(389).says(C, &first).result().services,
-            ["ldap_tcp", "ntlm"]
-        );
+        let t = Trial::tcp(389).says(C, &good).result();
+        assert_eq!(t.said, ["is ldap_tcp"], "{good:?}");
     }
-    let t = Trial::tcp(389).says(C, &sasl(b"GSS-SPNEGO", b"nothing")).result();
-    assert_eq!(t.said, ["ldap_tcp: no LDAP message"]);
-    // The server's token.
+    for bad in [
+        sasl(b"GSS-SPNEGO", b"nothing"),
+        sasl(b"GSS-SPNEGO", &ber(0x60, &[&ber(6, &[&[0x2a, 3]])])),
+        alone(b"GSS-SPNEGO", &[]),
+        alone(b"GSS-SPNEGO", &ber(2, &[token])),
+        bind(&ber(0x8a, &[b"nothing"])),
+    ] {
+        let t = Trial::tcp(389).says(C, &bad).result();
+        assert_eq!(t.said, ["ldap_tcp: no LDAP message"], "{bad:?}");
+    }
+    // The server's.
     let t = Trial::tcp(389)
         .says(C, &sasl(b"GSSAPI", &[5, 4, 0]))
         .says(S, &answer(1, 14, &ber(0x87, &[&[4, 4, 0]])))
         .result();
-    assert_eq!(t.services, ["gssapi", "ldap_tcp"]);
+    assert_eq!(t.said, ["is ldap_tcp"]);
+}
+
+#[test]
+fn a_mechanism_holds_until_another_one_is_named() {
+    let scram = bind(&ber(0xa3, &[&ber(4, &[b"SCRAM-SHA-256"])]));
+    let simple = bind(&ber(0x80, &[b"secret"]));
+    let wrapped = b"\0\0\0\x04abcd";
+    let t = Trial::tcp(389).says(C, &scram).says(C, &simple);
+    let t = t.says(S, &answer(1, 0, &[])).says(C, wrapped).result();
+    assert_eq!(t.said, ["is ldap_tcp"]);
+    // Without one, nothing is wrapped.
+    let t = Trial::tcp(389).says(C, &simple);
+    let t = t.says(S, &answer(1, 0, &[])).says(C, wrapped).result();
+    assert_eq!(t.said, ["is ldap_tcp", "ldap_tcp: no LDAP message"]);
 }
 
 #[test]
@@ -168,7 +199,7 @@ fn after_authentication_messages_may_be_wrapped() {
         m.extend(inside);
         m
     };
-    let none = ["is gssapi", "is ldap_tcp"];
+    let none = ["is ldap_tcp"];
     // In the clear, sealed, signed, and in another layer.
     assert_eq!(bound().says(C, &search(&equals())).result().said, none);
     assert_eq!(bound().says(C, &wrapped(2, b"sealed")).result().said, none);

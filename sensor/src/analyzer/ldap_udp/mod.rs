@@ -29,13 +29,13 @@ impl Protocol for LdapUdp {
         }
     }
 
-    fn datagram(&mut self, is_orig: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
+    fn datagram(&mut self, _: bool, mut bytes: &[u8], ctx: &mut Ctx<'_>) -> Next {
         while !bytes.is_empty() {
             let len = usize::try_from(self.session.len(bytes)).ok().filter(|n| *n > 0);
             let message = len.and_then(|len| bytes.split_at_checked(len));
             let read = message.and_then(|(message, rest)| {
                 bytes = rest;
-                self.session.read(is_orig, message, ctx)
+                self.session.read(message, ctx)
             });
             if read.is_none() {
                 ctx.violation("no LDAP message");

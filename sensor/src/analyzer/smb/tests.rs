@@ -218,6 +218,27 @@ fn broken_messages_take_it_back() {
 }
 
 #[test]
+fn times_of_smb1_are_as_long_as_in_zeek() {
+    let sure = || Trial::tcp(445).says(C, &echo()).says(C, &echo()).says(C, &echo());
+    // Answers to QUERY_INFORMATION, and to NEGOTIATE of LAN Manager's dialects with a key of eight bytes.
+    let information = |len| vec![0; len];
+    let negotiated = |len| {
+        let mut body = vec![0; len];
+        (body[0], body[31]) = (0x0d, 8);
+        body
+    };
+    for (command, whole, short) in [
+        (8, information(25), information(24)),
+        (0x72, negotiated(45), negotiated(44)),
+    ] {
+        let t = sure().says(S, &smb1(command, &whole)).result();
+        assert_eq!(t.said, ["is smb"], "{command}");
+        let t = sure().says(S, &smb1(command, &short)).result();
+        assert_eq!(t.said, ["is smb", "smb: no SMB message"], "{command}");
+    }
+}
+
+#[test]
 fn messages_may_be_chained() {
     let mut first = echo();
     first[24..28].copy_from_slice(&72u32.to_le_bytes());

@@ -223,7 +223,8 @@ impl Reading<'_, '_, '_> {
                 self.next(f, at, next)
             }
             command::CLOSE | command::CHECK_DIRECTORY | command::TREE_DISCONNECT => f.skip(3),
-            command::QUERY_INFORMATION => f.skip(23),
+            // Zeek's time of the last change is two bytes longer than it is.
+            command::QUERY_INFORMATION => f.skip(25),
             command::TRANSACTION => self.transaction_is_done(f),
             command::TRANSACTION2 => {
                 f.skip(21)?;
@@ -389,7 +390,8 @@ impl Reading<'_, '_, '_> {
             1 => f.skip(2),
             0x0d => {
                 let f = &mut f.ahead();
-                f.skip(20)?;
+                // Zeek's time and date are four bytes longer than they are, each.
+                f.skip(28)?;
                 let key = f.le16()?;
                 f.skip(4 + u64::from(key))?;
                 self.text(f, 0).map(drop)

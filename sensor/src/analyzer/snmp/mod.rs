@@ -43,9 +43,6 @@ const SEQUENCE: u8 = 0x30;
 const ADDRESS: u8 = 0x40;
 const TICKS: u8 = 0x43;
 
-/// The security model of users (RFC 3414).
-const USERS: i64 = 3;
-
 type Read<T> = Result<T, &'static str>;
 
 const SHORT: &str = "SNMP message ends in the middle of a field";
@@ -60,7 +57,7 @@ fn message(is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Read<()> {
     match version {
         // The community.
         0 | 1 => drop(value(rest, OCTETS)?),
-        3 => has_pdu = header_of_users(rest, ctx)?,
+        3 => has_pdu = header_of_v3(rest, ctx)?,
         _ => has_pdu = false,
     }
     if !is_orig {
@@ -73,30 +70,21 @@ fn message(is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Read<()> {
 }
 
 /// The header of version 3. Whether its PDU is readable.
-fn header_of_users(rest: &mut Cut<'_>, ctx: &mut Ctx<'_>) -> Read<bool> {
+fn header_of_v3(rest: &mut Cut<'_>, ctx: &mut Ctx<'_>) -> Read<bool> {
     sequence(rest)?;
     integer(rest)?;
     integer(rest)?;
     let flags = value(rest, OCTETS)?;
-    let model = integer(rest)?;
+    integer(rest)?;
     if flags.len() != 1 {
         ctx.violation("SNMP flags of another length than one byte");
     }
-    let security = value(rest, OCTETS)?;
+    // What the security model has in it is not looked at.
+    value(rest, OCTETS)?;
     let (tag, _) = header(rest)?;
     if tag == SEQUENCE {
         value(rest, OCTETS)?;
         value(rest, OCTETS)?;
-    }
-    if model == USERS {
-        let rest = &mut Cut(security);
-        sequence(rest)?;
-        value(rest, OCTETS)?;
-        integer(rest)?;
-        integer(rest)?;
-        for _ in 0..3 {
-            value(rest, OCTETS)?;
-        }
     }
     Ok(tag == SEQUENCE)
 }
@@ -213,5 +201,9 @@ mod tests {
         let mut flags = V3.to_vec();
         flags.splice(19..21, [0]).for_each(drop);
         assert!(udp(161, &[(false, &flags)]).services.is_empty());
+        // Whatever the users' security model has to say.
+        let mut users = V3.to_vec();
+        users[26..42].fill(0xff);
+        assert_eq!(udp(161, &[(false, &users)]).said, ["+snmp"]);
     }
 }
