@@ -123,9 +123,9 @@ impl DceRpc {
         let header = Header::read(&mut f)?;
         let with_auth = match header.auth_len {
             0 => 0,
-            n => n + 8,
+            n => usize::from(n) + 8,
         };
-        let body = usize::from(header.frag_len).checked_sub(HEADER_LEN + usize::from(with_auth))?;
+        let body = usize::from(header.frag_len).checked_sub(HEADER_LEN + with_auth)?;
         if message.is_cut {
             // Nothing is known of its body and its token.
             let goes_on = self.fragment(is_orig, header, None, body, ctx)?;

@@ -90,11 +90,14 @@ fn what_is_none_is_told_and_takes_nothing_away() {
         .result();
     assert_eq!(t.services, ["dce_rpc"]);
     assert_eq!(t.said, ["is dce_rpc", "dce_rpc: no DCE/RPC PDU"]);
-    // A length below the header's, and a body too short for what it is.
+    // A length below the header's, a token as long as there are numbers for, and a body too short for what it is.
     let mut short = good.clone();
     short[8] = 15;
+    let mut long = good.clone();
+    long[10..12].copy_from_slice(&[0xff, 0xff]);
     for none in [
         short,
+        long,
         pdu(0, 3, 1, &[0; 7], None),
         pdu(11, 3, 1, &bind()[..30], None),
     ] {
