@@ -1,5 +1,5 @@
-//! Fields of a message that may end before them, in either byte order, and BER's headers: what the parsers of Windows' and
-//! directory protocols read with. `None` is a message that is too short.
+//! Fields of a message that may end before them, in either byte order, and BER's headers. `None` is a message that is too
+//! short.
 
 /// The fields that are left of a structure.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +47,14 @@ impl<'a> Fields<'a> {
         self.read
     }
 
+    /// What is left, without reading it.
+    pub fn left(&self) -> &'a [u8] {
+        self.left
+    }
+
     /// The next `n` bytes.
-    pub fn take(&mut self, n: u64) -> Option<&'a [u8]> {
-        let n = usize::try_from(n).ok()?;
+    pub fn take(&mut self, n: impl TryInto<usize>) -> Option<&'a [u8]> {
+        let n = n.try_into().ok()?;
         let (taken, left) = self.left.split_at_checked(n)?;
         self.left = left;
         self.read += n;
@@ -89,8 +94,16 @@ impl<'a> Fields<'a> {
         rest
     }
 
+    /// The bytes before the next 0, which is read, too.
+    pub fn text(&mut self) -> Option<&'a [u8]> {
+        let end = self.left.iter().position(|b| *b == 0)?;
+        let text = self.take(end);
+        self.take(1usize)?;
+        text
+    }
+
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N as u64)?.first_chunk().copied()
+        self.take(N)?.first_chunk().copied()
     }
 
     /// A byte.
@@ -101,6 +114,11 @@ impl<'a> Fields<'a> {
     /// Little-endian, 16 bits.
     pub fn le16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
+    }
+
+    /// Little-endian, 24 bits.
+    pub fn le24(&mut self) -> Option<u32> {
+        self.array().map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]))
     }
 
     /// Little-endian, 32 bits.
@@ -129,7 +147,7 @@ impl<'a> Fields<'a> {
         let len = match self.u8()? {
             short @ 0..=0x7f => short.into(),
             long => {
-                let octets = self.take((long & 0x7f).into())?;
+                let octets = self.take(long & 0x7f)?;
                 match octets.len() {
                     0..=8 => octets.iter().fold(0u64, |len, b| len << 8 | u64::from(*b)),
                     _ => 0,
@@ -174,6 +192,15 @@ mod tests {
         assert_eq!(Fields::new(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]).value(), None);
         let nine = [0x30, 0x89, 1, 1, 1, 1, 1, 1, 1, 1, 1];
         assert_eq!(Fields::new(&nine).value(), Some(&[][..]));
+    }
+
+    #[test]
+    fn fields_end_with_the_message() {
+        let mut f = Fields::new(b"\x01\x00\x02ab\0\x01\x02\x03");
+        assert_eq!((f.u8(), f.be16()), (Some(1), Some(2)));
+        assert_eq!(f.text(), Some(&b"ab"[..]));
+        assert_eq!((f.le32(), f.le24(), f.u8()), (None, Some(0x03_0201), None));
+        assert_eq!((f.text(), f.take(1), f.take(0)), (None, None, Some(&b""[..])));
     }
 
     #[test]

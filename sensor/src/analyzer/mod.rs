@@ -7,9 +7,9 @@
 
 pub mod api;
 pub mod carried;
-mod cut;
 mod fields;
 mod framer;
+mod gather;
 pub mod inner;
 mod lines;
 mod list;

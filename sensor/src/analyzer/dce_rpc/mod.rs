@@ -132,11 +132,11 @@ impl DceRpc {
             ctx.confirm();
             return Some(goes_on);
         }
-        let frag = f.take(body as u64)?;
+        let frag = f.take(body)?;
         if header.auth_len > 0 {
             let provider = f.u8()?;
             f.skip(7)?;
-            let token = f.take(header.auth_len.into())?;
+            let token = f.take(header.auth_len)?;
             self.token(is_orig, provider, token, ctx);
         }
         let goes_on = self.fragment(is_orig, header, Some(frag), body, ctx)?;

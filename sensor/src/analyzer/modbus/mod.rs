@@ -1,7 +1,8 @@
 //! Modbus over TCP: sure at the first message, of either side, whose fields are all there. One that lacks some takes that back.
 
 use crate::analyzer::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
-use crate::analyzer::cut::{Cut, Gather};
+use crate::analyzer::fields::Fields;
+use crate::analyzer::gather::Gather;
 use crate::event::AnalyzerTag;
 
 /// The name under which the list of protocols finds this folder's analyzer.
@@ -49,7 +50,7 @@ impl Protocol for Modbus {
             let Some(message) = side.take(BEFORE_LENGTH + len) else {
                 break;
             };
-            let body = Cut(message.get(HEADER..).unwrap_or(&[]));
+            let body = Fields::new(message.get(HEADER..).unwrap_or(&[]));
             let is_whole = match is_orig {
                 true => request(function, body),
                 false => response(function, body),
@@ -82,7 +83,7 @@ impl Protocol for Modbus {
 
 /// Whether the fields of a request are there (none: they are not), and registers in it of an even number of bytes. What a
 /// function does not have may follow.
-fn request(function: u8, mut body: Cut<'_>) -> Option<bool> {
+fn request(function: u8, mut body: Fields<'_>) -> Option<bool> {
     match function {
         // Read coils, inputs, registers; write one.
         1..=6 => body.take(4)?,
@@ -115,7 +116,7 @@ fn request(function: u8, mut body: Cut<'_>) -> Option<bool> {
 }
 
 /// The same of a response.
-fn response(function: u8, mut body: Cut<'_>) -> Option<bool> {
+fn response(function: u8, mut body: Fields<'_>) -> Option<bool> {
     match function {
         // An exception's code.
         0x80.. => body.take(1)?,
@@ -127,7 +128,7 @@ fn response(function: u8, mut body: Cut<'_>) -> Option<bool> {
             return files(counted(&mut body)?, |file| {
                 let len = file.u8()?;
                 file.u8()?;
-                file.take(len.into()).map(drop)
+                file.take(len).map(drop)
             });
         }
         21 => return files(counted(&mut body)?, file_with_data),
@@ -144,28 +145,28 @@ fn response(function: u8, mut body: Cut<'_>) -> Option<bool> {
 }
 
 /// Bytes behind their number.
-fn counted<'a>(body: &mut Cut<'a>) -> Option<&'a [u8]> {
+fn counted<'a>(body: &mut Fields<'a>) -> Option<&'a [u8]> {
     let len = body.u8()?;
-    body.take(len.into())
+    body.take(len)
 }
 
 /// A number of registers, of bytes, and the registers.
-fn registers(body: &mut Cut<'_>) -> Option<bool> {
+fn registers(body: &mut Fields<'_>) -> Option<bool> {
     let count = usize::from(body.be16()?);
     let bytes = counted(body)?;
     (count * 2 <= bytes.len()).then_some(bytes.len() % 2 == 0)
 }
 
 /// References to records of files, which fill `bytes`.
-fn files(bytes: &[u8], one: impl Fn(&mut Cut<'_>) -> Option<()>) -> Option<bool> {
-    let mut rest = Cut(bytes);
-    while !rest.0.is_empty() {
+fn files(bytes: &[u8], one: impl Fn(&mut Fields<'_>) -> Option<()>) -> Option<bool> {
+    let mut rest = Fields::new(bytes);
+    while !rest.is_empty() {
         one(&mut rest)?;
     }
     Some(true)
 }
 
-fn file_with_data(file: &mut Cut<'_>) -> Option<()> {
+fn file_with_data(file: &mut Fields<'_>) -> Option<()> {
     file.take(5)?;
     let count = file.be16()?;
     file.take(usize::from(count) * 2).map(drop)
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn each_functions_fields_are_known() {
-        use super::{Cut, request, response};
+        use super::{Fields, request, response};
         for (function, body) in [
             (15, &b"\0\0\0\x08\x01\xff"[..]),
             (16, b"\0\0\0\x01\x02\0\x01"),
@@ -220,9 +221,13 @@ mod tests {
             (43, b"\x0e"),
             (8, b"\0\0"),
         ] {
-            assert_eq!(request(function, Cut(body)), Some(true), "{function}");
+            assert_eq!(request(function, Fields::new(body)), Some(true), "{function}");
             for end in 0..body.len() {
-                assert_eq!(request(function, Cut(&body[..end])), None, "{function} {end}");
+                assert_eq!(
+                    request(function, Fields::new(&body[..end])),
+                    None,
+                    "{function} {end}"
+                );
             }
         }
         for (function, body) in [
@@ -235,13 +240,17 @@ mod tests {
             (43, b"\x0e"),
             (16, b"\0\0\0\x01"),
         ] {
-            assert_eq!(response(function, Cut(body)), Some(true), "{function}");
+            assert_eq!(response(function, Fields::new(body)), Some(true), "{function}");
             for end in 0..body.len() {
-                assert_eq!(response(function, Cut(&body[..end])), None, "{function} {end}");
+                assert_eq!(
+                    response(function, Fields::new(&body[..end])),
+                    None,
+                    "{function} {end}"
+                );
             }
         }
-        assert_eq!(request(100, Cut(b"")), Some(true));
-        assert_eq!(request(16, Cut(b"\0\0\0\x01\x03\0\x01\0")), Some(false));
-        assert_eq!(request(16, Cut(b"\0\0\0\x02\x02\0\x01")), None);
+        assert_eq!(request(100, Fields::new(b"")), Some(true));
+        assert_eq!(request(16, Fields::new(b"\0\0\0\x01\x03\0\x01\0")), Some(false));
+        assert_eq!(request(16, Fields::new(b"\0\0\0\x02\x02\0\x01")), None);
     }
 }

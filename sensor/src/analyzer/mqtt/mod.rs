@@ -2,7 +2,7 @@
 //! it, as in Zeek.
 
 use crate::analyzer::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
-use crate::analyzer::cut::Cut;
+use crate::analyzer::fields::Fields;
 use crate::analyzer::pattern::{Match, Rule};
 use crate::event::AnalyzerTag;
 
@@ -48,9 +48,9 @@ impl Protocol for Mqtt {
 
 /// A message; whether it is one that tells.
 fn message(bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<bool> {
-    let mut rest = Cut(bytes);
+    let mut rest = Fields::new(bytes);
     let first = rest.u8()?;
-    let lengths = rest.0.iter().take_while(|b| **b & 0x80 != 0).count() + 1;
+    let lengths = rest.left().iter().take_while(|b| **b & 0x80 != 0).count() + 1;
     let length = rest.take(lengths)?;
     // The protocol has up to four bytes; Zeek takes four for too many.
     let len = match length.len() {
@@ -60,7 +60,7 @@ fn message(bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<bool> {
             0
         }
     };
-    let mut body = Cut(rest.take(len)?);
+    let mut body = Fields::new(rest.take(len)?);
     match first >> 4 {
         // CONNECT.
         1 => connect(&mut body).map(|()| true),
@@ -77,7 +77,7 @@ fn message(bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<bool> {
         // SUBSCRIBE and UNSUBSCRIBE.
         kind @ (8 | 10) => {
             body.be16()?;
-            while !body.0.is_empty() {
+            while !body.is_empty() {
                 text(&mut body)?;
                 if kind == 8 {
                     body.u8()?;
@@ -91,7 +91,7 @@ fn message(bytes: &[u8], ctx: &mut Ctx<'_>) -> Option<bool> {
     }
 }
 
-fn connect(body: &mut Cut<'_>) -> Option<()> {
+fn connect(body: &mut Fields<'_>) -> Option<()> {
     text(body)?;
     body.u8()?;
     let flags = body.u8()?;
@@ -107,9 +107,9 @@ fn connect(body: &mut Cut<'_>) -> Option<()> {
     Some(())
 }
 
-fn text(body: &mut Cut<'_>) -> Option<()> {
+fn text(body: &mut Fields<'_>) -> Option<()> {
     let len = body.be16()?;
-    body.take(len.into()).map(drop)
+    body.take(len).map(drop)
 }
 
 /// `MQ` behind four to seven bytes, in which there is no LF.

@@ -9,7 +9,8 @@ mod tests;
 mod wire;
 
 use crate::analyzer::api::{Ctx, HandOver, Inside, Interest, Next, Protocol, Seen, Spec, Start};
-use crate::analyzer::cut::{Cut, Gather};
+use crate::analyzer::fields::Fields;
+use crate::analyzer::gather::Gather;
 use crate::event::AnalyzerTag;
 use session::{Said, Session};
 
@@ -49,7 +50,7 @@ impl Protocol for Mysql {
         while let Some([a, b, c, number]) = side.rest().first_chunk::<HEADER>().copied() {
             let len = u32::from_le_bytes([a, b, c, 0]) as usize + HEADER;
             let Some(message) = side.take(len) else { break };
-            let body = Cut(message.get(HEADER..).unwrap_or(&[]));
+            let body = Fields::new(message.get(HEADER..).unwrap_or(&[]));
             let said = match is_orig {
                 true => self.session.client(body),
                 false => self.session.server(number, body),

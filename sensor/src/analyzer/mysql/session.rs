@@ -1,7 +1,7 @@
 //! What has been said on a connection decides how the next message is read.
 
 use super::wire::{self, flag};
-use crate::analyzer::cut::Cut;
+use crate::analyzer::fields::Fields;
 
 /// What a message changes for the connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Default for Session {
 
 impl Session {
     /// A message of the client. None: it is none.
-    pub fn client(&mut self, mut rest: Cut<'_>) -> Option<Said> {
+    pub fn client(&mut self, mut rest: Fields<'_>) -> Option<Said> {
         match (self.connects, self.identifies) {
             (true, true) => Some(Said::Nothing),
             (true, false) => self.answer(&mut rest),
@@ -70,7 +70,7 @@ impl Session {
     }
 
     /// A message of the server with this number. None: it is none.
-    pub fn server(&mut self, number: u8, mut rest: Cut<'_>) -> Option<Said> {
+    pub fn server(&mut self, number: u8, mut rest: Fields<'_>) -> Option<Said> {
         let rest = &mut rest;
         let is_first = number == 0 && self.last_number != 255;
         match (self.connects, is_first) {
@@ -82,7 +82,7 @@ impl Session {
         Some(Said::Nothing)
     }
 
-    fn greeting(&mut self, rest: &mut Cut<'_>) -> Option<()> {
+    fn greeting(&mut self, rest: &mut Fields<'_>) -> Option<()> {
         let version = rest.u8()?;
         match version {
             10 => {
@@ -121,7 +121,7 @@ impl Session {
         (self.connects, self.identifies) = (false, false);
     }
 
-    fn answer(&mut self, rest: &mut Cut<'_>) -> Option<Said> {
+    fn answer(&mut self, rest: &mut Fields<'_>) -> Option<Said> {
         match self.version {
             10 => {}
             9 => {
@@ -164,7 +164,7 @@ impl Session {
     }
 
     /// What the server makes of the client.
-    fn verdict(&mut self, rest: &mut Cut<'_>) -> Option<()> {
+    fn verdict(&mut self, rest: &mut Fields<'_>) -> Option<()> {
         match rest.u8()? {
             0x00 => self.ok(rest),
             // More about its identity.
@@ -180,19 +180,19 @@ impl Session {
         }
     }
 
-    fn ok(&mut self, rest: &mut Cut<'_>) -> Option<()> {
+    fn ok(&mut self, rest: &mut Fields<'_>) -> Option<()> {
         wire::number(rest)?;
         self.is_known();
         Some(())
     }
 
-    fn error(&mut self, rest: &mut Cut<'_>) -> Option<()> {
+    fn error(&mut self, rest: &mut Fields<'_>) -> Option<()> {
         wire::error(rest)?;
         self.is_known();
         Some(())
     }
 
-    fn command(&mut self, rest: &mut Cut<'_>) -> Option<()> {
+    fn command(&mut self, rest: &mut Fields<'_>) -> Option<()> {
         const QUERY: u8 = 0x03;
         const CHANGE_USER: u8 = 0x11;
         let command = rest.u8()?;
@@ -218,10 +218,10 @@ impl Session {
     }
 
     /// The client wants to be somebody else.
-    fn change_user(&mut self, rest: &mut Cut<'_>) -> Option<()> {
+    fn change_user(&mut self, rest: &mut Fields<'_>) -> Option<()> {
         rest.text()?;
         let len = rest.u8()?;
-        rest.take(len.into())?;
+        rest.take(len)?;
         rest.text()?;
         rest.le16()?;
         if self.client & flag::PLUGIN_AUTH != 0 {
@@ -234,7 +234,7 @@ impl Session {
         Some(())
     }
 
-    fn response(&mut self, rest: &mut Cut<'_>) -> Option<()> {
+    fn response(&mut self, rest: &mut Fields<'_>) -> Option<()> {
         match self.expected {
             Expected::Anything => Some(()),
             Expected::Status => match rest.u8()? {
@@ -292,8 +292,8 @@ impl Session {
     }
 
     /// The first byte of a row or column, or its end in its place. An end that is too long to be one is a verdict.
-    fn marked(&mut self, rest: &mut Cut<'_>) -> Option<Option<u8>> {
-        let is_long = rest.0.len() > 9;
+    fn marked(&mut self, rest: &mut Fields<'_>) -> Option<Option<u8>> {
+        let is_long = rest.len() > 9;
         match rest.u8()? {
             0xfe if self.without_eof() || is_long => self.ok(rest).map(|()| None),
             0xfe => wire::eof(rest).map(|()| None),

@@ -1,6 +1,6 @@
 //! MySQL's fields. All of them are taken off the front of a message; none if it ends before them.
 
-use crate::analyzer::cut::Cut;
+use crate::analyzer::fields::Fields;
 
 /// What a client or a server is able to do.
 pub mod flag {
@@ -14,13 +14,13 @@ pub mod flag {
 }
 
 /// A number whose first byte tells how long it is. What stands for NULL or an error is 0, as in Zeek.
-pub fn number(rest: &mut Cut<'_>) -> Option<usize> {
+pub fn number(rest: &mut Fields<'_>) -> Option<usize> {
     let first = rest.u8()?;
     number_of(first, rest)
 }
 
 /// The same, its first byte taken already. Zeek's numbers have 32 bits.
-pub fn number_of(first: u8, rest: &mut Cut<'_>) -> Option<usize> {
+pub fn number_of(first: u8, rest: &mut Fields<'_>) -> Option<usize> {
     let n = match first {
         0xfb | 0xff => 0,
         0xfc => rest.le16()?.into(),
@@ -32,29 +32,29 @@ pub fn number_of(first: u8, rest: &mut Cut<'_>) -> Option<usize> {
 }
 
 /// A string behind its length.
-pub fn string(rest: &mut Cut<'_>) -> Option<()> {
+pub fn string(rest: &mut Fields<'_>) -> Option<()> {
     let first = rest.u8()?;
     string_of(first, rest)
 }
 
 /// The same, its first byte taken already.
-pub fn string_of(first: u8, rest: &mut Cut<'_>) -> Option<()> {
+pub fn string_of(first: u8, rest: &mut Fields<'_>) -> Option<()> {
     let len = number_of(first, rest)?;
     rest.take(len).map(drop)
 }
 
 /// An error's number, state and text.
-pub fn error(rest: &mut Cut<'_>) -> Option<()> {
+pub fn error(rest: &mut Fields<'_>) -> Option<()> {
     rest.take(8).map(drop)
 }
 
 /// Warnings and status at the end of some rows.
-pub fn eof(rest: &mut Cut<'_>) -> Option<()> {
+pub fn eof(rest: &mut Fields<'_>) -> Option<()> {
     rest.take(4).map(drop)
 }
 
 /// A column's definition, whose first byte was taken already.
-pub fn column(first: u8, rest: &mut Cut<'_>) -> Option<()> {
+pub fn column(first: u8, rest: &mut Fields<'_>) -> Option<()> {
     // The catalog; schema, tables and names.
     string_of(first, rest)?;
     for _ in 0..5 {
@@ -65,7 +65,7 @@ pub fn column(first: u8, rest: &mut Cut<'_>) -> Option<()> {
 }
 
 /// A row of so many columns, whose first byte was taken already.
-pub fn row(first: u8, columns: u32, rest: &mut Cut<'_>) -> Option<()> {
+pub fn row(first: u8, columns: u32, rest: &mut Fields<'_>) -> Option<()> {
     string_of(first, rest)?;
     for _ in 0..columns.checked_sub(1)? {
         string(rest)?;
@@ -74,10 +74,10 @@ pub fn row(first: u8, columns: u32, rest: &mut Cut<'_>) -> Option<()> {
 }
 
 /// What a client tells of itself: names and values, behind the length of all of them.
-pub fn attributes(rest: &mut Cut<'_>) -> Option<()> {
+pub fn attributes(rest: &mut Fields<'_>) -> Option<()> {
     let len = rest.u8()?;
-    let mut pairs = Cut(rest.take(len.into())?);
-    while !pairs.0.is_empty() {
+    let mut pairs = Fields::new(rest.take(len)?);
+    while !pairs.is_empty() {
         string(&mut pairs)?;
         string(&mut pairs)?;
     }
@@ -85,7 +85,7 @@ pub fn attributes(rest: &mut Cut<'_>) -> Option<()> {
 }
 
 /// The attributes of a query.
-pub fn query_attributes(rest: &mut Cut<'_>) -> Option<()> {
+pub fn query_attributes(rest: &mut Fields<'_>) -> Option<()> {
     let count = number(rest)?;
     number(rest)?;
     if count == 0 {
@@ -112,7 +112,7 @@ pub fn query_attributes(rest: &mut Cut<'_>) -> Option<()> {
 }
 
 /// A value in binary, by its type.
-fn binary(kind: u8, rest: &mut Cut<'_>) -> Option<()> {
+fn binary(kind: u8, rest: &mut Fields<'_>) -> Option<()> {
     let len = match kind {
         // DECIMAL.
         0x00 => return number(rest).map(drop),
@@ -130,11 +130,11 @@ fn binary(kind: u8, rest: &mut Cut<'_>) -> Option<()> {
         // TIME, which begins with a sign.
         0x0b => match rest.u8()? {
             0 => 0,
-            len @ (8 | 12) if *rest.0.first()? <= 1 => len,
+            len @ (8 | 12) if *rest.left().first()? <= 1 => len,
             _ => return None,
         },
         0x0f | 0x10 | 0xf5..=0xff => return string(rest),
         _ => return None,
     };
-    rest.take(len.into()).map(drop)
+    rest.take(len).map(drop)
 }

@@ -1,7 +1,7 @@
 //! RADIUS (RFC 2865): a message whose attributes fill it tells.
 
 use crate::analyzer::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
-use crate::analyzer::cut::Cut;
+use crate::analyzer::fields::Fields;
 use crate::event::AnalyzerTag;
 
 /// The name under which the list of protocols finds this folder's analyzer.
@@ -40,9 +40,9 @@ impl Protocol for Radius {
 
 /// The length in the header is not looked at: attributes go to the datagram's end.
 fn is_message(bytes: &[u8]) -> Option<()> {
-    let mut rest = Cut(bytes);
+    let mut rest = Fields::new(bytes);
     rest.take(HEADER)?;
-    while !rest.0.is_empty() {
+    while !rest.is_empty() {
         rest.u8()?;
         let len = rest.u8()?;
         rest.take(usize::from(len.checked_sub(2)?))?;

@@ -165,7 +165,7 @@ fn security<'a>(f: &mut Fields<'a>, told: &mut Told<'a>) -> Option<()> {
         2 => {
             for _ in 0..f.le32().filter(|n| *n <= MOST)? {
                 let len = f.le32().filter(|n| *n <= MAX_DATA)?;
-                told.certificates.push(f.take(len.into())?);
+                told.certificates.push(f.take(len)?);
             }
         }
         _ => return None,

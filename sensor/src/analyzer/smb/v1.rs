@@ -328,7 +328,7 @@ impl Reading<'_, '_, '_> {
             0x0c => {
                 let len = f.le16()?;
                 f.skip(10)?;
-                let token = f.take(len.into())?;
+                let token = f.take(len)?;
                 self.texts(f, 2)?;
                 self.next(f, at, next)?;
                 self.embedded.token(true, token, self.ctx);
@@ -372,7 +372,7 @@ impl Reading<'_, '_, '_> {
                 f.skip(2)?;
                 let len = f.le16()?;
                 f.skip(2)?;
-                let token = f.take(len.into())?;
+                let token = f.take(len)?;
                 self.texts(f, 2)?;
                 self.next(f, at, next)?;
                 self.embedded.token(false, token, self.ctx);
@@ -408,7 +408,7 @@ impl Reading<'_, '_, '_> {
                     return self.text(f, 0).map(drop);
                 }
                 f.skip(16)?;
-                let token = f.take(len.checked_sub(16)?.into())?;
+                let token = f.take(len.checked_sub(16)?)?;
                 self.embedded.token(false, token, self.ctx);
                 Some(())
             }

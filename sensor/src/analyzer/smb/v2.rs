@@ -262,7 +262,7 @@ fn buffers<'a>(f: &mut Fields<'a>, h: Header, at: [(u32, u32); 2]) -> Option<[&'
             let here = i64::try_from(f.read()).ok()?;
             f.skip(u64::try_from(here - h.at(offset)).ok()?)?;
         }
-        *found.get_mut(n)? = f.take(len.into())?;
+        *found.get_mut(n)? = f.take(len)?;
     }
     Some(found)
 }
@@ -396,7 +396,7 @@ fn negotiated<'a>(f: &mut Fields<'a>, h: Header) -> Option<&'a [u8]> {
     f.skip(50)?;
     let token_len = f.le16()?;
     let offset = f.le32()?;
-    let token = f.take(token_len.into())?;
+    let token = f.take(token_len)?;
     if dialect == SMB_3_1_1 {
         f.skip_to(i64::from(offset.wrapping_sub(h.len.into())))?;
         for left in (0..contexts).rev() {

@@ -2,7 +2,7 @@
 //! that back.
 
 use crate::analyzer::api::{Ctx, Interest, Next, Protocol, Seen, Spec, Start};
-use crate::analyzer::cut::Cut;
+use crate::analyzer::fields::Fields;
 use crate::event::AnalyzerTag;
 
 /// The name under which the list of protocols finds this folder's analyzer.
@@ -50,7 +50,7 @@ const OTHER: &str = "SNMP field of another type than expected";
 
 /// A whole message. What is behind it is not looked at.
 fn message(is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Read<()> {
-    let rest = &mut Cut(bytes);
+    let rest = &mut Fields::new(bytes);
     sequence(rest)?;
     let version = integer(rest)?;
     let mut has_pdu = true;
@@ -70,7 +70,7 @@ fn message(is_orig: bool, bytes: &[u8], ctx: &mut Ctx<'_>) -> Read<()> {
 }
 
 /// The header of version 3. Whether its PDU is readable.
-fn header_of_v3(rest: &mut Cut<'_>, ctx: &mut Ctx<'_>) -> Read<bool> {
+fn header_of_v3(rest: &mut Fields<'_>, ctx: &mut Ctx<'_>) -> Read<bool> {
     sequence(rest)?;
     integer(rest)?;
     integer(rest)?;
@@ -89,7 +89,7 @@ fn header_of_v3(rest: &mut Cut<'_>, ctx: &mut Ctx<'_>) -> Read<bool> {
     Ok(tag == SEQUENCE)
 }
 
-fn pdu(rest: &mut Cut<'_>) -> Read<()> {
+fn pdu(rest: &mut Fields<'_>) -> Read<()> {
     match header(rest)?.0 {
         // A trap of version 1.
         0xa4 => {
@@ -107,7 +107,7 @@ fn pdu(rest: &mut Cut<'_>) -> Read<()> {
         _ => return Ok(()),
     }
     sequence(rest)?;
-    while !rest.0.is_empty() {
+    while !rest.is_empty() {
         sequence(rest)?;
         value(rest, OBJECT)?;
         any(rest)?;
@@ -116,7 +116,7 @@ fn pdu(rest: &mut Cut<'_>) -> Read<()> {
 }
 
 /// A tag and the length of what follows (BER, of definite length).
-fn header(rest: &mut Cut<'_>) -> Read<(u8, usize)> {
+fn header(rest: &mut Fields<'_>) -> Read<(u8, usize)> {
     let tag = rest.u8().ok_or(SHORT)?;
     let first = rest.u8().ok_or(SHORT)?;
     if first < 0x80 {
@@ -137,23 +137,23 @@ fn number(bytes: &[u8]) -> i64 {
     }
 }
 
-fn any<'a>(rest: &mut Cut<'a>) -> Read<(u8, &'a [u8])> {
+fn any<'a>(rest: &mut Fields<'a>) -> Read<(u8, &'a [u8])> {
     let (tag, len) = header(rest)?;
     Ok((tag, rest.take(len).ok_or(SHORT)?))
 }
 
-fn value<'a>(rest: &mut Cut<'a>, expected: u8) -> Read<&'a [u8]> {
+fn value<'a>(rest: &mut Fields<'a>, expected: u8) -> Read<&'a [u8]> {
     let (tag, value) = any(rest)?;
     (tag == expected).then_some(value).ok_or(OTHER)
 }
 
 /// The header of a sequence, whose length nobody checks.
-fn sequence(rest: &mut Cut<'_>) -> Read<()> {
+fn sequence(rest: &mut Fields<'_>) -> Read<()> {
     let (tag, _) = header(rest)?;
     (tag == SEQUENCE).then_some(()).ok_or(OTHER)
 }
 
-fn integer(rest: &mut Cut<'_>) -> Read<i64> {
+fn integer(rest: &mut Fields<'_>) -> Read<i64> {
     let bytes = value(rest, INTEGER)?;
     match bytes.len() {
         // An unsigned number of 64 bits can have a leading 0.
