@@ -39,10 +39,8 @@ fuzz_target!(|data: &[u8]| {
         .filter(|l| l.starts_with("{\"event\":\"dhcp_message\""))
         .count();
     let mut told = 0;
-    for row in text
-        .lines()
-        .filter(|l| l.starts_with("{\"ts\":") && !l.contains("\"event\""))
-    {
+    // Events begin with their name.
+    for row in text.lines().filter(|l| l.starts_with("{\"ts\":")) {
         let (_, types) = row.split_once("\"msg_types\":[").expect("types");
         let (types, _) = types.split_once(']').expect("an end");
         let n = types.split(',').count();

@@ -535,8 +535,8 @@ pub fn check<P: Protocol>(port: u16, data: &[u8], wrapped: Option<(&[Step<'_>], 
 
 impl Notes {
     /// Whether something was met that depends on the pieces, as in Zeek: what came out of a compressed body by the time when
-    /// it showed to be none, a CR at the end of a piece of a mail's chunk, and what SOCKS takes for a message of which it knows
-    /// nothing.
+    /// it showed to be none, a CR at the end of a piece of a mail's chunk, what SOCKS takes for a message of which it knows
+    /// nothing, and which side's nonsense ends SOCKS.
     fn is_cut_off(&self) -> bool {
         let names = [
             "inflate_failed",
@@ -548,7 +548,8 @@ impl Notes {
             line.strip_prefix("weird ")
                 .is_some_and(|l| names.iter().any(|n| l.starts_with(n)))
         };
-        self.is_beyond || self.said.iter().any(is_one)
+        let ends_socks = |line: &String| line.starts_with("violation SOCKS ");
+        self.is_beyond || self.said.iter().any(|l| is_one(l) || ends_socks(l))
     }
 
     fn compare(&self, other: &Notes, events: bool) {
