@@ -255,18 +255,16 @@ fn a_transfer_has_its_rows_and_stays_in_the_kernel() {
         let history = quic["history"].as_str().expect("a history");
         assert!(history.starts_with("IS"), "{history}");
         let count = |letter: char| history.chars().filter(|c| *c == letter).count();
-        assert!(count('i') > 0 && count('s') == 1 && count('h') > 0, "{history}");
+        // A server may hide its first packets, too, or some of them (RFC 9287).
+        let is_whole = count('i') > 0 && count('s') == 1 && count('h') > 0;
+        assert!(greases || is_whole, "{history}");
         let [ssl] = &rows_of(&done, "ssl.log", from)[..] else {
             panic!("one row")
         };
-        check(
-            ssl,
-            &[
-                ("version", json!("TLSv13")),
-                ("server_name", json!(NAME)),
-                ("ssl_history", json!("Cs")),
-            ],
-        );
+        check(ssl, &[("server_name", json!(NAME))]);
+        if !greases {
+            check(ssl, &[("version", json!("TLSv13")), ("ssl_history", json!("Cs"))]);
+        }
         assert!(
             ssl["ja4"].as_str().is_some_and(|ja4| ja4.starts_with("q13d")),
             "{ssl:#}"
