@@ -13,14 +13,26 @@ const MAX_WAITING_BYTES: usize = 12 * 1024;
 /// Longest packet that is read, bytes: more than a jumbo frame has.
 const MAX_PACKET: usize = 10_000;
 
-/// An Initial packet that could not be read yet.
+/// An Initial packet.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct Initial<'a> {
+    /// The originator sent it.
+    pub is_orig: bool,
+    pub family: Family,
+    /// The client's destination, if the client sent it.
+    pub dcid: &'a [u8],
+    /// The whole packet.
+    pub packet: &'a [u8],
+    /// Where in it its number begins, and its payload ends.
+    pub at: Range<usize>,
+}
+
+/// One that could not be read yet.
+#[derive(Debug)]
+struct Waiting {
     is_orig: bool,
-    family: Family,
     packet: Vec<u8>,
     at: Range<usize>,
-    dcid: Vec<u8>,
 }
 
 /// What Initial packets of a connection are read with.
@@ -44,39 +56,26 @@ pub enum Read {
     Failed,
 }
 
-impl Waiting {
-    /// A packet with its number from `at.start` on, and its payload up to `at.end`.
-    pub fn new(is_orig: bool, family: Family, packet: &[u8], at: Range<usize>, dcid: &[u8]) -> Waiting {
-        Waiting {
-            is_orig,
-            family,
-            packet: packet.to_vec(),
-            at,
-            dcid: dcid.to_vec(),
-        }
-    }
-}
-
 impl Initials {
     /// Reads a packet, or keeps it until another tells how.
-    pub fn read(&mut self, w: Waiting) -> Read {
-        if w.packet.len() > MAX_PACKET {
+    pub fn read(&mut self, i: Initial<'_>) -> Read {
+        if i.packet.len() > MAX_PACKET {
             return Read::Failed;
         }
-        let known = self.keys.as_deref_mut().and_then(|keys| open(keys, &w));
-        if let Some(payload) = known {
+        let keys = self.keys.as_deref_mut();
+        if let Some(payload) = keys.and_then(|keys| side(keys, i.is_orig).open(i.packet, &i.at)) {
             return Read::Payload(payload);
         }
         // The client's own destination makes the keys, if it has not heard of the server yet.
         if self.keys.is_none()
-            && let Some(mut keys) = Keys::pair(w.family, &w.dcid)
-            && let Some(payload) = keys[0].open(&w.packet, &w.at)
+            && let Some(mut keys) = Keys::pair(i.family, i.dcid)
+            && let Some(payload) = keys[0].open(i.packet, &i.at)
         {
-            if !w.is_orig {
+            if !i.is_orig {
                 keys.swap(0, 1);
             }
             self.keys = Some(Box::new(keys));
-            return match w.is_orig {
+            return match i.is_orig {
                 true => Read::Payload(payload),
                 false => Read::Turned(payload),
             };
@@ -84,11 +83,15 @@ impl Initials {
         let bytes: usize = self.waiting.iter().map(|w| w.packet.len()).sum();
         if self.keys.is_some()
             || self.waiting.len() == MAX_WAITING
-            || bytes + w.packet.len() > MAX_WAITING_BYTES
+            || bytes + i.packet.len() > MAX_WAITING_BYTES
         {
             return Read::Failed;
         }
-        self.waiting.push(w);
+        self.waiting.push(Waiting {
+            is_orig: i.is_orig,
+            packet: i.packet.to_vec(),
+            at: i.at,
+        });
         Read::Waits
     }
 
@@ -100,7 +103,7 @@ impl Initials {
         let waiting = std::mem::take(&mut self.waiting);
         waiting
             .iter()
-            .filter_map(|w| Some((w.is_orig, open(keys, w)?)))
+            .filter_map(|w| Some((w.is_orig, side(keys, w.is_orig).open(&w.packet, &w.at)?)))
             .collect()
     }
 
@@ -120,8 +123,7 @@ impl Initials {
     }
 }
 
-fn open(keys: &mut [Keys; 2], w: &Waiting) -> Option<Vec<u8>> {
+fn side(keys: &mut [Keys; 2], is_orig: bool) -> &mut Keys {
     let [orig, resp] = keys;
-    let side = if w.is_orig { orig } else { resp };
-    side.open(&w.packet, &w.at)
+    if is_orig { orig } else { resp }
 }

@@ -18,7 +18,7 @@ use super::text;
 use super::tls::{SharedTls, Tls};
 use crate::event::{AnalyzerTag, Event};
 use crypto::{Crypto, TooMuch};
-use initial::{Initials, Read, Waiting};
+use initial::{Initial, Initials, Read};
 pub use log::QuicRow;
 use names::negotiates;
 use session::Session;
@@ -196,8 +196,14 @@ impl Quic {
                 let read = match self.is_over {
                     true => None,
                     false => {
-                        let w = Waiting::new(is_orig, *family, long.packet, at.clone(), long.dcid);
-                        Some(self.initials.read(w))
+                        let initial = Initial {
+                            is_orig,
+                            family: *family,
+                            dcid: long.dcid,
+                            packet: long.packet,
+                            at: at.clone(),
+                        };
+                        Some(self.initials.read(initial))
                     }
                 };
                 // What the client's keys open is the client's.
