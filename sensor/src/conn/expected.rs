@@ -132,9 +132,8 @@ impl Expected {
 
     /// Who is told of the files that a connection carries.
     pub fn files(&self, c: &ConnId) -> Option<Arc<Carried>> {
-        let announced = self.all.announced.lock().ok()?;
-        let found = [c.orig_h, ANY].map(|orig| announced.get(&(orig, c.resp_h, c.resp_p)));
-        found.into_iter().flatten().find_map(|a| a.files.clone())
+        let all = self.all.announced.lock().ok()?;
+        announcements(&all, c).find_map(|a| a.files.clone())
     }
 
     /// Whether nothing is announced: then nobody need say who a connection is.
@@ -143,10 +142,15 @@ impl Expected {
     }
 
     fn look_up(&self, c: &ConnId, now: Ts) -> Option<Announced> {
-        let announced = self.all.announced.lock().ok()?;
-        let found = [c.orig_h, ANY].map(|orig| announced.get(&(orig, c.resp_h, c.resp_p)));
-        found.into_iter().flatten().find(|a| a.until >= now).cloned()
+        let all = self.all.announced.lock().ok()?;
+        announcements(&all, c).find(|a| a.until >= now).cloned()
     }
+}
+
+/// What was announced of a connection, by its originator and of any.
+fn announcements<'a>(all: &'a HashMap<Ends, Announced>, c: &ConnId) -> impl Iterator<Item = &'a Announced> {
+    let found = [c.orig_h, ANY].map(|orig| all.get(&(orig, c.resp_h, c.resp_p)));
+    found.into_iter().flatten()
 }
 
 #[cfg(test)]
