@@ -103,9 +103,11 @@ impl Session {
         mut r: TlsReader<'_>,
     ) -> Parsed<()> {
         let mut list = r.vec16("ClientHelloKeyShare:length", "ClientHelloKeyShare")?;
+        let wanted = ctx.subs.wants(KeyShare::KIND) || self.shared.settings.extras.offers;
         let mut groups = Vec::new();
         while !list.is_empty() {
-            groups.push(list.part(key_share)?.into());
+            let group = list.part(key_share)?;
+            groups.extend(wanted.then(|| u64::from(group)));
         }
         raise!(
             self,
@@ -221,21 +223,24 @@ impl Session {
         is_client: bool,
         mut r: TlsReader<'_>,
     ) -> Parsed<()> {
+        let wanted = ctx.subs.wants(OfferedKeys::KIND);
         let mut list = r.part(|r| r.vec16("PSKIdentitiesList:length", "PSKIdentitiesList"))?;
         let mut identities = Vec::new();
         while !list.is_empty() {
-            identities.push(list.part(|r| {
+            let one = list.part(|r| {
                 Ok(PskIdentity {
                     identity: r.vec16("PSKIdentity:length", "PSKIdentity:identity")?.rest(),
                     obfuscated_ticket_age: r.u32("PSKIdentity:obfuscated_ticket_age")?.into(),
                 })
-            })?);
+            })?;
+            identities.extend(wanted.then_some(one));
         }
         let mut list = r.part(|r| r.vec16("PSKBindersList:length", "PSKBindersList"))?;
         let mut binders = Vec::new();
         while !list.is_empty() {
             let binder = list.part(|r| r.vec8("PSKBinder:length", "PSKBinder:binder"));
-            binders.push(binder?.rest());
+            let binder = binder?.rest();
+            binders.extend(wanted.then_some(binder));
         }
         raise!(
             self,
