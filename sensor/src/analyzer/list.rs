@@ -125,72 +125,19 @@ macro_rules! protocols {
             }
         }
 
-        /// How many ports are known to be a protocol's, over TCP or over UDP.
-        const fn port_count(is_tcp: bool) -> usize {
-            let (mut id, mut n) = (0, 0);
-            while id < Id::ALL.len() {
-                n += Id::ALL[id].spec().ports(is_tcp).len();
-                id += 1;
-            }
-            n
-        }
-
-        /// All protocols' ports, over TCP or over UDP.
-        const fn ports<const N: usize>(is_tcp: bool) -> [(u16, Id); N] {
-            let mut all = [(0, Id::ALL[0]); N];
-            let (mut id, mut n) = (0, 0);
-            while id < Id::ALL.len() {
-                let own = Id::ALL[id].spec().ports(is_tcp);
-                let mut at = 0;
-                while at < own.len() {
-                    all[n] = (own[at], Id::ALL[id]);
-                    (at, n) = (at + 1, n + 1);
-                }
-                id += 1;
-            }
-            all
-        }
-
-        static TCP_PORTS: [(u16, Id); port_count(true)] = ports(true);
-        static UDP_PORTS: [(u16, Id); port_count(false)] = ports(false);
-
-        const RULE_COUNT: usize = 0 $(+ Id::$room.spec().rules.len())*;
+        const OWN_RULES: &[&[Rule]] = &[$(Id::$room.spec().rules,)*];
+        const OWN_UDP_RULES: &[&[UdpRule]] = &[$(Id::$room.spec().udp_rules,)*];
+        const OWN_TCP_PORTS: &[&[u16]] = &[$(Id::$room.spec().ports(true),)*];
+        const OWN_UDP_PORTS: &[&[u16]] = &[$(Id::$room.spec().ports(false),)*];
 
         /// All protocols' rules, in the order of the list.
-        static RULES: [(Id, Rule); RULE_COUNT] = {
-            let none = |_: &[u8]| pattern::Match::No;
-            let mut rules = [(Id::ALL[0], Rule::Orig(none)); RULE_COUNT];
-            let (mut id, mut n) = (0, 0);
-            while id < Id::ALL.len() {
-                let own = Id::ALL[id].spec().rules;
-                let mut at = 0;
-                while at < own.len() {
-                    rules[n] = (Id::ALL[id], own[at]);
-                    (at, n) = (at + 1, n + 1);
-                }
-                id += 1;
-            }
-            rules
-        };
-
-        const UDP_RULE_COUNT: usize = 0 $(+ Id::$room.spec().udp_rules.len())*;
-
+        static RULES: [(Id, Rule); count(OWN_RULES)] =
+            strung(Id::ALL, OWN_RULES, Rule::Orig(|_| pattern::Match::No));
         /// All protocols' rules for datagrams, in the order of the list.
-        static UDP_RULES: [(Id, UdpRule); UDP_RULE_COUNT] = {
-            let none: UdpRule = |_: &[u8]| false;
-            let mut rules = [(Id::ALL[0], none); UDP_RULE_COUNT];
-            let (mut id, mut n) = (0, 0);
-            while id < Id::ALL.len() {
-                let own = Id::ALL[id].spec().udp_rules;
-                let mut at = 0;
-                while at < own.len() {
-                    rules[n] = (Id::ALL[id], own[at]);
-                    (at, n) = (at + 1, n + 1);
-                }
-                id += 1;
-            }
-            rules
-        };
+        static UDP_RULES: [(Id, UdpRule); count(OWN_UDP_RULES)] = strung(Id::ALL, OWN_UDP_RULES, |_| false);
+        /// All protocols' ports, over TCP and over UDP.
+        static TCP_PORTS: [(Id, u16); count(OWN_TCP_PORTS)] = strung(Id::ALL, OWN_TCP_PORTS, 0);
+        static UDP_PORTS: [(Id, u16); count(OWN_UDP_PORTS)] = strung(Id::ALL, OWN_UDP_PORTS, 0);
 
         /// The protocols that may begin behind others' bytes, over TCP and over UDP; at most one each.
         const LATER: [Option<Id>; 2] = {
@@ -214,3 +161,32 @@ macro_rules! protocols {
 }
 
 pub(super) use protocols;
+
+/// How many things protocols have together.
+pub(super) const fn count<T>(own: &[&[T]]) -> usize {
+    let (mut at, mut n) = (0, 0);
+    while at < own.len() {
+        n += own[at].len();
+        at += 1;
+    }
+    n
+}
+
+/// What each protocol has, as one list with whose it is. `none` is in no place of it in the end.
+pub(super) const fn strung<I: Copy, T: Copy, const N: usize>(
+    ids: &[I],
+    own: &[&[T]],
+    none: T,
+) -> [(I, T); N] {
+    let mut all = [(ids[0], none); N];
+    let (mut id, mut n) = (0, 0);
+    while id < ids.len() {
+        let mut at = 0;
+        while at < own[id].len() {
+            all[n] = (ids[id], own[id][at]);
+            (at, n) = (at + 1, n + 1);
+        }
+        id += 1;
+    }
+    all
+}

@@ -28,7 +28,7 @@ pub mod tree;
 mod tried;
 
 use api::{Closing, Ctx, Interest, Later, Listed, Next, Protocol, ReadsMarks, Seen, Spec, Start};
-use list::protocols;
+use list::{count, protocols, strung};
 use pattern::{Rule, UdpRule};
 
 // The order gives them their numbers, and to signatures that match at the same byte their turn.

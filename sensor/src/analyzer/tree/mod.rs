@@ -331,11 +331,11 @@ impl Tree {
     fn begin(&mut self, shared: &WorkerShared) {
         let Some(ports) = self.waiting.take() else { return };
         let start = Start { ports, strangers: 0 };
-        let known: &[(u16, Id)] = if self.is_tcp { &TCP_PORTS } else { &UDP_PORTS };
+        let known: &[(Id, u16)] = if self.is_tcp { &TCP_PORTS } else { &UDP_PORTS };
         // A port may be several protocols'.
-        let on_port = known.iter().filter(|(port, _)| *port == ports[1]);
+        let on_port = known.iter().filter(|(_, port)| *port == ports[1]);
         self.nodes
-            .extend(on_port.map(|(_, id)| Node::new(*id, &start, shared)));
+            .extend(on_port.map(|(id, _)| Node::new(*id, &start, shared)));
         self.probe = self.is_tcp.then(Box::default);
     }
 
